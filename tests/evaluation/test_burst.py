@@ -77,7 +77,7 @@ def test_predictions_are_the_annotations_with_other_run_lengths(root: Path, tmp_
     assert found == truth
 
 
-def test_a_result_of_another_size_is_refused(root: Path, tmp_path: Path) -> None:
+def test_result_of_another_size_rejected(root: Path, tmp_path: Path) -> None:
     write_truth(root, tmp_path)
     write_mask(tmp_path / "HACS-kite" / "frame0004.png", np.zeros((5, 5), dtype=np.uint8))
     with pytest.raises(InputError, match=r"frame0004\.png: the mask is 5×5"):
@@ -105,7 +105,7 @@ def test_entries_of_the_wrong_form_are_one_sentence(root: Path, change: dict[str
         open_dataset("burst", root)
 
 
-def test_run_lengths_that_do_not_fill_the_image_are_refused(root: Path) -> None:
+def test_run_lengths_that_do_not_fill_the_image_rejected(root: Path) -> None:
     path = annotation_file(root, "val")
     tree = json.loads(path.read_text())
     tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(runs_of(np.ones((4, 4), dtype=bool)))
@@ -123,7 +123,7 @@ def hota(root: Path, results: Path, output: Path) -> dict[str, float]:
     return found
 
 
-def test_the_annotations_themselves_have_a_hota_of_100(root: Path, tmp_path: Path) -> None:
+def test_annotations_themselves_have_a_hota_of_100(root: Path, tmp_path: Path) -> None:
     write_truth(root, tmp_path / "results")
     found = hota(root, tmp_path / "results", tmp_path / "hota.json")
     assert len(found) == 9

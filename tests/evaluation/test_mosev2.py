@@ -104,7 +104,7 @@ def test_measures_are_those_of_a_plain_evaluator(size: tuple[int, int]) -> None:
         assert values.tolist() == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_small_object_has_a_narrow_tolerance() -> None:
+def test_small_object_has_a_narrow_tolerance() -> None:
     size = (480, 854)
     truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
     truth[100:110, 100:110] = 1  # an area of 100: one pixel of tolerance, in place of 8
@@ -134,7 +134,7 @@ def test_one_pixel_is_added_to_intersection_and_union(
     assert list(score_object(truth > 0, prediction > 0, size, measure_object)) == expected
 
 
-def test_runs_of_absence_and_of_return_weigh_the_same_whatever_their_length() -> None:
+def test_runs_of_absence_have_equal_weight() -> None:
     absent = np.array([1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=float)
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
     row = object_row(region, region, region, absent)
@@ -153,7 +153,7 @@ def test_objects_that_stay_have_no_score_of_going_and_coming() -> None:
     assert TABLE.summary(rows[:1], [None])["J&F_r"] is None
 
 
-def test_objects_are_those_of_the_metadata_on_all_frames_but_the_first_and_last(tmp_path: Path) -> None:
+def test_metadata_objects_count_on_inner_frames(tmp_path: Path) -> None:
     labels = np.zeros((6, 40, 60), dtype=np.uint8)
     labels[:, 10:20, 10:20] = 3
     labels[3:, 25:35, 30:50] = 7  # not in the first frame

@@ -37,7 +37,7 @@ def draw(folder: Path, frames: list[list[int]]) -> Path:
     return folder
 
 
-def test_frames_are_those_at_24_per_second_and_results_those_with_masks(videos: list[Video]) -> None:
+def test_24_fps_tracked_and_masked_frames_written(videos: list[Video]) -> None:
     first, second = videos
     assert (len(first.frames), first.results) == (17, ("00000", "00004", "00008", "00012", "00016"))
     assert sorted(first.masks) == [0]
@@ -72,7 +72,7 @@ def test_results_as_ids_are_scored_too(videos: list[Video], tmp_path: Path) -> N
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 
-def test_frames_count_from_the_first_pixel_of_annotation_or_prediction(tmp_path: Path) -> None:
+def test_frames_count_from_the_first_pixel(tmp_path: Path) -> None:
     folders = {
         1: draw(tmp_path / "truth" / "000", [[5], [], [], [10], [], [20], [5]]),
         2: draw(tmp_path / "truth" / "001", [[5], [], [], [], [], [], [9]]),  # nothing in between: left out
@@ -86,7 +86,7 @@ def test_frames_count_from_the_first_pixel_of_annotation_or_prediction(tmp_path:
     assert scores.region[0, 1:].tolist() == [0, 1, 1, 19 / 21]
 
 
-def test_results_become_the_folders_that_the_public_evaluator_takes(
+def test_results_become_folders_of_objects(
     videos: list[Video], tmp_path: Path
 ) -> None:
     for video in videos:
@@ -103,7 +103,7 @@ def test_results_become_the_folders_that_the_public_evaluator_takes(
     assert np.array_equal(ours.region, theirs.region)
 
 
-def test_an_object_without_pixels_is_written_as_empty_masks_and_not_scored(
+def test_object_without_pixels_is_written_empty(
     videos: list[Video], tmp_path: Path
 ) -> None:
     first = videos[0].object_folders[1]
@@ -118,7 +118,7 @@ def test_an_object_without_pixels_is_written_as_empty_masks_and_not_scored(
     assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
 
 
-def test_a_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -> None:
+def test_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -> None:
     shutil.copytree(videos[0].object_folders[1].parent, tmp_path / "results")
     (tmp_path / "results" / "001" / "00008.png").unlink()
     with pytest.raises(
@@ -127,7 +127,7 @@ def test_a_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -
         score_sequence(plan_sequence(videos[0]), tmp_path / "results")
 
 
-def test_a_folder_that_is_no_number_is_the_problem_of_its_video(tmp_path: Path) -> None:
+def test_folder_that_is_no_number_is_the_problem_of_its_video(tmp_path: Path) -> None:
     miniatures.make_sav(tmp_path)
     place = tmp_path / "sav_val" / "Annotations_6fps" / "sav_000002"
     (place / "001").rename(place / "hand")

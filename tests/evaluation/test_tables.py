@@ -34,7 +34,7 @@ def test_groups_weigh_the_same_whatever_their_size(layout: TableLayout, column: 
 @pytest.mark.parametrize(
     ("layout", "column"), [(youtube_vos.TABLE, "overall"), (lvos.TABLE, "J&F")], ids=["youtube_vos", "lvos"]
 )
-def test_a_group_without_objects_leaves_the_whole_undefined(layout: TableLayout, column: str) -> None:
+def test_group_without_objects_leaves_the_whole_undefined(layout: TableLayout, column: str) -> None:
     table = scores_table({"a": scores_of(0.9, seen=(True,))}, layout)
     assert (table["J_unseen"], table[column]) == (None, None)
     assert table["J_seen"] == pytest.approx(90)
@@ -57,7 +57,7 @@ def test_visor_tells_unseen_kitchens_beside_all() -> None:
 
 
 @pytest.mark.parametrize(("frames", "tail"), [(1, 1), (2, 1), (4, 1), (5, 2), (8, 2), (17, 5)])
-def test_the_tail_of_vost_begins_at_three_quarters_rounded_down(frames: int, tail: int) -> None:
+def test_tail_of_vost_begins_at_three_quarters_rounded_down(frames: int, tail: int) -> None:
     region = np.zeros(frames)
     region[-tail:] = 1
     assert RULES["vost"].table.row(region, region)["J_tr"] == 100
@@ -65,7 +65,7 @@ def test_the_tail_of_vost_begins_at_three_quarters_rounded_down(frames: int, tai
     assert RULES["vost"].table.row(region, region)["J_tr"] == pytest.approx(100 * (tail - 1) / tail)
 
 
-def test_the_spread_of_lvos_is_the_root_of_a_rounded_variance() -> None:
+def test_spread_of_lvos_is_the_root_of_a_rounded_variance() -> None:
     steady, changing = np.array([0.5, 0.51]), np.array([0.0, 1.0])
     # a variance of 0.000025 rounds to 0
     assert lvos.object_row(steady, steady)["V"] == 0
@@ -79,7 +79,7 @@ def test_frames_that_do_not_count_for_an_object_are_left_out() -> None:
     assert (table["J"], table["J-Recall"]) == (75, 50)
 
 
-def test_the_csv_has_a_row_for_each_object_each_sequence_and_all() -> None:
+def test_csv_has_a_row_for_each_object_each_sequence_and_all() -> None:
     table = scores_table({"b": scores_of(0.25), "a": scores_of(0.5, 1.0)})
     rows = list(csv.DictReader(io.StringIO(csv_text(table))))
     assert [(row["sequence"], row["object"], row["J"]) for row in rows] == [
@@ -92,6 +92,6 @@ def test_the_csv_has_a_row_for_each_object_each_sequence_and_all() -> None:
     ]
 
 
-def test_the_worst_objects_come_first_and_ties_by_name() -> None:
+def test_worst_objects_come_first_and_ties_by_name() -> None:
     table = scores_table({"b": scores_of(0.5, 0.25), "a": scores_of(1.0, 0.5)})
     assert worst_objects(table, 3, "J") == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]

@@ -86,7 +86,7 @@ def source(tmp_path: Path) -> Source:
     return made
 
 
-def test_the_data_set_is_read_with_the_objects_of_first_frames(
+def test_data_set_is_read_with_the_objects_of_first_frames(
     source: Source, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert source.convert() == 0
@@ -110,7 +110,7 @@ def test_the_data_set_is_read_with_the_objects_of_first_frames(
         assert image.size == (854, 480)
 
 
-def test_training_keeps_all_objects_of_list_sequences_three_frames(source: Source) -> None:
+def test_train_split_keeps_all_objects(source: Source) -> None:
     assert source.convert("train") == 0
     (video,) = open_dataset("visor", source.output, "train")
     assert [sorted(np.unique(read_mask(path))) for path in video.annotations] == [
@@ -120,7 +120,7 @@ def test_training_keeps_all_objects_of_list_sequences_three_frames(source: Sourc
     ]
 
 
-def test_what_is_broken_is_named_and_the_rest_converted(
+def test_broken_files_are_named_and_skipped(
     source: Source, capsys: pytest.CaptureFixture[str]
 ) -> None:
     next((source.images / "P01_107").glob("*140.jpg")).unlink()
@@ -135,7 +135,7 @@ def test_what_is_broken_is_named_and_the_rest_converted(
 @pytest.mark.parametrize(
     "change", [{"subsequence": "../../evil"}, {"name": "/tmp/evil.jpg"}, {"video": ".."}]
 )
-def test_names_that_leave_the_folder_are_refused(
+def test_names_that_leave_the_folder_rejected(
     source: Source, change: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     item = entry("P02_01_seq_00001", 1, {"knife": [box(1, 1, 9, 9)]})
@@ -146,7 +146,7 @@ def test_names_that_leave_the_folder_are_refused(
 
 
 @pytest.mark.parametrize("point", [[1e12, 3], [None, 3], ["a", 3], [1]], ids=str)
-def test_coordinates_that_are_none_are_refused(
+def test_invalid_coordinates_rejected(
     source: Source, point: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     item = entry("P02_01_seq_00001", 1, {"knife": [[[1, 1], point, [9, 9]]]})

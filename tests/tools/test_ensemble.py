@@ -26,7 +26,7 @@ def by_hand(maps: list[np.ndarray], weights: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3, 1, 1, 2], [1, 2, 2, 1]])
-def test_a_vote_is_the_one_counted_by_hand(weights):
+def test_vote_equals_counting(weights):
     maps = list(np.random.default_rng(0).integers(0, 4, (4, 16, 16), dtype=np.uint8))
     np.testing.assert_array_equal(vote(maps, weights), by_hand(maps, weights))
 
@@ -59,7 +59,7 @@ def test_weights_decide_exactly(folders, tmp_path, weights, winner):
     assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
 
 
-def test_a_sequence_with_other_frames_fails_and_the_rest_is_voted_on(folders, tmp_path, capsys):
+def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
     (tmp_path / "1" / "a" / "00001.png").unlink()
     assert main([*folders, "--output", str(tmp_path / "out")]) == 1
     assert "failed: a: " in capsys.readouterr().err
@@ -74,7 +74,7 @@ def test_a_sequence_with_other_frames_fails_and_the_rest_is_voted_on(folders, tm
         (["--weights", "1", "2", "0"], "give numbers above 0"),
     ],
 )
-def test_senseless_weights_are_refused(folders, tmp_path, capsys, more, message):
+def test_senseless_weights_rejected(folders, tmp_path, capsys, more, message):
     assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 2
     assert message in capsys.readouterr().err
 
@@ -84,7 +84,7 @@ def test_results_are_never_overwritten(folders, capsys):
     assert "choose another folder" in capsys.readouterr().err
 
 
-def test_a_folder_without_results_is_refused(folders, tmp_path, capsys):
+def test_folder_without_results_rejected(folders, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main([folders[0], str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == 2
     assert "empty: no results here" in capsys.readouterr().err

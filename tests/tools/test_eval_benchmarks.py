@@ -42,7 +42,7 @@ def test_results_are_scored_as_by_the_scoring_program(name: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("name", "split"), [("youtubevos2019", "val"), ("mose", "val"), ("lvosv2", "test")])
-def test_results_of_a_servers_split_come_with_the_way_to_its_archive(
+def test_results_of_a_server_split_name_submit(
     name: str, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = make(name, tmp_path, split)
@@ -64,7 +64,7 @@ def test_results_that_hota_scores_come_with_the_command(
     )
 
 
-def test_an_option_of_another_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_option_of_another_data_set_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = make("mose", tmp_path, "train")
     assert tool.main([*options, "--output", str(tmp_path / "results"), "--all-frames"]) == 2
     assert "--all-frames: not for mose; youtubevos2018" in capsys.readouterr().err

@@ -55,7 +55,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_full_disk_at_the_end_of_a_run_leaves_its_masks_and_a_printed_table(
+def test_full_disk_keeps_masks_and_the_printed_table(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(options(data, tmp_path)) == 0
@@ -72,7 +72,7 @@ def test_a_full_disk_at_the_end_of_a_run_leaves_its_masks_and_a_printed_table(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_killed_in_the_middle_goes_on_to_identical_results(
+def test_killed_run_resumes_to_identical_results(
     data: Path, whole: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     command = [sys.executable, PROGRAM, *options(data, tmp_path)]
@@ -111,7 +111,7 @@ def test_two_ranks_write_what_one_process_does(data: Path, whole: Path, tmp_path
     assert ours["sequences"] == theirs["sequences"]
 
 
-def test_a_second_run_finds_all_and_other_settings_run_again(
+def test_second_run_finds_all_and_other_settings_run_again(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = options(data, tmp_path, "--sequence", "clip0")
@@ -137,14 +137,14 @@ def test_a_second_run_finds_all_and_other_settings_run_again(
         (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(
+def test_what_does_not_fit_together_rejected(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     assert main(options(data, tmp_path, *more)) == 2
     assert message in capsys.readouterr().err
 
 
-def test_the_speed_report_tells_the_model_from_reading_and_writing(
+def test_fps_report_has_both_speeds(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(options(data, tmp_path, "--sequence", "clip4", "--sequence", "clip5", "--fps-report")) == 0

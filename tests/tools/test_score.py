@@ -46,7 +46,7 @@ def davis(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if not dataset.hota])
-def test_every_data_set_is_scored_by_its_own_rules(
+def test_data_set_is_scored_by_its_own_rules(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [*prepare(name, tmp_path), "--workers", "1"]
@@ -75,7 +75,7 @@ def test_every_data_set_is_scored_by_its_own_rules(
 @pytest.mark.parametrize(
     "name", [name for name, dataset in DATASETS.items() if not (dataset.hota or dataset.object_tree)]
 )
-def test_the_truth_itself_scores_full_marks(name: str, tmp_path: Path) -> None:
+def test_ground_truth_scores_100(name: str, tmp_path: Path) -> None:
     options = prepare(name, tmp_path)
     miniatures.write_perturbed(
         open_dataset(name, tmp_path / "root", SPLITS.get(name, "val")), tmp_path / "results", shift=0
@@ -86,7 +86,7 @@ def test_the_truth_itself_scores_full_marks(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--json", "--csv"])
-def test_a_full_disk_ends_a_scoring_with_its_table_printed(
+def test_full_disk_ends_a_scoring_with_its_table_printed(
     davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     with files_up_to(10):
@@ -98,7 +98,7 @@ def test_a_full_disk_ends_a_scoring_with_its_table_printed(
     assert not list(tmp_path.glob("*scores*"))
 
 
-def test_the_worst_objects_come_first_and_are_drawn(
+def test_worst_objects_come_first_and_are_drawn(
     davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "results" / "bear" / "00002.png"
@@ -118,7 +118,7 @@ def test_the_worst_objects_come_first_and_are_drawn(
         assert (image.format, image.size) == ("JPEG", (3 * 320 + 8, 480))
 
 
-def test_a_bad_prediction_fails_its_sequence_and_the_rest_is_scored(
+def test_bad_prediction_fails_its_sequence_alone(
     davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "results" / "bear" / "00002.png"
@@ -139,7 +139,7 @@ def refused(capsys: pytest.CaptureFixture[str], options: list[str]) -> str:
     return line
 
 
-def test_results_of_something_else_are_refused(
+def test_results_of_something_else_rejected(
     davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refused(capsys, [*davis, "--results", str(tmp_path / "root")])
@@ -147,7 +147,7 @@ def test_results_of_something_else_are_refused(
     assert "bear/<frame>.png" in line
 
 
-def test_absent_truth_is_refused(
+def test_absent_truth_rejected(
     davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in (tmp_path / "root" / "Annotations").rglob("*.png"):
@@ -160,7 +160,7 @@ def test_absent_truth_is_refused(
     ("name", "split"),
     [("davis2017", "test"), ("youtubevos2019", "val"), ("vost", "test"), ("mose", "val"), ("lvosv2", "test")],
 )
-def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
+def test_server_split_names_submit(
     name: str, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     getattr(miniatures, f"make_{name}")(tmp_path)
@@ -173,7 +173,7 @@ def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
 
 
 @pytest.mark.parametrize("options", [["--workers", "0"], ["--draw-worst", "worst"]])
-def test_bad_options_are_refused(
+def test_bad_options_rejected(
     davis: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
     assert options[0] in refused(capsys, [*davis, *options])
@@ -188,7 +188,7 @@ def test_objects_in_folders_of_their_own_are_drawn_too(
     assert "worst J&F" in capsys.readouterr().out
 
 
-def test_a_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
+def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     mask = np.zeros((24, 32), np.uint8)
     mask[4:12, 6:20] = 255
     for index in range(4):
@@ -222,7 +222,7 @@ def test_one_result_is_scored_against_one_folder(davis: list[str], tmp_path: Pat
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
 
 
-def test_a_named_sequence_of_davis_needs_no_list(davis: list[str], tmp_path: Path) -> None:
+def test_named_sequence_of_davis_needs_no_list(davis: list[str], tmp_path: Path) -> None:
     (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
     for path in (tmp_path / "root" / "ImageSets").rglob("*.txt"):
         path.unlink()

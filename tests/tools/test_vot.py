@@ -65,7 +65,7 @@ def test_objects_keep_the_order_in_which_they_are_given() -> None:
     assert [mask.tolist() for mask in found] == [late.tolist()]
 
 
-def test_an_object_that_others_hide_stays_empty_in_its_place() -> None:
+def test_object_that_others_hide_stays_empty_in_its_place() -> None:
     session = VotSession(PaintingTracker())
     session.begin(frame(), [disc(60, 60, 10), np.zeros(SIZE, dtype=bool)])
     found, confidence = session.advance(frame())
@@ -73,7 +73,7 @@ def test_an_object_that_others_hide_stays_empty_in_its_place() -> None:
     assert confidence[1] == 0
 
 
-def test_a_session_needs_an_object_first() -> None:
+def test_session_needs_an_object_first() -> None:
     session = VotSession(PaintingTracker())
     with pytest.raises(InputError, match="initialize first"):
         session.advance(frame())
@@ -102,7 +102,7 @@ class Toolkit:
         self.answers.append(objects)
 
 
-def test_every_request_is_answered_with_a_mask_and_confidence_for_each_object(tmp_path: Path) -> None:
+def test_requests_get_masks_and_confidences(tmp_path: Path) -> None:
     path = tmp_path / "1.png"
     Image.fromarray(frame()).save(path)
     image = {"color": SimpleNamespace(path=lambda: str(path))}

@@ -62,7 +62,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return root
 
 
-def test_every_data_set_has_a_miniature() -> None:
+def test_data_set_has_a_miniature() -> None:
     assert SCORED.keys() | ELSEWHERE.keys() == DATASETS.keys()
 
 
@@ -94,25 +94,25 @@ def test_splits_of_a_server_have_none(make: Callable[[str], Path], name: str, sp
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_a_missing_root_says_what_is_expected_and_where_to_get_it(name: str, tmp_path: Path) -> None:
+def test_missing_root_names_layout_and_source(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
         open_dataset(name, tmp_path / "nowhere")
     assert name == "folder" or "https://" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_an_empty_root_says_what_is_missing(name: str, tmp_path: Path) -> None:
+def test_empty_root_says_what_is_missing(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such (folder|list file)"):
         open_dataset(name, tmp_path)
 
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
-def test_an_option_is_refused_where_it_means_nothing(make: Callable[[str], Path], option: str) -> None:
+def test_option_is_refused_where_it_means_nothing(make: Callable[[str], Path], option: str) -> None:
     with pytest.raises(InputError, match=rf"--{option.replace('_', '-')}: not for davis2017; .* can be"):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
 
-def test_a_folder_may_bring_new_objects_in_later_masks(make: Callable[[str], Path]) -> None:
+def test_folder_may_bring_new_objects_in_later_masks(make: Callable[[str], Path]) -> None:
     first, second = open_dataset("folder", make("folder"), new_objects=True)
     assert sorted(second.masks) == list(range(6))
     assert second.rules == "folder_late"
@@ -133,7 +133,7 @@ def test_long_videos_begin_with_their_first_mask(make: Callable[[str], Path]) ->
     assert (dressage.frames[0].stem, dressage.masks[0].stem, len(dressage.frames)) == ("00001", "00001", 9)
 
 
-def test_visor_tells_kitchens_that_training_does_not_show(make: Callable[[str], Path]) -> None:
+def test_visor_marks_unseen_kitchens(make: Callable[[str], Path]) -> None:
     videos = open_dataset("visor", make("visor"))
     assert [video.seen for video in videos] == [True, False]
     with pytest.raises(InputError, match=r"test\.txt: no such list file; lists here: val, val_unseen"):

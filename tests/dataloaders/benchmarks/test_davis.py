@@ -97,13 +97,13 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
         (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
     ],
 )
-def test_what_is_missing_is_named_with_what_is_expected(root, spoil, message):
+def test_missing_files_name_what_is_expected(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
         davis(root, 2017)
 
 
-def test_a_folder_of_sequences_is_a_data_set(tmp_path):
+def test_folder_of_sequences_is_a_data_set(tmp_path):
     for name, suffix in (("second", ".png"), ("first", ".jpg")):
         images = tmp_path / "JPEGImages" / name
         images.mkdir(parents=True)
@@ -119,18 +119,18 @@ def test_a_folder_of_sequences_is_a_data_set(tmp_path):
 @pytest.mark.parametrize(
     ("name", "near"), [("davis2018", "davis201"), ("davis", "davis201"), ("x", "known are")]
 )
-def test_an_unknown_data_set_is_answered_with_the_nearest_names(name, near):
+def test_unknown_data_set_names_the_nearest(name, near):
     with pytest.raises(InputError, match=f"unknown data set; .*{near}"):
         open_dataset(name)
 
 
-def test_the_root_may_come_from_the_environment(root, monkeypatch):
+def test_root_may_come_from_the_environment(root, monkeypatch):
     write_list(root, "2017/val.txt", "bear")
     monkeypatch.setenv("AOTLAB_DAVIS2017", str(root))
     assert open_dataset("DAVIS2017")[0].name == "bear"
 
 
-def test_a_folder_without_root_asks_for_one(monkeypatch):
+def test_folder_without_root_asks_for_one(monkeypatch):
     monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
     with pytest.raises(InputError, match="no root; give one or set"):
         open_dataset("folder")

@@ -54,7 +54,7 @@ def root(tmp_path):
 
 @pytest.mark.parametrize("name", EVIL, ids=ascii)
 @pytest.mark.parametrize("dataset", LISTS)
-def test_a_list_that_names_what_is_no_sequence_is_refused(root, dataset, name):
+def test_list_with_unsafe_names_rejected(root, dataset, name):
     MAKERS[dataset](root)
     path = root / LISTS[dataset]
     path.write_text(path.read_text() + name + "\n")
@@ -66,7 +66,7 @@ def test_a_list_that_names_what_is_no_sequence_is_refused(root, dataset, name):
 @pytest.mark.parametrize(
     ("dataset", "file"), [("youtubevos2019", "valid/meta.json"), ("lvosv2", "valid/valid_meta.json")]
 )
-def test_metadata_that_names_what_is_no_video_is_refused(root, dataset, file, name):
+def test_metadata_with_unsafe_names_rejected(root, dataset, file, name):
     MAKERS[dataset](root)
     meta = json.loads((root / file).read_text())
     meta["videos"][name] = next(iter(meta["videos"].values()))
@@ -91,7 +91,7 @@ BROKEN_META = [
         ("mosev2", "valid/meta.json"),
     ],
 )
-def test_metadata_of_the_wrong_form_is_one_sentence(root, dataset, file, text):
+def test_malformed_metadata_is_one_sentence(root, dataset, file, text):
     MAKERS[dataset](root)
     (root / file).write_text(text)
     with pytest.raises(InputError, match=r"meta\.json"):
@@ -115,7 +115,7 @@ def test_metadata_of_the_wrong_form_is_one_sentence(root, dataset, file, text):
     ],
     ids=lambda value: ascii(value)[:40],
 )
-def test_objects_of_the_wrong_form_are_a_problem_of_their_video_alone(root, objects):
+def test_malformed_objects_are_a_problem_of_their_video(root, objects):
     make_youtubevos(root)
     path = root / "valid" / "meta.json"
     meta = json.loads(path.read_text())
@@ -139,7 +139,7 @@ def test_objects_of_the_wrong_form_are_a_problem_of_their_video_alone(root, obje
     ],
     ids=str,
 )
-def test_ranges_of_frames_without_bounds_are_a_problem_of_their_video(root, span):
+def test_unbounded_frame_ranges_are_a_problem_of_their_video(root, span):
     make_lvos(root)
     path = root / "valid" / "valid_meta.json"
     meta = json.loads(path.read_text())
@@ -153,7 +153,7 @@ def test_ranges_of_frames_without_bounds_are_a_problem_of_their_video(root, span
 
 @pytest.mark.parametrize("dataset", [name for name in MAKERS if name != "longvideo"])
 @pytest.mark.parametrize("fault", ["no frames", "no masks", "no folder"])
-def test_one_sequence_that_cannot_be_read_is_skipped_and_reported(root, tmp_path, dataset, fault):
+def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fault):
     MAKERS[dataset](root)
     first = open_dataset(dataset, root)[0]
     images, masks = first.frames[0].parent, next(iter(first.masks.values())).parent
@@ -173,14 +173,14 @@ def test_one_sequence_that_cannot_be_read_is_skipped_and_reported(root, tmp_path
         assert find_rules(videos) is find_rules([video for video in videos if video.problem is None])
 
 
-def test_where_no_sequence_can_be_read_the_data_set_is_refused(root):
+def test_data_set_without_readable_sequence_rejected(root):
     make_folder(root)
     shutil.rmtree(root / "Annotations")
     with pytest.raises(InputError, match="no such mask"):
         open_dataset("folder", root)
 
 
-def test_a_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
+def test_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
     make_davis2017(root)
     for kind in ("JPEGImages", "Annotations"):
         shutil.copytree(root / kind / "480p", root / kind / "elsewhere")
@@ -193,13 +193,13 @@ def test_a_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
 
 
 @pytest.mark.parametrize("dataset", MAKERS)
-def test_a_root_that_may_not_be_entered_is_named(closed_folder, dataset):
+def test_root_that_may_not_be_entered_is_named(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
         with pytest.raises(InputError, match=r"closed.*cannot be read"):
             open_dataset(dataset, folder)
 
 
-def test_a_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
+def test_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
     make_folder(root)
     videos = open_dataset("folder", root)
     path = next(iter(videos[0].masks.values()))
@@ -211,7 +211,7 @@ def test_a_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
     assert "a JPEG file" in report.failures[videos[0].name]
 
 
-def test_a_video_that_the_metadata_of_mosev2_leaves_out_is_a_problem_of_its_own(root):
+def test_video_missing_in_mosev2_metadata_is_its_problem(root):
     make_mosev2(root)
     path = root / "train" / "meta.json"
     meta = json.loads(path.read_text())

@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_of_all_public_labels_only_the_first_of_each_object_is_given(root: Path) -> None:
+def test_only_the_first_label_of_each_object_is_given(root: Path) -> None:
     video, late = open_dataset("lvosv2", root)
     assert len(video.annotations) == 8
     assert {index: path.stem for index, path in video.masks.items()} == {0: "00000001", 3: "00000016"}
@@ -29,13 +29,13 @@ def test_of_all_public_labels_only_the_first_of_each_object_is_given(root: Path)
     assert len(late.frames) == 7
 
 
-def test_the_list_beside_the_data_tells_which_videos_are_unseen(root: Path) -> None:
+def test_list_beside_the_data_tells_which_videos_are_unseen(root: Path) -> None:
     assert [video.seen for video in open_dataset("lvosv1", root)] == [True, False]
     (root / "valid" / "unseen_videos.txt").unlink()
     assert [video.seen for video in open_dataset("lvosv1", root)] == [None, None]
 
 
-def test_the_test_split_gives_all_its_labels_and_needs_no_metadata(root: Path) -> None:
+def test_test_split_gives_all_labels_without_metadata(root: Path) -> None:
     (video,) = open_dataset("lvosv2", root, "test")
     assert sorted(video.masks) == [0, 2]
     assert video.new_ids(2) is None

@@ -50,7 +50,7 @@ def source(tmp_path: Path) -> Source:
     return Source(tmp_path)
 
 
-def test_the_zip_holds_one_file_from_which_the_masks_can_be_drawn(source: Source) -> None:
+def test_zip_holds_one_file_with_all_masks(source: Source) -> None:
     assert source.submit() == 0
     with zipfile.ZipFile(source.archive) as file:
         assert file.namelist() == ["val.json"]
@@ -109,7 +109,7 @@ def name_objects(text: str) -> Callable[[Source], object]:
         (name_objects("{}"), f"no objects of {NAME}"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
+def test_errors_are_one_sentence_and_write_nothing(
     source: Source,
     damage: Callable[[Source], object],
     sentence: str,

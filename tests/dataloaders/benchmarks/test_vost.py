@@ -25,7 +25,7 @@ def test_frames_begin_anywhere_and_the_first_mask_alone_is_given(root: Path) -> 
     assert len(video.annotations) == 8
 
 
-def test_at_10_frames_per_second_results_are_wanted_for_the_labelled_5(root: Path) -> None:
+def test_10_fps_writes_the_labelled_5_fps(root: Path) -> None:
     sparse, dense = (open_dataset("vost", root, all_frames=dense)[0] for dense in (False, True))
     assert (len(sparse.frames), len(dense.frames)) == (8, 15)
     assert dense.results == sparse.results
@@ -38,7 +38,7 @@ def test_frames_before_the_first_mask_are_not_run(root: Path) -> None:
     assert (video.frames[0].stem, video.masks[0].stem, len(video.frames)) == ("frame00018", "frame00018", 7)
 
 
-def test_a_video_without_masks_and_a_missing_list_are_named(root: Path) -> None:
+def test_video_without_masks_and_a_missing_list_are_named(root: Path) -> None:
     for path in (root / "Annotations" / "1083_cut_tomato").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="1083_cut_tomato: no mask of a frame"):

@@ -31,13 +31,13 @@ def change_meta(root: Path, change) -> None:
     path.write_text(json.dumps(meta))
 
 
-def test_every_object_is_given_on_its_first_listed_frame(root: Path) -> None:
+def test_object_is_given_on_its_first_listed_frame(root: Path) -> None:
     video = open_dataset("youtubevos2019", root)[0]
     assert {index: path.stem for index, path in video.masks.items()} == {0: "00000", 2: "00010"}
     assert (video.new_ids(0), video.new_ids(2)) == ({2, 5}, {3})
 
 
-def test_of_labels_on_every_frame_those_where_no_object_begins_are_not_given(root: Path) -> None:
+def test_only_masks_where_objects_begin_are_given(root: Path) -> None:
     video = open_dataset("youtubevos2019", root, "train")[0]
     assert len(video.annotations) == 6
     assert sorted(video.masks) == [0, 2]

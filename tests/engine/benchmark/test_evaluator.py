@@ -41,7 +41,7 @@ def run(videos, output, tracker=None, **options):
     return evaluate(tracker or PaintingTracker(), videos, output, RunOptions(progress=False, **options))
 
 
-def test_every_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
+def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
     report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
     assert report.finished == ["a", "b"]
     stems = [f"a/{index:05d}.png" for index in range(4)] + ["b/00000.png", "b/00001.png"]
@@ -51,14 +51,14 @@ def test_every_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00003.png"), square())
 
 
-def test_the_mask_is_given_once_and_the_tracker_reset_for_each_video(tmp_path):
+def test_tracker_is_reset_for_each_video(tmp_path):
     tracker = PaintingTracker()
     run([make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker)
     assert tracker.resets == 2
     assert [ids for _, ids, _ in tracker.calls] == [[0, 1], None, None, [0, 1], None]
 
 
-def test_the_first_result_is_the_given_mask_whatever_the_tracker_says(tmp_path):
+def test_first_result_is_the_given_mask(tmp_path):
     tracker = PaintingTracker()
     tracker.step = lambda frame, mask=None, *, size=None: SimpleNamespace(
         labels=np.zeros(frame.shape[:2], np.int64)
@@ -80,7 +80,7 @@ def test_merged_videos_have_one_object(tmp_path, ids):
     assert score([video], report)["a"].region.tolist() == [[1.0, 1.0]]
 
 
-def test_a_corrupt_frame_fails_its_video_and_the_rest_goes_on(tmp_path, caplog):
+def test_corrupt_frame_fails_its_video_alone(tmp_path, caplog):
     videos = [make_video(tmp_path, name) for name in ("a", "b", "c")]
     videos[1].frames[2].write_bytes(b"nonsense")
     with caplog.at_level(logging.ERROR):
@@ -99,7 +99,7 @@ def test_a_corrupt_frame_fails_its_video_and_the_rest_goes_on(tmp_path, caplog):
         (np.zeros((HEIGHT, WIDTH), np.uint8), "no object"),
     ],
 )
-def test_a_bad_reference_mask_fails_its_video(tmp_path, mask, message):
+def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
     video = make_video(tmp_path, "a")
     write_mask(video.masks[0], mask)
     assert message in run([video], tmp_path / "out").failures["a"]
@@ -133,7 +133,7 @@ def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
         assert (image.size, image.format) == (square().shape[::-1], "JPEG")
 
 
-def test_a_video_that_cannot_be_scored_joins_the_failures(tmp_path):
+def test_video_that_cannot_be_scored_joins_the_failures(tmp_path):
     videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
     report = run(videos, tmp_path / "out")
     write_mask(videos[0].annotations[1], np.ones((5, 6), np.uint8))
@@ -142,7 +142,7 @@ def test_a_video_that_cannot_be_scored_joins_the_failures(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["frames", "masks"])
-def test_the_data_set_is_never_overwritten(tmp_path, folder):
+def test_data_set_is_never_overwritten(tmp_path, folder):
     video = make_video(tmp_path, "a")
     before = {path: path.read_bytes() for path in (*video.frames, *video.annotations)}
     with pytest.raises(InputError, match="part of the data set"):

@@ -30,13 +30,13 @@ def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path: Path) -
     assert tracker.given == [[0, 2, 5], None, [0, 3], None, None, None]
 
 
-def test_of_labels_that_show_all_objects_only_the_new_one_is_given(tmp_path: Path) -> None:
+def test_only_new_objects_of_a_label_are_given(tmp_path: Path) -> None:
     make_lvos(tmp_path)
     tracker, _ = run("lvosv2", tmp_path)
     assert tracker.given == [[0, 1], None, None, [0, 2], None, None, None, None]
 
 
-def test_without_metadata_an_object_is_new_where_no_earlier_mask_has_it(tmp_path: Path) -> None:
+def test_new_ids_without_metadata_are_new_objects(tmp_path: Path) -> None:
     make_folder(tmp_path)
     tracker = PaintingTracker()
     evaluate(
@@ -48,7 +48,7 @@ def test_without_metadata_an_object_is_new_where_no_earlier_mask_has_it(tmp_path
     assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
 
 
-def test_before_the_first_object_all_is_background_and_then_its_mask_is_the_result(tmp_path: Path) -> None:
+def test_frames_before_the_first_object_are_background(tmp_path: Path) -> None:
     make_lvos(tmp_path)
     videos = open_dataset("lvosv2", tmp_path)[1:]
     evaluate(PaintingTracker(), videos, tmp_path / "results", RunOptions(progress=False))

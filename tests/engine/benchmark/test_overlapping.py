@@ -48,7 +48,7 @@ def test_objects_whose_edges_meet_are_tracked_together():
     assert found.objects[1].sum() == 401  # the frame on which it begins has the given mask itself
 
 
-def test_an_object_that_comes_late_is_apart_where_it_lies_on_one_of_the_frame_before():
+def test_late_object_over_another_gets_its_own_layer():
     layers = Layers(PaintingTracker())
     layers.step(FRAME, {1: box(0, 0, 20, 20)})
     layers.step(FRAME, {2: box(0, 21, 20, 30)})
@@ -60,7 +60,7 @@ def test_an_object_that_comes_late_is_apart_where_it_lies_on_one_of_the_frame_be
 
 
 @pytest.mark.parametrize("kind", ["tracker", "ensemble"])
-def test_a_twin_tracks_by_itself_with_the_same_model(models, kind):
+def test_fresh_tracker_is_independent(models, kind):
     def make():
         tracker = Tracker(*models["aott"])
         return (
@@ -88,7 +88,7 @@ def test_a_twin_tracks_by_itself_with_the_same_model(models, kind):
     ] * 3
 
 
-def test_a_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
+def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     miniatures.make_sav(tmp_path / "SA-V")
     videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
     write_mask(

@@ -40,7 +40,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(
     assert scores_table(alone.scores) == scores_table(shared.scores)
 
 
-def test_a_broken_sequence_is_a_failure_and_the_others_are_scored(
+def test_broken_sequence_fails_alone(
     davis: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "results" / "bear" / "00002.png").write_bytes(b"nonsense")
@@ -51,13 +51,13 @@ def test_a_broken_sequence_is_a_failure_and_the_others_are_scored(
         assert "00002.png" in report.failures["bear"]
 
 
-def test_a_sequence_without_results_is_a_failure(davis: list[Video], tmp_path: Path) -> None:
+def test_sequence_without_results_is_a_failure(davis: list[Video], tmp_path: Path) -> None:
     report = score_videos(davis, tmp_path / "nowhere")
     assert list(report.failures) == ["bear", "camel"]
     assert "00001.png: no such mask file (3 of 3 scored frames are missing)" in report.failures["bear"]
 
 
-def test_predicted_ids_that_are_no_objects_are_told_where_the_rules_pass_over_them(
+def test_unknown_predicted_ids_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_vost(tmp_path / "VOST")
@@ -74,7 +74,7 @@ def test_predicted_ids_that_are_no_objects_are_told_where_the_rules_pass_over_th
     assert "1083_cut_tomato: unknown ids in predictions count as background: 7, 9, 255" in caplog.text
 
 
-def test_an_object_of_youtube_vos_first_seen_on_the_last_frame_is_not_scored(tmp_path: Path) -> None:
+def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path: Path) -> None:
     make_youtubevos(tmp_path / "YouTubeVOS")
     meta = tmp_path / "YouTubeVOS" / "train" / "meta.json"
     meta.write_text(meta.read_text().replace('["00010", "00015", "00020", "00025"]', '["00025"]'))
@@ -85,7 +85,7 @@ def test_an_object_of_youtube_vos_first_seen_on_the_last_frame_is_not_scored(tmp
     assert scores.region.shape == (2, 5)
 
 
-def test_a_folder_has_the_objects_of_its_first_masks_whatever_their_ids(tmp_path: Path) -> None:
+def test_folder_objects_are_those_of_first_masks(tmp_path: Path) -> None:
     make_folder(tmp_path / "mine")
     videos = open_dataset("folder", tmp_path / "mine")
     write_perturbed(videos, tmp_path / "results")
@@ -93,7 +93,7 @@ def test_a_folder_has_the_objects_of_its_first_masks_whatever_their_ids(tmp_path
     assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
 
 
-def test_objects_that_come_late_in_a_folder_count_from_their_first_sight(tmp_path: Path) -> None:
+def test_late_objects_count_from_first_sight(tmp_path: Path) -> None:
     make_folder(tmp_path / "mine")
     videos = open_dataset("folder", tmp_path / "mine", new_objects=True)
     write_perturbed(videos, tmp_path / "results")

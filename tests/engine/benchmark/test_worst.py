@@ -30,6 +30,6 @@ def test_frames_that_do_not_count_are_not_shown() -> None:
     assert pick_frames(scores_of(nan, 0.5, nan, 0.25), 3, 4) == ["01", "03"]
 
 
-def test_a_frame_that_counts_without_being_there_has_no_image() -> None:
+def test_frame_that_counts_without_being_there_has_no_image() -> None:
     values = np.array([[[0.5, 0.0]]] * 2)
     assert pick_frames(SequenceScores(values, ids=(3,), frames=("01", "")), 3, 4) == ["01"]
