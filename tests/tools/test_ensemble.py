@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.tools.ensemble import main
 
 
-def by_hand(maps: list[np.ndarray], weights: list[int]) -> np.ndarray:
+def by_hand(maps, weights):
     """The same for one pixel after another."""
     winner = np.zeros_like(maps[0])
     for place in np.ndindex(winner.shape):
@@ -32,7 +30,7 @@ def test_vote_equals_counting(weights):
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> list[str]:
+def folders(tmp_path):
     """Three sets of results for two sequences; in each pixel the third disagrees with the first two."""
     for number, value in enumerate((1, 1, 2)):
         for name in ("a", "b"):
@@ -90,7 +88,7 @@ def test_folder_without_results_rejected(folders, tmp_path, capsys):
     assert "empty: no results here" in capsys.readouterr().err
 
 
-def test_results_of_each_object_by_itself_are_voted_on_too(tmp_path: Path) -> None:
+def test_results_of_each_object_by_itself_are_voted_on_too(tmp_path):
     for number, value in enumerate((1, 0, 1)):
         for folder in ("000", "001"):
             write_mask(tmp_path / f"{number}" / "a" / folder / "00000.png", np.full((4, 6), value, np.uint8))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,20 +31,20 @@ SERVERS = {
 class Run:
     """A data set with results, and the program run on them."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name, folder):
         self.root, self.results, self.archive = folder / "root", folder / "results", folder / "out" / "a.zip"
         getattr(miniatures, f"make_{name}")(self.root)
         self.options = ["--dataset", name, "--root", str(self.root)]
         self.videos = open_dataset(name, self.root, next(iter(DATASETS[name].server), "val"))
         miniatures.write_perturbed(self.videos, self.results)
 
-    def write(self) -> int:
+    def write(self):
         return main([*self.options, "--results", str(self.results), "--output", str(self.archive)])
 
-    def check(self) -> int:
+    def check(self):
         return main([*self.options, "--check", str(self.archive)])
 
-    def repack(self, change, method=zipfile.ZIP_STORED) -> None:
+    def repack(self, change, method=zipfile.ZIP_STORED):
         """Write the archive again after ``change(entries)``, entries by name."""
         with zipfile.ZipFile(self.archive) as file:
             entries = {name: file.read(name) for name in file.namelist()}
@@ -56,21 +55,21 @@ class Run:
 
 
 @pytest.fixture
-def davis(tmp_path: Path) -> Run:
+def davis(tmp_path):
     return Run("davis2017", tmp_path)
 
 
-def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+def lines(capsys):
     """What a run wrote on stderr, without its bars."""
     return [line for line in capsys.readouterr().err.splitlines() if "frame/s" not in line and line.strip()]
 
 
-def test_all_servers_are_tested() -> None:
+def test_all_servers_are_tested():
     assert {name for name, dataset in DATASETS.items() if dataset.archive is not None} == SERVERS.keys()
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_archive_has_the_servers_layout(name: str, tmp_path: Path) -> None:
+def test_archive_has_the_servers_layout(name, tmp_path):
     run = Run(name, tmp_path)
     (run.results / "overlay").mkdir()  # what an evaluation leaves beside the masks stays out
     (run.results / "scores.json").write_text("{}")
@@ -88,7 +87,7 @@ def test_archive_has_the_servers_layout(name: str, tmp_path: Path) -> None:
             assert (image.mode, image.getpalette()) == ("P", PALETTE.ravel().tolist())
 
 
-def test_same_results_give_the_same_archive(davis: Run) -> None:
+def test_same_results_give_the_same_archive(davis):
     davis.write()
     first = davis.archive.read_bytes()
     with zipfile.ZipFile(davis.archive) as file:
@@ -97,7 +96,7 @@ def test_same_results_give_the_same_archive(davis: Run) -> None:
     assert davis.archive.read_bytes() == first
 
 
-def test_other_palettes_become_the_standard_one(davis: Run) -> None:
+def test_other_palettes_become_the_standard_one(davis):
     grey, odd = (davis.results / "deer" / f"{stem}.png" for stem in ("00001", "00002"))
     before = [read_mask(path) for path in (grey, odd)]
     Image.fromarray(before[0]).save(grey)
@@ -112,7 +111,7 @@ def test_other_palettes_become_the_standard_one(davis: Run) -> None:
                 np.testing.assert_array_equal(np.array(packed), labels)
 
 
-def test_invalid_masks_are_listed_and_nothing_written(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_masks_are_listed_and_nothing_written(davis, capsys):
     deer, eagle = davis.results / "deer", davis.results / "eagle"
     (deer / "00000.png").unlink()
     Image.new("RGB", (640, 480)).save(deer / "00001.png")
@@ -136,13 +135,13 @@ def test_invalid_masks_are_listed_and_nothing_written(davis: Run, capsys: pytest
     assert last.startswith(f"error: {davis.results}: 7 invalid masks")
 
 
-def duplicate(archive: Path) -> None:
+def duplicate(archive):
     with zipfile.ZipFile(archive, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("deer/00002.png", file.read("deer/00002.png"))
 
 
-def overwrite(start: int, content: bytes):
-    def change(archive: Path) -> None:
+def overwrite(start, content):
+    def change(archive):
         whole = bytearray(archive.read_bytes())
         whole[start : start + len(content)] = content
         archive.write_bytes(whole)
@@ -172,9 +171,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("case", ENTRIES)
-def test_wrong_entry_of_an_archive_is_named(
-    davis: Run, capsys: pytest.CaptureFixture[str], case: str
-) -> None:
+def test_wrong_entry_of_an_archive_is_named(davis, capsys, case):
     change, problem = ENTRIES[case]
     davis.write()
     davis.repack(change, zipfile.ZIP_DEFLATED)
@@ -199,7 +196,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_damaged_archive_is_one_sentence(davis: Run, capsys: pytest.CaptureFixture[str], case: str) -> None:
+def test_damaged_archive_is_one_sentence(davis, capsys, case):
     method, damage, problem = DAMAGE[case]
     davis.write()
     davis.repack(lambda entries: None, method)
@@ -210,9 +207,7 @@ def test_damaged_archive_is_one_sentence(davis: Run, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])
-def test_data_set_without_a_server_rejected(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_set_without_a_server_rejected(name, tmp_path, capsys):
     assert main(["--dataset", name, "--root", str(tmp_path), "--check", "a.zip"]) == 2
     assert "aotlab score" in lines(capsys)[0]
 
@@ -226,14 +221,12 @@ def test_data_set_without_a_server_rejected(
         ["--results", "r", "--output", "a.zip", "--check", "b.zip"],
     ],
 )
-def test_either_output_or_check_is_required(
-    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_either_output_or_check_is_required(options, tmp_path, capsys):
     assert main(["--dataset", "davis2017", *options]) == 2
     assert "--results DIR with --output FILE.zip, or --check FILE.zip" in capsys.readouterr().err
 
 
-def test_oversized_image_is_not_decoded(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_oversized_image_is_not_decoded(davis, capsys):
     path = davis.results / "deer" / "00001.png"
     Image.new("L", (20000, 8000)).save(path)
     assert davis.write() == 2

@@ -42,7 +42,7 @@ rows:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Path:
+def small(tmp_path):
     """A table whose model A is missing."""
     (tmp_path / "data").mkdir()
     (tmp_path / "b.safetensors").write_bytes(b"")
@@ -54,11 +54,11 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def played(monkeypatch):
     """The commands that would run, each of which leaves scores."""
     calls: list[list[str]] = []
 
-    def run(line: list[str], **_: object) -> SimpleNamespace:
+    def run(line, **_):
         calls.append([line[2].removeprefix("aotlab.tools."), *line[3:]])
         output = Path(line[line.index("--output" if "--output" in line else "--json") + 1])
         scores = output if output.suffix == ".json" else output / "scores.json"
@@ -139,7 +139,8 @@ def test_command_of_every_table_can_be_given(path):
         model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
         for config in model.configs:
             load_config(config)
-        options = [*tool.list_benchmark_options(benchmark), *benchmark.options, *tool.list_model_options(model), *model.options]
+        data = [*tool.list_benchmark_options(benchmark), *benchmark.options]
+        options = [*data, *tool.list_model_options(model), *model.options]
         evaluation.parse([*options, "--output", "results"])
         for line in missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"

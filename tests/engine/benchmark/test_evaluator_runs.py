@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from pathlib import Path
 
 import pytest
 import torch
 
-from aotlab.engine.benchmark.evaluator import RECORDS, EvaluationResult, RunOptions, evaluate
+from aotlab.engine.benchmark.evaluator import RECORDS, RunOptions, evaluate
 from aotlab.engine.tracker import Tracker
 from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.distributed import World
@@ -25,15 +24,13 @@ def videos(tmp_path):
     return [make_video(tmp_path, name, frames=frames) for name, frames in (("a", 3), ("b", 5), ("c", 4))]
 
 
-def run(
-    videos, output: Path, tracker: PaintingTracker | None = None, **options
-) -> tuple[PaintingTracker, EvaluationResult]:
+def run(videos, output, tracker=None, **options):
     tracker = tracker or PaintingTracker()
     settings = {"progress": False, "made_by": MADE_BY, **options}
     return tracker, evaluate(tracker, videos, output, RunOptions(**settings))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
     return {name: (folder / name).read_bytes() for name in names(folder) if RECORDS not in name}
 
 
@@ -104,8 +101,8 @@ def test_leftovers_of_a_killed_writer_are_removed(videos, tmp_path):
     assert not left.exists()
 
 
-def out_of_memory(tracker: PaintingTracker, *, smaller_batches_help: bool) -> None:
-    def fail() -> None:
+def out_of_memory(tracker, *, smaller_batches_help):
+    def fail():
         if tracker.steps == 2 and not (smaller_batches_help and tracker.one_group_at_a_time):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
 
@@ -155,7 +152,7 @@ def test_out_of_memory_runs_groups_of_a_tracker_singly(tmp_path, monkeypatch):
 class OneOfTwo(World):
     """A rank whose partner reports what it is told to."""
 
-    def __init__(self, rank: int, other: EvaluationResult | None = None) -> None:
+    def __init__(self, rank, other=None):
         super().__init__(torch.device("cpu"), rank, 2)
         object.__setattr__(self, "other", other)
 

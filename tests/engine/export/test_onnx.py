@@ -78,7 +78,7 @@ def assert_equal_tracking(export, masks, length=7):
 
 
 @pytest.fixture(scope="module")
-def aott(tmp_path_factory) -> Export:
+def aott(tmp_path_factory):
     return make(tmp_path_factory.mktemp("exports") / "aott", "aott", "model.prompt_blocks=1", *FIFO)
 
 
