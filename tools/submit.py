@@ -102,8 +102,8 @@ def expect_results(video: Video) -> Expected:
     ids = {item.object_id for item in video.objects}
     if not ids:
         ids = {int(object_id) for labels in given for object_id in np.unique(labels)} - {0, VOID}
-    size = given[0].shape
-    return Expected(video.name, video.results, (size[0], size[1]), frozenset(ids))
+    size = video.output_size(*given[0].shape)
+    return Expected(video.name, video.results, size, frozenset(ids))
 
 
 def report(problems: Sequence[str], archive: Path) -> None:

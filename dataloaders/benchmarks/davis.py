@@ -25,6 +25,9 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text
 
+SERVER_HEIGHT = 480
+"""height of the masks that the DAVIS server takes, in pixels"""
+
 
 def davis(
     root: Path, year: Literal[2016, 2017], split: str = "val", *, names: Sequence[str] = ()
@@ -42,7 +45,10 @@ def davis(
         listed = read_list(list_file(split, *lists))
 
     def read(name: str) -> Video:
-        return replace(_at_480p(root, name), merge_ids=year == 2016)
+        video = _at_480p(root, name)
+        # without public annotations the server expects 480 rows; else results have the annotations' size
+        height = SERVER_HEIGHT if len(video.annotations) == 1 else None
+        return replace(video, merge_ids=year == 2016, output_height=height)
 
     return read_each(listed, read)
 

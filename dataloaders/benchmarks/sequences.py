@@ -27,6 +27,8 @@ class Video:
     """ground truth in temporal order, for scoring; may be empty or only the first frame's"""
     merge_ids: bool = False
     """all ids are one object, as in DAVIS 2016"""
+    output_height: int | None = None
+    """height of results in pixels, with the frame's aspect ratio; None: the frame's size"""
     written: frozenset[str] | None = None
     """stems of frames with results; None: all"""
     objects: tuple[ListedObject, ...] = ()
@@ -60,6 +62,12 @@ class Video:
             return None
         stem = self.frames[index].stem
         return frozenset(item.object_id for item in self.objects if item.frames[0] == stem)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) of the results for frames of ``height``×``width`` pixels."""
+        if self.output_height is None:
+            return height, width
+        return self.output_height, -(-width * self.output_height // height)
 
 
 def folder(root: Path, *, new_objects: bool = False) -> list[Video]:

@@ -303,7 +303,9 @@ def _fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
         frames = [(path.name, path.stat().st_size) for path in video.frames]
     except OSError as error:
         raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
-    return _digest((made_by, masks, frames, video.merge_ids, video.results, video.objects))
+    return _digest(
+        (made_by, masks, frames, video.merge_ids, video.output_height, video.results, video.objects)
+    )
 
 
 def _digest(content: object) -> str:

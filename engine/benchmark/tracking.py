@@ -19,7 +19,7 @@ from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import OneBehind
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.masks.id_maps import write_mask
+from aotlab.masks.id_maps import resize_labels, write_mask
 from aotlab.masks.object_masks import ObjectMasks, read_given, read_objects
 from aotlab.masks.overlay import overlay, with_ids
 from aotlab.media.images import read_image
@@ -36,7 +36,7 @@ class FrameResult:
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
     source: Prediction | LayeredPrediction | np.ndarray
-    """the prediction, or H×W ids"""
+    """the prediction, or H×W ids, in the size of the results"""
     seconds: float
     """seconds spent in the tracker"""
 
@@ -85,17 +85,17 @@ def _results(
     labels, known = OneBehind(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
-        given = video.masks.get(index)
+        size, given = video.output_size(*shape), video.masks.get(index)
         mask = _reference(video, index, shape, known) if layers is None else None
         objects = read_objects(given, size=shape) if layers and isinstance(given, ObjectMasks) else {}
         start = time.perf_counter()
         prediction: Prediction | LayeredPrediction = (
-            layers.step(frame, objects) if layers else tracker.step(frame, mask)
+            layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
         )
         labels.wait(prediction)
         seconds = time.perf_counter() - start
         # benchmarks expect the given mask itself in the first frame
-        found = mask if mask is not None and not known else prediction
+        found = resize_labels(mask, size) if mask is not None and not known else prediction
         known.update(() if mask is None else np.unique(mask).tolist())
         yield FrameResult(path, frame, found, seconds)
 
@@ -121,5 +121,8 @@ def _reference(video: Video, index: int, size: tuple[int, int], known: set[int])
 
 
 def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:
+    height, width = labels.shape
+    if frame.shape[:2] != labels.shape:
+        frame = np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
     with atomic_path(path) as temporary:
         Image.fromarray(with_ids(overlay(frame, labels), labels)).save(temporary, format="JPEG", quality=90)

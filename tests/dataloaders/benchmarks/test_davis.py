@@ -5,7 +5,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.benchmarks.sequences import folder
+from aotlab.dataloaders.benchmarks.sequences import Video, folder
 from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
 
@@ -134,3 +134,20 @@ def test_folder_without_root_asks_for_one(monkeypatch):
     monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
     with pytest.raises(InputError, match="no root; give one or set"):
         open_dataset("folder")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(480, 854, 854), (1080, 1920, 854), (240, 427, 854)]
+)
+def test_masks_for_the_server_are_480_high(height, width, expected):
+    video = Video("any", frames=(), output_height=480)
+    assert video.output_size(height, width) == (480, expected)
+    assert Video("any", frames=()).output_size(height, width) == (height, width)
+
+
+def test_only_videos_without_ground_truth_are_480_high(root):
+    write_list(root, "2017/val.txt", "bear")
+    assert davis(root, 2017)[0].output_height is None
+    for path in sorted((root / "Annotations/480p/bear").glob("*.png"))[1:]:
+        path.unlink()
+    assert davis(root, 2017)[0].output_height == 480
