@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
 from aotlab.dataloaders.training.clips import reflect
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
@@ -49,7 +49,7 @@ def loop_davis(
     if output.exists():
         raise InputError(f"{output}: exists; choose another output or remove it")
     videos = davis(root, year, split)
-    require_whole(videos)
+    require_readable(videos)
     orders = {
         video.name: [
             reflect(index, len(video.frames)) for index in range(looped_length(len(video.frames), times))

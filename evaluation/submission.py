@@ -19,7 +19,7 @@ from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
 """offset of the bit depth in a PNG file"""
-LARGEST_MASK = 2**20
+MAX_EXTRA_BYTES = 2**20
 """allowed size of a PNG in bytes beyond two per pixel"""
 DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry, so that the same results give the same archive"""
@@ -141,7 +141,7 @@ def _entry(folder: str, item: Expected, stem: str) -> str:
 
 
 def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | None:
-    size, most = file.getinfo(name).file_size, LARGEST_MASK + 2 * item.size[0] * item.size[1]
+    size, most = file.getinfo(name).file_size, MAX_EXTRA_BYTES + 2 * item.size[0] * item.size[1]
     if size > most:
         return f"{size} bytes; the limit is {most}"
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import scores_table
 from aotlab.media.images import read_image

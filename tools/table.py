@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aotlab.engine.evaluation.paper_tables import (
+from aotlab.engine.benchmark.paper_tables import (
     ROOT,
     Benchmark,
     Model,
@@ -68,7 +68,7 @@ class Runner:
             if benchmark.server is not None:
                 archive = results.with_suffix(".zip")
                 files = ("--results", str(results), "--output", str(archive))
-                self.call("submit", *where(benchmark), *files, "--force")
+                self.call("submit", *list_benchmark_options(benchmark), *files, "--force")
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
@@ -86,9 +86,22 @@ class Runner:
             self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
             if benchmark.server is None:
                 scores = str(output / "scores.json")
-                self.call("score", *where(benchmark), "--results", str(output), "--json", scores, "--force")
+                self.call(
+                    "score",
+                    *list_benchmark_options(benchmark),
+                    "--results",
+                    str(output),
+                    "--json",
+                    scores,
+                    "--force",
+                )
             return output
-        arguments = (*where(benchmark), *benchmark.options, *of_model(model), *model.options)
+        arguments = (
+            *list_benchmark_options(benchmark),
+            *benchmark.options,
+            *list_model_options(model),
+            *model.options,
+        )
         if arguments not in self.done:
             more = ("--device", self.device, "--fps-report", "--force", "--output", str(output))
             self.call("eval", *arguments, *more, ranks=self.ranks)
@@ -107,13 +120,13 @@ class Runner:
             raise subprocess.CalledProcessError(status, line)
 
 
-def where(benchmark: Benchmark) -> tuple[str, ...]:
+def list_benchmark_options(benchmark: Benchmark) -> tuple[str, ...]:
     """Return the options of a benchmark."""
     root = ("--root", benchmark.root) if benchmark.root else ()
     return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
 
 
-def of_model(model: Model) -> tuple[str, ...]:
+def list_model_options(model: Model) -> tuple[str, ...]:
     """Return the options of a model."""
     files = (option for file in model.files for option in ("--checkpoint", str(file)))
     presets = (option for name in model.configs for option in ("--config", name))

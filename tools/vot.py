@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("vot")
     import trax
 
-    from aotlab.engine.evaluation.vot import COLOUR, serve
+    from aotlab.engine.benchmark.vot import COLOUR, serve
     from aotlab.engine.tracker import Tracker
 
     tracker = Tracker.from_checkpoint(

@@ -18,7 +18,7 @@ from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, write_text
 
-MOST_TRACKS = 65534
+MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
 
 
@@ -122,7 +122,7 @@ def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
     )
     runs = dict(zip(annotated, found, strict=True))
     ids = {track for frame in runs.values() for track in frame} | set(entry["track_category_ids"])
-    if len(runs) < len(annotated) or len(ids) > MOST_TRACKS:
+    if len(runs) < len(annotated) or len(ids) > MAX_TRACKS:
         raise ValueError(f"{sequence} has frames of one name, or {len(ids)} tracks")
     return BurstSequence(
         f"{source}-{sequence}",

@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.scoring import score_videos
+from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.tables import scores_table
 from aotlab.media.masks import read_mask, write_mask

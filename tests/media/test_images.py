@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.lint.files import check_frame, check_mask
+from aotlab.dataloaders.lint import check_frame, check_mask
 from aotlab.dataloaders.training.labelled import read_ids, read_saliency
 from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
 from aotlab.media.masks import read_mask

@@ -20,7 +20,7 @@ import importlib, os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 tool = importlib.import_module(f"aotlab.tools.{sys.argv[1]}")
-import aotlab.media.video, aotlab.engine.evaluation.evaluator
+import aotlab.media.streams, aotlab.engine.benchmark.evaluator
 import aotlab.engine.tracker, aotlab.engine.video.tracking
 aotlab.engine.video.resume.SAVE_EVERY = 0.0
 output, arguments = sys.argv[2], sys.argv[3:]

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from aotlab.engine.evaluation.finished import Finished
+from aotlab.engine.benchmark.evaluator import Finished
 from aotlab.engine.jobs.records import RUN_KIND, JobRecord
 from aotlab.networks.kernels.tuning import TIMINGS
 from aotlab.utils.errors import InputError

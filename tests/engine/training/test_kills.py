@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.export.description import read_description
-from aotlab.engine.export.writing import export_model
+from aotlab.engine.export.graphs import export_model
+from aotlab.engine.export.runtime import read_description
 from aotlab.engine.training.phase_state import saved_states
 from tests.engine.small_model import HEIGHT, WIDTH, build
 from tests.engine.training.tiny_recipes import phase, run, tiny_recipe

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import (
     FrameScores,
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 16
 """number of frames that a process scores at once"""
-WORTH_A_PROCESS = 200
+MIN_FRAMES_PER_WORKER = 200
 """number of frames that take about as long as starting a process"""
 
 
@@ -44,11 +44,11 @@ class ScoringResult:
 def has_annotations(video: Video) -> bool:
     """Return whether the video has annotations besides the given masks."""
     if video.object_folders:
-        return any(item.length >= RULES[video.rules].least for item in video.objects)
-    return len(video.annotations) >= max(RULES[video.rules].least, len(video.masks) + 1)
+        return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
+    return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.masks) + 1)
 
 
-def rules_of(videos: Sequence[Video]) -> Rules:
+def find_rules(videos: Sequence[Video]) -> Rules:
     """Return the rules shared by the videos of a data set."""
     return RULES[next((video.rules for video in videos if video.problem is None), "davis")]
 
@@ -70,7 +70,7 @@ def score_videos(
     chunks = [(plan, n, n + CHUNK) for plan in plans for n in range(0, len(plan.frames), CHUNK)]
     parts: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
     frames = sum(len(plan.frames) for plan in plans)
-    workers = min(workers, max(1, frames // WORTH_A_PROCESS))
+    workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
         bar = opened.enter_context(progress_bar(frames, unit="frame", shown=progress))
         every: Callable[..., Iterator[FrameScores | InputError]] = map
@@ -98,7 +98,7 @@ def score_videos(
 def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
     """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
     try:
-        require_whole([video])
+        require_readable([video])
         plan = RULES[video.rules].plan(video)
         if not plan.ids:
             log.warning("%s: no object has a frame that is scored", video.name)

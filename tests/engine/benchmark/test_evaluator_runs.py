@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from pathlib import Path
 
 import pytest
 import torch
 
-from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
-from aotlab.engine.evaluation.finished import FOLDER
+from aotlab.engine.benchmark.evaluator import RECORDS, RunOptions, evaluate
 from aotlab.engine.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.distributed import World
-from tests.engine.evaluation.painting import PaintingTracker
-from tests.engine.evaluation.test_evaluator import make_video, names, square
+from tests.engine.benchmark.painting import PaintingTracker
+from tests.engine.benchmark.test_evaluator import make_video, names, square
 from tests.engine.small_model import build
 
 MADE_BY = {"models": [{"checkpoint": "abc", "weight": 1.0}], "flip": False}
@@ -26,19 +24,17 @@ def videos(tmp_path):
     return [make_video(tmp_path, name, frames=frames) for name, frames in (("a", 3), ("b", 5), ("c", 4))]
 
 
-def run(
-    videos, output: Path, tracker: PaintingTracker | None = None, **options
-) -> tuple[PaintingTracker, EvaluationResult]:
+def run(videos, output, tracker=None, **options):
     tracker = tracker or PaintingTracker()
     settings = {"progress": False, "made_by": MADE_BY, **options}
     return tracker, evaluate(tracker, videos, output, RunOptions(**settings))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names(folder) if FOLDER not in name}
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in names(folder) if RECORDS not in name}
 
 
-def test_what_is_finished_is_not_run_again(videos, tmp_path):
+def test_finished_sequences_are_skipped(videos, tmp_path):
     run(videos[:2], tmp_path / "out")
     tracker, report = run(videos, tmp_path / "out")
     assert tracker.steps == 4
@@ -51,14 +47,14 @@ def test_what_is_finished_is_not_run_again(videos, tmp_path):
     [{"restart": True}, {"made_by": {**MADE_BY, "flip": True}, "force": True}, {"overlay": True}],
     ids=["--restart", "other settings", "images that are missing"],
 )
-def test_a_sequence_runs_again_when(videos, tmp_path, options):
+def test_sequence_runs_again_on_request(videos, tmp_path, options):
     run(videos[:1], tmp_path / "out")
     assert run(videos[:1], tmp_path / "out", **options)[0].steps == 3
     assert run(videos[:1], tmp_path / "out", **{**options, "restart": False})[0].steps == 0
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "record"])
-def test_results_that_are_not_whole_are_made_again(videos, tmp_path, damage):
+def test_incomplete_results_are_computed_again(videos, tmp_path, damage):
     run(videos[:1], tmp_path / "out")
     before, result = contents(tmp_path / "out"), tmp_path / "out/a/00001.png"
     if damage == "missing":
@@ -66,12 +62,12 @@ def test_results_that_are_not_whole_are_made_again(videos, tmp_path, damage):
     elif damage == "cut off":
         result.write_bytes(result.read_bytes()[:60])
     else:
-        (tmp_path / "out" / FOLDER / "a.json").write_text("{")
+        (tmp_path / "out" / RECORDS / "a.json").write_text("{")
     assert run(videos[:1], tmp_path / "out")[0].steps == 3
     assert contents(tmp_path / "out") == before
 
 
-def test_a_changed_reference_mask_runs_its_sequence_again(videos, tmp_path):
+def test_changed_reference_mask_runs_its_sequence_again(videos, tmp_path):
     run(videos, tmp_path / "out")
     size = videos[1].masks[0].stat().st_size
     write_mask(videos[1].masks[0], square(3))
@@ -80,13 +76,13 @@ def test_a_changed_reference_mask_runs_its_sequence_again(videos, tmp_path):
     assert read_mask(tmp_path / "out/b/00003.png").max() == 3
 
 
-def test_without_models_named_nothing_is_taken_over_or_recorded(videos, tmp_path):
+def test_runs_without_made_by_keep_no_records(videos, tmp_path):
     run(videos, tmp_path / "out")
     assert run(videos, tmp_path / "out", made_by=None)[0].steps == 12
-    assert list((tmp_path / "out" / FOLDER).iterdir()) == []  # the results are of unknown origin now
+    assert list((tmp_path / "out" / RECORDS).iterdir()) == []  # the results are of unknown origin now
 
 
-def test_a_stop_ends_before_the_next_frame_and_the_next_run_goes_on(videos, tmp_path):
+def test_stopped_run_resumes(videos, tmp_path):
     stop, tracker = threading.Event(), PaintingTracker()
     tracker.before_step = lambda: stop.set() if tracker.steps == 4 else None
     _, report = run(videos, tmp_path / "out", tracker, stop=stop)
@@ -97,7 +93,7 @@ def test_a_stop_ends_before_the_next_frame_and_the_next_run_goes_on(videos, tmp_
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_what_a_killed_writer_left_is_cleared_away(videos, tmp_path):
+def test_leftovers_of_a_killed_writer_are_removed(videos, tmp_path):
     left = tmp_path / "out/a/.00001.123.part.png"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
@@ -105,15 +101,15 @@ def test_what_a_killed_writer_left_is_cleared_away(videos, tmp_path):
     assert not left.exists()
 
 
-def out_of_memory(tracker: PaintingTracker, *, smaller_batches_help: bool) -> None:
-    def fail() -> None:
+def out_of_memory(tracker, *, smaller_batches_help):
+    def fail():
         if tracker.steps == 2 and not (smaller_batches_help and tracker.one_group_at_a_time):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
 
     tracker.before_step = fail
 
 
-def test_out_of_memory_is_tried_again_with_one_group_at_a_time(videos, tmp_path):
+def test_out_of_memory_retries_with_one_group(videos, tmp_path):
     tracker = PaintingTracker()
     tracker.groups = 3
     out_of_memory(tracker, smaller_batches_help=True)
@@ -123,7 +119,7 @@ def test_out_of_memory_is_tried_again_with_one_group_at_a_time(videos, tmp_path)
 
 
 @pytest.mark.parametrize("groups", [1, 3])
-def test_what_does_not_fit_fails_and_the_rest_goes_on(videos, tmp_path, groups):
+def test_too_large_video_fails_alone(videos, tmp_path, groups):
     tracker = PaintingTracker()
     tracker.groups = groups
     out_of_memory(tracker, smaller_batches_help=False)
@@ -133,7 +129,7 @@ def test_what_does_not_fit_fails_and_the_rest_goes_on(videos, tmp_path, groups):
     assert "input.max_long_edge" in report.failures["a"]
 
 
-def test_a_real_tracker_runs_its_groups_one_at_a_time_after_running_out(tmp_path, monkeypatch):
+def test_out_of_memory_runs_groups_of_a_tracker_singly(tmp_path, monkeypatch):
     model, config = build("aott", "model.max_objects=1")
     mask = square()
     mask[:4] = 2
@@ -156,7 +152,7 @@ def test_a_real_tracker_runs_its_groups_one_at_a_time_after_running_out(tmp_path
 class OneOfTwo(World):
     """A rank whose partner reports what it is told to."""
 
-    def __init__(self, rank: int, other: EvaluationResult | None = None) -> None:
+    def __init__(self, rank, other=None):
         super().__init__(torch.device("cpu"), rank, 2)
         object.__setattr__(self, "other", other)
 
@@ -164,7 +160,7 @@ class OneOfTwo(World):
         return [item] if self.other is None else [self.other, item]
 
 
-def test_ranks_share_sequences_the_longest_first_and_every_report_has_all(videos, tmp_path, capsys):
+def test_ranks_share_sequences_longest_first(videos, tmp_path, capsys):
     lead, second = PaintingTracker(), PaintingTracker()
     first = evaluate(lead, videos, tmp_path / "out", RunOptions(), OneOfTwo(0))
     joined = evaluate(second, videos, tmp_path / "out", RunOptions(), OneOfTwo(1, first))
@@ -178,7 +174,7 @@ def test_ranks_share_sequences_the_longest_first_and_every_report_has_all(videos
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5])
-def test_every_sequence_has_exactly_one_rank(ranks):
+def test_sequence_has_exactly_one_rank(ranks):
     costs = [3, 9, 1, 4, 4, 7, 2]
     shares = [World(torch.device("cpu"), rank, ranks).share(costs) for rank in range(ranks)]
     assert sorted(number for share in shares for number in share) == list(range(7))
@@ -191,5 +187,5 @@ def test_warm_up_frames_are_not_timed(videos, tmp_path):
     # three of a; of b another three, and then all but the first; of c all but the first
     assert report.timed_frames == 0 + 2 + 3
     assert report.total_fps <= report.fps
-    record = json.loads((tmp_path / "out" / FOLDER / "b.json").read_text())
+    record = json.loads((tmp_path / "out" / RECORDS / "b.json").read_text())
     assert record["timed_frames"] == 2

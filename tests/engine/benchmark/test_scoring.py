@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.engine.evaluation import scoring
-from aotlab.engine.evaluation.scoring import has_annotations, rules_of, score_videos
+from aotlab.engine.benchmark import scoring
+from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
 from aotlab.evaluation.tables import scores_table
 from aotlab.media.masks import read_mask, write_mask
 from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
 
 
 @pytest.fixture
-def davis(tmp_path: Path) -> list[Video]:
+def davis(tmp_path):
     """DAVIS 2017 in miniature, and perturbed results for it in ``results``."""
     make_davis2017(tmp_path / "DAVIS")
     videos = open_dataset("davis2017", tmp_path / "DAVIS")
@@ -26,11 +25,9 @@ def davis(tmp_path: Path) -> list[Video]:
     return videos
 
 
-def test_scores_do_not_depend_on_the_number_of_processes(
-    davis: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkeypatch):
     alone = score_videos(davis, tmp_path / "results")
-    monkeypatch.setattr(scoring, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     monkeypatch.setattr(scoring, "CHUNK", 2)  # a sequence of three frames becomes two parts
     shared = score_videos(davis, tmp_path / "results", workers=2)
     assert list(alone.scores) == list(shared.scores)
@@ -40,26 +37,22 @@ def test_scores_do_not_depend_on_the_number_of_processes(
     assert scores_table(alone.scores) == scores_table(shared.scores)
 
 
-def test_a_broken_sequence_is_a_failure_and_the_others_are_scored(
-    davis: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
     (tmp_path / "results" / "bear" / "00002.png").write_bytes(b"nonsense")
-    monkeypatch.setattr(scoring, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     for workers in (1, 2):
         report = score_videos(davis, tmp_path / "results", workers=workers)
         assert list(report.scores) == ["camel"]
         assert "00002.png" in report.failures["bear"]
 
 
-def test_a_sequence_without_results_is_a_failure(davis: list[Video], tmp_path: Path) -> None:
+def test_sequence_without_results_is_a_failure(davis, tmp_path):
     report = score_videos(davis, tmp_path / "nowhere")
     assert list(report.failures) == ["bear", "camel"]
     assert "00001.png: no such mask file (3 of 3 scored frames are missing)" in report.failures["bear"]
 
 
-def test_predicted_ids_that_are_no_objects_are_told_where_the_rules_pass_over_them(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
     make_vost(tmp_path / "VOST")
     videos = open_dataset("vost", tmp_path / "VOST")
     write_perturbed(videos, tmp_path / "results")
@@ -74,7 +67,7 @@ def test_predicted_ids_that_are_no_objects_are_told_where_the_rules_pass_over_th
     assert "1083_cut_tomato: unknown ids in predictions count as background: 7, 9, 255" in caplog.text
 
 
-def test_an_object_of_youtube_vos_first_seen_on_the_last_frame_is_not_scored(tmp_path: Path) -> None:
+def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path):
     make_youtubevos(tmp_path / "YouTubeVOS")
     meta = tmp_path / "YouTubeVOS" / "train" / "meta.json"
     meta.write_text(meta.read_text().replace('["00010", "00015", "00020", "00025"]', '["00025"]'))
@@ -85,7 +78,7 @@ def test_an_object_of_youtube_vos_first_seen_on_the_last_frame_is_not_scored(tmp
     assert scores.region.shape == (2, 5)
 
 
-def test_a_folder_has_the_objects_of_its_first_masks_whatever_their_ids(tmp_path: Path) -> None:
+def test_folder_objects_are_those_of_first_masks(tmp_path):
     make_folder(tmp_path / "mine")
     videos = open_dataset("folder", tmp_path / "mine")
     write_perturbed(videos, tmp_path / "results")
@@ -93,7 +86,7 @@ def test_a_folder_has_the_objects_of_its_first_masks_whatever_their_ids(tmp_path
     assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
 
 
-def test_objects_that_come_late_in_a_folder_count_from_their_first_sight(tmp_path: Path) -> None:
+def test_late_objects_count_from_first_sight(tmp_path):
     make_folder(tmp_path / "mine")
     videos = open_dataset("folder", tmp_path / "mine", new_objects=True)
     write_perturbed(videos, tmp_path / "results")
@@ -110,9 +103,9 @@ def test_objects_that_come_late_in_a_folder_count_from_their_first_sight(tmp_pat
     assert score_videos(videos, tmp_path / "results").scores["second"].region[1, 0] == 0
 
 
-def test_masks_that_are_all_given_are_no_truth(davis: list[Video]) -> None:
+def test_masks_that_are_all_given_are_no_truth(davis):
     bear = davis[0]
     given = dict(enumerate(bear.annotations))
     assert has_annotations(bear)
     assert not has_annotations(Video("bear", bear.frames, masks=given, annotations=bear.annotations))
-    assert rules_of([]) is rules_of(davis)
+    assert find_rules([]) is find_rules(davis)

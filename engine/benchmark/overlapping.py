@@ -16,7 +16,6 @@ from aotlab.engine.ensemble import Ensemble
 from aotlab.engine.inputs import Size
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.media.masks import resize_labels
 from aotlab.media.object_masks import merge_object_masks
 
 EDGE = 0.05
@@ -51,7 +50,7 @@ class LayeredPrediction:
     def objects(self) -> dict[int, np.ndarray]:
         """H×W bool masks of all objects by id; waits for the device."""
         tracked = {each: found.labels == each for found, ids in self.layers for each in ids}
-        return tracked | {each: resize_labels(mask, self.size) for each, mask in self.given.items()}
+        return {**tracked, **self.given}
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -68,13 +67,12 @@ class Layers:
         tracker.reset(length)
         self.layers = [_Layer(tracker)]
 
-    def step(self, frame: np.ndarray, given: Mapping[int, np.ndarray], *, size: Size) -> LayeredPrediction:
+    def step(self, frame: np.ndarray, given: Mapping[int, np.ndarray]) -> LayeredPrediction:
         """Track all objects to the next frame.
 
         Args:
             frame: H×W×3 uint8 RGB.
             given: H×W bool masks of new objects by id.
-            size: (height, width) of the masks returned.
 
         Raises:
             InputError: as `Tracker.step`.
@@ -87,17 +85,18 @@ class Layers:
         found = []
         for number, layer in enumerate(self.layers):
             begins = merge_object_masks(shares[number]) if number in shares else None
-            layer.newest = layer.tracker.step(frame, begins, size=size)
+            layer.newest = layer.tracker.step(frame, begins)
             found.append((layer.newest, frozenset(layer.ids)))
-        return LayeredPrediction(found, given, size)
+        return LayeredPrediction(found, given, (frame.shape[0], frame.shape[1]))
 
     def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
         """Return the index of the first layer without overlap, or of a new one."""
         for number, layer in enumerate(self.layers):
             others = list(shares.get(number, {}).values())
             if layer.newest is not None:
-                before = resize_labels(layer.newest.labels, (mask.shape[0], mask.shape[1]))
-                others += [before == object_id for object_id in layer.ids - set(shares.get(number, {}))]
+                others += [
+                    layer.newest.labels == object_id for object_id in layer.ids - set(shares.get(number, {}))
+                ]
             if not any(_overlap(mask, other) for other in others):
                 return number
         other = self.layers[0].tracker.fresh()

@@ -17,7 +17,7 @@ from aotlab.utils.files import is_folder
 
 WEIGHT = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}|[0-9]{1,9}/[0-9]{1,9}")
 """a weight as it is typed"""
-LARGEST = 2**62
+MAX_TOTAL_WEIGHT = 2**62
 """sum of whole weights that 64 bits count exactly"""
 
 
@@ -47,12 +47,12 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
         exact = [Fraction(0)]
     common = math.lcm(*(weight.denominator for weight in exact))
     whole = [int(weight * common) for weight in exact]
-    if min(whole) <= 0 or sum(whole) > LARGEST:
+    if min(whole) <= 0 or sum(whole) > MAX_TOTAL_WEIGHT:
         raise InputError(f"weights {' '.join(weights)[:200]}: give numbers above 0, such as 2, 0.5 or 1/3")
     return whole
 
 
-def sequences_of(results: Path) -> list[str]:
+def list_sequences(results: Path) -> list[str]:
     """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder."""
     names = _folders(results)
     names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]

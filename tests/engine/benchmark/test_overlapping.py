@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
+from aotlab.engine.benchmark.overlapping import Layers
 from aotlab.engine.ensemble import Branch, Ensemble
-from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
-from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
-from tests.engine.evaluation.painting import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 
 SIZE = (24, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
@@ -29,8 +29,8 @@ def box(top, left, bottom, right):
 def test_objects_that_lie_on_one_another_keep_all_their_pixels():
     layers = Layers(PaintingTracker())
     given = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
-    layers.step(FRAME, given, size=SIZE)
-    found = layers.step(FRAME, {}, size=SIZE)
+    layers.step(FRAME, given)
+    found = layers.step(FRAME, {})
     assert len(layers.layers) == 3  # 1 and 3; 2 on 1; 4 on both
     for identity, mask in given.items():
         assert np.array_equal(found.objects[identity], mask)
@@ -38,40 +38,29 @@ def test_objects_that_lie_on_one_another_keep_all_their_pixels():
 
 def test_objects_whose_edges_meet_are_tracked_together():
     layers = Layers(PaintingTracker())
-    found = layers.step(
-        FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)}, size=SIZE
-    )
+    found = layers.step(FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)})
     assert len(layers.layers) == 2
     assert found.objects[3].sum() == 100
     edge = box(0, 0, 20, 20) | box(20, 0, 21, 1)
     other = Layers(PaintingTracker())
-    found = other.step(FRAME, {1: edge, 2: box(20, 0, 24, 32)}, size=SIZE)
+    found = other.step(FRAME, {1: edge, 2: box(20, 0, 24, 32)})
     assert len(other.layers) == 1
     assert found.objects[1].sum() == 401  # the frame on which it begins has the given mask itself
 
 
-def test_an_object_that_comes_late_is_apart_where_it_lies_on_one_of_the_frame_before():
+def test_late_object_over_another_gets_its_own_layer():
     layers = Layers(PaintingTracker())
-    layers.step(FRAME, {1: box(0, 0, 20, 20)}, size=SIZE)
-    layers.step(FRAME, {2: box(0, 21, 20, 30)}, size=SIZE)
+    layers.step(FRAME, {1: box(0, 0, 20, 20)})
+    layers.step(FRAME, {2: box(0, 21, 20, 30)})
     assert len(layers.layers) == 1
-    layers.step(FRAME, {3: box(2, 2, 9, 9)}, size=SIZE)
+    layers.step(FRAME, {3: box(2, 2, 9, 9)})
     assert len(layers.layers) == 2
-    found = layers.step(FRAME, {}, size=SIZE)
+    found = layers.step(FRAME, {})
     assert [found.objects[identity].sum() for identity in (1, 2, 3)] == [400, 180, 49]
 
 
-def test_masks_have_the_size_that_is_asked_for():
-    layers = Layers(PaintingTracker())
-    given = {1: box(0, 0, 20, 20), 2: box(4, 4, 8, 8)}
-    first = layers.step(FRAME, given, size=(48, 64)).objects
-    later = layers.step(FRAME, {3: box(5, 5, 7, 7)}, size=(48, 64)).objects
-    assert [first[1].sum(), later[1].sum(), later[2].sum(), later[3].sum()] == [1600, 1600, 64, 16]
-    assert len(layers.layers) == 3
-
-
 @pytest.mark.parametrize("kind", ["tracker", "ensemble"])
-def test_a_twin_tracks_by_itself_with_the_same_model(models, kind):
+def test_fresh_tracker_is_independent(models, kind):
     def make():
         tracker = Tracker(*models["aott"])
         return (
@@ -99,7 +88,7 @@ def test_a_twin_tracks_by_itself_with_the_same_model(models, kind):
     ] * 3
 
 
-def test_a_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
+def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     miniatures.make_sav(tmp_path / "SA-V")
     videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
     write_mask(

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.engine.benchmark.overlapping import LayeredPrediction, Layers
 from aotlab.engine.ensemble import Ensemble
-from aotlab.engine.evaluation.layers import LayeredPrediction, Layers
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracker import Tracker
@@ -90,7 +90,7 @@ def _results(
         objects = read_object_masks(given, size=shape) if layers and isinstance(given, ObjectMasks) else {}
         start = time.perf_counter()
         prediction: Prediction | LayeredPrediction = (
-            layers.step(frame, objects, size=size) if layers else tracker.step(frame, mask, size=size)
+            layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
         )
         labels.wait(prediction)
         seconds = time.perf_counter() - start

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
 from aotlab.media.masks import read_mask
-from tests.engine.evaluation.painting import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
 
 
-def run(
-    name: str, root: Path, split: str = "val", **options: bool
-) -> tuple[PaintingTracker, EvaluationResult]:
+def run(name, root, split="val", **options):
     """Evaluate the first video of a data set."""
     tracker = PaintingTracker()
     videos = open_dataset(name, root, split, **options)[:1]
     return tracker, evaluate(tracker, videos, root / "results", RunOptions(progress=False))
 
 
-def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path: Path) -> None:
+def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path):
     make_youtubevos(tmp_path)
     tracker, report = run("youtubevos2019", tmp_path)
     assert report.failures == {}
     assert tracker.given == [[0, 2, 5], None, [0, 3], None, None, None]
 
 
-def test_of_labels_that_show_all_objects_only_the_new_one_is_given(tmp_path: Path) -> None:
+def test_only_new_objects_of_a_label_are_given(tmp_path):
     make_lvos(tmp_path)
     tracker, _ = run("lvosv2", tmp_path)
     assert tracker.given == [[0, 1], None, None, [0, 2], None, None, None, None]
 
 
-def test_without_metadata_an_object_is_new_where_no_earlier_mask_has_it(tmp_path: Path) -> None:
+def test_new_ids_without_metadata_are_new_objects(tmp_path):
     make_folder(tmp_path)
     tracker = PaintingTracker()
     evaluate(
@@ -48,7 +44,7 @@ def test_without_metadata_an_object_is_new_where_no_earlier_mask_has_it(tmp_path
     assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
 
 
-def test_before_the_first_object_all_is_background_and_then_its_mask_is_the_result(tmp_path: Path) -> None:
+def test_frames_before_the_first_object_are_background(tmp_path):
     make_lvos(tmp_path)
     videos = open_dataset("lvosv2", tmp_path)[1:]
     evaluate(PaintingTracker(), videos, tmp_path / "results", RunOptions(progress=False))
@@ -58,7 +54,7 @@ def test_before_the_first_object_all_is_background_and_then_its_mask_is_the_resu
 
 
 @pytest.mark.parametrize(("name", "make"), [("youtubevos2019", make_youtubevos), ("vost", make_vost)])
-def test_of_all_frames_only_the_wanted_results_are_written(name: str, make, tmp_path: Path) -> None:
+def test_of_all_frames_only_the_wanted_results_are_written(name, make, tmp_path):
     make(tmp_path)
     tracker, report = run(name, tmp_path, all_frames=True)
     video = open_dataset(name, tmp_path, all_frames=True)[0]
