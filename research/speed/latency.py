@@ -1,6 +1,6 @@
 """Latency of the annotator for frames, strokes, boxes and click previews, and its share of the tracker's speed.
 
-``python -m benchmarks.latency VIDEO``, with the options of ``aotlab annotate``.
+``python -m research.speed.latency VIDEO``, with the options of ``aotlab annotate``.
 """
 
 from __future__ import annotations
