@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from aotlab.engine.prompting import PromptedFrame, exclusive
+from aotlab.engine.prompting import PromptedFrame, add_background
 from aotlab.masks.prompt import Prompt
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
@@ -44,5 +44,5 @@ class NetworkSegmenter:
                 self._known = frame.copy(), PromptedFrame(self._model, frame)
             with self._autocast:
                 logits = self._known[1].logits(list(prompts.values()))
-        channels = exclusive(logits).max(0).indices.cpu().numpy()
+        channels = add_background(logits).max(0).indices.cpu().numpy()
         return np.array([0, *prompts], np.uint16)[channels]

@@ -82,8 +82,9 @@ def test_more_frames_than_exported_are_refused(aott):
     tracker = exported_tracker(aott.folder)
     tracker.step(clip()[0], stripes([1]))
     bank = tracker.banks[0]
-    bank._long = [[type(own)(*(x.repeat(1, 4, 1) for x in own)) for own in stage] for stage in bank._long]
-    bank.kept, bank._room = [[0, 1, 2, 3]], 4
+    for block in (block for stage in bank._long for block in stage):
+        block.load(type(block.read())(*(x.repeat(1, 4, 1) for x in block.read())), 4, 4)
+    bank.kept = [[0, 1, 2, 3]]
     with pytest.raises(InputError, match=r"4 frames, but this export has room for 3; .*memory.frames=4"):
         tracker.step(clip()[1])
 
