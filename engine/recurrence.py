@@ -93,8 +93,8 @@ def write_memory(
     """
     memories = []
     for index, frame in enumerate(frames):
-        is_reference = isinstance(frame, Reference)
-        identities = frame.identities if is_reference else model.assign_identities(masks[index])
+        known = frame.identities if isinstance(frame, Reference) else None
+        identities = model.assign_identities(masks[index]) if known is None else known
         memories.append(model.memorize(frame.propagated, identities))
     for bank, frame in zip(banks, frames, strict=True):
         if bank.changing or bank.newest != frame.newest:
