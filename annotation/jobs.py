@@ -21,10 +21,9 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.annotation.tracking import TrackedFrame
-    from aotlab.engine.pacing import PacedTracker
     from aotlab.engine.tracker import Tracker
 
-MakeTracker = Callable[[], "Tracker | PacedTracker"]
+MakeTracker = Callable[[], "Tracker"]
 RECENT = 20
 """number of frames over which the speed is measured"""
 
@@ -136,7 +135,7 @@ class TrackingJob:
                 self._state.finish("tracking", changes, self.request.start)
         self._tell(status)
 
-    def _track(self, tracker: Tracker | PacedTracker) -> None:
+    def _track(self, tracker: Tracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
         from aotlab.annotation.tracking import live_results, results
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from aotlab.annotation import live
 from aotlab.annotation.planning import Span
 from aotlab.annotation.state import State
-from aotlab.engine.pacing import PacedTracker
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import on_gpu
@@ -20,7 +19,6 @@ from aotlab.engine.video.directions import Spill, as_bytes
 from aotlab.engine.video.scores import disagreement
 from aotlab.utils.errors import InputError
 
-AnyTracker = Tracker | PacedTracker
 REFERENCES = 4
 """maximum number of given masks on the other side of the start that the tracker is shown"""
 
@@ -53,7 +51,7 @@ class Opinion:
     """see `TrackedFrame`"""
 
 
-def results(tracker: AnyTracker, state: State, span: Span) -> Iterator[TrackedFrame]:
+def results(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
     Frames and given masks are read when tracking reaches them. The caller stores the results.
@@ -66,7 +64,7 @@ def results(tracker: AnyTracker, state: State, span: Span) -> Iterator[TrackedFr
     return _both_ways(tracker, state, span, span.before, span.after)
 
 
-def live_results(tracker: AnyTracker, state: State, start: int) -> Iterator[TrackedFrame]:
+def live_results(tracker: Tracker, state: State, start: int) -> Iterator[TrackedFrame]:
     """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
 
     Raises:
@@ -83,7 +81,7 @@ def live_results(tracker: AnyTracker, state: State, start: int) -> Iterator[Trac
         raise InputError(frames.problem)
 
 
-def _begin(tracker: AnyTracker, state: State, start: int, *, backward: bool) -> None:
+def _begin(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
@@ -104,7 +102,7 @@ def _begin(tracker: AnyTracker, state: State, start: int, *, backward: bool) -> 
             tracker.step(image, mask)
 
 
-def _one_way(tracker: AnyTracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
+def _one_way(tracker: Tracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
     """Track away from a reference; given masks on the way are further references.
 
     A GPU computes the next frame while a result is received and stored.
@@ -120,9 +118,7 @@ def _one_way(tracker: AnyTracker, state: State, start: int, frames: range) -> It
     yield from (_tracked_frame(*step) for step in waiting)
 
 
-def _both_ways(
-    tracker: AnyTracker, state: State, span: Span, before: int, after: int
-) -> Iterator[TrackedFrame]:
+def _both_ways(tracker: Tracker, state: State, span: Span, before: int, after: int) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
     described = {index: _described(state, index) for index in span.given}
     known: dict[int, tuple[tuple[int, ...], frozenset[int]]] = {}
@@ -146,7 +142,7 @@ def _both_ways(
 
 
 def _steps(
-    tracker: AnyTracker, state: State, start: int, frames: range
+    tracker: Tracker, state: State, start: int, frames: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
     _begin(tracker, state, start, backward=frames.step < 0)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.engine.prompting import PromptedFrame, exclusive
+from aotlab.engine.prompting import PromptedFrame, add_background
 from aotlab.media.prompt import Prompt, box_around
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
@@ -96,7 +96,7 @@ class NetworkSegmenter:
                 self._known = frame.copy(), PromptedFrame(self._model, frame)
             with self._autocast:
                 logits = self._known[1].logits(list(prompts.values()))
-        channels = exclusive(logits).max(0).indices.cpu().numpy()
+        channels = add_background(logits).max(0).indices.cpu().numpy()
         return np.array([0, *prompts], np.uint16)[channels]
 
 

@@ -30,7 +30,7 @@ class TrackerState(NamedTuple):
     one_group_at_a_time: bool
 
 
-def made_by(model: Model, config: Config) -> dict[str, Any]:
+def describe_origin(model: Model, config: Config) -> dict[str, Any]:
     """Return the weights' checksum and the settings that a state depends on."""
     checksum = 0
     for name, weight in model.state_dict().items():
@@ -44,7 +44,7 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
     """Read a `Tracker.state_dict`.
 
     Args:
-        expected: `made_by` of the tracker that reads it.
+        expected: `describe_origin` of the tracker that reads it.
         config: settings of that tracker.
         device: device of its memory.
 

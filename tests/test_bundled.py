@@ -73,10 +73,6 @@ def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "track {video} --mask {mask} --dry-run",
     "mask {video}/00000.jpg --box 1:40,40,80,80 --output {out}.png",
     "eval --dataset davis2017 --root {root} --output {out}",
-    "inspect_model --attention {video} --mask {mask} --frame 2 --object 1 --output {out}",
-    "inspect_model --identities {out}.png",
-    "inspect_model --parameters",
-    "inspect_model --card",
     "export --output {out} --size 160x96 memory.policy=bounded_fifo",
 ])  # fmt: skip
 def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command, precision) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.batch import refuse_with_jobs, run_batch
-from aotlab.tools.cli.one_video import forecast, run_one
+from aotlab.tools.cli.one_video import dry_run, run_one
 from aotlab.tools.cli.options import (
     add_config_options,
     add_memory_options,
@@ -58,7 +58,7 @@ def parse(argv: list[str] | None) -> Namespace:
     size = "sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)"
     option(model, "--size", size, choices=SIZES)
     add_memory_options(parser, bounded=True, budget=True)
-    add_shared(parser, "--dry-run", "--gpu-memory")
+    add_shared(parser, "--dry-run")
     args = parser.parse_args(argv)
     if not args.print_config:
         require_given(parser, args)
@@ -69,8 +69,6 @@ def parse(argv: list[str] | None) -> Namespace:
 
 def require_given(parser: Parser, args: Namespace) -> None:
     """Refuse a command line without a video, masks or output, or with options of one video beside several."""
-    if args.gpu_memory and not args.dry_run:
-        parser.error("--gpu-memory needs --dry-run")
     masks = [*args.mask, *args.box, *args.point]
     args.several = args.jobs is not None or len(args.video) > 1
     if args.several:
@@ -124,9 +122,8 @@ def main(argv: list[str] | None = None) -> int:
     require_source(args.video)
     require_masks(args.mask)
     require_extra("video")
-    if args.dry_run:
-        return forecast(args, settings_of(args))
-    return run_one(args, settings_of(args), track_options(args))
+    settings, options = settings_of(args), track_options(args)
+    return dry_run(args) if args.dry_run else run_one(args, settings, options)
 
 
 if __name__ == "__main__":

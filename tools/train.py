@@ -33,12 +33,10 @@ RECIPE = "configs/recipes/mini.yaml"
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("train", "Train a model through the phases of a recipe.")
-    add_shared(parser, "--dry-run", "--gpu-memory", "--restart")
+    add_shared(parser, "--dry-run", "--restart")
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
     args = parser.parse_args(argv)
-    if args.gpu_memory and not args.dry_run:
-        parser.error("--gpu-memory needs --dry-run")
     args.overrides += option_overrides(args, precision="train.precision")
     return args
 
@@ -70,14 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
-    from aotlab.utils.devices import reserve_cores, without_gpu
+    from aotlab.utils.devices import reserve_cores
     from aotlab.utils.distributed import open_world
 
-    if args.dry_run and (args.gpu_memory or without_gpu(args.device)):
-        from aotlab.engine.memory_forecast import training_forecast
-
-        print(training_forecast(config, args.gpu_memory), end="")
-        return 0
     reserve_cores(config.data.workers)
     with open_world(args.device) as world:
         if not world.lead:

@@ -65,11 +65,6 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def without_gpu(name: str) -> bool:
-    """Return whether ``name`` is a CUDA device on a machine without CUDA."""
-    return name.startswith("cuda") and not torch.cuda.is_available()
-
-
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return an autocast context for ``precision``; a null context for float32."""
     dtype = AUTOCAST.get(precision)

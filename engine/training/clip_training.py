@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory import MemoryBank, build_bank
-from aotlab.engine.recurrence import look, one_hot, refer, remember
+from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
@@ -127,7 +127,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         losses.append(weighted_by_depth(by_depth))
         predictions.append(torch.stack([each.detach().max(0).indices for each in kept]))
 
-    def remembered(frame: int, labels: Tensor) -> Tensor:
+    def identity_masks(frame: int, labels: Tensor) -> Tensor:
         """Masks by identity of labels B×H×W, with a plane of ignored pixels if the model has one."""
         identities = model.config.max_objects
         assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
@@ -136,16 +136,16 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
             return masks
         return torch.cat([masks, (clip.labels[frame] == VOID)[:, None].to(masks)], 1)
 
-    reference = refer(model, [bank], frames[0], [remembered(0, clip.labels[0])])
-    remember(model, [bank], reference)
+    reference = propagate_reference(model, [bank], frames[0], [identity_masks(0, clip.labels[0])])
+    write_memory(model, [bank], reference)
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
         add_loss(0, reference[0].propagated, model.decode(reference[0].propagated, frames[0]))
     for index in range(1, length):
-        seen = look(model, [bank], frames[index])
-        add_loss(index, seen[0].propagated, seen[0].logits)
+        readouts = read_memory(model, [bank], frames[index])
+        add_loss(index, readouts[0].propagated, readouts[0].logits)
         if index < length - 1:
             fed = predictions[index] if plan.feed_predictions else clip.labels[index]
-            remember(model, [bank], seen, [remembered(index, fed)])
+            write_memory(model, [bank], readouts, [identity_masks(index, fed)])
     stacked = torch.stack(losses)
     return ClipLosses(stacked[0], stacked[1:], predictions)
 

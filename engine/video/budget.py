@@ -7,7 +7,7 @@ import torch
 from aotlab.configs.schema import Config
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import FirstFrame
-from aotlab.engine.recurrence import refer, remember
+from aotlab.engine.recurrence import propagate_reference, write_memory
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 
@@ -29,5 +29,5 @@ def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
         model = VOSModel(config.model).eval()
         features = model.encode(torch.empty(1, 3, height, width))
         masks = torch.empty(groups, identities + 1, height, width)
-        remember(model, [bank], refer(model, [bank], features, [masks]))
+        write_memory(model, [bank], propagate_reference(model, [bank], features, [masks]))
     return bank.nbytes

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.engine.pacing import PacedTracker
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.scores import disagreement
@@ -73,7 +72,7 @@ class Spill(AbstractContextManager["Spill"]):
 
 
 def both_directions(
-    tracker: Tracker | PacedTracker,
+    tracker: Tracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     folder: Path,
@@ -126,7 +125,7 @@ def _gather(
 
 
 def _forward(
-    tracker: Tracker | PacedTracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
+    tracker: Tracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
 ) -> Iterator[Answered]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
@@ -139,7 +138,7 @@ def _forward(
 
 
 def _between(
-    tracker: Tracker | PacedTracker,
+    tracker: Tracker,
     keys: tuple[Key | None, Key],
     gap: Spill,
     numbers: list[int],

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.engine.pacing import PacedTracker
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, Stalled, stream
 from aotlab.engine.tracker import Tracker
@@ -33,7 +32,7 @@ DEFAULTS = TrackOptions()
 
 
 def track(
-    tracker: Tracker | PacedTracker,
+    tracker: Tracker,
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
     output: Path,
@@ -143,7 +142,7 @@ def in_real_time(frames: Iterator[Numbered], source: FrameSource) -> Iterator[Nu
 class Timed:
     """Tracker that measures the time of `step`; all else is the tracker's."""
 
-    def __init__(self, tracker: Tracker | PacedTracker) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         self._tracker, self._labels = tracker, OneBehind(getattr(tracker, "device", None))
         self.seconds = 0.0
 

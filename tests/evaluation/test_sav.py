@@ -13,6 +13,7 @@ from aotlab.evaluation.measures import region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import scores_table
 from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from tests import miniatures

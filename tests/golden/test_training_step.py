@@ -52,7 +52,7 @@ class Reference:
             stage.train_identities(not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
-            self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"])), batch,
+            self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
             ClipPlan(identities, hardest_count(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)

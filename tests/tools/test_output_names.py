@@ -8,8 +8,6 @@ from aotlab.tools.main import main
 
 BEFORE_WORK = {
     "mask": ["mask", "VIDEO", "--box", "1:0,0,5,5", "--output", "OUT.jpg"],
-    "identities": ["inspect_model", "--identities", "OUT.xyz"],
-    "costs": ["inspect_model", "--parameters", "--output", "FOLDER"],
 }
 
 

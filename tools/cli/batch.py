@@ -32,7 +32,7 @@ def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
         "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--start": args.start is not None,
-        "--end": args.end is not None, "--dry-run": args.dry_run, "--depth auto": isinstance(args.depth, float),
+        "--end": args.end is not None, "--dry-run": args.dry_run,
     }  # fmt: skip
     given = [name for name, value in single.items() if value]
     if given:

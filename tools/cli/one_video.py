@@ -73,9 +73,8 @@ def open_video(args: Namespace) -> tuple[FrameSource, FrameNumbers]:
     return source, FrameNumbers(source, by_name=args.frame_numbers == "file")
 
 
-def forecast(args: Namespace, settings: Config) -> int:
-    """Check the inputs and print the memory of a frame; write nothing. Return 0."""
-    from aotlab.engine.memory_forecast import tracking_forecast
+def dry_run(args: Namespace) -> int:
+    """Check the video, its masks and prompts, print what would be tracked and write nothing. Return 0."""
     from aotlab.engine.video.given_masks import load_masks
     from aotlab.media.prompt import parse_prompts
 
@@ -83,7 +82,9 @@ def forecast(args: Namespace, settings: Config) -> int:
     masks = load_masks(args.mask, source, numbers, numbers.range(args.start, args.end))
     prompts = parse_prompts(args.box, args.point, args.not_point)
     objects = set(masks.annotations.objects()).union(*prompts.values())
-    print(tracking_forecast(settings, source.size, len(objects), args.gpu_memory), end="")
+    frames = "frames until its end" if source.length is None else counted(source.length, "frame")
+    height, width = source.size
+    print(f"{args.video}: {frames} of {width}×{height}, {counted(len(objects), 'object')} to track")
     return 0
 
 
@@ -126,8 +127,8 @@ class Run:
         self._record.made_by = digest_of(job, inputs)
         self._record.error, self._record.rate = UNFINISHED, str(source.rate)
         self._options = located(options, numbers, start, end)
-        path, paced = Path(args.video), isinstance(args.depth, float)
-        self._once = args.realtime or paced or not (path.is_file() or path.is_dir())
+        path = Path(args.video)
+        self._once = args.realtime or not (path.is_file() or path.is_dir())
         """whether another run need not give the same"""
 
     def before(self) -> JobRecord | None:
@@ -143,7 +144,6 @@ class Run:
 
     def track(self, *, resume: bool) -> TrackResult:
         """Track; ``resume``: the folder holds results of a run with the same inputs."""
-        from aotlab.engine.pacing import PacedTracker
         from aotlab.engine.video.given_masks import load_masks
         from aotlab.engine.video.outputs import refuse_results, remove_results
         from aotlab.engine.video.resume import STATE
@@ -165,8 +165,7 @@ class Run:
             remove_results(options.write, args.output)  # after all checks: masks may be among them
         save_record(args.output / RECORD, record)
         named = replace(options, class_names=masks.annotations.class_names)
-        paced = PacedTracker(tracker, args.depth) if isinstance(args.depth, float) else tracker
-        result = track(paced, source, masks, args.output, named, saved)
+        result = track(tracker, source, masks, args.output, named, saved)
         record.frames, record.error = result.frames, UNFINISHED if result.interrupted else result.error
         record.written = sorted(path.name for path in result.written.values())
         save_record(args.output / RECORD, record)

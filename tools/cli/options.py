@@ -11,10 +11,9 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import with_protocol
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.configs.training import PRECISIONS
-from aotlab.tools.cli.numbers import INTEGER
+from aotlab.tools.cli.numbers import AT_LEAST_ONE, INTEGER
 from aotlab.tools.cli.program import Options, Parser, argument_type, option
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import COUNT, POSITIVE, read_number
 from aotlab.utils.text import byte_count, size_text
 
 
@@ -23,12 +22,6 @@ def checkpoint(text: str) -> Path:
     from aotlab.networks.weights.zoo import resolve
 
     return resolve(text)
-
-
-def depth(text: str) -> int | float:
-    """Return a number of blocks as an int, or the rate of ``auto:FPS`` as a float."""
-    rate = text.removeprefix("auto:")
-    return float(read_number(rate, POSITIVE)) if rate != text else int(read_number(text, COUNT))
 
 
 CHECKPOINT = argument_type(checkpoint)
@@ -44,20 +37,10 @@ SHARED: dict[str, tuple[str, str, dict[str, Any]]] = {
             "sets the precision of the computation; auto: bfloat16 if it is faster here (default: as in the settings)",
             {"choices": PRECISIONS},
         ),
-        (
-            "--depth N|auto:FPS",
-            "blocks to use of an AOST model; auto:FPS: the most that keep up with FPS, measured on the first frame "
-            "with a mask (default: all)",
-            {"type": argument_type(depth)},
-        ),
+        ("--depth N", "blocks to use of an AOST model (default: all)", {"type": AT_LEAST_ONE}),
         ("--force", "replace existing results of another run", {}),
         ("--restart", "start over instead of resuming", {}),
-        ("--dry-run", "check all inputs, forecast time and memory, and write nothing", {}),
-        (
-            "--gpu-memory SIZE",
-            "with --dry-run: what fits a GPU of this size, for example 24GB; needs none",
-            {"type": BYTES},
-        ),
+        ("--dry-run", "check all inputs and write nothing; in training, estimate the time of the run", {}),
         (
             "--levels auto|LOW,HIGH",
             "values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of the "
@@ -188,13 +171,12 @@ WITHOUT_NEWEST = "memory.newest=null"
 
 
 def option_overrides(args: argparse.Namespace, *, precision: str = "compute.precision") -> list[str]:
-    """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and a fixed ``--depth`` stand for.
+    """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and ``--depth`` stand for.
 
     A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
     """
-    depth = getattr(args, "depth", None)
     given = {
-        "model.depth": None if isinstance(depth, float) else depth,
+        "model.depth": getattr(args, "depth", None),
         "memory.policy": getattr(args, "memory", None),
         "memory.frames": getattr(args, "memory_frames", None),
         "input.max_long_edge": getattr(args, "max_long_edge", None),

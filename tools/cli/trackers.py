@@ -16,7 +16,6 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.annotation.session import TrackerChoice
-    from aotlab.engine.pacing import PacedTracker
     from aotlab.engine.tracker import Tracker
 
 OWN = "own"
@@ -61,11 +60,10 @@ class Loading:
         self._args, self._choice = args, choice
         self._models = offered_models(args)
         self._lock = threading.Lock()
-        self._loaded: tuple[dict[str, str], Tracker | PacedTracker] | None = None
+        self._loaded: tuple[dict[str, str], Tracker] | None = None
 
-    def __call__(self) -> Tracker | PacedTracker:
+    def __call__(self) -> Tracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
-        from aotlab.engine.pacing import PacedTracker
         from aotlab.engine.tracker import Tracker
 
         with self._lock:
@@ -74,11 +72,11 @@ class Loading:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen["model"]]
                 config = self._args.config if checkpoint in self._args.checkpoint else None
+                overrides = self._overrides(chosen)
                 tracker = Tracker.from_checkpoint(
-                    checkpoint, config=config, overrides=self._overrides(chosen), device=self._args.device
+                    checkpoint, config=config, overrides=overrides, device=self._args.device
                 )
-                paced = isinstance(self._args.depth, float)
-                self._loaded = chosen, PacedTracker(tracker, self._args.depth) if paced else tracker
+                self._loaded = chosen, tracker
             return self._loaded[1]
 
     def ahead(self) -> threading.Thread:

@@ -3,11 +3,11 @@
 import json
 
 from aotlab.tools.cli.trackers import Loading
-from benchmarks.latency import main
+from research.speed.latency import main
 from tests.annotation.clips import Seer, draw_folder
 
 
-def test_latencies_and_the_speed_of_tracking_are_measured_and_nothing_is_kept(tmp_path, capsys, monkeypatch):
+def test_latencies_are_measured_and_nothing_is_kept(tmp_path, capsys, monkeypatch):
     video = draw_folder(tmp_path / "clip")
     tracker = Seer(pause=0.02)
     monkeypatch.setattr(Loading, "__call__", lambda self: tracker)

@@ -1,6 +1,6 @@
 """Latency of the annotator for frames, strokes, boxes and click previews, and its share of the tracker's speed.
 
-``python -m benchmarks.latency VIDEO``, with the options of ``aotlab annotate``.
+``python -m research.speed.latency VIDEO``, with the options of ``aotlab annotate``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
 from aotlab.annotation.server import Server, bind
 from aotlab.annotation.session import Session
-from aotlab.engine.pacing import PacedTracker
 from aotlab.engine.tracker import Tracker
 from aotlab.tools.annotate import open_session
 from aotlab.tools.annotate import parse as parse_annotate
@@ -149,7 +148,7 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
     return rows
 
 
-def tracking_ratio(session: Session, tracker: Tracker | PacedTracker) -> Row:
+def tracking_ratio(session: Session, tracker: Tracker) -> Row:
     """Return the speed of a job over the tracker's own on the same frames, measured in turn.
 
     Args:
@@ -175,7 +174,7 @@ def add_first_mask(session: Session) -> None:
         editing.paint(session.state, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
 
 
-def _alone(session: Session, tracker: Tracker | PacedTracker, last: int) -> float:
+def _alone(session: Session, tracker: Tracker, last: int) -> float:
     """Return the seconds of the tracker on the first frames, without outputs."""
     start = time.perf_counter()
     tracker.reset(session.state.frames.count)

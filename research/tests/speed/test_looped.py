@@ -11,7 +11,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.training.clips import reflect
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
-from benchmarks.looped import loop_davis, looped_length, main
+from research.speed.looped import loop_davis, main
 from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
 
 
@@ -29,19 +29,15 @@ def root(tmp_path: Path, clips: dict[str, Clip]) -> Path:
     return tmp_path / "DAVIS"
 
 
-def loop(root: Path, output: Path, times: int = 3, *, split: str = "val") -> dict[str, int]:
-    return loop_davis(root, output, year=2017, split=split, times=times)
-
-
-def test_every_frame_of_a_loop_has_image_and_labels_of_the_one_it_repeats(
+def test_looped_frames_have_image_and_labels_of_their_source(
     root: Path, clips: dict[str, Clip], tmp_path: Path
 ) -> None:
-    assert loop(root, tmp_path / "long") == {"bear": 10, "camel": 7}
+    assert loop_davis(root, tmp_path / "long", year=2017, split="val", times=3) == {"bear": 10, "camel": 7}
     videos = open_dataset("davis2017", tmp_path / "long")
     assert [video.name for video in videos] == ["bear", "camel"]
     for video in videos:
         clip = clips[video.name]
-        assert [path.stem for path in video.frames] == stems_from(0, looped_length(len(clip.stems), 3))
+        assert [path.stem for path in video.frames] == stems_from(0, 3 * len(clip.stems) - 2)
         for index, (frame, labels) in enumerate(zip(video.frames, video.annotations, strict=True)):
             place = reflect(index, len(clip.stems))
             assert frame.is_symlink()
@@ -49,7 +45,7 @@ def test_every_frame_of_a_loop_has_image_and_labels_of_the_one_it_repeats(
             assert np.array_equal(read_mask(labels), clip.labels[place])
 
 
-def test_the_command_prints_how_long_the_videos_are(
+def test_command_prints_lengths_of_the_videos(
     clips: dict[str, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lay_out_davis(tmp_path / "DAVIS", clips, "2016", "train")

@@ -1,18 +1,17 @@
 """Time and memory of a tracker on a very long video, each memory policy in a separate process.
 
-python -m benchmarks.endurance clip.mp4 --frames 3000 --compare first_frame every_nth \
+python -m research.speed.endurance clip.mp4 --frames 3000 --compare first_frame every_nth \
     bounded_fifo,memory.frames=9,memory.newest=null --size 320x180 --masks first.png --plot endurance.png
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -35,12 +34,17 @@ from aotlab.tools.cli.options import BYTES, CHECKPOINT, SIZE, add_config_options
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import PLOT_SUFFIXES, require_output, write_text
+from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
 from aotlab.utils.progress import progress_bar
-from benchmarks.endurance_table import draw, format_table
 
 STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory"""
+WINDOW = 200
+"""frames of the two windows that are compared: the second of the video, after memory has filled, and the last"""
+MIB = 2**20
+HEADING = (
+    "policy", "frames", "ms, first", "last", "ratio", "resident MiB, first", "last", "ratio", "bank MiB", "frames kept",
+)  # fmt: skip
 
 
 class Sample(NamedTuple):
@@ -48,8 +52,6 @@ class Sample(NamedTuple):
 
     seconds: float
     """from the frame to its labels"""
-    cpu_seconds: float
-    """the process's own, over all its threads: other programs change them less"""
     resident: int
     """bytes of memory of the process after the frame"""
     bank: int
@@ -84,10 +86,10 @@ class Trial:
         return (*self.overrides, f"memory.policy={name}", *own)
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("endurance", description="Time and memory of a tracker on a very long video.")
-    parser.prog = "python -m benchmarks.endurance"
+    parser.prog = "python -m research.speed.endurance"
     parser.add_argument("video", metavar="VIDEO", help="video file or folder of frames")
     parser.add_argument("--frames", type=AT_LEAST_ONE, default=3000, help="of the long video (default: 3000)")
     parser.add_argument(
@@ -104,21 +106,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--stop-above", type=BYTES, metavar="SIZE", help="memory at which a trial ends, such as 8GB"
     )
     parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: bundled)"
+        "--checkpoint", type=CHECKPOINT, default=BUNDLED_CHECKPOINT, help="weights (default: bundled)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="plot to write; also PDF or SVG")
-    parser.add_argument("--output", type=Path, metavar="JSON", help="samples of all frames")
     add_config_options(parser, parser)
     return parser.parse_args(argv)
 
 
-def load_clip(args: argparse.Namespace) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the frames and the first one's mask, in the size asked for.
-
-    Raises:
-        InputError: the video or the mask cannot be read, or the mask is empty.
-    """
+def load_clip(args: Namespace) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the frames and the first one's mask, in the size asked for; raises InputError if they are unusable."""
     source = open_frames(args.video)
     if args.masks is None:
         height, width = source.size
@@ -130,17 +127,13 @@ def load_clip(args: argparse.Namespace) -> tuple[list[np.ndarray], np.ndarray]:
     if args.size is not None:
         clip = [cv2.resize(frame, args.size, interpolation=cv2.INTER_AREA) for frame in clip]
         mask = cv2.resize(mask, args.size, interpolation=cv2.INTER_NEAREST)
-    if not mask.any():
-        raise InputError(
-            f"{args.masks or args.video}: the first mask is empty in this size; give a larger one"
-        )
     return clip, mask
 
 
 def run_in_process(trial: Trial) -> list[Sample]:
     """Run a trial in a new process, whose memory is its own; no samples if that dies."""
-    fresh = multiprocessing.get_context("spawn")  # a forked process has a copy of this one's memory
-    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+    spawn = multiprocessing.get_context("spawn")  # a forked process has a copy of this one's memory
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         try:
             return pool.submit(run, trial).result()
         except BrokenProcessPool:
@@ -150,18 +143,17 @@ def run_in_process(trial: Trial) -> list[Sample]:
 def run(trial: Trial) -> list[Sample]:
     """Track the clip forward and backward; reads, writes and keeps nothing else meanwhile."""
     tracker = Tracker.from_checkpoint(
-        trial.checkpoint, config=trial.config, overrides=trial.settings, device=trial.device,
-        protocol="published",
+        trial.checkpoint, config=trial.config, overrides=trial.settings, device=trial.device, protocol="published"
     )  # fmt: skip
     samples: list[Sample] = []
     with progress_bar(trial.frames, title=trial.policy, unit="frame") as bar:
         for index in range(trial.frames):
-            frame, given = trial.clip[reflect(index, len(trial.clip))], trial.mask if index == 0 else None
-            begin, cpu_begin = time.perf_counter(), time.process_time()
-            tracker.step(frame, given).labels  # noqa: B018  waits for a GPU
-            seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
+            frame, mask = trial.clip[reflect(index, len(trial.clip))], trial.mask if index == 0 else None
+            begin = time.perf_counter()
+            tracker.step(frame, mask).labels  # noqa: B018  waits for a GPU
+            seconds = time.perf_counter() - begin
             size, kept = sum(bank.nbytes for bank in tracker.banks), max(map(len, tracker.banks))
-            samples.append(Sample(seconds, cpu_seconds, resident_bytes(), size, kept))
+            samples.append(Sample(seconds, resident_bytes(), size, kept))
             bar.update()
             if trial.stop_above is not None and samples[-1].resident > trial.stop_above:
                 break
@@ -169,17 +161,61 @@ def run(trial: Trial) -> list[Sample]:
 
 
 def resident_bytes() -> int:
-    """Return the bytes of memory of this process.
-
-    Raises:
-        InputError: the system does not say.
-    """
+    """Return the bytes of memory of this process; raises InputError if the system does not say."""
     try:
         return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError) as error:
+    except OSError as error:
         raise InputError(
             f"{STATM}: cannot be read ({error}); resident memory is measured on Linux"
         ) from error
+
+
+def compare_windows(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the medians of seconds and resident bytes in the second window of frames and in the last.
+
+    A window has `WINDOW` frames, or a third of all if these are fewer.
+    """
+    table = np.array(samples, dtype=float)[:, :2]
+    window = max(min(WINDOW, len(samples) // 3), 1)
+    return np.median(table[window : 2 * window], axis=0), np.median(table[-window:], axis=0)
+
+
+def format_table(results: Mapping[str, Sequence[Sample]]) -> str:
+    """Return a Markdown table with a line for each policy; one that died has no figures."""
+    lines = ["| " + " | ".join(HEADING) + " |", "|---" * len(HEADING) + "|"]
+    for name, samples in results.items():
+        if len(samples) < 3:
+            lines.append(f"| {name} | {len(samples)} |" + " - |" * (len(HEADING) - 2))
+            continue
+        first, last = compare_windows(samples)
+        lines.append(
+            f"| {name} | {len(samples)} | {1e3 * first[0]:.1f} | {1e3 * last[0]:.1f} | {last[0] / first[0]:.3f} "
+            f"| {first[1] / MIB:.1f} | {last[1] / MIB:.1f} | {last[1] / first[1]:.3f} "
+            f"| {samples[-1].bank / MIB:.1f} | {samples[-1].kept} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(results: Mapping[str, Sequence[Sample]], path: Path, title: str) -> None:
+    """Draw time, resident memory and long-term memory by frame, with a running median of 51 frames."""
+    from matplotlib.figure import Figure
+    from scipy.ndimage import median_filter
+
+    figure = Figure(figsize=(16, 5.6), layout="constrained")
+    panels = figure.subplots(1, 3)
+    for axes, caption, column, scale in zip(
+        panels, ("time per frame, ms", "resident memory, MiB", "long-term memory, MiB"), range(3),
+        (1e3, 1 / MIB, 1 / MIB), strict=True,
+    ):  # fmt: skip
+        for name, samples in results.items():
+            values = scale * np.array([sample[column] for sample in samples], dtype=float)
+            axes.plot(median_filter(values, 51, mode="nearest") if len(values) else values, label=name)
+        axes.set(title=caption, xlabel="frame", yscale="log")
+        axes.grid(axis="y", color="0.9")
+    panels[0].legend()
+    figure.suptitle(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
 
 
 @command
@@ -189,26 +225,20 @@ def main(argv: list[str] | None = None) -> int:
     require_paths(args.video, args.masks)
     if args.plot is not None:
         require_output(args.plot, *PLOT_SUFFIXES)
-    if args.output is not None:
-        require_output(args.output)
     resident_bytes()
     clip, mask = load_clip(args)
     trials = [
         Trial(
-            policy, args.checkpoint or BUNDLED_CHECKPOINT, args.config, tuple(args.overrides), args.device, clip, mask,
-            args.frames, args.stop_above,
+            policy, args.checkpoint, args.config, tuple(args.overrides), args.device, clip, mask, args.frames,
+            args.stop_above,
         )
         for policy in dict.fromkeys(args.compare)
     ]  # fmt: skip
     for trial in trials:  # a wrong setting is an error before the first trial runs
         read_settings(trial.checkpoint, config=trial.config, overrides=trial.settings)
-    results: dict[str, list[Sample]] = {}
-    for trial in trials:
-        results[trial.policy] = run_in_process(trial)
-        if args.output is not None:
-            write_text(args.output, json.dumps(results) + "\n")
-        if args.plot is not None:
-            draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
+    results = {trial.policy: run_in_process(trial) for trial in trials}
+    if args.plot is not None:
+        draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
     print(format_table(results))
     return 0 if all(results.values()) else 1
 
