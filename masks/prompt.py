@@ -81,3 +81,11 @@ class Prompt:
                 )
         if self.mask is not None and self.mask.shape != size:
             raise InputError(f"prompt: mask of shape {self.mask.shape} does not match the frame's {size}")
+
+
+def box_around(mask: np.ndarray) -> Box:
+    """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
+    import cv2
+
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return float(left), float(top), float(max(2, width)), float(max(2, height))

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.masks.clicks import box_around
-from aotlab.masks.prompt import Prompt
+from aotlab.masks.prompt import Prompt, box_around
 from aotlab.utils.errors import InputError
 
 EDGE = 1024

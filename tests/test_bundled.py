@@ -11,11 +11,11 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
 from aotlab.media.video import open_frames
 from aotlab.tools.main import main
+from research.bundled.clicks import jaccard
 from tests.shared import SHARED, needs_data
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"

@@ -101,7 +101,7 @@ def warm_start(model: VOSModel, path: Path) -> None:
 
 def prepare(model: VOSModel, settings: TrainConfig) -> None:
     """Freeze parts of the encoder and the prompt network; checkpoint activations and compile, if set."""
-    if model.prompts is not None:  # trained by `aotlab train-prompts`
+    if model.prompts is not None:  # trained by research/bundled/train_prompts.py
         model.prompts.requires_grad_(False)
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
     if settings.checkpoint_activations:

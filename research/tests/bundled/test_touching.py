@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.labelled import ImageSet, LabelledVideo, Subset, VideoSet
-from aotlab.dataloaders.training.touching import (
+from aotlab.dataloaders.training.clips import Clip, ImageSet, Subset, VideoSet
+from aotlab.dataloaders.training.labelled import LabelledVideo
+from research.bundled.benchmark_touching import two_people
+from research.bundled.switches import touching_ids
+from research.bundled.touching_clips import (
     Cutout,
     Joint,
     cut_out,
@@ -16,8 +18,6 @@ from aotlab.dataloaders.training.touching import (
     random_joints,
     touch,
 )
-from benchmarks.switches import touching_ids
-from benchmarks.touching import two_people
 from tests.dataloaders.training.made import rng
 
 SIDE = 96
@@ -55,7 +55,7 @@ def touching(seed, **options):
     return touch(ground(), cutouts, rng(seed), **{"max_objects": 10, **options})
 
 
-def test_two_objects_meet_in_most_clips_and_both_are_seen_at_first():
+def test_two_objects_meet_in_most_clips():
     clips = [touching(seed) for seed in range(30)]
     assert sum(clip.objects == 2 for clip in clips) >= 27
     met = [any(len(touching_ids(labels)) == 2 for labels in clip.labels) for clip in clips]
@@ -63,7 +63,7 @@ def test_two_objects_meet_in_most_clips_and_both_are_seen_at_first():
     assert sum(len(touching_ids(clip.labels[0])) == 0 for clip in clips) >= 8  # some begin apart
 
 
-def test_labels_lie_on_the_pasted_pixels_and_follow_from_the_seed():
+def test_labels_match_the_pasted_pixels():
     for seed in range(5):
         clip = touching(seed)
         inside = clip.labels > 0
@@ -78,16 +78,16 @@ def test_objects_of_the_ground_stay_below():
     assert touch(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
 
 
-def test_a_clip_of_two_people_has_no_other_object():
+def test_clip_of_two_people_has_no_other_object():
     sets = {"CCP": 200, "PennFudan": 200, "ECSSD": 60}
     shown = [Shown(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)]
-    clip = two_people(ImageSet("static", tuple(shown)), rng(2), 6, SIDE)
+    clip = two_people(ImageSet(tuple(shown)), rng(2), 6, SIDE)
     assert clip.objects == 2
     assert (clip.frames[clip.labels > 0] > 120).mean() > 0.9
     assert (clip.frames[clip.labels == 0] < 120).mean() > 0.9
 
 
-def test_a_joint_turns_one_side_and_leaves_the_other():
+def test_joint_turns_one_side_only():
     joint = Joint(np.array([10.0, 10.0]), np.array([1.0, 0.0]), 0.5, swing=0.4, rate=0.25, phase=0.0)
     still, swinging = np.array([0.0, 10.0]), np.array([30.0, 10.0])
     assert joint.bend(still, 1.0) == pytest.approx(still, abs=0.01)
@@ -98,7 +98,7 @@ def test_a_joint_turns_one_side_and_leaves_the_other():
     assert 1 <= len(random_joints(disc(0), rng(0))) <= 3
 
 
-def test_an_object_is_cut_out_of_its_box():
+def test_object_is_cut_out_of_its_box():
     image, labels = Shown("a").read()
     cutout = cut_out(image, labels, rng(0))
     assert cutout.mask.shape == (25, 25)
@@ -106,7 +106,7 @@ def test_an_object_is_cut_out_of_its_box():
     assert cut_out(image, np.where(labels, 255, 0).astype(np.uint8), rng(0)) is None
 
 
-def test_colours_become_like_those_of_another():
+def test_colours_move_towards_another_object():
     blue, red = disc((20, 40, 200)), disc((200, 60, 50))
     moved = like_colours(blue, red, 1.0)
     assert np.abs(moved.image.astype(int) - red.image).max() <= 4
@@ -115,11 +115,11 @@ def test_colours_become_like_those_of_another():
 
 def test_cutouts_come_from_the_same_subset_or_video():
     greys = [Shown(str(number), grey=50 if number < 2 else 200) for number in range(4)]
-    images = ImageSet("set", tuple(greys), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
+    images = ImageSet(tuple(greys), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
     for seed in range(10):
         found = draw_cutouts(images, 3, rng(seed))
         assert 2 <= len(found) <= 3
         assert all((cutout.image == 200).all() for cutout in found)
     video = VideoSet("videos", (LabelledVideo("one", tuple(greys[:2])),), 3)
     assert all((cutout.image == 50).all() for cutout in draw_cutouts(video, 0, rng(0)))
-    assert draw_cutouts(ImageSet("set", (Shown("small", side=10),)), 0, rng(0)) == []
+    assert draw_cutouts(ImageSet((Shown("small", side=10),)), 0, rng(0)) == []

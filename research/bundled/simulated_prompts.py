@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from aotlab.masks.clicks import box_around, depths, worst_error
+from aotlab.masks.prompt import box_around
+from research.bundled.clicks import depths, worst_error
 
 POSITIVE, NEGATIVE, BOX, MASK = range(4)
 RADIUS = 5

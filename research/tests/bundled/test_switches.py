@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.switches import count_switches, touching_ids
+from research.bundled.switches import count_switches, touching_ids
 
 
 def two(gap):
@@ -12,7 +12,7 @@ def two(gap):
     return labels
 
 
-def test_objects_touch_within_the_reach_and_void_does_not_count():
+def test_objects_touch_within_reach():
     assert touching_ids(two(0)) == [1, 2]
     assert touching_ids(two(2)) == [1, 2]
     assert touching_ids(two(5)) == []
@@ -21,13 +21,13 @@ def test_objects_touch_within_the_reach_and_void_does_not_count():
     assert touching_ids(void) == []
 
 
-def test_a_third_object_away_is_not_counted():
+def test_distant_object_does_not_touch():
     labels = two(0)
     labels[:3, 30:] = 3
     assert touching_ids(labels) == [1, 2]
 
 
-def test_switches_are_pixels_of_one_object_labelled_as_another_on_contact_frames():
+def test_switches_are_counted_on_contact_frames():
     apart, close = two(8), two(0)
     wrong = close.copy()
     wrong[5:7, 2:12] = 2  # 20 pixels of object 1

@@ -1,13 +1,13 @@
 """Identity switches and calibration on clips in which like objects touch, composed of images held out of training.
 
-``python -m benchmarks.touching DATA [--checkpoint FILE]``; the clips depend on ``--seed`` only. ``--calibrate FILE``
-writes the checkpoint with the fitted temperature of its confidence.
+``python -m research.bundled.benchmark_touching DATA [--checkpoint FILE]``; the clips depend on ``--seed`` only.
+``--calibrate FILE`` writes the checkpoint with the fitted temperature of its confidence.
 """
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,22 +17,16 @@ from numpy.random import Generator
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.clips import Clip, relabel
-from aotlab.dataloaders.training.image_sets import balanced, is_held_out
-from aotlab.dataloaders.training.labelled import ImageSet
-from aotlab.dataloaders.training.phases import open_set
-from aotlab.dataloaders.training.touching import Cutout, cut_out, draw_cutouts, like_colours, touch
+from aotlab.dataloaders.training.clips import Clip, ImageSet, relabel
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import scores_table
 from aotlab.masks.id_maps import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.progress import progress_bar
-from benchmarks.calibration import expected_calibration_error, fit_temperature, probabilities_at
-from benchmarks.switches import Switches, count_switches
+from research.bundled.calibration import expected_calibration_error, fit_temperature, probabilities_at
+from research.bundled.switches import Switches, count_switches
+from research.bundled.touching_clips import Cutout, cut_out, draw_cutouts, like_colours, open_images, touch
 
 SAMPLED = 400
 """pixels of each frame that calibration is measured on"""
@@ -59,7 +53,7 @@ class Sampled:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("touching", description="Count identity switches on composed clips of touching objects.")
+    parser = ArgumentParser(description="Count identity switches on composed clips of touching objects.")
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that holds static/")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
@@ -70,7 +64,7 @@ def parse(argv: list[str] | None) -> Namespace:
         ("--size", 321, "side of a frame in pixels"),
         ("--seed", 1, "of all that is drawn"),
     ):
-        parser.add_argument(option, type=AT_LEAST_ONE, default=default, metavar="N", help=text)
+        parser.add_argument(option, type=int, default=default, metavar="N", help=text)
     parser.add_argument("--people", action="store_true", help="two people in every clip, and no other object")
     parser.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="write the checkpoint with the fitted temperature"
@@ -90,23 +84,15 @@ def calibrate(sampled: list[Sampled], stored: float) -> float:
 
 
 def held_out_images(data: Path) -> ImageSet:
-    """Return the images of ``static`` that recipes with ``hold_out`` keep out of training."""
-    source = SourceConfig("static", kind="static", balance=0.5)
-    found = open_set(data, source)
-    assert isinstance(found, ImageSet)
-    kept = [image for image in found.images if is_held_out(Path(image.name))]
-    counts: dict[str, int] = {}
-    for image in kept:
-        counts[Path(image.name).parent.name] = counts.get(Path(image.name).parent.name, 0) + 1
-    return ImageSet(found.name, tuple(kept), balanced(counts, source.balance))
+    """Return the images of ``static`` that the recipes here keep out of training."""
+    return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), held_out=True)
 
 
 def touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
     """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
     cutouts: list[Cutout] = []
     while not cutouts:
-        subset = images.subsets[rng.choice(len(images.subsets), p=[each.share for each in images.subsets])]
-        index = subset.first + int(rng.integers(subset.count))
+        index = images.draw(rng)
         cutouts = draw_cutouts(images, index, rng)
     ground = panned(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
     clip = touch(ground, cutouts, rng, max_objects=10)
@@ -178,12 +164,10 @@ def joined(parts: list[Sampled]) -> Sampled:
     return Sampled(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
 
 
-@command
 def main(argv: list[str] | None = None) -> int:
     """Track all clips; print scores, switches and calibration."""
     args = parse(argv)
     path = args.checkpoint or BUNDLED_CHECKPOINT
-    require_paths(args.data, path)
     model, config = load_checkpoint(path)
     tracker = Tracker(model, config)
     images = held_out_images(args.data)
@@ -201,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     table = scores_table(scores)
     print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
     total = Switches(
-        *(sum(getattr(one, name) for one in counted) for name in ("frames", "pixels", "switched"))
+        *(sum(getattr(counts, name) for counts in counted) for name in ("frames", "pixels", "switched"))
     )
     print(
         f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from benchmarks.calibration import expected_calibration_error, fit_temperature, probabilities_at
+from research.bundled.calibration import expected_calibration_error, fit_temperature, probabilities_at
 
 
-def test_the_error_is_the_gap_of_probability_and_share_of_right_pixels():
+def test_calibration_error_is_the_probability_gap():
     right = np.arange(100) < 70
     assert expected_calibration_error(np.full(100, 0.7), right) == pytest.approx(0)
     assert expected_calibration_error(np.full(100, 0.9), right) == pytest.approx(0.2)
     assert expected_calibration_error(np.ones(100), right) == pytest.approx(0.3)
 
 
-def test_a_temperature_is_found_again():
+def test_fitted_temperature_matches_the_true_one():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (4000, 3))
     logits[:2000, 2] = -np.inf

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Trains the bundled model: tracking by configs/recipes/bundled.yaml, on GPUs with the published batch sizes, else on the
-# CPU with two processes; then prompts by configs/recipes/prompts.yaml, on the CPU. Started again, it resumes from the newest saved state.
+# Trains the bundled model: tracking by research/bundled/recipes/bundled.yaml, on GPUs with the published batch sizes, else on the
+# CPU with two processes; then prompts by research/bundled/recipes/prompts.yaml, on the CPU. Started again, it resumes from the newest saved state.
 #
-#   bash scripts/train_bundled.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
+#   bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
 #
 # --dry-run runs two steps of each phase and estimates time and memory of the whole run. DEVICE=cpu|cuda, RANKS=N and
 # PRECISION=float32|bfloat16 override the automatic choices.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 if [ $# -lt 1 ] || [ ! -d "$1" ]; then
-    echo "error: usage: bash scripts/train_bundled.sh DATA [OUTPUT] [--dry-run] [key=value ...]; ${1:-DATA} is not a folder" >&2
+    echo "error: usage: bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]; ${1:-DATA} is not a folder" >&2
     exit 2
 fi
 data=$1 output=runs/bundled
@@ -34,7 +34,7 @@ else
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
 .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab.tools.train \
-    --device "$device" --config configs/recipes/bundled.yaml "${settings[@]}" \
+    --device "$device" --config research/bundled/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"
 case " $* " in *" --dry-run "*) exit ;; esac
-exec .venv/bin/aotlab train-prompts "$data" --output "$output/prompts" --checkpoint "$output/long.safetensors"
+exec .venv/bin/python -m research.bundled.train_prompts "$data" --output "$output/prompts" --checkpoint "$output/long.safetensors"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 
+from aotlab.configs.training import PhaseConfig, SourceConfig
+from aotlab.dataloaders.training import image_sets, video_sets
 from aotlab.dataloaders.training.augment import MERGE_PIXELS, mirrored
-from aotlab.dataloaders.training.clips import Clip, relabel
+from aotlab.dataloaders.training.clips import Clip, ImageSet, VideoSet, relabel
 from aotlab.dataloaders.training.composing import EDGE, Motion
-from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage, VideoSet
+from aotlab.dataloaders.training.labelled import LabelledImage
+from aotlab.dataloaders.training.phases import READERS, Readers
 from aotlab.masks.id_maps import VOID
 
 TRIES = 4
@@ -225,3 +231,47 @@ def _largest_part(mask: np.ndarray) -> float:
     """Share of a mask's pixels in its largest connected part."""
     areas = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
     return float(areas.max() / areas.sum())
+
+
+def is_held_out(image: Path) -> bool:
+    """Return whether an image is one of the 5 %, by the checksum of its name, that no recipe here trains on."""
+    return crc32(f"{image.parent.name}/{image.stem}".encode()) % 20 == 0
+
+
+def open_images(folder: Path, source: SourceConfig, *, held_out: bool = False) -> ImageSet:
+    """Find the images of a ``static`` folder that are trained on, or those that are held out."""
+    images = [
+        image for image in image_sets.static(folder, source).images if is_held_out(image.image) == held_out
+    ]
+    counts = Counter(image.image.parent.name for image in images)
+    return ImageSet(tuple(images), image_sets.balanced(counts, source.balance))
+
+
+@dataclass(frozen=True)
+class TouchingSet:
+    """Clips of a set, over which like objects of it meet."""
+
+    ground: ImageSet | VideoSet
+
+    def describe(self) -> str:
+        """Return the items of the set."""
+        return f"{self.ground.describe()}, with objects that touch"
+
+    def draw(self, rng: Generator) -> int:
+        """Draw the index of an item."""
+        return self.ground.draw(rng)
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of an item; raises `InputError` if it is not readable."""
+        clip = self.ground.sample(index, phase, rng, max_objects=max_objects)
+        cutouts = draw_cutouts(self.ground, index, rng)
+        return touch(clip, cutouts, rng, max_objects=max_objects) if cutouts else clip
+
+
+TOUCHING_READERS: Readers = {
+    **READERS,
+    "static": open_images,
+    "touching_static": lambda folder, source: TouchingSet(open_images(folder, source)),
+    "touching_video": lambda folder, source: TouchingSet(video_sets.video(folder, source)),
+}
+"""kinds of the recipe ``touching.yaml``"""

@@ -1,4 +1,4 @@
-"""Simulated clicks and boxes for training and benchmarks of prompts."""
+"""Simulated clicks, and the IoU of their answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from aotlab.masks.id_maps import VOID
 from aotlab.masks.painting import Point
-from aotlab.masks.prompt import Box
 
 
 def depths(mask: np.ndarray) -> np.ndarray:
@@ -41,14 +40,6 @@ def next_click(answer: np.ndarray, truth: np.ndarray) -> tuple[Point, int] | Non
         return None
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return (float(column), float(row)), label
-
-
-def box_around(mask: np.ndarray) -> Box:
-    """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
-    import cv2
-
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return float(left), float(top), float(max(2, width)), float(max(2, height))
 
 
 def jaccard(answer: np.ndarray, truth: np.ndarray) -> float:

@@ -1,7 +1,8 @@
 """Gestures of a scripted person who annotates a clip on the annotator's page until its masks match given ones.
 
-``python -m benchmarks.gestures IMAGES MASKS``: folders with the same stems. A click, a drag and a key count one each.
-The person judges masks by eye, here by the given ones, and acts through `annotation.actions`, as the page does.
+``python -m research.bundled.gestures IMAGES MASKS``: folders with the same stems.
+A click, a drag and a key count one each. The person judges masks by the given ones, and acts through
+`annotation.actions`, as the page does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,14 +19,12 @@ import cv2
 import numpy as np
 
 from aotlab.annotation.actions import act
-from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import read_mask, without_void
 from aotlab.masks.painting import polygon
 from aotlab.tools.annotate import open_session
 from aotlab.tools.annotate import parse as parse_annotate
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.program import Parser, command
-from benchmarks.scripted_page import Page
+from research.bundled.clicks import jaccard
+from research.bundled.scripted_page import Page
 
 GOOD, DOUBTFUL = 0.92, 0.85
 """J at which a person leaves an object, and below which a frame looks wrong"""
@@ -193,15 +192,11 @@ def _middle(region: np.ndarray) -> tuple[float, float]:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser(
-        "gestures", description="Count the gestures of a scripted person on the annotator's page."
-    )
+    parser = ArgumentParser(description="Count the gestures of a scripted person on the annotator's page.")
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of images")
     parser.add_argument("masks", type=Path, metavar="MASKS", help="folder of PNGs with the same stems")
-    parser.add_argument("--frames", type=AT_LEAST_ONE, default=40, help="frames of the clip (default: 40)")
-    parser.add_argument(
-        "--most", type=AT_LEAST_ONE, default=150, help="gestures at which to stop (default: 150)"
-    )
+    parser.add_argument("--frames", type=int, default=40, help="frames of the clip (default: 40)")
+    parser.add_argument("--most", type=int, default=150, help="gestures at which to stop (default: 150)")
     parser.add_argument("--target", type=float, default=0.9, help="mean J at which to stop (default: 0.9)")
     return parser.parse_args(argv)
 
@@ -223,7 +218,6 @@ def annotate(args: Namespace) -> None:
         session.close()
 
 
-@command
 def main(argv: list[str] | None = None) -> int:
     """Print J by gestures; return the exit status."""
     annotate(parse(argv))

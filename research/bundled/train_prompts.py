@@ -1,9 +1,14 @@
-"""Training of the prompt network beside a tracking model that stays as it is."""
+"""Training of the prompt network beside a tracking model that stays as it is.
+
+``python -m research.bundled.train_prompts DATA --output DIR``; started again, it resumes.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,11 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.configs.prompts import PromptTraining
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.prompt_samples import Annotated, draw_sample, list_images
 from aotlab.masks.id_maps import VOID
-from aotlab.masks.simulated_prompts import MASK, add_correction, first_prompt
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
@@ -28,13 +31,14 @@ from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
 from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
-from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.signals import stop_flag
+from research.bundled.prompt_samples import Annotated, draw_sample, list_images
+from research.bundled.prompt_settings import RECIPE, PromptTraining, load_prompt_training
+from research.bundled.simulated_prompts import MASK, add_correction, first_prompt
 
 log = logging.getLogger(__name__)
 
-STATE = Kind("state of the training of prompts", 1, "remove it to start again")
 CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
 """seconds from one saved state to the next"""
@@ -203,25 +207,28 @@ class PromptTrainer:
     def save(self) -> None:
         """Write the state that a later run resumes from."""
         content = {
+            "step": self.step,
+            "seconds": self.seconds,
             "model": self.network.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
         }
         with atomic_path(self.output / "state.pt") as path:
-            torch.save(sealed(STATE, {"step": self.step, "seconds": self.seconds}) | content, path)
+            torch.save(content, path)
 
     def _resume(self) -> None:
         path = self.output / "state.pt"
         if not path.is_file():
             return
-        with reading_own(path, STATE):
+        try:
             content = torch.load(path, weights_only=True)
-            tensors = {name: content.pop(name) for name in ("model", "average", "optimizer")}
-            numbers = unsealed(STATE, content)
-            self.network.load_state_dict(tensors["model"])
-            self.optimizer.load_state_dict(tensors["optimizer"])
-            self.average = tensors["average"]
-            self.step, self.seconds = int(numbers["step"]), float(numbers["seconds"])
+            self.network.load_state_dict(content["model"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.average, self.step, self.seconds = content["average"], content["step"], content["seconds"]
+        except Exception as error:  # damaged files cause errors of any kind
+            raise InputError(
+                f"{path}: not a usable training state ({type(error).__name__}); remove it to start again"
+            ) from error
 
     def write(self) -> Path:
         """Write the tracking model and the averaged prompt network as one checkpoint with its model card."""
@@ -239,7 +246,7 @@ class PromptTrainer:
             name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
             clip_length=1, crop=training.size, data=[f"{len(self.images)} images: {', '.join(groups)}"],
             seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
-            command="aotlab train-prompts DATA",
+            command="python -m research.bundled.train_prompts DATA",
         )  # fmt: skip
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
 
@@ -266,11 +273,11 @@ def _corrected(
 ) -> np.ndarray:
     """Planes of the next round: the answer, three times in four as it is, and mostly a click in its deepest error."""
     planes = planes.copy()
-    for each, answer, target in zip(planes, answers, truth, strict=True):
+    for plane, answer, target in zip(planes, answers, truth, strict=True):
         kind = rng.random()
-        each[MASK] = answer if kind < 0.75 else (answer > 0.5) if kind < 0.9 else 0
+        plane[MASK] = answer if kind < 0.75 else (answer > 0.5) if kind < 0.9 else 0
         if rng.random() < CLICKED:
-            add_correction(each, answer, target, rng)
+            add_correction(plane, answer, target, rng)
     return planes
 
 
@@ -279,3 +286,26 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
     shared = (answers & target).sum((1, 2))
     union = ((answers | target) & counted).sum((1, 2))
     return float(((shared + 1e-6) / (union + 1e-6)).mean())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train until the last step or Ctrl-C, and print the file of the weights."""
+    parser = ArgumentParser(description="Train the prompt network of a tracking model.")
+    parser.add_argument("data", type=Path, help="folder that holds the recipe's data sets")
+    parser.add_argument("--output", type=Path, required=True, help="folder for state and weights")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="tracking model to start from"
+    )
+    parser.add_argument(
+        "--recipe", type=Path, default=RECIPE, help="settings (default: recipes/prompts.yaml)"
+    )
+    parser.add_argument("--steps", type=int, help="steps (default: those of the recipe)")
+    args = parser.parse_args(argv)
+    training = load_prompt_training(args.recipe, **({"steps": args.steps} if args.steps else {}))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    print(PromptTrainer(args.checkpoint, args.data, require_writable(args.output), training).run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,26 +10,27 @@ import torch
 from PIL import Image
 
 from aotlab.configs.load import load_config
-from aotlab.configs.prompts import PromptSource, PromptTraining, load_prompt_training
-from aotlab.dataloaders.training.image_sets import is_held_out
-from aotlab.dataloaders.training.prompt_samples import (
+from aotlab.masks.id_maps import write_mask
+from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
+from aotlab.utils.errors import InputError
+from research.bundled.clicks import jaccard
+from research.bundled.prompt_samples import (
     Sample,
     behind_bars,
+    compose_images,
     draw_sample,
     list_images,
     pick_object,
+    split_labels,
 )
-from aotlab.engine.training.prompt_training import PromptTrainer, draw_batch, prompt_loss
-from aotlab.masks.clicks import jaccard
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.simulated_prompts import add_correction, first_prompt, rough_mask
-from aotlab.networks.vos_model import VOSModel
-from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
-from aotlab.tools import train_prompts as cli
-from aotlab.utils.errors import InputError
+from research.bundled.prompt_settings import PromptSource, PromptTraining, load_prompt_training
+from research.bundled.simulated_prompts import add_correction, first_prompt, rough_mask
+from research.bundled.touching_clips import is_held_out
+from research.bundled.train_prompts import PromptTrainer, draw_batch, main, prompt_loss
 
 TRAINING = PromptTraining(
-    (PromptSource("static", set="squares"),), steps=3, batch=2, size=49, blocks=1, encoder_from=1
+    [PromptSource("static", folder="squares")], steps=3, batch=2, size=49, blocks=1, encoder_from=1
 )
 
 
@@ -57,15 +58,15 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def test_the_held_out_images_are_in_no_training_list(data):
+def test_held_out_images_are_not_trained_on(data):
     kept, held_out = (list_images(data, TRAINING.sources, held_out=each) for each in (False, True))
     assert len(kept) + len(held_out) == 6
     assert not any(is_held_out(each.image) for each in kept)
     with pytest.raises(InputError, match="no masks of circles"):
-        list_images(data, [PromptSource("static", set="circles")])
+        list_images(data, [PromptSource("static", folder="circles")])
 
 
-def test_a_sample_shows_its_object_and_follows_from_the_seed(data):
+def test_sample_is_a_function_of_its_seed(data):
     images = list_images(data, TRAINING.sources)
     chances = np.full(len(images), 1 / len(images))
     first, second = (draw_sample(images, chances, 65, np.random.default_rng(3)) for _ in range(2))
@@ -76,21 +77,32 @@ def test_a_sample_shows_its_object_and_follows_from_the_seed(data):
     assert (draw_batch(images, TRAINING, 5).planes == draw_batch(images, TRAINING, 5).planes).all()
 
 
-def test_objects_are_drawn_one_by_one_or_together_with_those_that_they_touch():
+def test_touching_objects_are_joined_on_request():
     labels = np.zeros((40, 40), np.uint8)
     labels[:10], labels[10:20], labels[30:], labels[25] = 1, 2, 3, 255
     for seed in range(4):
-        truth, others = pick_object(labels, np.random.default_rng(seed), together=1.0)
+        truth, others = split_labels(*pick_object(labels, np.random.default_rng(seed), together=1.0))
         assert ((truth == 1).sum(), others.sum()) in {(800, 400), (400, 800)}
         assert (truth[:20] == 1).all() != (truth[30:] == 1).all()
         assert (truth == 255).sum() == 40
-    truth, others = pick_object(labels, np.random.default_rng(0), together=0.0)
+    truth, others = split_labels(*pick_object(labels, np.random.default_rng(0), together=0.0))
     assert (truth == 1).sum() == 400
     assert others.sum() == 800
     assert pick_object(np.zeros((9, 9), np.uint8), np.random.default_rng(0), together=0.0) is None
 
 
-def test_bars_hide_parts_of_the_object_only_where_they_are_drawn():
+def test_composed_images_show_objects_of_both(data):
+    images = list_images(data, TRAINING.sources)
+    labels = np.zeros((65, 65), np.uint8)
+    labels[:20, :20] = 7
+    frame, composed = compose_images(
+        np.zeros((65, 65, 3), np.uint8), labels, images[0], np.random.default_rng(0)
+    )
+    assert frame.shape == (65, 65, 3)
+    assert len(np.unique(composed[composed > 0])) >= 2
+
+
+def test_bars_hide_only_what_they_cover():
     rng = np.random.default_rng(0)
     truth = np.zeros((80, 80), np.uint8)
     truth[20:60, 20:60] = 1
@@ -103,7 +115,7 @@ def test_bars_hide_parts_of_the_object_only_where_they_are_drawn():
         assert not (each.truth[(each.image < 255).any(2)] == 1).any()
 
 
-def test_simulated_prompts_lie_where_they_belong():
+def test_simulated_prompts_lie_on_objects():
     truth = np.zeros((65, 65), np.uint8)
     truth[10:40, 10:40] = 1
     others = np.zeros(truth.shape, bool)
@@ -122,7 +134,7 @@ def test_simulated_prompts_lie_where_they_belong():
     assert not planes[1].any()
 
 
-def test_rough_masks_are_near_the_mask():
+def test_rough_masks_resemble_the_mask():
     mask = np.zeros((65, 65), bool)
     mask[10:50, 10:50] = True
     scores = [
@@ -132,7 +144,7 @@ def test_rough_masks_are_near_the_mask():
     assert 0.6 < np.mean(scores) < 0.98
 
 
-def test_the_loss_ignores_pixels_and_falls_with_the_error():
+def test_prompt_loss_ignores_void_pixels():
     truth = torch.zeros(1, 16, 16, dtype=torch.uint8)
     truth[:, :8], truth[:, 12:] = 1, 255
     good = torch.where(truth == 1, 8.0, -8.0)[:, None]
@@ -142,7 +154,7 @@ def test_the_loss_ignores_pixels_and_falls_with_the_error():
     assert torch.equal(prompt_loss(changed, truth, 1.0)[0], prompt_loss(good, truth, 1.0)[0])
 
 
-def test_a_resumed_run_goes_on_and_tracking_weights_stay_bit_for_bit(data, checkpoint, tmp_path, caplog):
+def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     whole = PromptTrainer(checkpoint, data, tmp_path, replace(TRAINING, steps=1))
     whole.run()
@@ -157,14 +169,14 @@ def test_a_resumed_run_goes_on_and_tracking_weights_stay_bit_for_bit(data, check
         after.prompts.stage.identity_bank.weight, whole.model.stages[0].identity_bank.weight
     )
     (tmp_path / "state.pt").write_bytes(b"damaged")
-    with pytest.raises(InputError, match="not a usable state of the training of prompts"):
+    with pytest.raises(InputError, match="not a usable training state"):
         PromptTrainer(checkpoint, data, tmp_path, TRAINING)
 
 
-def test_the_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
+def test_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     settings = "steps: 1\nbatch: 1\nsize: 49\nblocks: 1\nencoder_from: 0\nprecision: bfloat16\n"
-    recipe.write_text(settings + "sources:\n  - {path: static, set: squares}\n")
+    recipe.write_text(settings + "sources:\n  - {path: static, folder: squares}\n")
     arguments = [
         str(data),
         "--output",
@@ -174,18 +186,32 @@ def test_the_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
         "--recipe",
         str(recipe),
     ]
-    assert cli.main(arguments) == 0
+    assert main(arguments) == 0
     path = capsys.readouterr().out.strip()
     assert path.endswith("aott.safetensors")
     assert read_card(Path(path)).phases[-1].precision == "bfloat16"
 
 
-def test_recipes_with_unknown_settings_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("step: 1", "step"),
+        ("precision: float8", "precision must be one of float32"),
+        ("steps: many", "steps"),
+        ("batch: 0", "batch must be"),
+    ],
+)
+def test_invalid_prompt_settings_rejected(line, message, tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("step: 1\n")
-    with pytest.raises(InputError, match="unknown key step; did you mean steps"):
+    recipe.write_text(f"{line}\n")
+    with pytest.raises(InputError, match=message):
         load_prompt_training(recipe)
-    recipe.write_text("precision: float8\n")
-    with pytest.raises(InputError, match="precision must be one of float32"):
-        load_prompt_training(recipe)
+
+
+def test_prompt_recipe_loads():
     assert len(load_prompt_training().sources) == 12
+
+
+def test_missing_list_rejected(tmp_path):
+    with pytest.raises(InputError, match="missing"):
+        list_images(tmp_path, [PromptSource("clips", videos="missing.txt")])

@@ -1,26 +1,37 @@
-"""Benchmark of prompts: J after a box and after 1 to 20 simulated clicks, by object size."""
+"""Benchmark of prompts: J after a box and after 1 to 20 simulated clicks, by object size.
+
+``python -m research.bundled.benchmark_prompts DATA``
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 import zlib
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 import numpy as np
 
-from aotlab.configs.prompts import PromptSource
-from aotlab.dataloaders.training.prompt_samples import Annotated, list_images, pick_object
-from aotlab.masks.clicks import box_around, jaccard, next_click
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.masks.painting import Point
-from aotlab.masks.prompt import Prompt
+from aotlab.masks.prompt import Prompt, box_around
 from aotlab.media.images import read_image
+from aotlab.networks.weights.checkpoints import load_checkpoint
+from aotlab.prompts.network_segmenter import NetworkSegmenter
+from aotlab.prompts.onnx_segmenter import OnnxSegmenter
 from aotlab.prompts.segmenter import Segmenter
 from aotlab.utils.errors import InputError
+from aotlab.utils.progress import progress_bar
+from research.bundled.clicks import jaccard, next_click
+from research.bundled.prompt_samples import Annotated, list_images, pick_object, split_labels
+from research.bundled.prompt_settings import PromptSource, load_prompt_training
 
 CLICKS = (1, 2, 3, 5)
 """numbers of clicks in the table"""
@@ -91,7 +102,7 @@ def read_cases(root: Path, names: Sequence[str] = (), *, every_frame: bool = Fal
         for path in paths if every_frame else paths[:1]:
             frame, labels = read_image(_image_of(root, path)), read_mask(path)
             ids = sorted(set(np.unique(labels).tolist()) - {0})
-            for number in ids if ids == [VOID] else [each for each in ids if each != VOID]:
+            for number in ids if ids == [VOID] else [object_id for object_id in ids if object_id != VOID]:
                 truth = (labels == number).astype(np.uint8)
                 if number != VOID:  # black and white masks have no pixels to ignore
                     truth[labels == VOID] = VOID
@@ -123,7 +134,8 @@ def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> I
             labels[(labels > 0) & (labels != VOID)] = 1
         picked = pick_object(labels, rng, together=0)
         if picked is not None:
-            yield Case(f"{image.group}/{image.mask.stem}", read_image(image.image), picked[0])
+            truth, _ = split_labels(*picked)
+            yield Case(f"{image.group}/{image.mask.stem}", read_image(image.image), truth)
 
 
 def _image_of(root: Path, annotation: Path) -> Path:
@@ -260,3 +272,59 @@ def grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
 
 BASELINES = {"GrabCut": grabcut, "ellipse": ellipse}
 """methods to compare with, by name"""
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = ArgumentParser(description="Measure masks from a box and from simulated clicks.")
+    parser.add_argument("data", type=Path, help="folder with JPEGImages and Annotations, or of training sets")
+    parser.add_argument("--list", type=Path, help="names of folders to read, one a line (default: all)")
+    parser.add_argument(
+        "--every-frame", action="store_true", help="all annotated frames, not only the first ones"
+    )
+    parser.add_argument(
+        "--held-out", type=int, metavar="N", help="N objects that recipes/prompts.yaml holds out"
+    )
+    parser.add_argument("--clicks", type=int, default=20, help="most clicks per object (default: 20)")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="model with a prompt network"
+    )
+    parser.add_argument("--segmenter", type=Path, nargs=2, metavar=("ENCODER", "DECODER"), help="ONNX files")
+    parser.add_argument("--baselines", action="store_true", help="also measure GrabCut and an ellipse")
+    parser.add_argument("--shuffle", action="store_true", help="give each object another's prompts (control)")
+    parser.add_argument("--output", type=Path, help="JSON file with the results of every object")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure every method on every object and print one table."""
+    args = parse(argv)
+    if args.held_out:
+        cases = list(held_out_cases(args.data, load_prompt_training().sources, args.held_out))
+    else:
+        names = args.list.read_text().split() if args.list else []
+        cases = list(read_cases(args.data, names, every_frame=args.every_frame))
+    if len(cases) < 1 + args.shuffle:
+        raise InputError(f"{args.data}: {len(cases)} annotated objects; nothing to measure")
+    methods: dict[str, Segmenter] = dict(BASELINES) if args.baselines else {}
+    if args.segmenter:
+        methods["ONNX"] = OnnxSegmenter(*args.segmenter)
+    else:
+        model, config = load_checkpoint(args.checkpoint)
+        methods["model"] = NetworkSegmenter(model, config.compute.precision)
+    others = [*cases[1:], cases[0]] if args.shuffle else [None] * len(cases)
+    results: dict[str, list[Result]] = {name: [] for name in methods}
+    with progress_bar(len(methods) * len(cases), unit="object") as bar:
+        for name, segmenter in methods.items():
+            for case, other in zip(cases, others, strict=True):
+                results[name].append(measure(segmenter, case, limit=args.clicks, other=other))
+                bar.update()
+    print(table_of({name: rows_of(measured, args.clicks) for name, measured in results.items()}))
+    if args.output is not None:
+        content = {name: [asdict(result) for result in measured] for name, measured in results.items()}
+        args.output.write_text(json.dumps(content, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

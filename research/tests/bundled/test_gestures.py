@@ -1,12 +1,12 @@
 """The scripted person of the benchmark of gestures."""
 
 from aotlab.annotation import editing
-from benchmarks.gestures import Person
-from benchmarks.scripted_page import Page
+from research.bundled.gestures import Person
+from research.bundled.scripted_page import Page
 from tests.annotation.clips import LENGTH, draw_folder, open_session, truth
 
 
-def test_a_box_for_each_object_and_a_key_make_all_masks_and_a_click_and_a_box_mend_one(tmp_path):
+def test_scripted_person_annotates_and_corrects(tmp_path):
     session = open_session(draw_folder(tmp_path / "clip"))
     person = Person(Page(session), [truth(index) for index in range(LENGTH)])
     assert list(person.annotate(150, 0.9)) == [(3, 1.0)]

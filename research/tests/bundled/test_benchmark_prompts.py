@@ -6,13 +6,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.prompts import PromptSource
-from aotlab.masks.clicks import box_around, jaccard, next_click
+from aotlab.configs.load import load_config
 from aotlab.masks.id_maps import write_mask
-from aotlab.masks.prompt import Prompt
-from aotlab.prompts.benchmark import BASELINES, Case, Result, held_out_cases, measure, read_cases, rows_of
-from aotlab.tools import benchmark_prompts as cli
+from aotlab.masks.prompt import Prompt, box_around
 from aotlab.utils.errors import InputError
+from research.bundled.benchmark_prompts import (
+    BASELINES,
+    Case,
+    Result,
+    held_out_cases,
+    main,
+    measure,
+    read_cases,
+    rows_of,
+)
+from research.bundled.clicks import jaccard, next_click
+from research.bundled.prompt_settings import PromptSource
 from tests.prompts.colour import by_colour
 
 
@@ -26,7 +35,7 @@ def drawn(truth):
     return np.where(truth[..., None] == 1, np.uint8((220, 60, 60)), np.uint8((40, 40, 40)))
 
 
-def test_the_first_click_is_in_the_middle_and_the_next_one_in_the_largest_error():
+def test_next_click_is_in_the_largest_error():
     truth = square(10, 10, 21)
     assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
     surplus = square(30, 40, 25) == 1
@@ -36,7 +45,7 @@ def test_the_first_click_is_in_the_middle_and_the_next_one_in_the_largest_error(
     assert next_click(truth == 1, truth) is None
 
 
-def test_pixels_to_ignore_neither_draw_clicks_nor_count():
+def test_void_pixels_draw_no_clicks():
     truth = square(10, 10)
     truth[30:] = 255
     answer = (truth == 1) | (truth == 255)
@@ -44,11 +53,11 @@ def test_pixels_to_ignore_neither_draw_clicks_nor_count():
     assert jaccard(answer, truth) == 1
 
 
-def test_a_box_holds_all_pixels_of_an_object():
+def test_box_holds_all_pixels():
     assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
 
 
-def test_a_perfect_segmenter_needs_one_click_and_a_wrong_prompt_finds_nothing():
+def test_perfect_segmenter_needs_one_click():
     truth = square(10, 10)
     case = Case("first", drawn(truth), truth)
     other = Case("second", drawn(truth), square(35, 50))
@@ -58,7 +67,7 @@ def test_a_perfect_segmenter_needs_one_click_and_a_wrong_prompt_finds_nothing():
     assert measure(by_colour, case, limit=3, other=other).box < 0.3
 
 
-def test_held_out_objects_are_one_of_each_image_and_of_each_video_the_first(tmp_path):
+def test_held_out_cases_are_one_per_image_or_video(tmp_path):
     labels = square(10, 10) + 2 * square(35, 50)
     names = [f"static/set/{number:03}" for number in range(60)] + [
         "clips/kept/0",
@@ -67,19 +76,24 @@ def test_held_out_objects_are_one_of_each_image_and_of_each_video_the_first(tmp_
     ]
     for name in names:
         folder, *rest = name.split("/")
-        image = tmp_path.joinpath(folder, "JPEGImages", *rest).with_suffix(".jpg")
+        image = tmp_path.joinpath(folder, "JPEGImages", *rest).with_suffix(
+            ".png" if rest[0] == "set" else ".jpg"
+        )
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(drawn(labels)).save(image)
         write_mask(tmp_path.joinpath(folder, "Annotations", *rest).with_suffix(".png"), labels)
-    (tmp_path / "clips" / "list.txt").write_text("kept used")
-    sources = [PromptSource("static", set="set"), PromptSource("clips", list="list.txt", held_out=("kept",))]
+    (tmp_path / "clips" / "list.txt").write_text("kept\nused\n")
+    sources = [
+        PromptSource("static", folder="set"),
+        PromptSource("clips", videos="list.txt", held_out=["kept"]),
+    ]
     cases = list(held_out_cases(tmp_path, sources, 100))
     assert [case.name for case in cases if case.name.startswith("clips")] == ["clips/0"]
     assert 2 < len(cases) < 15
     assert all((case.truth == 1).sum() == 400 for case in cases)
     assert len(list(held_out_cases(tmp_path, sources, 2))) == 2
     with pytest.raises(InputError, match="holds no image out"):
-        list(held_out_cases(tmp_path, [PromptSource("clips", list="list.txt")], 1))
+        list(held_out_cases(tmp_path, [PromptSource("clips", videos="list.txt")], 1))
 
 
 def test_rows_are_means_by_size():
@@ -91,7 +105,7 @@ def test_rows_are_means_by_size():
 
 
 @pytest.mark.parametrize(("method", "least"), [("ellipse", 0.7), ("GrabCut", 0.95)])
-def test_baselines_find_a_square_in_its_box(method, least):
+def test_baseline_finds_a_square_in_its_box(method, least):
     truth = square(20, 30)
     labels = BASELINES[method](drawn(truth), {7: Prompt(box=(30, 20, 20, 20))})
     assert jaccard(labels == 7, truth) > least
@@ -108,7 +122,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_objects_of_the_first_frame_of_each_folder_are_read(folder):
+def test_first_frame_of_each_folder_is_read(folder):
     assert [case.name for case in read_cases(folder)] == ["a/00000/1", "b/00000/1"]
     assert [case.name for case in read_cases(folder, ["b"], every_frame=True)] == ["b/00000/1", "b/00001/1"]
     (folder / "JPEGImages" / "a" / "00000.png").unlink()
@@ -116,20 +130,27 @@ def test_objects_of_the_first_frame_of_each_folder_are_read(folder):
         list(read_cases(folder))
 
 
-def test_the_command_prints_a_table_and_writes_every_object(folder, monkeypatch, capsys):
-    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: by_colour)
+def test_command_prints_table_and_writes_results(folder, monkeypatch, capsys):
+    module = "research.bundled.benchmark_prompts"
+    monkeypatch.setattr(f"{module}.load_checkpoint", lambda path: (None, load_config("aott")))
+    monkeypatch.setattr(f"{module}.NetworkSegmenter", lambda *arguments: by_colour)
     output = folder / "results.json"
-    assert cli.main([str(folder), "--baselines", "--output", str(output)]) == 0
+    assert main([str(folder), "--baselines", "--output", str(output)]) == 0
     table = capsys.readouterr().out
     assert "| model | all | 2 | 100.0 | 100.0 |" in table
     assert "| ellipse | all | 2 |" in table
     assert {name: len(found) for name, found in json.loads(output.read_text()).items()} == {
         "model": 2, "GrabCut": 2, "ellipse": 2,
     }  # fmt: skip
-    assert cli.main([str(folder), "--shuffle"]) == 0
+    assert main([str(folder), "--shuffle"]) == 0
     assert "| model | all | 2 | 0.0 |" in capsys.readouterr().out
 
 
-def test_a_folder_without_annotations_is_refused(tmp_path, capsys):
-    assert cli.main([str(tmp_path)]) == 2
-    assert "no folder Annotations" in capsys.readouterr().err
+def test_folder_without_annotations_rejected(tmp_path):
+    with pytest.raises(InputError, match="no folder Annotations"):
+        main([str(tmp_path)])
+
+
+def test_held_out_without_lists_rejected(tmp_path):
+    with pytest.raises(InputError, match="ImageSets"):
+        main([str(tmp_path), "--held-out", "4"])

@@ -8,12 +8,11 @@ from pathlib import Path
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "train_bundled.sh"
+BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 
 
-def test_the_recipe_goes_from_images_over_video_to_long_clips_of_larger_crops():
-    config = resolve_training(load_config(ROOT / "configs" / "recipes" / "bundled.yaml"))
+def test_phases_go_from_images_to_long_clips():
+    config = resolve_training(load_config(BUNDLED / "recipes" / "bundled.yaml"))
     assert config.model.stages[0].block == "lstt"
     static, video, long = config.train.phases
     assert [source.kind for source in static.sources] == ["static"]
@@ -30,13 +29,15 @@ def test_the_recipe_goes_from_images_over_video_to_long_clips_of_larger_crops():
     assert config.train.validate_every > 0
 
 
-def test_every_phase_can_be_shared_by_two_processes():
-    phases = load_config(ROOT / "configs" / "recipes" / "bundled.yaml").train.phases
+def test_batches_can_be_split_over_two_processes():
+    phases = load_config(BUNDLED / "recipes" / "bundled.yaml").train.phases
     assert all(phase.batch % 2 == 0 for phase in phases)
 
 
-def test_the_script_says_what_it_needs_when_the_data_are_missing(tmp_path):
+def test_script_without_data_prints_usage(tmp_path):
     for arguments in ([], [str(tmp_path / "nowhere")]):
-        done = subprocess.run(["bash", str(SCRIPT), *arguments], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            ["bash", str(BUNDLED / "train.sh"), *arguments], capture_output=True, text=True, timeout=60
+        )
         assert done.returncode == 2
-        assert done.stderr.startswith("error: usage: bash scripts/train_bundled.sh DATA")
+        assert done.stderr.startswith("error: usage: bash research/bundled/train.sh DATA")
