@@ -13,7 +13,7 @@ from torch import Tensor
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
 from aotlab.engine.training.build import build_model
-from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
+from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.utils.devices import autocast, pick_device
 from benchmarks.baseline import training_as_published

@@ -23,7 +23,7 @@ from aotlab.configs.schema import BOUNDED_POLICIES, Config, ModelConfig
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.build import prepare
-from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.networks.kernels import OPERATIONS
 from aotlab.networks.operations import PLAIN, by_rule, use

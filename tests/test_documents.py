@@ -26,7 +26,7 @@ PAGES = sorted(
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
-    r"`((?:annotation|benchmarks|configs|dataloaders|docs|engine|evaluation|masks|media|networks|prompts|scripts|src|tests|tools"
+    r"`((?:annotation|benchmarks|configs|dataloaders|docs|engine|evaluation|masks|media|networks|prompts|research|scripts|src|tests|tools"
     r"|utils)/[\w./]*\w[/\w])(?::(\w+))?`"
 )
 """a file or folder of the checkout between backticks, perhaps with a name in it"""
@@ -79,7 +79,7 @@ def check_command(words: list[str]) -> None:
         module, *arguments = arguments[arguments.index("-m") + 1 :]
         if module.startswith("aotlab.tools."):
             return check_options(module.removeprefix("aotlab.tools."), arguments)
-        if module.startswith("benchmarks."):
+        if module.startswith(("benchmarks.", "research.")):
             assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"no module {module}"
     elif program == "aotlab":
         check_options(arguments[0], arguments[1:])

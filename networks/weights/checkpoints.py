@@ -29,6 +29,9 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.text import counted
 
+REMOVED = re.compile(r"^ +(?:touching|hold_out): .*\n", re.MULTILINE)
+"""training settings of earlier versions, in the settings stored with weights"""
+
 
 def save_checkpoint(
     path: Path, model: VOSModel, config: Config, *, half: bool = False, card: ModelCard | None = None
@@ -166,7 +169,7 @@ def _settings(path: Path, inside: str | None, config: str | None, overrides: Seq
         raise InputError(
             f"{origin}: refer to other values by ${{...}}, which is not allowed; fetch or train it again"
         )
-    tree = OmegaConf.create(read_mapping(inside, origin))
+    tree = OmegaConf.create(read_mapping(REMOVED.sub("", inside), origin))
     for override in overrides:
         apply_override(tree, override)
     return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin)

@@ -29,7 +29,7 @@ import ctypes, gc, sys, torch
 from pathlib import Path
 from aotlab.configs.load import load_config
 from aotlab.engine.training.build import prepare
-from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.networks import kernels
 from aotlab.networks.vos_model import VOSModel

@@ -15,7 +15,7 @@ from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
-from aotlab.engine.training.clip_training import (
+from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
     enlarged,
     frame_loss,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.training.phase_state import saved_states
+from aotlab.engine.training.state import saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, steady_phase, write_recipe
 

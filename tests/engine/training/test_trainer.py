@@ -62,9 +62,9 @@ def test_phases_follow_one_another_from_the_averaged_weights(recipe, monkeypatch
     begun = []
     original = trainer.PhaseState
 
-    def begin(config, world, index, model):
+    def begin(config, world, model, *args, **options):
         begun.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
-        return original(config, world, index, model)
+        return original(config, world, model, *args, **options)
 
     monkeypatch.setattr(trainer, "PhaseState", begin)
     config = recipe("run", phase("first", steps=1), phase("second", steps=1))

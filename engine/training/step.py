@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from aotlab.dataloaders.training.mixture import ClipTensors
-from aotlab.engine.training.clip_training import (
+from aotlab.engine.training.clip import (
     ClipBatch,
     ClipLosses,
     ClipPlan,
@@ -21,20 +21,22 @@ from aotlab.engine.training.clip_training import (
     mean_iou,
     shuffled_identities,
 )
-from aotlab.engine.training.phase_state import NotFinite, PhaseState
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
+from aotlab.engine.training.state import NotFinite, PhaseState
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.utils.devices import autocast
+from aotlab.utils.distributed import World
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Measures and masks of an optimiser step on this rank."""
+    """Measures and masks of an optimiser step."""
 
     measures: dict[str, float]
     """losses in all, on reference frames and on the others; IoU of tracked objects (0 to 1, nan without objects);
-    learning rates; norm of the gradient before clipping; seconds spent waiting for data, and those of the whole step"""
+    learning rates; norm of the gradient before clipping; seconds spent waiting for data, and those of the whole step;
+    means over the ranks"""
     clip: ClipBatch
     """last part of the batch"""
     predictions: list[Tensor]
@@ -54,14 +56,14 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
     """
     begin, waited, parts = time.perf_counter(), 0.0, state.config.train.accumulate
     precision = fastest_precision(state.config.train.precision, state.world.device)
-    begin_step(state)
+    rates = begin_step(state)
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
-    clips: list[str] = []
+    names: list[str] = []
     for part in range(parts):
         asked = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - asked
-        clips += [name for names in batch.names for name in names]
+        names += [name for clip_names in batch.names for name in clip_names]
         state.replaced.update(batch.replaced)
         clip = to_device(batch, state.world.device)
         plan, weight = plan_clip(state, clip, part)
@@ -71,39 +73,40 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
                 loss, losses = learner(clip, plan, weight)
             state.scaler.scale(loss / parts).backward()
         results.append((loss.item(), losses, clip))
-    require_finite_loss(state, [loss for loss, _, _ in results], clips)
-    norm = optimise(state, clips)
-    rates = {group["lr_ratio"]: group["lr"] for group in state.optimizer.param_groups}
-    measures = {
-        **means(results), "lr": rates[1.0], "encoder_lr": rates[min(rates)], "gradient_norm": norm,
-        "data_seconds": waited, "step_seconds": time.perf_counter() - begin,
-    }  # fmt: skip
-    return StepResult(measures, clip, losses.predictions)
+    total = sum(loss for loss, _, _ in results)
+    if not math.isfinite(state.world.mean([total])[0]):
+        suspects = state.world.gather([] if math.isfinite(total) else names)
+        raise NotFinite(f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}")
+    norm = update_weights(state, names)
+    seconds = {"data_seconds": waited, "step_seconds": time.perf_counter() - begin}
+    measures = {**mean_losses(results), **rates, "gradient_norm": norm, **seconds}
+    return StepResult(mean_over_ranks(measures, state.world), clip, losses.predictions)
 
 
 def feeds_predictions(state: PhaseState) -> bool:
-    """Return whether the model remembers its predictions at this step instead of the labels."""
+    """Return whether the model stores its predictions at this step instead of the labels."""
     start = state.phase.own_predictions_from
     return start < 1 and state.step >= int(start * state.phase.steps)
 
 
-def begin_step(state: PhaseState) -> None:
-    """Seed dropout, set learning rates and training mode, and clear gradients."""
+def begin_step(state: PhaseState) -> dict[str, float]:
+    """Seed dropout, set learning rates and training mode, and clear gradients; return the learning rates."""
     phase, settings = state.phase, state.config.train
     # From seed, phase, step and rank, so that a resumed run draws the same.
     key = np.random.SeedSequence([settings.seed, state.index, state.step, state.world.rank])
     torch.manual_seed(int(key.generate_state(1)[0]))
     assert phase.final_lr is not None  # resolve_training
-    now = learning_rate(
+    rate = learning_rate(
         state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
         power=settings.power, cosine=settings.schedule == "cosine", restarts=settings.restarts,
     )  # fmt: skip
     for group in state.optimizer.param_groups:
-        group["lr"] = phase.final_lr + (now - phase.final_lr) * group["lr_ratio"]
+        group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
     for stage in state.model.stages:  # the identity bank is frozen once it embeds predictions
         stage.train_identities(not feeds_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
+    return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
 
 
 def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
@@ -121,20 +124,7 @@ def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, 
     return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
 
 
-def require_finite_loss(state: PhaseState, losses: list[float], clips: list[str]) -> None:
-    """Raise on all ranks if the loss of any rank is not finite; ``clips``: names of this rank's clips.
-
-    Raises:
-        NotFinite: names the clips of ranks with a non-finite loss.
-    """
-    value = sum(losses)
-    if math.isfinite(state.world.mean([value])[0]):
-        return
-    suspects = state.world.gather([] if math.isfinite(value) else clips)
-    raise NotFinite(f"the loss of step {state.step + 1} is not finite on clips of {listed(suspects)}")
-
-
-def optimise(state: PhaseState, clips: list[str]) -> float:
+def update_weights(state: PhaseState, names: list[str]) -> float:
     """Clip gradients, update weights and their average; return the norm before clipping.
 
     Raises:
@@ -146,7 +136,7 @@ def optimise(state: PhaseState, clips: list[str]) -> float:
     # A scale above 1 may overflow; the scaler then skips the step and lowers the scale.
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
         scaler.update()
-        suspects = listed(state.world.gather(clips))
+        suspects = join_names(state.world.gather(names))
         raise NotFinite(f"the gradient of step {state.step + 1} is not finite on clips of {suspects}")
     scaler.step(state.optimizer)
     scaler.update()
@@ -155,12 +145,12 @@ def optimise(state: PhaseState, clips: list[str]) -> float:
     return norm
 
 
-def listed(names: list[list[str]]) -> str:
+def join_names(names: list[list[str]]) -> str:
     """Return the unique names of all ranks."""
     return ", ".join(sorted({name for rank in names for name in rank}))
 
 
-def means(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:
+def mean_losses(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:
     """Return losses and IoU, averaged over the parts of a batch."""
     ious = [
         mean_iou(mask, labels, part.objects)
@@ -174,6 +164,14 @@ def means(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float
         "tracked_loss": sum(losses.tracked.mean().item() for _, losses, _ in results) / len(results),
         "iou": sum(known) / len(known) if known else math.nan,
     }
+
+
+def mean_over_ranks(measures: dict[str, float], world: World) -> dict[str, float]:
+    """Return the means of the measures of all ranks; IoU over the ranks that have one."""
+    known = float(not math.isnan(measures["iou"]))
+    *means, share = world.mean([*{**measures, "iou": measures["iou"] if known else 0.0}.values(), known])
+    averaged = dict(zip(measures, means, strict=True))
+    return {**averaged, "iou": averaged["iou"] / share if share else math.nan}
 
 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:

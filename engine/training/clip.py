@@ -102,7 +102,7 @@ class ClipPlan:
     """compute gradients of the loss on the reference frame"""
 
 
-def enlarged(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     """Resize logits C×h×w to C×H×W in float32."""
     full = F.interpolate(logits[None].float(), list(size), mode="bilinear", align_corners=align_corners)
     return full[0]
@@ -121,13 +121,17 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         by_depth = []
         for logits in (*(model.decode(propagated, frames[frame], depth) for depth in shallower), deepest):
             by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
-            kept = [enlarged(by_object[b, : n + 1], size, align_corners) for b, n in enumerate(clip.objects)]
+            kept = [
+                resize_logits(by_object[b, : n + 1], size, align_corners) for b, n in enumerate(clip.objects)
+            ]
             pairs = zip(kept, clip.labels[frame], strict=True)
-            by_depth.append(torch.stack([frame_loss(each, labels, plan.hardest) for each, labels in pairs]))
+            by_depth.append(
+                torch.stack([frame_loss(sample, labels, plan.hardest) for sample, labels in pairs])
+            )
         losses.append(weighted_by_depth(by_depth))
-        predictions.append(torch.stack([each.detach().max(0).indices for each in kept]))
+        predictions.append(torch.stack([sample.detach().max(0).indices for sample in kept]))
 
-    def remembered(frame: int, labels: Tensor) -> Tensor:
+    def identity_masks(frame: int, labels: Tensor) -> Tensor:
         """Masks by identity of labels B×H×W, with a plane of ignored pixels if the model has one."""
         identities = model.config.max_objects
         assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
@@ -136,7 +140,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
             return masks
         return torch.cat([masks, (clip.labels[frame] == VOID)[:, None].to(masks)], 1)
 
-    reference = refer(model, [bank], frames[0], [remembered(0, clip.labels[0])])
+    reference = refer(model, [bank], frames[0], [identity_masks(0, clip.labels[0])])
     remember(model, [bank], reference)
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
         add_loss(0, reference[0].propagated, model.decode(reference[0].propagated, frames[0]))
@@ -145,7 +149,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         add_loss(index, seen[0].propagated, seen[0].logits)
         if index < length - 1:
             fed = predictions[index] if plan.feed_predictions else clip.labels[index]
-            remember(model, [bank], seen, [remembered(index, fed)])
+            remember(model, [bank], seen, [identity_masks(index, fed)])
     stacked = torch.stack(losses)
     return ClipLosses(stacked[0], stacked[1:], predictions)
 
