@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from aotlab.configs.load import load_config
+from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip, ImageSet, Subset, VideoSet
 from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training.phases import open_mixture
+from research.bundled import touching_clips
 from research.bundled.benchmark_touching import two_people
 from research.bundled.switches import touching_ids
 from research.bundled.touching_clips import (
+    TOUCHING_READERS,
     Cutout,
     Joint,
     cut_out,
     draw_cutouts,
+    is_held_out,
     like_colours,
+    open_images,
     random_joints,
     touch,
 )
-from tests.dataloaders.training.made import rng
+from tests.dataloaders.training.made import phase, rng, write_videos
 
 SIDE = 96
 
@@ -123,3 +132,27 @@ def test_cutouts_come_from_the_same_subset_or_video():
     video = VideoSet("videos", (LabelledVideo("one", tuple(greys[:2])),), 3)
     assert all((cutout.image == 50).all() for cutout in draw_cutouts(video, 0, rng(0)))
     assert draw_cutouts(ImageSet((Shown("small", side=10),)), 0, rng(0)) == []
+
+
+def test_touching_kinds_make_clips_of_training_images(tmp_path):
+    write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
+    (tmp_path / "static" / "ImageSets").mkdir()
+    (tmp_path / "static" / "ImageSets" / "train.txt").write_text("a\n")
+    sources = (
+        SourceConfig("static", kind="touching_static", balance=0.5),
+        SourceConfig("static", kind="touching_video", split="train"),
+    )
+    settings = phase(*sources, merge=0.0, crop=SIDE)
+    mixture = open_mixture(DataConfig(root=str(tmp_path)), settings, 0, TOUCHING_READERS, max_objects=10)
+    kept, held_out = (open_images(tmp_path / "static", sources[0], held_out=each) for each in (False, True))
+    assert len(kept.images) + len(held_out.images) == 60
+    assert all(is_held_out(image.image) for image in held_out.images)
+    assert all("with objects that touch" in source.describe() for source in mixture.sources)
+    names = {image.name for image in held_out.images}
+    assert not any(names & set(mixture[index].names) for index in range(4))
+
+
+def test_touching_recipe_names_known_kinds():
+    recipe = Path(touching_clips.__file__).parent / "recipes" / "touching.yaml"
+    (touch_phase,) = load_config(recipe).train.phases
+    assert {source.kind for source in touch_phase.sources} <= set(TOUCHING_READERS)
