@@ -89,6 +89,11 @@ def train(
         world.gather(None)  # the others look for states when the lead has removed them
         data = open_phases(config, readers)
         saved = load_state(output, config)
+        if saved is not None and saved["phase"] not in data.mixtures:
+            name = config.train.phases[saved["phase"]].name
+            raise InputError(
+                f"{output}: holds a state of phase {name}, which train.run leaves out; give another train.output"
+            )
         torch.manual_seed(config.train.seed)
         model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         state: PhaseState | None = None
@@ -149,7 +154,9 @@ def train_phase(run: Run, state: PhaseState, mixture: Mixture) -> None:
                     skipped = 0
                     state.seconds += result.measures["step_seconds"]
                     run.journal.step(state.step, result.measures)
-                    if settings.image_every and state.step % settings.image_every == 0:
+                    if settings.image_every and (
+                        state.step % settings.image_every == 0 or state.step == steps
+                    ):
                         run.journal.images(state.step, result.clip, result.predictions)
                 if world.mean([float(run.stop.is_set())])[0] > 0:
                     raise Interrupted("interrupted")

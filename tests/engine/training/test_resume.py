@@ -103,6 +103,12 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
             run(recipe("run", phase(steps=2), overrides=[override]))
 
 
+def test_state_of_a_phase_left_out_rejected(recipe):
+    run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[first]"]))
+    with pytest.raises(InputError, match="holds a state of phase first, which train.run leaves out"):
+        run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[second]"]))
+
+
 def test_best_validation_keeps_its_weights(recipe, monkeypatch):
     config = recipe(
         "run", phase(steps=3), overrides=["data.validation=[{path: drawn}]", "train.validate_every=1"]
