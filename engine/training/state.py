@@ -60,7 +60,7 @@ class PhaseState:
         self.ema = EMA(model, self.phase.steps, config.train.ema)
         self.step = 0
         """number of finished optimiser steps"""
-        self.best = before.best if before else -1.0
+        self.best: float = before.best if before else -1.0
         """best J&F of all validations so far"""
         self.replaced: Counter[str] = before.replaced if before else Counter()
         """unreadable items of all phases: one sentence each, with the number of draws"""

@@ -105,7 +105,7 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
 
 def test_state_of_a_phase_left_out_rejected(recipe):
     run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[first]"]))
-    with pytest.raises(InputError, match="holds a state of phase first, which train.run leaves out"):
+    with pytest.raises(InputError, match="holds a state of phase first"):
         run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[second]"]))
 
 
