@@ -25,11 +25,14 @@ ENOUGH_VIDEOS = 10
 
 Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
 """reader of a source's folder by kind"""
-READERS: Readers = {
+IMAGE_READERS: Readers = {
     "static": image_sets.static,
     "coco": image_sets.coco,
     **dict.fromkeys(image_sets.SALIENCY, image_sets.saliency),
     "voc2012": image_sets.voc2012,
+}
+READERS: Readers = {
+    **IMAGE_READERS,
     "video": video_sets.video,
     "davis": video_sets.davis,
     "youtube_vos": video_sets.youtube_vos,
@@ -103,7 +106,9 @@ def validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Labe
     """
     videos: list[LabelledVideo] = []
     for source in data.validation:
-        opened = open_set(data_root(data), replace(source, split=source.split or "val"), readers)
+        opened: ClipSource | None = None
+        if source.kind not in IMAGE_READERS:
+            opened = open_set(data_root(data), replace(source, split=source.split or "val"), readers)
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
