@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -101,11 +102,16 @@ def test_tensorboard_counts_steps_over_phases(journal, tmp_path):
     train(writer, "main", 1, 2)
     writer.scores(2, {"J&F": 62.5, "J": 60.0, "F": 65.0})
     writer.close()
-    resumed = journal()
-    train(resumed, "main", 1, 4)
-    resumed.close()
-    assert [step for step, _ in scalars(tmp_path, "train/loss")] == [2, 4, 6, 8]
-    assert scalars(tmp_path, "train/gradient_norm") == [(6, 4.5), (8, 6.5)]
+    assert scalars(tmp_path, "train/loss") == [(2, 1.5), (4, 3.5), (6, 1.5)]
+    assert scalars(tmp_path, "train/gradient_norm") == [(6, 4.5)]
+    assert scalars(tmp_path, "validation/J&F") == [(6, 62.5)]
+
+
+def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, monkeypatch):
+    writer = Mock()
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", writer)
+    train(journal(), "main", 4, 5)
+    assert writer.call_args.kwargs == {"purge_step": 4 + 4}
 
 
 def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
