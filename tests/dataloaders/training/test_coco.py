@@ -114,7 +114,7 @@ def test_size_mismatch_with_json_rejected(root):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"images": [{"id": 1}', "not a complete JSON object"),
+        ('{"info": {"a": 1', "not a complete JSON object"),
         ('{"images": [{"id": 1}]}', "not COCO JSON|not readable"),
         ('{"annotations": [{"area": 900}]}', "not COCO JSON"),
         ('{"images": [3]}', "not COCO JSON|not readable"),
