@@ -108,10 +108,8 @@ def save_state(state: PhaseState, output: Path) -> None:
     """
     path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     try:
-        require_finite(
-            {**state.model.state_dict(), **state.ema.shadow},
-            f"the weights after step {state.step} of {state.phase.name}",
-        )
+        for tensors in (state.model.state_dict(), state.ema.shadow):
+            require_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
             "settings": fixed_settings(state.config, state.index),
             "phase": state.index,

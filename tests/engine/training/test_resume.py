@@ -70,17 +70,16 @@ def test_newest_states_are_kept(recipe):
     assert [path.name for path in states(config)] == ["0_video_000003.pt", "0_video_000002.pt"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped bit", "empty", "text", "other content"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "other content"])
 def test_damaged_state_is_refused_until_deleted(recipe, damage):
     config = recipe("run", phase(steps=2), overrides=EVERY)
     expected = load_file(run(config).checkpoint)
     newest = states(config)[0]
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1  # in the middle of a tensor
+    content = newest.read_bytes()
     if damage == "other content":
         torch.save({"step": 3}, newest)
     else:
-        broken = {"truncated": content[:1000], "flipped bit": content, "empty": b"", "text": b"weights"}
+        broken = {"truncated": content[:1000], "empty": b"", "text": b"weights"}
         newest.write_bytes(broken[damage])
     with pytest.raises(InputError, match=f"^{newest}: not a usable training state .*; delete it") as error:
         run(config)
