@@ -13,9 +13,9 @@ from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import scores_table
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
-from aotlab.media.prompt import jaccard
 from aotlab.media.video import open_frames
 from aotlab.tools.main import main
+from research.bundled.clicks import jaccard
 from tests.shared import SHARED, needs_data
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"

@@ -25,8 +25,6 @@ COMMON = {
 """commands shown first"""
 MORE = {
     "convert": "convert masks from one format to another",
-    "benchmark_prompts": "measure masks from boxes and simulated clicks",
-    "train_prompts": "train masks from clicks and boxes",
     "ensemble": "combine several sets of results by voting",
     "table": "run a table of a paper",
     "vot": "track for the VOT toolkit",

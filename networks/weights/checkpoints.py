@@ -30,6 +30,9 @@ from aotlab.networks.weights.published_keys import (
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 
+REMOVED = re.compile(r"^ +(?:touching|hold_out): .*\n", re.MULTILINE)
+"""training settings of earlier versions, in the settings stored with weights"""
+
 
 def save_checkpoint(
     path: Path, model: VOSModel, config: Config, *, half: bool = False, card: ModelCard | None = None
@@ -207,7 +210,9 @@ def _resolve_settings(
     if "config" not in inside:
         names = " or ".join(likely_presets(state)) or f"one of {', '.join(preset_names())}"
         raise InputError(f"{path}: this file does not name its variant; give config as {names}")
-    text = inside["config"].replace(" picture_every:", " image_every:")  # its name before 0.2
+    text = REMOVED.sub("", inside["config"]).replace(
+        " picture_every:", " image_every:"
+    )  # its name before 0.2
     origin = f"{path}: settings in the file"
     tree = read_mapping(text, origin, plain=True)
     return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides)

@@ -17,7 +17,7 @@ import torch
 
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.build import build_model
-from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
+from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 from aotlab.utils.devices import autocast, pick_device

@@ -16,7 +16,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.overlapping import Layers
 from aotlab.engine.ensemble import Ensemble, augmented
 from aotlab.engine.memory import MemoryBank, build_bank
-from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.engine.transfers import OneBehind
 from aotlab.utils.devices import autocast

@@ -10,7 +10,7 @@ from aotlab.configs.load import from_tree
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import amplify, clip, run, stripes
 

@@ -11,7 +11,7 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.objects import ObjectTable
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.engine.video.budget import frame_bytes
 from aotlab.networks.vos_model import Features, VOSModel
 from tests.engine.frames import advance, begin

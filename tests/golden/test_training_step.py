@@ -11,7 +11,7 @@ import torch
 
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
-from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses, hardest_count
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.weights.published_keys import official_names

@@ -30,7 +30,7 @@ def draw_disc(root, name, seed, frames=5, size=80):
 
 
 @pytest.mark.slow  # 80 steps
-def test_a_short_run_lowers_the_loss_and_beats_the_copied_first_mask(tmp_path):
+def test_short_run_learns_to_track(tmp_path):
     names = ["a", "b", "c", "d", "unseen"]
     for seed, name in enumerate(names):
         draw_disc(tmp_path, name, seed)

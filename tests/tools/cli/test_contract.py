@@ -101,7 +101,6 @@ def test_exit_codes_are_those_of_the_documentation(error, status, tmp_path, monk
         ["score", "a", "--annotations", "b", "--json", "there.json"],
         ["score", "a", "--annotations", "b", "--csv", "there.json"],
         ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
-        ["benchmark-prompts", ".", "--output", "there.json"],
     ],
     ids=lambda line: f"{line[0]} {line[-2]}",
 )
