@@ -3,7 +3,10 @@
 import sys
 from pathlib import Path
 
-dependencies = ["torch", "torchvision", "timm", "numpy", "PIL", "omegaconf", "safetensors"]
+dependencies = [
+    "torch", "torchvision", "timm", "numpy", "PIL", "omegaconf", "safetensors", "yaml", "huggingface_hub", "filelock",
+    "platformdirs",
+]  # fmt: skip
 
 sys.path.append(str(Path(__file__).resolve().parent / "src"))  # torch.hub installs nothing
 

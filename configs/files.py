@@ -16,8 +16,6 @@ BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"
 """checkpoint that ships with the project"""
 PRESETS = ROOT / "configs" / "presets"
 RECIPES = ROOT / "configs" / "recipes"
-PROMPT_RECIPE = RECIPES / "prompts.yaml"
-"""training of the bundled prompt network"""
 
 
 def setting_path(text: str) -> Path:

@@ -1,25 +1,32 @@
-"""Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, checked against the schema."""
+"""Loading of settings from YAML files with ``base:`` and ``key=value`` overrides into dataclasses, by OmegaConf."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import typing
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_settings
 from aotlab.configs.schema import Config
-from aotlab.configs.yaml_text import UNREADABLE, read_mapping, reason_of, require_small
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
 
-RENAMED = {"train.picture_every": "train.image_every"}
-"""old keys, still read from checkpoints and files, and their present names"""
+INVALID = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, LookupError, OverflowError,
+           RecursionError)  # fmt: skip
+"""errors of PyYAML, OmegaConf and the dataclasses for invalid text, keys and values"""
+
+MAX_DEPTH = 40
+"""largest depth of nesting in text from strangers"""
+
+Settings = TypeVar("Settings", default=Config)
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -32,29 +39,69 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
     path = find_settings(str(config))
-    bases = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
-    tree = _resolve(path, bases[-1] if bases else None)
+    presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
+    files = _with_bases(path, presets[-1] if presets else None)
+    tree = OmegaConf.create()
+    for file, settings in reversed(files):
+        then = settings.pop("then", None) or []
+        if not isinstance(then, list):
+            raise InputError(f"{file}: then: must be a list of phases, got {then}")
+        try:
+            tree = cast(DictConfig, OmegaConf.merge(tree, settings))
+            if then:
+                phases = OmegaConf.select(tree, "train.phases", default=[])
+                OmegaConf.update(tree, "train.phases", [*phases, *then], force_add=True)
+        except INVALID as error:
+            raise InputError(f"{file}: {describe_error(error)}") from error
+    if "name" not in files[0][1] and "name" in tree:
+        tree["name"] = f"{tree['name']}_{path.stem}"
+    return from_tree(tree, str(config), overrides=[key for key in overrides if not key.startswith("base=")])
+
+
+def from_tree(
+    tree: Mapping[str, Any] | DictConfig,
+    origin: str,
+    kind: type[Settings] = Config,  # type: ignore[assignment]
+    *,
+    overrides: Sequence[str] = (),
+) -> Settings:
+    """Build the dataclass ``kind`` from a mapping and ``a.b=value`` overrides; ``origin`` names it in messages.
+
+    Raises:
+        InputError: unknown key (the nearest valid one is named), wrong type or value.
+    """
+    tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
     for override in overrides:
-        if not override.startswith("base="):
-            apply_override(tree, override)
-    return from_tree(tree, str(config))
-
-
-def from_tree(tree: Any, origin: str) -> Config:
-    """Build a `Config` from a mapping; raises as `load_config`, with ``origin`` as the file's name."""
-    plain = OmegaConf.to_container(tree) if OmegaConf.is_config(tree) else tree
-    _rename_old_keys(plain)
-    require_keys(plain, Config, "", origin)
+        _set(tree, override)
     try:
-        schema = OmegaConf.structured(Config)
+        schema = OmegaConf.structured(kind)
         _unfreeze(schema)
-        merged = OmegaConf.merge(schema, plain)
-        return typing.cast(Config, OmegaConf.to_object(merged))
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "a key"
-        raise InputError(f"{origin}: {key}: {reason_of(error)}") from error
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{origin}: {error}") from error
+        return cast(Settings, OmegaConf.to_object(OmegaConf.merge(schema, tree)))
+    except INVALID as error:
+        raise InputError(f"{origin}: {describe_error(error)}") from error
+
+
+def read_mapping(text: str, origin: str, *, plain: bool = False) -> dict[str, Any]:
+    """Parse a YAML mapping; ``origin`` names it in messages.
+
+    Args:
+        plain: the text may come from a stranger; refuse aliases, interpolations and deep nesting, which files written
+            by this program never have.
+
+    Raises:
+        InputError: not YAML, not a mapping, or a duplicate key.
+    """
+    try:
+        if plain:
+            _require_plain(text)
+        content = OmegaConf.to_container(OmegaConf.create(text))
+    except AssertionError:  # OmegaConf's, for a single number
+        content = None
+    except INVALID as error:
+        raise InputError(f"{origin}: not readable as YAML ({describe_error(error)})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{origin}: not a YAML mapping of settings (key: value)")
+    return {str(key): value for key, value in content.items()}
 
 
 def to_yaml(config: Config) -> str:
@@ -62,38 +109,42 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
-def _resolve(path: Path, preset: str | None) -> DictConfig:
-    """Merge a file with its bases; ``preset`` replaces the preset at the bottom."""
-    chain = _chain(path, preset)
-    tree = OmegaConf.create()
-    for settings in reversed(chain):
-        then = settings.pop("then", None)
-        try:
-            tree = typing.cast(DictConfig, OmegaConf.merge(tree, settings))
-        except (OmegaConfBaseException, ValueError, TypeError) as error:
-            raise InputError(f"{path}: {reason_of(error)}") from error
-        if not OmegaConf.is_list(then) and then is not None:
-            raise InputError(f"{path}: then: must be a list of phases, got {then}")
-        if then:
-            phases = OmegaConf.select(tree, "train.phases", default=[])
-            OmegaConf.update(tree, "train.phases", [*phases, *then], force_add=True)
-    if "name" not in chain[0]:
-        below = next((settings.name for settings in chain if "name" in settings), None)
-        if below is not None:
-            tree["name"] = f"{below}_{path.stem}"
-    return tree
+def describe_error(error: Exception) -> str:
+    """Describe an error of `INVALID` in one line: the line of the text, or key, value and what is expected."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax'}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    key = re.sub(r"\[(\d+)\]", r".\1", getattr(error, "full_key", None) or "")
+    kind = getattr(error, "object_type", None)
+    section, _, name = key.rpartition(".")
+    if dataclasses.is_dataclass(kind) and "not in" in reason:
+        valid = [field.name for field in dataclasses.fields(kind)]
+        near = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
+        prefix = section and f"{section}."
+        return (
+            f"unknown key {key}; did you mean {prefix}{near[0]}?"
+            if near
+            else f"unknown key {key}; valid keys are {', '.join(valid)}"
+        )
+    scalar = re.search(r"is not a subclass of (\w+). value: (.*)", reason)
+    if scalar is not None:
+        reason = f"expected the settings of {scalar[1]} (key: value), got {scalar[2]}"
+    return f"{key}: {reason}" if key else reason
 
 
-def _chain(path: Path, preset: str | None) -> list[DictConfig]:
-    """Return the unmerged settings of a file and its bases."""
-    top, chain, seen = path, [], set()
+def _with_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the unmerged settings of a file and its bases; ``preset`` replaces the preset at the bottom."""
+    top = path
+    files: list[tuple[Path, dict[str, Any]]] = []
     while True:
-        if path in seen:
+        if any(path == file for file, _ in files):
             raise InputError(f"{path}: circular base:; remove it")
-        seen.add(path)
-        settings = OmegaConf.create(read_mapping(read_text(path, "give a YAML file"), str(path)))
+        settings = read_mapping(read_text(path, "give a YAML file"), str(path))
         base = settings.pop("base", None)
-        chain.append(settings)
+        files.append((path, settings))
         if base is None:
             break
         below = find_settings(str(base), path.parent)
@@ -102,24 +153,33 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
         path = below
     if preset is not None:
         raise InputError(f"base={preset}: {top} has no preset below it; load {preset} instead")
-    return chain
+    return files
 
 
-def apply_override(tree: DictConfig, override: str) -> None:
+def _set(tree: DictConfig, override: str) -> None:
     """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
-    key, separator, value = override.partition("=")
+    key, separator, _ = override.partition("=")
     if not separator or not key:
         raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
     try:
-        require_small(value, override[:200])
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        raise InputError(
-            f"{override[:200]}: cannot be set ({reason_of(error)}); see configs/schema.py"
-        ) from error
+    except INVALID as error:
+        reason = describe_error(error)
+        raise InputError(f"{override[:200]}: cannot be set ({reason}); see configs/schema.py") from error
+
+
+def _require_plain(text: str) -> None:
+    """Raise ValueError for aliases, which may expand without end, interpolations, and nesting that crashes libyaml."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases are not allowed here")
+    if "${" in text:
+        raise ValueError("references by ${...} are not allowed here")
 
 
 def _unfreeze(node: Any) -> None:
@@ -129,35 +189,3 @@ def _unfreeze(node: Any) -> None:
         for key in node if isinstance(node, DictConfig) else range(len(node)):
             if not OmegaConf.is_missing(node, key):
                 _unfreeze(node._get_node(key))
-
-
-def _rename_old_keys(tree: Any) -> None:
-    """Give keys of `RENAMED` their present names, in place."""
-    for old, new in RENAMED.items():
-        *sections, key = old.split(".")
-        node = tree
-        for section in sections:
-            node = node.get(section) if isinstance(node, dict) else None
-        if isinstance(node, dict) and key in node:
-            node.setdefault(new.rpartition(".")[2], node.pop(key))
-
-
-def require_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:
-    """Raise on the first key that the dataclass ``kind`` does not have, naming the nearest one."""
-    if not isinstance(tree, Mapping):
-        raise InputError(
-            f"{origin}: {prefix.rstrip('.') or 'the file'} holds settings (key: value), got {tree!r}"
-        )
-    hints = typing.get_type_hints(kind)
-    for key, value in tree.items():
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.4)
-            choice = f"did you mean {prefix}{near[0]}?" if near else f"valid keys are {', '.join(hints)}"
-            raise InputError(f"{origin}: unknown key {prefix}{key}; {choice}")
-        inner = hints[key]
-        if dataclasses.is_dataclass(inner):
-            require_keys(value, typing.cast(type, inner), f"{prefix}{key}.", origin)
-        elif typing.get_origin(inner) in (list, tuple) and isinstance(value, list):
-            kind_of_item = typing.get_args(inner)[0]
-            for index, item in enumerate(value if dataclasses.is_dataclass(kind_of_item) else ()):
-                require_keys(item, kind_of_item, f"{prefix}{key}.{index}.", origin)

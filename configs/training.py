@@ -18,8 +18,6 @@ from aotlab.utils.numbers import (
     require_numbers,
 )
 
-IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
-VIDEO_SETS = ("video", "davis", "youtube_vos", "vost")
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """auto: bfloat16 if it is faster on this machine, else float32"""
 AUGMENTATIONS = ("aot", "deaot")
@@ -33,7 +31,7 @@ LARGEST_RATE = 1e6
 PHASE_NUMBERS = {
     "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "crop": CLIP_EDGE,
     "short_edge": CLIP_EDGE,
-    "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART, "touching": PART,
+    "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART,
     "lr": Range(0, LARGEST_RATE, above_low=True), "final_lr": Range(0, LARGEST_RATE),
     "weight_decay": Range(0, LARGEST_RATE),
     "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,
@@ -65,18 +63,10 @@ class SourceConfig:
     """largest number of frames between two frames of a clip (video)"""
     balance: float = 0.0
     """sampling of the sets in a static folder: 0 uniform over images, 1 uniform over sets, or between"""
-    hold_out: bool = False
-    """leave one image in 20 of a static folder, by the checksum of its name, out of training, for validation"""
 
     def __post_init__(self) -> None:
-        require_choice(self.kind, IMAGE_SETS + VIDEO_SETS, "train.phases.sources.kind")
         require_numbers(
             self, "train.phases.sources.", {"weight": POSITIVE, "max_gap": COUNT, "balance": PART}
-        )
-        require(
-            not (self.balance or self.hold_out) or self.kind == "static",
-            "train.phases.sources.balance and hold_out are for kind static, whose sets are folders; "
-            f"{self.path} is {self.kind}",
         )
 
 
@@ -123,8 +113,6 @@ class PhaseConfig:
     """fraction of merged clips whose pasted objects are scaled and move, over or under the first's objects"""
     entering: float = 0.0
     """fraction of those whose pasted objects enter over a border, partly visible in the reference frame"""
-    touching: float = 0.0
-    """fraction of clips with two or three objects of like class and colour that touch, cross and hide one another"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float | None = None
@@ -134,7 +122,7 @@ class PhaseConfig:
     reference_loss_until: float = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""
     own_predictions_from: float = 0.5
-    """fraction of the steps after which the model remembers its predictions instead of the labels"""
+    """fraction of the steps after which the model stores its predictions instead of the labels"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
 

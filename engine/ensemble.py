@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -13,30 +13,16 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_mask, output_size
-from aotlab.engine.objects import certain, overrule
+from aotlab.engine.inputs import FrameLike, Size
+from aotlab.engine.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.recurrence import Seen, look, remember
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracker import FrameTracker, PredictedFrame, Tracker
+from aotlab.media.prompt import Prompt
 from aotlab.networks.model import Model
-from aotlab.networks.vos_model import Features
 from aotlab.utils.errors import InputError
 
 SHORT_OF_LONG = 480 / 800
 """limit of the short edge relative to that of the long edge at several scales, as in the published evaluation"""
-
-
-class View(NamedTuple):
-    """A frame as one branch sees it."""
-
-    features: Features
-    """features of the frame, mirrored if the branch mirrors"""
-    seen: list[Seen]
-    """the frame seen with each of the tracker's banks"""
-    logits: Tensor
-    """(1+n)×H×W, not mirrored"""
-    channels: Tensor
-    """H×W int64, not mirrored"""
 
 
 @dataclass(frozen=True)
@@ -49,36 +35,32 @@ class Branch:
     weight: float = 1.0
     """weight of its probabilities in the mean"""
 
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
+        """Predict the masks of a frame that is mirrored if the branch mirrors; as `Tracker.predict`."""
+        return self.tracker.predict(frame[:, ::-1] if self.flip else frame, mask, size)
+
     def mirror(self, maps: Tensor) -> Tensor:
         """Mirror maps ...×W if the branch mirrors."""
         return maps.flip(-1) if self.flip else maps
 
-    def look(self, frame: np.ndarray, size: Size, mask: np.ndarray | None) -> View:
-        """Look at a frame H×W×3 uint8, with a mask of ids H×W if one is given; memory is unchanged."""
-        tracker = self.tracker
-        with tracker.autocast:
-            features = tracker.encode(frame[:, ::-1] if self.flip else frame, mask)
-            seen = look(tracker.model, tracker.banks, features)
-            logits, channels = tracker.label(seen, size)
-        return View(features, seen, self.mirror(logits), self.mirror(channels))
 
-    def remember(self, view: View, channels: Tensor, mask: np.ndarray | None) -> None:
-        """Store a frame with its channels H×W, corrected by a mask of ids H×W if given."""
-        tracker = self.tracker
-        channels = self.mirror(channels.to(tracker.device))
-        with tracker.autocast:
-            if mask is None:
-                remember(tracker.model, tracker.banks, view.seen, tracker.masks(channels, tracker.objects))
-            else:
-                tracker.refer(view.features, channels, mask[:, ::-1] if self.flip else mask)
+class FusedFrame(NamedTuple):
+    """Masks of a frame as all branches predict them."""
+
+    by_branch: list[PredictedFrame]
+    logits: Tensor
+    """(1+n)×H×W, logarithm of the mean probabilities"""
+    channels: Tensor
+    """H×W int64"""
 
 
-class Ensemble:
-    """Several trackers as one, with the interface of `Tracker`; predicts the mean of their probabilities.
+class Ensemble(FrameTracker):
+    """Several trackers as one; predicts the mean of their probabilities.
 
     Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
     ``fused_feedback`` those of the mean, as in MSDeAOT's. Branches run one after another, each exactly as its tracker
-    does without the others.
+    does without the others. It has `step`, `prompt`, `forget`, `reset`, `fresh`, `ids`, `groups` and `device` of a
+    `Tracker`, but no `state_dict` and no `set_depth`.
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
@@ -89,22 +71,26 @@ class Ensemble:
         total = sum(branch.weight for branch in branches)
         self.branches = [replace(branch, weight=branch.weight / total) for branch in branches]
         self.fused_feedback = fused_feedback
+        first = branches[0].tracker
+        self.device, self.temperature = first.device, first.temperature
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, as `Tracker.reset`."""
         for branch in self.branches:
             branch.tracker.reset(length)
+        self._frame_shape = None
 
     def fresh(self) -> Ensemble:
         """Return another ensemble of the same models and settings, without objects or frames."""
         other = copy(self)
         other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
+        other._frame_shape = None
         return other
 
-    @property
-    def device(self) -> torch.device:
-        """Device of the predictions."""
-        return self.branches[0].tracker.device
+    def forget(self, object_id: int) -> None:
+        """Stop tracking an object, as `Tracker.forget`."""
+        for branch in self.branches:
+            branch.tracker.forget(object_id)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -126,32 +112,29 @@ class Ensemble:
         for branch in self.branches:
             branch.tracker.one_group_at_a_time = value
 
-    @torch.inference_mode()
-    def step(self, frame: FrameLike, mask: MaskLike | None = None, *, size: Size | None = None) -> Prediction:
-        """Track all objects to the next frame; arguments, prediction and errors as `Tracker.step`."""
-        frame = frame_array(frame, None)
-        mask = None if mask is None else given_mask(mask, frame, required=not self.ids)
-        size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
-        if mask is None and not self.ids:
-            return Prediction((), *self.branches[0].tracker.label((), size))
-        views = [branch.look(frame, size, mask) for branch in self.branches]
-        fused = self._fuse(views)
-        channels = fused.max(0).indices
-        for branch, view in zip(self.branches, views, strict=True):
-            branch.remember(view, channels if self.fused_feedback else view.channels, mask)
-        if mask is None:
-            temperature = self.branches[0].tracker.config.confidence_temperature
-            return Prediction(self.ids, fused.clamp(min=1e-30).log(), channels, temperature=temperature)
-        given = self.branches[0].tracker.objects.channels_of(mask).to(channels.device)
-        channels = overrule(channels, given, len(self.ids))
-        return Prediction(self.ids, certain(channels, len(self.ids)), channels)
+    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
+        """Segment objects of one frame from prompts with the first branch's model, as `Tracker.prompt`."""
+        return self.branches[0].tracker.prompt(frame, prompts)
 
-    def _fuse(self, views: Sequence[View]) -> Tensor:
-        """Return the mean probabilities of all branches, (1+n)×H×W."""
-        fused = torch.zeros((), device=self.device)
-        for branch, view in zip(self.branches, views, strict=True):
-            fused = fused + (view.logits.softmax(0) * branch.weight).to(fused.device)
-        return fused
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> FusedFrame:
+        """Average the probabilities of all branches; as `FrameTracker.predict`."""
+        by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
+        mean = torch.zeros((), device=self.device)
+        for branch, predicted in zip(self.branches, by_branch, strict=True):
+            mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
+        return FusedFrame(by_branch, mean.clamp(min=1e-30).log(), mean.max(0).indices)
+
+    def commit(self, predicted: FusedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        """Store a frame in every branch; as `FrameTracker.commit`."""
+        for branch, own in zip(self.branches, predicted.by_branch, strict=True):
+            given = mask[:, ::-1] if branch.flip and mask is not None else mask
+            fused = branch.mirror(predicted.channels.to(own.channels.device)) if self.fused_feedback else None
+            branch.tracker.commit(own, given, channels=fused)
+        if mask is None:
+            return predicted.logits, predicted.channels
+        count, given_channels = len(self.ids), mask_to_channels(mask, self.ids).to(self.device)
+        channels = apply_given_mask(predicted.channels, given_channels, count)
+        return one_hot_logits(channels, count), channels
 
 
 def augmented(

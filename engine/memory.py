@@ -20,15 +20,107 @@ CHANGING = (
 )
 
 
+class FrameList:
+    """Long-term memory of a block for training: a list of frames, concatenated when read; gradients reach all."""
+
+    def __init__(self) -> None:
+        self._frames: list[KeyValue] = []
+
+    def append(self, frame: KeyValue) -> None:
+        """Add a frame."""
+        self._frames.append(frame)
+
+    def drop(self, indices: Sequence[int]) -> None:
+        """Drop a frame, the same for all groups: in training every policy evicts the oldest."""
+        (index,) = set(indices)
+        del self._frames[index]
+
+    def read(self) -> KeyValue:
+        """Return all frames, tokens concatenated in order."""
+        if len(self._frames) == 1:
+            return self._frames[0]
+        keys, values = zip(*self._frames, strict=True)
+        return KeyValue(torch.cat(keys, 1), torch.cat(values, 1))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames."""
+        return sum(x.numel() * x.element_size() for frame in self._frames for x in frame)
+
+
+class FrameBuffer:
+    """Long-term memory of a block for tracking: tensors with room for frames to come, which overwrite what was read."""
+
+    def __init__(self, capacity: int | None) -> None:
+        """``capacity``: largest number of frames; None: unbounded, and the room grows by half."""
+        self._capacity = capacity or 0
+        self._stores: tuple[Tensor, ...] = ()  # keys and values
+        self._count = 0
+        self.room = 0
+        """number of frames that fit"""
+
+    def append(self, frame: KeyValue) -> None:
+        """Copy a frame behind the others; the first is stored as it is."""
+        if not self._stores:
+            self._stores, self._count, self.room = frame, 1, 1
+            return
+        if self._count == self.room:
+            room = max(self._capacity, self._count + 1 + self._count // 2)
+            self.load(self.read(), self._count, room)
+        for store, x in zip(self._stores, frame, strict=True):
+            store[:, self._count * x.shape[1] : (self._count + 1) * x.shape[1]] = x
+        self._count += 1
+
+    def drop(self, indices: Sequence[int]) -> None:
+        """Drop a frame of each group, which may differ; later frames move forward."""
+        for store in self._stores:
+            tokens = store.shape[1] // self.room
+            for row, index in zip(store, indices, strict=True):
+                for start in range(index * tokens, (self._count - 1) * tokens, tokens):
+                    row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
+        self._count -= 1
+
+    def read(self) -> KeyValue:
+        """Return views of all frames, tokens in order."""
+        key, value = self._stores
+        used = key.shape[1] // self.room * self._count
+        return KeyValue(key[:, :used], value[:, :used])
+
+    def load(self, frames: KeyValue, count: int, room: int) -> None:
+        """Copy ``count`` frames, as `read` returns them, to tensors with room for ``room``."""
+        key, value = frames
+        self._stores = _with_capacity(key, count, room), _with_capacity(value, count, room)
+        self._count, self.room = count, room
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors, including room for further frames."""
+        return sum(x.numel() * x.element_size() for x in self._stores)
+
+
+def _with_capacity(used: Tensor, frames: int, room: int) -> Tensor:
+    """Copy the tokens of ``frames`` to a tensor with room for ``room`` frames."""
+    store = used.new_empty(len(used), used.shape[1] // frames * room, used.shape[2])
+    store[:, : used.shape[1]] = used
+    return store
+
+
 class MemoryBank:
     """Long-term and short-term memory of groups of objects that were first seen on the same frame.
 
     The groups (in training: the clips of a batch) are the batch axis of every tensor. They hold equally many frames,
-    but a policy may keep different ones for each group. Without gradients long-term memory is stored in tensors with
-    room for more frames (under a bounded policy for all), so later frames overwrite what `read` returned.
+    but a policy may keep different ones for each group.
     """
 
-    def __init__(self, policy: MemoryPolicy, short_term_skip: int = 1, short_term_frames: int = 1) -> None:
+    def __init__(
+        self,
+        policy: MemoryPolicy,
+        short_term_skip: int = 1,
+        short_term_frames: int = 1,
+        *,
+        training: bool = False,
+    ) -> None:
+        """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
         self.policy = policy
         self._skip = short_term_skip
         self.kept: list[list[int]] = []
@@ -38,10 +130,10 @@ class MemoryBank:
         self.newest = -1
         """index of the newest frame"""
         self.changing = False
-        """whether `remember` is changing this bank, or failed while changing it"""
+        """whether `write_memory` is changing this bank, or failed while changing it"""
         self._inserted = 0
-        self._long: list[list[KeyValue]] = []
-        self._room = 0  # number of frames that fit the tensors of long-term memory
+        self._training = training
+        self._long: list[list[FrameList | FrameBuffer]] = []  # by stage and block
         self._short: deque[Memory] = deque(maxlen=short_term_skip + short_term_frames - 1)
 
     @property
@@ -55,7 +147,7 @@ class MemoryBank:
     @property
     def nbytes(self) -> int:
         """Bytes of long-term memory, including room for further frames."""
-        return sum(x.numel() * x.element_size() for stage in self._long for kv in stage for x in kv)
+        return sum(block.nbytes for stage in self._long for block in stage)
 
     def tracked(self, group: int) -> list[int]:
         """Return the positions in `kept` of a group's tracked frames, oldest first; only these are evicted."""
@@ -63,14 +155,13 @@ class MemoryBank:
 
     def read(self) -> list[list[BlockMemory]]:
         """Return the memory that each block of each stage reads on the next frame."""
-        reading = []
         several = len(self._short) - self._skip  # frames of short-term memory beyond the oldest
         recent = _concatenated(list(self._short)[: several + 1]) if several > 0 else self._short[0]
-        for long, short in zip(self._long, recent, strict=True):
+        reading = []
+        for stage, newest in zip(self._long, recent, strict=True):
             blocks = []
-            for (key, value), newest in zip(long, short, strict=True):
-                used = key.shape[1] // self._room * len(self.kept[0])
-                blocks.append(BlockMemory(KeyValue(key[:, :used], value[:, :used]), newest.short))
+            for long, memory in zip(stage, newest, strict=True):
+                blocks.append(BlockMemory(long.read(), memory.short))
             reading.append(blocks)
         return reading
 
@@ -85,8 +176,7 @@ class MemoryBank:
         if self.policy.capacity is not None and len(self) >= self.policy.capacity:
             self._drop_for_reference()
         self.references.append(self.newest)
-        self._inserted = self.newest
-        self._extend(memory)
+        self._store(memory)
 
     def add(self, memory: Memory, relevance_of: RelevanceOf | None = None) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
@@ -103,34 +193,32 @@ class MemoryBank:
             return
         if evicted is not None:
             self.drop(evicted)
-        self._extend(memory)
+        self._store(memory)
 
     def drop(self, frames: int | Sequence[int]) -> None:
         """Drop a frame from all blocks by its position in `kept`, one per group or the same for all."""
         indices = [frames] * len(self.kept) if isinstance(frames, int) else frames
-        count, room = len(self), self._room
+        for block in (block for stage in self._long for block in stage):
+            block.drop(indices)
         for kept, index in zip(self.kept, indices, strict=True):
             del kept[index]
-        for stage in self._long:
-            for number, block in enumerate(stage):
-                stage[number] = KeyValue(*(_without(x, indices, x.shape[1] // room, count) for x in block))
-        if torch.is_grad_enabled():
-            self._room = count - 1
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
-        """Return the state with which a bank of the same settings continues, with copies or ``views`` of its memory.
+        """Return the state with which a tracking bank of the same settings continues.
+
+        ``views``: hold views of its memory, not copies.
 
         Raises:
             InputError: the bank is changing.
         """
         if self.changing:
             raise InputError(CHANGING)
-        count, room = len(self), self._room
-        used = [
-            [tuple(x[:, : x.shape[1] // room * count] for x in kv) for kv in stage] for stage in self._long
+        first = self._long[0][0]
+        assert isinstance(first, FrameBuffer), "training banks have no state"
+        long = [
+            [tuple(x if views else x.clone() for x in block.read()) for block in stage]
+            for stage in self._long
         ]
-        if not views:
-            used = [[tuple(x.clone() for x in kv) for kv in stage] for stage in used]
         short = [[[tuple(block.short) for block in stage] for stage in frame] for frame in self._short]
         numbers = {
             "kept": [list(frames) for frames in self.kept],
@@ -138,24 +226,26 @@ class MemoryBank:
             "newest": self.newest,
             "inserted": self._inserted,
         }
-        return {**numbers, "room": room, "long": used, "short": short, "policy": self.policy.state_dict()}
+        policy = self.policy.state_dict()
+        return {**numbers, "room": first.room, "long": long, "short": short, "policy": policy}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Continue from a state; later frames do not change it."""
         self.kept = [list(frames) for frames in state["kept"]]
         self.references, self.newest = list(state["references"]), state["newest"]
-        self._inserted, self._room = state["inserted"], state["room"]
+        self._inserted = state["inserted"]
         self.policy.load_state_dict(state["policy"])
-        count, room = len(self), self._room
-        self._long = [
-            [KeyValue(*(_roomy(x.to(device), count, room) for x in kv)) for kv in stage]
-            for stage in state["long"]
-        ]
+        self._long = []
+        for stage in state["long"]:
+            buffers = [FrameBuffer(self.policy.capacity) for _ in stage]
+            for buffer, pair in zip(buffers, stage, strict=True):
+                buffer.load(KeyValue(*(x.to(device) for x in pair)), len(self), state["room"])
+            self._long.append([*buffers])
         self._short.clear()
         for frame in state["short"]:
-            pairs = [[KeyValue(*(x.to(device) for x in kv)) for kv in stage] for stage in frame]
+            pairs = [[KeyValue(*(x.to(device) for x in pair)) for pair in stage] for stage in frame]
             # the long-term part is in long-term memory already
-            self._short.append([[BlockMemory(kv, kv) for kv in stage] for stage in pairs])
+            self._short.append([[BlockMemory(pair, pair) for pair in stage] for stage in pairs])
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, but never the first one."""
@@ -166,61 +256,20 @@ class MemoryBank:
             self.drop(1)
             del self.references[1]
 
-    def _extend(self, memory: Memory) -> None:
-        """Append one frame to long-term memory."""
-        count = len(self)
+    def _store(self, memory: Memory) -> None:
+        """Append the newest frame to long-term memory."""
+        self._inserted = self.newest
         if not self._long:
-            self._long = [[block.long for block in stage] for stage in memory]
-            self.kept = [[self.newest] for _ in range(len(memory[0][0].long.key))]
-            self._room = 1
-            return
+            self.kept = [[] for _ in range(len(memory[0][0].long.key))]
+            self._long = [[self._new_storage() for _ in stage] for stage in memory]
         for frames in self.kept:
             frames.append(self.newest)
-        if torch.is_grad_enabled():
-            room = count + 1
-        elif self._room > count:
-            room = self._room
-        else:
-            room = max(self.policy.capacity or 0, count + 1 + count // 2)
-        for stage, new_stage in zip(self._long, memory, strict=True):
-            for index, (new, _) in enumerate(new_stage):
-                pairs = zip(stage[index], new, strict=True)
-                stage[index] = KeyValue(*(_appended(store, x, count, room) for store, x in pairs))
-        self._room = room
+        for storage, stage in zip(self._long, memory, strict=True):
+            for stored, block in zip(storage, stage, strict=True):
+                stored.append(block.long)
 
-
-def _appended(store: Tensor, new: Tensor, frames: int, room: int) -> Tensor:
-    """Append the tokens of a frame to those of ``frames`` in a store, enlarged for ``room`` frames if needed."""
-    tokens = new.shape[1]
-    start, stop = frames * tokens, (frames + 1) * tokens
-    if torch.is_grad_enabled():  # autograd may need what is stored as it is
-        return torch.cat([store[:, :start], new], 1)
-    if store.shape[1] < room * tokens:
-        wider = store.new_empty(len(store), room * tokens, store.shape[2])
-        wider[:, :start] = store[:, :start]
-        store = wider
-    store[:, start:stop] = new
-    return store
-
-
-def _roomy(used: Tensor, frames: int, room: int) -> Tensor:
-    """Copy the tokens of ``frames`` to a store with room for ``room`` frames."""
-    store = used.new_empty(len(used), used.shape[1] // frames * room, used.shape[2])
-    store[:, : used.shape[1]] = used
-    return store
-
-
-def _without(store: Tensor, indices: Sequence[int], tokens: int, frames: int) -> Tensor:
-    """Remove one frame per row from a store B×(T·L)×C of T frames with L tokens each."""
-    if torch.is_grad_enabled():
-        rows = []
-        for row, index in zip(store, indices, strict=True):
-            rows.append(torch.cat([row[: index * tokens], row[(index + 1) * tokens : frames * tokens]]))
-        return torch.stack(rows)
-    for row, index in zip(store, indices, strict=True):
-        for start in range(index * tokens, (frames - 1) * tokens, tokens):
-            row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
-    return store
+    def _new_storage(self) -> FrameList | FrameBuffer:
+        return FrameList() if self._training else FrameBuffer(self.policy.capacity)
 
 
 def _concatenated(frames: Sequence[Memory]) -> Memory:
@@ -239,4 +288,4 @@ def _concatenated(frames: Sequence[Memory]) -> Memory:
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
     """Return an empty bank; arguments as `build_policy`."""
     policy = build_policy(config, training=training, length=length)
-    return MemoryBank(policy, config.short_term_skip, config.short_term_frames)
+    return MemoryBank(policy, config.short_term_skip, config.short_term_frames, training=training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,23 +34,17 @@ class ObjectTable:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the objects in the order they were given, without forgotten ones."""
-        return tuple(object_id for object_id in self.by_channel if object_id)
+        return tuple(filter(None, self.by_channel))
 
     @property
     def groups(self) -> int:
         """Number of groups that have a batch."""
         return self.batches[-1].stop if self.batches else 0
 
-    def channels_of(self, mask: np.ndarray) -> Tensor:
-        """Convert a mask of object ids to channels H×W int64; new ids join the table in ascending order."""
-        present, inverse = np.unique(mask, return_inverse=True)
-        self.by_channel += [int(n) for n in present if n and int(n) not in self.by_channel]
-        channels = {
-            **{object_id: channel for channel, object_id in enumerate(self.by_channel, start=1)},
-            0: 0,
-        }
-        table = np.array([channels[int(object_id)] for object_id in present])
-        return torch.from_numpy(table[inverse.reshape(mask.shape)])
+    def add_objects(self, mask: np.ndarray) -> Tensor:
+        """Add the new ids of a mask H×W in ascending order; return the mask as channels, H×W int64."""
+        self.by_channel += [int(n) for n in np.unique(mask) if n and int(n) not in self.by_channel]
+        return mask_to_channels(mask, self.by_channel)
 
     def open_batches(self, *, one_by_one: bool) -> int:
         """Put new groups into one batch, or each into its own; return the number of new batches."""
@@ -104,13 +99,21 @@ class ObjectTable:
         return torch.logit(joined)[: len(self.by_channel) + 1]
 
     def without_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """Remove forgotten objects from logits (1+n)×H×W and channels H×W."""
+        """Remove forgotten objects from logits (1+n)×H×W and channels H×W, which then count the `ids`."""
         if all(self.by_channel):
             return logits, channels
-        kept = torch.tensor([0, *(c for c, object_id in enumerate(self.by_channel, start=1) if object_id)])
+        kept = self._kept()
         renumbered = torch.zeros(len(self.by_channel) + 1, dtype=torch.long)
         renumbered[kept] = torch.arange(len(kept))
         return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
+
+    def with_forgotten(self, channels: Tensor) -> Tensor:
+        """Convert channels H×W that count the `ids` to those of the table."""
+        return channels if all(self.by_channel) else self._kept().to(channels.device)[channels]
+
+    def _kept(self) -> Tensor:
+        """Channels of background and of the objects that are not forgotten."""
+        return torch.tensor([0, *(c for c, object_id in enumerate(self.by_channel, start=1) if object_id)])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the table as lists of numbers."""
@@ -135,17 +138,29 @@ def smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
-def overrule(predicted: Tensor, given: Tensor, objects: int) -> Tensor:
+def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
+    """Convert a mask of object ids to channels H×W int64: 0, or the place in ``ids``, counted from 1."""
+    present, inverse = np.unique(mask, return_inverse=True)
+    channels = {**{object_id: channel for channel, object_id in enumerate(ids, start=1)}, 0: 0}
+    table = np.array([channels[int(object_id)] for object_id in present])
+    return torch.from_numpy(table[inverse.reshape(mask.shape)])
+
+
+def apply_given_mask(predicted: Tensor, given: Tensor, objects: int) -> Tensor:
     """Correct the predicted channels H×W of a frame by a mask of any size.
 
     The mask decides where it is not 0; its objects have no other pixels. ``objects``: largest channel.
     """
-    size = (predicted.shape[0], predicted.shape[1])
-    given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
+    given = resize_channels(given, predicted.shape)
     shown = torch.zeros(objects + 1, dtype=torch.bool, device=given.device).scatter_(0, given.flatten(), True)
     return torch.where(given > 0, given, torch.where(shown[predicted], 0, predicted))
 
 
-def certain(channels: Tensor, objects: int) -> Tensor:
+def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize channels H×W to the nearest neighbour."""
+    return F.interpolate(channels[None, None].float(), tuple(size), mode="nearest")[0, 0].long()
+
+
+def one_hot_logits(channels: Tensor, objects: int) -> Tensor:
     """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `ABSENT` for all others."""
     return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT).float()

@@ -1,4 +1,4 @@
-"""Recurrence over frames, the same in training and tracking: `look` reads memory, `remember` changes it."""
+"""Recurrence over frames, the same in training and tracking: `read_memory`, then `write_memory`."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from aotlab.networks.vos_model import Features, Propagated
 from aotlab.utils.errors import InputError
 
 
-class Seen(NamedTuple):
-    """View of a frame with one bank's memory."""
+class FrameReadout(NamedTuple):
+    """A frame after one bank's memory was propagated to it."""
 
     newest: int
-    """index of the bank's newest frame when seen"""
+    """index of the bank's newest frame when it was read"""
     propagated: Propagated
     logits: Tensor
     """B×(M+1)×h×w"""
 
 
 class Reference(NamedTuple):
-    """View of a reference frame with its own masks, for one bank."""
+    """A reference frame after its own identities were propagated, for one bank."""
 
     newest: int
-    """index of the bank's newest frame when seen"""
+    """index of the bank's newest frame then"""
     propagated: Propagated
     identities: Sequence[Tensor]
     """result of `assign_identities` for the masks"""
 
 
-def look(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[Seen]:
+def read_memory(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[FrameReadout]:
     """Read every bank, propagate its memory to a frame and decode; nothing changes.
 
     Args:
@@ -47,16 +47,16 @@ def look(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[
     Raises:
         InputError: a step failed while changing the banks, or another thread is changing them.
     """
-    seen = []
+    readouts = []
     for bank in banks:
         if bank.changing:
             raise InputError(CHANGING)
         newest, propagated = bank.newest, model.propagate(features, bank.read())
-        seen.append(Seen(newest, propagated, model.decode(propagated, features)))
-    return seen
+        readouts.append(FrameReadout(newest, propagated, model.decode(propagated, features)))
+    return readouts
 
 
-def refer(
+def propagate_reference(
     model: Model, banks: Sequence[MemoryBank], features: Features, masks: Sequence[Tensor]
 ) -> list[Reference]:
     """Propagate a reference frame, which reads itself with its own identities; nothing changes.
@@ -65,43 +65,47 @@ def refer(
         banks: empty banks for the first frame, or those that a later reference frame is added to.
         masks: masks of each bank, B×(m+1)×H×W, background first, m at most the model's number of identities.
     """
-    seen = []
+    references = []
     for bank, mask in zip(banks, masks, strict=True):
         identities = model.assign_identities(mask)
         propagated = model.propagate(features, identities=identities)
-        seen.append(Reference(bank.newest, propagated, identities))
-    return seen
+        references.append(Reference(bank.newest, propagated, identities))
+    return references
 
 
-def remember(
-    model: Model, banks: Sequence[MemoryBank], seen: Sequence[Seen | Reference], masks: Sequence[Tensor] = ()
+def write_memory(
+    model: Model,
+    banks: Sequence[MemoryBank],
+    frames: Sequence[FrameReadout | Reference],
+    masks: Sequence[Tensor] = (),
 ) -> None:
     """Store a frame in every bank: the only change that a frame makes.
 
     If it fails after the first change, the banks refuse to be read.
 
     Args:
-        banks: the banks given to `look` or `refer`.
-        seen: their result.
-        masks: masks of each bank, B×(m+1)×H×W; empty after `refer`.
+        banks: the banks given to `read_memory` or `propagate_reference`.
+        frames: their result.
+        masks: masks of each bank, B×(m+1)×H×W; empty after `propagate_reference`.
 
     Raises:
         InputError: the banks have changed since.
     """
     memories = []
-    for index, one in enumerate(seen):
-        identities = model.assign_identities(masks[index]) if isinstance(one, Seen) else one.identities
-        memories.append(model.memorize(one.propagated, identities))
-    for bank, one in zip(banks, seen, strict=True):
-        if bank.changing or bank.newest != one.newest:
+    for index, frame in enumerate(frames):
+        known = frame.identities if isinstance(frame, Reference) else None
+        identities = model.assign_identities(masks[index]) if known is None else known
+        memories.append(model.memorize(frame.propagated, identities))
+    for bank, frame in zip(banks, frames, strict=True):
+        if bank.changing or bank.newest != frame.newest:
             raise InputError(CHANGING)
     for bank in banks:
         bank.changing = True
-    for bank, one, memory in zip(banks, seen, memories, strict=True):
-        if isinstance(one, Seen):
-            bank.add(memory, partial(frame_relevance, model, one.propagated, one.logits))
-        else:
+    for bank, frame, memory in zip(banks, frames, memories, strict=True):
+        if isinstance(frame, Reference):
             bank.add_reference(memory)
+        else:
+            bank.add(memory, partial(frame_relevance, model, frame.propagated, frame.logits))
     for bank in banks:
         bank.changing = False
 

@@ -35,7 +35,7 @@ def frame_relevance(
         frames: T.
     """
     size = propagated.embeddings[0][0].shape[2:]
-    resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)
+    resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=model.config.align_corners)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query = propagated.current[0][0].key  # queries and keys of a frame are one projection
     query, key = model.add_temporal(query, key)

@@ -14,7 +14,7 @@ from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ObjectTable
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import Kind, reading_own, unsealed
+from aotlab.utils.versioned_json import Kind, reading_own, unwrap
 
 STATES = Kind("tracker state", 2, "save it again")
 
@@ -30,7 +30,7 @@ class TrackerState(NamedTuple):
     one_group_at_a_time: bool
 
 
-def made_by(model: Model, config: Config) -> dict[str, Any]:
+def describe_origin(model: Model, config: Config) -> dict[str, Any]:
     """Return the weights' checksum and the settings that a state depends on."""
     checksum = 0
     for name, weight in model.state_dict().items():
@@ -44,7 +44,7 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
     """Read a `Tracker.state_dict`.
 
     Args:
-        expected: `made_by` of the tracker that reads it.
+        expected: `describe_origin` of the tracker that reads it.
         config: settings of that tracker.
         device: device of its memory.
 
@@ -52,7 +52,7 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
         InputError: a state of other weights or settings, or damaged.
     """
     with reading_own("tracker state", STATES):
-        content = unsealed(STATES, state)
+        content = unwrap(STATES, state)
         other = [key for key, value in expected.items() if content["made_by"].get(key) != value]
     if other:
         raise InputError(

@@ -13,7 +13,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from aotlab.utils.processes import give_way
+from aotlab.utils.processes import lower_priority
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -93,7 +93,7 @@ class ReadAhead(Generic[Item]):
             self._thread.join(1.0)
 
     def _read_frames(self) -> None:
-        give_way()
+        lower_priority()
         try:
             for item in self._items:
                 more = (
@@ -145,7 +145,7 @@ class WriteBehind(Generic[Result]):
             raise self._error
 
     def _run(self) -> None:
-        give_way()
+        lower_priority()
         try:
             while (result := self._channel.take()) is not None:
                 self._write(result)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +21,18 @@ from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, output_size
 from aotlab.engine.memory import MemoryBank, build_bank
-from aotlab.engine.objects import ObjectTable, certain, overrule, smallest_area
+from aotlab.engine.objects import (
+    ObjectTable,
+    apply_given_mask,
+    one_hot_logits,
+    resize_channels,
+    smallest_area,
+)
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.prompting import PromptedFrame, exclusive, given_ids
-from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
-from aotlab.engine.state import STATES, made_by, read_state
-from aotlab.masks.prompt import Prompt
+from aotlab.engine.prompting import PromptedFrame, add_background, combine_given
+from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
+from aotlab.engine.state import STATES, describe_origin, read_state
+from aotlab.media.prompt import Prompt
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
 from aotlab.networks.kernels.tuning import fastest_precision
@@ -36,14 +43,96 @@ from aotlab.networks.vos_model import Features, VOSModel
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import sealed
+from aotlab.utils.versioned_json import wrap
+
+log = logging.getLogger(__name__)
 
 FEW_PLANES = 5
 """largest number of maps that are resized faster plane by plane than channels-last"""
 
 
-class Tracker:
+class PredictedFrame(NamedTuple):
+    """Masks of a frame as a tracker predicts them, and what it needs to store the frame."""
+
+    features: Features
+    readouts: list[FrameReadout]
+    """one per bank"""
+    logits: Tensor
+    """(1+n)×H×W of all objects at the output size"""
+    channels: Tensor
+    """H×W int64, the most likely channel of each pixel"""
+    input_size: Size
+    """(height, width) of the frame in the network"""
+
+
+class FrameTracker:
+    """Base of `Tracker` and `Ensemble`: a step predicts a frame's masks without a change, then commits them."""
+
+    device: torch.device
+    temperature: float
+    """divisor of the logits for `Prediction.confidence`"""
+    _frame_shape: tuple[int, ...] | None = None
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the tracked objects in the order they were given."""
+        raise NotImplementedError
+
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> Any:
+        """Predict the masks of a frame H×W×3 uint8 at ``size``; nothing changes.
+
+        ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
+        """
+        raise NotImplementedError
+
+    def commit(self, predicted: Any, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels."""
+        raise NotImplementedError
+
+    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
+        """Segment objects of one frame from prompts by object id; memory is unchanged."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def step(
+        self,
+        frame: FrameLike,
+        mask: MaskLike | None = None,
+        *,
+        size: Size | None = None,
+        prompts: Mapping[int, Prompt] | None = None,
+    ) -> Prediction:
+        """Track all objects to the next frame and return its masks; all background before the first mask.
+
+        Args:
+            frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
+            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
+            size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
+                size far below the frame's makes later frames less accurate.
+            prompts: prompts by object id; their masks count as given masks, see `prompt`.
+
+        Raises:
+            InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.
+        """
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
+            frame = frame_array(frame, self._frame_shape)
+        size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
+        if mask is not None or prompts:
+            mask = combine_given(self.prompt, frame, mask, prompts, required=not self.ids)
+        if mask is None and not self.ids:
+            logits = torch.zeros(1, *size, device=self.device)
+            channels = logits[0].long()
+        else:
+            logits, channels = self.commit(self.predict(frame, mask, size), mask)
+        self._frame_shape = frame.shape
+        return Prediction(self.ids, logits, channels, temperature=self.temperature)
+
+
+class Tracker(FrameTracker):
     """Tracks any objects through a video, frame by frame.
+
+    It shares the weights of its model, but for those of encoders, which are copied and folded: train the model only
+    when no tracker of it is in use, and make a new one afterwards.
 
     >>> tracker = Tracker.from_checkpoint("pretrain_models/aott_mini.safetensors")
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
@@ -58,6 +147,7 @@ class Tracker:
             self.model.compile_parts()
         self.autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
         self.config = config
+        self.temperature = config.confidence_temperature
         self.one_group_at_a_time = False
         """run the groups of a frame one after another, to save memory; set it after a reset"""
         self.reset()
@@ -82,7 +172,13 @@ class Tracker:
                 set a memory policy. ``published``: the memory of the paper's benchmarks.
         """
         model, settings = load_model(path, config=config, overrides=overrides)
-        return cls(model, with_protocol(settings, protocol, overrides), device=device)
+        bounded = with_protocol(settings, protocol, overrides)
+        if bounded.memory.policy != settings.memory.policy:
+            log.info(
+                "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
+                settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
+            )  # fmt: skip
+        return cls(model, bounded, device=device)
 
     @classmethod
     def from_pretrained(
@@ -100,7 +196,7 @@ class Tracker:
         self.banks: list[MemoryBank] = []
         """memory of each batch of groups"""
         self._frame_shape: tuple[int, ...] | None = None
-        self._network_size: Size = (0, 0)
+        self._input_size: Size = (0, 0)
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
@@ -132,48 +228,6 @@ class Tracker:
         return self.objects.groups
 
     @torch.inference_mode()
-    def step(
-        self,
-        frame: FrameLike,
-        mask: MaskLike | None = None,
-        *,
-        size: Size | None = None,
-        prompts: Mapping[int, Prompt] | None = None,
-    ) -> Prediction:
-        """Track all objects to the next frame and return its masks; all background before the first mask.
-
-        Args:
-            frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
-            size: (height, width) of the prediction; None: the frame's.
-            prompts: prompts by object id; their masks count as given masks, see `prompt`.
-
-        Raises:
-            InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.
-        """
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
-            frame = frame_array(frame, self._frame_shape)
-        size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
-        if mask is not None or prompts:
-            mask = given_ids(self.prompt, frame, mask, prompts, required=not self.objects.by_channel)
-        if mask is None and not self.banks:
-            self._frame_shape = frame.shape
-            return Prediction((), *self.label((), size))
-        with self.autocast:
-            features = self.encode(frame, mask)  # once for all groups of objects
-            seen = look(self.model, self.banks, features)  # propagate and decode
-            logits, channels = self.label(seen, size)
-            if mask is None:
-                remember(self.model, self.banks, seen, self.masks(channels, self.objects))
-            else:
-                logits, channels = self.refer(features, channels, mask)
-        self._frame_shape = frame.shape
-        ids = tuple(self.objects.by_channel)
-        if 0 in ids:
-            ids, (logits, channels) = self.ids, self.objects.without_forgotten(logits, channels)
-        return Prediction(ids, logits, channels, temperature=self.config.confidence_temperature)
-
-    @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
 
@@ -183,33 +237,63 @@ class Tracker:
             raise InputError("prompts: give at least one object")
         prompted = PromptedFrame(self.model, frame_array(frame, self._frame_shape))
         with self.autocast:
-            logits = exclusive(prompted.logits(list(prompts.values())))
+            logits = add_background(prompted.logits(list(prompts.values())))
         return Prediction(tuple(prompts), logits, logits.max(0).indices)
 
-    def encode(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Features:
-        """Encode a frame H×W×3 uint8, resized and normalised for the network; the first mask decides the size."""
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
+        """Encode a frame, read memory and merge the logits of all groups; as `FrameTracker.predict`."""
+        input_size = self._input_size
         if not self.banks:
-            size, align = (frame.shape[0], frame.shape[1]), self.config.model.align_corners
-            limits = self.config.input
+            align, limits = self.config.model.align_corners, self.config.input
             smallest = None if mask is None or limits.min_object is None else smallest_area(mask)
-            self._network_size = network_size(size, limits, align_corners=align, smallest=smallest)
+            height, width, _ = frame.shape
+            input_size = network_size((height, width), limits, align_corners=align, smallest=smallest)
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
         pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
-        return self.model.encode(normalise(resize(pixels.float() / 255, self._network_size)))
+        with self.autocast:
+            features = self.model.encode(normalise(resize(pixels.float() / 255, input_size)))
+            readouts = read_memory(self.model, self.banks, features)
+            logits, channels = self.merge_logits(readouts, size)
+        return PredictedFrame(features, readouts, logits, channels, input_size)
 
-    def label(self, seen: Sequence[Seen], size: Size) -> tuple[Tensor, Tensor]:
-        """Merge what all banks have seen of a frame.
+    def commit(
+        self, predicted: PredictedFrame, mask: np.ndarray | None, *, channels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Store a predicted frame; as `FrameTracker.commit`. ``channels``: H×W to store instead of the predicted."""
+        channels = predicted.channels if channels is None else channels
+        by_table, input_size = self.objects.with_forgotten(channels), predicted.input_size
+        if mask is None:
+            with self.autocast:
+                masks = to_one_hot(by_table, self.objects, input_size)
+                write_memory(self.model, self.banks, predicted.readouts, masks)
+            return predicted.logits, channels
+        objects, banks = deepcopy(self.objects), list(self.banks)
+        given = objects.add_objects(mask).to(self.device)
+        if banks:
+            given = apply_given_mask(by_table, given, len(objects.by_channel))
+        for _ in range(objects.open_batches(one_by_one=self.one_group_at_a_time)):
+            banks.append(build_bank(self.config.memory, length=self._length))
+        with self.autocast:
+            masks = to_one_hot(given, objects, input_size)
+            references = propagate_reference(self.model, banks, predicted.features, masks)
+            write_memory(self.model, banks, references)
+        self.objects, self.banks, self._input_size = objects, banks, input_size
+        channels = resize_channels(given, channels.shape)
+        return objects.without_forgotten(one_hot_logits(channels, len(objects.by_channel)), channels)
+
+    def merge_logits(self, readouts: Sequence[FrameReadout], size: Size) -> tuple[Tensor, Tensor]:
+        """Merge the logits of all banks.
 
         Returns:
             Logits (1+n)×H×W of all objects at the output size, and the most likely channel per pixel, H×W int64.
         """
-        if not seen:
-            nothing = torch.zeros(1, *size, dtype=torch.float32, device=self.device)
-            return nothing, nothing[0].long()
+        if not readouts:
+            logits = torch.zeros(1, *size, device=self.device)
+            return logits, logits[0].long()
         ids = self.objects.by_channel
-        _, _, by_bank = zip(*seen, strict=True)
+        _, _, by_bank = zip(*readouts, strict=True)
         logits = torch.cat(by_bank).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
             logits = logits[:, : len(ids) + 1]
@@ -220,34 +304,8 @@ class Tracker:
         align = self.model.config.align_corners
         logits = F.interpolate(logits, size, mode="bilinear", align_corners=align)  # G×(m+1)×H×W
         logits = logits[0] if len(logits) == 1 else self.objects.fuse(logits)
-        return logits, logits.max(0).indices  # many times faster than argmax on CPUs
-
-    def masks(self, channels: Tensor, objects: ObjectTable) -> list[Tensor]:
-        """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at the network's size."""
-        small = F.interpolate(channels[None, None].float(), self._network_size, mode="nearest")[0, 0]
-        count = len(objects.by_channel)
-        return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)
-
-    def refer(self, features: Features, predicted: Tensor, mask: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Store a reference frame: the mask, and the prediction where the mask is 0.
-
-        Args:
-            predicted: channels at the output size, H×W, from `label`.
-            mask: object ids at the frame's size.
-
-        Returns:
-            As `label`, with logits of 0 and `ABSENT`.
-        """
-        objects, banks = deepcopy(self.objects), list(self.banks)
-        given = objects.channels_of(mask).to(self.device)
-        if self.banks:
-            given = overrule(predicted, given, len(objects.by_channel))
-        for _ in range(objects.open_batches(one_by_one=self.one_group_at_a_time)):
-            banks.append(build_bank(self.config.memory, length=self._length))
-        remember(self.model, banks, refer(self.model, banks, features, self.masks(given, objects)))
-        self.objects, self.banks = objects, banks
-        channels = F.interpolate(given[None, None].float(), predicted.shape, mode="nearest")[0, 0].long()
-        return certain(channels, len(objects.by_channel)), channels
+        # many times faster than argmax on CPUs
+        return self.objects.without_forgotten(logits, logits.max(0).indices)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -278,10 +336,10 @@ class Tracker:
             "objects": self.objects.state_dict(),
             "one_group_at_a_time": self.one_group_at_a_time,
             "frame_shape": self._frame_shape,
-            "network_size": self._network_size,
+            "network_size": self._input_size,
             "banks": [bank.state_dict(views=views) for bank in self.banks],
         }
-        return sealed(STATES, content)
+        return wrap(STATES, content)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -292,9 +350,15 @@ class Tracker:
         loaded = read_state(state, self._made_by, self.config, self.device)
         self.reset(loaded.length)
         self.objects, self.banks = loaded.objects, loaded.banks
-        self._frame_shape, self._network_size = loaded.frame_shape, loaded.network_size
+        self._frame_shape, self._input_size = loaded.frame_shape, loaded.network_size
         self.one_group_at_a_time = loaded.one_group_at_a_time
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
-        return made_by(self.model, self.config)
+        return describe_origin(self.model, self.config)
+
+
+def to_one_hot(channels: Tensor, objects: ObjectTable, size: Size) -> list[Tensor]:
+    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at ``size``."""
+    small, count = resize_channels(channels, size), len(objects.by_channel)
+    return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)

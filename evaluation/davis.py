@@ -21,7 +21,7 @@ from aotlab.evaluation.sequence_scores import (
     join,
     score_pair,
 )
-from aotlab.masks.id_maps import VOID, read_mask
+from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 
 

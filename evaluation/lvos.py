@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of, mean_of_all, measure_row
-from aotlab.masks.object_masks import ListedObject
+from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, mean_if_complete, measure_row
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 
 COLUMNS = ("J&F", "J", "F", "V")
@@ -57,12 +57,12 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     An empty group has the value None, and so has the mean of both.
     """
     if all(group is None for group in seen):
-        return {column: mean_of(rows, column) for column in COLUMNS}
+        return {column: column_mean(rows, column) for column in COLUMNS}
     values: Summary = {}
     for column in ("J", "F", "V"):
-        parts = [mean_of(rows, column, seen, group) for group in (True, False)]
-        values |= {column: mean_of_all(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
-    return {"J&F": mean_of_all([values["J"], values["F"]]), **values}
+        parts = [column_mean(rows, column, seen, group) for group in (True, False)]
+        values |= {column: mean_if_complete(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
+    return {"J&F": mean_if_complete([values["J"], values["F"]]), **values}
 
 
 TABLE = TableLayout(COLUMNS, object_row, summary)

@@ -25,7 +25,7 @@ from aotlab.evaluation.measures import (
     tolerance_radius,
 )
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
+from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
 
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""
@@ -97,7 +97,7 @@ def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent:
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects; J&F_d and J&F_r over those that have them, else None."""
-    return {column: mean_of(rows, column) for column in COLUMNS}
+    return {column: column_mean(rows, column) for column in COLUMNS}
 
 
 TABLE = TableLayout(COLUMNS, object_row, summary)

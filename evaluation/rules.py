@@ -11,7 +11,7 @@ import numpy as np
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
 from aotlab.evaluation.measures import region_similarity
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import DAVIS_TABLE, Row, Summary, TableLayout, mean_of, mean_row, statistics
+from aotlab.evaluation.tables import DAVIS_TABLE, Row, Summary, TableLayout, column_mean, mean_row, statistics
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Rules:
 
     plan: Callable[[AnnotatedSequence], ScoringPlan]
     table: TableLayout
-    least: int = 3
+    min_frames: int = 3
     """minimum number of annotated frames in a sequence"""
 
 
 def visor_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects, and over those in kitchens unseen in training (Darkhalil et al. 2022)."""
-    unseen = {f"{column}_unseen": mean_of(rows, column, seen, False) for column in ("J&F", "J", "F")}
+    unseen = {f"{column}_unseen": column_mean(rows, column, seen, False) for column in ("J&F", "J", "F")}
     return {**mean_row(rows), **unseen}
 
 
@@ -56,13 +56,15 @@ RULES: dict[str, Rules] = {
     "davis": Rules(davis.plan_sequence, DAVIS_TABLE),
     "folder": Rules(davis.plan_folder, DAVIS_TABLE),
     "folder_late": Rules(davis.plan_late_objects, DAVIS_TABLE),
-    "lvos": Rules(lvos.plan_sequence, lvos.TABLE, least=2),
+    "lvos": Rules(lvos.plan_sequence, lvos.TABLE, min_frames=2),
     "mosev2": Rules(mosev2.plan_sequence, mosev2.TABLE),
     "sav": Rules(sav.plan_sequence, DAVIS_TABLE),
     # the last frame counts
     "visor": Rules(
-        partial(davis.plan_sequence, drop_last=False), replace(DAVIS_TABLE, summary=visor_summary), least=2
+        partial(davis.plan_sequence, drop_last=False),
+        replace(DAVIS_TABLE, summary=visor_summary),
+        min_frames=2,
     ),
     "vost": Rules(plan_vost, replace(DAVIS_TABLE, columns=VOST_COLUMNS, row=vost_row)),
-    "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.TABLE, least=2),
+    "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.TABLE, min_frames=2),
 }

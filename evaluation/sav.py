@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab.evaluation.measures import require_same_size, score_object
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 

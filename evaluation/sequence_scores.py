@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 import numpy as np
 
 from aotlab.evaluation.measures import ObjectMeasure, region_and_contour, require_same_size, score_object
-from aotlab.masks.id_maps import VOID, read_mask
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.masks import VOID, read_mask
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 

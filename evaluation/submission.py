@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.masks.id_maps import PALETTE
 from aotlab.media.images import describe_error
+from aotlab.media.masks import PALETTE
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
 """offset of the bit depth in a PNG file"""
-LARGEST_MASK = 2**20
+MAX_EXTRA_BYTES = 2**20
 """allowed size of a PNG in bytes beyond two per pixel"""
 DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry, so that the same results give the same archive"""
@@ -141,7 +141,7 @@ def _entry(folder: str, item: Expected, stem: str) -> str:
 
 
 def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | None:
-    size, most = file.getinfo(name).file_size, LARGEST_MASK + 2 * item.size[0] * item.size[1]
+    size, most = file.getinfo(name).file_size, MAX_EXTRA_BYTES + 2 * item.size[0] * item.size[1]
     if size > most:
         return f"{size} bytes; the limit is {most}"
     try:

@@ -79,10 +79,10 @@ def mean_row(rows: Sequence[Row]) -> Row:
     if not rows:
         raise ValueError("no rows to average; score at least one object")
     columns = dict.fromkeys(column for row in rows for column in row)
-    return {column: value for column in columns if (value := mean_of(rows, column)) is not None}
+    return {column: value for column in columns if (value := column_mean(rows, column)) is not None}
 
 
-def mean_of(
+def column_mean(
     rows: Sequence[Row], column: str, seen: Sequence[bool | None] = (), group: bool | None = None
 ) -> float | None:
     """Return the mean of one column over the rows that have it, of one group if given; None without rows."""
@@ -92,7 +92,7 @@ def mean_of(
     return sum(values) / len(values) if values else None
 
 
-def mean_of_all(values: Collection[float | None]) -> float | None:
+def mean_if_complete(values: Collection[float | None]) -> float | None:
     """Return the mean of some values; None if one is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of, mean_of_all, measure_row
+from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, mean_if_complete, measure_row
 
 COLUMNS = ("J&F", "J", "F")
 
@@ -45,14 +45,14 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     An empty group has the values None, and ``overall`` is None too. ``J&F``, ``J`` and ``F`` cover all objects.
     """
     parts = {
-        f"{column}_{name}": mean_of(rows, column, seen, group)
+        f"{column}_{name}": column_mean(rows, column, seen, group)
         for name, group in (("seen", True), ("unseen", False))
         for column in "JF"
     }
     return {
-        "overall": mean_of_all(parts.values()),
+        "overall": mean_if_complete(parts.values()),
         **parts,
-        **{name: mean_of(rows, name) for name in COLUMNS},
+        **{name: column_mean(rows, name) for name in COLUMNS},
     }
 
 

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import missing_extra
+from aotlab.utils.errors import InputError, missing_extra
 from aotlab.utils.files import file_mode, is_file, is_plain_name
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")

@@ -242,7 +242,8 @@ class VideoFrames(FrameSource):
         self._times, self.damaged = [], []
         with _open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(_decode(self.path, container)):
-                self._times.append(_next_time(self._times, time, self.rate))
+                if self.variable:
+                    self._times.append(_next_time(self._times, time, self.rate))
                 if damaged:
                     self.damaged.append(index)
                 yield _require_size(image, self.size, f"{self.path}, frame {index}")
@@ -258,6 +259,9 @@ class VideoFrames(FrameSource):
         Raises:
             InputError: no such frame, or the file does not decode there.
         """
+        if index == 0:  # without indexing the file
+            with _open_video(self.path) as container:
+                return next(_decode(self.path, container))[0]
         return self._reader.read(index)
 
     def to_rgb(self, frame: av.VideoFrame, index: int) -> np.ndarray:
@@ -287,8 +291,8 @@ class VideoIndex:
         self.seekable = len(times) == len(entries)
         """whether frames have distinct times; otherwise the file can only be read from its beginning"""
         self.times = times if self.seekable else []
-        self.numbers = {time: number for number, time in enumerate(self.times)}
-        """frame number by time"""
+        self.numbers: dict[int | None, int] = {time: number for number, time in enumerate(self.times)}
+        """frame number by time; empty if not seekable"""
         self._keys = sorted(
             {0, *(self.numbers[time] for time, key in entries if key and time in self.numbers)}
         )
@@ -327,24 +331,21 @@ class VideoReader:
 
         _require_index(self._source, index, self._index.length)
         self._wanted = max(0, index - NUM_KEPT_FRAMES) if keep else index
+        key = self._index.key_before(index)
         try:
-            key = self._index.key_before(index)
             if self._container is None or not key <= self._next <= index:
-                self._seek(key)
-            for frame in self._frames:
-                number = (
-                    self._index.numbers.get(frame.pts, self._next) if self._index.seekable else self._next
-                )
-                self._next = number + 1
-                if keep and number >= self._wanted:
-                    keep(number, frame)
-                if number >= index:
-                    return self._source.to_rgb(frame, number)
+                self._start(key)
+            image = self._decode_until(index, keep)
+            if image is None:  # sought too far, as in MPEG-TS, or a broken frame has no number
+                self._start(0)
+                image = self._decode_until(index, keep, or_later=True)
         except (av.FFmpegError, OSError) as error:
             self.close()
             raise _undecodable(self._source.path, index, error) from error
-        self.close()
-        raise InputError(f"{self._source.path}: ends before frame {index}; repair the file")
+        if image is None:
+            self.close()
+            raise InputError(f"{self._source.path}: ends before frame {index}; repair the file")
+        return image
 
     def close(self) -> None:
         """Close the file."""
@@ -352,23 +353,34 @@ class VideoReader:
             self._container.close()
         self._container, self._frames, self._next = None, iter(()), 0
 
-    def _seek(self, key: int) -> None:
-        """Continue at a key frame."""
-        if self._container is None or not self._index.seekable:
+    def _start(self, key: int) -> None:
+        """Continue at a key frame; at the first one by opening the file again."""
+        if key == 0 or self._container is None:
             self.close()
             self._container = _open_video(self._source.path)
             self._container.streams.video[0].thread_type = "AUTO"
-        if self._index.seekable:
+        if key:
             self._container.seek(self._index.times[key], stream=self._container.streams.video[0])
-            self._next = key
-        self._frames = self._decode(self._container)
+        self._next, self._frames = key, self._decode(self._container)
+
+    def _decode_until(
+        self, index: int, keep: Callable[[int, av.VideoFrame], None] | None, *, or_later: bool = False
+    ) -> np.ndarray | None:
+        """Return a frame, or the first one after it if ``or_later``; None if it does not come."""
+        for frame in self._frames:
+            number = self._index.numbers.get(frame.pts, self._next)
+            self._next = number + 1
+            if keep and number >= self._wanted:
+                keep(number, frame)
+            if number >= index:
+                return self._source.to_rgb(frame, number) if number == index or or_later else None
+        return None
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
         """Yield all frames from here on, without unreferenced ones before the wanted frame."""
-        stream = container.streams.video[0]
+        stream, times = container.streams.video[0], self._index.times
         for packet in container.demux(stream):
-            time = packet.pts if self._index.seekable else None
-            early = time is not None and time < self._index.times[self._wanted]
+            early = bool(times) and packet.pts is not None and packet.pts < times[self._wanted]
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             yield from packet.decode()
 

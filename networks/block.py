@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -46,9 +46,6 @@ class Unlabelled(Protocol):
     def _asdict(self) -> dict[str, Any]: ...
 
 
-SELF, LONG, SHORT = "self-attention", "long-term attention", "short-term attention"
-
-
 class Block(nn.Module):
     """Tokens in, tokens out, and this frame's memory before identities label it.
 
@@ -63,11 +60,6 @@ class Block(nn.Module):
     """heads of long-term attention"""
     has_mask_token = False
     """whether published checkpoints hold a mask token, which nothing reads"""
-    parts: Mapping[str, str] = {
-        "self_attention": SELF, "long": LONG, "long_projection": LONG, "short": SHORT, "short_projection": SHORT,
-        "position_key": SHORT, "position_value": SHORT, "feedforward": "feed-forward",
-    }  # fmt: skip
-    """purposes of members by name, for tables; all others make queries, keys, values and gates"""
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """A block of width ``dim``; ``first`` says whether it is the model's first."""
@@ -90,15 +82,6 @@ class Block(nn.Module):
     def identity_norm(dim: int) -> nn.Module:
         """Norm of the identity embedding: by default none."""
         return nn.Identity()
-
-    def readers(self) -> dict[str, nn.Module]:
-        """By ``long`` and, with short-term attention, ``short``: the layer that takes the weighted sum of values."""
-        members = {name: getattr(self, f"{name}_projection") for name in ("long", "short")}
-        return {name: member for name, member in members.items() if member is not None}
-
-    def short_values(self) -> nn.Module | None:
-        """The layer whose last output short-term attention weighs; None: it weighs the values in memory."""
-        return None
 
     def forward(
         self,

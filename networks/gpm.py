@@ -119,10 +119,6 @@ class GPMBlock(Block):
         """A LayerNorm."""
         return nn.LayerNorm(dim)
 
-    def readers(self) -> dict[str, nn.Module]:
-        """The gated outputs."""
-        return {"long": self.long, "short": self.short}
-
     def forward(
         self,
         x: Tensor,

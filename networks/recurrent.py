@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -10,7 +9,7 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention
-from aotlab.networks.block import SHORT, Block, BlockMemory, KeyValue, TemporalEmbedding
+from aotlab.networks.block import Block, BlockMemory, KeyValue, TemporalEmbedding
 from aotlab.networks.layers import FeedForward, SelfAttention, initialise
 from aotlab.networks.positions import Size, sine_position
 from aotlab.networks.primitives import Linear
@@ -31,7 +30,6 @@ class RecurrentLSTTBlock(Block):
     """One block. Its short-term memory is made of the result of short-term attention, not of the frame's tokens."""
 
     unlabelled = TokensAndResult
-    parts: Mapping[str, str] = {**Block.parts, "short_key": SHORT, "short_value": SHORT, "short_norm": SHORT}
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """``first``: whether it is the model's first block; all are alike."""
@@ -48,10 +46,6 @@ class RecurrentLSTTBlock(Block):
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         initialise(self)
-
-    def short_values(self) -> nn.Module:
-        """The norm of values, which is called after that of keys."""
-        return self.short_norm
 
     def forward(
         self,

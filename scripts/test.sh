@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the project with its test tools, then: lint, format, types, documentation, tests.
 #
-#   bash scripts/test.sh [--all] [pytest arguments]      (--all: the slow tests too)
+#   bash scripts/test.sh [--lint | --all] [pytest arguments]      (--lint: no tests; --all: the slow tests too)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup.sh
@@ -25,5 +25,8 @@ else
 fi
 command -v chromium chromium-browser google-chrome >/dev/null ||
     echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"
+if [ "${1:-}" = "--lint" ]; then
+    exit
+fi
 # One process per core, one thread each.
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"

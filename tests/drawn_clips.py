@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.masks.id_maps import PALETTE, write_mask
+from aotlab.media.masks import PALETTE, write_mask
 
 HEIGHT, WIDTH = 48, 64
 

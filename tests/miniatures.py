@@ -14,8 +14,8 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.masks.id_maps import read_mask, write_mask
-from aotlab.masks.regions import compress, encode_runs
+from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.regions import compress, encode_runs
 from tests.drawn_clips import (
     HEIGHT,
     WIDTH,

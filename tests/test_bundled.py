@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.clicks import jaccard
-from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.tools.main import main
+from research.bundled.clicks import jaccard
 from tests.shared import SHARED, needs_data
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
@@ -73,10 +73,6 @@ def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "track {video} --mask {mask} --dry-run",
     "mask {video}/00000.jpg --box 1:40,40,80,80 --output {out}.png",
     "eval --dataset davis2017 --root {root} --output {out}",
-    "inspect_model --attention {video} --mask {mask} --frame 2 --object 1 --output {out}",
-    "inspect_model --identities {out}.png",
-    "inspect_model --parameters",
-    "inspect_model --card",
     "export --output {out} --size 160x96 memory.policy=bounded_fifo",
 ])  # fmt: skip
 def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command, precision) -> None:

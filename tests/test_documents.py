@@ -26,7 +26,7 @@ PAGES = sorted(
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
-    r"`((?:annotation|benchmarks|configs|dataloaders|docs|engine|evaluation|masks|media|networks|prompts|scripts|src|tests|tools"
+    r"`((?:annotation|configs|dataloaders|docs|engine|evaluation|masks|media|networks|prompts|research|scripts|src|tests|tools"
     r"|utils)/[\w./]*\w[/\w])(?::(\w+))?`"
 )
 """a file or folder of the checkout between backticks, perhaps with a name in it"""
@@ -79,8 +79,11 @@ def check_command(words: list[str]) -> None:
         module, *arguments = arguments[arguments.index("-m") + 1 :]
         if module.startswith("aotlab.tools."):
             return check_options(module.removeprefix("aotlab.tools."), arguments)
-        if module.startswith("benchmarks."):
-            assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"no module {module}"
+        if module.startswith(("benchmarks.", "research.")):
+            file = ROOT / module.replace(".", "/")
+            assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), (
+                f"no module {module}"
+            )
     elif program == "aotlab":
         check_options(arguments[0], arguments[1:])
     elif program == "bash":
@@ -105,7 +108,7 @@ def check_options(command: str, arguments: list[str]) -> None:
         if action.dest in ("checkpoint", "add_checkpoint"):
             action.type = Path  # not fetched
     given = parser.parse_args(arguments)
-    if getattr(given, "overrides", None) and command != "inspect_model":
+    if getattr(given, "overrides", None):
         config = getattr(given, "config", None)
         load_config((config[0] if isinstance(config, list) else config) or "aott", given.overrides)
 
@@ -187,13 +190,20 @@ def test_a_wrong_option_is_found():
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "cells", "image", "text"),
+    [
+        ("tutorials/embed", 6, "image/jpeg", "masks; the last holds [0, 1, 2]"),
+        ("howto/inspect", 3, "image/png", "query: (558, 256) key: (1116, 256)"),
+    ],
+)
+def test_notebook_runs(page, cells, image, text, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    notebook = nbformat.read(ROOT / "docs" / "tutorials" / "embed.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "docs" / f"{page}.ipynb", as_version=4)
     shown = [bool(cell.get("outputs")) for cell in notebook.cells]
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": ROOT}}).execute()
     printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert sum(shown) >= 6  # the stored outputs are what readers see
-    assert any("image/jpeg" in output.get("data", {}) for output in printed)
-    assert any("masks; the last holds [0, 1, 2]" in output.get("text", "") for output in printed)
+    assert sum(shown) >= cells  # the stored outputs are what readers see
+    assert any(image in output.get("data", {}) for output in printed)
+    assert any(text in output.get("text", "") for output in printed)

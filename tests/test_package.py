@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.utils.extras import libraries, missing_extra, require_extra
+from aotlab.utils.errors import libraries, missing_extra, require_extra
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -38,12 +38,17 @@ SCRIPT = """
 import numpy as np
 from aotlab import Prediction, Tracker
 from aotlab.engine.video.given_masks import load_masks
-from aotlab.masks.regions import Annotations
+from aotlab.media.regions import Annotations
 from aotlab.media.video import open_frames
 tracker = Tracker.from_checkpoint()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
 found: Annotations = load_masks([], open_frames("video.mp4")).annotations
 tracker.no_such_method("of aotlab")
+"""
+PROMPTS = """
+import numpy as np
+from aotlab import Prompt, Tracker
+Tracker.from_checkpoint().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
 OPTIONAL = (
     "av",
@@ -58,8 +63,8 @@ OPTIONAL = (
 )
 
 
-def run(*command: str | Path, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess:
-    """A command's result, without this checkout on the path; ``path``: a folder for PYTHONPATH."""
+def run(*command: str | Path, cwd: Path, path: Path | str | None = None) -> subprocess.CompletedProcess:
+    """A command's result, without this checkout on the path; ``path``: value of PYTHONPATH."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if path is not None:
         environment["PYTHONPATH"] = str(path)
@@ -74,6 +79,17 @@ def checkout(tmp_path_factory):
     copy = tmp_path_factory.mktemp("clone") / "aotlab"
     left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "results", "shared")
     shutil.copytree(ROOT, copy, ignore=left_out, symlinks=True)
+    return copy
+
+
+def without_links(checkout: Path, copy: Path) -> Path:
+    """A copy of a checkout in which links are text files, as git makes them on systems without links."""
+    shutil.copytree(checkout, copy, symlinks=True)
+    for link in (copy / "src" / "aotlab").iterdir():
+        if link.is_symlink():
+            target = os.readlink(link)
+            link.unlink()
+            link.write_text(target)
     return copy
 
 
@@ -105,26 +121,26 @@ def install(environment: Path, *what: str | Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["wheel", "sdist", "editable"])
-def test_it_tracks_from_a_fresh_environment_outside_the_checkout(
-    way, distributions, checkout, environment, tmp_path
-):
+@pytest.mark.parametrize("way", ["wheel", "sdist", "editable", "without links", "editable without links"])
+def test_installed_package_tracks(way, distributions, checkout, environment, tmp_path):
     sources = {"wheel": "*.whl", "sdist": "*.tar.gz"}
-    what = [next(distributions.glob(sources[way]))] if way in sources else ["--editable", checkout]
-    install(environment, *what)
+    if "links" in way:
+        checkout = without_links(checkout, tmp_path / "copy")
+    what = next(distributions.glob(sources[way])) if way in sources else checkout
+    install(environment, *(["--editable"] if "editable" in way else []), what)
     done = run(environment / PYTHON, "-c", TRACKS, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     objects, settings, old, package = done.stdout.splitlines()
     assert objects == "objects (7,) (64, 96)"
     assert settings == f"settings r50_deaotl {BUNDLED_CHECKPOINT.stem}"
     assert old == "old names []"
-    assert str(checkout if way == "editable" else environment) in package
+    assert str(checkout if "editable" in way else environment) in package
     version = run((environment / PYTHON).with_name("aotlab"), "--version", cwd=tmp_path)
     assert version.stdout.startswith("aotlab ")
 
 
 @pytest.mark.slow
-def test_distributions_are_fit_for_an_index(distributions):
+def test_distributions_pass_twine(distributions):
     files = sorted(distributions.iterdir())
     assert [file.suffix for file in files] == [".whl", ".gz"]
     checked = run(sys.executable, "-m", "twine", "check", "--strict", *files, cwd=distributions)
@@ -132,7 +148,7 @@ def test_distributions_are_fit_for_an_index(distributions):
 
 
 @pytest.mark.slow
-def test_the_source_distribution_passes_its_own_core_tests(distributions, tmp_path):
+def test_source_distribution_passes_its_core_tests(distributions, tmp_path):
     shutil.unpack_archive(next(distributions.glob("*.tar.gz")), tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
     chosen = ("tests/masks", "tests/networks/test_attention.py", "tests/engine/test_memory.py")
@@ -177,7 +193,7 @@ def complaints(pyright, folder: Path, python: str | Path, rule: str) -> list[str
 
 
 @pytest.mark.slow
-def test_an_editor_resolves_every_import_of_the_checkout(pyright, checkout):
+def test_pyright_resolves_imports_of_the_checkout(pyright, checkout):
     planted = checkout / "tools" / "planted.py"
     planted.write_text("from aotlab.engine.nowhere import nothing\n")
     try:
@@ -191,7 +207,7 @@ def test_an_editor_resolves_every_import_of_the_checkout(pyright, checkout):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["wheel", "editable"])
-def test_an_editor_resolves_a_users_script(way, pyright, distributions, checkout, environment, tmp_path):
+def test_pyright_resolves_a_users_script(way, pyright, distributions, checkout, environment, tmp_path):
     what = ["--editable", checkout] if way == "editable" else [next(distributions.glob("*.whl"))]
     install(environment, *what)
     script = tmp_path / "user" / "script.py"
@@ -203,6 +219,23 @@ def test_an_editor_resolves_a_users_script(way, pyright, distributions, checkout
     assert "no_such_method" in lost  # so the tracker's type is known
 
 
+def test_checkout_without_links_tracks(checkout, tmp_path):
+    copy = without_links(checkout, tmp_path / "copy")
+    done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=copy / "src")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("objects (7,) (64, 96)")
+    assert str(copy) in done.stdout
+
+
+def test_folders_beside_an_installed_package_are_ignored(tmp_path):
+    (tmp_path / "aotlab").mkdir()
+    shutil.copy(ROOT / "src" / "aotlab" / "__init__.py", tmp_path / "aotlab")
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "__init__.py").touch()
+    done = run(sys.executable, "-c", "import aotlab.tools", cwd=tmp_path, path=tmp_path)
+    assert "No module named 'aotlab.tools'" in done.stderr
+
+
 def without_optional_libraries(folder: Path) -> Path:
     """A folder for PYTHONPATH under which no optional library can be imported."""
     (folder / "sitecustomize.py").write_text(
@@ -212,7 +245,7 @@ def without_optional_libraries(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_core_tracks_arrays_without_optional_libraries(tmp_path):
+def test_core_tracks_without_optional_libraries(tmp_path):
     done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
@@ -227,7 +260,7 @@ def test_the_core_tracks_arrays_without_optional_libraries(tmp_path):
         ("check_data", ["."], "train"),
     ],
 )
-def test_a_missing_extra_is_one_sentence_that_names_it(tool, arguments, extra, tmp_path):
+def test_missing_extra_is_one_sentence(tool, arguments, extra, tmp_path):
     (tmp_path / "clip").mkdir()
     (tmp_path / "mask.png").touch()
     start = "import sys; from aotlab.tools.main import main; sys.exit(main())"
@@ -236,6 +269,12 @@ def test_a_missing_extra_is_one_sentence_that_names_it(tool, arguments, extra, t
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert f"must be installed for this; pip install 'aotlab[{extra}]'" in done.stderr
+
+
+def test_prompt_without_opencv_names_the_extra(tmp_path):
+    path = f"{without_optional_libraries(tmp_path)}{os.pathsep}{ROOT / 'src'}"
+    done = run(sys.executable, "-c", PROMPTS, cwd=tmp_path, path=path)
+    assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[video]'\n")
 
 
 def test_extras_are_those_of_the_installed_package():
@@ -247,6 +286,6 @@ def test_extras_are_those_of_the_installed_package():
         require_extra(extra)
 
 
-def test_only_libraries_of_extras_have_a_sentence():
+def test_missing_extra_of_a_module():
     assert missing_extra("av.container") == "av must be installed for this; pip install 'aotlab[video]'"
     assert missing_extra("aotlab.nowhere") is None

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotlab.utils import allocator, devices, locks, processes, signals
-from aotlab.utils.environment import FALLBACK, enable_fallback
+from aotlab.utils import devices, locks, processes
+from aotlab.utils.environment import FALLBACK, enable_fallback, keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
@@ -34,16 +34,15 @@ UNIX = re.compile(
     r"|os\.(?:fork|mkfifo|mknod|getuid|geteuid|getpgid|setsid|killpg|sched_\w+|sendfile|kill)\b|CDLL\(|/proc/|/dev/shm)"
 )
 GUARDED = {
-    "utils/allocator.py": ["CDLL("],  # on Linux only, simulated below
     "utils/devices.py": ["os.sched_getaffinity"],
-    "utils/environment.py": ["/proc/"],
+    "utils/environment.py": ["/proc/", "CDLL("],  # on Linux only, simulated below
     "utils/files.py": ["/proc/"],  # compared with, never opened
     "utils/locks.py": ["os.kill"],
     "utils/processes.py": ["import resource"],
 }
 
 
-def test_nothing_that_only_unix_has_is_used_without_a_guard():
+def test_unix_only_calls_are_guarded():
     found: dict[str, set[str]] = {}
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
         for match in UNIX.finditer(path.read_text(encoding="utf-8")):
@@ -51,25 +50,25 @@ def test_nothing_that_only_unix_has_is_used_without_a_guard():
     assert {name: sorted(uses) for name, uses in found.items()} == GUARDED
 
 
-def test_a_system_without_hangup_signals_ends_by_the_others(monkeypatch):
+def test_system_without_hangup_signal(monkeypatch):
     monkeypatch.delattr(signal, "SIGHUP", raising=False)
     try:
-        assert [one.name for one in importlib.reload(signals).ENDING] == ["SIGINT", "SIGTERM"]
+        assert [one.name for one in importlib.reload(processes).ENDING] == ["SIGINT", "SIGTERM"]
     finally:
         monkeypatch.undo()
-        importlib.reload(signals)
+        importlib.reload(processes)
 
 
-def test_without_cpu_affinity_glibc_and_resource(monkeypatch):
+def test_system_without_affinity_glibc_and_resource(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "resource", None)
     assert devices._cores() == os.cpu_count()
-    assert not allocator.keep_freed_memory()
+    assert not keep_freed_memory()
     assert processes.peak_resident_bytes() is None
 
 
-def test_on_windows_leftovers_are_removed_by_age_and_no_process_is_signalled(monkeypatch, tmp_path):
+def test_windows_leftovers_are_removed_by_age(monkeypatch, tmp_path):
     old, new = (tmp_path / f".a.{number}.part.png" for number in (1, 2))
     old.touch()
     new.touch()
@@ -80,7 +79,7 @@ def test_on_windows_leftovers_are_removed_by_age_and_no_process_is_signalled(mon
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_operations_that_mps_lacks_fall_back_with_one_warning(monkeypatch, caplog):
+def test_mps_falls_back_with_one_warning(monkeypatch, caplog):
     environ: dict[str, str] = {}
     enable_fallback(environ)
     assert environ[FALLBACK] == "1"

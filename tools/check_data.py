@@ -1,7 +1,7 @@
 """Check data before using it.
 
-aotlab check_data FOLDER --kind video                       # your own folder, before training
-aotlab check_data datasets/SA-V --dataset sav --split val   # a benchmark
+aotlab check-data FOLDER --kind video                       # your own folder, before training
+aotlab check-data datasets/SA-V --dataset sav --split val   # a benchmark
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.text import columns
 
 if TYPE_CHECKING:
-    from aotlab.dataloaders.lint.folder import LintResult
+    from aotlab.dataloaders.lint import LintResult
 
-MOST_SIZES = 5
+MAX_SIZES = 5
 
 
 def summary(report: LintResult, kind: str) -> str:
     """Return the table of counts."""
-    sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MOST_SIZES)]
-    if len(report.sizes) > MOST_SIZES:
-        sizes.append(f"and {len(report.sizes) - MOST_SIZES} others")
+    sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
+    if len(report.sizes) > MAX_SIZES:
+        sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")
     frames = "frames" if kind == "video" else "images"
     rows = {
         "videos" if kind == "video" else "sets": str(report.units),
@@ -65,14 +65,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     require_paths(args.root)
     require_extra("train")
-    from aotlab.dataloaders.lint.benchmark import lint_videos
-    from aotlab.dataloaders.lint.folder import lint_folder
+    from aotlab.dataloaders.lint import lint_folder, lint_videos
 
-    how = {"decode": not args.quick, "workers": args.workers, "progress": not args.no_progress}
+    options = {"decode": not args.quick, "workers": args.workers, "progress": not args.no_progress}
     if args.dataset is not None:
-        report = lint_videos(open_dataset(args.dataset, args.root, args.split), **how)
+        report = lint_videos(open_dataset(args.dataset, args.root, args.split), **options)
     else:
-        report = lint_folder(args.root, args.kind, **how)
+        report = lint_folder(args.root, args.kind, **options)
     for finding in report.findings:
         print(finding)
     print(summary(report, args.kind))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from aotlab.tools.cli.parser import CommandParser, command, report_failures, require_paths
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
 
 

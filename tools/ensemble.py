@@ -12,15 +12,8 @@ import sys
 from pathlib import Path
 
 from aotlab.tools.cli.options import add_shared
-from aotlab.tools.cli.parser import (
-    CommandParser,
-    command,
-    report_failures,
-    require_new,
-    require_paths,
-)
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.tools.cli.parser import CommandParser, command, report_failures, require_new, require_paths
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import counted
@@ -49,13 +42,13 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("give at least two folders of results")
     require_paths(*args.results)
     require_extra("score")
-    from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
+    from aotlab.engine.benchmark.voting import list_sequences, vote_sequence, whole_weights
 
     weights = whole_weights(args.weights or [], len(args.results))
     if real_path(args.output) in [real_path(folder) for folder in args.results]:
         raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
     require_new(args.output, force=args.force)
-    names = sorted({name for folder in args.results for name in sequences_of(folder)})
+    names = sorted({name for folder in args.results for name in list_sequences(folder)})
     require_writable(args.output)
     frames, failures = 0, {}
     with progress_bar(len(names), unit="sequence") as bar:

@@ -42,14 +42,13 @@ from aotlab.tools.cli.parser import (
     report_failures,
     require_model,
 )
-from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
 
 if TYPE_CHECKING:
+    from aotlab.engine.benchmark.evaluator import EvaluationResult
     from aotlab.engine.ensemble import Ensemble
-    from aotlab.engine.evaluation.evaluator import EvaluationResult
     from aotlab.engine.tracker import Tracker
     from aotlab.evaluation.tables import TableLayout
     from aotlab.utils.distributed import World
@@ -60,7 +59,7 @@ RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
 
 
-def settings_of(args: argparse.Namespace) -> Config:
+def read_first_settings(args: argparse.Namespace) -> Config:
     """Return the settings of the first model."""
     from aotlab.networks.weights.checkpoints import read_settings
 
@@ -72,11 +71,11 @@ def track(
     videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
 ) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
-    from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
+    from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
     from aotlab.engine.streaming import HELPERS
-    from aotlab.utils.devices import leave_cores
+    from aotlab.utils.devices import reserve_cores
 
-    leave_cores(HELPERS)
+    reserve_cores(HELPERS)
     tracker, made_by = load(args, str(world.device))
     options = RunOptions(
         overlay=args.overlay,
@@ -99,7 +98,7 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
     """Return the tracker that the options ask for, and all that its results depend on."""
     from aotlab.engine.ensemble import Ensemble, augmented
     from aotlab.engine.tracker import Tracker
-    from aotlab.utils.own_files import sha256
+    from aotlab.utils.files import sha256
 
     chosen = models(args)
     weights = args.weights or [1.0] * len(chosen)
@@ -217,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
     for checkpoint, config in models(args):
         require_model(checkpoint, config)
     if args.print_config:
-        print_settings(settings_of(args))
+        print_settings(read_first_settings(args))
         return 0
     require_extra("score")
     # data set and output are checked before the slow part
@@ -227,19 +226,19 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     videos = select_videos(every, args.sequence)
     require_writable(args.output)
-    from aotlab.engine.evaluation.evaluator import score
-    from aotlab.engine.evaluation.scoring import rules_of
+    from aotlab.engine.benchmark.evaluator import score
+    from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import scores_table
     from aotlab.utils.distributed import open_world
 
     if args.memory_frames is not None:
-        require_bounded(settings_of(args), "--memory-frames")
+        require_bounded(read_first_settings(args), "--memory-frames")
     with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         report = track(videos, args, world, stop)
     if not world.lead:
         return 0
     scores = score(videos, report)
-    layout = rules_of(videos).table
+    layout = find_rules(videos).table
     table = scores_table(scores, layout) if scores else {}
     show(table, layout, report, total=args.fps_report)
     if not scores:

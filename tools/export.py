@@ -65,8 +65,7 @@ def check(args: Namespace, model: VOSModel) -> None:
     """Verify and print one line; raise `RunStopped` if graphs and model differ."""
     import torch
 
-    from aotlab.engine.export.runtime import CPU
-    from aotlab.engine.export.verify import TOLERANCE, verify
+    from aotlab.engine.export.runtime import CPU, TOLERANCE, verify
 
     found = verify(model, args.output, frames=args.verify_frames, provider=args.provider or CPU)
     print(
@@ -85,8 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     """Export, and verify if asked to; returns the exit status."""
     args = parse(argv)
     require_model(args.checkpoint, args.config)
-    from aotlab.engine.export.description import exportable
-    from aotlab.engine.export.writing import NEEDED, export_model, require_packages
+    from aotlab.engine.export.graphs import NEEDED, export_model, exportable, require_packages
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = read_checkpoint_option(args)
@@ -102,8 +100,8 @@ def main(argv: list[str] | None = None) -> int:
         prompts=args.prompts, force=args.force,
     )  # fmt: skip
     print(
-        f"{args.output}: {config.name} as {len(description.graphs)} ONNX graphs for {args.size[0]}x"
-        f"{args.size[1]}, up to {description.frames} frames in long-term memory"
+        f"{args.output}: {config.name} as {len(description.sha256)} ONNX graphs for {args.size[0]}x"
+        f"{args.size[1]}, up to {description.config.memory.frames} frames in long-term memory"
     )
     if args.verify:
         check(args, model)

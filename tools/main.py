@@ -25,10 +25,7 @@ COMMON = {
 }
 """commands shown first"""
 MORE = {
-    "benchmark_prompts": "measure masks from boxes and simulated clicks",
-    "train_prompts": "train masks from clicks and boxes",
     "ensemble": "combine several sets of results by voting",
-    "inspect_model": "print or plot parameters, FLOPs, identities and attention of a model",
     "table": "run a table of a paper",
     "vot": "track for the VOT toolkit",
     "convert_visor": "convert VISOR's polygons and frames to a data set",

@@ -27,16 +27,16 @@ def main(argv: list[str] | None = None) -> int:
     if real_path(output) == real_path(args.image):
         raise InputError(f"--output {output}: is the image itself; give another name")
     require_new(output, force=args.force)
-    from aotlab.masks.id_maps import write_mask
+    from aotlab.engine.segmenters import load_segmenter, segment_objects
     from aotlab.media.images import read_image
-    from aotlab.prompts.segmenter import load_segmenter
-    from aotlab.prompts.texts import masks_of_frame, read_prompts
+    from aotlab.media.masks import write_mask
+    from aotlab.media.prompt import parse_prompts
 
-    prompts = read_prompts(args.box, args.point, args.not_point)
+    prompts = parse_prompts(args.box, args.point, args.not_point)
     if set(prompts) != {0}:
         raise InputError(f"{args.image}: is one image; give boxes and points without a frame")
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin)
-    labels = masks_of_frame(read_image(args.image), prompts[0], segmenter)
+    labels = segment_objects(read_image(args.image), prompts[0], segmenter)
     write_mask(output, labels)
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[0])
     print(f"{output}: {counts}")

@@ -23,7 +23,7 @@ from aotlab.dataloaders.benchmarks.datasets import (
     open_dataset,
     submission_hint,
 )
-from aotlab.dataloaders.benchmarks.sequences import Video, annotated, require_whole, select_videos
+from aotlab.dataloaders.benchmarks.sequences import Video, annotated, require_readable, select_videos
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,
@@ -35,12 +35,11 @@ from aotlab.tools.cli.parser import (
     require_new,
     require_paths,
 )
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
 
 if TYPE_CHECKING:
-    from aotlab.engine.evaluation.scoring import ScoringResult
+    from aotlab.engine.benchmark.scoring import ScoringResult
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +55,12 @@ def one_video(args: argparse.Namespace) -> Video:
 
 def run(videos: list[Video], args: argparse.Namespace) -> int:
     """Score, write and print; return the exit status."""
-    from aotlab.engine.evaluation.scoring import rules_of, score_videos
+    from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
 
     require_results(videos, args)
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
-    layout = rules_of(videos).table
+    layout = find_rules(videos).table
     table = scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
@@ -89,7 +88,7 @@ def run_hota(args: argparse.Namespace) -> int:
 
     root = args.root if args.root is not None else default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
-    require_whole(videos)
+    require_readable(videos)
     require_results(videos, args)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +136,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
-    from aotlab.engine.evaluation.scoring import has_annotations
+    from aotlab.engine.benchmark.scoring import has_annotations
 
     known = [video for video in videos if has_annotations(video) or video.problem is not None]
     if any(has_annotations(video) for video in known):
@@ -179,7 +178,7 @@ def show_worst(
     args: argparse.Namespace,
 ) -> None:
     """Print the worst objects, and draw them into ``--draw-worst``."""
-    from aotlab.engine.evaluation.worst import write_strip
+    from aotlab.engine.benchmark.worst import write_strip
 
     by_name = {video.name: video for video in videos}
     if worst:

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
-from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.parser import CommandParser, command, require_new, require_paths
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = CommandParser("submit", "Pack results for a benchmark's server, or check an archive.")
-    able = [name for name, data in DATASETS.items() if data.archive is not None or kind_of(data)]
+    able = [name for name, data in DATASETS.items() if data.archive is not None or find_submission_kind(data)]
     add_dataset_options(parser, able, split=None)
     parser.add_argument("--results", metavar="DIR", type=Path, help="folder with <sequence>/<frame>.png")
     parser.add_argument(
@@ -41,7 +40,7 @@ def parse(argv: list[str] | None) -> Namespace:
     return args
 
 
-def kind_of(dataset: DataSet) -> str | None:
+def find_submission_kind(dataset: DataSet) -> str | None:
     """Return what a server takes instead of an archive of masks; None: an archive."""
     if dataset.hota:
         return "a JSON file"
@@ -81,7 +80,7 @@ def pack(videos: Sequence[Video], folder: str, args: Namespace) -> int:
     """
     from aotlab.evaluation.submission import check_archive, check_results, write_archive
 
-    wanted = [expected_of(video) for video in videos]
+    wanted = [expect_results(video) for video in videos]
     if args.check is None:
         require_output(args.output)
         report(check_results(args.results, wanted), args.results)
@@ -91,21 +90,20 @@ def pack(videos: Sequence[Video], folder: str, args: Namespace) -> int:
     return sum(len(item.frames) for item in wanted)
 
 
-def expected_of(video: Video) -> Expected:
+def expect_results(video: Video) -> Expected:
     """Return the results that the server expects of a video; read its given masks."""
     import numpy as np
 
     from aotlab.evaluation.submission import Expected
-    from aotlab.masks.id_maps import VOID, read_mask
-    from aotlab.masks.object_masks import read_given
+    from aotlab.media.masks import VOID
+    from aotlab.media.object_masks import read_labels
 
-    given = [read_given(mask) for mask in video.masks.values()]
+    given = [read_labels(mask) for mask in video.masks.values()]
     ids = {item.object_id for item in video.objects}
     if not ids:
         ids = {int(object_id) for labels in given for object_id in np.unique(labels)} - {0, VOID}
-    # results of DAVIS have the size of its 480p annotations, whatever that of the frames
-    size = read_mask(video.annotations[0]).shape if video.annotations else given[0].shape
-    return Expected(video.name, video.results, (size[0], size[1]), frozenset(ids))
+    size = video.output_size(*given[0].shape)
+    return Expected(video.name, video.results, size, frozenset(ids))
 
 
 def report(problems: Sequence[str], archive: Path) -> None:
@@ -113,9 +111,7 @@ def report(problems: Sequence[str], archive: Path) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        raise InputError(
-            f"{archive}: {len(problems)} masks are missing, wrong or too many, listed above; correct them"
-        )
+        raise InputError(f"{archive}: {len(problems)} invalid masks, listed above; correct them")
 
 
 @command
@@ -123,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write what a benchmark's server takes, or check an archive; return 0."""
     args = parse(argv)
     name, dataset = find_dataset(args.dataset)
-    kind = kind_of(dataset)
+    kind = find_submission_kind(dataset)
     require_new(args.output, force=args.force)
     if kind is not None and args.check is not None:
         raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
@@ -133,14 +129,14 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("score")
     split = args.split or ("val" if dataset.archive is None else next(iter(dataset.server)))
     videos = open_dataset(name, args.root, split)
-    require_whole(videos)  # a server takes all sequences or none
+    require_readable(videos)  # a server takes all sequences or none
     what = f"sequences of {name} {split}"
     if dataset.archive is None:
         masks = write_kind(name, dataset, split, videos, args)
         print(f"{args.output}: {masks} masks of {len(videos)} {what}")
         return 0
     masks = pack(videos, dataset.archive, args)
-    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {what}, all as wanted")
+    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {what}, all valid")
     if split in dataset.server:
         print(f"scored by {dataset.server[split]}")
     return 0

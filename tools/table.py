@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aotlab.engine.evaluation.paper_tables import (
+from aotlab.engine.benchmark.paper_tables import (
     ROOT,
     Benchmark,
     Model,
@@ -29,7 +29,7 @@ from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 
-SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=("--max-long-edge", "64"))
+SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=["--max-long-edge", "64"])
 SMOKE_NOTE = (
     "smoke test: every row is the bundled model on the bundled clip, which no published figure compares with"
 )
@@ -38,10 +38,10 @@ SMOKE_NOTE = (
 def smoke(table: PaperTable) -> PaperTable:
     """Return the table with the bundled model on the bundled clip in every row, without published figures."""
     models = {
-        name: replace(model, checkpoints=("aott_mini.safetensors",) * len(model.checkpoints), configs=())
+        name: replace(model, checkpoints=["aott_mini.safetensors"] * len(model.checkpoints), configs=[])
         for name, model in table.models.items()
     }
-    rows = tuple(replace(row, published={}) for row in table.rows)
+    rows = [replace(row, published={}) for row in table.rows]
     return replace(
         table, models=models, benchmarks=dict.fromkeys(table.benchmarks, SMOKE), rows=rows, note=SMOKE_NOTE
     )
@@ -67,7 +67,7 @@ class Runner:
             if benchmark.server is not None:
                 archive = results.with_suffix(".zip")
                 files = ("--results", str(results), "--output", str(archive))
-                self.call("submit", *where(benchmark), *files, "--force")
+                self.call("submit", *list_benchmark_options(benchmark), *files, "--force")
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
@@ -85,9 +85,22 @@ class Runner:
             self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
             if benchmark.server is None:
                 scores = str(output / "scores.json")
-                self.call("score", *where(benchmark), "--results", str(output), "--json", scores, "--force")
+                self.call(
+                    "score",
+                    *list_benchmark_options(benchmark),
+                    "--results",
+                    str(output),
+                    "--json",
+                    scores,
+                    "--force",
+                )
             return output
-        arguments = (*where(benchmark), *benchmark.options, *of_model(model), *model.options)
+        arguments = (
+            *list_benchmark_options(benchmark),
+            *benchmark.options,
+            *list_model_options(model),
+            *model.options,
+        )
         if arguments not in self.done:
             more = ("--device", self.device, "--fps-report", "--force", "--output", str(output))
             self.call("eval", *arguments, *more, ranks=self.ranks)
@@ -106,13 +119,13 @@ class Runner:
             raise subprocess.CalledProcessError(status, line)
 
 
-def where(benchmark: Benchmark) -> tuple[str, ...]:
+def list_benchmark_options(benchmark: Benchmark) -> tuple[str, ...]:
     """Return the options of a benchmark."""
     root = ("--root", benchmark.root) if benchmark.root else ()
     return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
 
 
-def of_model(model: Model) -> tuple[str, ...]:
+def list_model_options(model: Model) -> tuple[str, ...]:
     """Return the options of a model."""
     files = (option for file in model.files for option in ("--checkpoint", str(file)))
     presets = (option for name in model.configs for option in ("--config", name))

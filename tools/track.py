@@ -30,8 +30,7 @@ from aotlab.tools.cli.parser import (
     require_source,
 )
 from aotlab.tools.cli.stdio import BY_SIGNAL, INTERRUPTED
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -274,22 +273,22 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
     """
     if not (args.box or args.point or args.not_point):
         return []
-    from aotlab.masks.id_maps import write_mask
-    from aotlab.prompts.segmenter import load_segmenter
-    from aotlab.prompts.texts import masks_of_frame, read_prompts
+    from aotlab.engine.segmenters import load_segmenter, segment_objects
+    from aotlab.media.masks import write_mask
+    from aotlab.media.prompt import parse_prompts
 
     if not Path(args.video[0]).exists():
         raise InputError(
             f"{args.video[0]}: --box and --point need a video file or a folder; give --mask for a stream"
         )
-    by_number = read_prompts(args.box, args.point, args.not_point, first=numbers.number(first))
+    by_number = parse_prompts(args.box, args.point, args.not_point, first=numbers.number(first))
     prompts = {numbers.index(number): by_object for number, by_object in by_number.items()}
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=args.checkpoint)
     values = []
     for frame in sorted(prompts):
         image = source.read(frame)
         path = args.output / "given" / f"{frame:05d}.png"
-        write_mask(path, masks_of_frame(image, prompts[frame], segmenter))
+        write_mask(path, segment_objects(image, prompts[frame], segmenter))
         values.append(f"{numbers.number(frame)}:{path}")
     return values
 
@@ -328,11 +327,11 @@ def dry_run(args: Namespace, options: TrackOptions) -> int:
     """Check the video, its masks and prompts, print what would be tracked and write nothing. Return 0."""
     from aotlab.engine.video.inputs import load_masks
     from aotlab.engine.video.job import open_job
-    from aotlab.prompts.texts import read_prompts
+    from aotlab.media.prompt import parse_prompts
 
     source, numbers, options = open_job(read_job(args), options)
     masks = load_masks(args.mask, source, numbers, options.frames)
-    prompts = read_prompts(args.box, args.point, args.not_point)
+    prompts = parse_prompts(args.box, args.point, args.not_point)
     objects = set(masks.annotations.objects()).union(*prompts.values())
     frames = "frames until its end" if source.length is None else counted(source.length, "frame")
     height, width = source.size
@@ -349,7 +348,7 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     from aotlab.engine.jobs.listing import list_video_jobs, read_jobs
     from aotlab.engine.jobs.runner import run_jobs
     from aotlab.utils.distributed import open_world
-    from aotlab.utils.signals import stop_flag
+    from aotlab.utils.processes import stop_flag
 
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]

@@ -19,7 +19,7 @@ from aotlab.tools.cli.options import (
     print_settings,
 )
 from aotlab.tools.cli.parser import CommandParser, command, require_model
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
-    from aotlab.utils.devices import leave_cores
+    from aotlab.utils.devices import reserve_cores
     from aotlab.utils.distributed import open_world
 
-    leave_cores(config.data.workers)
+    reserve_cores(config.data.workers)
     with open_world(args.device) as world:
         if not world.lead:
             for name in (None, "aotlab"):

@@ -11,12 +11,15 @@ from __future__ import annotations
 import sys
 
 from aotlab.tools.cli.options import (
-    add_tracker_options,
-    read_tracker_options,
+    add_device_options,
+    add_memory_options,
+    add_model_options,
+    bounded_settings,
+    option_overrides,
+    print_settings,
 )
 from aotlab.tools.cli.parser import CommandParser, command, require_model
-from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, RunStopped, require_extra
 
 
 @command
@@ -25,19 +28,24 @@ def main(argv: list[str] | None = None) -> int:
     parser = CommandParser(
         "vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says."
     )
-    add_tracker_options(parser)
+    add_model_options(parser)
+    add_device_options(parser)
+    add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
+    args.overrides += option_overrides(args)
     require_model(args.checkpoint, args.config)
-    options = read_tracker_options(args)
     if args.print_config:
-        print(options.settings_as_yaml(), end="")
+        print_settings(bounded_settings(args.checkpoint, args.config, args.overrides))
         return 0
     require_extra("vot")
     import trax
 
-    from aotlab.engine.evaluation.vot import COLOUR, serve
+    from aotlab.engine.benchmark.vot import COLOUR, serve
+    from aotlab.engine.tracker import Tracker
 
-    tracker = options.load()
+    tracker = Tracker.from_checkpoint(
+        args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
+    )
     server = trax.Server(
         [trax.Region.MASK],
         [trax.Image.PATH],

@@ -1,4 +1,4 @@
-"""Published weights by name: ``aotlab weights list``, ``get r50_deaotl``, ``path r50_deaotl``, ``verify``."""
+"""Weights by name: ``aotlab weights list``, ``get r50_deaotl``, ``path r50_deaotl``, ``verify``, ``show bundled``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.text import columns
 
+FRAME = (480, 854)
+"""(height, width) of the frame whose FLOPs are counted"""
 SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 
 def listed() -> str:
     """Return the table of names, published scores, and which are stored."""
-    from aotlab.configs.weights import published_weights
-    from aotlab.networks.weights.zoo import weights_folder
+    from aotlab.networks.weights.zoo import published_weights, weights_folder
 
     rows = [["name", "published as", "M parameters", *SCORES.values(), "here"]]
     for name, entry in published_weights().items():
@@ -23,7 +24,7 @@ def listed() -> str:
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
     lines = ["  ".join(row).rstrip() for row in columns(rows)]
-    return "\n".join([*lines, f"kept in {weights_folder()}; scores are the published ones"])
+    return "\n".join([*lines, f"stored in {weights_folder()}; scores are the published ones"])
 
 
 def require_fetched(name: str) -> str:
@@ -32,16 +33,15 @@ def require_fetched(name: str) -> str:
 
     path = weights_path(name)
     if path is None:
-        raise InputError(f"{name}: not fetched yet; run aotlab weights get {name}")
+        raise InputError(f"{name}: not downloaded yet; run aotlab weights get {name}")
     return str(path)
 
 
 def verify(names: list[str]) -> int:
     """Verify the digests of stored files; return 1 if one was changed."""
-    from aotlab.configs.weights import published_weights
-    from aotlab.networks.weights.zoo import weights_folder, weights_path
+    from aotlab.networks.weights.zoo import published_weights, weights_folder, weights_path
 
-    is_file(weights_folder() / "any")  # a folder that cannot be is one sentence, not one of every name
+    is_file(weights_folder() / "any")  # an unusable folder is one error, not one of every name
     status = 0
     for name in names or published_weights():
         try:
@@ -51,26 +51,86 @@ def verify(names: list[str]) -> int:
             status = 1
             continue
         if path is not None:
-            print(f"{name}: as stored")
+            print(f"{name}: OK")
         elif names:
-            print(f"error: {name}: not fetched yet; run aotlab weights get {name}", file=sys.stderr)
+            print(f"error: {name}: not downloaded yet; run aotlab weights get {name}", file=sys.stderr)
             status = 1
     return status
 
 
+def show(name: str) -> str:
+    """Return the training, the parameters by part and the FLOPs of one frame of a checkpoint or preset, as text.
+
+    A multiply-add counts as 2; matrix products and convolutions count.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from aotlab.configs.files import preset_names
+    from aotlab.networks.preprocess import network_size
+    from aotlab.networks.vos_model import VOSModel
+    from aotlab.networks.weights.checkpoints import read_card, read_settings
+    from aotlab.networks.weights.model_card import describe_card
+    from aotlab.networks.weights.zoo import published_weights, resolve, weights_path
+
+    stored = weights_path(name) if name in published_weights() else None
+    path = stored or (None if name in preset_names() else resolve(name))
+    config = read_settings(path, config=name if path is None or stored else None)
+    model_config, card = config.model, None if path is None else read_card(path)
+    height, width = network_size(FRAME, config.input, align_corners=model_config.align_corners)
+    flops = {}
+    with torch.device("meta"), torch.no_grad():
+        model = VOSModel(model_config).eval()
+        image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
+        features, identities = model.encode(image), model.assign_identities(masks)
+        memory = model.memorize(model.propagate(features, identities=identities), identities)
+        propagated = model.propagate(features, memory)
+        for part, compute in {
+            "encode": lambda: model.encode(image),
+            "propagate": lambda: model.propagate(features, memory),
+            "decode": lambda: model.decode(propagated, features),
+            "memorize": lambda: model.memorize(propagated, model.assign_identities(masks)),
+        }.items():
+            with FlopCounterMode(display=False) as counter:
+                compute()
+            flops[part] = counter.get_total_flops()
+    parameters = {
+        part: sum(weight.numel() for weight in module.parameters()) for part, module in model.named_children()
+    }
+    rows = [
+        ["parameters", "M"],
+        *([part, f"{count / 1e6:.2f}"] for part, count in parameters.items() if count),
+    ]
+    rows += [["total", f"{sum(parameters.values()) / 1e6:.2f}"], ["one frame", "GFLOP"]]
+    rows += [[part, f"{count / 1e9:.2f}"] for part, count in flops.items()]
+    rows += [["total", f"{sum(flops.values()) / 1e9:.2f}"]]
+    blocks = " + ".join(f"{stage.depth} {stage.block}" for stage in model_config.stages)
+    lines = [
+        f"{config.name}: encoder {model_config.encoder}, blocks {blocks}, memory {config.memory.policy}",
+        f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
+        *("  ".join(row).rstrip() for row in columns(rows, right=1)),
+    ]
+    return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
+
+
 @command
 def main(argv: list[str] | None = None) -> int:
-    """List, fetch, locate or verify weights; return 1 if verify finds a changed file."""
-    parser = CommandParser("weights", "List, fetch and check the published AOT and DeAOT checkpoints.")
-    parser.add_argument("action", nargs="?", default="list", choices=["list", "get", "path", "verify"])
+    """List, download, locate, verify or show weights; return 1 if verify finds a changed file."""
+    parser = CommandParser("weights", "List, download, verify and show AOT and DeAOT checkpoints.")
     parser.add_argument(
-        "names", metavar="NAME", nargs="*", help="name of the list; verify without a name checks all"
+        "action", nargs="?", default="list", choices=["list", "get", "path", "verify", "show"]
+    )
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help="name of the list (verify: default all; show: also a file or preset)",
     )
     source = "get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive"
     parser.add_argument("--from", metavar="SOURCE", dest="source", help=source)
     parser.add_argument("--force", action="store_true", help="get: download again and replace the file")
     args = parser.parse_args(argv)
-    if args.action in ("get", "path") and not args.names:
+    if args.action in ("get", "path", "show") and not args.names:
         parser.error(f"{args.action} needs a NAME; aotlab weights list shows them")
     if args.source and len(args.names) != 1:
         parser.error("--from is for one NAME")
@@ -81,6 +141,9 @@ def main(argv: list[str] | None = None) -> int:
 
         for name in args.names:
             print(get_weights(name, source=args.source, overwrite=args.force))
+    elif args.action == "show":
+        for name in args.names:
+            print(show(name), end="")
     elif args.action == "path":
         for name in args.names:
             print(require_fetched(name))

@@ -19,7 +19,7 @@ CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """environment variables that set the number of threads"""
 
 
-def leave_cores(helpers: int) -> None:
+def reserve_cores(helpers: int) -> None:
     """Reduce PyTorch's threads to leave cores for threads that read, write and prepare clips.
 
     Frees at most a quarter of the threads, and none if the user has set their number.
@@ -81,7 +81,7 @@ def usable_devices() -> list[str]:
     return found
 
 
-def settle(device: str | torch.device) -> None:
+def synchronize(device: str | torch.device) -> None:
     """Wait until the device has finished all queued work, for timing."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)

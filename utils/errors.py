@@ -1,4 +1,19 @@
-"""Errors shown to the user as one sentence."""
+"""Errors shown to the user as one sentence: bad input, missing extras, internal errors."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.util import find_spec
+
+PACKAGE = "aotlab"
+MODULES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
+"""module names that differ from their distribution"""
+COMBINED = ("all", "docs", "test")
+"""extras that combine others"""
+DEBUG = "AOTLAB_DEBUG"
+"""environment variable that shows tracebacks if set to 1"""
 
 
 class InputError(ValueError):
@@ -32,3 +47,61 @@ def out_of_memory(error: BaseException) -> bool:
         words in str(error) for words in NO_MEMORY
     )
     return by_type or by_words
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Check that the libraries of an extra, or only ``modules``, are installed; raises `InputError` if not."""
+    missing = [module for module in modules or libraries().get(extra, ()) if find_spec(module) is None]
+    if missing:
+        raise InputError(_extra_sentence(" and ".join(missing), extra))
+
+
+def missing_extra(module: str) -> str | None:
+    """Return the sentence for a missing module, or None if no extra provides it."""
+    top = module.split(".")[0]
+    extras = [extra for extra, names in libraries().items() if top in names]
+    return _extra_sentence(top, extras[0]) if extras else None
+
+
+def libraries() -> dict[str, tuple[str, ...]]:
+    """Return the modules of every extra from the metadata of the installed package."""
+    from importlib import metadata  # slow to import
+
+    try:
+        requirements = metadata.requires(PACKAGE) or []
+    except metadata.PackageNotFoundError:  # a checkout that was not installed
+        return {}
+    modules: dict[str, tuple[str, ...]] = {}
+    for line in requirements:
+        match = re.match(r"""([A-Za-z0-9._-]+).*extra == ['"]([A-Za-z0-9_-]+)['"]""", line)
+        if match is not None and match[2] not in COMBINED:
+            module = MODULES.get(match[1], match[1])
+            modules[match[2]] = (*modules.get(match[2], ()), module)
+    return modules
+
+
+def _extra_sentence(missing: str, extra: str) -> str:
+    return f"{missing} must be installed for this; pip install '{PACKAGE}[{extra}]'"
+
+
+def fault_sentence(error: BaseException) -> str:
+    """Return the sentence for an internal error; the traceback goes to a new file, else to stderr."""
+    import tempfile
+    import traceback
+
+    from aotlab import __version__
+
+    text = "".join(traceback.format_exception(error))
+    reason = (str(error).splitlines() or [""])[0][:200]
+    kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    sentence = f"internal error in aotlab ({kind}); "
+    if os.environ.get(DEBUG) == "1":
+        sys.stderr.write(text)
+        return f"{sentence}please report the traceback above"
+    try:
+        handle, path = tempfile.mkstemp(prefix="aotlab-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"aotlab {__version__}: {' '.join(sys.argv)}\n\n{text}")
+    except OSError:
+        return f"{sentence}set {DEBUG}=1 to see the traceback, and please report it"
+    return f"{sentence}please report it with the traceback in {path} ({DEBUG}=1 shows it)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import re
@@ -134,6 +135,20 @@ def read_text(path: Path, advice: str) -> str:
         raise InputError(f"{path}: not text in UTF-8 (byte {error.start}); {advice}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal digits; raises `InputError` if it cannot be read."""
+    if not is_file(path):
+        raise InputError(f"{path}: no such file; give a regular file")
+    total = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                total.update(block)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return total.hexdigest()
 
 
 def is_file(path: Path) -> bool:

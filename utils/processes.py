@@ -1,25 +1,36 @@
-"""Worker processes that end with their parent, and priorities of threads."""
+"""Worker processes that end with their parent, priorities of threads, and signals that stop long runs."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TYPE_CHECKING
 
-GIVE_WAY = 5
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+NICENESS = 5
 """niceness of helper threads above the others'; with much more, a busy machine would starve them"""
 
+ENDING = [
+    signal.Signals(number)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if (number := getattr(signal, name, None))
+]
+"""signals that request termination, if the system has them"""
 
-def give_way() -> None:
+
+def lower_priority() -> None:
     """Lower the priority of the calling thread, and of those it starts, below the other threads'; only on Linux."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + GIVE_WAY)
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
 
 
 @contextmanager
@@ -30,6 +41,9 @@ def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
         workers: number of processes.
         module: name of a module to import once for all workers, if the system supports it.
     """
+    import multiprocessing  # slow to import
+    from concurrent.futures import ProcessPoolExecutor
+
     # not forks of this process, which could hang, as it has threads
     server = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if server else "spawn")
@@ -46,7 +60,9 @@ def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
 
 def end_with_parent() -> None:
     """End this worker when its parent has ended, even if it was killed."""
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process
+
+    parent = parent_process()
     assert parent is not None
 
     def watch() -> None:
@@ -54,6 +70,47 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+class StopFlag(threading.Event):
+    """Flag set by a signal."""
+
+    number = int(signal.SIGINT)
+    """number of the signal"""
+
+
+@contextmanager
+def stop_flag() -> Iterator[StopFlag]:
+    """Yield a flag that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second signal acts immediately.
+
+    The flags of enclosing blocks are set too. Ignored signals, such as SIGHUP under nohup, stay ignored. Outside the
+    main thread the flag is never set.
+    """
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = {
+        number: signal.getsignal(number)
+        for number in ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+
+    def request(number: int, frame: FrameType | None) -> None:
+        flag.number = number
+        flag.set()
+        outer = before[signal.Signals(number)]
+        signal.signal(number, outer)
+        if callable(outer) and outer.__qualname__ == request.__qualname__:
+            outer(number, frame)
+
+    try:
+        for number in before:
+            signal.signal(number, request)
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def peak_resident_bytes() -> int | None:

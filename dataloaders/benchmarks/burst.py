@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each
-from aotlab.masks.object_masks import ListedObject, ObjectMasks
+from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, write_text
 from aotlab.utils.parsing import about, read_json
 
-MOST_TRACKS = 65534
+MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
 
 
@@ -85,8 +85,8 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
     Raises:
         InputError: a result is missing, not a mask, or of another size.
     """
-    from aotlab.masks.id_maps import read_mask
-    from aotlab.masks.regions import compress, encode_runs
+    from aotlab.media.masks import read_mask
+    from aotlab.media.regions import compress, encode_runs
 
     tree = read_json(annotations)
     kept, count = [], 0
@@ -122,7 +122,7 @@ def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
     )
     runs = dict(zip(annotated, found, strict=True))
     ids = {track for frame in runs.values() for track in frame} | set(entry["track_category_ids"])
-    if len(runs) < len(annotated) or len(ids) > MOST_TRACKS:
+    if len(runs) < len(annotated) or len(ids) > MAX_TRACKS:
         raise ValueError(f"{sequence} has frames of one name, or {len(ids)} tracks")
     return BurstSequence(
         f"{source}-{sequence}",

@@ -18,14 +18,15 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_file,
     list_frames,
     list_masks,
-    masks_of,
+    match_masks,
     read_each,
     read_video,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text
 
-OUTPUT_HEIGHT = 480
+SERVER_HEIGHT = 480
+"""height of the masks that the DAVIS server takes, in pixels"""
 
 
 def davis(
@@ -44,7 +45,10 @@ def davis(
         listed = read_list(list_file(split, *lists))
 
     def read(name: str) -> Video:
-        return replace(_at_480p(root, name), merge_ids=year == 2016, output_height=OUTPUT_HEIGHT)
+        video = _at_480p(root, name)
+        # without public annotations the server expects 480 rows; else results have the annotations' size
+        height = SERVER_HEIGHT if len(video.annotations) == 1 else None
+        return replace(video, merge_ids=year == 2016, output_height=height)
 
     return read_each(listed, read)
 
@@ -131,4 +135,4 @@ def _from_first_mask(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
     if not frames:
         raise InputError(f"{masks}: no mask of a frame of {name}; expected at least the first frame's")
-    return Video(name, frames, masks=masks_of(frames[:1], annotations), annotations=annotations)
+    return Video(name, frames, masks=match_masks(frames[:1], annotations), annotations=annotations)

@@ -18,14 +18,14 @@ from aotlab.dataloaders.benchmarks.sequences import (
     first_masks,
     list_frames,
     list_masks,
-    masks_of,
+    match_masks,
     read_each,
 )
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
-LAST = 10**7
+MAX_FRAME = 10**7
 """largest frame number in the metadata"""
 STEP = 5
 """interval between labelled frames"""
@@ -50,7 +50,7 @@ def lvos(root: Path, split: str = "val") -> list[Video]:
         if not annotations:
             raise InputError(f"{masks}: no mask here; expected at least the first one")
         objects: tuple[ListedObject, ...] = ()
-        given = masks_of(frames, annotations)
+        given = match_masks(frames, annotations)
         if meta is not None:
             if not meta.get(name):
                 raise InputError(
@@ -71,6 +71,6 @@ def lvos(root: Path, split: str = "val") -> list[Video]:
 def _object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
     """Read the metadata of an object."""
     start, end, length = (int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums"))
-    if not (0 <= start <= end <= LAST and 0 <= length <= LAST):
-        raise ValueError(f"a range of 0 to {LAST} is expected")
+    if not (0 <= start <= end <= MAX_FRAME and 0 <= length <= MAX_FRAME):
+        raise ValueError(f"a range of 0 to {MAX_FRAME} is expected")
     return ListedObject(object_id, tuple(f"{number:08d}" for number in range(start, end, STEP)), length)

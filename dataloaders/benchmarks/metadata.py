@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import list_folders
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 from aotlab.utils.parsing import about
@@ -71,7 +71,7 @@ def read_objects(
     Raises:
         InputError: an entry is not readable, or an id is not 1 to 254.
     """
-    from aotlab.masks.id_maps import VOID
+    from aotlab.media.masks import VOID
 
     found = []
     for object_id, entry in objects.items():

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_objects, split_folder, video_names
-from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_whole
-from aotlab.masks.object_masks import ListedObject
+from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_readable
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
@@ -33,17 +33,17 @@ def mose(root: Path, split: str = "val") -> list[Video]:
 
 def mosev2(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split of the second version, with the objects listed in meta.json, if it exists."""
-    videos = [video if video.problem else replace(video, rules="mosev2") for video in mose(root, split)]
+    videos = {video.name: video for video in mose(root, split)}
     path = split_folder(root, split) / "meta.json"
-    if not is_file(path):
-        return videos
-    listed = read_metadata(path)
-    found = {video.name: video for video in videos}
+    listed = read_metadata(path) if is_file(path) else None
 
     def read(name: str) -> Video:
-        """Read a video; raises `InputError` if it is damaged, or the metadata list no object of it."""
-        require_whole([found[name]])
-        stems = tuple(frame.stem for frame in found[name].frames)
+        """Add the objects of the metadata; raises `InputError` if the video is damaged, or no object is listed."""
+        require_readable([videos[name]])
+        video = replace(videos[name], rules="mosev2")
+        if listed is None:
+            return video
+        stems = tuple(frame.stem for frame in video.frames)
 
         def read_object(object_id: int, _: object) -> ListedObject:
             return ListedObject(object_id, stems, len(stems))  # all have a mask on the first frame
@@ -51,6 +51,6 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
         objects = read_objects(path, name, listed.get(name, {}), read_object, "ids")
         if not objects:
             raise InputError(f"{path}: does not list the video {name} with objects 1 to 254; complete it")
-        return replace(found[name], objects=tuple(sorted(objects, key=lambda item: item.object_id)))
+        return replace(video, objects=tuple(sorted(objects, key=lambda item: item.object_id)))
 
-    return read_each(found, read)
+    return read_each(videos, read)

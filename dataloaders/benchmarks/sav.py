@@ -15,7 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     read_each,
 )
-from aotlab.masks.object_masks import ListedObject, ObjectMasks
+from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 
@@ -61,7 +61,7 @@ def _read(folder: Path, name: str) -> Video:
 
 def _object_id(folder: Path) -> int:
     """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
-    from aotlab.masks.id_maps import VOID
+    from aotlab.media.masks import VOID
 
     if not (folder.name.isdecimal() and len(folder.name) < 6 and int(folder.name) + 1 < VOID):
         raise InputError(f"{folder}: expected a folder 000, 001 and so on for each object")
@@ -70,7 +70,7 @@ def _object_id(folder: Path) -> int:
 
 def _stems(paths: Sequence[Path]) -> tuple[str, ...]:
     """Return the stems of an object's masks from the first one with a pixel on; empty without pixels."""
-    from aotlab.masks.id_maps import read_mask
+    from aotlab.media.masks import read_mask
 
     return tuple(path.stem for path in dropwhile(lambda path: not read_mask(path).any(), paths))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aotlab.masks.object_masks import ListedObject, ObjectMasks
+from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
 
@@ -92,7 +92,7 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
 
     def read(name: str) -> Video:
         video = read_video(name, images / name, root / "Annotations" / name)
-        masks = masks_of(video.frames, video.annotations) if new_objects else video.masks
+        masks = match_masks(video.frames, video.annotations) if new_objects else video.masks
         rules = "folder_late" if new_objects else "folder"
         return replace(video, masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
 
@@ -111,7 +111,7 @@ def annotated(name: str, folder: Path) -> Video:
 
 def _is_binary(path: Path) -> bool:
     """Return whether a mask holds 0 and 255 only."""
-    from aotlab.masks.id_maps import VOID, read_mask
+    from aotlab.media.masks import VOID, read_mask
 
     mask = read_mask(path)
     return bool((mask == VOID).any()) and not ((mask > 0) & (mask != VOID)).any()
@@ -134,7 +134,7 @@ def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]
     return videos
 
 
-def require_whole(videos: Iterable[Video]) -> None:
+def require_readable(videos: Iterable[Video]) -> None:
     """Raise the `InputError` of the first unreadable video."""
     for video in videos:
         if video.problem is not None:
@@ -163,7 +163,7 @@ def list_folders(parent: Path) -> list[str]:
     return names
 
 
-def masks_of(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
+def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
     """Return the annotations by index of the frame with the same stem; those without a frame are skipped."""
     indices = {path.stem: index for index, path in enumerate(frames)}
     return {indices[path.stem]: path for path in annotations if path.stem in indices}
@@ -178,7 +178,7 @@ def first_masks(
         InputError: such a mask is missing in ``folder``.
     """
     firsts = {item.frames[0] for item in objects}
-    given = masks_of(frames, [path for path in annotations if path.stem in firsts])
+    given = match_masks(frames, [path for path in annotations if path.stem in firsts])
     absent = sorted(firsts - {path.stem for path in given.values()})
     if absent:
         raise InputError(

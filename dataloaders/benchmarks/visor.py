@@ -21,8 +21,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from aotlab.masks.id_maps import VOID, read_mask, write_mask
 from aotlab.media.images import read_image
+from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name, write_text
 from aotlab.utils.numbers import LONGEST_SIDE
@@ -33,7 +33,7 @@ DRAWN = (1080, 1920)
 """(height, width) of the images on which polygons are defined"""
 SIZE = (480, 854)
 """(height, width) of written images and masks"""
-LEAST = {"train": 3, "val": 2}
+MIN_FRAMES = {"train": 3, "val": 2}
 """minimum number of frames with masks in a sequence"""
 UNSEEN = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
@@ -100,7 +100,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
         for name, frames in sequences.items():
             try:
                 ids = object_ids(frames, first_only=split == "val")
-                count = _write_sequence(name, frames, ids, images, output, LEAST[split])
+                count = _write_sequence(name, frames, ids, images, output, MIN_FRAMES[split])
             except InputError as error:
                 done.failures[name] = str(error)
                 continue
@@ -252,7 +252,7 @@ def read_object_names(path: Path) -> dict[str, dict[int, str]]:
         }
 
 
-def polygons_of(mask: np.ndarray) -> list[list[list[int]]]:
+def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
     """Return the outlines of an H×W bool mask and its holes; `cv2.fillPoly` of all restores the mask."""
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     return [outline[:, 0].tolist() for outline in found]
@@ -276,6 +276,6 @@ def _entry(
         "video": video,
     }
     annotations = [
-        {"name": names[object_id], "segments": polygons_of(labels == object_id)} for object_id in present
+        {"name": names[object_id], "segments": trace_polygons(labels == object_id)} for object_id in present
     ]
     return {"image": image, "annotations": annotations}

@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     read_each,
 )
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -11,10 +12,10 @@ from numpy.random import Generator
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, crop_video, move_image
 from aotlab.dataloaders.training.labelled import LabelledImage, LabelledVideo
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError
 
-MOST_OBJECTS = (VOID - 1) // 2
+MAX_OBJECTS = (VOID - 1) // 2
 """largest number of objects in a clip; those of two merged clips stay below 255"""
 REFERENCE_PIXELS = 200
 """number of labelled pixels that a reference frame must exceed"""
@@ -39,36 +40,6 @@ class Clip:
     """names of the images and videos it was made from"""
     replaced: tuple[str, ...] = ()
     """one sentence per drawn item that could not be read"""
-
-
-def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-    """Make a clip of at most ``max_objects`` objects from a single image; raises `InputError` if it is not readable."""
-    frames, labels = move_image(*item.read(), phase, rng)
-    clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
-    return replace(clip, names=(item.name,))
-
-
-def sample_video(
-    video: LabelledVideo, max_gap: int, phase: PhaseConfig, rng: Generator, *, max_objects: int
-) -> Clip:
-    """Make a clip of at most ``max_objects`` objects from frames of a video, in one random crop.
-
-    Raises:
-        InputError: a frame is not readable, or two differ in size.
-    """
-    indices = choose_frames(video, phase.clip_length, max_gap, rng)
-    read = {index: video.frames[index].read() for index in sorted(set(indices))}
-    height, width = read[indices[0]][1].shape
-    for index, (_, mask) in read.items():
-        if mask.shape != (height, width):
-            raise InputError(
-                f"{video.frames[index].name}: {mask.shape[1]}×{mask.shape[0]}, but another frame of its video is "
-                f"{width}×{height}; give frames of one size"
-            )
-    images, masks = zip(*(read[index] for index in indices), strict=True)
-    frames, labels = crop_video(images, masks, phase, rng)
-    clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
-    return replace(clip, names=(video.name,))
 
 
 def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generator) -> list[int]:
@@ -124,7 +95,7 @@ def relabel(
         max_objects: largest number of objects; more are sampled at random.
     """
     kept = 1 + np.flatnonzero(count_ids(labels[0])[1:VOID] > minimum)
-    kept = rng.permutation(kept)[: min(max_objects, MOST_OBJECTS)]
+    kept = rng.permutation(kept)[: min(max_objects, MAX_OBJECTS)]
     table = np.zeros(256, dtype=np.uint8)
     table[kept] = np.arange(1, len(kept) + 1)
     table[VOID] = VOID
@@ -138,3 +109,96 @@ def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) 
     labels = np.where(pasted, second.labels + np.uint8(first.objects), first.labels)
     merged = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
     return replace(merged, names=first.names + second.names)
+
+
+class ClipSource(Protocol):
+    """A set of images or videos that clips are made of."""
+
+    def describe(self) -> str:
+        """Return the number and kind of its items, for people."""
+
+    def draw(self, rng: Generator) -> int:
+        """Draw the index of an item."""
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of at most ``max_objects`` objects of an item; raises `InputError` if it is not readable."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Adjacent images of an `ImageSet` with a common sampling weight."""
+
+    name: str
+    first: int
+    """index of the first image"""
+    count: int
+    """number of images, at least 1"""
+    share: float
+    """probability of drawing this subset; adds up to 1 over all subsets"""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Single images, each of which is moved to give a clip."""
+
+    images: tuple[LabelledImage, ...]
+    subsets: tuple[Subset, ...] = ()
+    """subsets to draw from before an image is drawn; empty: images are drawn uniformly"""
+
+    def describe(self) -> str:
+        """Return the number of images, and the shares of the subsets."""
+        shares = ", ".join(f"{subset.name} {100 * subset.share:.0f} %" for subset in self.subsets)
+        return f"{len(self.images)} images" + (f" ({shares})" if shares else "")
+
+    def draw(self, rng: Generator) -> int:
+        """Draw the index of an image."""
+        if not self.subsets:
+            return int(rng.integers(len(self.images)))
+        subset = self.subsets[int(rng.choice(len(self.subsets), p=[subset.share for subset in self.subsets]))]
+        return subset.first + int(rng.integers(subset.count))
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of an image; raises `InputError` if it is not readable."""
+        frames, labels = move_image(*self.images[index].read(), phase, rng)
+        clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
+        return replace(clip, names=(self.images[index].name,))
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """Videos, from which clips are cut."""
+
+    name: str
+    videos: tuple[LabelledVideo, ...]
+    max_gap: int
+    """largest number of frames between two frames of a clip"""
+
+    def describe(self) -> str:
+        """Return the number of videos and labelled frames, and the largest gap."""
+        frames = sum(len(video.frames) for video in self.videos)
+        return f"{len(self.videos)} videos with {frames} labelled frames, gaps up to {self.max_gap}"
+
+    def draw(self, rng: Generator) -> int:
+        """Draw the index of a video."""
+        return int(rng.integers(len(self.videos)))
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of frames of a video, in one random crop.
+
+        Raises:
+            InputError: a frame is not readable, or two differ in size.
+        """
+        video = self.videos[index]
+        indices = choose_frames(video, phase.clip_length, self.max_gap, rng)
+        frames_read = {index: video.frames[index].read() for index in sorted(set(indices))}
+        height, width = frames_read[indices[0]][1].shape
+        for index, (_, mask) in frames_read.items():
+            if mask.shape != (height, width):
+                raise InputError(
+                    f"{video.frames[index].name}: {mask.shape[1]}×{mask.shape[0]}, but another frame of its video is "
+                    f"{width}×{height}; give frames of one size"
+                )
+        images, masks = zip(*(frames_read[index] for index in indices), strict=True)
+        frames, labels = crop_video(images, masks, phase, rng)
+        clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+        return replace(clip, names=(video.name,))

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.training.labelled import LabelledImage
-from aotlab.masks.id_maps import VOID
-from aotlab.masks.regions import decode_runs, fill_polygons, parse_runs, require_size
+from aotlab.media.masks import VOID
+from aotlab.media.regions import decode_runs, fill_polygons, parse_runs, require_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.parsing import about
 

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from aotlab.dataloaders.training.augment import MERGE_PIXELS
 from aotlab.dataloaders.training.clips import Clip, merge_clips, relabel
 from aotlab.dataloaders.training.warps import translation, warp_affine
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 
 TRIES = 4
 """number of attempts to draw a motion that hides no object on the reference frame"""

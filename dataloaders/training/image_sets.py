@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from zlib import crc32
 
 from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.clips import ImageSet, Subset
 from aotlab.dataloaders.training.coco import coco_images
 from aotlab.dataloaders.training.labelled import (
-    ImageSet,
     LabelledImage,
-    Subset,
     read_ids,
     read_ids_or_saliency,
     read_saliency,
@@ -45,17 +43,9 @@ def static(folder: Path, source: SourceConfig) -> ImageSet:
         require_known(names, sets.keys() | {pair.image.stem for pair in loose}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
-    if source.hold_out:
-        sets = {name: [pair for pair in pairs if not is_held_out(pair.image)] for name, pairs in sets.items()}
-    found = _image_set(source, loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
+    found = _image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
     counts = {"": len(loose), **{name: len(pairs) for name, pairs in sets.items()}}
-    subsets = balanced(counts, source.balance) if source.balance else ()
-    return replace(found, subsets=subsets, parts=tuple(name for name in sets if sets[name]))
-
-
-def is_held_out(image: Path) -> bool:
-    """Return whether an image is one of the 5 % that a source or recipe can hold out."""
-    return crc32(f"{image.parent.name}/{image.stem}".encode()) % 20 == 0
+    return replace(found, subsets=balanced(counts, source.balance)) if source.balance else found
 
 
 def balanced(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:
@@ -77,7 +67,7 @@ def coco(folder: Path, source: SourceConfig) -> ImageSet:
     (json_file,) = find_paths(folder, [(f"annotations/{instances}",), (instances,)], layout)
     folders = (split, f"images/{split}", "images", "JPEGImages")
     (images,) = find_paths(folder, [(name,) for name in folders], layout)
-    return _image_set(source, coco_images(images, json_file), images, json_file)
+    return _image_set(coco_images(images, json_file), images, json_file)
 
 
 SALIENCY: dict[str, tuple[list[tuple[str, str]], str]] = {
@@ -109,7 +99,7 @@ def saliency(folder: Path, source: SourceConfig) -> ImageSet:
     if not files_by_stem(folder, (".jpg",)):
         forms = [form for form in forms if form != (".", ".")]
     images, masks = find_paths(folder, forms, layout)
-    return _image_set(source, pair_files(images, masks, read_saliency), images, masks)
+    return _image_set(pair_files(images, masks, read_saliency), images, masks)
 
 
 def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
@@ -124,10 +114,10 @@ def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     lists = images.parent / "ImageSets" / "Segmentation"
     names = set(read_split(lists / f"{source.split or 'trainval'}.txt"))
     pairs = pair_files(images, masks, read_ids)
-    return _image_set(source, [pair for pair in pairs if pair.image.stem in names], images, masks)
+    return _image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
 
 
-def _image_set(source: SourceConfig, images: Sequence[LabelledImage], where: Path, masks: Path) -> ImageSet:
+def _image_set(images: Sequence[LabelledImage], where: Path, masks: Path) -> ImageSet:
     if not images:
         raise InputError(f"{where}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
-    return ImageSet(source.path, tuple(images))
+    return ImageSet(tuple(images))

@@ -1,4 +1,4 @@
-"""Labelled images, image sets and video sets, read on demand, with readers of the mask conventions of each set."""
+"""Labelled images and videos, read on demand, and readers of the mask conventions of each set."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.media.images import open_image, read_image
+from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 
 MaskReader = Callable[[Path], np.ndarray]
@@ -69,41 +69,6 @@ class LabelledVideo:
 
     name: str
     frames: tuple[LabelledImage, ...]
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Adjacent images of an `ImageSet` with a common sampling weight."""
-
-    name: str
-    first: int
-    """index of the first image"""
-    count: int
-    """number of images, at least 1"""
-    share: float
-    """probability of drawing this subset; adds up to 1 over all subsets"""
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Single images, each of which gives a clip by moving it."""
-
-    name: str
-    images: tuple[LabelledImage, ...]
-    subsets: tuple[Subset, ...] = ()
-    """subsets to draw from before an image is drawn; empty: images are drawn uniformly"""
-    parts: tuple[str, ...] = ()
-    """names of the sets in a collection"""
-
-
-@dataclass(frozen=True)
-class VideoSet:
-    """Videos, from which clips are cut."""
-
-    name: str
-    videos: tuple[LabelledVideo, ...]
-    max_gap: int
-    """largest number of frames between two frames of a clip"""
 
 
 def read_ids(path: Path) -> np.ndarray:

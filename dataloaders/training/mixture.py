@@ -17,10 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.clips import Clip, merge_clips, sample_image, sample_video
+from aotlab.dataloaders.training.clips import Clip, ClipSource, merge_clips
 from aotlab.dataloaders.training.composing import compose
-from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
-from aotlab.dataloaders.training.touching import draw_cutouts, touch
 from aotlab.utils.errors import InputError, RunStopped
 
 ATTEMPTS = 10
@@ -49,7 +47,7 @@ class ClipTensors(NamedTuple):
 class Mixture:
     """Clips from several sources, sampled by weight."""
 
-    sources: tuple[ImageSet | VideoSet, ...]
+    sources: tuple[ClipSource, ...]
     weights: tuple[float, ...]
     """sampling probabilities of the sources, which add up to 1"""
     phase: PhaseConfig
@@ -80,61 +78,40 @@ class Mixture:
         )
 
     def _clip(self, rng: Generator) -> Clip:
+        """Make a clip of one item, usually with the objects of another pasted over it."""
         item = self._draw(rng)
         clip = self._sample(item, rng)
-        if self.phase.touching and rng.random() < self.phase.touching:
-            cutouts = draw_cutouts(self.sources[item[0]], item[1], rng)
-            if cutouts:
-                return touch(clip, cutouts, rng, max_objects=self.max_objects)
-        if clip.objects == 0 or rng.random() < self.phase.merge:
+        if clip.objects and rng.random() >= self.phase.merge:
+            return clip
+        other = self._draw(rng)
+        for _ in range(ATTEMPTS):  # another item, if the source has others
+            if other != item:
+                break
             other = self._draw(rng)
-            for _ in range(ATTEMPTS):  # another item, if the source has others
-                if other != item:
-                    break
-                other = self._draw(rng)
-            moving = self.phase.compose and rng.random() < self.phase.compose
-            pasted, most = self._sample(other, rng), self.max_objects
-            if moving:
-                entering = bool(self.phase.entering) and rng.random() < self.phase.entering
-                clip = compose(clip, pasted, rng, max_objects=most, entering=entering)
-            else:
-                clip = merge_clips(clip, pasted, rng, max_objects=most)
-        return clip
+        moving = self.phase.compose and rng.random() < self.phase.compose
+        pasted = self._sample(other, rng)
+        if not moving:
+            return merge_clips(clip, pasted, rng, max_objects=self.max_objects)
+        entering = bool(self.phase.entering) and rng.random() < self.phase.entering
+        return compose(clip, pasted, rng, max_objects=self.max_objects, entering=entering)
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
         number = int(rng.choice(len(self.sources), p=self.weights))
-        source = self.sources[number]
-        if isinstance(source, VideoSet):
-            return number, int(rng.integers(len(source.videos)))
-        if not source.subsets:
-            return number, int(rng.integers(len(source.images)))
-        chosen = rng.choice(len(source.subsets), p=[subset.share for subset in source.subsets])
-        subset = source.subsets[int(chosen)]
-        return number, subset.first + int(rng.integers(subset.count))
+        return number, self.sources[number].draw(rng)
 
     def _sample(self, item: tuple[int, int], rng: Generator) -> Clip:
-        source, index, most = self.sources[item[0]], item[1], self.max_objects
-        if isinstance(source, ImageSet):
-            return sample_image(source.images[index], self.phase, rng, max_objects=most)
-        return sample_video(source.videos[index], source.max_gap, self.phase, rng, max_objects=most)
+        source, index = item
+        return self.sources[source].sample(index, self.phase, rng, max_objects=self.max_objects)
 
 
 def describe_mixture(mixture: Mixture) -> list[str]:
     """Return a line per source: kind, path, number of items and sampling weight."""
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
-        if isinstance(source, ImageSet):
-            holds = f"{len(source.images)} images"
-            if source.subsets:
-                shares = (f"{subset.name} {100 * subset.share:.0f} %" for subset in source.subsets)
-                holds += f" ({', '.join(shares)})"
-            elif source.parts:
-                holds += f" of {', '.join(source.parts)}"
-        else:
-            frames = sum(len(video.frames) for video in source.videos)
-            holds = f"{len(source.videos)} videos with {frames} labelled frames, gaps up to {source.max_gap}"
-        part = f", {config.split}" if config.split else ""
-        lines.append(f"{config.path} ({config.kind}{part}): {holds}; {100 * share:.1f} % of the draws")
+        split = f", {config.split}" if config.split else ""
+        lines.append(
+            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws"
+        )
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from aotlab.configs.files import setting_path
 from aotlab.configs.schema import Config
-from aotlab.configs.training import VIDEO_SETS, DataConfig, PhaseConfig, SourceConfig
+from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.training import image_sets, video_sets
-from aotlab.dataloaders.training.labelled import ImageSet, LabelledVideo, VideoSet
+from aotlab.dataloaders.training.clips import ClipSource, VideoSet
+from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.utils.errors import InputError
 
@@ -22,11 +23,16 @@ log = logging.getLogger(__name__)
 ENOUGH_VIDEOS = 10
 """minimum number of videos for holding some back"""
 
-READERS: dict[str, Callable[[Path, SourceConfig], ImageSet | VideoSet]] = {
+Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
+"""reader of a source's folder by kind"""
+IMAGE_READERS: Readers = {
     "static": image_sets.static,
     "coco": image_sets.coco,
     **dict.fromkeys(image_sets.SALIENCY, image_sets.saliency),
     "voc2012": image_sets.voc2012,
+}
+READERS: Readers = {
+    **IMAGE_READERS,
     "video": video_sets.video,
     "davis": video_sets.davis,
     "youtube_vos": video_sets.youtube_vos,
@@ -43,7 +49,7 @@ class PhasesData:
     validation: list[LabelledVideo]
 
 
-def open_phases(config: Config) -> PhasesData:
+def open_phases(config: Config, readers: Readers = READERS) -> PhasesData:
     """Find the data of every phase to run, and the validation videos.
 
     Raises:
@@ -57,16 +63,18 @@ def open_phases(config: Config) -> PhasesData:
     if unknown:
         raise InputError(f"train.run: unknown phase {unknown[0]}; the phases are {', '.join(names)}")
     mixtures = {
-        index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
+        index: open_mixture(config.data, phase, settings.seed, readers, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)
         if not settings.run or phase.name in settings.run
     }
     if config.data.validation or not config.data.hold_back:
-        return PhasesData(mixtures, validation_videos(config.data))
+        return PhasesData(mixtures, validation_videos(config.data, readers))
     return hold_back(mixtures, config.data.hold_back)
 
 
-def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
+def open_mixture(
+    data: DataConfig, phase: PhaseConfig, seed: int, readers: Readers = READERS, *, max_objects: int
+) -> Mixture:
     """Find all sources of a phase; its clips have at most ``max_objects`` objects.
 
     Raises:
@@ -78,7 +86,7 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects
     sources, problems = [], {}
     for source in phase.sources:
         try:
-            sources.append(open_set(root, source))
+            sources.append(open_set(root, source, readers))
         except InputError as error:
             problems[source.path] = str(error)
     if problems:
@@ -90,7 +98,7 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects
     return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
 
 
-def validation_videos(data: DataConfig) -> list[LabelledVideo]:
+def validation_videos(data: DataConfig, readers: Readers = READERS) -> list[LabelledVideo]:
     """Return the videos of ``data.validation`` (default split: val).
 
     Raises:
@@ -98,12 +106,13 @@ def validation_videos(data: DataConfig) -> list[LabelledVideo]:
     """
     videos: list[LabelledVideo] = []
     for source in data.validation:
-        if source.kind not in VIDEO_SETS:
+        opened: ClipSource | None = None
+        if source.kind not in IMAGE_READERS:
+            opened = open_set(data_root(data), replace(source, split=source.split or "val"), readers)
+        if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
             )
-        opened = open_set(data_root(data), replace(source, split=source.split or "val"))
-        assert isinstance(opened, VideoSet)
         videos += opened.videos
     return videos
 
@@ -113,7 +122,7 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
     held: dict[tuple[str, str], LabelledVideo] = {}
     kept: dict[int, Mixture] = {}
     for index, mixture in mixtures.items():
-        sources: list[ImageSet | VideoSet] = []
+        sources: list[ClipSource] = []
         for source in mixture.sources:
             if isinstance(source, VideoSet) and len(source.videos) >= ENOUGH_VIDEOS:
                 chosen = evenly_chosen(source, part)
@@ -143,14 +152,24 @@ def evenly_chosen(source: VideoSet, part: float) -> list[LabelledVideo]:
     return [videos[(2 * number + 1) * len(videos) // (2 * count)] for number in range(count)]
 
 
-def open_set(root: Path, source: SourceConfig) -> ImageSet | VideoSet:
-    """Find the images or videos of one source below ``root``; raises `InputError` without labelled data there."""
+def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> ClipSource:
+    """Find the images or videos of one source below ``root``.
+
+    Raises:
+        InputError: no such kind, or no labelled data there.
+    """
+    if source.kind not in readers:
+        raise InputError(f"train.phases.sources.kind must be one of {', '.join(readers)}, got {source.kind}")
+    if source.balance and source.kind in READERS and source.kind != "static":
+        raise InputError(
+            f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"
+        )
     folder = root / source.path
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; expected a training set of kind {source.kind} (see data.root)"
         )
-    return READERS[source.kind](folder, source)
+    return readers[source.kind](folder, source)
 
 
 def data_root(data: DataConfig) -> Path:

@@ -11,10 +11,10 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import read_metadata
 from aotlab.dataloaders.benchmarks.sequences import list_file
+from aotlab.dataloaders.training.clips import VideoSet
 from aotlab.dataloaders.training.labelled import (
     LabelledVideo,
     MaskReader,
-    VideoSet,
     read_ids,
     read_one_object,
 )

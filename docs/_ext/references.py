@@ -139,7 +139,7 @@ def _documented(name: str) -> str:
 
 def models() -> str:
     """Return the table of the published checkpoints."""
-    listed = yaml.safe_load((ROOT / "configs/weights/published.yaml").read_text(encoding="utf-8"))
+    listed = yaml.safe_load((ROOT / "networks/weights/published.yaml").read_text(encoding="utf-8"))
     columns = ("youtube_vos_2018", "youtube_vos_2019", "davis_2017", "davis_2017_test_dev", "davis_2016")
     heads = ("YouTube-VOS 2018", "2019", "DAVIS 2017 val", "test-dev", "DAVIS 2016")
     rows = [f"| model | name | M parameters | {' | '.join(heads)} |", "|---" * 8 + "|"]

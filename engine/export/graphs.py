@@ -1,47 +1,149 @@
-"""The five methods of a model as graphs: modules that take and return tensors, with example inputs.
+"""A model as ONNX graphs: one file per method, described by ``export.yaml``.
 
 propagate on a reference frame, which reads no memory, is a separate graph. All shapes are fixed but one axis: long-term
-memory holds a varying number of frames, so attention needs no mask and is exact.
+memory holds a varying number of frames, so attention needs no mask and is exact. Tensors have names:
+``memory_0_1_long_key`` is the key of long-term memory of stage 0, block 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import copy, deepcopy
-from dataclasses import dataclass
+import importlib.util
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
 
-from aotlab.engine.export.names import (
-    Tensors,
-    current_of,
-    embeddings_of,
-    features_of,
-    identities_of,
-    map_sizes,
-    memory_of,
-    named_current,
-    named_embeddings,
-    named_identities,
-    named_memory,
-)
+from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config, ModelConfig
 from aotlab.engine.prompting import SETTINGS, look_size
-from aotlab.networks.block import TemporalEmbedding, embedding_indices
+from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, embedding_indices
 from aotlab.networks.kernels import SETS
 from aotlab.networks.operations import use
+from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
+from aotlab.networks.stage import BLOCKS
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, remove, require_writable, sha256
+from aotlab.utils.locks import LOCK, locked, remove_leftovers
+from aotlab.utils.versioned_json import Kind, wrap
 
-Method = Callable[[VOSModel, Tensors], dict[str, Tensor]]
+FILE = "export.yaml"
+EXPORT = Kind("export", 2, "export again")
+NEEDED = ("onnx", "onnxscript")
+"""packages that write ONNX files"""
+REFERENCE_FRAMES_ONLY = 2**31 - 1
+"""interval in frames between additions to long-term memory if only reference frames are stored"""
 EXAMPLE_FRAMES = 2
 """number of long-term frames that propagate is traced with; 1 would become a constant"""
 MAPS = ("quarter", "eighth", "sixteenth", "projected")
 """feature maps by stride, and the last one projected"""
-NAMES = ("prompt_encode", "prompt_masks")
-"""the graphs' names"""
+PROMPT_GRAPHS = ("prompt_encode", "prompt_masks")
+
+Tensors = Mapping[str, Tensor]
+Method = Callable[[VOSModel, Tensors], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Description:
+    """Content of ``export.yaml``."""
+
+    video_size: list[int]
+    """[height, width] of the video's frames"""
+    network_size: list[int]
+    """[height, width] of the resized frames"""
+    groups: int
+    """number of groups of objects in a batch"""
+    heads: int
+    """heads of long-term attention in the first block, for memory policies that need relevance"""
+    sha256: dict[str, str]
+    """digest of each graph's file, by the graph's name"""
+    config: Config
+    """settings of the model and its memory"""
+
+
+def exportable(config: Config) -> Config:
+    """Return the settings of graphs: float32, one size of frames, and a memory of at most ``memory.frames``.
+
+    ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
+
+    Raises:
+        InputError: a policy without a bound, no room for a later mask, or several frames of short-term memory.
+    """
+    memory = config.memory
+    if memory.policy not in (*BOUNDED_POLICIES, "first_frame"):
+        raise InputError(
+            f"memory.policy {memory.policy}: keeps all frames, but the memory of exported graphs is bounded; "
+            "add memory.policy=bounded_fifo memory.frames=4"
+        )
+    for name, value, fits, advice in (
+        ("frames", memory.frames, memory.frames > 1, "give at least 2, for the first mask and a later one"),
+        ("short_term_frames", memory.short_term_frames, memory.short_term_frames == 1, "give 1"),
+    ):
+        if not fits:
+            raise InputError(f"memory.{name} {value}: not in exported graphs; {advice}")
+    if memory.policy == "first_frame":
+        memory = replace(memory, policy="bounded_fifo", every=REFERENCE_FRAMES_ONLY)
+    return replace(
+        config, memory=memory, compute=ComputeConfig(), input=replace(config.input, min_object=None)
+    )
+
+
+def name_tensors(prefix: str, values: Any) -> dict[str, Tensor]:
+    """Name the tensors in nested lists and named tuples: ``PREFIX_0_1_long_key``; empty ones and None are left out."""
+    if values is None or isinstance(values, Tensor):
+        return {prefix: values} if values is not None and values.numel() else {}
+    parts = values._asdict().items() if hasattr(values, "_asdict") else enumerate(values)
+    return {name: x for part, value in parts for name, x in name_tensors(f"{prefix}_{part}", value).items()}
+
+
+def nest_tensors(prefix: str, template: Any, tensors: Tensors) -> Any:
+    """Invert `name_tensors`; ``template`` has the structure, with None in place of tensors."""
+    if template is None:
+        return tensors.get(prefix)
+    tuples = hasattr(template, "_asdict")
+    parts = template._asdict().items() if tuples else enumerate(template)
+    values = [nest_tensors(f"{prefix}_{part}", value, tensors) for part, value in parts]
+    return type(template)(*values) if tuples else values
+
+
+def nest_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
+    """Return ``features``, ``identities``, ``current`` or ``memory`` of a model among named tensors."""
+
+    def empty(fields: Any) -> Any:
+        return fields(*[None] * len(fields._fields))
+
+    blocks = [BLOCKS[stage.block].unlabelled for stage in config.stages]
+    templates: dict[str, Any] = {
+        "features": empty(Features),
+        "identities": [None] * len(config.stages),
+        "current": [[empty(block)] * depth for block, depth in zip(blocks, config.depths, strict=True)],
+        "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in config.depths],
+    }
+    results = nest_tensors(kind, templates[kind], tensors)
+    if kind == "identities":  # B×0×0 for a stage without blocks
+        return [results[0][:, :0, :0] if x is None else x for x in results]
+    return results
+
+
+def list_embeddings(tensors: Tensors) -> list[Tensor]:
+    """Return the embeddings to decode, in order."""
+    return [tensor for name, tensor in tensors.items() if name.startswith("embeddings_")]
+
+
+def map_sizes(config: ModelConfig, size: Sequence[int]) -> list[tuple[int, int]]:
+    """Return (height, width) in tokens of each stage's map for an input of (height, width) pixels."""
+    return [(-(-size[0] // stage.stride), -(-size[1] // stage.stride)) for stage in config.stages]
 
 
 class IndexedTemporalEmbedding(nn.Module):
@@ -59,35 +161,76 @@ class IndexedTemporalEmbedding(nn.Module):
         return query + self.query, key.flatten(1, 2)
 
 
-class GraphModule(nn.Module):
-    """A method with its inputs and outputs in a fixed order."""
+def _encode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    return name_tensors("features", model.encode(tensors["image"]))
 
-    def __init__(
-        self, model: VOSModel, method: Method, inputs: tuple[str, ...], outputs: tuple[str, ...]
-    ) -> None:
+
+def _identify(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    return name_tensors("identities", model.assign_identities(tensors["masks"]))
+
+
+def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    """Propagate a reference frame if identities are given, else from memory."""
+    config = model.config
+    for number, stage in enumerate(model.stages):
+        if isinstance(stage.temporal, IndexedTemporalEmbedding):
+            stage.temporal.indices = tensors.get(f"temporal_indices_{number}")
+    features = nest_results("features", config, tensors)
+    if "identities_0" in tensors:
+        propagated = model.propagate(features, identities=nest_results("identities", config, tensors))
+    else:
+        propagated = model.propagate(features, nest_results("memory", config, tensors))
+    decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
+    return name_tensors("embeddings", decoded) | name_tensors("current", propagated.current)
+
+
+def _memorize(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
+    """Memorize a frame; only the sizes of its embeddings are read."""
+    config = model.config
+    embeddings = [[torch.empty(1, 1, *side)] for side in map_sizes(config, size)]
+    propagated = Propagated(embeddings, nest_results("current", config, tensors))
+    identities = nest_results("identities", config, tensors)
+    return name_tensors("memory", model.memorize(propagated, identities))
+
+
+def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    features = nest_results("features", model.config, tensors)
+    return {"logits": model.decode(Propagated([list_embeddings(tensors)], []), features)}
+
+
+def _add_temporal(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    """Apply the first stage's temporal embedding, for memory policies that compare queries with keys."""
+    temporal = model.stages[0].temporal
+    assert isinstance(temporal, IndexedTemporalEmbedding)
+    temporal.indices = tensors["temporal_indices_0"]
+    query, key = temporal(tensors["current_0_0_key"], tensors["memory_0_0_long_key"])
+    return {"query": query, "key": key}
+
+
+def _encode_prompted(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    assert model.prompts is not None
+    return dict(zip(MAPS, model.prompts.encode(tensors["image"]), strict=True))
+
+
+def _segment(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    assert model.prompts is not None
+    return {"logits": model.prompts([tensors[name] for name in MAPS], tensors["planes"])}
+
+
+class Graph(nn.Module):
+    """A method of a model with named inputs and outputs in a fixed order."""
+
+    def __init__(self, model: VOSModel, method: Method, examples: dict[str, Tensor]) -> None:
+        """Run the method on example inputs; `results` holds what it returns."""
         super().__init__()
-        self.model, self.method, self.inputs, self.outputs = model, method, inputs, outputs
+        self.model, self.method, self.examples = model, method, examples
+        self.results = method(model, examples)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Take inputs in the order of `inputs`; return outputs in the order of `outputs`."""
+        """Take inputs in the order of `examples`; return outputs in the order of `results`."""
         with use(SETS["exportable"]):
-            results = self.method(self.model, dict(zip(self.inputs, tensors, strict=True)))
-        return tuple(results[name] for name in self.outputs)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """One graph before it is written."""
-
-    module: GraphModule
-    examples: dict[str, Tensor]
-    """example inputs, in order"""
-    results: dict[str, Tensor]
-    """results for the examples, including those that the graph does not output"""
-    same: dict[str, str]
-    """names of results that equal an input or another result, with its name; the graph outputs the others"""
-    growing: dict[str, tuple[int, int]]
-    """axis, and its length per frame, of inputs that grow with long-term memory"""
+            results = self.method(self.model, dict(zip(self.examples, tensors, strict=True)))
+        return tuple(results.values())
 
 
 def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[str, Graph]:
@@ -99,141 +242,43 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         size: (height, width) of the network's input in pixels.
         groups: number of groups of objects in a batch.
     """
-    model, images = _exportable(model), torch.Generator().manual_seed(0)
-    planes = model.config.max_objects + 1
-    shortcuts = {stage.shortcut for stage in model.stages[1:]}
-    read = ["projected", *(Features._fields[index] for index in sorted(shortcuts))]
+    model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
+    shortcuts = sorted({stage.shortcut for stage in model.stages[1:]})
     with torch.no_grad():
-        encode = _graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
-        masks = {"masks": torch.rand(groups, planes, *size, generator=images)}
-        identify = _graph(model, _identify, masks)
-        maps = {name: encode.results[name] for name in read}
-        reference = _graph(model, _propagate, {**maps, **identify.results})
-        keys = {name: x for name, x in reference.results.items() if not name.startswith("embedding_")}
-        memorize = _graph(model, partial(_memorize, size=size), {**keys, **identify.results})
-        memory, growing = _grown(model, memorize.results)
-        propagate = _graph(model, _propagate, {**maps, **memory}, growing)
-        decoded = {name: x for name, x in reference.results.items() if name not in keys}
-        refined = {name: encode.results[name] for name in Features._fields[:3] if len(model.stages) == 1}
-        decode = _graph(model, _decode, {**decoded, **refined})
+        encode = Graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
+        masks = torch.rand(groups, model.config.max_objects + 1, *size, generator=images)
+        identify = Graph(model, _identify, {"masks": masks})
+        features = encode.results
+        read = ["features_projected", *(list(features)[index] for index in shortcuts)]
+        maps = {name: features[name] for name in read}
+        reference = Graph(model, _propagate, maps | identify.results)
+        current = {name: x for name, x in reference.results.items() if name.startswith("current_")}
+        memorize = Graph(model, partial(_memorize, size=size), current | identify.results)
+        memory = {
+            name: x.repeat(1, EXAMPLE_FRAMES if "_long_" in name else 1, 1)
+            for name, x in memorize.results.items()
+        }
+        for number, stage in enumerate(model.stages):
+            if stage.temporal is not None:
+                indices = embedding_indices(EXAMPLE_FRAMES, len(stage.temporal.memory))
+                memory[f"temporal_indices_{number}"] = indices
+        propagate = Graph(model, _propagate, maps | memory)
+        decoded = {name: x for name, x in reference.results.items() if name not in current}
+        refined = {name: features[name] for name in list(features)[:3] if len(model.stages) == 1}
+        decode = Graph(model, _decode, decoded | refined)
         graphs = {
             "encode": encode, "assign_identities": identify, "reference": reference, "propagate": propagate,
             "memorize": memorize, "decode": decode,
         }  # fmt: skip
         if "temporal_indices_0" in memory:
-            compared = {
-                "key_0_0": keys["key_0_0"],
-                "long_key_0_0": memory["long_key_0_0"],
-                "temporal_indices_0": memory["temporal_indices_0"],
-            }
-            free = {name: growing[name] for name in list(compared)[1:]}
-            graphs["add_temporal"] = _graph(model, _add_temporal, compared, free)
+            compared = {name: memory[name] for name in ("memory_0_0_long_key", "temporal_indices_0")}
+            key = {"current_0_0_key": current["current_0_0_key"]}
+            graphs["add_temporal"] = Graph(model, _add_temporal, key | compared)
     return graphs
 
 
-def _exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference, with the indices of temporal embeddings as an input."""
-    model = deepcopy(model).cpu().float().eval().requires_grad_(False)
-    for stage in model.stages:
-        if stage.temporal is not None:
-            stage.temporal = IndexedTemporalEmbedding(stage.temporal)  # type: ignore[assignment]
-    return model
-
-
-def _graph(
-    model: VOSModel,
-    method: Method,
-    examples: dict[str, Tensor],
-    growing: dict[str, tuple[int, int]] | None = None,
-) -> Graph:
-    """Run a method, and find the results that equal its inputs."""
-    results, same = method(model, examples), {}
-    known = {id(tensor): name for name, tensor in examples.items()}
-    for name, tensor in results.items():
-        if id(tensor) in known:
-            same[name] = known[id(tensor)]
-        known.setdefault(id(tensor), name)
-    outputs = tuple(name for name in results if name not in same)
-    module = GraphModule(_part(model, method), method, tuple(examples), outputs)
-    return Graph(module, examples, results, same, growing or {})
-
-
-def _part(model: VOSModel, method: Method) -> VOSModel:
-    """Copy the model without the weights that a method does not read."""
-    members: dict[Method, tuple[str, ...]] = {
-        _encode: ("encoder", "projector"),
-        _decode: ("decoder",),
-        _encode_prompted: ("prompts",),
-        _segment: ("prompts",),
-    }
-    read = members.get(method, ("stages",))
-    part = copy(model)
-    part._modules = {
-        name: module if name in read else nn.Identity() for name, module in model._modules.items()
-    }
-    return part
-
-
-def _grown(
-    model: VOSModel, memory: dict[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:
-    """Repeat the memory of one frame for `EXAMPLE_FRAMES`; return it with temporal indices, and its growing axes."""
-    growing = {name: (1, x.shape[1]) for name, x in memory.items() if name.startswith("long_")}
-    memory = {name: x.repeat(1, EXAMPLE_FRAMES if name in growing else 1, 1) for name, x in memory.items()}
-    for number, stage in enumerate(model.stages):
-        if stage.temporal is not None:
-            growing[f"temporal_indices_{number}"] = (0, 1)
-            memory[f"temporal_indices_{number}"] = embedding_indices(
-                EXAMPLE_FRAMES, len(stage.temporal.memory)
-            )
-    return memory, growing
-
-
-def _encode(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    return model.encode(given["image"])._asdict()
-
-
-def _identify(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    return named_identities(model.assign_identities(given["masks"]))
-
-
-def _propagate(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    """Propagate a reference frame if identities are given, else from memory."""
-    config = model.config
-    for number, stage in enumerate(model.stages):
-        if isinstance(stage.temporal, IndexedTemporalEmbedding):
-            stage.temporal.indices = given.get(f"temporal_indices_{number}")
-    if "identities_0" in given:
-        propagated = model.propagate(features_of(given), identities=identities_of(config, given))
-    else:
-        propagated = model.propagate(features_of(given), memory_of(config, given))
-    decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
-    return {**named_embeddings(decoded), **named_current(propagated.current)}
-
-
-def _memorize(model: VOSModel, given: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
-    """Memorize a frame; only the sizes of its embeddings are read."""
-    sizes = map_sizes(model.config, size)
-    embeddings = [[given["identities_0"].new_empty(1, 1, *side)] for side in sizes]
-    propagated = Propagated(embeddings, current_of(model.config, given))
-    return named_memory(model.memorize(propagated, identities_of(model.config, given)))
-
-
-def _decode(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    return {"logits": model.decode(Propagated([embeddings_of(given)], []), features_of(given))}
-
-
-def _add_temporal(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    """Apply the first stage's temporal embedding, for memory policies that compare queries with keys."""
-    temporal = model.stages[0].temporal
-    assert isinstance(temporal, IndexedTemporalEmbedding)
-    temporal.indices = given["temporal_indices_0"]
-    query, key = temporal(given["key_0_0"], given["long_key_0_0"])
-    return {"query": query, "key": key}
-
-
 def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Graph]:
-    """The two graphs of a model's prompt network.
+    """Build the two graphs of a model's prompt network.
 
     ``prompt_encode`` takes ``image`` 1×3×H×W, normalised, and gives the maps; ``prompt_masks`` takes the maps and
     ``planes`` 1×4×H×W of an object in 0 to 1 (see `aotlab.networks.prompts.PLANES`), and gives its ``logits`` 1×1×h×w
@@ -247,20 +292,119 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     """
     if model.prompts is None:
         raise InputError("this model takes no prompts; export the bundled one, or without prompts")
-    model, drawn = _exportable(model), torch.Generator().manual_seed(0)
+    model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
     size = look_size(video, SETTINGS.whole_edge, align_corners=model.config.align_corners)
     with torch.no_grad():
-        encode = _graph(model, _encode_prompted, {"image": torch.rand(1, 3, *size, generator=drawn)})
-        planes = {"planes": torch.rand(1, len(PLANES), *size, generator=drawn)}
-        segment = _graph(model, _segment, encode.results | planes)
-    return dict(zip(NAMES, (encode, segment), strict=True))
+        image = {"image": torch.rand(1, 3, *size, generator=images)}
+        encode = Graph(model, _encode_prompted, image)
+        planes = {"planes": torch.rand(1, len(PLANES), *size, generator=images)}
+        segment = Graph(model, _segment, encode.results | planes)
+    return dict(zip(PROMPT_GRAPHS, (encode, segment), strict=True))
 
 
-def _encode_prompted(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    assert model.prompts is not None
-    return dict(zip(MAPS, model.prompts.encode(given["image"]), strict=True))
+def _copy_exportable(model: VOSModel) -> VOSModel:
+    """Copy a model for inference, with the indices of temporal embeddings as an input."""
+    model = deepcopy(model).cpu().float().eval().requires_grad_(False)
+    for stage in model.stages:
+        if stage.temporal is not None:
+            stage.temporal = IndexedTemporalEmbedding(stage.temporal)  # type: ignore[assignment]
+    return model
 
 
-def _segment(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    assert model.prompts is not None
-    return {"logits": model.prompts([given[name] for name in MAPS], given["planes"])}
+def export_model(
+    model: VOSModel,
+    config: Config,
+    folder: Path,
+    *,
+    video: tuple[int, int],
+    groups: int = 1,
+    prompts: bool = False,
+    force: bool = False,
+) -> Description:
+    """Write a model's graphs and ``export.yaml``.
+
+    Args:
+        config: ``memory.frames`` bounds long-term memory.
+        folder: folder to create; its lock lies beside it.
+        video: (height, width) of the frames in pixels.
+        groups: number of groups of ``max_objects`` objects in a batch.
+        prompts: also write the prompt network, see `build_prompt_graphs`.
+        force: replace an earlier export in ``folder``.
+
+    Raises:
+        InputError: no prompt network, unbounded memory, missing package, or a folder that cannot be written.
+    """
+    require_packages(*NEEDED)
+    config = exportable(config)
+    size = network_size(video, config.input, align_corners=config.model.align_corners)
+    require_writable(folder.parent)
+    lock = folder.parent / f".{folder.name}{LOCK}"
+    with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
+        remove_leftovers(folder.parent, folder.name)
+        graphs = build_graphs(model, size, groups)
+        if prompts:
+            graphs |= build_prompt_graphs(model, video)
+        for name, graph in graphs.items():
+            _write_onnx(graph, temporary / f"{name}.onnx", config.memory.frames)
+        description = Description(
+            video_size=list(video), network_size=list(size), groups=groups,
+            heads=model.stages[0].blocks[0].heads, config=config,
+            sha256={name: sha256(temporary / f"{name}.onnx") for name in graphs},
+        )  # fmt: skip
+        content = wrap(EXPORT, asdict(description))
+        (temporary / FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return description
+
+
+def require_packages(*packages: str) -> None:
+    """Raise InputError if one of these packages is not installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"ONNX: {' and '.join(missing)} must be installed; pip install 'aotlab[export]'")
+
+
+@contextmanager
+def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
+    """Yield a temporary folder that is renamed to ``folder`` if the block succeeds."""
+    taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
+    replaced = force and is_file(folder / FILE)
+    if taken and not replaced:
+        raise InputError(
+            f"output {folder}: exists; choose another folder, or replace an earlier export with --force"
+        )
+    temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    try:
+        temporary.mkdir()
+        yield temporary
+        if replaced:
+            remove(folder)
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); free space") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
+    """Write a graph with its weights to one file (at most 2 GB), for at most ``frames`` stored frames."""
+    stored, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.examples.values())
+    axes: list[dict[int, Any] | None] = []
+    for name, example in graph.examples.items():
+        axis = 1 if "_long_" in name else 0 if name.startswith("temporal_") else None
+        length = 0 if axis is None else example.shape[axis] // EXAMPLE_FRAMES  # of one frame
+        axes.append(None if axis is None else {axis: stored if length == 1 else length * stored})
+    shapes = (tuple(axes),)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # the exporter reports progress
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
+            converted = torch.onnx.export(
+                program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False,
+                input_names=list(graph.examples), output_names=list(graph.results),
+            )  # fmt: skip
+            assert converted is not None
+            converted.save(path, external_data=False)
+    finally:
+        logging.disable(disabled)

@@ -1,37 +1,45 @@
-"""Running a folder of graphs: `ExportedModel` is a `Model`, for trackers and memory policies."""
+"""Exported graphs run by onnxruntime: `ExportedModel` is a `Model`, which trackers and memory policies use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import statistics
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.engine.export.description import graph_file, read_description
-from aotlab.engine.export.names import (
-    current_of,
-    embeddings_of,
-    identities_of,
+from aotlab.configs.load import from_tree, read_mapping
+from aotlab.engine.export.graphs import (
+    EXPORT,
+    FILE,
+    Description,
+    list_embeddings,
     map_sizes,
-    memory_of,
-    named_current,
-    named_embeddings,
-    named_identities,
-    named_memory,
+    name_tensors,
+    nest_results,
+    require_packages,
 )
-from aotlab.engine.export.writing import require_packages
+from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
+from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.block import BlockMemory, Memory, embedding_indices
-from aotlab.networks.vos_model import Features, Propagated
+from aotlab.networks.vos_model import Features, Propagated, VOSModel
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, plain_name, read_text, sha256
+from aotlab.utils.versioned_json import reading_own, unwrap
 
-RunGraph = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-"""maps a graph's inputs by name to its outputs by name; other inputs are ignored"""
-SHARED = ("image", "temporal_indices_", *Features._fields)
+if TYPE_CHECKING:
+    import onnxruntime
+
+SHARED = ("image", "temporal_indices_", "features_")
 """prefixes of inputs shared by all groups of objects"""
 CPU = "CPUExecutionProvider"
+TOLERANCE = 1e-3
+"""largest accepted difference of logits, relative to their standard deviation"""
 
 
 def exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker:
@@ -59,16 +67,12 @@ class ExportedModel(nn.Module):
         super().__init__()
         self.description = read_description(folder)
         self.config = self.description.config.model
+        self.heads = self.description.heads
         require_packages("onnxruntime")
-        self._run: dict[str, RunGraph] = {}
-        for name, graph in self.description.graphs.items():
-            self._run[name] = open_onnx(folder / graph_file(name), list(graph.outputs), provider)
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        for name in self.description.sha256:
+            self._sessions[name] = open_onnx(folder / f"{name}.onnx", provider)
         self._sizes = map_sizes(self.config, self.description.network_size)
-
-    @property
-    def heads(self) -> int:
-        """Heads of long-term attention in the first block of the first stage."""
-        return self.description.heads
 
     def compile_parts(self, *, dynamic: bool | None = None) -> None:
         """Do nothing: graphs are compiled already."""
@@ -81,13 +85,13 @@ class ExportedModel(nn.Module):
                 f"frame: {image.shape[3]}×{image.shape[2]} in the network, but this export is for "
                 f"{inside[1]}×{inside[0]} (videos of {video[1]}×{video[0]}); resize the video, or export for its size"
             )
-        return Features(**self._results("encode", {"image": image}))
+        return nest_results("features", self.config, self._results("encode", {"image": image}))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Embed masks B×(m+1)×H×W, m ≤ M."""
         absent = self.config.max_objects + 1 - masks.shape[1]
         masks = F.pad(masks, (0, 0, 0, 0, 0, absent))
-        return identities_of(self.config, self._results("assign_identities", {"masks": masks}))
+        return nest_results("identities", self.config, self._results("assign_identities", {"masks": masks}))
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
@@ -95,86 +99,92 @@ class ExportedModel(nn.Module):
         """Propagate identities from memory to a frame, or on a reference frame from its own.
 
         Only the last stage's embeddings have channels.
-
-        Raises:
-            InputError: long-term memory has more frames than the export allows.
         """
+        maps = name_tensors("features", features)
         if memory is None:
-            assert identities is not None
-            results = self._results("reference", {**features._asdict(), **named_identities(identities)})
+            results = self._results("reference", maps | name_tensors("identities", identities))
         else:
-            given = {**features._asdict(), **named_memory(memory), **self._temporal_indices(memory)}
-            results = self._results("propagate", given)
-        decoded = embeddings_of(results)
+            frames = self._count_frames(memory[0][0].long.key)
+            indices = {
+                f"temporal_indices_{number}": embedding_indices(frames, stage.temporal_slots)
+                for number, stage in enumerate(self.config.stages)
+                if stage.temporal_slots
+            }
+            results = self._results("propagate", maps | name_tensors("memory", memory) | indices)
+        decoded = list_embeddings(results)
         empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
-        return Propagated([*empty, decoded], current_of(self.config, results))
+        return Propagated([*empty, decoded], nest_results("current", self.config, results))
 
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return a frame's memory per stage and block."""
-        given = {**named_current(propagated.current), **named_identities(identities)}
-        return memory_of(self.config, self._results("memorize", given))
+        current = name_tensors("current", propagated.current)
+        results = self._results("memorize", current | name_tensors("identities", identities))
+        return nest_results("memory", self.config, results)
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
         """Return logits of background and identities."""
-        given = {**named_embeddings(propagated.embeddings[-1]), **features._asdict()}
-        return self._results("decode", given)["logits"]
+        embeddings = name_tensors("embeddings", propagated.embeddings[-1])
+        return self._results("decode", embeddings | name_tensors("features", features))["logits"]
 
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Return queries and keys of the first stage as long-term attention compares them."""
         count = self.config.stages[0].temporal_slots
         if not count:
             return query, key
-        indices = embedding_indices(self._frames(key), count)
-        given = {"key_0_0": query, "long_key_0_0": key, "temporal_indices_0": indices}
-        results = self._results("add_temporal", given)
+        indices = embedding_indices(self._count_frames(key), count)
+        tensors = {"current_0_0_key": query, "memory_0_0_long_key": key, "temporal_indices_0": indices}
+        results = self._results("add_temporal", tensors)
         return results["query"], results["key"]
 
-    def _results(self, name: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run a graph for all groups of objects; return its outputs, and results that equal an input or output."""
-        graph = self.description.graphs[name]
-        batched = [tensor for tensor in graph.inputs if not tensor.startswith(SHARED)]
-        count, size = len(given[batched[0]]) if batched else 1, self.description.groups
-        if not batched or count == size:
-            results = self._run[name](given)
-        else:
-            parts = []
-            for start in range(0, count, size):
-                rows = {tensor: _rows(given[tensor], start, size) for tensor in batched}
-                parts.append(self._run[name]({**given, **rows}))
-            results = {
-                tensor: torch.cat([part[tensor] for part in parts])[:count] for tensor in graph.outputs
-            }
-        known = {**given, **results}
-        return {**results, **{tensor: known[source] for tensor, source in graph.same.items()}}
+    def _results(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run a graph for all groups of objects."""
+        session, size = self._sessions[name], self.description.groups
+        inputs = [node.name for node in session.get_inputs()]
+        batched = [tensor for tensor in inputs if not tensor.startswith(SHARED)]
+        count = len(tensors[batched[0]]) if batched else size
+        parts = []
+        for start in range(0, count, size):
+            rows = {tensor: _slice_padded(tensors[tensor], start, size) for tensor in batched}
+            arrays = {tensor: rows.get(tensor, tensors[tensor]).contiguous().numpy() for tensor in inputs}
+            parts.append([torch.from_numpy(array) for array in session.run(None, arrays)])
+        results = (
+            parts[0] if count == size else [torch.cat(each)[:count] for each in zip(*parts, strict=True)]
+        )
+        return dict(zip((node.name for node in session.get_outputs()), results, strict=True))
 
-    def _temporal_indices(self, memory: Memory) -> dict[str, Tensor]:
-        """Return the indices of the temporal embeddings of the frames in memory."""
-        frames = self._frames(memory[0][0].long.key)
-        if frames > self.description.frames:
-            raise InputError(
-                f"memory: {frames} frames, but this export has room for {self.description.frames}; "
-                f"export again with memory.frames={frames}"
-            )
-        return {
-            f"temporal_indices_{number}": embedding_indices(frames, stage.temporal_slots)
-            for number, stage in enumerate(self.config.stages)
-            if stage.temporal_slots
-        }
-
-    def _frames(self, key: Tensor) -> int:
+    def _count_frames(self, key: Tensor) -> int:
         """Return the number of frames of keys in the first stage's long-term memory."""
         stride, (height, width) = self.config.stages[0].memory_stride, self._sizes[0]
         return key.shape[1] // (-(-height // stride) * -(-width // stride))
 
 
-def _rows(batch: Tensor, start: int, count: int) -> Tensor:
+def _slice_padded(batch: Tensor, start: int, count: int) -> Tensor:
     """Return ``count`` rows of a batch from ``start``, padded with zeros."""
     rows = batch[start : start + count]
     missing = count - len(rows)
     return F.pad(rows, [0, 0] * (rows.dim() - 1) + [0, missing]) if missing else rows
 
 
-def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:
+def read_description(folder: Path) -> Description:
+    """Read the description of a folder of graphs and check digests; raises `InputError` if anything was changed."""
+    path = folder / FILE
+    if not is_file(path):
+        raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")
+    with reading_own(path, EXPORT):
+        tree = unwrap(EXPORT, read_mapping(read_text(path, "export again"), str(path), plain=True))
+        digests = {plain_name(name, FILE): digest for name, digest in tree.pop("sha256").items()}
+        config = from_tree(tree.pop("config"), str(path))
+        description = Description(**tree, sha256=digests, config=config)
+    for name, digest in digests.items():
+        file = folder / f"{name}.onnx"
+        if not is_file(file) or sha256(file) != digest:
+            raise InputError(
+                f"{file}: missing, or not the graph that was exported; copy the whole folder or export again"
+            )
+    return description
+
+
+def open_onnx(path: Path, provider: str) -> onnxruntime.InferenceSession:
     """Load a graph with PyTorch's number of threads; raises `InputError` if it is damaged or lacks the provider."""
     import onnxruntime
 
@@ -189,15 +199,50 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=list(dict.fromkeys((provider, CPU))))
+        return onnxruntime.InferenceSession(path, options, providers=list(dict.fromkeys((provider, CPU))))
     except Exception as error:  # the library's errors have no common class
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{path}: onnxruntime cannot load it ({reason}); export again") from error
-    inputs = [node.name for node in session.get_inputs()]
 
-    def run(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run the graph; arrays become tensors without a copy."""
-        arrays = {name: given[name].contiguous().numpy() for name in inputs}
-        return dict(zip(outputs, map(torch.from_numpy, session.run(outputs, arrays)), strict=True))
 
-    return run
+class Agreement(NamedTuple):
+    """Agreement of exported graphs with their model on a clip."""
+
+    difference: float
+    """largest difference of logits, relative to the standard deviation of PyTorch's on that frame"""
+    equal: float
+    """fraction of pixels with the same label"""
+    exported: float
+    """median seconds per frame of the graphs"""
+    pytorch: float
+    """median seconds per frame of PyTorch"""
+
+
+def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = CPU) -> Agreement:
+    """Track the drawn clip of ``frames`` ≥ 2 frames by exported graphs and by their model; compare from the second on.
+
+    Raises:
+        InputError: as `exported_tracker`.
+    """
+    exported = exported_tracker(folder, provider=provider)
+    trackers = exported, Tracker(model, exported.config)
+    height, width = exported.model.description.video_size  # type: ignore[attr-defined]
+    images, masks = draw_clip(frames, height, width, seed=0)
+    for tracker in trackers:
+        tracker.step(images[0], masks[0])
+    differences, equal, seconds = [], [], []
+    for image in images[1:]:
+        begin = time.perf_counter()
+        found = exported.step(image)
+        middle = time.perf_counter()
+        expected = trackers[1].step(image)
+        seconds.append((middle - begin, time.perf_counter() - middle))
+        differences.append(relative_difference(found, expected))
+        equal.append((found.channels == expected.channels).double().mean().item())
+    medians = [statistics.median(times) for times in zip(*seconds, strict=True)]
+    return Agreement(max(differences), statistics.mean(equal), *medians)
+
+
+def relative_difference(prediction: Prediction, expected: Prediction) -> float:
+    """Return the largest difference of logits, relative to the standard deviation of the expected ones."""
+    return float((prediction.logits - expected.logits).abs().max() / torch.std(expected.logits))

@@ -27,12 +27,11 @@ from aotlab.engine.video.job import (
 from aotlab.engine.video.outputs import finish_batch
 from aotlab.engine.video.tracking import TrackOptions
 from aotlab.utils.distributed import RESUME, World
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
-from aotlab.utils.faults import fault_sentence
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, fault_sentence, out_of_memory
 from aotlab.utils.files import atomic_path, is_plain_name, real_path, remove, require_writable
 from aotlab.utils.locks import LOCK, locked_output, remove_leftovers
-from aotlab.utils.own_files import Kind, read_usable, save_record, write_own
 from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.versioned_json import Kind, read_usable, save_record, write_own
 
 log = logging.getLogger(__name__)
 

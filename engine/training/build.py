@@ -36,7 +36,9 @@ def build_model(config: Config) -> VOSModel:
     settings = config.train
     if settings.start_from is not None:
         path = resolve(setting_path(settings.start_from))
-        if path.suffix == ".safetensors" and _tracking(read_settings(path)) != _tracking(config):
+        if path.suffix == ".safetensors" and _without_prompts(read_settings(path)) != _without_prompts(
+            config
+        ):
             raise InputError(
                 f"train.start_from={path}: another architecture than this recipe's; give base=PRESET"
             )
@@ -55,7 +57,7 @@ def architecture(config: Config) -> ModelConfig:
     return replace(config.model, stages=stages, depth=None)
 
 
-def _tracking(config: Config) -> ModelConfig:
+def _without_prompts(config: Config) -> ModelConfig:
     """Return the architecture without the prompt network, which a checkpoint may lack."""
     return replace(architecture(config), prompt_blocks=0)
 
@@ -101,7 +103,7 @@ def warm_start(model: VOSModel, path: Path) -> None:
 
 def prepare(model: VOSModel, settings: TrainConfig) -> None:
     """Freeze parts of the encoder and the prompt network; checkpoint activations and compile, if set."""
-    if model.prompts is not None:  # trained by `aotlab train-prompts`
+    if model.prompts is not None:  # trained by research/bundled/train_prompts.py
         model.prompts.requires_grad_(False)
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
     if settings.checkpoint_activations:

@@ -13,10 +13,10 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model
-from aotlab.engine.training.clip_training import ClipLearner
-from aotlab.engine.training.phase_loop import wrap
-from aotlab.engine.training.phase_state import PhaseState
-from aotlab.engine.training.training_step import train_step
+from aotlab.engine.training.clip import ClipLearner
+from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.step import train_step
+from aotlab.engine.training.trainer import wrap_ddp
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
@@ -41,8 +41,8 @@ def dry_run(config: Config, world: World) -> str:
         lines += [f"{mixture.phase.name}: {line}" for line in describe_mixture(mixture)]
     hours = 0.0
     state: PhaseState | None = None
-    for index, mixture in data.mixtures.items():
-        state = PhaseState(config, world, index, model)
+    for mixture in data.mixtures.values():
+        state = PhaseState(config, world, model, mixture)
         phase, (measures, rate) = mixture.phase, _trial_steps(state, mixture)
         seconds = measures["step_seconds"]
         hours += phase.steps * seconds / 3600
@@ -69,7 +69,7 @@ def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float],
     """Return the measures of the last of a few steps, and the clips per second of one worker process."""
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
-    learner = wrap(ClipLearner(state.model, state.config.memory), world)
+    learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
     batches = clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=state.config.train.accumulate)
     begin = time.perf_counter()
     for index in range(CLIPS):

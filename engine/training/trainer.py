@@ -1,26 +1,46 @@
-"""Training: the phases of a recipe in order, with averaged weights and resumable state."""
+"""Training: the phases of a recipe in order, each a loop of steps that is saved, validated and resumed."""
 
 from __future__ import annotations
 
+import logging
+import threading
+import warnings
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
-from aotlab.dataloaders.training.phases import open_phases
-from aotlab.engine.training.build import build_model, start_phases
-from aotlab.engine.training.journal.writing import Journal
-from aotlab.engine.training.phase_loop import TrainingRun, run_steps, save, save_weights, validate_averaged
-from aotlab.engine.training.phase_state import PhaseState, card_of, load_state, restore, states_folder
-from aotlab.utils.distributed import World
+from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training.mixture import Mixture, clip_loader
+from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
+from aotlab.engine.training.build import build_model
+from aotlab.engine.training.clip import ClipLearner
+from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.state import (
+    NotFinite,
+    PhaseState,
+    load_state,
+    require_finite,
+    restore,
+    save_state,
+    states_folder,
+)
+from aotlab.engine.training.step import train_step
+from aotlab.engine.training.validation import validate
+from aotlab.networks.weights.checkpoints import save_checkpoint
+from aotlab.utils.distributed import World, noticing_lost_ranks
+from aotlab.utils.errors import InputError, RunStopped, out_of_memory
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output, remove_leftovers
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,11 +53,26 @@ class Trained:
     """unreadable items: one sentence each, with the number of draws"""
 
 
-def train(config: Config, world: World, *, restart: bool = False, command: str = "") -> Trained:
+@dataclass(frozen=True)
+class Run:
+    """What all phases of a run share."""
+
+    output: Path
+    videos: list[LabelledVideo]
+    """validation videos"""
+    journal: Journal
+    stop: threading.Event
+    """flag that stops the run"""
+
+
+def train(
+    config: Config, world: World, *, readers: Readers = READERS, restart: bool = False, command: str = ""
+) -> Trained:
     """Train all phases of ``config``; every rank calls it.
 
     Args:
-        restart: start over; otherwise the newest usable state in the output folder is resumed, if any.
+        readers: readers of the sources by ``kind``.
+        restart: start over; otherwise the newest state in the output folder is resumed, if any.
         command: command line, for the model card.
 
     Raises:
@@ -50,52 +85,169 @@ def train(config: Config, world: World, *, restart: bool = False, command: str =
     output = require_writable(Path(str(config.train.output)))
     with locked_output(output, world):
         if world.lead:
-            for folder in (output, states_folder(output), output / "images"):
-                remove_leftovers(folder)
-            if restart:
-                for folder in (states_folder(output), output / "tensorboard", output / "log.jsonl"):
-                    remove(folder)
+            clear_output(output, restart=restart)
         world.gather(None)  # the others look for states when the lead has removed them
-        return run_phases(config, world, output, command=command)
+        data = open_phases(config, readers)
+        saved = load_state(output, config)
+        if saved is not None and saved["phase"] not in data.mixtures:
+            name = config.train.phases[saved["phase"]].name
+            raise InputError(
+                f"{output}: holds a state of phase {name}, which train.run leaves out; give another train.output"
+            )
+        torch.manual_seed(config.train.seed)
+        model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        state: PhaseState | None = None
+        opened = Journal(output, config.train.phases, lead=world.lead, log_every=config.train.log_every)
+        with stop_flag() as stop, closing(opened) as journal:
+            run = Run(output, data.validation, journal, stop)
+            for index, mixture in data.mixtures.items():
+                if saved is not None and index < saved["phase"]:
+                    continue
+                state = PhaseState(config, world, model, mixture, command=command, before=state)
+                if saved is not None:
+                    restore(state, saved)
+                    saved = None
+                train_phase(run, state, mixture)
+        assert state is not None
+        return Trained(
+            output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter())
+        )
 
 
-def run_phases(config: Config, world: World, output: Path, *, command: str) -> Trained:
-    """Run the phases of a recipe in a locked output folder; see `train`."""
-    data = open_phases(config)
-    saved = load_state(output, config)
-    torch.manual_seed(config.train.seed)
-    model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state: PhaseState | None = None
-    opened = Journal(output, lead=world.lead, log_every=config.train.log_every)
-    with stop_flag() as stop, closing(opened) as journal:
-        run = TrainingRun(output, data.validation, journal, stop, command)
-        for index, mixture in data.mixtures.items():
-            if saved is not None and index < saved["phase"]:
-                continue
-            before, state = state, PhaseState(config, world, index, model)
-            state.data = describe_mixture(mixture)
-            if before is not None:
-                state.best, state.replaced = before.best, before.replaced
-                state.earlier = card_of(before, command).phases
-            else:
-                state.earlier = start_phases(config)
-            if saved is not None:
-                restore(state, saved)
-                saved = None
-            run_phase(run, state, mixture)
-    assert state is not None
-    return Trained(output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter()))
+def clear_output(output: Path, *, restart: bool) -> None:
+    """Remove files that a killed run left half-written; with ``restart`` also its states and logs."""
+    for folder in (output, states_folder(output)):
+        remove_leftovers(folder)
+    if restart:
+        for path in (states_folder(output), output / "tensorboard", output / "log.jsonl"):
+            remove(path)
 
 
-def run_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
-    """Train one phase from ``state.step`` to its end; the model then holds its averaged weights."""
-    if state.step < state.phase.steps:
-        run_steps(run, state, mixture)
-        if state.world.lead:
-            save(run, state)  # the following steps read videos, which may fail
-        validate_averaged(run, state)
-        if state.world.lead:
-            save(run, state)
+def train_phase(run: Run, state: PhaseState, mixture: Mixture) -> None:
+    """Train one phase from ``state.step`` to its end; the model then holds its averaged weights.
+
+    Raises:
+        RunStopped: see `train`.
+    """
+    world, settings, steps = state.world, state.config.train, state.phase.steps
+    with noticing_lost_ranks():
+        learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
+    batches = clip_loader(
+        mixture, state.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
+        pin_memory=world.device.type == "cuda",
+    )  # fmt: skip
+    skipped = 0
+    with run.journal.phase(state.phase.name, state.step):
+        while state.step < steps:
+            with saved_on_failure(run, state):
+                try:
+                    result = train_step(state, learner, batches)
+                except NotFinite as error:
+                    skipped += 1
+                    if skipped > settings.skip_not_finite:
+                        raise
+                    state.step += 1
+                    log.warning("%s; step skipped, weights unchanged", error)
+                    line = {"event": "skipped", "phase": state.phase.name, "step": state.step}
+                    run.journal.note({**line, "reason": str(error)})
+                else:
+                    skipped = 0
+                    state.seconds += result.measures["step_seconds"]
+                    run.journal.step(state.step, result.measures)
+                    if settings.image_every and (
+                        state.step % settings.image_every == 0 or state.step == steps
+                    ):
+                        run.journal.images(state.step, result.clip, result.predictions)
+                if world.mean([float(run.stop.is_set())])[0] > 0:
+                    raise Interrupted("interrupted")
+                last = state.step == steps
+                if last or (settings.validate_every and state.step % settings.validate_every == 0):
+                    validate_averaged(run, state)
+            if world.lead and (last or state.step % settings.save_every == 0):
+                save_state(state, run.output)
     state.ema.copy_to(state.model)
-    if state.world.lead:
-        save_weights(run, state, state.phase.name, half=state.config.train.half_weights)
+    if world.lead:
+        save_weights(run, state, state.phase.name, half=settings.half_weights)
+
+
+def wrap_ddp(learner: ClipLearner, world: World) -> nn.Module:
+    """Return the learner, wrapped in DDP if there are several ranks."""
+    if world.ranks == 1:
+        return learner
+    # Layouts of 1×1 kernels have two names; values are copied either way.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    # The identity bank is frozen within a phase, and decoding a reference frame may need no gradient.
+    devices = [world.device.index] if world.device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(learner, device_ids=devices, find_unused_parameters=True)
+
+
+def validate_averaged(run: Run, state: PhaseState) -> None:
+    """Score the averaged weights on the validation videos, if any, and keep the best.
+
+    Raises:
+        RunStopped: averaged weights are not finite, or a rank is lost.
+    """
+    if not run.videos:
+        return
+    with state.ema.applied(state.model):
+        require_finite(state.ema.shadow, f"the averaged weights after step {state.step}")
+        state.scores = validate(state.model, state.config, run.videos, state.world)
+        run.journal.scores(state.step, state.scores)
+        if state.scores["J&F"] > state.best:
+            state.best = state.scores["J&F"]
+            if state.world.lead:
+                save_weights(run, state, "best")
+
+
+def save_weights(run: Run, state: PhaseState, name: str, *, half: bool = False) -> None:
+    """Write the current model with its card to ``name.safetensors``; raises `RunStopped` if that fails."""
+    try:
+        path = run.output / f"{name}.safetensors"
+        save_checkpoint(path, state.model, state.config, half=half, card=state.card())
+    except InputError as error:
+        raise RunStopped(f"{error}; the same command tries again") from error
+
+
+class Interrupted(RunStopped):
+    """Ctrl-C or a signal, noticed by all ranks after the same step."""
+
+
+@contextmanager
+def saved_on_failure(run: Run, state: PhaseState) -> Iterator[None]:
+    """Turn errors of the block into a stopped run with a saved state, except bad input before the first step."""
+    try:
+        yield
+    except (InputError, MemoryError, RuntimeError) as error:
+        reason = describe_failure(error, state)
+        if reason is None:
+            raise
+        run.journal.note(
+            {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
+        )
+        if isinstance(error, NotFinite | Interrupted) and not state.world.lead:
+            raise RunStopped(
+                reason
+            ) from error  # the lead saves; otherwise it may be lost, and every rank saves
+        try:
+            save_state(state, run.output)
+            outcome = (
+                f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
+                "the same command resumes from it"
+            )
+        except RunStopped as failure:
+            outcome = str(failure)
+        raise RunStopped(f"{reason}; {outcome}") from error
+
+
+def describe_failure(error: BaseException, state: PhaseState) -> str | None:
+    """Return why a run stops, or None for bad input before the first step and for internal errors."""
+    if isinstance(error, NotFinite):
+        return f"{error}; train.skip_not_finite=5 skips up to 5 such steps in a row"
+    if isinstance(error, InputError) and state.step == 0 and state.index == 0:
+        return None
+    if isinstance(error, InputError | RunStopped):
+        return str(error)
+    if out_of_memory(error):
+        return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
+    # A lost rank shows up as an error in the next exchange.
+    return f"lost contact between ranks ({str(error).splitlines()[0]})" if state.world.ranks > 1 else None

@@ -30,12 +30,11 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
     for depth in range(1 if model.config.scalable else trained, trained + 1):
         if model.config.scalable:
             tracker.set_depth(depth)
-        own = {
-            number: _score(tracker, videos[number]) for number in range(world.rank, len(videos), world.ranks)
-        }
-        scored = {number: score for part in world.gather(own) for number, score in part.items()}
+        numbers = range(world.rank, len(videos), world.ranks)
+        parts = world.gather({number: score_video(tracker, videos[number]) for number in numbers})
+        by_number = {number: score for part in parts for number, score in part.items()}
         table = scores_table(
-            {f"{number} {video.name}": scored[number] for number, video in enumerate(videos)}
+            {f"{number} {video.name}": by_number[number] for number, video in enumerate(videos)}
         )
         suffix = "" if depth == trained else f" at depth {depth}"
         scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
@@ -43,7 +42,8 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
     return scores
 
 
-def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
+def score_video(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
+    """Track a video from its first mask and score all frames."""
     annotations: list[np.ndarray] = []
 
     def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[Prediction, None, None]:
@@ -52,7 +52,7 @@ def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
             yield tracker.step(image, annotations[0] if len(annotations) == 1 else None)
 
     tracker.reset(len(video.frames))
-    found: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     reader = ReadAhead(frame.read() for frame in video.frames)
-    deque(stream(reader, predictions, lambda prediction: found.append(prediction.labels)), maxlen=0)
-    return score_labels(annotations, found)
+    deque(stream(reader, predictions, lambda prediction: labels.append(prediction.labels)), maxlen=0)
+    return score_labels(annotations, labels)

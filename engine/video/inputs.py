@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.masks.annotations import read_annotations
-from aotlab.masks.regions import Annotations, VideoInfo
+from aotlab.media.annotations import read_annotations
+from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
 

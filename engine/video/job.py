@@ -15,7 +15,7 @@ from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import FirstFrame
-from aotlab.engine.recurrence import refer, remember
+from aotlab.engine.recurrence import propagate_reference, write_memory
 from aotlab.engine.streaming import HELPERS
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.tracker_options import TrackerOptions
@@ -38,11 +38,11 @@ from aotlab.engine.video.tracking import TrackOptions, TrackResult, group_remova
 from aotlab.media.video import FrameSource, open_frames
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
-from aotlab.utils.devices import leave_cores
+from aotlab.utils.devices import reserve_cores
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, remove, require_writable
+from aotlab.utils.files import is_file, is_folder, remove, require_writable, sha256
 from aotlab.utils.locks import locked_output
-from aotlab.utils.own_files import load_record, save_record, sha256
+from aotlab.utils.versioned_json import load_record, save_record
 
 RECORD = ".track.json"
 """name of the record in a job's folder"""
@@ -164,7 +164,7 @@ def run_job(
             fitted = fit_memory_budget(memory_budget, tracker.read_settings(), source, masks)
             tracker = replace(tracker, overrides=(*tracker.overrides, *fitted))
         saved = _make_progress(folder, source, options, record) if repeatable else None
-        leave_cores(HELPERS)
+        reserve_cores(HELPERS)
         loaded = load_tracker(tracker)
         loaded.reset(options.frames.count(source.length))
         if saved is not None and resumable and not restart:
@@ -307,5 +307,5 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
         model = VOSModel(config.model).eval()
         features = model.encode(torch.empty(1, 3, height, width))
         masks = torch.empty(groups, identities + 1, height, width)
-        remember(model, [bank], refer(model, [bank], features, [masks]))
+        write_memory(model, [bank], propagate_reference(model, [bank], features, [masks]))
     return bank.nbytes

@@ -14,10 +14,10 @@ from PIL import Image
 
 from aotlab.engine.video.resume import Restored
 from aotlab.engine.video.tracked import Output, TrackedFrame
-from aotlab.masks.annotations import MaskWriter, find_mask_writer
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.overlay import overlay, with_ids
-from aotlab.masks.regions import Annotations, Region, VideoInfo, encode_runs
+from aotlab.media.annotations import MaskWriter, find_mask_writer
+from aotlab.media.masks import write_mask
+from aotlab.media.overlay import draw_ids, draw_overlay
+from aotlab.media.regions import Annotations, Region, VideoInfo, encode_runs
 from aotlab.media.video import FrameSource, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
@@ -161,7 +161,7 @@ class LostFlags:
 
 def with_overlay(tracked: TrackedFrame) -> np.ndarray:
     """Draw objects and ids over the frame: H×W×3 uint8."""
-    return with_ids(overlay(tracked.frame, tracked.labels), tracked.labels)
+    return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
 
 
 def with_alpha(tracked: TrackedFrame) -> np.ndarray:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from aotlab.engine.video.tracked import TrackedFrame
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
-from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
 
 STATE = ".track.state"
 """name of the file in the output folder"""
@@ -78,7 +78,7 @@ class Progress:
         import torch
 
         with reading_own(self._path, PROGRESS):
-            content = unsealed(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
+            content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
             if content["made_by"] != self._made_by:
                 return
             tracker.load_state_dict(content["state"])
@@ -117,4 +117,4 @@ class Progress:
         frames = {index: scores for index, scores in self._confidence.items() if index <= last}
         content = {"made_by": self._made_by, "last": last, "confidence": frames, "state": state}
         with atomic_file(self._path) as file:
-            torch.save(sealed(PROGRESS, content), file)
+            torch.save(wrap(PROGRESS, content), file)

@@ -27,7 +27,7 @@ from aotlab.media.images import Levels
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
 
 NumberedFrame = tuple[int, np.ndarray]
 """index and image of a frame"""

@@ -26,7 +26,7 @@ from aotlab.utils.environment import processor_name
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, user_cache
 from aotlab.utils.locks import locked
-from aotlab.utils.own_files import Kind, read_usable, write_own
+from aotlab.utils.versioned_json import Kind, read_usable, write_own
 
 TIMINGS = Kind("cache of timings", 1, "they are measured again")
 VARIABLE = "AOTLAB_TUNE"

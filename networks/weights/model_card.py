@@ -1,20 +1,18 @@
-"""A model card: how weights came about, kept as JSON in a checkpoint's metadata."""
+"""Model card: the training behind weights, stored as JSON in a checkpoint's metadata."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
 
-from aotlab.utils.numbers import SEED, Range
+from aotlab.configs.load import from_tree
 
 AVERAGED = "averaged"
 
 
 @dataclass(frozen=True)
 class PhaseRecord:
-    """A phase of training that was done, or the part of it that was."""
+    """A phase of training, complete or in part."""
 
     name: str
     steps: int
@@ -22,7 +20,7 @@ class PhaseRecord:
     planned: int
     """optimiser steps of the whole phase"""
     hours: float
-    """spent in steps, validation not counted"""
+    """time of the steps, without validation"""
     batch: int
     clip_length: int
     crop: int
@@ -32,9 +30,9 @@ class PhaseRecord:
     seed: int
     precision: str
     device: str
-    """what it was computed on, and the number of processes"""
+    """number of processes and their device"""
     start: str
-    """weights that the phase began from"""
+    """initial weights"""
     command: str
     scores: dict[str, float] = field(default_factory=dict)
     """last validation in percent; empty without one"""
@@ -42,7 +40,7 @@ class PhaseRecord:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All phases behind a file of weights, first to last."""
+    """All training phases of a checkpoint, first to last."""
 
     phases: list[PhaseRecord]
     weights: str = AVERAGED
@@ -54,12 +52,12 @@ class ModelCard:
 
 
 def card_from_json(text: str | None) -> ModelCard | None:
-    """The card in a file's metadata; None if it is missing or damaged."""
-    if text is None:
-        return None
+    """Return the card in a file's metadata, without unknown fields; None if it is missing or damaged."""
+    known = {each.name for each in fields(PhaseRecord)}
     try:
-        content = json.loads(text)
-        return ModelCard([_phase(each) for each in content["phases"]], str(content["weights"]))
+        content = json.loads(text or "")
+        phases = [{name: phase[name] for name in known & phase.keys()} for phase in content["phases"]]
+        return from_tree({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -86,23 +84,3 @@ def _row(phase: PhaseRecord) -> str:
     cells = (phase.name, done, f"{phase.hours:.2f}", phase.batch, phase.clip_length, phase.crop, phase.precision,
              phase.device, phase.seed, scores or "–")  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def _phase(content: Mapping[str, Any]) -> PhaseRecord:
-    """A record from JSON; unknown fields are ignored.
-
-    Raises:
-        ValueError, TypeError, AttributeError: something is missing, or not what it should be.
-    """
-    known = {each.name for each in fields(PhaseRecord)}
-    record = PhaseRecord(**{name: value for name, value in content.items() if name in known})
-    texts = [record.name, record.precision, record.device, record.start, record.command, *record.data]
-    counts = [record.steps, record.planned, record.batch, record.clip_length, record.crop, record.seed]
-    scores = list(record.scores.values())
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a text of the card is not a string")
-    if not all(count in SEED for count in counts) or not all(
-        each in Range(0) for each in [record.hours, *scores]
-    ):
-        raise ValueError("a number of the card is out of range")
-    return record

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from aotlab.configs.files import preset_names
+
 # Ours to official, applied in order.
 RULES = [
     (r"^projector\.", "encoder_projector."),
@@ -138,10 +140,34 @@ def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Te
     return renamed
 
 
-def grown(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Weights of an AOT or DeAOT for a ``model`` of restricted memory to start from: what it adds stays as it is.
+def likely_presets(keys: Iterable[str]) -> list[str]:
+    """Return the presets whose architecture state-dict keys suggest, ours or published; empty if unknown."""
+    keys = list(keys)
+    names = set(keys) | set(official_names(keys).values())
 
-    Weights that already hold any of it, or are for a model that adds nothing, are given back as they are.
+    def has(part: str) -> bool:
+        return any(part in name for name in names)
+
+    encoder = "swinb_" if has("encoder.layers.") else "r50_" if has("encoder.layer1.") else ""
+    depth = len({found[1] for name in names if (found := re.match(r"LSTT\.layers\.(\d+)\.", name))})
+    sizes = {1: ["t"], 2: ["s"], 3: ["b", "l"]}.get(depth, [])
+    if has("MSLSTT."):
+        likely = ["paotl"]
+    elif has("LSTT.layer_s8."):
+        likely = [f"msdeaot{size}" for size in {1: ["t"], 2: ["l"], 3: ["l_hq"]}.get(depth, [])]
+    elif has("decoder.conv_in.1."):
+        likely = ["aost" if depth else "aost_share"]
+    else:
+        family = "deaot" if has(".linear_ID_V.") else "aot"
+        memories = ["_rmem", "_ermu"] if has("mem_pos_emb") else [""]
+        likely = [f"{family}{size}{memory}" for size in sizes for memory in memories]
+    return [f"{encoder}{name}" for name in likely if f"{encoder}{name}" in preset_names()]
+
+
+def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Extend the weights of an AOT or DeAOT for a ``model`` of restricted memory, whose added weights stay as they are.
+
+    Weights that already hold any of the added ones, or a model that adds none, are returned unchanged.
     """
     current = model.state_dict()
     added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED)}

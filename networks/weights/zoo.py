@@ -1,6 +1,6 @@
-"""Weights by name: published checkpoints, fetched once, converted once, and checked at every load.
+"""Weights by name: published checkpoints, downloaded once, converted once, and verified at every load.
 
-They lie in ``$AOTLAB_HOME/weights`` (``~/.cache/aotlab/weights``): ``<name>.safetensors``, and in
+They are stored in ``$AOTLAB_HOME/weights`` (``~/.cache/aotlab/weights``): ``<name>.safetensors``, and in
 ``<name>.safetensors.sha256`` what `sha256sum --check` reads.
 """
 
@@ -11,35 +11,79 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
-from aotlab.configs.weights import PublishedWeights, published, published_weights
 from aotlab.utils.errors import InputError
-from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub, remove_parts
-from aotlab.utils.files import expand_home, is_file, make_folder, read_text, user_cache, write_text
+from aotlab.utils.files import expand_home, is_file, make_folder, read_text, sha256, user_cache, write_text
 from aotlab.utils.locks import locked
-from aotlab.utils.own_files import sha256
 
 if TYPE_CHECKING:
     from aotlab.networks.vos_model import VOSModel
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 1800.0
-"""seconds to wait for another process that stores the same weights"""
+TABLE = Path(__file__).with_name("published.yaml")
 NAME = re.compile("[a-z0-9_]+")
 SAVED = "model.safetensors"
 """checkpoint in a folder of `save_pretrained` or on the Hub"""
+HUB = "hf://"
+"""prefix of addresses on the Hugging Face Hub: hf://owner/repository or hf://owner/repository/file"""
 ZOO = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
 PRETRAINED = ROOT / "pretrain_models"
 """folder of the project that may hold published files too"""
+LOCK_TIMEOUT = 1800.0
+"""seconds to wait for another process that stores the same weights"""
+DOWNLOAD_TIMEOUT = 60.0
+"""timeout in seconds without data"""
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """A published checkpoint."""
+
+    name: str
+    """name in this project, equal to its preset"""
+    title: str
+    """name given by the authors"""
+    stage: str
+    """training stage, as named by the authors"""
+    file: str
+    """original file name"""
+    google_drive: str
+    """id of the file on Google Drive"""
+    parameters: float
+    """number of parameters in millions, as published"""
+    scores: dict[str, float] = field(default_factory=dict)
+    """published scores in %: mean of J and F by data set"""
+
+
+@lru_cache
+def published_weights() -> dict[str, PublishedWeights]:
+    """Return all published checkpoints by name, in the order of the table."""
+    from aotlab.configs.load import from_tree, read_mapping
+
+    table = read_mapping(read_text(TABLE, "install aotlab again"), str(TABLE))
+    return {
+        name: from_tree({"name": name, **entry}, str(TABLE), PublishedWeights)
+        for name, entry in table.items()
+    }
+
+
+def published(name: str) -> PublishedWeights:
+    """Return the published checkpoint of this name; raises `InputError` for an unknown one."""
+    table = published_weights()
+    if name not in table:
+        raise InputError(f"{name}: unknown published weights; names are {', '.join(table)}")
+    return table[name]
 
 
 def weights_folder() -> Path:
-    """The folder of named weights; raises `InputError` if the user has no home."""
+    """Return the folder of named weights; raises `InputError` if the user has no home."""
     home = os.environ.get("AOTLAB_HOME")
     return (expand_home(home) if home else user_cache()) / "weights"
 
@@ -48,20 +92,17 @@ def resolve(checkpoint: str | Path) -> Path:
     """Return the file of a checkpoint: a file, a folder of `save_pretrained`, ``bundled``, hf://OWNER/NAME or a name.
 
     Raises:
-        InputError: named weights that cannot be fetched or were changed.
+        InputError: named weights that cannot be downloaded or were changed.
     """
-    if str(checkpoint).startswith(HUB):
-        return from_hub(str(checkpoint), SAVED)
-    path = BUNDLED_CHECKPOINT if str(checkpoint) == BUNDLED else Path(checkpoint)
+    name = str(checkpoint)
+    if name.startswith(HUB):
+        return from_hub(name, SAVED)
+    path = BUNDLED_CHECKPOINT if name == BUNDLED else Path(checkpoint)
     if is_file(path / SAVED):
         return path / SAVED
-    if (
-        os.path.exists(path)
-        or not NAME.fullmatch(str(checkpoint))
-        or str(checkpoint) not in published_weights()
-    ):
+    if os.path.exists(path) or not NAME.fullmatch(name) or name not in published_weights():
         return path
-    return weights_path(str(checkpoint)) or get_weights(str(checkpoint))
+    return weights_path(name) or get_weights(name)
 
 
 def load_model(
@@ -82,122 +123,160 @@ def list_models() -> dict[str, Path]:
 
 
 def weights_path(name: str) -> Path | None:
-    """The checked file of named weights, None if they were not fetched yet.
+    """Return the verified file of named weights; None if they were not downloaded yet.
 
     Raises:
-        InputError: no such name, or the file is not what was stored.
+        InputError: no such name, or the file has changed since it was stored.
     """
     published(name)
     path = weights_folder() / f"{name}.safetensors"
     if not is_file(path):
         return None
-    if not _as_stored(path):
-        with suppress(InputError), locked(_lock(name), TIMEOUT):
-            pass  # a process may just be storing it
-        _require_as_stored(name, path)
+    if not _unchanged(path):
+        with suppress(InputError), locked(_lock(name), LOCK_TIMEOUT):
+            pass  # a process may be storing it just now
+        _require_unchanged(name, path)
     return path
 
 
 def get_weights(name: str, *, source: str | None = None, overwrite: bool = False) -> Path:
-    """Fetch named weights and convert them, unless they are there; the stored file.
+    """Download and convert named weights, unless they are stored; return the stored file.
 
     Args:
-        name: of `published_weights`.
+        name: key of `published_weights`.
         source: in place of Google Drive: a URL, file, or hf://owner/repository[/file].
-        overwrite: fetch them again.
+        overwrite: download them again.
 
     Raises:
-        InputError: they cannot be fetched, are no checkpoint, or of another variant.
+        InputError: they cannot be downloaded, are not a checkpoint, or are of another variant.
     """
     entry = published(name)
-    make_folder(weights_folder())
-    with locked(_lock(name), TIMEOUT):
-        path = weights_folder() / f"{name}.safetensors"
+    path = make_folder(weights_folder()) / f"{name}.safetensors"
+    with locked(_lock(name), LOCK_TIMEOUT):
         if not overwrite and is_file(path):
-            _require_as_stored(name, path)
+            _require_unchanged(name, path)
             return path
-        raw, fetched = _raw_file(entry, source)
+        download = weights_folder() / f".download.{entry.file}"
+        by_hand = [folder / entry.file for folder in (weights_folder(), PRETRAINED)]
         try:
-            path = _convert(entry, raw, source or f"Google Drive, file {entry.google_drive}")
-        finally:
-            if fetched:
-                raw.unlink(missing_ok=True)
-        remove_parts(_fetched(entry))
+            if source is not None:
+                raw = fetch(source, download, hub_file=entry.file)
+            else:
+                raw = next(filter(is_file, by_hand), None) or _from_google_drive(entry, download)
+            _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
+        except InputError as error:
+            raise InputError(
+                f"{name}: {error}; or get {entry.file} from {ZOO} and put it at {by_hand[0]}"
+            ) from error
+        for left in weights_folder().glob(f"{download.name}*"):  # of interrupted downloads too
+            left.unlink(missing_ok=True)
         return path
 
 
-def _lock(name: str) -> Path:
-    """The file that a process has locked while it fetches named weights."""
-    return weights_folder() / f".{name}.lock"
+def fetch(address: str, path: Path, *, hub_file: str) -> Path:
+    """Return the file at an address, downloaded to ``path`` if it is a URL.
 
+    Args:
+        address: http://, https://, file://, hf://owner/repository[/file], or a path.
+        hub_file: file to download if a repository's address has no file.
 
-def _as_stored(path: Path) -> bool:
-    """Whether a file's content is what its record says."""
+    Raises:
+        InputError: not available.
+    """
+    if address.startswith(HUB):
+        return from_hub(address, hub_file)
+    if not address.startswith(("http://", "https://")):
+        local = Path(address.removeprefix("file://"))
+        if not is_file(local):
+            raise InputError(f"{local}: no such file; expected a checkpoint")
+        return local
+    from http.client import HTTPException
+
+    from torch.hub import download_url_to_file
+
     try:
-        return read_text(_record(path), "fetch the weights again").split()[:1] == [sha256(path)]
+        download_url_to_file(address, str(path))
+    except (OSError, HTTPException, ValueError) as error:
+        for left in path.parent.glob(f"{path.name}.*.partial"):
+            left.unlink(missing_ok=True)
+        raise InputError(f"{address}: cannot be downloaded ({error}); check address and network") from error
+    return path
+
+
+def from_hub(address: str, file: str) -> Path:
+    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name. Errors as in `fetch`."""
+    parts = address.removeprefix(HUB).split("/", 2)
+    if len(parts) < 2 or not all(parts):
+        raise InputError(f"{address}: expected hf://owner/repository or hf://owner/repository/file")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
+    except Exception as error:  # the Hub's client raises errors of several libraries
+        reason = (str(error).strip().splitlines() or ["no answer"])[0][:200]
+        raise InputError(f"{address}: {reason}") from error
+
+
+def _from_google_drive(entry: PublishedWeights, path: Path) -> Path:
+    """Download a published file with gdown, which resumes; errors as in `fetch`."""
+    try:
+        import gdown
+        from gdown.exceptions import DownloadError
+        from requests import ConnectionError as NoConnection
+        from requests import RequestException, Timeout
+    except ImportError as error:
+        raise InputError("gdown is not installed, or too old; pip install 'gdown>=6.3'") from error
+    address = f"Google Drive, file {entry.google_drive}"
+    log.info("%s: downloading %s from Google Drive", entry.name, entry.file)
+    try:
+        gdown.download(
+            id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=DOWNLOAD_TIMEOUT
+        )
+    except (NoConnection, Timeout) as error:
+        raise InputError(
+            f"{address}: broke off or cannot be reached; run the command again to resume"
+        ) from error
+    except (DownloadError, RequestException, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"{address}: {reason}") from error
+    return path
+
+
+def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> None:
+    """Load a published file strictly as this variant and store it with its digest; remove a download that fails."""
+    from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+
+    try:
+        with raw.open("rb") as file:
+            start = file.read(512).lstrip().lower()
+        if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+            raise InputError(f"{raw}: is a web page; try later")
+        model, config = load_checkpoint(raw, config=entry.name)
+    except InputError as error:
+        if raw.name.startswith(".download."):
+            raw.unlink(missing_ok=True)
+        raise InputError(str(error).replace(str(raw), source)) from error
+    _record(path).unlink(missing_ok=True)
+    save_checkpoint(path, model, config)
+    write_text(_record(path), f"{sha256(path)}  {path.name}\n")
+
+
+def _unchanged(path: Path) -> bool:
+    """Return whether a file's digest is that of its record."""
+    try:
+        return read_text(_record(path), "download the weights again").split()[:1] == [sha256(path)]
     except InputError:
         return False
 
 
-def _require_as_stored(name: str, path: Path) -> None:
-    if not _as_stored(path):
-        raise InputError(
-            f"{path}: not what was stored when it was fetched; run aotlab weights get {name} --force"
-        )
-
-
-def _fetched(entry: PublishedWeights) -> Path:
-    """The path of the published file until it is converted."""
-    return weights_folder() / f".fetched.{entry.file}"
-
-
-def _raw_file(entry: PublishedWeights, source: str | None) -> tuple[Path, bool]:
-    """The published file, and whether it was fetched just now, as none was put here by hand."""
-    folder = weights_folder()
-    if source is None:
-        for path in (folder / entry.file, PRETRAINED / entry.file):
-            if is_file(path):
-                return path, False
-    path = _fetched(entry)
-    try:
-        if source is None:
-            log.info("%s: fetching %s from Google Drive", entry.name, entry.file)
-            fetch_from_google_drive(entry.google_drive, path)
-        else:
-            fetch(source, path, hub_file=entry.file)
-    except InputError as error:
-        raise InputError(
-            f"{entry.name}: {error}; or get {entry.file} from {ZOO} and put it at {folder / entry.file}"
-        ) from error
-    return path, True
-
-
-def _convert(entry: PublishedWeights, raw: Path, source: str) -> Path:
-    """Load the published file strictly as this variant and store it with its digest."""
-    from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
-
-    with raw.open("rb") as file:
-        start = file.read(512).lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
-        raise InputError(
-            f"{entry.name}: a web page came from {source} in place of the file; try later, or get {entry.file} from "
-            f"{ZOO} and put it at {weights_folder() / entry.file}"
-        )
-    if start.startswith(b"{") or start[8:9] == b"{":
-        raw = raw.rename(raw.with_suffix(".safetensors"))
-    try:
-        model, config = load_checkpoint(raw, config=entry.name)
-    except InputError as error:
-        raise InputError(f"{entry.name}: {str(error).replace(str(raw), source)}") from error
-    finally:
-        if raw.name.startswith(".fetched.") and raw.suffix == ".safetensors":
-            raw.unlink(missing_ok=True)
-    path = weights_folder() / f"{entry.name}.safetensors"
-    _record(path).unlink(missing_ok=True)
-    save_checkpoint(path, model, config)
-    write_text(_record(path), f"{sha256(path)}  {path.name}\n")
-    return path
+def _require_unchanged(name: str, path: Path) -> None:
+    if not _unchanged(path):
+        raise InputError(f"{path}: has changed since it was stored; run aotlab weights get {name} --force")
 
 
 def _record(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
+
+
+def _lock(name: str) -> Path:
+    return weights_folder() / f".{name}.lock"

@@ -7,12 +7,14 @@ does a program that only scores masks (`aotlab.evaluation`).
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import POLICIES as MEMORY_POLICIES
     from aotlab.configs.training import PRECISIONS
     from aotlab.engine.prediction import Prediction
+    from aotlab.engine.segmenters import load_segmenter
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.tracker_options import TrackerOptions
     from aotlab.engine.video.detections import to_detections
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
     from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
     from aotlab.engine.video.tracked import Output, TrackedFrame
     from aotlab.engine.video.tracking import TrackOptions, TrackResult, track
-    from aotlab.masks.annotations import MaskWriter, find_mask_writer, read_annotations
-    from aotlab.masks.coco import format_coco, parse_coco
-    from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
-    from aotlab.masks.overlay import overlay as draw_overlay
-    from aotlab.masks.prompt import Prompt
-    from aotlab.masks.regions import (
+    from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
+    from aotlab.media.coco import format_coco, parse_coco
+    from aotlab.media.masks import PALETTE, read_mask, write_mask
+    from aotlab.media.overlay import draw_overlay as draw_overlay
+    from aotlab.media.prompt import Prompt
+    from aotlab.media.regions import (
         Annotations,
         ParsedRegion,
         Region,
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
     from aotlab.media.video_writer import VideoWriter
     from aotlab.networks.weights.zoo import list_models, load_model
-    from aotlab.prompts.segmenter import load_segmenter
     from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
@@ -48,8 +49,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
+# src/aotlab links to the folders at the top of the repository; a checkout without symbolic links finds them there
+_checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/pyproject.toml"):
+    __path__.append(_checkout)
+
 _HOMES = {
-    "Annotations": ("aotlab.masks.regions", "Annotations"),
+    "Annotations": ("aotlab.media.regions", "Annotations"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "FrameSource": ("aotlab.media.video", "FrameSource"),
     "InputError": ("aotlab.utils.errors", "InputError"),
@@ -57,50 +63,50 @@ _HOMES = {
     "JobRecord": ("aotlab.engine.video.job", "JobRecord"),
     "LostFlags": ("aotlab.engine.video.outputs", "LostFlags"),
     "MEMORY_POLICIES": ("aotlab.configs.schema", "POLICIES"),
-    "MaskWriter": ("aotlab.masks.annotations", "MaskWriter"),
+    "MaskWriter": ("aotlab.media.annotations", "MaskWriter"),
     "Output": ("aotlab.engine.video.tracked", "Output"),
-    "PALETTE": ("aotlab.masks.id_maps", "PALETTE"),
+    "PALETTE": ("aotlab.media.masks", "PALETTE"),
     "PRECISIONS": ("aotlab.configs.training", "PRECISIONS"),
-    "ParsedRegion": ("aotlab.masks.regions", "ParsedRegion"),
+    "ParsedRegion": ("aotlab.media.regions", "ParsedRegion"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
-    "Prompt": ("aotlab.masks.prompt", "Prompt"),
-    "Region": ("aotlab.masks.regions", "Region"),
+    "Prompt": ("aotlab.media.prompt", "Prompt"),
+    "Region": ("aotlab.media.regions", "Region"),
     "TrackOptions": ("aotlab.engine.video.tracking", "TrackOptions"),
     "TrackResult": ("aotlab.engine.video.tracking", "TrackResult"),
     "TrackedFrame": ("aotlab.engine.video.tracked", "TrackedFrame"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "TrackerOptions": ("aotlab.engine.tracker_options", "TrackerOptions"),
     "VideoFrames": ("aotlab.media.video", "VideoFrames"),
-    "VideoInfo": ("aotlab.masks.regions", "VideoInfo"),
+    "VideoInfo": ("aotlab.media.regions", "VideoInfo"),
     "VideoReader": ("aotlab.media.video", "VideoReader"),
     "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
-    "decode_runs": ("aotlab.masks.regions", "decode_runs"),
-    "draw_overlay": ("aotlab.masks.overlay", "overlay"),
-    "encode_runs": ("aotlab.masks.regions", "encode_runs"),
-    "fill_polygons": ("aotlab.masks.regions", "fill_polygons"),
-    "find_mask_writer": ("aotlab.masks.annotations", "find_mask_writer"),
+    "decode_runs": ("aotlab.media.regions", "decode_runs"),
+    "draw_overlay": ("aotlab.media.overlay", "draw_overlay"),
+    "encode_runs": ("aotlab.media.regions", "encode_runs"),
+    "fill_polygons": ("aotlab.media.regions", "fill_polygons"),
+    "find_mask_writer": ("aotlab.media.annotations", "find_mask_writer"),
     "find_output": ("aotlab.engine.video.outputs", "find_output"),
-    "format_coco": ("aotlab.masks.coco", "format_coco"),
+    "format_coco": ("aotlab.media.coco", "format_coco"),
     "list_mask_formats": ("aotlab.utils.plugins", "list_mask_formats"),
     "list_models": ("aotlab.networks.weights.zoo", "list_models"),
     "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
-    "load_segmenter": ("aotlab.prompts.segmenter", "load_segmenter"),
-    "match_regions": ("aotlab.masks.regions", "match_regions"),
-    "number_frames": ("aotlab.masks.regions", "number_frames"),
+    "load_segmenter": ("aotlab.engine.segmenters", "load_segmenter"),
+    "match_regions": ("aotlab.media.regions", "match_regions"),
+    "number_frames": ("aotlab.media.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
-    "parse_coco": ("aotlab.masks.coco", "parse_coco"),
-    "parse_runs": ("aotlab.masks.regions", "parse_runs"),
-    "read_annotations": ("aotlab.masks.annotations", "read_annotations"),
+    "parse_coco": ("aotlab.media.coco", "parse_coco"),
+    "parse_runs": ("aotlab.media.regions", "parse_runs"),
+    "read_annotations": ("aotlab.media.annotations", "read_annotations"),
     "read_job_record": ("aotlab.engine.video.job", "read_job_record"),
-    "read_mask": ("aotlab.masks.id_maps", "read_mask"),
+    "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
     "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
-    "write_mask": ("aotlab.masks.id_maps", "write_mask"),
+    "write_mask": ("aotlab.media.masks", "write_mask"),
 }
 """public name to the module that owns it and its name there"""
 

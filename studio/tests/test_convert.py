@@ -9,7 +9,7 @@ from PIL import Image
 
 from aotlab import InputError, VideoWriter, find_mask_writer, list_mask_formats
 from aotlab_studio.convert import main
-from tests.masks.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 OUTLINES = ("cvat_polygons", "yolo")
 

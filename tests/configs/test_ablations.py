@@ -54,12 +54,12 @@ def data(tmp_path_factory):
     return draw_sets(tmp_path_factory.mktemp("sets"), frames=4)
 
 
-def test_there_is_a_file_for_every_row():
+def test_every_row_has_a_file():
     assert sorted(path.stem for path in FOLDER.glob("*")) == sorted(DIFFERENCES)
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)
-def test_a_row_is_aot_small_with_one_difference(name):
+def test_row_differs_from_aot_small_in_one_setting(name):
     full, config, changed = load_config("aots"), load(name), DIFFERENCES[name]
     stage = {key: value for key, value in changed.items() if hasattr(full.model.stages[0], key)}
     model = {key: value for key, value in changed.items() if hasattr(full.model, key) and key not in stage}
@@ -74,7 +74,7 @@ def test_a_row_is_aot_small_with_one_difference(name):
     assert config.model != full.model or config.memory != full.memory
 
 
-def test_a_recipe_takes_a_row_as_its_base_and_is_called_after_it():
+def test_recipe_over_a_row_is_named_after_it():
     config = load_config("configs/recipes/ytvos.yaml", ["base=configs/ablations/window_7.yaml"])
     assert config.model == load("window_7").model
     assert resolve_training(config).train.output == "runs/aots_window_7_ytvos"
@@ -90,7 +90,7 @@ def test_a_recipe_takes_a_row_as_its_base_and_is_called_after_it():
         ),
     ],
 )
-def test_what_cannot_be_is_one_sentence(overrides, names):
+def test_impossible_combination_rejected(overrides, names):
     with pytest.raises(InputError) as error:
         load_config("aots", overrides)
     assert all(name in str(error.value) for name in names)
@@ -101,7 +101,7 @@ def test_what_cannot_be_is_one_sentence(overrides, names):
     "name",
     [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DIFFERENCES],
 )
-def test_every_row_trains_and_tracks(name, tmp_path, data):
+def test_row_trains_and_tracks(name, tmp_path, data):
     settings = {
         "base": str(FOLDER / f"{name}.yaml"),
         "data": {"root": str(data), "workers": 0},

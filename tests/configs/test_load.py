@@ -2,12 +2,101 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aotlab.configs.files import preset_names
-from aotlab.configs.load import load_config, to_yaml
+from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import COUNT, PART, POSITIVE, SEED, Range, read_number
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
+)
+FILES = {
+    "then: 5": (r"then: must be a list of phases, got 5", "base: aott\nthen: 5"),
+    "then: [5]": (r"expected the settings of PhaseConfig", "base: aott\nthen: [5]"),
+    "then: {}": (r"then: must be a list of phases", "base: aott\nthen: {a: b}"),
+    "model: []": (r"Cannot merge", "base: aott\nmodel: []"),
+    "model: 5": (r"expected the settings of ModelConfig \(key: value\), got 5", "base: aott\nmodel: 5"),
+    "memory: null": (r"memory: field 'memory' is not Optional", "base: aott\nmemory: null"),
+    "an open reference": (r"not readable as YAML", "base: aott\nname: ${"),
+    "a reference to nothing": (r"'x' not found", "base: aott\nname: ${x}"),
+    "a reference to itself": (r"Recursive", "base: aott\nname: ${name}"),
+    "lists in lists": (r"nested too deeply", "a: " + "[" * 5000 + "]" * 5000),
+    "a key twice": (r"line 4: found duplicate key every", "base: aott\nmemory:\n  every: 3\n  every: 4"),
+    "a tag": (r"not readable as YAML \(line 1", "name: !!python/object/apply:os.system [ls]"),
+    "an alias of itself": (r"recursive", "a: &a [*a]"),
+    "an alias of nothing": (r"undefined alias", "a: *x"),
+    "a list": (r"not a YAML mapping of settings", "[1, 2]"),
+    "an open list": (r"line [12]", "a: ["),
+    "a number": (r"not a YAML mapping of settings", "0"),
+    "two documents": (r"another document", "a: 1\n---\nb: 2"),
+    "a control character": (r"not readable", "a: \0b"),
+    "a number as key": (r"unknown key 1", "1: 2"),
+    "null as key": (r"not readable", "null: 2"),
+    "a set": (r"not readable", "name: !!set {a, b}"),
+    "bytes": (r"bytes", "name: !!binary aGVsbG8="),
+    "phases: 5": (r"train.phases", "base: aott\ntrain: {phases: 5}"),
+    "an unknown key": (
+        r"unknown key memory\.polcy; did you mean memory\.policy",
+        "base: aott\nmemory: {polcy: every_nth}\n",
+    ),
+    "an unknown key in a list": (
+        r"unknown key pth; did you mean path\?",
+        "base: aott\nthen: [{name: a, sources: [{pth: b}]}]",
+    ),
+}
+OVERRIDES = {
+    "memory.evry=2": "unknown key memory.evry; did you mean memory.every?",
+    "modle.dim=128": "unknown key modle; did you mean model?",
+    "model.stages.0.windw=7": "unknown key windw; did you mean window?",
+    "train.qqqqq=1": "unknown key train.qqqqq; valid keys are output, run",
+    "memory.every=often": "memory.every: Value 'often' of type 'str' could not be converted to Integer",
+    "model.align_corners=maybe": "model.align_corners: Value 'maybe' is not a valid bool",
+    "memory=5": "expected the settings of MemoryConfig (key: value), got 5",
+    "memory.policy=all": "memory.policy must be one of first_frame",
+    "model.stages.0.window=8": "window must be odd, or 0 for none, got 8",
+    "model.stages.0.heads=7": "model.dim 256 must be a multiple of heads in model.stages.0, got [7",
+    "train.precision=float8": "train.precision must be one of float32, bfloat16",
+    "[=1": "cannot be set",
+    "=1": "is written key=value",
+    "..=1": "unknown key",
+    "name=${": "cannot be set",
+    "model=[]": "cannot be set",
+    "model.stages=[]": "at least one stage",
+    "model.stages=" + "[" * 5000 + "]" * 5000: "nested too deeply",
+    "model.stages.9.window=7": "cannot be set",
+    "model.stages.x.window=7": "cannot be set",
+    "model.stages.0=5": "expected the settings of StageConfig",
+    "memory.every=nan": "memory.every",
+    "memory.every=-1": "memory.every must be at least 1, got -1",
+    "memory.every=99999999999999999999999": "memory.every must be at least 1 and at most 2147483647",
+    "memory.relevance_weight=nan": "memory.relevance_weight must be a finite number, got nan",
+    "memory.redundancy_slope=inf": "memory.redundancy_slope must be a finite number, got inf",
+    "input.scale=1e400": "input.scale must be above 0 and at most 16, got inf",
+    "input.scale=0": "input.scale must be above 0",
+    "input.max_long_edge=99999999999": "input.max_long_edge must be at least 32 and at most 32768",
+    "train.ema=2": "train.ema must be at least 0 and at most 1, got 2.0",
+    "train.clip_gradients=-1": "train.clip_gradients must be above 0, got -1.0",
+    "train.seed=-5": "train.seed must be at least 0",
+    "train.warmup=nan": "train.warmup",
+    "train.power=.nan": "train.power",
+    "train.phases=[{name: a, short_edge: -5}]": "train.phases.short_edge must be at least 32",
+    "train.phases=[{name: a, short_edge: 32768}]": "train.phases.short_edge must be at least 32 and at most 8192",
+    "train.phases=[{name: a, lr: inf}]": "train.phases.lr must be above 0 and at most 1000000, got inf",
+    "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "weight must be above 0, got inf",
+    "model.dim=99999999999999999999": "model.dim must be at least 1 and at most 65536",
+    "model.stages.0.drop_path=nan": "drop_path must be at least 0 and below 1, got nan",
+    "data.workers=99999": "data.workers must be at least 0 and at most 1024",
+}
 
 
 def write(path, text):
@@ -16,35 +105,47 @@ def write(path, text):
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_loads_under_its_own_name(name):
+def test_preset_loads_under_its_own_name(name):
     assert load_config(name).name == name
 
 
-def test_a_preset_inherits_from_its_base():
+def test_preset_inherits_from_its_base():
     config = load_config("swinb_aotl")
     assert (config.model.encoder, config.model.align_corners) == ("swin_base", False)
     assert (config.memory.policy, config.memory.every) == ("every_nth", 5)
     assert config.model.stages[0].depth == 3
 
 
-def test_a_file_takes_a_preset_as_base_and_changes_what_it_names(tmp_path):
+def test_file_overrides_its_base(tmp_path):
     config = load_config(write(tmp_path / "mine.yaml", "base: aotl\nname: mine\nmemory:\n  every: 3\n"))
     assert (config.name, config.memory.every, config.memory.policy) == ("mine", 3, "every_nth")
 
 
-def test_a_base_is_found_beside_the_file_that_names_it(tmp_path):
+def test_base_is_found_beside_its_file(tmp_path):
     write(tmp_path / "below.yaml", "base: aots\nname: below\n")
     config = load_config(write(tmp_path / "above.yaml", "base: below.yaml\nname: above\n"))
     assert (config.name, config.model.stages[0].depth) == ("above", 2)
 
 
-def test_a_recipe_is_found_from_the_project_whatever_the_working_directory(tmp_path, monkeypatch):
+def test_circular_base_rejected(tmp_path):
+    write(tmp_path / "one.yaml", "base: two.yaml\n")
+    write(tmp_path / "two.yaml", "base: one.yaml\n")
+    with pytest.raises(InputError, match=r"one\.yaml: circular base:; remove it"):
+        load_config(tmp_path / "one.yaml")
+
+
+def test_recipe_is_found_from_any_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert [phase.name for phase in load_config("configs/recipes/mini.yaml").train.phases] == [
-        "static",
-        "video",
-        "long",
-    ]
+    config = load_config("configs/recipes/mini.yaml", ["base=aots"])
+    assert [phase.name for phase in config.train.phases] == ["static", "video", "long"]
+    assert (config.name, config.model.stages[0].depth) == ("aots_mini", 2)
+
+
+def test_base_override_without_preset_rejected(tmp_path):
+    with pytest.raises(
+        InputError, match=r"base=aots: .*mine\.yaml has no preset below it; load aots instead"
+    ):
+        load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
 
 
 def test_overrides_win_over_the_file():
@@ -52,65 +153,18 @@ def test_overrides_win_over_the_file():
     assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")
 
 
-def test_an_override_reaches_an_item_of_a_list_and_leaves_its_neighbours():
+def test_override_of_a_list_item_keeps_its_neighbours():
     stage = load_config("aots", ["model.stages.0.window=7"]).model.stages[0]
     assert (stage.window, stage.depth) == (7, 2)
 
 
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("memory.evry=2", ["memory.evry", "did you mean memory.every?"]),
-        ("modle.dim=128", ["modle", "did you mean model?"]),
-        ("model.stages.0.windw=7", ["model.stages.0.windw", "did you mean model.stages.0.window?"]),
-        ("train.qqqqq=1", ["train.qqqqq", "valid keys are"]),
-        ("memory.every=often", ["memory.every", "often"]),
-        ("model.align_corners=maybe", ["model.align_corners", "maybe"]),
-        ("memory=5", ["memory", "5"]),
-        ("memory.policy=all", ["memory.policy", "first_frame", "all"]),
-        ("model.stages.0.window=8", ["window", "odd", "8"]),
-        ("model.stages.0.heads=7", ["model.dim", "256", "7"]),
-        ("train.precision=float8", ["train.precision", "bfloat16", "float8"]),
-    ],
-)
-def test_a_bad_override_is_one_sentence_that_names_it(override, words):
-    with pytest.raises(InputError) as error:
-        load_config("aott", [override])
-    message = str(error.value)
-    assert "\n" not in message
-    assert [word for word in words if word not in message] == []
-
-
-def test_an_unknown_preset_names_the_nearest():
+def test_unknown_name_names_the_nearest_or_all():
     with pytest.raises(InputError, match="r50_aotx: no such file or preset; did you mean r50_aotl"):
         load_config("r50_aotx")
-
-
-def test_an_unlike_name_lists_the_presets():
-    assert load_config("finetune").train.phases[0].name == "finetune"
-    with pytest.raises(
-        InputError, match=r"presets are aost, .*recipes of aotlab train are bundled, davis, finetune"
-    ):
+    with pytest.raises(InputError, match=r"presets are aost, .*recipes of aotlab train are .*finetune"):
         load_config("zzz")
-
-
-def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.yaml: no such file"):
-        load_config(tmp_path / "gone.yaml")
-
-
-def test_an_unknown_key_in_a_file_names_the_file(tmp_path):
-    with pytest.raises(
-        InputError, match=r"mine\.yaml: unknown key memory\.polcy; did you mean memory\.policy"
-    ):
-        load_config(write(tmp_path / "mine.yaml", "base: aott\nmemory: {polcy: every_nth}\n"))
-
-
-def test_a_circle_of_bases_is_refused(tmp_path):
-    write(tmp_path / "one.yaml", "base: two.yaml\n")
-    write(tmp_path / "two.yaml", "base: one.yaml\n")
-    with pytest.raises(InputError, match="circle"):
-        load_config(tmp_path / "one.yaml")
+        load_config("gone.yaml")
 
 
 @pytest.mark.parametrize("name", [*preset_names(), "configs/recipes/mini.yaml"])
@@ -119,5 +173,114 @@ def test_printed_settings_read_back_equal(tmp_path, name):
     assert load_config(write(tmp_path / "printed.yaml", to_yaml(config))) == config
 
 
-def test_an_empty_file_is_the_defaults(tmp_path):
+def test_empty_file_gives_the_defaults(tmp_path):
     assert load_config(write(tmp_path / "empty.yaml", "")) == Config()
+
+
+def test_mapping_is_not_changed_by_loading():
+    tree = {"name": "mine", "memory": {"every": 3}}
+    assert from_tree(tree, "mine", overrides=["memory.every=2"]).memory.every == 2
+    assert tree == {"name": "mine", "memory": {"every": 3}}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_invalid_file_rejected(tmp_path, kind):
+    words, text = FILES[kind]
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        load_config(str(path))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [BOMB, "a: &a 1\nb: *a", "name: ${oc.env:HOME}", "a: " + "[" * 200_000])
+def test_plain_text_with_references_rejected(text):
+    with pytest.raises(
+        InputError, match=r"file: not readable as YAML .*(not allowed here|nested too deeply)"
+    ):
+        read_mapping(text, "file", plain=True)
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_invalid_override_rejected(override):
+    with pytest.raises(InputError) as caught:
+        load_config("aott", [override])
+    assert OVERRIDES[override] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def leaves(settings, prefix=""):
+    """Names of all numbers in settings, with the first stage of the model, and whether they are whole."""
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{item.name}.")
+        elif item.name == "stages":
+            yield from leaves(value[0], f"{prefix}stages.0.")
+        elif "int" in str(item.type) or "float" in str(item.type):
+            yield f"{prefix}{item.name}", "int" in str(item.type)
+
+
+@pytest.mark.parametrize("value", ["nan", ".nan", "inf", "-inf", "1e400", 2**64, -(2**64)])
+def test_numbers_are_finite_and_within_64_bits(value):
+    names = [name for name, whole in leaves(Config()) if whole or isinstance(value, str)]
+    assert len(names) > 20
+    for name in names:
+        with pytest.raises(InputError, match=name.split(".")[-1]):
+            load_config("aott", [f"{name}={value}"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(max_size=80) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60), st.booleans())
+def test_any_text_is_a_mapping_or_an_input_error(text, plain):
+    with contextlib.suppress(InputError):
+        assert isinstance(read_mapping(text, "text", plain=plain), dict)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(
+        ["model", "memory.every", "model.stages", "train.phases", "", "[", "a.b", "model.stages.0"]
+    ),
+    st.text(alphabet="ab:[]{}&*!-'\" ,$?.=0159e", max_size=20)
+    | st.floats().map(str)
+    | st.integers().map(str),
+)
+def test_any_override_gives_settings_or_an_input_error(key, value):
+    with contextlib.suppress(InputError):
+        assert isinstance(load_config("aott", [f"{key}={value}"]), Config)
+
+
+@given(st.one_of(st.floats().map(repr), st.integers().map(str), st.text(max_size=10)))
+def test_number_read_is_finite_and_in_range(text):
+    for allowed in (COUNT, PART, POSITIVE, SEED, Range()):
+        try:
+            value = read_number(text, allowed)
+        except ValueError:
+            continue
+        assert math.isfinite(value)
+        assert allowed.low <= value <= allowed.high
+        assert isinstance(value, int) == allowed.whole
+
+
+@dataclass(frozen=True)
+class Item:
+    path: str
+    weights: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Listing:
+    items: dict[str, Item]
+
+
+def test_other_dataclasses_load_with_the_same_checks():
+    listing = from_tree({"items": {"a": {"path": "b", "weights": [1, 2.5]}}}, "list.yaml", Listing)
+    assert listing == Listing({"a": Item("b", [1.0, 2.5])})
+    with pytest.raises(
+        InputError, match=r"list\.yaml: unknown key items\.a\.pth; did you mean items\.a\.path"
+    ):
+        from_tree({"items": {"a": {"pth": "b"}}}, "list.yaml", Listing)
+    with pytest.raises(InputError, match=r"list\.yaml: .*mandatory value: path"):
+        from_tree({"items": {"a": {}}}, "list.yaml", Listing)

@@ -1,4 +1,4 @@
-"""Paths in settings lead to the same file from any working directory."""
+"""Paths and names in settings."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, setting_path
 from aotlab.configs.load import load_config
+from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.phases import data_root
 from aotlab.engine.training.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
 
 
-def test_bundled_names_the_weights_that_come_with_the_package() -> None:
+def test_bundled_is_the_shipped_checkpoint() -> None:
     assert setting_path("bundled") == BUNDLED_CHECKPOINT
     assert read_settings(BUNDLED_CHECKPOINT).name
 
 
-def test_an_unknown_home_is_one_sentence() -> None:
+def test_unknown_home_rejected() -> None:
     with pytest.raises(InputError, match="~nobody-here/a: unknown home"):
         setting_path("~nobody-here/a")
 
 
-def test_a_relative_path_is_looked_for_here_and_then_beside_the_project(
+def test_relative_path_is_found_here_or_in_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -38,7 +39,7 @@ def test_a_relative_path_is_looked_for_here_and_then_beside_the_project(
     assert setting_path("~/x.pth") == Path.home() / "x.pth"
 
 
-def test_fine_tuning_starts_from_the_bundled_weights_in_any_working_directory(
+def test_finetuning_finds_the_bundled_weights_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -46,3 +47,12 @@ def test_fine_tuning_starts_from_the_bundled_weights_in_any_working_directory(
     bundled = read_settings(BUNDLED_CHECKPOINT).model
     assert build_model(config).config == replace(bundled, prompt_blocks=0)
     assert data_root(config.data) == ROOT / "datasets"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil", "..", ".", "/tmp/evil", "a/b", "a\\b", "", ".hidden", "x" * 300]
+)
+def test_phase_name_that_is_no_file_name_rejected(name: str) -> None:
+    assert PhaseConfig(name="pre_ytb_dav").name == "pre_ytb_dav"
+    with pytest.raises(InputError, match=r"train\.phases\.name: .* is not a plain name"):
+        PhaseConfig(name=name)

@@ -1,15 +1,21 @@
-"""Which memory a tracker has: bounded for videos of any length, or the published one of benchmarks."""
+"""Memory of a tracker: bounded for videos of any length, or the published one of benchmarks."""
 
 from __future__ import annotations
+
+import logging
+from dataclasses import replace
 
 import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import with_protocol
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
 
-def test_a_memory_that_keeps_all_frames_is_bounded_unless_the_benchmark_or_the_user_wants_it():
+def test_unbounded_memory_is_replaced():
     config = load_config("aotl")
     assert config.memory.policy == "every_nth"
     assert with_protocol(config, "bounded").memory.policy == "restricted"
@@ -17,12 +23,23 @@ def test_a_memory_that_keeps_all_frames_is_bounded_unless_the_benchmark_or_the_u
     assert with_protocol(config, "bounded", ["memory.policy=every_nth"]) == config
 
 
+def test_replaced_memory_is_logged(caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
+    monkeypatch.setattr("aotlab.engine.tracker.load_model", lambda *_, **__: (VOSModel(config.model), config))
+    assert Tracker.from_checkpoint().config.memory.policy == "restricted"
+    assert "aott: memory.policy restricted keeps 9 frames instead of all as published" in caplog.text
+    caplog.clear()
+    assert Tracker.from_checkpoint(protocol="published").config == config
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("preset", ["aott", "r50_aotl_ermu", "r50_deaotl_rmem"])
-def test_a_memory_that_is_bounded_stays_as_it_is(preset):
+def test_bounded_memory_stays(preset):
     config = load_config(preset)
     assert with_protocol(config, "bounded") == config
 
 
-def test_an_unknown_protocol_is_refused_with_those_there_are():
+def test_unknown_protocol_rejected():
     with pytest.raises(InputError, match="protocol: must be one of bounded, published, got 'paper'"):
         with_protocol(load_config("aotl"), "paper")

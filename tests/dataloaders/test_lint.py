@@ -1,4 +1,4 @@
-"""What is found in a user's own folder before training."""
+"""Checks of a user's own folder before training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.lint.files import Finding
-from aotlab.dataloaders.lint.folder import gather, lint_folder
-from aotlab.masks.id_maps import write_mask
+from aotlab.dataloaders.lint import lint_folder
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
 SIZE = 24, 32
@@ -54,14 +53,14 @@ def move(path, name):
     path.rename(path.with_name(name))
 
 
-def test_a_good_folder_has_no_findings_and_is_counted(root):
+def test_good_folder_has_no_findings(root):
     report = lint_folder(root, "video")
     assert report.findings == []
     assert (report.units, report.frames, report.labelled, report.objects) == (2, 6, 6, 4)
     assert dict(report.sizes) == {SIZE: 6}
 
 
-def test_frames_without_masks_are_counted_not_blamed(root):
+def test_frames_without_masks_are_accepted(root):
     mask(root, 2).unlink()
     report = lint_folder(root, "video")
     assert (report.findings, report.frames, report.labelled) == ([], 6, 5)
@@ -71,10 +70,6 @@ SPOILED = {
     "no masks at all": (
         lambda root: shutil.rmtree(root / "Annotations"),
         r"error .*/Annotations: no such folder; expected JPEGImages/<video>",
-    ),
-    "another case": (
-        lambda root: (root / "JPEGImages").rename(root / "jpegimages"),
-        r"error .*/JPEGImages: no such folder; rename jpegimages",
     ),
     "mask without frame": (
         lambda root: frame(root).unlink(),
@@ -90,7 +85,7 @@ SPOILED = {
     ),
     "frame filled up with zeros": (
         lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
-        r"error .*a/00001\.jpg: not a readable image \(the JPEG has no end; .*\); download or save it again",
+        r"error .*a/00001\.jpg: not a readable image \(file is truncated\); download or save it again",
     ),
     "cut mask": (
         lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
@@ -120,87 +115,43 @@ SPOILED = {
         lambda root: [write_mask(mask(root, i), ids(1, 2, 3, 4)) for i in (1, 2)],
         r"warning .*a/00001\.png: id 3, 4 is not in the first mask, 00000\.png; correct for .* its earlier id$",
     ),
-    "gap in ids": (
-        lambda root: [write_mask(mask(root, i), ids(1, 4)) for i in range(3)],
-        r"info .*a/00000\.png: ids of this video are 1, 4; .* scoring needs",
-    ),
-    "ignored pixels": (
-        lambda root: write_mask(mask(root), ids(1, 255)),
-        r"info .*a/00001\.png: 1 masks hold 255, .*; if it is an object, give it another id",
-    ),
     "objects of 255": (
         lambda root: [write_mask(mask(root, i), ids(255)) for i in range(3)],
         r"error .*a/00000\.png: the masks of this video hold only 0 and 255.*; write the object as 1",
     ),
-    "many objects": (
-        lambda root: [write_mask(mask(root, i), ids(*range(1, 12))) for i in range(3)],
-        r"info .*: 11 objects in this video; each clip uses 10",
-    ),
     "one frame": (
         lambda root: [p.unlink() for i in (1, 2) for p in (frame(root, i), mask(root, i))],
-        r"warning .*JPEGImages/a: 1 frames, 1 with a mask.*; training needs 2 masks",
-    ),
-    "first frame without mask": (
-        lambda root: mask(root, 0).unlink(),
-        r"info .*a/00000\.jpg: the first frame has no mask; training does not need it",
+        r"warning .*JPEGImages/a: 1 frames with a mask; training needs 2 masks",
     ),
     "other image": (
         lambda root: (root / "JPEGImages/a/x.bmp").touch(),
-        r"error .*x\.bmp: files ending in \.bmp are not read; convert it to JPEG or PNG",
+        r"warning .*x\.bmp: not read; convert it to JPEG or PNG",
     ),
     "jpeg mask": (
         lambda root: (root / "Annotations/a/x.jpg").touch(),
-        r"error .*x\.jpg: files ending in \.jpg are not read; convert it to palette PNG",
-    ),
-    "other file": (
-        lambda root: (root / "JPEGImages/a/notes.txt").touch(),
-        r"warning .*notes\.txt: files ending in \.txt are not read; remove it",
+        r"warning .*x\.jpg: not read; convert it to palette PNG",
     ),
     "padding of a mask": (
         lambda root: move(mask(root), "1.png"),
         r"error .*Annotations/a/1\.png: name differs from its frame 00001\.jpg; rename the mask to 00001\.png",
     ),
-    "padding of a frame": (
-        lambda root: add_frame(root / "JPEGImages/a/1.jpg"),
-        r"warning .*a/1\.jpg: name differs from 00001\.jpg only in zeros or case; remove one",
-    ),
-    "case of the ending": (
-        lambda root: move(mask(root), "00001.PNG"),
-        r"warning .*00001\.PNG: evaluation finds only masks ending in \.png; rename it",
-    ),
-    "two endings": (
-        lambda root: add_frame(root / "JPEGImages/a/00001.png"),
-        r"warning .*00001\.png: same name as 00001\.jpg; only one is used, remove",
-    ),
     "frames out of order": (
         lambda root: [add_frame(root / f"JPEGImages/b/{name}.jpg") for name in ("x9", "x10")],
-        r"error .*b/x10\.jpg: frames are ordered by name, not by number.*; pad with zeros",
+        r"error .*b/x10\.jpg: frames are ordered by name, so .*; pad numbers with zeros",
     ),
     "a stray frame": (
         lambda root: add_frame(root / "JPEGImages/1.jpg"),
         r"error .*JPEGImages/1\.jpg: frame outside a video's folder, not used; make",
     ),
-    "a folder inside": (
-        lambda root: (root / "JPEGImages/a/inner").mkdir(),
-        r"warning .*a/inner: folder inside a folder of files, not read; move",
-    ),
     "masks of no video": (
         lambda root: (root / "Annotations/c").mkdir(),
-        r"warning .*Annotations/c: masks without frames, not used; add .*JPEGImages/c",
-    ),
-    "a list of unknown names": (
-        lambda root: ((root / "ImageSets").mkdir(), (root / "ImageSets/train.txt").write_text("a\nzebra\n")),
-        r"error .*train\.txt: lists zebra, which is not in .*; correct the list",
-    ),
-    "an empty list": (
-        lambda root: ((root / "ImageSets").mkdir(), (root / "ImageSets/train.txt").touch()),
-        r"error .*train\.txt: empty list; write one",
+        r"warning .*Annotations/c: masks without frames, not used; add",
     ),
 }
 
 
 @pytest.mark.parametrize("case", SPOILED)
-def test_each_fault_is_one_line_with_its_remedy(root, case):
+def test_fault_is_one_line_with_its_remedy(root, case):
     spoil, wanted = SPOILED[case]
     spoil(root)
     findings = [str(finding) for finding in lint_folder(root, "video").findings]
@@ -208,7 +159,7 @@ def test_each_fault_is_one_line_with_its_remedy(root, case):
     assert re.match(wanted, findings[0]), findings[0]
 
 
-def test_a_folder_with_nothing_to_train_on_is_an_error(root):
+def test_nothing_to_train_on_is_an_error(root):
     for path in (root / "Annotations").rglob("*.png"):
         path.unlink()
     report = lint_folder(root, "video")
@@ -217,7 +168,7 @@ def test_a_folder_with_nothing_to_train_on_is_an_error(root):
     assert [finding.level for finding in report.findings] == ["error", "warning", "warning"]
 
 
-def test_quick_reads_sizes_but_neither_ids_nor_to_the_end(root):
+def test_quick_reads_headers_only(root):
     write_mask(mask(root, 0), ids())
     frame(root).write_bytes(frame(root).read_bytes()[:-20])
     report = lint_folder(root, "video", decode=False)
@@ -226,22 +177,18 @@ def test_quick_reads_sizes_but_neither_ids_nor_to_the_end(root):
     assert lint_folder(root, "video", decode=False).errors == 1
 
 
-def test_single_images_are_judged_one_by_one(root):
+def test_single_images_are_checked_one_by_one(root):
     write_mask(mask(root, 0), ids())
     write_mask(mask(root, 1), ids(255))
     write_mask(mask(root, 2), ids(7, 9, 255))
     add_frame(root / "JPEGImages/a/other.jpg", (10, 12))
     write_mask(root / "Annotations/a/other.png", np.ones((10, 12)))
     report = lint_folder(root, "static")
-    assert [str(finding).split(": ", 1)[1].split(";")[0] for finding in report.findings] == [
-        "no object",
-        "only 0 and 255",
-        "pixels of 255 are ignored by the loss",
-    ]
+    assert [finding.message for finding in report.findings] == ["no object; draw one or remove the pair"]
     assert (report.units, report.frames, report.objects) == (2, 7, 10)
 
 
-def test_single_images_taken_for_a_video_are_told_apart(root):
+def test_single_images_as_video_name_the_kind(root):
     for side in range(10, 20):
         add_frame(root / f"JPEGImages/a/{side:05d}.jpg", (side, side))
     (finding,) = lint_folder(root, "video").findings
@@ -249,19 +196,20 @@ def test_single_images_taken_for_a_video_are_told_apart(root):
     assert "kind static" in str(finding)
 
 
-def test_warnings_of_one_folder_are_one_line_and_errors_are_not(tmp_path):
-    folders = [tmp_path / "a" / str(n) for n in range(3)] + [tmp_path / "b" / "x"]
-    lines = [str(finding) for finding in gather(Finding("warning", path, "w; do") for path in folders)]
-    assert [line.endswith("w; do (2 more in this folder)") for line in lines] == [True, False]
-    assert len(gather(Finding("error", path, "w; do") for path in folders)) == 4
+def test_equal_warnings_of_a_folder_are_one_line(root):
+    for name in ("x", "y", "z"):
+        (root / f"JPEGImages/a/{name}.txt").touch()
+    (root / "JPEGImages/b/x.txt").touch()
+    lines = [str(finding) for finding in lint_folder(root, "video").findings]
+    assert [line.endswith("remove it (2 more in this folder)") for line in lines] == [True, False]
 
 
-def test_a_missing_folder_is_bad_input(tmp_path):
+def test_missing_folder_rejected(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder; give the folder"):
         lint_folder(tmp_path / "nowhere", "video")
 
 
-def test_links_in_a_circle_and_pipes_end_no_check(tmp_path):
+def test_circular_links_and_pipes_are_reported(tmp_path):
     for kind in ("JPEGImages", "Annotations"):
         (tmp_path / kind / "a").mkdir(parents=True)
         (tmp_path / kind / "one").symlink_to(tmp_path / kind / "two")
@@ -275,6 +223,6 @@ def test_links_in_a_circle_and_pipes_end_no_check(tmp_path):
     assert any("00001.jpg: no such image file" in str(finding) for finding in report.findings)
 
 
-def test_a_folder_one_may_not_enter_is_named(closed_folder):
+def test_closed_folder_is_named(closed_folder):
     with pytest.raises(InputError, match=r"closed.*cannot be read"):
         lint_folder(closed_folder, "video")

@@ -11,10 +11,10 @@ import torch
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
+from aotlab.engine.benchmark.overlapping import Layers
 from aotlab.engine.ensemble import Ensemble, augmented
-from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.memory import MemoryBank, build_bank
-from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.engine.transfers import OneBehind
 from aotlab.utils.devices import autocast
@@ -162,7 +162,7 @@ def run_layers(tracker, frames):
     layers, labels = Layers(tracker), OneBehind(CUDA)
     given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
     for index, frame in enumerate(frames):
-        labels.wait(layers.step(frame, {} if index else given, size=frame.shape[:2]))
+        labels.wait(layers.step(frame, {} if index else given))
     assert len(layers.layers) == 2
 
 

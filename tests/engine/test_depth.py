@@ -1,18 +1,15 @@
-"""Depth of AOST: validation at every depth, attention of shared blocks."""
+"""Depth of AOST: validation at every depth."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab.engine.inspection.attention import inspect_attention
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training import validation
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
-from tests.engine.small_model import clip, stripes
 
 
 def tracker(preset="aost", *overrides):
@@ -22,7 +19,7 @@ def tracker(preset="aost", *overrides):
 def test_validation_scores_every_depth(monkeypatch):
     model, config = small_model.build("aost")
     depths = []
-    monkeypatch.setattr(validation, "_score", lambda tracker, _: depths.append(tracker.model.depth))
+    monkeypatch.setattr(validation, "score_video", lambda tracker, _: depths.append(tracker.model.depth))
     monkeypatch.setattr(
         validation, "scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
     )
@@ -41,13 +38,3 @@ def test_validation_scores_every_depth(monkeypatch):
 def test_a_depth_that_was_not_trained_is_refused(preset, depth, words):
     with pytest.raises(InputError, match=words):
         load_config(preset, [f"model.depth={depth}"])
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_shared_block_is_inspected_at_every_depth(precision):
-    found = inspect_attention(
-        tracker("aost_share", f"compute.precision={precision}"), clip(4), stripes([1, 2]), frame=2, query=1
-    )
-    assert [block.name[-7:] for block in found.blocks] == ["block 1", "block 2", "block 3"]
-    assert all(block.long.sum() == pytest.approx(1, abs=1e-4) for block in found.blocks)
-    assert not np.allclose(found.blocks[0].long, found.blocks[2].long)

@@ -154,6 +154,30 @@ def test_groups_one_at_a_time_give_the_same_masks(count):
     assert tracker.groups == one_by_one.groups == -(-count // 3)
 
 
+def test_frame_of_another_size_rejected_in_mid_video(model):
+    together = ensemble(model)
+    together.step(clip(1)[0], stripes([1]))
+    with pytest.raises(InputError, match="but the video began with"):
+        together.step(clip(1)[0][:-4])
+    together.reset()
+    together.step(clip(1)[0][:-4], stripes([1])[:-4])
+
+
+def test_objects_are_forgotten_in_every_branch(model):
+    few, frames = build("aott", "model.max_objects=3"), clip(6)
+    for fused in (False, True):
+        together = Ensemble([Branch(Tracker(*model)), Branch(Tracker(*few), flip=True)], fused_feedback=fused)
+        run(together, frames[:2], {0: stripes([1, 2, 3, 4, 5])})
+        together.forget(4)
+        together.forget(5)  # empties a group of one branch
+        assert together.step(frames[2]).ids == (1, 2, 3)
+        late = np.where(stripes([0, 0, 0, 7]) == 7, 7, 0)
+        step = together.step(frames[3], late)
+        assert step.ids == (1, 2, 3, 7)
+        assert (step.labels[late == 7] == 7).all()
+        assert together.step(frames[4]).logits.shape[0] == 5
+
+
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.0)])
 def test_senseless_scales_are_refused(model, scales):
     with pytest.raises(InputError, match="scales"):

@@ -29,13 +29,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(27, 12, 7),
-    ("r50_aotl", ORDINARY): Limits(27, 12, 7),
-    ("r50_aotl", MEMORY): Limits(33, 13, 7),
-    ("r50_deaotl", ORDINARY): Limits(27, 11, 7),
-    ("r50_deaotl", MEMORY): Limits(33, 12, 7),
-    ("msdeaotl", ORDINARY): Limits(32, 12, 7),
-    ("msdeaotl", MEMORY): Limits(38, 13, 7),
+    ("aott", ORDINARY): Limits(34, 13, 8),
+    ("r50_aotl", ORDINARY): Limits(34, 13, 8),
+    ("r50_aotl", MEMORY): Limits(39, 14, 8),
+    ("r50_deaotl", ORDINARY): Limits(34, 12, 8),
+    ("r50_deaotl", MEMORY): Limits(39, 13, 8),
+    ("msdeaotl", ORDINARY): Limits(39, 12, 8),
+    ("msdeaotl", MEMORY): Limits(44, 13, 8),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 

@@ -1,4 +1,4 @@
-"""What the memory bank keeps and what the policies ask it to keep."""
+"""Memory bank: frames kept by a policy, as a buffer and as a list."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def frame(number, blocks=2):
     return [[BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]]
 
 
-def filled(policy, frames, skip=1, references=(0,)):
-    bank = MemoryBank(policy, skip)
+def filled(policy, frames, skip=1, references=(0,), training=False):
+    bank = MemoryBank(policy, skip, training=training)
     for number in range(frames):
         (bank.add_reference if number in references else bank.add)(frame(number))
     return bank
@@ -47,27 +47,29 @@ def short_frame(bank):
         (EveryNthFrame(50), [0]),
     ],
 )
-def test_a_policy_decides_which_frames_are_kept(policy, frames):
-    bank = filled(policy, 12)
+@pytest.mark.parametrize("training", [False, True])
+def test_policy_decides_which_frames_are_kept(policy, frames, training):
+    bank = filled(policy, 12, training=training)
     assert bank.frames == frames
     assert len(bank) == len(frames)
     assert long_frames(bank) == frames
     assert long_frames(bank, block=1) == frames
 
 
-def test_a_later_reference_joins_long_term_memory_and_restarts_the_short_one():
+def test_later_reference_restarts_short_term_memory():
     bank = filled(FirstFrame(), 4, skip=3, references=(0, 3))
     assert bank.frames == [0, 3]
     assert short_frame(bank) == 3
 
 
-def test_the_count_to_the_next_frame_begins_anew_at_a_reference():
+def test_interval_restarts_at_a_reference():
     assert filled(EveryNthFrame(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("place", [0, 1, 3])
-def test_a_dropped_frame_leaves_every_stage_whatever_its_number_of_tokens(place):
-    bank = MemoryBank(EveryNthFrame(1))
+def test_dropped_frame_leaves_every_stage(place, training):
+    bank = MemoryBank(EveryNthFrame(1), training=training)
     for number in range(4):
         coarse, fine = frame(number), frame(number, blocks=1)
         long = KeyValue(*(x[:, ::3] for x in fine[0][0].long))
@@ -82,12 +84,11 @@ def test_a_dropped_frame_leaves_every_stage_whatever_its_number_of_tokens(place)
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])
-def test_without_gradients_a_dropped_frame_leaves_room_for_the_next(place):
-    with torch.no_grad():
-        bank = filled(EveryNthFrame(1), 4)
-        before = bank.nbytes
-        bank.drop(place)
-        bank.add(frame(4))
+def test_dropped_frame_leaves_room_for_the_next(place):
+    bank = filled(EveryNthFrame(1), 4)
+    before = bank.nbytes
+    bank.drop(place)
+    bank.add(frame(4))
     kept = [number for number in range(5) if number != place]
     assert (bank.frames, long_frames(bank), long_frames(bank, block=1)) == (kept, kept, kept)
     assert bank.nbytes == before
@@ -95,31 +96,28 @@ def test_without_gradients_a_dropped_frame_leaves_room_for_the_next(place):
     assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
 
 
-def test_groups_may_give_up_different_frames():
-    for gradients in (True, False):
-        with torch.set_grad_enabled(gradients):
-            bank = filled(EveryNthFrame(1), 4)
-            bank.drop([1, 3])
-            bank.add(frame(4))
-        assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
-        assert [row[::TOKENS, 0].tolist() for row in bank.read()[0][0].long.key] == bank.kept
+def test_groups_may_drop_different_frames():
+    bank = filled(EveryNthFrame(1), 4)
+    bank.drop([1, 3])
+    bank.add(frame(4))
+    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [row[::TOKENS, 0].tolist() for row in bank.read()[0][0].long.key] == bank.kept
 
 
-def test_an_unbounded_bank_moves_rarely_and_holds_at_most_half_again_as_much():
-    bank, places = MemoryBank(EveryNthFrame(1)), set()
-    one = BATCH * TOKENS * (DIM + 8) * 4 * 2
-    with torch.no_grad():
-        for number in range(100):
-            (bank.add if number else bank.add_reference)(frame(number))
-            places.add(bank.nbytes)
-            assert bank.nbytes <= one * (1.5 * len(bank) + 1)
-            assert len(long_frames(bank)) == number + 1
+def test_unbounded_bank_grows_rarely_and_by_half():
+    bank, sizes = MemoryBank(EveryNthFrame(1)), set()
+    frame_bytes = BATCH * TOKENS * (DIM + 8) * 4 * 2
+    for number in range(100):
+        (bank.add if number else bank.add_reference)(frame(number))
+        sizes.add(bank.nbytes)
+        assert bank.nbytes <= frame_bytes * (1.5 * len(bank) + 1)
+        assert len(long_frames(bank)) == number + 1
     assert long_frames(bank) == list(range(100))
-    assert len(places) < 15
+    assert len(sizes) < 15
 
 
-def test_gradients_flow_through_memory():
-    bank = MemoryBank(EveryNthFrame(1))
+def test_gradients_reach_frames_of_a_training_bank():
+    bank = MemoryBank(EveryNthFrame(1), training=True)
     first, second = frame(0), frame(1)
     for memory in (first, second):
         memory[0][0].long.key.requires_grad_()
@@ -131,7 +129,7 @@ def test_gradients_flow_through_memory():
     )
 
 
-def test_settings_name_the_policy_and_its_gap():
+def test_settings_name_the_policy_and_its_interval():
     config = MemoryConfig("every_nth", every=7, every_in_training=3)
     assert build_policy(config) == EveryNthFrame(7)
     assert build_policy(config, training=True) == EveryNthFrame(3)

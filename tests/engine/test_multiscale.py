@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from aotlab.configs.load import from_tree
-from aotlab.engine.memory import MemoryBank
+from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import amplify, clip, run, stripes
 
@@ -51,7 +51,7 @@ def test_one_optimiser_step_reaches_every_parameter_and_lowers_the_loss(block):
     plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=False)
 
     def loss():
-        bank = MemoryBank(build_policy(config.memory, training=True))
+        bank = build_bank(config.memory, training=True)
         losses = clip_losses(model, bank, clip_, plan)
         return losses.reference.mean() + losses.tracked.mean()
 

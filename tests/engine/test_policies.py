@@ -174,7 +174,7 @@ def test_a_long_video_is_remembered_more_rarely(length, every):
 def test_training_forgets_the_oldest_whatever_the_policy(policy):
     config = MemoryConfig(policy, every=5, every_in_training=4, frames=9, insertions=30)
     assert build_policy(config, training=True, length=3000) == BoundedFIFO(9, 4)
-    bank = MemoryBank(build_policy(config, training=True))
+    bank = MemoryBank(build_policy(config, training=True), training=True)
     sizes = []
     for number in range(16):  # the last of 17 frames is not remembered
         (bank.add if number else bank.add_reference)(frame(number))

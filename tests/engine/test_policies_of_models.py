@@ -11,7 +11,7 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.objects import ObjectTable
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.engine.video.job import memory_bytes_per_frame
 from aotlab.networks.vos_model import Features, VOSModel
 from tests.engine.frames import advance, begin
@@ -51,7 +51,7 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
     encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
     objects = ObjectTable(2)
-    objects.channels_of(labels[0].numpy())
+    objects.add_objects(labels[0].numpy())
     objects.open_batches(one_by_one=False)
     masks = [objects.split(shown)[0] for shown in labels]
 
@@ -103,7 +103,7 @@ def test_training_reaches_what_restricted_memory_adds(block):
     frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
-    bank = MemoryBank(build_policy(config.memory, training=True))
+    bank = MemoryBank(build_policy(config.memory, training=True), training=True)
     plan = ClipPlan(torch.arange(3)[None], hardest=labels[0].numel(), feed_predictions=True)
     losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
     (losses.reference.mean() + losses.tracked.mean()).backward()

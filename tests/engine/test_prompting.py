@@ -9,10 +9,18 @@ from torch import nn
 
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import ModelConfig
-from aotlab.engine.prompt_planes import drop_far_parts, planes_of, region_of, supported
-from aotlab.engine.prompting import PromptedFrame, PromptSettings, exclusive, look_size
+from aotlab.engine.prompting import (
+    PromptedFrame,
+    PromptSettings,
+    add_background,
+    draw_planes,
+    drop_far_parts,
+    find_prompted_parts,
+    find_window,
+    look_size,
+)
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.prompt import Prompt
+from aotlab.media.prompt import Prompt
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
@@ -54,7 +62,7 @@ def frame():
 
 def test_clicks_and_boxes_are_drawn_where_the_window_shows_them():
     prompt = Prompt(points=[(30, 30), (60, 60)], labels=[1, 0], box=(20, 20, 20, 10))
-    planes = planes_of(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
+    planes = draw_planes(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
     assert planes.shape == (4, 129, 129)
     assert planes[0, 21, 21] == 1
     assert planes[0, 40, 40] == 0
@@ -66,7 +74,7 @@ def test_clicks_and_boxes_are_drawn_where_the_window_shows_them():
 
 
 def test_a_stroke_has_no_gaps():
-    plane = planes_of(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
+    plane = draw_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
     assert plane[20, 5:60].all()
     assert not plane[30].any()
 
@@ -74,11 +82,11 @@ def test_a_stroke_has_no_gaps():
 def test_the_region_holds_prompt_and_answer_and_stays_in_the_frame():
     rough = np.zeros((90, 120))
     rough[20:50, 20:50] = 0.9
-    left, top, right, bottom = region_of(Prompt(points=[(30, 30)]), rough, 0.25)
+    left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), rough, 0.25)
     assert (left, top, right, bottom) == (12, 12, 58, 58) or (right - left, bottom - top) == (45, 45)
     assert left <= 20
     assert right >= 50
-    assert region_of(Prompt(box=(100, 70, 20, 20)), rough, 0.25)[2:] == (120, 90)
+    assert find_window(Prompt(box=(100, 70, 20, 20)), rough, 0.25)[2:] == (120, 90)
 
 
 def test_parts_far_from_any_prompt_are_dropped_and_near_ones_kept():
@@ -103,7 +111,7 @@ def test_pixels_beside_a_box_are_dropped_unless_another_prompt_is_there(options,
 def test_without_a_prompted_part_the_largest_counts():
     mask = np.zeros((60, 60), bool)
     mask[5:25, 5:25] = mask[50:55, 50:55] = True
-    kept = supported(mask, Prompt(points=[(40, 10)]), near=0.1)
+    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]), near=0.1)
     assert kept[10, 10]
     assert not kept[52, 52]
 
@@ -113,7 +121,7 @@ def test_objects_of_one_frame_are_found_together_at_two_resolutions():
     logits = PromptedFrame(model, frame(), PromptSettings(whole_edge=113, close_edge=65)).logits(
         [Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))]
     )
-    labels = exclusive(logits).max(0).indices.numpy()
+    labels = add_background(logits).max(0).indices.numpy()
     expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
     assert (labels == expected).mean() > 0.97
     assert model.prompts.looks == [(81, 113), (65, 65), (65, 65)]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aotlab.engine.ensemble import Branch, Ensemble
-from aotlab.engine.export.description import exportable
+from aotlab.engine.export.graphs import exportable
 from aotlab.engine.objects import smallest_area
 from aotlab.engine.tracker import Tracker
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes

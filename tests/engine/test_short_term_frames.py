@@ -9,7 +9,7 @@ import torch
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import FirstFrame
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipLearner, ClipPlan
 from aotlab.networks.block import BlockMemory, KeyValue
 from tests.engine.small_model import build, clip, run, stripes
 from tests.engine.test_multiscale import clip_batch

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from aotlab.engine.streaming import AHEAD, BEHIND, Channel, ReadAhead, Stalled, stream
-from aotlab.utils.processes import GIVE_WAY
+from aotlab.utils.processes import NICENESS
 
 
 def negative(items):
@@ -94,7 +94,7 @@ def test_reading_and_writing_give_way_to_tracking():
     wrote = []
     items = ReadAhead(niceness() for _ in range(2))
     read = list(stream(items, lambda found: (item for item in found), lambda _: wrote.append(niceness())))
-    assert read == wrote == [niceness() + GIVE_WAY] * 2
+    assert read == wrote == [niceness() + NICENESS] * 2
 
 
 def test_closing_the_stream_drops_what_waits_and_ends_both_threads():

@@ -12,7 +12,7 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.burst import annotation_file, read_sequences, write_predictions
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.object_masks import read_given
-from aotlab.masks.regions import compress, decode_runs, encode_runs, parse_runs
+from aotlab.media.masks import write_mask
+from aotlab.media.object_masks import read_labels
+from aotlab.media.regions import compress, decode_runs, encode_runs, parse_runs
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
@@ -21,12 +20,12 @@ from tests import miniatures
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path):
     miniatures.make_burst(tmp_path / "root")
     return tmp_path / "root"
 
 
-def write_truth(root: Path, results: Path, *, keep: Any = lambda sequence, index, track: True) -> None:
+def write_truth(root, results, *, keep=lambda sequence, index, track: True):
     """Results that are the annotations of the masks that ``keep`` names."""
     for sequence in read_sequences(annotation_file(root, "val")):
         for index, (file, runs) in enumerate(sequence.runs.items()):
@@ -38,38 +37,27 @@ def write_truth(root: Path, results: Path, *, keep: Any = lambda sequence, index
             write_mask(results / sequence.name / f"{Path(file).stem}.png", labels)
 
 
-def test_tracks_are_given_by_their_first_mask(root: Path) -> None:
+def test_tracks_are_given_by_their_first_mask(root):
     first, second = open_dataset("burst", root)
     assert (first.name, second.name) == ("HACS-kite", "YFCC100M-v_1")
-    assert [sorted(np.unique(read_given(first.masks[index]))) for index in sorted(first.masks)] == [[0, 1, 2]]
+    assert [sorted(np.unique(read_labels(first.masks[index]))) for index in sorted(first.masks)] == [
+        [0, 1, 2]
+    ]
     assert sorted(second.masks) == [0, 1]
-    assert [sorted(np.unique(read_given(mask))) for mask in second.masks.values()] == [[0, 1], [0, 2]]
+    assert [sorted(np.unique(read_labels(mask))) for mask in second.masks.values()] == [[0, 1], [0, 2]]
     assert second.results == ("frame0000", "frame0004", "frame0008")
 
 
-def test_all_frames_are_tracked_where_that_is_asked_for(root: Path) -> None:
+def test_all_frames_are_tracked_where_that_is_asked_for(root):
     _, second = open_dataset("burst", root, all_frames=True)
     assert (len(second.frames), sorted(second.masks), len(second.results)) == (9, [0, 4], 3)
 
 
-def test_predictions_are_the_annotations_with_other_run_lengths(root: Path, tmp_path: Path) -> None:
+def test_predictions_are_the_annotations_with_other_run_lengths(root, tmp_path):
     write_truth(root, tmp_path / "results", keep=lambda sequence, index, track: track != "7")
     place = tmp_path / "predictions.json"
-    assert (
-        submit(
-            [
-                "--dataset",
-                "burst",
-                "--root",
-                str(root),
-                "--results",
-                str(tmp_path / "results"),
-                "--output",
-                str(place),
-            ]
-        )
-        == 0
-    )
+    places = ["--root", str(root), "--results", str(tmp_path / "results"), "--output", str(place)]
+    assert submit(["--dataset", "burst", *places]) == 0
     truth, found = (json.loads(path.read_text()) for path in (annotation_file(root, "val"), place))
     for entry in truth["sequences"]:
         for frame in entry["segmentations"]:
@@ -77,7 +65,7 @@ def test_predictions_are_the_annotations_with_other_run_lengths(root: Path, tmp_
     assert found == truth
 
 
-def test_a_result_of_another_size_is_refused(root: Path, tmp_path: Path) -> None:
+def test_result_of_another_size_rejected(root, tmp_path):
     write_truth(root, tmp_path)
     write_mask(tmp_path / "HACS-kite" / "frame0004.png", np.zeros((5, 5), dtype=np.uint8))
     with pytest.raises(InputError, match=r"frame0004\.png: the mask is 5×5"):
@@ -96,7 +84,7 @@ def test_a_result_of_another_size_is_refused(root: Path, tmp_path: Path) -> None
     ],
     ids=str,
 )
-def test_entries_of_the_wrong_form_are_one_sentence(root: Path, change: dict[str, Any]) -> None:
+def test_entries_of_the_wrong_form_are_one_sentence(root, change):
     path = annotation_file(root, "val")
     tree = json.loads(path.read_text())
     tree["sequences"][0].update(change)
@@ -105,17 +93,17 @@ def test_entries_of_the_wrong_form_are_one_sentence(root: Path, change: dict[str
         open_dataset("burst", root)
 
 
-def test_run_lengths_that_do_not_fill_the_image_are_refused(root: Path) -> None:
+def test_run_lengths_that_do_not_fill_the_image_rejected(root):
     path = annotation_file(root, "val")
     tree = json.loads(path.read_text())
     tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(encode_runs(np.ones((4, 4), dtype=bool)))
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]
     with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):
-        read_given(video.masks[0])
+        read_labels(video.masks[0])
 
 
-def hota(root: Path, results: Path, output: Path) -> dict[str, float]:
+def hota(root, results, output):
     pytest.importorskip("trackeval", reason="TrackEval is not installed: pip install trackeval")
     where = ["--dataset", "burst", "--root", str(root), "--results", str(results), "--output", str(output)]
     assert score(where) == 0
@@ -123,14 +111,14 @@ def hota(root: Path, results: Path, output: Path) -> dict[str, float]:
     return found
 
 
-def test_the_annotations_themselves_have_a_hota_of_100(root: Path, tmp_path: Path) -> None:
+def test_annotations_themselves_have_a_hota_of_100(root, tmp_path):
     write_truth(root, tmp_path / "results")
     found = hota(root, tmp_path / "results", tmp_path / "hota.json")
     assert len(found) == 9
     assert all(value == pytest.approx(100) for value in found.values())
 
 
-def test_hota_is_what_it_is_by_hand(root: Path, tmp_path: Path) -> None:
+def test_hota_is_what_it_is_by_hand(root, tmp_path):
     # class 4 is track 3 of both sequences: found on 1 of 3 frames in one, on all in the other
     write_truth(
         root,

@@ -6,7 +6,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import plan_sequence, score_labels
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.evaluation.scoring import score_sequence as score_plan
 from tests.shared import golden_arrays, golden_table
@@ -126,18 +126,18 @@ def test_davis_2016_annotations_of_0_and_255_hold_one_object():
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-def test_too_few_frames_are_refused(frames):
+def test_too_few_frames_rejected(frames):
     with pytest.raises(InputError, match="at least 3"):
         score_labels(one_square(frames), one_square(frames))
 
 
-def test_a_first_annotation_without_object_is_refused():
+def test_first_annotation_without_object_rejected():
     with pytest.raises(InputError, match="no object"):
         score_labels(np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8), np.uint8))
 
 
 @pytest.mark.parametrize("object_id", [2, 255])
-def test_an_id_above_the_number_of_objects_is_refused(object_id, tmp_path):
+def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
     prediction = one_square()
     prediction[2, 0, 0] = object_id
     paths = write_sequence(tmp_path / "truth", one_square())
@@ -146,13 +146,13 @@ def test_an_id_above_the_number_of_objects_is_refused(object_id, tmp_path):
         score_sequence(paths, tmp_path / "found")
 
 
-def test_a_prediction_of_another_size_is_named(tmp_path):
+def test_prediction_of_another_size_is_named(tmp_path):
     paths = write_sequence(tmp_path / "truth", one_square())
     write_sequence(tmp_path / "found", one_square(height=48, width=64))
     with pytest.raises(InputError, match=r"00001\.png: the prediction is 64×48, its annotation 32×24"):
         score_sequence(paths, tmp_path / "found")
 
 
-def test_a_table_of_nothing_is_refused():
+def test_table_of_nothing_rejected():
     with pytest.raises(ValueError, match="at least one object"):
         scores_table({})

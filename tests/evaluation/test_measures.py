@@ -95,12 +95,12 @@ def test_one_pixel_where_there_is_no_object_scores_zero():
     assert both(empty, one) == (0, 0)
 
 
-def test_a_full_frame_where_there_is_no_object_has_no_wrong_contour():
+def test_full_frame_without_object_has_no_wrong_contour():
     empty, full, _ = masks(7, 9)
     assert both(empty, full) == (0, 1)
 
 
-def test_a_pixel_that_fills_its_frame_has_no_contour():
+def test_pixel_that_fills_its_frame_has_no_contour():
     empty, _, one = masks(1, 1)
     assert both(empty, one) == (0, 1)
 
@@ -137,7 +137,7 @@ def slow_contour_accuracy(truth, prediction, radius=None):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_contour_accuracy_equals_its_slow_twin(seed):
+def test_contour_accuracy_equals_dilation(seed):
     rng = np.random.default_rng(seed)
     height, width = (int(side) for side in rng.integers(1, 40, size=2))
     rows, columns = np.mgrid[:height, :width]
@@ -151,7 +151,7 @@ def test_contour_accuracy_equals_its_slow_twin(seed):
 
 @pytest.mark.parametrize("radius", [2, 3, 8, 12])
 @pytest.mark.parametrize("shift", [(0, 1), (3, 3), (-5, 7), (12, 0)])
-def test_contours_match_within_any_radius_up_to_the_frames_border(radius, shift):
+def test_contours_match_up_to_the_border(radius, shift):
     rows, columns = np.mgrid[:37, :45]
     # one disk inside the frame, one cut off by its lower right corner, and one pixel in the first
     truth = ((rows - 14) ** 2 + (columns - 15) ** 2 <= 80) | ((rows - 36) ** 2 + (columns - 44) ** 2 <= 150)

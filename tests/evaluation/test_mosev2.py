@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,20 +11,20 @@ from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import score_object
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, scores_table
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.masks import write_mask
+from aotlab.media.object_masks import ListedObject
 from tests.evaluation.scoring import score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
 """of frames; the first two have a tolerance without a fraction"""
 
 
-def disc(size: tuple[int, int], row: float, column: float, radius: float) -> np.ndarray:
+def disc(size, row, column, radius):
     rows, columns = np.mgrid[: size[0], : size[1]]
     return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
 
 
-def boundary(mask: np.ndarray) -> np.ndarray:
+def boundary(mask):
     """Pixels that differ from their right, lower or lower-right neighbour: H×W bool."""
     right, below, diagonal = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
     right[:, :-1] = mask[:, 1:]
@@ -38,7 +37,7 @@ def boundary(mask: np.ndarray) -> np.ndarray:
     return edges
 
 
-def near(contour: np.ndarray, radius: float) -> np.ndarray:
+def near(contour, radius):
     """Pixels with one of the contour in their disk, which is off the middle by the radius's fraction."""
     size = math.ceil(2 * radius + 1)
     middle = size // 2
@@ -59,7 +58,7 @@ def near(contour: np.ndarray, radius: float) -> np.ndarray:
     return reach
 
 
-def plain_f(truth: np.ndarray, prediction: np.ndarray, radius: float) -> float:
+def plain_f(truth, prediction, radius):
     true, found = boundary(truth), boundary(prediction)
     if not true.any() or not found.any():
         return float(true.any() == found.any())
@@ -68,7 +67,7 @@ def plain_f(truth: np.ndarray, prediction: np.ndarray, radius: float) -> float:
     return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 
 
-def plain_measures(truth: np.ndarray, prediction: np.ndarray) -> list[float]:
+def plain_measures(truth, prediction):
     """J, F_dot, F and absence as the published scorer says, on whole frames."""
     union, common = (truth | prediction).sum(), (truth & prediction).sum()
     region = 1.0 if union == 0 else min(1.0, (common + 1) / (union + 1))
@@ -86,7 +85,7 @@ def plain_measures(truth: np.ndarray, prediction: np.ndarray) -> list[float]:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_measures_are_those_of_a_plain_evaluator(size: tuple[int, int]) -> None:
+def test_measures_are_those_of_a_plain_evaluator(size):
     rng = np.random.default_rng(size[1])
     truth, prediction = (np.zeros(size, dtype=np.uint8) for _ in range(2))
     for object_id in range(1, 6):
@@ -104,7 +103,7 @@ def test_measures_are_those_of_a_plain_evaluator(size: tuple[int, int]) -> None:
         assert values.tolist() == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_small_object_has_a_narrow_tolerance() -> None:
+def test_small_object_has_a_narrow_tolerance():
     size = (480, 854)
     truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
     truth[100:110, 100:110] = 1  # an area of 100: one pixel of tolerance, in place of 8
@@ -125,16 +124,14 @@ def test_a_small_object_has_a_narrow_tolerance() -> None:
     ],
     ids=["found alone", "true alone", "both"],
 )
-def test_one_pixel_is_added_to_intersection_and_union(
-    true: list[int], found: list[int], expected: list[float]
-) -> None:
+def test_one_pixel_is_added_to_intersection_and_union(true, found, expected):
     size = (200, 300)
     truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
     truth[true, true], prediction[found, found] = 1, 1
     assert list(score_object(truth > 0, prediction > 0, size, measure_object)) == expected
 
 
-def test_runs_of_absence_and_of_return_weigh_the_same_whatever_their_length() -> None:
+def test_runs_of_absence_have_equal_weight():
     absent = np.array([1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=float)
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
     row = object_row(region, region, region, absent)
@@ -144,7 +141,7 @@ def test_runs_of_absence_and_of_return_weigh_the_same_whatever_their_length() ->
     )  # first seen after an empty start: also a return
 
 
-def test_objects_that_stay_have_no_score_of_going_and_coming() -> None:
+def test_objects_that_stay_have_no_score_of_going_and_coming():
     values = np.full(4, 0.5)
     row = object_row(values, values, values, np.zeros(4))
     assert sorted(row) == ["F", "F_dot", "J", "J&F", "J&F_dot"]
@@ -153,7 +150,7 @@ def test_objects_that_stay_have_no_score_of_going_and_coming() -> None:
     assert TABLE.summary(rows[:1], [None])["J&F_r"] is None
 
 
-def test_objects_are_those_of_the_metadata_on_all_frames_but_the_first_and_last(tmp_path: Path) -> None:
+def test_metadata_objects_count_on_inner_frames(tmp_path):
     labels = np.zeros((6, 40, 60), dtype=np.uint8)
     labels[:, 10:20, 10:20] = 3
     labels[3:, 25:35, 30:50] = 7  # not in the first frame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.id_maps import read_mask, write_mask
-from aotlab.masks.object_masks import read_given
+from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from tests import miniatures
@@ -22,12 +21,12 @@ from tests.evaluation.scoring import score_sequence
 
 
 @pytest.fixture
-def videos(tmp_path: Path) -> list[Video]:
+def videos(tmp_path):
     miniatures.make_sav(tmp_path)
     return open_dataset("sav", tmp_path)
 
 
-def draw(folder: Path, frames: list[list[int]]) -> Path:
+def draw(folder, frames):
     """Masks of an object, 100×150: a square at this column in each frame, none for an empty list."""
     for index, columns in enumerate(frames):
         mask = np.zeros((100, 150), dtype=np.uint8)
@@ -37,7 +36,7 @@ def draw(folder: Path, frames: list[list[int]]) -> Path:
     return folder
 
 
-def test_frames_are_those_at_24_per_second_and_results_those_with_masks(videos: list[Video]) -> None:
+def test_24_fps_tracked_and_masked_frames_written(videos):
     first, second = videos
     assert (len(first.frames), first.results) == (17, ("00000", "00004", "00008", "00012", "00016"))
     assert sorted(first.masks) == [0]
@@ -46,15 +45,15 @@ def test_frames_are_those_at_24_per_second_and_results_those_with_masks(videos: 
     assert first.object_folders[1].name == "000"
 
 
-def test_where_given_objects_overlap_the_smaller_one_is_on_top(videos: list[Video]) -> None:
-    labels = read_given(videos[0].masks[0])
+def test_where_given_objects_overlap_the_smaller_one_is_on_top(videos):
+    labels = read_labels(videos[0].masks[0])
     small = read_mask(videos[0].object_folders[2] / "00000.png") > 0
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     assert (labels[small] == 2).all()
     assert (labels[whole & ~small] == 1).all()
 
 
-def test_objects_that_overlap_are_scored_each_by_itself(videos: list[Video], tmp_path: Path) -> None:
+def test_objects_that_overlap_are_scored_each_by_itself(videos, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(videos[0].object_folders[1].parent, results)
     scores = score_sequence(plan_sequence(videos[0]), results)
@@ -62,7 +61,7 @@ def test_objects_that_overlap_are_scored_each_by_itself(videos: list[Video], tmp
     assert (scores.values == 1).all()
 
 
-def test_results_as_ids_are_scored_too(videos: list[Video], tmp_path: Path) -> None:
+def test_results_as_ids_are_scored_too(videos, tmp_path):
     labels = miniatures.separate_labels(videos[0])
     for stem, ids in labels.items():
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
@@ -72,7 +71,7 @@ def test_results_as_ids_are_scored_too(videos: list[Video], tmp_path: Path) -> N
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 
-def test_frames_count_from_the_first_pixel_of_annotation_or_prediction(tmp_path: Path) -> None:
+def test_frames_count_from_the_first_pixel(tmp_path):
     folders = {
         1: draw(tmp_path / "truth" / "000", [[5], [], [], [10], [], [20], [5]]),
         2: draw(tmp_path / "truth" / "001", [[5], [], [], [], [], [], [9]]),  # nothing in between: left out
@@ -86,9 +85,7 @@ def test_frames_count_from_the_first_pixel_of_annotation_or_prediction(tmp_path:
     assert scores.region[0, 1:].tolist() == [0, 1, 1, 19 / 21]
 
 
-def test_results_become_the_folders_that_the_public_evaluator_takes(
-    videos: list[Video], tmp_path: Path
-) -> None:
+def test_results_become_folders_of_objects(videos, tmp_path):
     for video in videos:
         for stem, ids in miniatures.separate_labels(video).items():
             write_mask(tmp_path / "ids" / video.name / f"{stem}.png", ids)
@@ -103,9 +100,7 @@ def test_results_become_the_folders_that_the_public_evaluator_takes(
     assert np.array_equal(ours.region, theirs.region)
 
 
-def test_an_object_without_pixels_is_written_as_empty_masks_and_not_scored(
-    videos: list[Video], tmp_path: Path
-) -> None:
+def test_object_without_pixels_is_written_empty(videos, tmp_path):
     first = videos[0].object_folders[1]
     for path in first.glob("*.png"):
         write_mask(first.with_name("002") / path.name, np.zeros_like(read_mask(path)))
@@ -118,7 +113,7 @@ def test_an_object_without_pixels_is_written_as_empty_masks_and_not_scored(
     assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
 
 
-def test_a_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -> None:
+def test_missing_result_is_one_sentence(videos, tmp_path):
     shutil.copytree(videos[0].object_folders[1].parent, tmp_path / "results")
     (tmp_path / "results" / "001" / "00008.png").unlink()
     with pytest.raises(
@@ -127,7 +122,7 @@ def test_a_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -
         score_sequence(plan_sequence(videos[0]), tmp_path / "results")
 
 
-def test_a_folder_that_is_no_number_is_the_problem_of_its_video(tmp_path: Path) -> None:
+def test_folder_that_is_no_number_is_the_problem_of_its_video(tmp_path):
     miniatures.make_sav(tmp_path)
     place = tmp_path / "sav_val" / "Annotations_6fps" / "sav_000002"
     (place / "001").rename(place / "hand")

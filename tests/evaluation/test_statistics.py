@@ -21,7 +21,7 @@ def test_recall_needs_more_than_one_half():
     assert recall(np.array([0.5, 0.51, 1.0, 0.0])) == 0.5
 
 
-def test_a_missing_frame_counts_against_recall_but_not_in_the_mean():
+def test_missing_frame_counts_in_recall_only():
     values = np.array([1.0, np.nan])
     assert (mean(values), recall(values)) == (1.0, 0.5)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.eval import main
 from tests.golden import filler
 from tests.shared import golden, official_weights

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy, redundancy
-from aotlab.engine.recurrence import look, one_hot, remember
+from aotlab.engine.recurrence import one_hot, read_memory, write_memory
 from aotlab.engine.relevance import FrameRelevance, frame_relevance
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.published_keys import from_official
@@ -161,8 +161,8 @@ class Replay:
     def step(self, number: int) -> None:
         features = self.model.encode(self.images[number : number + 1])
         before = self.bank.frames.copy()
-        seen = look(self.model, [self.bank], features)
-        _, propagated, logits = seen[0]
+        readouts = read_memory(self.model, [self.bank], features)
+        _, propagated, logits = readouts[0]
         self.check_inside(number, propagated)
         self.check_logits(number, logits)
         if number in self.insertions:
@@ -170,7 +170,7 @@ class Replay:
         full = F.interpolate(logits, self.size, mode="bilinear", align_corners=True)
         labels = full[0].argmax(0).numpy()
         assert (labels == self.arrays["masks"][number]).mean() >= 0.999
-        remember(self.model, [self.bank], seen, [planes(self.arrays["masks"][number])])
+        write_memory(self.model, [self.bank], readouts, [planes(self.arrays["masks"][number])])
         if number in self.insertions:
             assert [*before, number] == self.insertions[number]["indexes_before"]
             assert self.bank.frames == self.insertions[number]["indexes_after"]

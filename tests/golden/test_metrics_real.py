@@ -11,10 +11,10 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.scoring import score_videos
+from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from tests.shared import SHARED, golden_arrays, golden_table, needs_data
 
 pytestmark = needs_data

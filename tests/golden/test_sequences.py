@@ -86,11 +86,11 @@ class ReferenceOnTies(Tracker):
         super().__init__(*arguments)
         self.ties: list[float] = []
 
-    def label(self, seen, size):
-        logits, own = super().label(seen, size)
-        if not seen:
+    def merge_logits(self, readouts, size):
+        logits, own = super().merge_logits(readouts, size)
+        if not readouts:
             return logits, own
-        wanted = self.objects.channels_of(self.reference)
+        wanted = self.objects.add_objects(self.reference)
         first, second = logits.topk(2, dim=0).values
         tied = (first - second < 1e-3) & (own != wanted)
         self.ties.append(tied.double().mean().item())
@@ -154,11 +154,11 @@ def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
     model = golden_model("aott")
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
     objects = ObjectTable(10)
-    objects.channels_of(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame
+    objects.add_objects(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame
     assert objects.open_batches(one_by_one=False) == 1
 
     def grouped(labels: np.ndarray) -> torch.Tensor:
-        return objects.split(objects.channels_of(labels))[0]
+        return objects.split(objects.add_objects(labels))[0]
 
     features = model.encode(images[:1])
     assert_close(model.decode(begin(model, bank, features, grouped(masks[0])), features), arrays["logits"][0])

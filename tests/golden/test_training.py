@@ -15,12 +15,12 @@ from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
-from aotlab.engine.training.clip_training import (
+from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
-    enlarged,
     frame_loss,
     hardest_count,
     mean_iou,
+    resize_logits,
     soft_jaccard,
 )
 from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups, reference_loss_weight
@@ -48,7 +48,7 @@ def test_losses_and_their_gradients_are_the_references():
         logits = torch.from_numpy(arrays[f"logits_{case['case']}"])[0].requires_grad_()
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
         count = hardest_count(labels.numel(), case["step"], case["total_steps"])
-        total = frame_loss(enlarged(logits, labels.shape, True), labels, count)
+        total = frame_loss(resize_logits(logits, labels.shape, True), labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
         ours = {
             "ce": bootstrapped_cross_entropy(logits, labels, count),

@@ -11,7 +11,7 @@ import torch
 
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
-from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses, hardest_count
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.weights.published_keys import official_names
@@ -52,7 +52,7 @@ class Reference:
             stage.train_identities(not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
-            self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"])), batch,
+            self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
             ClipPlan(identities, hardest_count(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)

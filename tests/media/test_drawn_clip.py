@@ -16,14 +16,14 @@ def areas(masks):
     return np.stack([(masks == number).sum(axis=(1, 2)) for number in range(1, 5)], axis=1)
 
 
-def test_the_same_seed_draws_the_same_clip_and_another_does_not():
+def test_clip_depends_on_the_seed_only():
     first, again, other = (draw_clip(2, 48, 64, seed=seed) for seed in (3, 3, 4))
     assert (first[0] == again[0]).all()
     assert (first[1] == again[1]).all()
     assert (first[0] != other[0]).any()
 
 
-def test_objects_hide_each_other_and_appear_again(clip):
+def test_objects_hide_each_other_and_reappear(clip):
     pixels = areas(clip[1])
     assert pixels[:, 0].min() < 0.6 * pixels[0, 0]
     assert pixels[-1, 0] > 0.9 * pixels[0, 0]

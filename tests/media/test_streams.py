@@ -56,7 +56,7 @@ def brightness(source):
 GREYS = [40, 60, 80, 100, 120, 140]
 
 
-def test_an_address_is_read_with_its_times(tmp_path, served):
+def test_address_is_read_with_its_times(tmp_path, served):
     write(tmp_path / "clip.mkv")
     source = open_frames(f"{served}/clip.mkv")
     assert (source.name, source.size, source.rate, source.length) == ("clip", (48, 64), 12, None)
@@ -65,29 +65,31 @@ def test_an_address_is_read_with_its_times(tmp_path, served):
     assert not source.live
 
 
-def test_a_stream_is_read_once(tmp_path, served):
+def test_stream_is_read_once_and_in_order(tmp_path, served):
     write(tmp_path / "clip.mkv")
     source = open_frames(f"{served}/clip.mkv")
     assert len(list(source)) == 6
     with pytest.raises(InputError, match="only once"):
         list(source)
+    with pytest.raises(InputError, match="in order only"):
+        source.read(0)
 
 
-def test_a_missing_address_is_named_without_its_password(served):
+def test_missing_address_is_named_without_its_password(served):
     address = served.replace("http://", "http://me:secret@")
     with pytest.raises(InputError, match=r"none\.mkv: cannot be opened") as caught:
         open_frames(f"{address}/none.mkv")
     assert "secret" not in str(caught.value)
 
 
-def test_a_source_that_ends_early_gives_what_came(tmp_path, served):
+def test_stream_that_ends_early_gives_what_came(tmp_path, served):
     content = write(tmp_path / "whole.ts", 30).read_bytes()
     (tmp_path / "cut.ts").write_bytes(content[: len(content) * 2 // 3])
     count = len(list(open_frames(f"{served}/cut.ts")))
     assert 5 < count < 30
 
 
-def test_damaged_pieces_are_left_out(tmp_path, served):
+def test_damaged_packets_are_skipped(tmp_path, served):
     noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8)
     with av.open(str(tmp_path / "hurt.mkv"), "w") as container:
         stream = container.add_stream("mjpeg", rate=12)
@@ -120,22 +122,27 @@ def test_standard_input_is_read(tmp_path):
     assert out.stdout.split() == ["stdin", *map(str, GREYS)]
 
 
-def test_a_source_that_says_nothing_is_given_up(tmp_path):
+def test_silent_stream_times_out(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     start = time.monotonic()
     with pytest.raises(InputError, match=r"pipe: no frame within 0\.3 seconds"):
         open_frames(tmp_path / "pipe", timeout=0.3)
     assert time.monotonic() - start < 5
-    (tmp_path / "pipe").write_bytes(b"")  # lets the thread that waits for it end
+    (tmp_path / "pipe").write_bytes(b"")  # ends the thread that waits for it
 
 
-def test_sound_alone_and_garbage_are_refused(tmp_path, served):
+def test_garbage_rejected(tmp_path, served):
     (tmp_path / "words.mp4").write_bytes(b"these are words\n" * 100)
     with pytest.raises(InputError, match=r"words\.mp4: (cannot be opened|holds no video)"):
         open_frames(f"{served}/words.mp4")
 
 
-def test_a_camera_is_handed_to_ffmpegs_reader_of_cameras():
+def test_camera_is_opened_by_its_own_reader():
     # /dev/null is no camera: only that reader asks the device what it can do
     with pytest.raises(InputError, match="/dev/null: cannot be opened \\(Inappropriate ioctl"):
         open_frames("/dev/null")
+
+
+def test_file_address_rejected(tmp_path):
+    with pytest.raises(InputError, match=r"clip\.mkv: file:// addresses are not supported; give the path"):
+        open_frames(f"file://{write(tmp_path / 'clip.mkv')}")

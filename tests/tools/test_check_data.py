@@ -1,4 +1,4 @@
-"""The tool that looks through a folder before training."""
+"""Command ``check-data``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.dataloaders.benchmarks.sequences import list_frames
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.tools.check_data import main
 from tests import miniatures
 
 SAMPLE = Path("datasets/sample")
 
 
-def test_the_shipped_sample_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_shipped_sample_is_clean(capsys):
     assert main([str(SAMPLE), "--no-progress"]) == 0
     output = capsys.readouterr()
     assert output.err == ""
@@ -32,7 +32,7 @@ def test_the_shipped_sample_is_clean(capsys: pytest.CaptureFixture[str]) -> None
     }
 
 
-def test_an_error_gives_status_1_and_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_gives_status_1_and_a_line(tmp_path, capsys):
     (tmp_path / "JPEGImages").mkdir()
     for index, path in enumerate(list_frames(SAMPLE / "JPEGImages/480p/pond")[:2]):
         target = tmp_path / "JPEGImages" / "clip" / path.name
@@ -46,13 +46,11 @@ def test_an_error_gives_status_1_and_a_line(tmp_path: Path, capsys: pytest.Captu
         f"error {tmp_path}/Annotations/clip/00001.png: 853×480, but its frame is 854×480;"
     )
     assert "objects          not read (--quick)" in lines
-    assert "file" in output.err  # the bar
+    assert "folder" in output.err  # the bar
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_benchmark_is_checked_through_its_reader(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
     getattr(miniatures, f"make_{name}")(tmp_path)
     split = "train" if name.startswith(("youtubevos", "mose")) else "val"
     options = [str(tmp_path), "--dataset", name, "--split", split, "--workers", "1", "--no-progress"]
@@ -62,7 +60,7 @@ def test_every_benchmark_is_checked_through_its_reader(
     assert int(rows["objects"]) >= int(rows["videos"])
 
 
-def test_what_is_wrong_with_a_benchmark_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     miniatures.make_sav(tmp_path)
     folder = tmp_path / "sav_val"
     write_mask(folder / "Annotations_6fps/sav_000001/001/00008.png", np.ones((5, 7)))

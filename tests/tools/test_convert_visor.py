@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.tools.convert_visor import main
 
 Polygon = list[list[float]]
 
 
-def box(left: float, top: float, right: float, bottom: float) -> Polygon:
+def box(left, top, right, bottom):
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
-def entry(sequence: str, number: int, objects: dict[str, list[Polygon]]) -> dict[str, Any]:
+def entry(sequence, number, objects):
     """A frame as VISOR's files have it."""
     video = sequence.rsplit("_seq_", 1)[0]
     name = f"{video}_frame_{number:010d}.jpg"
@@ -43,13 +41,13 @@ def entry(sequence: str, number: int, objects: dict[str, list[Polygon]]) -> dict
 class Source:
     """VISOR's files: JSON and frames of 1920×1080."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.annotations, self.images, self.output = (
             folder / name for name in ("json", "images", "VISOR_2022")
         )
         self.annotations.mkdir()
 
-    def add(self, video: str, entries: list[dict[str, Any]]) -> None:
+    def add(self, video, entries):
         content = {"info": {}, "video_annotations": entries}
         (self.annotations / f"{video}.json").write_text(json.dumps(content))
         for item in entries:
@@ -58,13 +56,13 @@ class Source:
             if not path.exists():
                 Image.new("RGB", (1920, 1080), (10, 120, 60)).save(path)
 
-    def convert(self, split: str = "val") -> int:
+    def convert(self, split="val"):
         places = [("--annotations", self.annotations), ("--images", self.images), ("--output", self.output)]
         return main([text for option, path in places for text in (option, str(path))] + ["--split", split])
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path):
     made = Source(tmp_path)
     # an outline with a hole, two polygons of one object, one object without any
     plate = [box(400, 200, 1200, 800), box(600, 400, 800, 600)]
@@ -86,9 +84,7 @@ def source(tmp_path: Path) -> Source:
     return made
 
 
-def test_the_data_set_is_read_with_the_objects_of_first_frames(
-    source: Source, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_set_is_read_with_the_objects_of_first_frames(source, capsys):
     assert source.convert() == 0
     assert "2 sequences, 4 masks" in capsys.readouterr().out
     first, second = open_dataset("visor", source.output)
@@ -110,7 +106,7 @@ def test_the_data_set_is_read_with_the_objects_of_first_frames(
         assert image.size == (854, 480)
 
 
-def test_training_keeps_all_objects_of_sequences_of_three_frames(source: Source) -> None:
+def test_train_split_keeps_all_objects(source):
     assert source.convert("train") == 0
     (video,) = open_dataset("visor", source.output, "train")
     assert [sorted(np.unique(read_mask(path))) for path in video.annotations] == [
@@ -120,9 +116,7 @@ def test_training_keeps_all_objects_of_sequences_of_three_frames(source: Source)
     ]
 
 
-def test_what_is_broken_is_named_and_the_rest_converted(
-    source: Source, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_broken_files_are_named_and_skipped(source, capsys):
     next((source.images / "P01_107").glob("*140.jpg")).unlink()
     (source.annotations / "P99_01.json").write_text('{"video_annotations": [{"image": 3}]}')
     assert source.convert() == 1
@@ -135,9 +129,7 @@ def test_what_is_broken_is_named_and_the_rest_converted(
 @pytest.mark.parametrize(
     "change", [{"subsequence": "../../evil"}, {"name": "/tmp/evil.jpg"}, {"video": ".."}]
 )
-def test_names_that_leave_the_folder_are_refused(
-    source: Source, change: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_that_leave_the_folder_rejected(source, change, capsys):
     item = entry("P02_01_seq_00001", 1, {"knife": [box(1, 1, 9, 9)]})
     item["image"].update(change)
     (source.annotations / "P02_01.json").write_text(json.dumps({"video_annotations": [item]}))
@@ -146,9 +138,7 @@ def test_names_that_leave_the_folder_are_refused(
 
 
 @pytest.mark.parametrize("point", [[1e12, 3], [None, 3], ["a", 3], [1]], ids=str)
-def test_coordinates_that_are_none_are_refused(
-    source: Source, point: list[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_coordinates_rejected(source, point, capsys):
     item = entry("P02_01_seq_00001", 1, {"knife": [[[1, 1], point, [9, 9]]]})
     (source.annotations / "P02_01.json").write_text(json.dumps({"video_annotations": [item]}))
     assert source.convert() == 1

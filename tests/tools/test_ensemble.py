@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from aotlab.engine.evaluation.voting import vote
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.engine.benchmark.voting import vote
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.ensemble import main
 
 
-def by_hand(maps: list[np.ndarray], weights: list[int]) -> np.ndarray:
+def by_hand(maps, weights):
     """The same for one pixel after another."""
     winner = np.zeros_like(maps[0])
     for place in np.ndindex(winner.shape):
@@ -26,13 +24,13 @@ def by_hand(maps: list[np.ndarray], weights: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3, 1, 1, 2], [1, 2, 2, 1]])
-def test_a_vote_is_the_one_counted_by_hand(weights):
+def test_vote_equals_counting(weights):
     maps = list(np.random.default_rng(0).integers(0, 4, (4, 16, 16), dtype=np.uint8))
     np.testing.assert_array_equal(vote(maps, weights), by_hand(maps, weights))
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> list[str]:
+def folders(tmp_path):
     """Three sets of results for two sequences; in each pixel the third disagrees with the first two."""
     for number, value in enumerate((1, 1, 2)):
         for name in ("a", "b"):
@@ -59,7 +57,7 @@ def test_weights_decide_exactly(folders, tmp_path, weights, winner):
     assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
 
 
-def test_a_sequence_with_other_frames_fails_and_the_rest_is_voted_on(folders, tmp_path, capsys):
+def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
     (tmp_path / "1" / "a" / "00001.png").unlink()
     assert main([*folders, "--output", str(tmp_path / "out")]) == 1
     assert "failed: a: " in capsys.readouterr().err
@@ -74,7 +72,7 @@ def test_a_sequence_with_other_frames_fails_and_the_rest_is_voted_on(folders, tm
         (["--weights", "1", "2", "0"], "give numbers above 0"),
     ],
 )
-def test_senseless_weights_are_refused(folders, tmp_path, capsys, more, message):
+def test_senseless_weights_rejected(folders, tmp_path, capsys, more, message):
     assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 2
     assert message in capsys.readouterr().err
 
@@ -84,13 +82,13 @@ def test_results_are_never_overwritten(folders, capsys):
     assert "choose another folder" in capsys.readouterr().err
 
 
-def test_a_folder_without_results_is_refused(folders, tmp_path, capsys):
+def test_folder_without_results_rejected(folders, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main([folders[0], str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == 2
     assert "empty: no results here" in capsys.readouterr().err
 
 
-def test_results_of_each_object_by_itself_are_voted_on_too(tmp_path: Path) -> None:
+def test_results_of_each_object_by_itself_are_voted_on_too(tmp_path):
     for number, value in enumerate((1, 0, 1)):
         for folder in ("000", "001"):
             write_mask(tmp_path / f"{number}" / "a" / folder / "00000.png", np.full((4, 6), value, np.uint8))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,24 +11,24 @@ from aotlab.engine.tracker import Tracker
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures
-from tests.engine.evaluation.painting import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 
 SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
 
 
 @pytest.fixture(autouse=True)
-def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def loaded(monkeypatch):
     monkeypatch.setattr(Tracker, "from_checkpoint", lambda *_, **__: PaintingTracker())
 
 
-def make(name: str, folder: Path, split: str) -> list[str]:
+def make(name, folder, split):
     """Make a data set; the options that name it."""
     getattr(miniatures, f"make_{name}")(folder / "root")
     return ["--dataset", name, "--root", str(folder / "root"), "--split", split]
 
 
 @pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if not dataset.hota])
-def test_results_are_scored_as_by_the_scoring_program(name: str, tmp_path: Path) -> None:
+def test_results_are_scored_as_by_the_scoring_program(name, tmp_path):
     options = make(name, tmp_path, SPLITS.get(name, "val"))
     results, again = tmp_path / "results", tmp_path / "again.json"
     assert tool.main([*options, "--output", str(results)]) == 0
@@ -42,9 +41,7 @@ def test_results_are_scored_as_by_the_scoring_program(name: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("name", "split"), [("youtubevos2019", "val"), ("mose", "val"), ("lvosv2", "test")])
-def test_results_of_a_servers_split_come_with_the_way_to_its_archive(
-    name: str, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_of_a_server_split_name_submit(name, split, tmp_path, capsys):
     options = make(name, tmp_path, split)
     assert tool.main([*options, "--output", str(tmp_path / "results")]) == 0
     assert sorted(json.loads((tmp_path / "results" / "scores.json").read_text())) == ["failures", "fps"]
@@ -53,9 +50,7 @@ def test_results_of_a_servers_split_come_with_the_way_to_its_archive(
     assert f"--results {tmp_path / 'results'} --output {tmp_path / 'results'}.zip" in text
 
 
-def test_results_that_hota_scores_come_with_the_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_that_hota_scores_come_with_the_command(tmp_path, capsys):
     options = make("burst", tmp_path, "val")
     assert tool.main([*options, "--output", str(tmp_path / "results")]) == 0
     assert (
@@ -64,7 +59,7 @@ def test_results_that_hota_scores_come_with_the_command(
     )
 
 
-def test_an_option_of_another_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_option_of_another_data_set_rejected(tmp_path, capsys):
     options = make("mose", tmp_path, "train")
     assert tool.main([*options, "--output", str(tmp_path / "results"), "--all-frames"]) == 2
     assert "--all-frames: not for mose; youtubevos2018" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.evaluation.finished import FOLDER
+from aotlab.engine.benchmark.evaluator import RECORDS
 from aotlab.tools.eval import main
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from
 from tests.limits import files_up_to
@@ -24,7 +24,7 @@ TINY = ["--max-long-edge", "48"]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory):
     """Six clips of their own lengths."""
     root = tmp_path_factory.mktemp("clips")
     clips = {f"clip{n}": draw_clip(stems_from(0, 4 + n), {1: 0, 2: 0}, seed=n) for n in range(6)}
@@ -32,20 +32,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def options(data: Path, output: Path, *more: str) -> list[str]:
+def options(data, output, *more):
     return ["--dataset", "folder", "--root", str(data), "--output", str(output), *TINY, *more]
 
 
-def results(folder: Path) -> dict[str, bytes]:
+def results(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
 
 
-def environment() -> dict[str, str]:
+def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
-def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(data, tmp_path_factory):
     """Results of a run that nothing disturbed, by a process of its own as all that are compared with them."""
     output = tmp_path_factory.mktemp("whole")
     command = [sys.executable, PROGRAM, *options(data, output)]
@@ -55,9 +55,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_full_disk_at_the_end_of_a_run_leaves_its_masks_and_a_printed_table(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_full_disk_keeps_masks_and_the_printed_table(data, tmp_path, capsys):
     assert main(options(data, tmp_path)) == 0
     (tmp_path / "scores.json").unlink()
     masks = results(tmp_path)
@@ -72,16 +70,14 @@ def test_a_full_disk_at_the_end_of_a_run_leaves_its_masks_and_a_printed_table(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_killed_in_the_middle_goes_on_to_identical_results(
-    data: Path, whole: Path, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_killed_run_resumes_to_identical_results(data, whole, tmp_path, number):
     command = [sys.executable, PROGRAM, *options(data, tmp_path)]
     run = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
-    while run.poll() is None and len(list((tmp_path / FOLDER).glob("*.json"))) < 2:
+    while run.poll() is None and len(list((tmp_path / RECORDS).glob("*.json"))) < 2:
         time.sleep(0.005)
     run.send_signal(number)
     _, said = run.communicate()
-    finished = len(list((tmp_path / FOLDER).glob("*.json")))
+    finished = len(list((tmp_path / RECORDS).glob("*.json")))
     assert 2 <= finished < 6
     if number == signal.SIGTERM:
         assert run.returncode == 1
@@ -95,7 +91,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_identical_results(
 
 
 @pytest.mark.slow
-def test_two_ranks_write_what_one_process_does(data: Path, whole: Path, tmp_path: Path) -> None:
+def test_two_ranks_write_what_one_process_does(data, whole, tmp_path):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port = str(server.getsockname()[1])
@@ -111,9 +107,7 @@ def test_two_ranks_write_what_one_process_does(data: Path, whole: Path, tmp_path
     assert ours["sequences"] == theirs["sequences"]
 
 
-def test_a_second_run_finds_all_and_other_settings_run_again(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_second_run_finds_all_and_other_settings_run_again(data, tmp_path, capsys):
     arguments = options(data, tmp_path, "--sequence", "clip0")
     assert main(arguments) == 0
     before = results(tmp_path)
@@ -137,16 +131,12 @@ def test_a_second_run_finds_all_and_other_settings_run_again(
         (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
-) -> None:
+def test_what_does_not_fit_together_rejected(data, tmp_path, capsys, more, message):
     assert main(options(data, tmp_path, *more)) == 2
     assert message in capsys.readouterr().err
 
 
-def test_the_speed_report_tells_the_model_from_reading_and_writing(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fps_report_has_both_speeds(data, tmp_path, capsys):
     assert main(options(data, tmp_path, "--sequence", "clip4", "--sequence", "clip5", "--fps-report")) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["timed_frames"] == 7  # of 8 + 9 frames without the first 10

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from aotlab.engine.export import verify as verification
-from aotlab.engine.export import writing
-from aotlab.engine.export.verify import Agreement
+from aotlab.configs.load import load_config
+from aotlab.engine.export import graphs, runtime
+from aotlab.engine.export.runtime import Agreement
 from aotlab.tools.export import main
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
@@ -24,21 +26,16 @@ def test_it_exports_and_verifies(tmp_path, capsys):
 
 @pytest.mark.parametrize("difference", [0.0, float("nan")])
 def test_graphs_that_differ_stop_it(tmp_path, capsys, monkeypatch, difference):
-    monkeypatch.setattr(writing, "export_model", lambda *args, **settings: Description())
     monkeypatch.setattr(
-        verification, "verify", lambda *args, **settings: Agreement(difference, 0.5, 0.1, 0.1)
+        graphs,
+        "export_model",
+        lambda *args, **settings: SimpleNamespace(sha256={}, config=load_config("aott")),
     )
+    monkeypatch.setattr(runtime, "verify", lambda *args, **settings: Agreement(difference, 0.5, 0.1, 0.1))
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == (0 if difference == 0 else 1)
     captured = capsys.readouterr()
     assert ("expected at most 0.001" in captured.err) == (difference != 0)
     assert "up to 9 frames in long-term memory" in captured.out
-
-
-class Description:
-    """Stands for what an export returns."""
-
-    graphs: dict[str, str] = {}  # noqa: RUF012
-    frames = 9
 
 
 def test_settings_are_shown_as_they_will_be(capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from tests.drawn_clips import draw_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 
@@ -20,7 +20,7 @@ import importlib, os, signal, sys
 import torch
 torch.set_num_threads(1)
 tool = importlib.import_module(f"aotlab.tools.{sys.argv[1]}")
-import aotlab.engine.evaluation.evaluator, aotlab.engine.jobs.runner
+import aotlab.engine.benchmark.evaluator, aotlab.engine.jobs.runner
 aotlab.engine.video.resume.SAVE_EVERY = 0.0
 
 def run(name, files=0):

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.masks.id_maps import read_mask
+from aotlab.engine.segmenters import segment_objects
+from aotlab.media.masks import read_mask
+from aotlab.media.prompt import parse_prompts
 from aotlab.media.video import open_frames
-from aotlab.prompts.texts import masks_of_frame, read_prompts
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from tests.prompts.colour import by_colour
+from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
 
 LENGTH = 6
@@ -21,7 +22,7 @@ COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
-    monkeypatch.setattr("aotlab.prompts.segmenter.CheckpointSegmenter", lambda checkpoint: by_colour)
+    monkeypatch.setattr("aotlab.engine.segmenters.CheckpointSegmenter", lambda checkpoint: segment_by_color)
 
 
 @pytest.fixture
@@ -82,19 +83,19 @@ def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
 
 
 def test_prompts_are_read_by_frame_and_object():
-    prompts = read_prompts(["40/3:1,2,30,40"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
+    prompts = parse_prompts(["40/3:1,2,30,40"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
     assert prompts[40][3].box == (1, 2, 30, 40)
     assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
     assert prompts[0][1].negative == [(9, 9)]
     with pytest.raises(InputError):
-        read_prompts([], ["1:5"])
+        parse_prompts([], ["1:5"])
 
 
 def test_box_that_leaves_the_image_shows_both_readings(caplog):
-    assert read_prompts(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
+    assert parse_prompts(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
     frame = np.zeros((48, 64, 3), np.uint8)
-    prompts = read_prompts(["2:30,20,40,30"], [])[0]
-    masks_of_frame(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
+    prompts = parse_prompts(["2:30,20,40,30"], [])[0]
+    segment_objects(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
     assert "corners are 30,20 and 70,50" in caplog.text
     assert "write 2:30:20-40:30" in caplog.text
 

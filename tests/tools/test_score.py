@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.score import main
 from tests import miniatures
 from tests.limits import files_up_to
@@ -31,7 +30,7 @@ COLUMNS = {
 """what scores.json says of all objects"""
 
 
-def prepare(name: str, folder: Path) -> list[str]:
+def prepare(name, folder):
     """Make a data set and perturbed results; the arguments that score them."""
     getattr(miniatures, f"make_{name}")(folder / "root")
     split = SPLITS.get(name, "val")
@@ -41,14 +40,12 @@ def prepare(name: str, folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def davis(tmp_path: Path) -> list[str]:
+def davis(tmp_path):
     return prepare("davis2017", tmp_path)
 
 
 @pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if not dataset.hota])
-def test_every_data_set_is_scored_by_its_own_rules(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     options = [*prepare(name, tmp_path), "--workers", "1"]
     assert (
         main([*options, "--json", str(tmp_path / "scores.json"), "--csv", str(tmp_path / "scores.csv")]) == 0
@@ -75,7 +72,7 @@ def test_every_data_set_is_scored_by_its_own_rules(
 @pytest.mark.parametrize(
     "name", [name for name, dataset in DATASETS.items() if not (dataset.hota or dataset.object_tree)]
 )
-def test_the_truth_itself_scores_full_marks(name: str, tmp_path: Path) -> None:
+def test_ground_truth_scores_100(name, tmp_path):
     options = prepare(name, tmp_path)
     miniatures.write_perturbed(
         open_dataset(name, tmp_path / "root", SPLITS.get(name, "val")), tmp_path / "results", shift=0
@@ -86,9 +83,7 @@ def test_the_truth_itself_scores_full_marks(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--json", "--csv"])
-def test_a_full_disk_ends_a_scoring_with_its_table_printed(
-    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
-) -> None:
+def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys, option):
     with files_up_to(10):
         assert main([*davis, "--workers", "1", option, str(tmp_path / "scores.file")]) == 1
     said = capsys.readouterr()
@@ -98,9 +93,7 @@ def test_a_full_disk_ends_a_scoring_with_its_table_printed(
     assert not list(tmp_path.glob("*scores*"))
 
 
-def test_the_worst_objects_come_first_and_are_drawn(
-    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_worst_objects_come_first_and_are_drawn(davis, tmp_path, capsys):
     path = tmp_path / "results" / "bear" / "00002.png"
     labels = read_mask(path)
     write_mask(path, np.where(labels == 2, 0, labels))
@@ -118,9 +111,7 @@ def test_the_worst_objects_come_first_and_are_drawn(
         assert (image.format, image.size) == ("JPEG", (3 * 320 + 8, 480))
 
 
-def test_a_bad_prediction_fails_its_sequence_and_the_rest_is_scored(
-    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_prediction_fails_its_sequence_alone(davis, tmp_path, capsys):
     path = tmp_path / "results" / "bear" / "00002.png"
     write_mask(path, np.where(read_mask(path) == 2, 7, read_mask(path)))
     assert main([*davis, "--json", str(tmp_path / "scores.json")]) == 1
@@ -132,24 +123,20 @@ def test_a_bad_prediction_fails_its_sequence_and_the_rest_is_scored(
     assert "00002.png" in last
 
 
-def refused(capsys: pytest.CaptureFixture[str], options: list[str]) -> str:
+def refused(capsys, options):
     """The one line on stderr of a run that ends with status 2."""
     assert main(options) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     return line
 
 
-def test_results_of_something_else_are_refused(
-    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_of_something_else_rejected(davis, tmp_path, capsys):
     line = refused(capsys, [*davis, "--results", str(tmp_path / "root")])
     assert "root: holds no results of the 2 sequences; expected" in line
     assert "bear/<frame>.png" in line
 
 
-def test_absent_truth_is_refused(
-    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_absent_truth_rejected(davis, tmp_path, capsys):
     for path in (tmp_path / "root" / "Annotations").rglob("*.png"):
         if path.stem != "00000":
             path.unlink()
@@ -160,9 +147,7 @@ def test_absent_truth_is_refused(
     ("name", "split"),
     [("davis2017", "test"), ("youtubevos2019", "val"), ("vost", "test"), ("mose", "val"), ("lvosv2", "test")],
 )
-def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
-    name: str, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_server_split_names_submit(name, split, tmp_path, capsys):
     getattr(miniatures, f"make_{name}")(tmp_path)
     line = refused(
         capsys,
@@ -173,22 +158,18 @@ def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
 
 
 @pytest.mark.parametrize("options", [["--workers", "0"], ["--draw-worst", "worst"]])
-def test_bad_options_are_refused(
-    davis: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
-) -> None:
+def test_bad_options_rejected(davis, capsys, options):
     assert options[0] in refused(capsys, [*davis, *options])
 
 
-def test_objects_in_folders_of_their_own_are_drawn_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_objects_in_folders_of_their_own_are_drawn_too(tmp_path, capsys):
     options = [*prepare("sav", tmp_path), "--worst", "2", "--draw-worst", str(tmp_path / "worst")]
     assert main([*options, "--workers", "1"]) == 0
     assert len(list((tmp_path / "worst").iterdir())) == 2
     assert "worst J&F" in capsys.readouterr().out
 
 
-def test_a_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
+def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     mask = np.zeros((24, 32), np.uint8)
     mask[4:12, 6:20] = 255
     for index in range(4):
@@ -197,19 +178,13 @@ def test_a_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(mask).save(path)
         write_mask(tmp_path / "results" / "clip" / f"{index:05d}.png", mask // 255)
-    options = [
-        "--dataset",
-        "folder",
-        "--root",
-        str(tmp_path / "root"),
-        "--results",
-        str(tmp_path / "results"),
-    ]
+    places = ["--root", str(tmp_path / "root"), "--results", str(tmp_path / "results")]
+    options = ["--dataset", "folder", *places]
     assert main([*options, "--workers", "1"]) == 0
     assert "100.0" in capsys.readouterr().out
 
 
-def test_one_result_is_scored_against_one_folder(davis: list[str], tmp_path: Path) -> None:
+def test_one_result_is_scored_against_one_folder(davis, tmp_path):
     root = tmp_path / "root"
     (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
     more = ["--workers", "1", "--json"]
@@ -222,7 +197,7 @@ def test_one_result_is_scored_against_one_folder(davis: list[str], tmp_path: Pat
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
 
 
-def test_a_named_sequence_of_davis_needs_no_list(davis: list[str], tmp_path: Path) -> None:
+def test_named_sequence_of_davis_needs_no_list(davis, tmp_path):
     (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
     for path in (tmp_path / "root" / "ImageSets").rglob("*.txt"):
         path.unlink()

@@ -92,8 +92,6 @@ MISTYPED = [
     ["train", "--config", "gone.yaml"],
     ["check_data", "gone"],
     ["export", "--checkpoint", "gone.safetensors", "--output", "out"],
-    ["inspect_model", "--parameters", "--config", "aotx"],
-    ["inspect_model", "--attention", "gone.mp4", "--mask", "m.png", "--frame", "2", "--object", "1", "--output", "o"],
 ]  # fmt: skip
 
 

@@ -1,18 +1,17 @@
-"""The program that packs results for servers, on miniatures."""
+"""Command ``submit`` on miniatures."""
 
 from __future__ import annotations
 
 import io
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
+from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from tests import miniatures
 
@@ -32,20 +31,20 @@ SERVERS = {
 class Run:
     """A data set with results, and the program run on them."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name, folder):
         self.root, self.results, self.archive = folder / "root", folder / "results", folder / "out" / "a.zip"
         getattr(miniatures, f"make_{name}")(self.root)
         self.options = ["--dataset", name, "--root", str(self.root)]
         self.videos = open_dataset(name, self.root, next(iter(DATASETS[name].server), "val"))
         miniatures.write_perturbed(self.videos, self.results)
 
-    def write(self) -> int:
+    def write(self):
         return main([*self.options, "--results", str(self.results), "--output", str(self.archive)])
 
-    def check(self) -> int:
+    def check(self):
         return main([*self.options, "--check", str(self.archive)])
 
-    def repack(self, change, method=zipfile.ZIP_STORED) -> None:
+    def repack(self, change, method=zipfile.ZIP_STORED):
         """Write the archive again after ``change(entries)``, entries by name."""
         with zipfile.ZipFile(self.archive) as file:
             entries = {name: file.read(name) for name in file.namelist()}
@@ -56,21 +55,21 @@ class Run:
 
 
 @pytest.fixture
-def davis(tmp_path: Path) -> Run:
+def davis(tmp_path):
     return Run("davis2017", tmp_path)
 
 
-def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+def lines(capsys):
     """What a run wrote on stderr, without its bars."""
     return [line for line in capsys.readouterr().err.splitlines() if "frame/s" not in line and line.strip()]
 
 
-def test_every_data_set_with_a_server_is_here() -> None:
+def test_all_servers_are_tested():
     assert {name for name, dataset in DATASETS.items() if dataset.archive is not None} == SERVERS.keys()
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_an_archive_has_the_servers_layout_and_passes_its_own_check(name: str, tmp_path: Path) -> None:
+def test_archive_has_the_servers_layout(name, tmp_path):
     run = Run(name, tmp_path)
     (run.results / "overlay").mkdir()  # what an evaluation leaves beside the masks stays out
     (run.results / "scores.json").write_text("{}")
@@ -88,7 +87,7 @@ def test_an_archive_has_the_servers_layout_and_passes_its_own_check(name: str, t
             assert (image.mode, image.getpalette()) == ("P", PALETTE.ravel().tolist())
 
 
-def test_the_same_results_give_the_same_archive(davis: Run) -> None:
+def test_same_results_give_the_same_archive(davis):
     davis.write()
     first = davis.archive.read_bytes()
     with zipfile.ZipFile(davis.archive) as file:
@@ -97,7 +96,7 @@ def test_the_same_results_give_the_same_archive(davis: Run) -> None:
     assert davis.archive.read_bytes() == first
 
 
-def test_grey_masks_and_other_palettes_get_the_standard_one(davis: Run) -> None:
+def test_other_palettes_become_the_standard_one(davis):
     grey, odd = (davis.results / "deer" / f"{stem}.png" for stem in ("00001", "00002"))
     before = [read_mask(path) for path in (grey, odd)]
     Image.fromarray(before[0]).save(grey)
@@ -112,9 +111,7 @@ def test_grey_masks_and_other_palettes_get_the_standard_one(davis: Run) -> None:
                 np.testing.assert_array_equal(np.array(packed), labels)
 
 
-def test_all_that_is_wrong_is_listed_and_nothing_written(
-    davis: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_masks_are_listed_and_nothing_written(davis, capsys):
     deer, eagle = davis.results / "deer", davis.results / "eagle"
     (deer / "00000.png").unlink()
     Image.new("RGB", (640, 480)).save(deer / "00001.png")
@@ -135,96 +132,82 @@ def test_all_that_is_wrong_is_listed_and_nothing_written(
         "mode I;16 with 16 bits; expected an 8-bit palette PNG",
         "a BMP file; expected PNG",
     ]
-    assert last.startswith(f"error: {davis.results}: 7 masks are missing, wrong or too many")
+    assert last.startswith(f"error: {davis.results}: 7 invalid masks")
 
 
-def change_missing(entries: dict[str, bytes]) -> None:
-    del entries["deer/00002.png"]
-
-
-def change_extra(entries: dict[str, bytes]) -> None:
-    entries["__MACOSX/deer/._00000.png"] = b""
-
-
-def change_content(entries: dict[str, bytes]) -> None:
-    entries["deer/00002.png"] = b"nonsense"
-
-
-def test_an_entry_that_is_there_twice_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    davis.write()
-    with zipfile.ZipFile(davis.archive, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+def duplicate(archive):
+    with zipfile.ZipFile(archive, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("deer/00002.png", file.read("deer/00002.png"))
-    capsys.readouterr()
-    assert davis.check() == 2
-    assert lines(capsys)[0] == "deer/00002.png: duplicate entry"
 
 
-def change_place(entries: dict[str, bytes]) -> None:
-    inside = {f"results/{name}": content for name, content in entries.items()}
-    entries.clear()
-    entries.update(inside)
+def overwrite(start, content):
+    def change(archive):
+        whole = bytearray(archive.read_bytes())
+        whole[start : start + len(content)] = content
+        archive.write_bytes(whole)
+
+    return change
 
 
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (change_missing, "deer/00002.png: missing"),
-        (change_extra, "__MACOSX/deer/._00000.png: unexpected"),
-        (change_content, "deer/00002.png: not a readable PNG"),
-        (change_place, "no entry has an expected path: the first entry is results/deer/00000.png; expected"),
-    ],
-)
-def test_the_check_names_what_is_wrong_with_an_archive(
-    davis: Run, capsys: pytest.CaptureFixture[str], change, problem: str
-) -> None:
+ENTRIES = {
+    "missing": (lambda entries: entries.pop("deer/00002.png"), "deer/00002.png: missing"),
+    "extra": (
+        lambda entries: entries.update({"__MACOSX/deer/._00000.png": b""}),
+        "__MACOSX/deer/._00000.png: unexpected",
+    ),
+    "content": (
+        lambda entries: entries.update({"deer/00002.png": b"nonsense"}),
+        "deer/00002.png: not a readable PNG",
+    ),
+    "decompression bomb": (
+        lambda entries: entries.update({"deer/00000.png": bytes(10**8)}),
+        "deer/00000.png: 100000000 bytes; the limit is",
+    ),
+    "place": (
+        lambda entries: [entries.update({f"results/{name}": entries.pop(name)}) for name in list(entries)],
+        "no entry has an expected path: the first entry is results/deer/00000.png; expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENTRIES)
+def test_wrong_entry_of_an_archive_is_named(davis, capsys, case):
+    change, problem = ENTRIES[case]
     davis.write()
-    davis.repack(change)
+    davis.repack(change, zipfile.ZIP_DEFLATED)
     capsys.readouterr()
     assert davis.check() == 2
     first, last = lines(capsys)
     assert first.startswith(problem)
-    assert last.startswith(f"error: {davis.archive}: 1 masks")
+    assert last.startswith(f"error: {davis.archive}: 1 invalid masks")
 
 
-@pytest.mark.parametrize("damage", ["cut", "absent", "nonsense"])
-def test_a_zip_that_cannot_be_read_is_refused(
-    davis: Run, capsys: pytest.CaptureFixture[str], damage: str
-) -> None:
+DAMAGE = {
+    "duplicate": (zipfile.ZIP_STORED, duplicate, "deer/00002.png: duplicate entry"),
+    "checksum": (zipfile.ZIP_STORED, overwrite(200, b"\xff\x01"), "deer/00000.png: cannot be unpacked"),
+    "lzma": (zipfile.ZIP_LZMA, overwrite(60, b"\xff" * 20), "deer/00000.png: cannot be unpacked"),
+    "cut": (zipfile.ZIP_STORED, lambda path: os.truncate(path, 5000), "a.zip: not a readable zip"),
+    "nonsense": (zipfile.ZIP_STORED, lambda path: path.write_bytes(b"nonsense"), "a.zip: not a readable zip"),
+    "empty": (zipfile.ZIP_STORED, lambda path: path.write_bytes(b"PK\x05\x06" + bytes(300)), "a.zip: "),
+    "missing": (zipfile.ZIP_STORED, lambda path: path.unlink(), "a.zip: no such file"),
+    "folder": (zipfile.ZIP_STORED, lambda path: (path.unlink(), path.mkdir()), "a.zip: no such file"),
+    "pipe": (zipfile.ZIP_STORED, lambda path: (path.unlink(), os.mkfifo(path)), "a.zip: no such file"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damaged_archive_is_one_sentence(davis, capsys, case):
+    method, damage, problem = DAMAGE[case]
     davis.write()
-    whole = davis.archive.read_bytes()
-    davis.archive.unlink()
-    if damage != "absent":
-        davis.archive.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"nonsense")
+    davis.repack(lambda entries: None, method)
+    damage(davis.archive)
     capsys.readouterr()
     assert davis.check() == 2
-    (line,) = lines(capsys)
-    assert f"a.zip: {'no such file' if damage == 'absent' else 'not a readable zip'}" in line
-
-
-def test_an_entry_that_is_damaged_inside_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    davis.write()
-    content = bytearray(davis.archive.read_bytes())
-    content[200] ^= 0xFF  # in the first mask: its checksum no longer fits
-    davis.archive.write_bytes(content)
-    capsys.readouterr()
-    assert davis.check() == 2
-    assert any(line.startswith("deer/00000.png: cannot be unpacked") for line in lines(capsys))
-
-
-def test_an_entry_packed_by_a_broken_lzma_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    davis.write()
-    davis.repack(lambda entries: None, zipfile.ZIP_LZMA)
-    content = bytearray(davis.archive.read_bytes())
-    content[60:80] = b"\xff" * 20
-    davis.archive.write_bytes(content)
-    assert davis.check() == 2
-    assert any(line.startswith("deer/00000.png: cannot be unpacked") for line in lines(capsys))
+    assert any(problem in line for line in lines(capsys))
 
 
 @pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])
-def test_a_data_set_without_a_server_is_refused(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_set_without_a_server_rejected(name, tmp_path, capsys):
     assert main(["--dataset", name, "--root", str(tmp_path), "--check", "a.zip"]) == 2
     assert "aotlab score" in lines(capsys)[0]
 
@@ -238,39 +221,12 @@ def test_a_data_set_without_a_server_is_refused(
         ["--results", "r", "--output", "a.zip", "--check", "b.zip"],
     ],
 )
-def test_one_of_writing_and_checking_must_be_asked_for(
-    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_either_output_or_check_is_required(options, tmp_path, capsys):
     assert main(["--dataset", "davis2017", *options]) == 2
     assert "--results DIR with --output FILE.zip, or --check FILE.zip" in capsys.readouterr().err
 
 
-def test_what_is_no_archive_is_refused_at_once(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    davis.archive.parent.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(davis.archive)
-    assert davis.check() == 2
-    davis.archive.unlink()
-    davis.archive.mkdir()
-    assert davis.check() == 2
-    davis.archive.rmdir()
-    davis.archive.write_bytes(b"PK\x05\x06" + bytes(300))
-    assert davis.check() == 2
-    assert all("Traceback" not in line for line in lines(capsys))
-
-
-def test_an_entry_that_unpacks_to_more_than_a_mask_is_not_unpacked(
-    davis: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    davis.write()
-    davis.repack(lambda entries: entries.update({min(entries): bytes(10**8)}), zipfile.ZIP_DEFLATED)
-    lines(capsys)
-    assert davis.check() == 2
-    assert "100000000 bytes; the limit is" in lines(capsys)[0]
-
-
-def test_an_image_that_unpacks_to_more_pixels_than_a_mask_is_not_decoded(
-    davis: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_oversized_image_is_not_decoded(davis, capsys):
     path = davis.results / "deer" / "00001.png"
     Image.new("L", (20000, 8000)).save(path)
     assert davis.write() == 2

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.masks import write_mask
 from aotlab.tools.train import main
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")

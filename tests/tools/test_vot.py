@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.evaluation.vot import VotSession, fit, serve
+from aotlab.engine.benchmark.vot import VotSession, fit, serve
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError
 
 SIZE = (120, 160)
 
 
-def disc(row: int, column: int, radius: int) -> np.ndarray:
+def disc(row, column, radius):
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
 
@@ -28,25 +27,25 @@ def disc(row: int, column: int, radius: int) -> np.ndarray:
 class PaintingTracker:
     """Answers every frame with the masks given so far, later ones on top."""
 
-    def reset(self, length: int | None = None) -> None:
+    def reset(self, length=None):
         self.labels = np.zeros(SIZE, dtype=np.uint16)
         self.ids: set[int] = set()
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
+    def step(self, frame, mask=None):
         if mask is not None:
             self.labels = np.where(mask > 0, mask, self.labels)
             self.ids |= set(np.unique(mask).tolist()) - {0}
         return SimpleNamespace(labels=self.labels, confidence=dict.fromkeys(self.ids, 0.9))
 
-    def forget(self, number: int) -> None:
+    def forget(self, number):
         raise NotImplementedError
 
 
-def frame() -> np.ndarray:
+def frame():
     return np.zeros((*SIZE, 3), dtype=np.uint8)
 
 
-def test_objects_keep_the_order_in_which_they_are_given() -> None:
+def test_objects_keep_the_order_in_which_they_are_given():
     session = VotSession(PaintingTracker())
     large, small, late = disc(60, 60, 40), disc(60, 70, 10), disc(100, 140, 9)
     found, confidence = session.begin(frame(), [small, large])
@@ -65,7 +64,7 @@ def test_objects_keep_the_order_in_which_they_are_given() -> None:
     assert [mask.tolist() for mask in found] == [late.tolist()]
 
 
-def test_an_object_that_others_hide_stays_empty_in_its_place() -> None:
+def test_object_that_others_hide_stays_empty_in_its_place():
     session = VotSession(PaintingTracker())
     session.begin(frame(), [disc(60, 60, 10), np.zeros(SIZE, dtype=bool)])
     found, confidence = session.advance(frame())
@@ -73,7 +72,7 @@ def test_an_object_that_others_hide_stays_empty_in_its_place() -> None:
     assert confidence[1] == 0
 
 
-def test_a_session_needs_an_object_first() -> None:
+def test_session_needs_an_object_first():
     session = VotSession(PaintingTracker())
     with pytest.raises(InputError, match="initialize first"):
         session.advance(frame())
@@ -82,7 +81,7 @@ def test_a_session_needs_an_object_first() -> None:
 
 
 @pytest.mark.parametrize("shape", [(50, 90), (120, 160), (200, 300), (90, 300)], ids=str)
-def test_masks_are_cut_or_filled_up_to_the_frame(shape: tuple[int, int]) -> None:
+def test_masks_are_cut_or_filled_up_to_the_frame(shape):
     whole = fit(np.ones(shape, dtype=np.uint8), SIZE)
     assert whole.shape == SIZE
     assert whole.sum() == min(shape[0], SIZE[0]) * min(shape[1], SIZE[1])
@@ -91,18 +90,18 @@ def test_masks_are_cut_or_filled_up_to_the_frame(shape: tuple[int, int]) -> None
 class Toolkit:
     """What `serve` needs of `trax.Server`."""
 
-    def __init__(self, requests: Sequence[Any]) -> None:
+    def __init__(self, requests):
         self.requests: Iterator[Any] = iter(requests)
         self.answers: list[list[tuple[np.ndarray, dict[str, str]]]] = []
 
-    def wait(self) -> Any:
+    def wait(self):
         return next(self.requests)
 
-    def status(self, objects: list[tuple[np.ndarray, dict[str, str]]]) -> None:
+    def status(self, objects):
         self.answers.append(objects)
 
 
-def test_every_request_is_answered_with_a_mask_and_confidence_for_each_object(tmp_path: Path) -> None:
+def test_requests_get_masks_and_confidences(tmp_path):
     path = tmp_path / "1.png"
     Image.fromarray(frame()).save(path)
     image = {"color": SimpleNamespace(path=lambda: str(path))}
@@ -127,7 +126,7 @@ def test_every_request_is_answered_with_a_mask_and_confidence_for_each_object(tm
 
 SERVER = """
 import trax
-from aotlab.engine.evaluation.vot import COLOUR, serve
+from aotlab.engine.benchmark.vot import COLOUR, serve
 from tests.tools.test_vot import PaintingTracker
 server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOUR], tracker_name="painting", multiobject=True)
 serve(server, PaintingTracker(), trax.Mask.create)
@@ -136,7 +135,7 @@ server.quit()
 
 
 @pytest.mark.slow
-def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path: Path) -> None:
+def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path):
     trax = pytest.importorskip("trax", reason="TraX is not installed: pip install 'aotlab[vot]'")
     connect = pytest.importorskip("trax.client").Client
     Image.fromarray(frame()).save(tmp_path / "1.png")
@@ -160,9 +159,7 @@ def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path: Path)
         assert process.wait(60) == 0
 
 
-def test_without_trax_the_extra_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("aotlab.utils.extras.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
+def test_without_trax_the_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setattr("aotlab.utils.errors.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
     assert main(["vot"]) == 2
     assert "pip install 'aotlab[vot]'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""How many threads PyTorch is left with beside the helpers of a program."""
+"""Devices by name, and threads left to helpers."""
 
 from __future__ import annotations
 
@@ -6,34 +6,40 @@ import pytest
 import torch
 
 from aotlab.utils import devices
-from aotlab.utils.devices import CHOSEN, leave_cores
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    """A machine of so many cores, all of them PyTorch's at first; gives what it has afterwards."""
-    before = torch.get_num_threads()
-    for name in CHOSEN:
-        monkeypatch.delenv(name, raising=False)
-
-    def left(cores, helpers):
-        monkeypatch.setattr(devices, "_cores", lambda: cores)
-        torch.set_num_threads(cores)
-        leave_cores(helpers)
-        return torch.get_num_threads()
-
-    yield left
-    torch.set_num_threads(before)
+from aotlab.utils.devices import CHOSEN, pick_device, reserve_cores, usable_devices
+from aotlab.utils.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("cores", "helpers", "kept"), [(1, 2, 1), (2, 2, 2), (4, 1, 3), (4, 2, 3), (8, 2, 6), (8, 0, 8)]
+    ("cores", "helpers", "chosen", "kept"),
+    [(1, 2, "", 1), (2, 2, "", 2), (4, 1, "", 3), (4, 2, "", 3), (8, 2, "", 6), (8, 0, "", 8)]
+    + [(8, 2, name, 8) for name in CHOSEN],
 )
-def test_helpers_get_cores_but_never_more_than_a_quarter(threads, cores, helpers, kept):
-    assert threads(cores, helpers) == kept
+def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, chosen, kept, monkeypatch):
+    before = torch.get_num_threads()
+    for name in CHOSEN:
+        monkeypatch.delenv(name, raising=False)
+    if chosen:
+        monkeypatch.setenv(chosen, "8")
+    monkeypatch.setattr(devices, "_cores", lambda: cores)
+    torch.set_num_threads(cores)
+    try:
+        reserve_cores(helpers)
+        assert torch.get_num_threads() == kept
+    finally:
+        torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", CHOSEN)
-def test_a_number_of_threads_that_the_user_chose_stays(threads, monkeypatch, name):
-    monkeypatch.setenv(name, "8")
-    assert threads(8, 2) == 8
+@pytest.mark.parametrize(
+    "name", ["tpu9", "gpu", "", "cuda:x", "cpu:-1", "meta", "mps", "cuda:99", "xla", "cuda"]
+)
+def test_unusable_device_names_the_usable_ones(name):
+    assert pick_device("cpu") == torch.device("cpu")
+    if name in usable_devices():
+        pytest.skip(f"{name} is here")
+    with pytest.raises(InputError) as caught:
+        pick_device(name)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"device {name}: ")
+    assert f"this machine has {', '.join(usable_devices())}" in sentence
+    assert len(sentence) < 300

@@ -1,4 +1,6 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, names, and paths that cannot be used."""
+
+from __future__ import annotations
 
 import os
 import subprocess
@@ -7,48 +9,31 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file, atomic_path, make_folder, require_output, require_writable
+from aotlab.utils.files import (
+    atomic_file,
+    atomic_path,
+    is_file,
+    is_folder,
+    is_plain_name,
+    make_folder,
+    plain_name,
+    read_text,
+    require_output,
+    require_writable,
+    sha256,
+)
 from aotlab.utils.locks import remove_leftovers
 from tests.limits import files_up_to
 
-
-def test_the_file_appears_when_the_block_ends(tmp_path):
-    target = tmp_path / "folder" / "note.txt"
-    with atomic_path(target) as temporary:
-        temporary.write_text("whole")
-        assert temporary.suffix == ".txt"
-        assert not target.exists()
-    assert target.read_text() == "whole"
-    assert list(target.parent.iterdir()) == [target]
-
-
-def write_half(target):
-    with atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("stop")
-
-
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
-    target = tmp_path / "note.txt"
-    target.write_text("old")
-    with pytest.raises(RuntimeError, match="stop"):
-        write_half(target)
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.parametrize("prepare", [make_folder, require_writable])
-def test_a_folder_under_a_file_is_refused_by_name(tmp_path, prepare):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file"):
-        prepare(tmp_path / "file" / "results")
-    with pytest.raises(InputError, match="null byte"):
-        prepare(tmp_path / "a\0b")
-
-
+NOT_PLAIN = [
+    "", ".", "..", "../../evil", "/etc/evil", "a/b", "a\\b", "..\\evil", "C:evil", "c:\\evil", ".finished", "~/../x",
+    "evil\n", "a\0b", "\x1b[2J", " a", "a ", "x" * 201, "\udcff", None, 3, ["a"],
+]  # fmt: skip
 WRITERS = {
     "bytes": lambda file, _: file.write(bytes(2 * 10**6)),
     "state": lambda file, content: torch.save({"weights": content}, file),
@@ -56,24 +41,59 @@ WRITERS = {
 }
 
 
+def write(path, text="new"):
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_half(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("stop")
+
+
+@pytest.mark.parametrize(
+    "name", ["note.txt", "n" * 200 + ".txt", "n" * 246 + ".txt", "n" * 251 + ".txt", "ü" * 123 + ".txt"]
+)
+def test_file_appears_complete_or_not_at_all(tmp_path, name):
+    target = tmp_path / "folder" / name
+    with atomic_path(target) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == target.suffix
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half(target)
+    assert target.read_text() == "whole"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_failed_clean_up_does_not_hide_the_error(tmp_path):
+    def lose():
+        with atomic_path(tmp_path / "note.txt") as temporary:
+            temporary.mkdir()  # unlink fails at a folder
+            raise InputError("the first error")
+
+    with pytest.raises(InputError, match="the first error"):
+        lose()
+
+
 @pytest.mark.parametrize("kind", WRITERS)
-def test_a_full_disk_is_one_sentence_whatever_writes(tmp_path, kind):
+def test_full_disk_is_one_sentence(tmp_path, kind):
     content = torch.zeros(600, 600)
 
-    def write():
+    def fill():
         with atomic_file(tmp_path / "file.bin") as file:
             WRITERS[kind](file, content)
 
-    with (
-        files_up_to(10**6),
-        pytest.raises(InputError, match=r"file\.bin: cannot be written \(File too large\)"),
-    ):
-        write()
+    message = r"file\.bin: cannot be written \(File too large\)"
+    with files_up_to(10**6), pytest.raises(InputError, match=message):
+        fill()
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="whether a process runs is asked on POSIX systems alone")
-def test_what_a_killed_program_left_is_removed_and_nothing_else(tmp_path):
+def test_leftovers_of_killed_programs_are_removed(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
@@ -94,12 +114,12 @@ def test_what_a_killed_program_left_is_removed_and_nothing_else(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_not_replaced_by_one(tmp_path, make):
+@pytest.mark.parametrize("make", [getattr(os, "mkfifo", os.mkdir), os.mkdir])
+def test_only_regular_files_are_replaced(tmp_path, make):
     make(tmp_path / "output")
     before = os.stat(tmp_path / "output").st_mode
-    with pytest.raises(InputError, match="not a regular file"), atomic_path(tmp_path / "output") as temporary:
-        temporary.write_text("new")
+    with pytest.raises(InputError, match="not a regular file"):
+        write(tmp_path / "output")
     assert os.stat(tmp_path / "output").st_mode == before
     assert [path.name for path in tmp_path.iterdir()] == ["output"]
 
@@ -108,12 +128,12 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path, make):
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/full", "/dev/null"])
 def test_streams_and_devices_are_not_replaced(name):
     before = os.lstat(name)
-    with pytest.raises(InputError), atomic_path(Path(name)) as temporary:
-        temporary.write_text("new")
+    with pytest.raises(InputError):
+        write(Path(name))
     assert os.lstat(name)[:3] == before[:3]
 
 
-def test_an_output_is_refused_before_the_work_where_it_could_not_be_written_after_it(tmp_path):
+def test_unusable_outputs_rejected_before_the_work(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").write_text("")
     for path, words in (
@@ -127,3 +147,65 @@ def test_an_output_is_refused_before_the_work_where_it_could_not_be_written_afte
             require_output(path, ".png", ".svg")
     assert require_output(tmp_path / "new" / "plot.PNG", ".png") == tmp_path / "new" / "plot.PNG"
     assert list((tmp_path / "new").iterdir()) == []
+    for prepare in (make_folder, require_writable):
+        with pytest.raises(InputError, match="file"):
+            prepare(tmp_path / "file" / "results")
+        with pytest.raises(InputError, match="null byte"):
+            prepare(tmp_path / "a\0b")
+
+
+@pytest.mark.parametrize("name", NOT_PLAIN, ids=ascii)
+def test_names_that_are_not_plain_rejected(name):
+    with pytest.raises(InputError, match=r"^list\.txt: .* is not a plain name") as caught:
+        plain_name(name, "list.txt")
+    assert len(str(caught.value)) < 250
+
+
+@given(
+    st.text(max_size=30) | st.sampled_from(["bear", "00000", "a b", "dogs-jump.v2", "Ünï", "日本", "a..b"])
+)
+def test_plain_name_stays_inside_its_folder(name):
+    folder = Path("/results").absolute()
+    if is_plain_name(name):
+        assert plain_name(name, "list.txt") == name
+        assert Path(os.path.normpath(folder / name)).parent == folder
+
+
+def test_files_folders_and_links_are_told_apart(tmp_path):
+    (tmp_path / "file").write_text("abc")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    found = {path.name: (is_file(path), is_folder(path)) for path in (tmp_path, *tmp_path.iterdir())}
+    assert found == {
+        tmp_path.name: (False, True), "file": (True, False), "link": (True, False), "gone": (False, False),
+        "pipe": (False, False),
+    }  # fmt: skip
+    assert not is_file(tmp_path / "file" / "below")
+    assert sha256(tmp_path / "link").startswith("ba7816bf8f01cfea414140de5dae2223")
+    with pytest.raises(InputError, match="pipe: no such file"):
+        sha256(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("check", [is_file, is_folder])
+def test_unusable_paths_are_one_short_sentence(tmp_path, check, closed_folder):
+    for path in ("x" * 300, "x/" * 3000, "a\0b"):
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            check(tmp_path / path)
+        assert len(str(caught.value)) < 600
+    with pytest.raises(InputError, match=r"closed/inside: cannot be read \(Permission denied\)"):
+        check(closed_folder / "inside")
+    with pytest.raises(InputError, match=r"closed: this folder cannot be read"):
+        is_folder(closed_folder)
+
+
+def test_text_in_another_encoding_rejected(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"bear\n\xff\xfe\n")
+    with pytest.raises(InputError, match=r"list\.txt: not text in UTF-8 \(byte 5\); one name a line"):
+        read_text(tmp_path / "list.txt", "one name a line")
+
+
+def test_too_long_name_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="File name too long"):
+        write(tmp_path / ("n" * 300 + ".txt"))
+    assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ with locked_output(Path(sys.argv[1])):
 """
 
 
-def test_blocks_of_one_path_do_not_overlap(tmp_path):
+def test_locked_blocks_do_not_overlap(tmp_path):
     inside, most = [], []
 
     def work():
@@ -45,7 +45,7 @@ def test_blocks_of_one_path_do_not_overlap(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_held_output_names_its_process_and_is_free_when_that_was_killed(tmp_path):
+def test_lock_names_its_holder_and_ends_with_it(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True, env=environment
@@ -63,7 +63,7 @@ def test_a_held_output_names_its_process_and_is_free_when_that_was_killed(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_cannot_be_locked_is_named(tmp_path):
+def test_unlockable_path_rejected(tmp_path):
     (tmp_path / "mine").write_text("kept")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     for path in (tmp_path / "link", tmp_path / "mine" / ".lock"):

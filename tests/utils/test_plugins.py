@@ -11,7 +11,7 @@ from PIL import Image
 
 import aotlab
 from aotlab.engine.video.outputs import find_output
-from aotlab.masks.annotations import find_mask_writer
+from aotlab.media.annotations import find_mask_writer
 from aotlab.utils import plugins
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -23,12 +23,12 @@ def painted(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> str:
     return stream.getvalue()
 
 
-def test_a_log_file_gets_few_whole_lines(monkeypatch):
+def test_log_file_gets_few_lines(monkeypatch):
     text = painted(monkeypatch, io.StringIO())
     assert "\r" not in text
     assert 1 <= text.count("\n") <= 3
     assert "500/500" in text.splitlines()[-1]
 
 
-def test_a_terminal_gets_a_bar_that_is_repainted(monkeypatch):
+def test_terminal_gets_a_repainted_bar(monkeypatch):
     assert "\r" in painted(monkeypatch, Terminal())

@@ -24,11 +24,16 @@ from aotlab.tools.cli.stdio import (
     guarded_streams,
     signals_as_exceptions,
 )
-from aotlab.utils.allocator import keep_freed_memory
-from aotlab.utils.environment import enable_fallback, set_waiting
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, RankError, RunStopped, out_of_memory
-from aotlab.utils.extras import missing_extra
-from aotlab.utils.faults import fault_sentence
+from aotlab.utils.environment import enable_fallback, keep_freed_memory, set_waiting
+from aotlab.utils.errors import (
+    MEMORY_ADVICE,
+    InputError,
+    RankError,
+    RunStopped,
+    fault_sentence,
+    missing_extra,
+    out_of_memory,
+)
 from aotlab.utils.files import file_mode, is_file, is_folder
 from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, LONGEST_SIDE, MOST, POSITIVE, Range, read_number
 

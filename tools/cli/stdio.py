@@ -13,7 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import IO, Any
 
-from aotlab.utils.signals import ENDING
+from aotlab.utils.processes import ENDING
 
 INTERRUPTED = 130
 """exit status after Ctrl-C, as in shells"""

@@ -14,7 +14,7 @@ from aotlab import Prediction
 from aotlab_studio import editing
 from aotlab_studio.session import Session
 from aotlab_studio.state import State
-from tests.prompts.colour import by_colour
+from tests.segment_by_color import segment_by_color
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 
@@ -112,7 +112,7 @@ class Seer:
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or Seer()
-    return Session(State(path, **options), lambda: tracker, by_colour)
+    return Session(State(path, **options), lambda: tracker, segment_by_color)
 
 
 def set_mask(state, index, object_id, mask):

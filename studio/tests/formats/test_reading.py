@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, VideoInfo, encode_runs, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import pack, unpack
-from tests.masks.sample import SIZE, VIDEO, labels, tracked
+from tests.media.sample import SIZE, VIDEO, labels, tracked
 
 TRACK = """<annotations><version>1.1</version>
 <meta><task><original_size><width>40</width><height>24</height></original_size></task></meta>

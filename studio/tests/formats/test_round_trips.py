@@ -24,7 +24,7 @@ from aotlab import (
 from aotlab_studio.formats.geometry import trace_outlines
 from aotlab_studio.formats.label_studio import pack, unpack
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
-from tests.masks.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 OUTLINES = ("cvat_polygons", "yolo")
 """formats that fill holes and smooth staircases"""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.engine.evaluation.scoring import has_annotations
+from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
-from aotlab.masks.id_maps import read_mask
-from aotlab.masks.object_masks import read_given
 from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
+from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError
 from tests import miniatures
 
@@ -49,11 +48,11 @@ HIDDEN = {
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def make(tmp_path_factory):
     """A data set's miniature, made once."""
     made: dict[str, Path] = {}
 
-    def root(name: str) -> Path:
+    def root(name):
         if name not in made:
             made[name] = tmp_path_factory.mktemp(name)
             getattr(miniatures, f"make_{name}")(made[name])
@@ -62,12 +61,12 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return root
 
 
-def test_every_data_set_has_a_miniature() -> None:
+def test_data_set_has_a_miniature():
     assert SCORED.keys() | ELSEWHERE.keys() == DATASETS.keys()
 
 
 @pytest.mark.parametrize(("name", "split"), [*SCORED.items(), *ELSEWHERE.items(), *HIDDEN.items()])
-def test_videos_are_whole_and_in_order(make: Callable[[str], Path], name: str, split: str) -> None:
+def test_videos_are_whole_and_in_order(make, name, split):
     videos = open_dataset(name, make(name), split)
     assert [video.name for video in videos] == sorted(video.name for video in videos)
     assert videos
@@ -79,40 +78,40 @@ def test_videos_are_whole_and_in_order(make: Callable[[str], Path], name: str, s
         assert {path.stem for path in video.annotations} <= set(stems)
         for index, path in video.masks.items():
             assert path.stem == stems[index]
-            assert read_given(path).shape == read_image(video.frames[index]).shape[:2]
+            assert read_labels(path).shape == read_image(video.frames[index]).shape[:2]
 
 
 @pytest.mark.parametrize(("name", "split"), SCORED.items())
-def test_public_splits_have_annotations(make: Callable[[str], Path], name: str, split: str) -> None:
+def test_public_splits_have_annotations(make, name, split):
     assert all(has_annotations(video) for video in open_dataset(name, make(name), split))
 
 
 @pytest.mark.parametrize(("name", "split"), HIDDEN.items())
-def test_splits_of_a_server_have_none(make: Callable[[str], Path], name: str, split: str) -> None:
+def test_splits_of_a_server_have_none(make, name, split):
     assert split in DATASETS[name].server
     assert not any(has_annotations(video) for video in open_dataset(name, make(name), split))
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_a_missing_root_says_what_is_expected_and_where_to_get_it(name: str, tmp_path: Path) -> None:
+def test_missing_root_names_layout_and_source(name, tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
         open_dataset(name, tmp_path / "nowhere")
     assert name == "folder" or "https://" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_an_empty_root_says_what_is_missing(name: str, tmp_path: Path) -> None:
+def test_empty_root_says_what_is_missing(name, tmp_path):
     with pytest.raises(InputError, match=r"no such (folder|list file)"):
         open_dataset(name, tmp_path)
 
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
-def test_an_option_is_refused_where_it_means_nothing(make: Callable[[str], Path], option: str) -> None:
+def test_option_is_refused_where_it_means_nothing(make, option):
     with pytest.raises(InputError, match=rf"--{option.replace('_', '-')}: not for davis2017; .* can be"):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
 
-def test_a_folder_may_bring_new_objects_in_later_masks(make: Callable[[str], Path]) -> None:
+def test_folder_may_bring_new_objects_in_later_masks(make):
     first, second = open_dataset("folder", make("folder"), new_objects=True)
     assert sorted(second.masks) == list(range(6))
     assert second.rules == "folder_late"
@@ -120,22 +119,19 @@ def test_a_folder_may_bring_new_objects_in_later_masks(make: Callable[[str], Pat
     assert [sorted(video.masks) for video in open_dataset("folder", make("folder"))] == [[0], [0]]
 
 
-def test_mose_passes_over_videos_of_one_frame(
-    make: Callable[[str], Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_mose_passes_over_videos_of_one_frame(make, caplog):
     assert [video.name for video in open_dataset("mose", make("mose"), "train")] == ["0a0b0c0d", "1a1b1c1d"]
     assert "330ac20d" in caplog.text
 
 
-def test_long_videos_begin_with_their_first_mask(make: Callable[[str], Path]) -> None:
+def test_long_videos_begin_with_their_first_mask(make):
     blueboy, dressage = open_dataset("longvideo", make("longvideo"))
     assert (len(blueboy.frames), len(blueboy.annotations), blueboy.merge_ids) == (12, 4, True)
     assert (dressage.frames[0].stem, dressage.masks[0].stem, len(dressage.frames)) == ("00001", "00001", 9)
 
 
-def test_visor_tells_kitchens_that_training_does_not_show(make: Callable[[str], Path]) -> None:
+def test_visor_marks_unseen_kitchens(make):
     videos = open_dataset("visor", make("visor"))
     assert [video.seen for video in videos] == [True, False]
-    assert [video.output_height for video in videos] == [None, None]
     with pytest.raises(InputError, match=r"test\.txt: no such list file; lists here: val, val_unseen"):
         open_dataset("visor", make("visor"), "test")

@@ -6,7 +6,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.sequences import Video, folder
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
 
@@ -88,26 +88,6 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "wanted"),
-    [
-        (480, 854, 854),
-        (480, 910, 910),
-        (1080, 1920, 854),
-        (240, 427, 854),
-        (720, 1280, 854),
-        (2160, 4096, 911),
-    ],
-)
-def test_davis_results_are_480_high_and_as_wide_as_the_frame_rounded_up(root, height, width, wanted):
-    write_list(root, "2017/val.txt", "bear")
-    assert davis(root, 2017)[0].output_size(height, width) == (480, wanted)
-
-
-def test_other_videos_keep_their_own_size():
-    assert Video("any", frames=()).output_size(123, 457) == (123, 457)
-
-
-@pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: empty list"),
@@ -117,13 +97,13 @@ def test_other_videos_keep_their_own_size():
         (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
     ],
 )
-def test_what_is_missing_is_named_with_what_is_expected(root, spoil, message):
+def test_missing_files_name_what_is_expected(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
         davis(root, 2017)
 
 
-def test_a_folder_of_sequences_is_a_data_set(tmp_path):
+def test_folder_of_sequences_is_a_data_set(tmp_path):
     for name, suffix in (("second", ".png"), ("first", ".jpg")):
         images = tmp_path / "JPEGImages" / name
         images.mkdir(parents=True)
@@ -139,18 +119,35 @@ def test_a_folder_of_sequences_is_a_data_set(tmp_path):
 @pytest.mark.parametrize(
     ("name", "near"), [("davis2018", "davis201"), ("davis", "davis201"), ("x", "known are")]
 )
-def test_an_unknown_data_set_is_answered_with_the_nearest_names(name, near):
+def test_unknown_data_set_names_the_nearest(name, near):
     with pytest.raises(InputError, match=f"unknown data set; .*{near}"):
         open_dataset(name)
 
 
-def test_the_root_may_come_from_the_environment(root, monkeypatch):
+def test_root_may_come_from_the_environment(root, monkeypatch):
     write_list(root, "2017/val.txt", "bear")
     monkeypatch.setenv("AOTLAB_DAVIS2017", str(root))
     assert open_dataset("DAVIS2017")[0].name == "bear"
 
 
-def test_a_folder_without_root_asks_for_one(monkeypatch):
+def test_folder_without_root_asks_for_one(monkeypatch):
     monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
     with pytest.raises(InputError, match="no root; give one or set"):
         open_dataset("folder")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(480, 854, 854), (1080, 1920, 854), (240, 427, 854)]
+)
+def test_masks_for_the_server_are_480_high(height, width, expected):
+    video = Video("any", frames=(), output_height=480)
+    assert video.output_size(height, width) == (480, expected)
+    assert Video("any", frames=()).output_size(height, width) == (height, width)
+
+
+def test_only_videos_without_ground_truth_are_480_high(root):
+    write_list(root, "2017/val.txt", "bear")
+    assert davis(root, 2017)[0].output_height is None
+    for path in sorted((root / "Annotations/480p/bear").glob("*.png"))[1:]:
+        path.unlink()
+    assert davis(root, 2017)[0].output_height == 480

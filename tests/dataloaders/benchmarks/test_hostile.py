@@ -1,4 +1,4 @@
-"""Lists and metadata that mislead, and sequences that cannot be read beside others that can."""
+"""Hostile lists and metadata; unreadable sequences beside readable ones."""
 
 from __future__ import annotations
 
@@ -10,33 +10,20 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
-from aotlab.engine.evaluation.scoring import rules_of, score_videos
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
+from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
-from tests.engine.evaluation.painting import PaintingTracker
-from tests.miniatures import (
-    make_davis2017,
-    make_folder,
-    make_longvideo,
-    make_lvos,
-    make_mose,
-    make_mosev2,
-    make_visor,
-    make_vost,
-    make_youtubevos,
-)
+from tests import miniatures
+from tests.engine.benchmark.painting import PaintingTracker
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
-MAKERS = {
-    "davis2017": make_davis2017,
-    "vost": make_vost,
-    "visor": make_visor,
-    "mose": make_mose,
-    "mosev2": make_mosev2,
-    "youtubevos2019": make_youtubevos,
-    "lvosv2": make_lvos,
-    "longvideo": make_longvideo,
-    "folder": make_folder,
+MINIATURES = (
+    "davis2017", "vost", "visor", "mose", "mosev2", "youtubevos2019", "lvosv2", "longvideo", "folder",
+)  # fmt: skip
+METADATA = {
+    "youtubevos2019": "valid/meta.json",
+    "lvosv2": "valid/valid_meta.json",
+    "mosev2": "valid/meta.json",
 }
 LISTS = {
     "davis2017": "ImageSets/2017/val.txt",
@@ -47,15 +34,24 @@ LISTS = {
 
 @pytest.fixture
 def root(tmp_path):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def make(dataset, root):
+    getattr(miniatures, f"make_{dataset}")(root)
+
+
+def change_metadata(path, change):
+    meta = json.loads(path.read_text())
+    change(meta["videos"])
+    path.write_text(json.dumps(meta))
 
 
 @pytest.mark.parametrize("name", EVIL, ids=ascii)
 @pytest.mark.parametrize("dataset", LISTS)
-def test_a_list_that_names_what_is_no_sequence_is_refused(root, dataset, name):
-    MAKERS[dataset](root)
+def test_list_with_unsafe_names_rejected(root, dataset, name):
+    make(dataset, root)
     path = root / LISTS[dataset]
     path.write_text(path.read_text() + name + "\n")
     with pytest.raises(InputError, match=r"val\.txt: line \d+"):
@@ -63,14 +59,12 @@ def test_a_list_that_names_what_is_no_sequence_is_refused(root, dataset, name):
 
 
 @pytest.mark.parametrize("name", EVIL, ids=ascii)
-@pytest.mark.parametrize(
-    ("dataset", "file"), [("youtubevos2019", "valid/meta.json"), ("lvosv2", "valid/valid_meta.json")]
-)
-def test_metadata_that_names_what_is_no_video_is_refused(root, dataset, file, name):
-    MAKERS[dataset](root)
-    meta = json.loads((root / file).read_text())
-    meta["videos"][name] = next(iter(meta["videos"].values()))
-    (root / file).write_text(json.dumps(meta))
+@pytest.mark.parametrize("dataset", ["youtubevos2019", "lvosv2"])
+def test_metadata_with_unsafe_names_rejected(root, dataset, name):
+    make(dataset, root)
+    change_metadata(
+        root / METADATA[dataset], lambda videos: videos.update({name: next(iter(videos.values()))})
+    )
     with pytest.raises(InputError, match=r"meta\.json: .* is not a plain name"):
         open_dataset(dataset, root)
 
@@ -83,78 +77,54 @@ BROKEN_META = [
 
 
 @pytest.mark.parametrize("text", BROKEN_META, ids=lambda text: ascii(text)[:40])
-@pytest.mark.parametrize(
-    ("dataset", "file"),
-    [
-        ("youtubevos2019", "valid/meta.json"),
-        ("lvosv2", "valid/valid_meta.json"),
-        ("mosev2", "valid/meta.json"),
-    ],
-)
-def test_metadata_of_the_wrong_form_is_one_sentence(root, dataset, file, text):
-    MAKERS[dataset](root)
-    (root / file).write_text(text)
+@pytest.mark.parametrize("dataset", METADATA)
+def test_malformed_metadata_is_one_sentence(root, dataset, text):
+    make(dataset, root)
+    (root / METADATA[dataset]).write_text(text)
     with pytest.raises(InputError, match=r"meta\.json"):
         open_dataset(dataset, root)
 
 
-@pytest.mark.parametrize(
-    "objects",
-    [
-        {"1": None},
-        {"1": []},
-        {"1": {}},
-        {"1": {"frames": 3}},
-        {"1": {"frames": [3, 4]}},
-        {"1": {"frames": ["00000", None]}},
-        {"1": {"frames": ["../../evil"]}},
-        {"x": {"frames": ["00000"]}},
-        {"0": {"frames": ["00000"]}},
-        {"255": {"frames": ["00000"]}},
-        {"1" * 5000: {"frames": ["00000"]}},
+def frames(*stems):
+    return {"frames": list(stems)}
+
+
+def span(start, end, count):
+    return {"frame_range": {"start": start, "end": end, "frame_nums": count}}
+
+
+OBJECTS = [
+    *[
+        ("youtubevos2019", {"1": entry})
+        for entry in (None, [], {}, {"frames": 3}, frames(3, 4), frames("0", None))
     ],
-    ids=lambda value: ascii(value)[:40],
-)
-def test_objects_of_the_wrong_form_are_a_problem_of_their_video_alone(root, objects):
-    make_youtubevos(root)
-    path = root / "valid" / "meta.json"
-    meta = json.loads(path.read_text())
-    broken = min(meta["videos"])
-    meta["videos"][broken] = {"objects": objects}
-    path.write_text(json.dumps(meta))
-    videos = open_dataset("youtubevos2019", root)
-    assert [video.name for video in videos if video.problem] == [broken]
+    *[("youtubevos2019", {object_id: frames("00000")}) for object_id in ("x", "0", "255", "1" * 5000)],
+    ("youtubevos2019", {"1": frames("../../evil")}),
+    *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, 1e400, None)],
+    *[("lvosv2", {"1": entry}) for entry in (span(1, 10**10, 2), span(10**30, 10**31, 2), span(9, 1, 2))],
+    ("lvosv2", {"1": span(1, 9, 10**12)}),
+]
 
 
-@pytest.mark.parametrize(
-    "span",
-    [
-        {"start": 1, "end": 10**10, "frame_nums": 2},
-        {"start": 10**30, "end": 10**31, "frame_nums": 2},
-        {"start": -5, "end": 9, "frame_nums": 2},
-        {"start": 9, "end": 1, "frame_nums": 2},
-        {"start": 1, "end": 9, "frame_nums": 10**12},
-        {"start": 1e400, "end": 9, "frame_nums": 2},
-        {"start": None, "end": 9, "frame_nums": 2},
-    ],
-    ids=str,
-)
-def test_ranges_of_frames_without_bounds_are_a_problem_of_their_video(root, span):
-    make_lvos(root)
-    path = root / "valid" / "valid_meta.json"
-    meta = json.loads(path.read_text())
-    broken = min(meta["videos"])
-    meta["videos"][broken] = {"objects": {"1": {"frame_range": span}}}
-    path.write_text(json.dumps(meta))
-    videos = open_dataset("lvosv2", root)
-    assert [video.name for video in videos if video.problem] == [broken]
-    assert "object 1 of" in next(video.problem for video in videos if video.problem)
+@pytest.mark.parametrize(("dataset", "objects"), OBJECTS, ids=lambda value: ascii(value)[:40])
+def test_malformed_objects_are_a_problem_of_their_video(root, dataset, objects):
+    make(dataset, root)
+    broken = []
+
+    def change(videos):
+        broken.append(min(videos))
+        videos[broken[0]] = {"objects": objects}
+
+    change_metadata(root / METADATA[dataset], change)
+    videos = open_dataset(dataset, root)
+    assert [video.name for video in videos if video.problem] == broken
+    assert " of " in next(video.problem for video in videos if video.problem)
 
 
-@pytest.mark.parametrize("dataset", [name for name in MAKERS if name != "longvideo"])
+@pytest.mark.parametrize("dataset", [name for name in MINIATURES if name != "longvideo"])
 @pytest.mark.parametrize("fault", ["no frames", "no masks", "no folder"])
-def test_one_sequence_that_cannot_be_read_is_skipped_and_reported(root, tmp_path, dataset, fault):
-    MAKERS[dataset](root)
+def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fault):
+    make(dataset, root)
     first = open_dataset(dataset, root)[0]
     images, masks = first.frames[0].parent, next(iter(first.masks.values())).parent
     shutil.rmtree(images if fault == "no folder" else {"no frames": images, "no masks": masks}[fault])
@@ -170,18 +140,18 @@ def test_one_sequence_that_cannot_be_read_is_skipped_and_reported(root, tmp_path
         assert str(images.parent) in report.failures[first.name] or str(masks) in report.failures[first.name]
         scored = score_videos(videos, tmp_path / "out")
         assert first.name in scored.failures
-        assert rules_of(videos) is rules_of([video for video in videos if video.problem is None])
+        assert find_rules(videos) is find_rules([video for video in videos if video.problem is None])
 
 
-def test_where_no_sequence_can_be_read_the_data_set_is_refused(root):
-    make_folder(root)
+def test_data_set_without_readable_sequence_rejected(root):
+    miniatures.make_folder(root)
     shutil.rmtree(root / "Annotations")
     with pytest.raises(InputError, match="no such mask"):
         open_dataset("folder", root)
 
 
-def test_a_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
-    make_davis2017(root)
+def test_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
+    miniatures.make_davis2017(root)
     for kind in ("JPEGImages", "Annotations"):
         shutil.copytree(root / kind / "480p", root / kind / "elsewhere")
     path = root / "ImageSets" / "2017" / "val.txt"
@@ -192,15 +162,15 @@ def test_a_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("dataset", MAKERS)
-def test_a_root_that_may_not_be_entered_is_named(closed_folder, dataset):
+@pytest.mark.parametrize("dataset", MINIATURES)
+def test_root_that_may_not_be_entered_is_named(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
         with pytest.raises(InputError, match=r"closed.*cannot be read"):
             open_dataset(dataset, folder)
 
 
-def test_a_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
-    make_folder(root)
+def test_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
+    miniatures.make_folder(root)
     videos = open_dataset("folder", root)
     path = next(iter(videos[0].masks.values()))
     with Image.open(path) as image:
@@ -211,12 +181,9 @@ def test_a_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
     assert "a JPEG file" in report.failures[videos[0].name]
 
 
-def test_a_video_that_the_metadata_of_mosev2_leaves_out_is_a_problem_of_its_own(root):
-    make_mosev2(root)
-    path = root / "train" / "meta.json"
-    meta = json.loads(path.read_text())
-    del meta["videos"]["1a1b1c1d"]
-    path.write_text(json.dumps(meta))
+def test_video_missing_in_mosev2_metadata_is_its_problem(root):
+    miniatures.make_mosev2(root)
+    change_metadata(root / "train" / "meta.json", lambda videos: videos.pop("1a1b1c1d"))
     first, second = open_dataset("mosev2", root, "train")
     assert [item.object_id for item in first.objects] == [1, 2]
     assert "does not list the video 1a1b1c1d" in second.problem

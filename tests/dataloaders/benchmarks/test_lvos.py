@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_whole
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_lvos
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path):
     make_lvos(tmp_path)
     return tmp_path
 
 
-def test_of_all_public_labels_only_the_first_of_each_object_is_given(root: Path) -> None:
+def test_only_the_first_label_of_each_object_is_given(root):
     video, late = open_dataset("lvosv2", root)
     assert len(video.annotations) == 8
     assert {index: path.stem for index, path in video.masks.items()} == {0: "00000001", 3: "00000016"}
@@ -29,19 +28,19 @@ def test_of_all_public_labels_only_the_first_of_each_object_is_given(root: Path)
     assert len(late.frames) == 7
 
 
-def test_the_list_beside_the_data_tells_which_videos_are_unseen(root: Path) -> None:
+def test_list_beside_the_data_tells_which_videos_are_unseen(root):
     assert [video.seen for video in open_dataset("lvosv1", root)] == [True, False]
     (root / "valid" / "unseen_videos.txt").unlink()
     assert [video.seen for video in open_dataset("lvosv1", root)] == [None, None]
 
 
-def test_the_test_split_gives_all_its_labels_and_needs_no_metadata(root: Path) -> None:
+def test_test_split_gives_all_labels_without_metadata(root):
     (video,) = open_dataset("lvosv2", root, "test")
     assert sorted(video.masks) == [0, 2]
     assert video.new_ids(2) is None
 
 
-def metadata(**span: object) -> str:
+def metadata(**span):
     """Metadata of the first video with one object."""
     return json.dumps({"videos": {"7K7WVzGG": {"objects": {"1": {"frame_range": span}}}}})
 
@@ -55,11 +54,11 @@ def metadata(**span: object) -> str:
         (metadata(start=1, end=9, frame_nums=2), r"valid_meta\.json: lists no object of the video d83wYdy0"),
     ],
 )
-def test_metadata_that_is_missing_or_wrong_is_named(root: Path, text: str | None, message: str) -> None:
+def test_metadata_that_is_missing_or_wrong_is_named(root, text, message):
     path = root / "valid" / "valid_meta.json"
     if text is None:
         path.unlink()
     else:
         path.write_text(text)
     with pytest.raises(InputError, match=message):
-        require_whole(open_dataset("lvosv2", root))
+        require_readable(open_dataset("lvosv2", root))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.visor import polygons_of
-from aotlab.masks.id_maps import write_mask
+from aotlab.dataloaders.benchmarks.visor import trace_polygons
+from aotlab.media.masks import write_mask
 from aotlab.tools.submit import main
 
 NAME, STEMS = "P01_107_seq_00001", [f"P01_107_frame_{number:010d}" for number in (140, 200)]
@@ -22,7 +20,7 @@ NAMES = {NAME: {"1": "left hand", "2": "plate"}}
 class Source:
     """One sequence as the conversion writes it, and results of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.root, self.results, self.archive = folder / "VISOR_2022", folder / "results", folder / "val.zip"
         self.labels = np.zeros((2, 480, 854), np.uint8)
         self.labels[0, 50:90, 30:60] = 1
@@ -40,17 +38,17 @@ class Source:
             (lists / f"{split}.txt").write_text(f"{NAME}\n")
         (self.root / "val_data_mapping.json").write_text(json.dumps(NAMES))
 
-    def submit(self) -> int:
+    def submit(self):
         places = ["--root", str(self.root), "--results", str(self.results), "--output", str(self.archive)]
         return main(["--dataset", "visor", *places])
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path):
     return Source(tmp_path)
 
 
-def test_the_zip_holds_one_file_from_which_the_masks_can_be_drawn(source: Source) -> None:
+def test_zip_holds_one_file_with_all_masks(source):
     assert source.submit() == 0
     with zipfile.ZipFile(source.archive) as file:
         assert file.namelist() == ["val.json"]
@@ -77,23 +75,23 @@ def test_the_zip_holds_one_file_from_which_the_masks_can_be_drawn(source: Source
         assert np.array_equal(drawn, labels)
 
 
-def test_outlines_of_any_mask_give_it_back() -> None:
+def test_outlines_of_any_mask_give_it_back():
     rng = np.random.default_rng(5)
     for size in (1, 2, 5):
         mask = rng.random((60 // size, 80 // size)).repeat(size, 0).repeat(size, 1) > 0.4
         drawn = np.zeros(mask.shape, np.uint8)
-        cv2.fillPoly(drawn, [np.array(points, np.int32) for points in polygons_of(mask)], 1)
+        cv2.fillPoly(drawn, [np.array(points, np.int32) for points in trace_polygons(mask)], 1)
         assert np.array_equal(drawn > 0, mask)
 
 
-def paint(value: int, size: tuple[int, int] = (480, 854)) -> Callable[[Source], None]:
+def paint(value, size=(480, 854)):
     """Write the second result anew."""
     return lambda source: write_mask(
         source.results / NAME / f"{STEMS[1]}.png", np.full(size, value, np.uint8)
     )
 
 
-def name_objects(text: str) -> Callable[[Source], object]:
+def name_objects(text):
     """Write the file of names anew."""
     return lambda source: (source.root / "val_data_mapping.json").write_text(text)
 
@@ -109,12 +107,12 @@ def name_objects(text: str) -> Callable[[Source], object]:
         (name_objects("{}"), f"no objects of {NAME}"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
-    source: Source,
-    damage: Callable[[Source], object],
-    sentence: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_errors_are_one_sentence_and_write_nothing(
+    source,
+    damage,
+    sentence,
+    capsys,
+):
     damage(source)
     assert source.submit() == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_whole
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_vost
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path):
     make_vost(tmp_path)
     return tmp_path
 
 
-def test_frames_begin_anywhere_and_the_first_mask_alone_is_given(root: Path) -> None:
+def test_frames_begin_anywhere_and_the_first_mask_alone_is_given(root):
     video, _ = open_dataset("vost", root)
     assert [path.stem for path in video.frames][:2] == ["frame00012", "frame00018"]
     assert {index: path.stem for index, path in video.masks.items()} == {0: "frame00012"}
     assert len(video.annotations) == 8
 
 
-def test_at_10_frames_per_second_results_are_wanted_for_the_labelled_5(root: Path) -> None:
+def test_10_fps_writes_the_labelled_5_fps(root):
     sparse, dense = (open_dataset("vost", root, all_frames=dense)[0] for dense in (False, True))
     assert (len(sparse.frames), len(dense.frames)) == (8, 15)
     assert dense.results == sparse.results
     assert dense.masks == sparse.masks
 
 
-def test_frames_before_the_first_mask_are_not_run(root: Path) -> None:
+def test_frames_before_the_first_mask_are_not_run(root):
     (root / "Annotations" / "1083_cut_tomato" / "frame00012.png").unlink()
     video, _ = open_dataset("vost", root)
     assert (video.frames[0].stem, video.masks[0].stem, len(video.frames)) == ("frame00018", "frame00018", 7)
 
 
-def test_a_video_without_masks_and_a_missing_list_are_named(root: Path) -> None:
+def test_video_without_masks_and_a_missing_list_are_named(root):
     for path in (root / "Annotations" / "1083_cut_tomato").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="1083_cut_tomato: no mask of a frame"):
-        require_whole(open_dataset("vost", root))
+        require_readable(open_dataset("vost", root))
     with pytest.raises(InputError, match=r"train\.txt: no such list file; lists here: test, val"):
-        require_whole(open_dataset("vost", root, "train"))
+        require_readable(open_dataset("vost", root, "train"))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_whole
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos
 
@@ -18,12 +17,12 @@ LATE = "0a1b2c3d4e"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path):
     make_youtubevos(tmp_path)
     return tmp_path
 
 
-def change_meta(root: Path, change) -> None:
+def change_meta(root, change):
     """Rewrite valid/meta.json after ``change(videos)``."""
     path = root / "valid" / "meta.json"
     meta = json.loads(path.read_text())
@@ -31,19 +30,19 @@ def change_meta(root: Path, change) -> None:
     path.write_text(json.dumps(meta))
 
 
-def test_every_object_is_given_on_its_first_listed_frame(root: Path) -> None:
+def test_object_is_given_on_its_first_listed_frame(root):
     video = open_dataset("youtubevos2019", root)[0]
     assert {index: path.stem for index, path in video.masks.items()} == {0: "00000", 2: "00010"}
     assert (video.new_ids(0), video.new_ids(2)) == ({2, 5}, {3})
 
 
-def test_of_labels_on_every_frame_those_where_no_object_begins_are_not_given(root: Path) -> None:
+def test_only_masks_where_objects_begin_are_given(root):
     video = open_dataset("youtubevos2019", root, "train")[0]
     assert len(video.annotations) == 6
     assert sorted(video.masks) == [0, 2]
 
 
-def test_all_frames_are_run_on_but_only_the_listed_ones_written(root: Path) -> None:
+def test_all_frames_are_run_on_but_only_the_listed_ones_written(root):
     sparse = open_dataset("youtubevos2018", root)[0]
     dense = open_dataset("youtubevos2018", root, all_frames=True)[0]
     assert len(sparse.frames) == 6
@@ -54,8 +53,8 @@ def test_all_frames_are_run_on_but_only_the_listed_ones_written(root: Path) -> N
     assert dense.frames[0].parent.parent.parent.name == "valid_all_frames"
 
 
-def test_frames_before_the_first_listed_one_are_not_run(root: Path) -> None:
-    def start_late(videos) -> None:
+def test_frames_before_the_first_listed_one_are_not_run(root):
+    def start_late(videos):
         for item in videos["1f00aa2233"]["objects"].values():
             item["frames"] = item["frames"][1:]
 
@@ -69,7 +68,7 @@ def test_frames_before_the_first_listed_one_are_not_run(root: Path) -> None:
     assert list(video.masks) == [0]
 
 
-def test_seen_means_a_category_of_the_training_set(root: Path) -> None:
+def test_seen_means_a_category_of_the_training_set(root):
     videos = open_dataset("youtubevos2019", root, "train")
     assert {item.object_id: item.seen for item in videos[0].objects} == {2: False, 3: True, 5: True}
     (root / "seen_categories.txt").unlink()
@@ -79,11 +78,11 @@ def test_seen_means_a_category_of_the_training_set(root: Path) -> None:
     assert {item.seen for video in videos for item in video.objects} == {None}
 
 
-def list_nonsense(videos) -> None:
+def list_nonsense(videos):
     videos[LATE]["objects"] = {"x": {}}
 
 
-def list_nothing(videos) -> None:
+def list_nothing(videos):
     videos[LATE]["objects"] = {}
 
 
@@ -98,13 +97,13 @@ def list_nothing(videos) -> None:
         (lambda root: change_meta(root, list_nothing), f"no frame of {LATE}"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_named(root: Path, spoil, message: str) -> None:
+def test_what_is_missing_is_named(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
-        require_whole(open_dataset("youtubevos2019", root))
+        require_readable(open_dataset("youtubevos2019", root))
 
 
-def test_all_frames_need_their_archive(root: Path) -> None:
+def test_all_frames_need_their_archive(root):
     shutil.rmtree(root / "valid_all_frames")
     with pytest.raises(InputError, match="valid_all_frames/JPEGImages: no such folder"):
-        require_whole(open_dataset("youtubevos2019", root, all_frames=True))
+        require_readable(open_dataset("youtubevos2019", root, all_frames=True))

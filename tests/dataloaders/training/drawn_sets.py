@@ -7,7 +7,7 @@ from PIL import Image
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_set
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 
 SIZE = 24, 32
 IDS = np.zeros(SIZE, np.uint8)
@@ -43,9 +43,7 @@ def grades():
 
 
 def opened(root, kind, split=None):
-    found = open_set(root.parent, SourceConfig(root.name, kind, split))
-    assert found.name == root.name
-    return found
+    return open_set(root.parent, SourceConfig(root.name, kind, split))
 
 
 def values(item):

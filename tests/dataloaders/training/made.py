@@ -9,8 +9,8 @@ from PIL import Image
 
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.labelled import LabelledVideo
-from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.masks import write_mask
 
 CROP = 65
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.clips import (
-    MOST_OBJECTS,
+    MAX_OBJECTS,
     Clip,
+    ImageSet,
+    VideoSet,
     choose_frames,
     fits_as_reference,
     merge_clips,
     reflect,
     relabel,
-    sample_image,
-    sample_video,
 )
 from aotlab.utils.errors import InputError
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, rng, video_of
@@ -34,7 +34,7 @@ def counts(**pixels):
     return table
 
 
-def test_relabelling_numbers_the_reference_frames_objects_and_drops_others():
+def test_relabel_keeps_reference_objects():
     labels = np.zeros((2, 20, 20), np.uint8)
     labels[:, :10, :10], labels[:, 10:, :10], labels[0, 0, 19], labels[1, 10:, 10:] = 7, 40, 9, 5
     clip = relabel(np.zeros((2, 20, 20, 3), np.uint8), labels, rng(), minimum=50, max_objects=10)
@@ -62,7 +62,7 @@ def test_ignored_pixels_stay_ignored():
 
 
 @pytest.mark.parametrize("most", [1, 5, 10, 15, 24])
-def test_a_clip_has_no_more_objects_than_the_model_has_identities(most):
+def test_relabel_limits_objects(most):
     labels = np.repeat(np.arange(1, 25, dtype=np.uint8), 30).reshape(1, 24, 30)
     clip = relabel(np.zeros((1, 24, 30, 3), np.uint8), labels, rng(), minimum=0, max_objects=most)
     assert clip.objects == most
@@ -70,14 +70,14 @@ def test_a_clip_has_no_more_objects_than_the_model_has_identities(most):
     assert all((clip.labels == number).sum() == 30 for number in range(1, most + 1))
 
 
-def test_the_objects_of_two_merged_clips_keep_apart_however_many_the_model_takes():
+def test_merged_clips_keep_ids_below_void():
     ids = np.repeat(np.arange(1, 251, dtype=np.uint8), 202).reshape(1, 250, 202)
     clip = relabel(np.zeros((1, 250, 202, 3), np.uint8), ids, rng(), minimum=0, max_objects=250)
-    assert clip.objects == MOST_OBJECTS
+    assert clip.objects == MAX_OBJECTS
     left, right = clip.labels.copy(), clip.labels.copy()
     left[..., 101:], right[..., :101] = 0, 0
     merged = merge_clips(labelled(left), labelled(right), rng(), max_objects=250)
-    assert merged.objects == MOST_OBJECTS
+    assert merged.objects == MAX_OBJECTS
     assert not (merged.labels == 255).any()
 
 
@@ -154,9 +154,9 @@ def test_frames_without_newcomers_are_preferred():
     assert newcomers <= 2
 
 
-def test_only_chosen_images_are_decoded_and_no_mask_twice_while_choosing():
+def test_each_file_is_decoded_once():
     video = video_of(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
-    clip = sample_video(video, 1, phase(clip_length=3), rng(3), max_objects=10)
+    clip = VideoSet("made", (video,), 1).sample(0, phase(clip_length=3), rng(3), max_objects=10)
     assert clip.names == ("made",)
     assert sum(frame.read_images for frame in video.frames) <= 3
     assert max(frame.read_images for frame in video.frames) == 1
@@ -167,18 +167,16 @@ def test_small_objects_are_left_out_of_videos_but_not_of_single_images():
     mask = np.zeros((CROP, CROP), np.uint8)
     mask[:30, :30], mask[40:44, 40:44] = 1, 2
     still = phase(clip_length=2, short_edge=CROP)
-    assert (
-        max(
-            sample_video(video_of(mask, mask), 1, still, rng(seed), max_objects=10).objects
-            for seed in range(20)
-        )
-        == 1
-    )
-    assert max(sample_image(Shown(mask), still, rng(seed), max_objects=10).objects for seed in range(20)) == 2
+    for source, objects in (
+        (VideoSet("made", (video_of(mask, mask),), 1), 1),
+        (ImageSet((Shown(mask),)), 2),
+    ):
+        clips = [source.sample(0, still, rng(seed), max_objects=10) for seed in range(20)]
+        assert max(clip.objects for clip in clips) == objects
 
 
-def test_frames_of_two_sizes_in_one_video_are_named():
+def test_frames_of_two_sizes_rejected():
     video = video_of(blocks(1), blocks(1, side=30))
     forwards = next(seed for seed in range(50) if choose_frames(video, 2, 1, rng(seed))[0] == 0)
     with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
-        sample_video(video, 1, phase(clip_length=2), rng(forwards), max_objects=10)
+        VideoSet("made", (video,), 1).sample(0, phase(clip_length=2), rng(forwards), max_objects=10)

@@ -74,7 +74,7 @@ def opened(root, split=None):
     return open_set(root.parent, SourceConfig(root.name, "coco", split)).images
 
 
-def test_images_with_an_object_of_size_are_found(root):
+def test_images_with_large_objects_are_found(root):
     assert [image.name[-6:] for image in opened(root)] == ["09.jpg", "07.jpg"]
 
 
@@ -99,35 +99,34 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root, monkeypatch):
         ("train2017", ".", None),
     ],
 )
-def test_other_forms_of_the_folders_are_found(tmp_path, images, annotations, split):
+def test_folder_layouts(tmp_path, images, annotations, split):
     make(tmp_path, images, annotations, split or "train2017")
     assert len(opened(tmp_path, split)) == 2
 
 
-def test_an_image_of_another_size_than_the_json_says_is_named(root):
+def test_size_mismatch_with_json_rejected(root):
     image = opened(root)[0]
     Image.new("RGB", (10, 10)).save(image.image)
     with pytest.raises(InputError, match=r"009\.jpg: 10×10, but its mask is 60×40 in .*json"):
         image.read()
 
 
-def test_a_json_that_is_cut_off_is_named(root):
-    file = root / "annotations/instances_train2017.json"
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"instances_train2017\.json: not a complete JSON object"):
-        opened(root)
-
-
 @pytest.mark.parametrize(
-    "content", [{"images": [{"id": 1}]}, {"annotations": [{"area": 900}]}, {"images": [3]}]
+    ("text", "message"),
+    [
+        ('{"info": {"a": 1', "not a complete JSON object"),
+        ('{"images": [{"id": 1}]}', "not COCO JSON|not readable"),
+        ('{"annotations": [{"area": 900}]}', "not COCO JSON"),
+        ('{"images": [3]}', "not COCO JSON|not readable"),
+    ],
 )
-def test_a_json_of_another_form_is_named(root, content):
-    (root / "annotations/instances_train2017.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"not COCO JSON|not readable"):
+def test_malformed_json_rejected(root, text, message):
+    (root / "annotations/instances_train2017.json").write_text(text)
+    with pytest.raises(InputError, match=message):
         opened(root)
 
 
-def test_a_json_that_changed_is_noticed(root):
+def test_json_changed_after_opening_rejected(root):
     image = opened(root)[0]
     (root / "annotations/instances_train2017.json").write_text("{}")
     with pytest.raises(InputError, match="changed since it was opened"):
@@ -135,7 +134,7 @@ def test_a_json_that_changed_is_noticed(root):
 
 
 @pytest.mark.parametrize("window", [1, 5, 1 << 13])
-def test_streaming_gives_what_json_gives(tmp_path, monkeypatch, window):
+def test_stream_equals_json(tmp_path, monkeypatch, window):
     monkeypatch.setattr(coco, "WINDOW", window)
     content = {"a": [[23, 1], "é", {"b": [4]}, [], None], "c": 5, "d": [], "e": {"a": [9]}}
     path = tmp_path / "x.json"
@@ -190,7 +189,7 @@ def test_polygons_and_run_lengths_are_drawn():
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_an_outline_that_cannot_be_meant_is_named_and_never_drawn(tmp_path, segmentation):
+def test_invalid_segmentation_rejected(tmp_path, segmentation):
     with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
         drawn_one(tmp_path, segmentation)
 
@@ -207,7 +206,7 @@ def drawn_one(root, segmentation):
 
 
 @pytest.mark.parametrize("size", [(10**12, 5), (0, 5), (-3, 5), (2.5, 5), ("a", 5), (None, 5)], ids=str)
-def test_a_size_that_no_image_has_is_refused(tmp_path, size):
+def test_invalid_image_size_rejected(tmp_path, size):
     make(tmp_path, "train2017", "annotations")
     path = tmp_path / "annotations" / "instances_train2017.json"
     tree = json.loads(path.read_text())

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from aotlab.configs.training import DataConfig, SourceConfig
-from aotlab.dataloaders.training.labelled import ImageSet
+from aotlab.dataloaders.training.clips import Clip, ImageSet
 from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
-from aotlab.dataloaders.training.phases import open_mixture
+from aotlab.dataloaders.training.phases import READERS, open_mixture
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, write_videos
 
@@ -36,9 +36,7 @@ def mixture(root, *sources, seed=0, workers=0, **options):
 
 def in_memory(*images, **options):
     """A mixture of single images."""
-    return Mixture(
-        (ImageSet("made", images),), (1.0,), phase(STATIC, **options), DataConfig(workers=0), 0, 10
-    )
+    return Mixture((ImageSet(images),), (1.0,), phase(STATIC, **options), DataConfig(workers=0), 0, 10)
 
 
 def same(clip, other):
@@ -47,7 +45,7 @@ def same(clip, other):
 
 @pytest.mark.parametrize("source", [VIDEOS, STATIC])
 @pytest.mark.parametrize("augmentation", ["aot", "deaot"])
-def test_clip_number_i_is_a_pure_function_of_the_seed_and_i(root, source, augmentation):
+def test_clip_depends_on_seed_phase_and_index_only(root, source, augmentation):
     options = {"augmentation": augmentation, "thin_plate": 0.5}
     first, again = (mixture(root, source, seed=3, **options) for _ in range(2))
     third = first[2]  # asked for first, and again last
@@ -63,7 +61,7 @@ def test_phases_draw_different_clips(root):
 
 
 @pytest.mark.parametrize("merged", [0.0, 1.0])
-def test_labels_of_a_clip_are_consecutive_numbers_on_the_reference_frame(root, merged):
+def test_labels_are_consecutive_on_the_reference_frame(root, merged):
     clips = mixture(root, VIDEOS, merge=merged)
     for index in range(6):
         clip = clips[index]
@@ -81,7 +79,7 @@ def test_sources_are_drawn_by_weight(root):
     assert 25 < videos < 75  # 50 expected, four standard deviations
 
 
-def test_the_shares_of_composed_clips_and_of_those_that_enter_are_the_phases(monkeypatch):
+def test_shares_of_composed_clips_match_the_phase(monkeypatch):
     composed = []
     monkeypatch.setattr(
         "aotlab.dataloaders.training.mixture.compose",
@@ -95,16 +93,8 @@ def test_the_shares_of_composed_clips_and_of_those_that_enter_are_the_phases(mon
     assert 8 < sum(composed) < 52  # 30 expected
 
 
-def test_the_share_of_clips_with_touching_objects_is_the_phases():
-    clips = in_memory(
-        Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), touching=0.3, clip_length=2
-    )
-    touching = sum(clips[index].objects > 1 for index in range(200))
-    assert 34 < touching < 86  # 60 expected, four standard deviations
-
-
 @pytest.mark.parametrize(("balance", "shares"), [(0.5, [2 / 3, 1 / 3]), (1.0, [0.5, 0.5])])
-def test_sets_of_images_are_drawn_as_evenly_as_their_source_says(tmp_path, balance, shares):
+def test_balance_evens_out_image_sets(tmp_path, balance, shares):
     write_videos(tmp_path / "static", "large", "small", frames=8, size=(40, 48))
     for number in range(2, 8):
         (tmp_path / "static" / "JPEGImages" / "small" / f"{number:05d}.png").unlink()
@@ -123,21 +113,40 @@ def test_sets_of_images_are_drawn_as_evenly_as_their_source_says(tmp_path, balan
     )
 
 
-def test_sets_that_cannot_be_balanced_are_refused():
-    with pytest.raises(ValueError, match="hold_out are for kind static"):
-        SourceConfig("videos", balance=0.5)
+def test_invalid_balance_rejected(root):
+    with pytest.raises(InputError, match="balance is for kind static"):
+        mixture(root, SourceConfig("videos", balance=0.5))
     with pytest.raises(ValueError, match="balance must be at least 0 and at most 1, got 2"):
         SourceConfig("static", kind="static", balance=2)
 
 
-def test_a_clip_without_an_object_is_always_merged():
+def test_reader_of_a_caller_makes_the_clips(root):
+    class Blank:
+        def describe(self):
+            return "blank frames"
+
+        def draw(self, rng):
+            return 7
+
+        def sample(self, index, phase, rng, *, max_objects):
+            frames = np.zeros((phase.clip_length, CROP, CROP, 3), np.uint8)
+            return Clip(frames, np.ones(frames.shape[:3], np.uint8), 1, (f"blank {index}",))
+
+    data, source = DataConfig(root=str(root)), SourceConfig("videos", kind="blank")
+    readers = {**READERS, "blank": lambda folder, source: Blank()}
+    clips = open_mixture(data, phase(source, merge=0.0), 0, readers, max_objects=10)
+    assert clips[0].names == ("blank 7",)
+    assert describe_mixture(clips) == ["videos (blank): blank frames; 100.0 % of the draws"]
+
+
+def test_clip_without_object_is_merged():
     clips = in_memory(Shown(blocks(0, side=40), "empty"), Shown(blocks(5, side=40), "full"), merge=0.0)
     found = [clips[index] for index in range(20)]
     assert {clip.names for clip in found} == {("empty", "full"), ("full",)}
     assert all(clip.objects == 1 for clip in found)
 
 
-def test_an_item_that_cannot_be_read_gives_way_to_another():
+def test_unreadable_item_is_replaced():
     broken = Shown(blocks(1), "bad.jpg", error=InputError("bad.jpg: cut off"))
     whole = Shown(blocks(1, side=40), "good.jpg")
     clips = in_memory(broken, whole, merge=0.0)
@@ -149,7 +158,7 @@ def test_an_item_that_cannot_be_read_gives_way_to_another():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_sentence_comes_through_the_loader(tmp_path, workers):
+def test_loader_passes_errors_of_workers(tmp_path, workers):
     write_videos(tmp_path / "videos", "a")
     clips = mixture(tmp_path, VIDEOS, workers=workers)
     for path in (tmp_path / "videos" / "JPEGImages" / "a").iterdir():
@@ -158,7 +167,7 @@ def test_the_sentence_comes_through_the_loader(tmp_path, workers):
         next(clip_loader(clips, 0))
 
 
-def test_a_loader_that_starts_later_gives_the_same_later_batches(root):
+def test_loader_can_start_at_a_later_step(root):
     clips = mixture(root, VIDEOS)
     batches = list(clip_loader(clips, 0))
     assert len(batches) == 4
@@ -171,7 +180,7 @@ def test_a_loader_that_starts_later_gives_the_same_later_batches(root):
         assert (batch.objects, batch.names) == (later.objects, later.names)
 
 
-def test_workers_give_the_batches_that_the_process_itself_gives(root):
+def test_batches_do_not_depend_on_workers(root):
     alone, helped = (mixture(root, STATIC, workers=workers, augmentation="deaot") for workers in (0, 2))
     for batch, other in zip(clip_loader(alone, 0), clip_loader(helped, 0), strict=True):
         assert batch.frames.equal(other.frames)
@@ -179,7 +188,7 @@ def test_workers_give_the_batches_that_the_process_itself_gives(root):
 
 
 @pytest.mark.parametrize(("ranks", "parts"), [(1, 4), (2, 1), (2, 2), (4, 1)])
-def test_ranks_and_parts_share_the_clips_of_a_step(root, ranks, parts):
+def test_ranks_and_parts_share_a_batch(root, ranks, parts):
     clips = mixture(root, STATIC, batch=4, steps=3)
     whole = list(clip_loader(clips, 1))
     pieces = [list(clip_loader(clips, 1, rank, ranks, parts)) for rank in range(ranks)]
@@ -191,7 +200,7 @@ def test_ranks_and_parts_share_the_clips_of_a_step(root, ranks, parts):
         assert [name for piece in in_order for name in piece.names] == batch.names
 
 
-def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_read(root):
+def test_indivisible_batch_rejected(root):
     clips = mixture(root, STATIC, batch=6)
     with pytest.raises(
         InputError,
@@ -201,7 +210,7 @@ def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_read(root):
 
 
 @pytest.mark.slow  # the loader looks after its workers every 5 seconds
-def test_a_worker_that_dies_ends_the_run_with_a_sentence(root):
+def test_dead_worker_stops_the_run(root):
     clips = mixture(root, STATIC, workers=1, steps=500)
     before = _children()
     batches = clip_loader(clips, 0)
@@ -220,11 +229,11 @@ def _children():
         return {int(number) for number in file.read().split()}
 
 
-def test_a_mixture_is_described_source_by_source(root):
+def test_mixture_is_described_by_source(root):
     sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
     assert describe_mixture(mixture(root, *sources)) == [
         "videos (video): 2 videos with 8 labelled frames, gaps up to 3; 25.0 % of the draws",
-        "static (static): 3 images of shapes; 75.0 % of the draws",
+        "static (static): 3 images; 75.0 % of the draws",
     ]
 
 
@@ -237,6 +246,6 @@ def test_a_mixture_is_described_source_by_source(root):
         ({}, [SourceConfig("gone")], r"gone: no such folder"),
     ],
 )
-def test_missing_data_is_one_sentence(root, data, sources, words):
+def test_missing_data_rejected(root, data, sources, words):
     with pytest.raises(InputError, match=words):
         open_mixture(DataConfig(**{"root": str(root), **data}), phase(*sources), 0, max_objects=10)

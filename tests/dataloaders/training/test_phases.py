@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 
 RECIPE = "configs/recipes/finetune.yaml"
 

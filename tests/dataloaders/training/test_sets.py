@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.image_sets import is_held_out
-from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
+from aotlab.dataloaders.training.clips import ImageSet, VideoSet
 from aotlab.dataloaders.training.phases import READERS, open_set
-from aotlab.masks.id_maps import write_mask
+from aotlab.dataloaders.training.set_files import read_split
+from aotlab.media.images import read_image
+from aotlab.media.masks import write_mask
+from aotlab.utils.errors import InputError
 from tests.dataloaders.training.drawn_sets import (
     IDS,
+    SIZE,
     add_grey,
     add_image,
     add_list,
@@ -25,18 +26,9 @@ from tests.dataloaders.training.drawn_sets import (
     opened,
     values,
 )
-from tests.dataloaders.training.made import write_videos
 
 
-def test_every_kind_of_the_settings_has_a_reader():
-    for kind in READERS:
-        SourceConfig("x", kind)
-    with pytest.raises(ValueError, match="kind must be one of") as error:
-        SourceConfig("x", "other")
-    assert all(kind in READERS for kind in str(error.value).split("one of ")[1].split(", got")[0].split(", "))
-
-
-def test_static_sets_lie_side_by_side_or_loose(tmp_path):
+def test_static_sets_are_folders_or_loose_images(tmp_path):
     add_image(tmp_path / "JPEGImages/A/1.jpg")
     add_image(tmp_path / "JPEGImages/B/2.JPG")
     add_image(tmp_path / "JPEGImages/3.png")
@@ -48,24 +40,14 @@ def test_static_sets_lie_side_by_side_or_loose(tmp_path):
     assert all(values(image) == {0, 1, 3, 255} for image in found.images)
 
 
-def test_one_image_in_20_of_a_static_set_may_stay_out_of_training(tmp_path):
-    write_videos(tmp_path / "data", "a", frames=60, size=(8, 8))
-    source = SourceConfig("data", kind="static")
-    whole = open_set(tmp_path, source).images
-    kept = open_set(tmp_path, replace(source, hold_out=True)).images
-    left_out = {image.name for image in whole} - {image.name for image in kept}
-    assert 0 < len(left_out) < 12
-    assert all(is_held_out(Path(name)) for name in left_out)
-
-
-def test_a_static_mask_of_255_alone_is_one_object(tmp_path):
+def test_mask_of_255_alone_is_one_object(tmp_path):
     add_image(tmp_path / "JPEGImages/1.jpg")
     write_mask(tmp_path / "Annotations/1.png", np.where(IDS == 3, 255, 0))
     (image,) = opened(tmp_path, "static").images
     assert values(image) == {0, 1}
 
 
-def test_unpaired_images_and_hidden_files_are_passed_over(tmp_path):
+def test_unpaired_and_hidden_files_are_ignored(tmp_path):
     for name in ("1", "2", "._1"):
         add_image(tmp_path / f"JPEGImages/A/{name}.jpg")
     for name in ("1", "3", "._1"):
@@ -74,7 +56,7 @@ def test_unpaired_images_and_hidden_files_are_passed_over(tmp_path):
     assert image.name.endswith("A/1.jpg")
 
 
-def test_a_split_of_a_static_set_names_sets_or_loose_images(tmp_path):
+def test_static_split_lists_sets_or_images(tmp_path):
     for name in ("A/1", "B/2", "3", "4"):
         add_image(tmp_path / f"JPEGImages/{name}.jpg")
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
@@ -96,7 +78,7 @@ def test_videos_may_be_sparsely_labelled(tmp_path):
     assert values(found.videos[1].frames[0]) == {0, 1, 3, 255}
 
 
-def test_the_split_of_a_video_set_chooses_and_orders(tmp_path):
+def test_video_split_selects_and_orders(tmp_path):
     for name in ("a", "b", "c"):
         add_video(tmp_path, name)
     add_list(tmp_path / "ImageSets/2022/train.txt", "c", "", "a ", "c")
@@ -132,7 +114,7 @@ def youtube_vos(base, meta):
 
 
 @pytest.mark.parametrize("base", ["", "train"])
-def test_youtube_vos_drops_what_has_fewer_than_two_frames(tmp_path, base):
+def test_youtube_vos_drops_single_frames(tmp_path, base):
     for name in ("good", "short", "gone"):
         add_video(tmp_path / base, name, frames=4, step=5)
     stems = ["00000", "00005", "00010", "00015"]
@@ -148,7 +130,7 @@ def test_youtube_vos_drops_what_has_fewer_than_two_frames(tmp_path, base):
     assert values(video.frames[0]) == {0, 1, 255}
 
 
-def test_youtube_vos_takes_a_list_of_ones_own(tmp_path):
+def test_youtube_vos_reads_a_list(tmp_path):
     for name in ("a", "b"):
         add_video(tmp_path / "train", name, step=5)
     youtube_vos(tmp_path / "train", {name: {"1": {"frames": ["00000", "00005"]}} for name in ("a", "b")})
@@ -178,7 +160,7 @@ def test_vost_keeps_its_ignored_pixels(tmp_path):
         ("pascal_s", "imgs/pascal/7.jpg", "masks/pascal/7.png"),
     ],
 )
-def test_saliency_is_one_object_where_it_is_bright(tmp_path, kind, image, mask):
+def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
     add_image(tmp_path / image)
     add_grey(tmp_path / mask, grades())
     (item,) = opened(tmp_path, kind).images
@@ -187,7 +169,7 @@ def test_saliency_is_one_object_where_it_is_bright(tmp_path, kind, image, mask):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "LA"])
-def test_saliency_may_be_stored_in_other_modes(tmp_path, mode):
+def test_saliency_modes(tmp_path, mode):
     add_image(tmp_path / "images/1.jpg")
     path = tmp_path / "ground_truth_mask/1.png"
     path.parent.mkdir()
@@ -198,7 +180,7 @@ def test_saliency_may_be_stored_in_other_modes(tmp_path, mode):
 
 @pytest.mark.parametrize("base", ["VOCdevkit/VOC2012", "VOC2012", ""])
 @pytest.mark.parametrize(("split", "count"), [(None, 2), ("train", 1)])
-def test_voc_takes_the_instances_of_the_listed_images(tmp_path, base, split, count):
+def test_voc_reads_listed_instances(tmp_path, base, split, count):
     for name in ("2007_1", "2007_2", "2007_3"):
         add_image(tmp_path / base / f"JPEGImages/{name}.jpg")
         write_mask(tmp_path / base / f"SegmentationObject/{name}.png", IDS)
@@ -208,3 +190,95 @@ def test_voc_takes_the_instances_of_the_listed_images(tmp_path, base, split, cou
     assert len(images) == count
     assert values(images[-1]) == {0, 1, 3, 255}
     assert images[-1].name.endswith("2007_3.jpg")
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_unknown_layout_rejected(tmp_path, kind):
+    (tmp_path / "set/other").mkdir(parents=True)
+    with pytest.raises(
+        InputError, match=r"/set: not a training set of this kind; expected .* below it"
+    ) as error:
+        open_set(tmp_path, SourceConfig("set", kind))
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match=f"nowhere: no such folder; expected a training set of kind {kind}"):
+        open_set(tmp_path, SourceConfig("nowhere", kind))
+
+
+def test_missing_listed_video_rejected(tmp_path):
+    add_video(tmp_path, "a")
+    add_list(tmp_path / "ImageSets/train.txt", "a", "zebra")
+    with pytest.raises(InputError, match=r"JPEGImages/zebra: missing, but listed in the split"):
+        opened(tmp_path, "video", "train")
+
+
+def test_missing_or_empty_list_rejected(tmp_path):
+    add_video(tmp_path, "a")
+    add_list(tmp_path / "ImageSets/val.txt", "")
+    with pytest.raises(InputError, match=r"val\.txt: empty list"):
+        opened(tmp_path, "video", "val")
+    with pytest.raises(InputError, match=r"train\.txt: no such list file; lists here: val"):
+        opened(tmp_path, "video", "train")
+
+
+def test_list_with_bom_and_crlf_is_read(tmp_path):
+    (tmp_path / "list.txt").write_bytes("\ufeffb\r\n\r\n a b\r\nb\r\n".encode())
+    assert read_split(tmp_path / "list.txt") == ["b", "a b"]
+
+
+def test_set_without_masks_rejected(tmp_path):
+    add_image(tmp_path / "JPEGImages/a/1.jpg")
+    (tmp_path / "Annotations/a").mkdir(parents=True)
+    with pytest.raises(InputError, match="no image with a mask"):
+        opened(tmp_path, "static")
+    with pytest.raises(InputError, match="no video with 2 frames that have masks"):
+        opened(tmp_path, "video")
+
+
+def test_split_of_unsplit_set_rejected(tmp_path):
+    with pytest.raises(InputError, match="split=train: ecssd has no splits"):
+        opened(tmp_path, "ecssd", "train")
+
+
+def test_broken_meta_file_rejected(tmp_path):
+    add_video(tmp_path, "a")
+    for text in ("{", "[]", '{"videos": {"a": {}}}'):
+        (tmp_path / "meta.json").write_text(text)
+        with pytest.raises(InputError, match=r"meta\.json: not readable"):
+            opened(tmp_path, "youtube_vos")
+
+
+def test_size_mismatch_names_both_files(tmp_path):
+    add_image(tmp_path / "JPEGImages/1.jpg", size=(10, 20))
+    write_mask(tmp_path / "Annotations/1.png", IDS)
+    (item,) = opened(tmp_path, "static").images
+    with pytest.raises(
+        InputError, match=r"JPEGImages/1\.jpg: 20×10, but its mask is 32×24 in .*Annotations/1\.png"
+    ):
+        item.read()
+
+
+def test_ids_above_255_rejected(tmp_path):
+    add_image(tmp_path / "JPEGImages/1.jpg")
+    write_mask(tmp_path / "Annotations/1.png", np.full(SIZE, 300))
+    (item,) = opened(tmp_path, "static").images
+    with pytest.raises(InputError, match=r"1\.png: object id 300"):
+        item.read()
+
+
+def test_unknown_kind_rejected(tmp_path):
+    with pytest.raises(InputError, match=r"kind must be one of static, coco, .* got other"):
+        open_set(tmp_path, SourceConfig("x", "other"))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("damage", ["half", "last bytes", "zeros"])
+def test_truncated_jpeg_rejected(tmp_path, progressive, damage):
+    path = tmp_path / "cut.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, progressive=progressive)
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    cut = {"half": whole[:half], "last bytes": whole[:-2], "zeros": whole[:half].ljust(len(whole), b"\0")}
+    path.write_bytes(cut[damage])
+    with pytest.raises(InputError, match=r"cut\.jpg: not a readable image"):
+        read_image(path)

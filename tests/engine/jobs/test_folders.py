@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from aotlab.engine.jobs.runner import RUN, RUN_KIND, claim_folder, write_summary
 from aotlab.engine.video.job import RECORD, Job, JobRecord, digest_inputs, read_job_record
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import save_record, sealed
+from aotlab.utils.versioned_json import save_record, wrap
 
 INPUTS = {"a": 1}
 
@@ -69,7 +69,7 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
 def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").write_text("x")
-    (output / RUN).write_text(json.dumps(sealed(RUN_KIND, {"settings": {}, "jobs": [name]})))
+    (output / RUN).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
     (output / "other").write_text("kept")
     claim_folder(output, jobs, INPUTS, force=True)
     assert (tmp_path / "mine" / "work").read_text() == "x"

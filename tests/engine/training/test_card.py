@@ -12,7 +12,7 @@ from aotlab.networks.weights.checkpoints import read_card
 from tests.engine.training.tiny_recipes import ALONE, phase, run
 
 
-def test_a_card_tells_all_phases_with_their_data_steps_and_time(recipe):
+def test_card_lists_phases(recipe):
     config = recipe("run", phase("one"), phase("two", steps=3))
     card = read_card(train(config, ALONE, command="python tools/train.py x=1").checkpoint)
     assert card.weights == "averaged"
@@ -28,20 +28,20 @@ def test_a_card_tells_all_phases_with_their_data_steps_and_time(recipe):
     assert len(read_card(train(recipe("other", phase("one")), ALONE).checkpoint).phases) == 1
 
 
-def test_a_run_that_starts_from_a_file_tells_its_phases_too(recipe):
+def test_card_includes_phases_of_start_from(recipe):
     before = run(recipe("before", phase("one"))).checkpoint
     card = read_card(run(recipe("after", phase("two"), overrides=[f"train.start_from={before}"])).checkpoint)
     assert [each.name for each in card.phases] == ["one", "two"]
 
 
-def test_the_scores_of_the_last_validation_are_on_the_card(recipe):
+def test_card_has_last_scores(recipe):
     config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: drawn}]"])
     (record,) = read_card(run(config).checkpoint).phases
     assert set(record.scores) == {"J&F", "J", "F"}
     assert read_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores
 
 
-def test_finished_weights_are_stored_in_16_bits_if_asked(recipe):
+def test_half_weights(recipe):
     half = load_file(
         run(recipe("half", phase("one", steps=1), overrides=["train.half_weights=true"])).checkpoint
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.training.phase_state import saved_states
+from aotlab.engine.training.state import saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, steady_phase, write_recipe
 
@@ -58,7 +58,7 @@ def start_ranks(file: Path, **streams: int) -> list[subprocess.Popen[str]]:
     ]  # fmt: skip
 
 
-def test_two_ranks_equal_one_process_with_the_same_batch(recipe_file, tmp_path):
+def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     ranks = start_ranks(recipe_file("two", steps=3), stdout=subprocess.PIPE)
     assert train_tool.main(["--config", str(recipe_file("one", steps=3)), *EXACT]) == 0
     answers = [rank.communicate(timeout=240) for rank in ranks]
@@ -69,7 +69,7 @@ def test_two_ranks_equal_one_process_with_the_same_batch(recipe_file, tmp_path):
 
 
 @pytest.mark.slow  # starts three processes and lets one die
-def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(recipe_file, tmp_path):
+def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     file = recipe_file("run", steps=400)
     ranks = start_ranks(file, stdout=subprocess.DEVNULL)
     log = tmp_path / "run" / "log.jsonl"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab.dataloaders.training.phases import validation_videos
 from aotlab.evaluation.davis import score_labels
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 
 
@@ -30,7 +30,7 @@ def draw_disc(root, name, seed, frames=5, size=80):
 
 
 @pytest.mark.slow  # 80 steps
-def test_a_short_run_lowers_the_loss_and_beats_the_copied_first_mask(tmp_path):
+def test_short_run_learns_to_track(tmp_path):
     names = ["a", "b", "c", "d", "unseen"]
     for seed, name in enumerate(names):
         draw_disc(tmp_path, name, seed)

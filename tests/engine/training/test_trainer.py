@@ -13,7 +13,7 @@ from aotlab.configs.protocol import resolve_training
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_model
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase, tiny_recipe
@@ -31,7 +31,7 @@ def first_weights(config):
     return {key: tensor.clone() for key, tensor in build_model(config).state_dict().items()}
 
 
-def test_a_phase_writes_its_averaged_weights_with_the_settings_inside(recipe):
+def test_phase_writes_averaged_weights_and_settings(recipe):
     config = recipe("run", phase())
     final = run(config).checkpoint
     assert final.name == "video.safetensors"
@@ -42,8 +42,9 @@ def test_a_phase_writes_its_averaged_weights_with_the_settings_inside(recipe):
         assert "tiny" in file.metadata()["config"]
 
 
-def test_a_run_logs_loss_learning_rate_gradients_and_waiting(recipe):
-    config = recipe("run", phase(steps=3))
+@pytest.mark.parametrize("ratio", [0.1, 2.0])
+def test_run_logs_losses_rates_and_times(recipe, ratio):
+    config = recipe("run", phase(steps=3), overrides=[f"train.encoder_lr_ratio={ratio}"])
     run(config)
     lines = log_lines(config)
     assert [(line["phase"], line["step"]) for line in lines] == [("video", 1), ("video", 2), ("video", 3)]
@@ -55,16 +56,16 @@ def test_a_run_logs_loss_learning_rate_gradients_and_waiting(recipe):
         assert line["gradient_norm"] > 0
         assert line["step_seconds"] > line["data_seconds"] >= 0
     assert lines[0]["lr"] == pytest.approx(2e-5)  # warm-up begins at the final rate
-    assert lines[1]["encoder_lr"] == pytest.approx(2e-5 + 0.1 * (lines[1]["lr"] - 2e-5))
+    assert lines[1]["encoder_lr"] == pytest.approx(2e-5 + ratio * (lines[1]["lr"] - 2e-5))
 
 
-def test_phases_follow_one_another_from_the_averaged_weights(recipe, monkeypatch):
+def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
     begun = []
     original = trainer.PhaseState
 
-    def begin(config, world, index, model):
+    def begin(config, world, model, *args, **options):
         begun.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
-        return original(config, world, index, model)
+        return original(config, world, model, *args, **options)
 
     monkeypatch.setattr(trainer, "PhaseState", begin)
     config = recipe("run", phase("first", steps=1), phase("second", steps=1))
@@ -74,7 +75,7 @@ def test_phases_follow_one_another_from_the_averaged_weights(recipe, monkeypatch
     assert any(not torch.equal(tensor, begun[0][key]) for key, tensor in first.items())
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(recipe):
+def test_weights_depend_on_the_seed(recipe):
     first, again, other = (
         weights(recipe(f"run{index}", phase(steps=1), overrides=[f"train.seed={seed}"]))
         for index, seed in enumerate((0, 0, 1))
@@ -83,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(recipe):
     assert not all(torch.equal(tensor, other[key]) for key, tensor in first.items())
 
 
-def test_the_identity_bank_rests_while_the_model_feeds_on_its_own_masks_and_learns_before(recipe):
+def test_identity_bank_is_frozen_on_own_predictions(recipe):
     begin = first_weights(recipe("begin", phase()))[BANK]
     assert torch.equal(weights(recipe("own", phase(steps=1, own_predictions_from=0.0)))[BANK], begin)
     assert not torch.equal(weights(recipe("true", phase(steps=1, own_predictions_from=1.0)))[BANK], begin)
@@ -98,7 +99,7 @@ def test_frozen_encoder_stages_do_not_change(recipe):
     assert any(key.startswith("encoder.features.4.") for key in changed)
 
 
-def test_a_run_starts_from_a_checkpoint_of_its_own_architecture(recipe):
+def test_start_from_requires_the_same_architecture(recipe):
     final = run(recipe("first", phase(steps=1))).checkpoint
     start = first_weights(recipe("second", phase(steps=1), overrides=[f"train.start_from={final}"]))
     assert all(torch.equal(tensor, start[key]) for key, tensor in load_file(final).items())
@@ -119,13 +120,13 @@ def test_a_run_starts_from_a_checkpoint_of_its_own_architecture(recipe):
         (["train.accumulate=2"], r"train\.phases\.batch"),
     ],
 )
-def test_bad_settings_are_one_sentence(recipe, overrides, words):
+def test_bad_settings_rejected(recipe, overrides, words):
     with pytest.raises(InputError, match=words) as error:
         run(recipe("run", phase(), overrides=overrides))
     assert "\n" not in str(error.value)
 
 
-def test_bfloat16_trains_too_and_keeps_float32_weights(recipe):
+def test_bfloat16_keeps_float32_weights(recipe):
     config = recipe("run", phase(steps=2), overrides=["train.precision=bfloat16"])
     final = weights(config)
     assert all(tensor.dtype == torch.float32 for tensor in final.values() if tensor.is_floating_point())
@@ -153,7 +154,7 @@ def test_accumulated_parts_equal_the_whole_batch(recipe):
         assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-3)
 
 
-def test_clips_of_more_objects_than_the_model_has_identities_are_learned_from(tmp_path):
+def test_clips_have_at_most_max_objects(tmp_path):
     identities = 15
     # 18 squares in every frame, more than any model here takes
     ids = np.arange(1, 19, dtype=np.uint8).reshape(3, 6).repeat(24, 0).repeat(20, 1)

@@ -16,7 +16,7 @@ from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import phase, run
 
 
-def test_parts_that_fit_start_as_in_the_other_model(tmp_path, caplog):
+def test_warm_start_loads_matching_weights(tmp_path, caplog):
     path = tmp_path / "other.safetensors"
     config = load_config("aott")
     save_checkpoint(path, VOSModel(config.model), config)
@@ -33,14 +33,14 @@ def test_parts_that_fit_start_as_in_the_other_model(tmp_path, caplog):
     assert "weights loaded from other.safetensors" in caplog.text
 
 
-def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
+def test_warm_start_without_match_rejected(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"head.weight": torch.zeros(2)}, path)
     with pytest.raises(InputError, match=r"train\.warm_start=.*other\.safetensors: no weight matches"):
         build_model(load_config("deaott", [f"train.warm_start={path}"]))
 
 
-def test_the_card_names_the_other_model(recipe):
+def test_card_names_warm_start(recipe):
     before = run(recipe("before", phase("one"))).checkpoint
     card = read_card(run(recipe("after", phase("one"), overrides=[f"train.warm_start={before}"])).checkpoint)
     assert card.phases[0].start == f"{before.name} where weights fit, random weights"

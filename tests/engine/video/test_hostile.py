@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.outputs import OUTPUTS, refuse_source
 from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, stripes

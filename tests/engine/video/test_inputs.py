@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.video.inputs import FrameNumbers, FrameRange, load_masks, split_mask_value
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 

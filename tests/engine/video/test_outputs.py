@@ -17,7 +17,7 @@ from aotlab.engine.video.detections import to_detections
 from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
 from aotlab.engine.video.tracked import TrackedFrame
 from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError

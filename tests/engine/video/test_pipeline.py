@@ -15,7 +15,7 @@ import pytest
 
 from aotlab.engine.video import outputs
 from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.engine.video.tracking import track
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 

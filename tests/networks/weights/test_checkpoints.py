@@ -1,4 +1,4 @@
-"""Checkpoints: ours carry their settings, the published ones their names; whatever is wrong is said in a sentence."""
+"""Our checkpoints and the published ones: round trips, and one sentence for a file that does not match."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import torch
 from safetensors.torch import save_file
 
 from aotlab.configs.files import preset_names
-from aotlab.configs.load import load_config
+from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.published_keys import (
     from_official,
     is_official,
+    likely_presets,
     load_encoder_weights,
     official_name,
 )
@@ -59,7 +60,7 @@ def logits(model):
     return model.decode(model.propagate(features, identities=identities), features)
 
 
-def test_our_checkpoint_gives_back_model_and_settings_from_the_file_alone(tmp_path, model, config):
+def test_checkpoint_round_trip(tmp_path, model, config):
     path = tmp_path / "small.safetensors"
     save_checkpoint(path, model, config)
     loaded, settings = load_checkpoint(path)
@@ -70,7 +71,7 @@ def test_our_checkpoint_gives_back_model_and_settings_from_the_file_alone(tmp_pa
     assert torch.equal(logits(loaded), logits(model))
 
 
-def test_a_half_precision_checkpoint_is_half_the_size_and_near(tmp_path, model, config):
+def test_half_precision_checkpoint(tmp_path, model, config):
     save_checkpoint(tmp_path / "full.safetensors", model, config)
     save_checkpoint(tmp_path / "half.safetensors", model, config, half=True)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * (
@@ -83,18 +84,18 @@ def test_a_half_precision_checkpoint_is_half_the_size_and_near(tmp_path, model, 
         torch.testing.assert_close(tensor, model.state_dict()[key], rtol=2**-11, atol=2**-25)
 
 
-def test_overrides_change_the_settings_of_a_checkpoint(tmp_path, model, config):
+def test_overrides_change_stored_settings(tmp_path, model, config):
     save_checkpoint(tmp_path / "small.safetensors", model, config)
     _, settings = load_checkpoint(tmp_path / "small.safetensors", overrides=["memory.every=9"])
     assert (settings.memory.every, settings.model) == (9, config.model)
 
 
-def test_a_config_replaces_the_settings_inside(tmp_path, aott):
+def test_config_replaces_stored_settings(tmp_path, aott):
     save_checkpoint(tmp_path / "tiny.safetensors", aott, load_config("aott", ["memory.every=3"]))
     assert load_checkpoint(tmp_path / "tiny.safetensors", config="aott")[1] == load_config("aott")
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, model, config, monkeypatch):
+def test_failed_save_leaves_the_old_file(tmp_path, model, config, monkeypatch):
     path = tmp_path / "small.safetensors"
     path.write_bytes(b"old")
 
@@ -109,26 +110,26 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, model, config, monkeypatch)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_published_file_loads_by_its_preset_and_gives_the_same_logits(tmp_path, aott, layout):
+def test_published_file_gives_the_same_logits(tmp_path, aott, layout):
     torch.save(LAYOUTS[layout](to_official(aott)), tmp_path / "AOTT.pth")
     loaded, settings = load_checkpoint(tmp_path / "AOTT.pth", config="aott")
     assert settings == load_config("aott")
     assert torch.equal(logits(loaded), logits(aott))
 
 
-def test_published_names_in_a_safetensors_file_load_too(tmp_path, aott):
+def test_published_names_in_safetensors_load(tmp_path, aott):
     save_file(to_official(aott), tmp_path / "AOTT.safetensors")
     loaded, _ = load_checkpoint(tmp_path / "AOTT.safetensors", config="aott")
     assert torch.equal(logits(loaded), logits(aott))
 
 
-def test_official_names_are_told_from_ours(aott):
+def test_official_names_differ_from_ours(aott):
     assert is_official(to_official(aott))
     assert not is_official(aott.state_dict())
 
 
 @pytest.mark.parametrize("variant", [name for name in preset_names() if has_golden(f"keys/{name}.json")])
-def test_renaming_a_published_state_dict_and_back_is_the_identity(variant):
+def test_published_keys_round_trip(variant):
     keys = golden_table(f"keys/{variant}")
     computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}
     # Every tensor holds its own number: a pair of names exchanged would show.
@@ -145,25 +146,27 @@ def test_renaming_a_published_state_dict_and_back_is_the_identity(variant):
     assert [key for key, tensor in state.items() if not torch.equal(back[key], tensor)] == []
 
 
-def test_a_published_file_without_config_asks_for_one(tmp_path, aott):
+def test_published_file_without_config_names_its_variant(tmp_path, aott):
     torch.save(to_official(aott), tmp_path / "AOTT.pth")
-    with pytest.raises(InputError, match=r"AOTT\.pth: .*config.*aott.*swinb_aotl"):
+    with pytest.raises(
+        InputError, match=r"AOTT\.pth: this file does not name its variant; give config as aott"
+    ):
         load_checkpoint(tmp_path / "AOTT.pth")
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_rejected(tmp_path):
     with pytest.raises(InputError, match=r"gone\.safetensors: no such checkpoint"):
         load_checkpoint(tmp_path / "gone.safetensors")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text"])
-def test_a_pickle_without_weights_is_named(tmp_path, content):
+def test_pickle_without_weights_rejected(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(InputError, match=r"other\.pth: holds no weights"):
         load_checkpoint(tmp_path / "other.pth", config="aott")
 
 
-def test_a_wrong_variant_is_named_with_the_right_one_and_its_keys(tmp_path):
+def test_wrong_variant_names_the_right_one(tmp_path):
     torch.manual_seed(0)
     torch.save({"state_dict": to_official(VOSModel(load_config("aots").model))}, tmp_path / "x.pth")
     with pytest.raises(InputError) as error:
@@ -175,21 +178,21 @@ def test_a_wrong_variant_is_named_with_the_right_one_and_its_keys(tmp_path):
     assert "\n" not in message
 
 
-def test_a_missing_key_is_listed_by_its_published_name(tmp_path, aott):
+def test_missing_key_is_listed_by_its_published_name(tmp_path, aott):
     state = to_official(aott)
     del state["patch_wise_id_bank.bias"]
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(InputError, match=r"1 keys missing \(patch_wise_id_bank.bias\); it fits no preset"):
+    with pytest.raises(InputError, match=r"1 keys missing \(patch_wise_id_bank.bias\); give the settings"):
         load_checkpoint(tmp_path / "x.pth", config="aott")
 
 
-def test_a_shape_that_an_override_changes_is_listed(tmp_path, aott):
+def test_other_shape_is_listed(tmp_path, aott):
     torch.save(to_official(aott), tmp_path / "x.pth")
     with pytest.raises(InputError, match=r"of another shape \(.*position_"):
         load_checkpoint(tmp_path / "x.pth", config="aott", overrides=["model.stages.0.window=7"])
 
 
-def test_encoder_weights_load_and_entries_without_a_place_are_passed_over(aott):
+def test_encoder_weights_load_without_a_classifier(aott):
     torch.manual_seed(2)
     fresh = VOSModel(load_config("aott").model).encoder
     weights = {
@@ -201,6 +204,26 @@ def test_encoder_weights_load_and_entries_without_a_place_are_passed_over(aott):
     assert all(torch.equal(tensor, expected[key]) for key, tensor in fresh.state_dict().items())
 
 
-def test_encoder_weights_of_another_network_are_refused(aott):
+def test_encoder_weights_of_another_network_rejected(aott):
     with pytest.raises(ValueError, match="no key fits"):
         load_encoder_weights(aott.encoder, {"conv9.weight": torch.zeros(3)})
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_keys_name_the_preset(name):
+    with torch.device("meta"):
+        model = VOSModel(load_config(name).model)
+    likely = likely_presets(model.state_dict())
+    assert name in likely
+    assert likely == likely_presets(to_official(model))
+    assert all(load_config(other).model == model.config for other in likely)
+
+
+def test_old_name_of_a_setting_is_read(tmp_path, model, config):
+    text = to_yaml(config).replace("image_every: 500", "picture_every: 70")
+    save_file(
+        {key: tensor.contiguous() for key, tensor in model.state_dict().items()},
+        tmp_path / "old.safetensors",
+        metadata={"config": text},
+    )
+    assert load_checkpoint(tmp_path / "old.safetensors")[1].train.image_every == 70

@@ -20,18 +20,18 @@ CARD = ModelCard(
 )
 
 
-def test_a_card_comes_back_from_json_as_it_was():
+def test_card_round_trip():
     assert card_from_json(CARD.to_json()) == CARD
     assert card_from_json(ModelCard([], "raw").to_json()) == ModelCard([], "raw")
 
 
-def test_a_card_of_a_later_version_is_read_as_far_as_it_is_known():
+def test_unknown_fields_of_a_card_are_ignored():
     content = json.loads(CARD.to_json())
     content["phases"][0]["weather"] = "rain"
     assert card_from_json(json.dumps(content)) == CARD
 
 
-def test_a_card_as_text_says_what_was_done_and_what_was_planned():
+def test_card_as_text():
     text = describe_card(CARD)
     assert text.startswith("averaged weights after 90 steps in 3.00 hours\n")
     assert "| static | 40 of 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | – |" in text
@@ -43,7 +43,7 @@ VALUES = [None, "x", 5, -1, [5], ["x"], {}, {"J": "x"}, {"J": float("nan")}, 10*
 
 
 @pytest.mark.parametrize("field", vars(STATIC))
-def test_a_card_with_a_field_of_another_kind_is_none_or_can_be_shown(field):
+def test_card_with_an_invalid_field_is_none_or_printable(field):
     for value in VALUES:
         content = json.loads(CARD.to_json())
         content["phases"][0][field] = value
@@ -65,5 +65,5 @@ def test_a_card_with_a_field_of_another_kind_is_none_or_can_be_shown(field):
         "[" * 100_000,
     ],
 )
-def test_a_text_that_is_no_card_is_none(text):
+def test_invalid_card_is_none(text):
     assert card_from_json(text) is None

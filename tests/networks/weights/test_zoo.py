@@ -11,13 +11,19 @@ import torch
 
 from aotlab import Tracker, load_model
 from aotlab.configs.load import load_config
-from aotlab.configs.weights import published, published_weights
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.hub import HubModel
-from aotlab.networks.weights.zoo import get_weights, resolve, weights_folder, weights_path
+from aotlab.networks.weights.zoo import (
+    get_weights,
+    published,
+    published_weights,
+    resolve,
+    weights_folder,
+    weights_path,
+)
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
-from aotlab.utils.fetch import fetch
+from tests.limits import files_up_to
 from tests.published import to_official
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,23 +47,15 @@ def aott(tmp_path_factory):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves files, in the way that the server's ``fault`` says."""
+    """Serves the server's content; with its ``fault`` only a part of it."""
 
     def do_GET(self):
         server = self.server
-        server.asked.append(self.headers.get("Range"))
-        content = server.content
-        start = int(self.headers["Range"][6:-1]) if "Range" in self.headers else 0
-        if start >= len(content):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        server.requests += 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(server.content)))
         self.end_headers()
-        part = content[start:]
-        if server.fault and not start:
-            part = part[: len(part) // 3]
-        self.wfile.write(part)
+        self.wfile.write(server.content[: len(server.content) // (3 if server.fault else 1)])
         self.close_connection = True
 
     def log_message(self, *args):
@@ -67,81 +65,68 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.content, server.fault, server.asked = CONTENT, False, []
+    server.content, server.fault, server.requests = CONTENT, False, 0
     server.url = f"http://127.0.0.1:{server.server_port}/weights.pth"
     threading.Thread(target=partial(server.serve_forever, 0.05), daemon=True).start()
     yield server
     server.shutdown()
 
 
-def test_every_preset_of_the_table_exists_and_names_are_unique():
+def test_published_names_are_presets():
     table = published_weights()
     assert len(table) == 12
     assert len({entry.google_drive for entry in table.values()}) == 12
     assert all(load_config(name).name for name in table)
 
 
-def test_a_file_that_broke_off_is_gone_on_with(server, tmp_path):
-    server.fault = True
-    with pytest.raises(InputError, match=f"of {len(CONTENT)} bytes; run the command again"):
-        fetch(server.url, tmp_path / "x", hub_file="")
-    assert not (tmp_path / "x").exists()
-    fetch(server.url, tmp_path / "x", hub_file="")
-    assert (tmp_path / "x").read_bytes() == CONTENT
-    assert server.asked == [None, f"bytes={len(CONTENT) // 3}-"]
-    assert [path.name for path in tmp_path.iterdir()] == ["home"] * (tmp_path / "home").exists() + ["x"]
-
-
-def test_what_another_address_sent_goes_once_the_weights_are_here(server, aott):
+def test_incomplete_download_is_removed_and_repeated(server, aott):
     server.content, server.fault = aott.path.read_bytes(), True
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="truncated"):
         get_weights("aott", source=server.url)
-    assert list(weights_folder().glob(".fetched.*"))
-    get_weights("aott", source=str(aott.path))
-    assert not list(weights_folder().glob(".fetched.*"))
+    assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
+    server.fault = False
+    assert get_weights("aott", source=server.url) == weights_path("aott")
 
 
-def test_no_server_is_one_sentence_with_the_place_for_the_file(home):
+def test_missing_server_names_the_place_for_the_file(home):
     with pytest.raises(InputError, match=r"AOTT_PRE_YTB_DAV\.pth") as refusal:
         get_weights("aott", source="http://127.0.0.1:9/x")
     assert str(home / "weights" / "AOTT_PRE_YTB_DAV.pth") in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-def test_google_drive_out_of_reach_is_one_sentence_too(home, monkeypatch):
-    gdown = pytest.importorskip("gdown", reason="needs gdown")
-
-    def refuse(**_):
-        raise gdown.exceptions.FileURLRetrievalError("Cannot retrieve the public link.\nToo many users")
-
-    monkeypatch.setattr(gdown, "download", refuse)
-    with pytest.raises(InputError, match=r"Cannot retrieve.*AOTT_PRE_YTB_DAV\.pth") as refusal:
-        get_weights("aott")
-    assert "\n" not in str(refusal.value)
-
-
-def test_google_drive_without_a_network_is_not_the_text_of_a_library(home, monkeypatch):
+@pytest.mark.parametrize("kind", ["refused", "no network"])
+def test_google_drive_failure_is_one_sentence(home, monkeypatch, kind):
     gdown = pytest.importorskip("gdown", reason="needs gdown")
     requests = pytest.importorskip("requests")
+    error, words = {
+        "refused": (
+            gdown.exceptions.FileURLRetrievalError("Cannot retrieve the public link.\nToo many users"),
+            r"Cannot retrieve.*AOTT_PRE_YTB_DAV\.pth",
+        ),
+        "no network": (
+            requests.ConnectionError("HTTPSConnectionPool(host='drive')"),
+            "cannot be reached; run the command again to resume; or get",
+        ),
+    }[kind]
 
     def fail(**_):
-        raise requests.ConnectionError("HTTPSConnectionPool(host='drive')")
+        raise error
 
     monkeypatch.setattr(gdown, "download", fail)
-    with pytest.raises(
-        InputError, match="cannot be reached; run the command again to resume; or get"
-    ) as refusal:
+    with pytest.raises(InputError, match=words) as refusal:
         get_weights("aott")
+    assert "\n" not in str(refusal.value)
     assert "Pool" not in str(refusal.value)
 
 
-def test_named_weights_are_fetched_once_converted_and_the_same_model(server, aott, capsys):
+def test_named_weights_are_converted_once(server, aott, capsys):
     server.content = aott.path.read_bytes()
     assert main(["get", "aott", "--from", server.url]) == 0
     path = weights_folder() / "aott.safetensors"
     assert capsys.readouterr().out.strip() == str(path)
     assert get_weights("aott") == resolve("aott") == path
-    assert len(server.asked) == 1
+    assert server.requests == 1
     model, config = load_model("aott")
     assert config.name == "aott"
     assert all(torch.equal(value, aott.model.state_dict()[key]) for key, value in model.state_dict().items())
@@ -149,7 +134,7 @@ def test_named_weights_are_fetched_once_converted_and_the_same_model(server, aot
     assert left == ["aott.safetensors", "aott.safetensors.sha256"]
 
 
-def test_a_file_put_in_its_place_by_hand_needs_no_network(aott):
+def test_file_placed_by_hand_needs_no_network(aott):
     folder = weights_folder()
     folder.mkdir(parents=True)
     (folder / "AOTT_PRE_YTB_DAV.pth").write_bytes(aott.path.read_bytes())
@@ -157,13 +142,13 @@ def test_a_file_put_in_its_place_by_hand_needs_no_network(aott):
     assert (folder / "AOTT_PRE_YTB_DAV.pth").is_file()
 
 
-def test_a_changed_file_is_refused_at_the_next_load(aott, capsys):
+def test_changed_file_rejected_at_the_next_load(aott, capsys):
     path = get_weights("aott", source=str(aott.path))
     assert main(["verify"]) == 0
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="not what was stored"):
+    with pytest.raises(InputError, match="has changed since it was stored"):
         load_model("aott")
     assert main(["verify"]) == 1
     assert "aott.safetensors" in capsys.readouterr().err
@@ -180,7 +165,7 @@ def test_a_changed_file_is_refused_at_the_next_load(aott, capsys):
         (CONTENT, "127.0.0.1"),
     ],
 )
-def test_what_is_no_checkpoint_is_refused_and_not_kept(server, content, words):
+def test_download_of_no_checkpoint_rejected(server, content, words):
     server.content = content or b"x"
     with pytest.raises(InputError, match=words) as refusal:
         get_weights("aott", source=server.url)
@@ -188,8 +173,8 @@ def test_what_is_no_checkpoint_is_refused_and_not_kept(server, content, words):
     assert [path.name for path in weights_folder().iterdir()] == []
 
 
-def test_weights_of_another_variant_are_refused_by_name(aott):
-    with pytest.raises(InputError, match="this file is aott"):
+def test_weights_of_another_variant_rejected(aott):
+    with pytest.raises(InputError, match="this file is aott, use config aott"):
         get_weights("deaott", source=str(aott.path))
     assert weights_path("deaott") is None
 
@@ -210,7 +195,7 @@ def test_list_path_and_unknown_names(capsys, aott):
         published("vgg")
 
 
-def test_a_model_is_saved_and_loaded_in_the_way_of_the_hub(aott, tmp_path):
+def test_hub_folder_round_trip(aott, tmp_path):
     loaded = load_model(get_weights("aott", source=str(aott.path)), overrides=["memory.every=7"])
     HubModel(*loaded).save_pretrained(tmp_path / "saved")
     again = HubModel.from_pretrained(tmp_path / "saved")
@@ -224,23 +209,23 @@ def test_a_model_is_saved_and_loaded_in_the_way_of_the_hub(aott, tmp_path):
     assert "More Information Needed" not in card
 
 
-def test_the_bundled_model_has_a_name():
+def test_bundled_model_has_a_name():
     assert Tracker.from_pretrained("bundled").config == Tracker.from_checkpoint().config
 
 
-def test_the_model_of_a_tracker_is_not_saved_as_what_could_not_be_loaded(tmp_path):
+def test_folded_model_is_not_saved(tmp_path):
     tracker = Tracker.from_checkpoint()
     with pytest.raises(InputError, match="load_model"):
         HubModel(tracker.model, tracker.config).save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved" / "model.safetensors").exists()
 
 
-def test_torch_hub_loads_a_tracker_from_a_checkout():
+def test_torch_hub_loads_a_tracker():
     tracker = torch.hub.load(str(ROOT), "tracker", source="local", overrides=["memory.every=3"])
     assert tracker.config.memory.every == 3
 
 
-def test_programs_that_fetch_the_same_weights_ask_for_them_once(aott, home, server):
+def test_concurrent_programs_download_once(aott, home, server):
     server.content = aott.path.read_bytes()
     found = []
     threads = [
@@ -252,4 +237,78 @@ def test_programs_that_fetch_the_same_weights_ask_for_them_once(aott, home, serv
     for thread in threads:
         thread.join()
     assert found == [weights_path("aott")] * 3
-    assert server.asked == [None]
+    assert server.requests == 1
+
+
+@pytest.mark.parametrize("record", [None, b"", b"\xff\xfe", b"abc  aott.safetensors"])
+def test_damaged_record_counts_as_a_changed_file(record, capsys):
+    weights_folder().mkdir(parents=True)
+    (weights_folder() / "aott.safetensors").write_bytes(b"x")
+    if record is not None:
+        (weights_folder() / "aott.safetensors.sha256").write_bytes(record)
+    with pytest.raises(InputError, match="has changed since it was stored"):
+        weights_path("aott")
+    assert [main(["verify"]), main(["path", "aott"]), main(["list"])] == [1, 2, 0]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+SOURCES = [
+    "/dev/zero",
+    "/",
+    "gone",
+    "file:///gone",
+    "http://[::1",
+    "http://127.0.0.1:1/x",
+    "hf://a",
+    "hf:///",
+    "a\0b",
+    "",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_unusable_source_rejected(source):
+    with pytest.raises(InputError):
+        get_weights("aots", source=source)
+    assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
+
+
+def test_full_disk_leaves_nothing(aott, server):
+    server.content = aott.path.read_bytes()
+    with files_up_to(50_000), pytest.raises(InputError, match="File too large"):
+        get_weights("aott", source=server.url)
+    assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("value", ["~nobodyhasthisname/x", "/dev/null", "n" * 5000])
+def test_unusable_home_rejected(value, monkeypatch, capsys):
+    monkeypatch.setenv("AOTLAB_HOME", value)
+    for argv in (["list"], ["path", "aott"], ["verify"], ["get", "aott", "--from", "x"]):
+        assert main(argv) in ((0, 2) if argv[0] in ("list", "verify") else (2,)), argv
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_lock_that_is_a_link_is_not_followed(tmp_path):
+    weights_folder().mkdir(parents=True)
+    (tmp_path / "mine").write_text("kept")
+    (weights_folder() / ".aots.lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="cannot be made"):
+        get_weights("aots", source="gone")
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("bundled", ["aott_mini: encoder mobilenet_v2, blocks 1 lstt", "weights after"]),
+        ("msdeaott", ["blocks 1 gpm + 1 gpm + 0 gpm"]),
+        ("r50_aotl", ["encoder resnet50, blocks 3 lstt, memory every_nth", "14."]),
+    ],
+)
+def test_show_prints_parameters_and_flops(name, parts, capsys):
+    assert main(["show", name]) == 0
+    text = capsys.readouterr().out
+    assert [
+        part for part in (*parts, "encoder ", "decoder ", "propagate ", "total ") if part not in text
+    ] == []
+    assert main(["show", "gone.pth"]) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.tools.cli.parser import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped
@@ -100,9 +100,6 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
         ["score", "a", "--annotations", "b", "--json", "there.json"],
         ["score", "a", "--annotations", "b", "--csv", "there.json"],
         ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
-        ["benchmark-prompts", ".", "--output", "there.json"],
-        ["inspect-model", "--parameters", "--output", "there.json"],
-        ["inspect-model", "--identities", "there.png"],
     ],
     ids=lambda line: f"{line[0]} {line[-2]}",
 )

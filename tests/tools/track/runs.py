@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from aotlab.engine.prediction import Prediction
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.tools import track as cli
 
 

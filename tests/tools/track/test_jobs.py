@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from tests.tools.track.runs import Repeater, cli, save
 
 

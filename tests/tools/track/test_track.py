@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.video import resume
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main
 from tests.tools.track.runs import Repeater, refused, run, save

@@ -1,1 +1,0 @@
-"""Checks of data before training."""

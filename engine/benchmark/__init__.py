@@ -1,0 +1,1 @@
+"""A model on a benchmark: runs, scoring of results, voting and the papers' tables."""

@@ -1,0 +1,331 @@
+"""Evaluation of a tracker on a data set: result PNGs, frames per second, scores."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
+from aotlab.engine.benchmark.scoring import has_annotations, score_videos
+from aotlab.engine.benchmark.tracking import track_video
+from aotlab.engine.ensemble import Ensemble
+from aotlab.engine.tracker import Tracker
+from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.media.masks import read_mask
+from aotlab.media.object_masks import ObjectMasks, list_mask_files
+from aotlab.utils.distributed import RESUME, World
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
+from aotlab.utils.files import is_file, real_path, remove, require_writable, sha256
+from aotlab.utils.locks import locked_output, remove_leftovers
+from aotlab.utils.progress import progress_bar
+from aotlab.utils.versioned_json import load_record, save_record
+
+log = logging.getLogger(__name__)
+
+RECORDS = ".finished"
+"""folder of the records in the result folder"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Record of a sequence tracked to its last frame."""
+
+    made_by: str = ""
+    """digest of everything the results depend on"""
+    settings: str = ""
+    """digest of the models and settings among that"""
+    timed_frames: int = 0
+    seconds: float = 0.0
+    """seconds in the tracker on the timed frames"""
+    total_seconds: float = 0.0
+    """seconds on the timed frames with reading and writing"""
+
+
+@dataclass
+class EvaluationResult:
+    """Finished and failed sequences of an evaluation run, and its speed."""
+
+    output: Path
+    """folder that holds a folder of PNGs per sequence"""
+    records: dict[str, Finished] = field(default_factory=dict)
+    """sequences with complete results, of this or an earlier run"""
+    found: list[str] = field(default_factory=list)
+    """sequences finished by an earlier run"""
+    failures: dict[str, str] = field(default_factory=dict)
+    """error message by sequence"""
+    stopped: bool = False
+    """whether the run was stopped early"""
+
+    @property
+    def finished(self) -> list[str]:
+        """Sequences with complete results."""
+        return list(self.records)
+
+    @property
+    def timed_frames(self) -> int:
+        """Number of frames whose time counts."""
+        return sum(record.timed_frames for record in self.records.values())
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second of the tracker only, in one process; None without timed frames."""
+        return self._per(sum(record.seconds for record in self.records.values()))
+
+    @property
+    def total_fps(self) -> float | None:
+        """Frames per second with reading and writing, in one process; None without timed frames."""
+        return self._per(sum(record.total_seconds for record in self.records.values()))
+
+    def _per(self, seconds: float) -> float | None:
+        return self.timed_frames / seconds if seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of an evaluation run; the masks do not depend on them."""
+
+    overlay: bool = False
+    """also write ``output/overlay/<sequence>/<frame>.jpg``"""
+    progress: bool = True
+    """show a progress bar of the lead's frames on stderr"""
+    made_by: dict[str, Any] | None = None
+    """models and settings as JSON values; sequences finished with the same ones are skipped. None: no records are read
+    or written"""
+    restart: bool = False
+    """run finished sequences again"""
+    force: bool = False
+    """replace the results of other models and settings"""
+    warm_up: int = 0
+    """number of warm-up frames of each process that are not timed, besides the first of each video"""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """flag that stops the run before the next frame; finished sequences are kept"""
+
+
+def evaluate(
+    tracker: Tracker | Ensemble,
+    videos: Sequence[Video],
+    output: Path,
+    options: RunOptions | None = None,
+    world: World | None = None,
+) -> EvaluationResult:
+    """Track every video and write ``output/<sequence>/<frame>.png``; broken videos are skipped.
+
+    Args:
+        tracker: reset before each video.
+        videos: videos to track, distributed over the ranks, all of which call this.
+        options: see `RunOptions`.
+        world: ranks; None: only this process.
+
+    Returns:
+        The merged report of all ranks.
+
+    Raises:
+        InputError: the output folder is not writable, is part of the data set, is in use by another process, or
+            holds results of other models or settings.
+    """
+    options, world = options or RunOptions(), world or World(torch.device("cpu"))
+    require_writable(output)
+    _require_outside_data(videos, output)
+    with locked_output(output, world):
+        if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
+            for folder in (output, output / RECORDS):
+                remove_leftovers(folder)
+        records = _read_records(output, videos, options)
+        world.gather(None)  # no rank writes before the others have read the records
+        share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
+        report = _run_videos(tracker, share, records, EvaluationResult(output), options, world)
+        return _merge(world.gather(report, f"{RESUME} {output}"), videos)
+
+
+def _run_videos(
+    tracker: Tracker | Ensemble,
+    videos: Sequence[Video],
+    records: Mapping[str, Finished],
+    report: EvaluationResult,
+    options: RunOptions,
+    world: World,
+) -> EvaluationResult:
+    """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
+    total, note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
+    warm_up = options.warm_up
+    with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
+        for video in videos:
+            done = bar.n
+            bar.set_description(f"{video.name}{note if world.ranks > 1 else ''}", refresh=False)
+            try:
+                require_readable([video])
+                record = None if options.restart else records.get(video.name)
+                if record is not None and _is_finished(record, video, report.output, options):
+                    report.found.append(video.name)
+                else:
+                    _remove_results(report.output, video)
+                    record = _track_within_memory(tracker, video, report.output, options, warm_up, bar)
+                    if record is None:
+                        report.stopped = True
+                        break
+                    warm_up -= len(video.frames)
+                    _save_record(record, video, report.output, options)
+                report.records[video.name] = record
+            except InputError as error:
+                log.error("%s: skipped: %s", video.name, error)
+                report.failures[video.name] = str(error)
+            bar.update(done + len(video.frames) - bar.n)
+    return report
+
+
+def _track_within_memory(
+    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, warm_up: int, bar: Any
+) -> Finished | None:
+    """Call `_track`, one group at a time if all groups do not fit into memory.
+
+    Raises:
+        InputError: as `track_video`, or out of memory even then.
+    """
+    for one_at_a_time in (False, True):
+        tracker.one_group_at_a_time = one_at_a_time
+        try:
+            return _track(tracker, video, output, options, warm_up, bar)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            # no groups: the first mask failed
+            reason, several = str(error).splitlines()[0], tracker.groups != 1
+        finally:
+            tracker.one_group_at_a_time = False
+        tracker.reset()
+        torch.cuda.empty_cache()
+        if one_at_a_time or not several:
+            break
+        log.warning("%s: out of memory; retrying with one group of objects at a time", video.name)
+    raise InputError(f"{video.name}: out of memory ({reason}); {MEMORY_ADVICE}")
+
+
+def _track(
+    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, warm_up: int, bar: Any
+) -> Finished | None:
+    """Track and time one video, without its first ``warm_up`` frames or at least one; return None if stopped."""
+    spent: list[float] = []
+    skip, start = max(1, warm_up), time.perf_counter()
+    with closing(track_video(tracker, video, output, overlay=options.overlay)) as results:
+        for result in results:
+            spent.append(result.seconds)
+            bar.update()
+            if len(spent) == skip:
+                start = time.perf_counter()
+            if options.stop.is_set() and len(spent) < len(video.frames):
+                return None
+    timed = spent[skip:]
+    total = time.perf_counter() - start if timed else 0.0
+    return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
+
+
+def _merge(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
+    """Join the reports of all ranks, with sequences in the order of ``videos``."""
+    records = {name: record for part in parts for name, record in part.records.items()}
+    failures = {name: message for part in parts for name, message in part.failures.items()}
+    names = [video.name for video in videos]
+    return EvaluationResult(
+        parts[0].output,
+        {name: records[name] for name in names if name in records},
+        [name for part in parts for name in part.found],
+        {name: failures[name] for name in names if name in failures},
+        stopped=any(part.stopped for part in parts),
+    )
+
+
+def _read_records(output: Path, videos: Sequence[Video], options: RunOptions) -> dict[str, Finished]:
+    """Read the records of earlier runs; raise `InputError` if a sequence has results of other models or settings."""
+    records = {}
+    for video in videos if options.made_by is not None else ():
+        record = load_record(_record_path(output, video), Finished)
+        if record is None:
+            continue
+        if record.settings not in ("", _digest(options.made_by)) and not options.force:
+            raise InputError(
+                f"output {output}: holds results of other models or settings ({video.name}); choose another folder "
+                "or replace them with --force"
+            )
+        records[video.name] = record
+    return records
+
+
+def _is_finished(record: Finished, video: Video, output: Path, options: RunOptions) -> bool:
+    """Return whether a record is of the same models, settings and files, and the results are complete."""
+    if record.made_by != _fingerprint(video, options.made_by):
+        return False
+    try:
+        for stem in video.results:
+            for file in video.result_files(stem):
+                read_mask(output / video.name / file)
+    except InputError:
+        return False
+    overlays = output / "overlay" / video.name
+    return not options.overlay or all(is_file(overlays / f"{path.stem}.jpg") for path in video.frames)
+
+
+def _save_record(record: Finished, video: Video, output: Path, options: RunOptions) -> None:
+    if options.made_by is not None:
+        made_by, settings = _fingerprint(video, options.made_by), _digest(options.made_by)
+        save_record(_record_path(output, video), replace(record, made_by=made_by, settings=settings))
+
+
+def _remove_results(output: Path, video: Video) -> None:
+    """Remove the record and temporary files of a sequence, and id results if it writes a folder per object."""
+    remove(_record_path(output, video))
+    for folder in (output / video.name, output / "overlay" / video.name):
+        for path in folder.rglob(".*.part.*"):
+            path.unlink(missing_ok=True)
+    for stem in video.results if video.object_folders else ():
+        remove(output / video.name / f"{stem}.png")
+
+
+def _record_path(output: Path, video: Video) -> Path:
+    return output / RECORDS / f"{video.name}.json"
+
+
+def _fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
+    """Return a digest of the inputs of a video: models, given masks, frames by name and size, options."""
+    masks: list[object] = []
+    for index, mask in sorted(video.masks.items()):
+        masks.append((index, [sha256(path) for path in list_mask_files(mask)]))
+        if isinstance(mask, ObjectMasks):
+            masks.append((sorted(mask.files), sorted(mask.runs.items())))
+    try:
+        frames = [(path.name, path.stat().st_size) for path in video.frames]
+    except OSError as error:
+        raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
+    return _digest(
+        (made_by, masks, frames, video.merge_ids, video.output_height, video.results, video.objects)
+    )
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def score(videos: Sequence[Video], report: EvaluationResult) -> dict[str, SequenceScores]:
+    """Score the finished videos that have ground truth; scoring errors become failures."""
+    scorable = [video for video in videos if video.name in report.records and has_annotations(video)]
+    found = score_videos(scorable, report.output)
+    report.failures |= found.failures
+    return found.scores
+
+
+def _require_outside_data(videos: Sequence[Video], output: Path) -> None:
+    """Check that results do not overwrite frames or annotations."""
+    for video in videos:
+        given = [path for mask in video.masks.values() for path in list_mask_files(mask)]
+        sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *given)} | {
+            real_path(folder.parent) for folder in video.object_folders.values()
+        }
+        if real_path(output / video.name) in sources:
+            raise InputError(f"{output}: is part of the data set; choose another folder")

@@ -1,0 +1,111 @@
+"""Overlapping objects, tracked separately (SA-V).
+
+An id map assigns a pixel to one object, and so does a tracker. Objects that overlap on the first frame of the later one
+therefore go to different layers, each with a separate tracker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from aotlab.engine.ensemble import Ensemble
+from aotlab.engine.inputs import Size
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
+from aotlab.media.object_masks import merge_object_masks
+
+EDGE = 0.05
+"""allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""
+
+
+@dataclass
+class _Layer:
+    """A tracker with its prediction of the last frame."""
+
+    tracker: Tracker | Ensemble
+    newest: Prediction | None = None
+    ids: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class LayeredPrediction:
+    """Masks of one frame, which may overlap."""
+
+    layers: Sequence[tuple[Prediction, frozenset[int]]]
+    """prediction and object ids of each layer"""
+    given: Mapping[int, np.ndarray]
+    """H×W bool masks of the objects that begin on this frame, by id"""
+    size: Size
+
+    def receive(self) -> None:
+        """Start the copies of a GPU's channels, as `Prediction.receive`."""
+        for prediction, _ in self.layers:
+            prediction.receive()
+
+    @cached_property
+    def objects(self) -> dict[int, np.ndarray]:
+        """H×W bool masks of all objects by id; waits for the device."""
+        tracked = {each: found.labels == each for found, ids in self.layers for each in ids}
+        return {**tracked, **self.given}
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """H×W ids, smaller objects on top of larger ones; waits for the device."""
+        return merge_object_masks(self.objects) if self.objects else np.zeros(self.size, np.uint8)
+
+
+class Layers:
+    """Tracking of overlapping objects; objects that do not overlap share a layer."""
+
+    def __init__(self, tracker: Tracker | Ensemble, length: int | None = None) -> None:
+        """Reset ``tracker`` for the first layer; other layers use fresh trackers of its model."""
+        self._length = length
+        tracker.reset(length)
+        self.layers = [_Layer(tracker)]
+
+    def step(self, frame: np.ndarray, given: Mapping[int, np.ndarray]) -> LayeredPrediction:
+        """Track all objects to the next frame.
+
+        Args:
+            frame: H×W×3 uint8 RGB.
+            given: H×W bool masks of new objects by id.
+
+        Raises:
+            InputError: as `Tracker.step`.
+        """
+        shares: dict[int, dict[int, np.ndarray]] = {}
+        for object_id, mask in sorted(given.items()):
+            number = self._place(mask, shares)
+            shares.setdefault(number, {})[object_id] = mask
+            self.layers[number].ids.add(object_id)
+        found = []
+        for number, layer in enumerate(self.layers):
+            begins = merge_object_masks(shares[number]) if number in shares else None
+            layer.newest = layer.tracker.step(frame, begins)
+            found.append((layer.newest, frozenset(layer.ids)))
+        return LayeredPrediction(found, given, (frame.shape[0], frame.shape[1]))
+
+    def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
+        """Return the index of the first layer without overlap, or of a new one."""
+        for number, layer in enumerate(self.layers):
+            others = list(shares.get(number, {}).values())
+            if layer.newest is not None:
+                others += [
+                    layer.newest.labels == object_id for object_id in layer.ids - set(shares.get(number, {}))
+                ]
+            if not any(_overlap(mask, other) for other in others):
+                return number
+        other = self.layers[0].tracker.fresh()
+        other.reset(self._length)
+        self.layers.append(_Layer(other))
+        return len(self.layers) - 1
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> bool:
+    """Return whether two H×W bool masks overlap by more than their edges."""
+    smaller = min(np.count_nonzero(first), np.count_nonzero(second))
+    return bool(np.count_nonzero(first & second) > EDGE * smaller)

@@ -1,0 +1,176 @@
+"""Papers' tables: models, benchmarks, published figures and required files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from aotlab.configs.files import ROOT, setting_path
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder, read_text
+from aotlab.utils.text import columns
+
+TABLES = ROOT / "configs" / "tables"
+"""folder of the papers' tables, one YAML file each"""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set and split."""
+
+    dataset: str
+    split: str = "val"
+    root: str | None = None
+    options: list[str] = field(default_factory=list)
+    """options of aotlab eval"""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the data set."""
+        return Path(self.root) if self.root else default_root(find_dataset(self.dataset)[0])
+
+    @property
+    def server(self) -> str | None:
+        """Scoring server, if annotations are not public."""
+        return find_dataset(self.dataset)[1].server.get(self.split)
+
+
+@dataclass(frozen=True)
+class Model:
+    """An ensemble of checkpoints, or models whose results are combined by voting."""
+
+    checkpoints: list[str] = field(default_factory=list)
+    """file names in pretrain_models/, or paths"""
+    configs: list[str] = field(default_factory=list)
+    """preset of each checkpoint; empty for files that hold their settings"""
+    options: list[str] = field(default_factory=list)
+    """options of aotlab eval"""
+    vote: list[str] = field(default_factory=list)
+    """models of this table to vote on"""
+    weights: list[str] = field(default_factory=list)
+    """weights of the checkpoints or votes"""
+    get: str = ""
+    """source of its checkpoints, if it differs from the table's"""
+
+    @property
+    def files(self) -> list[Path]:
+        """Return the paths of the checkpoints."""
+        return [setting_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model on a benchmark with its published figures."""
+
+    model: str
+    benchmark: str
+    published: dict[str, list[Optional[float]]]  # noqa: UP045 as OmegaConf reads it
+    """figures of all columns by source"""
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of a paper."""
+
+    name: str
+    title: str
+    columns: dict[str, str]
+    """name in scores.json by heading"""
+    sources: dict[str, str]
+    """description of each source of figures"""
+    benchmarks: dict[str, Benchmark]
+    models: dict[str, Model]
+    rows: list[Row]
+    get: str = ""
+    """source of the checkpoints"""
+    note: str = ""
+    """notes on the comparison"""
+
+
+def load_table(table: str | Path) -> PaperTable:
+    """Read a table by its name in `TABLES` or from a YAML file.
+
+    Raises:
+        InputError: missing, not YAML, an unknown key or name, or a row with too few figures.
+    """
+    from aotlab.configs.load import from_tree, read_mapping  # slow to import
+
+    named = TABLES / f"{table}.yaml"
+    path = named if is_file(named) else Path(table)
+    tree = {"name": path.stem, **read_mapping(read_text(path, "give a table"), str(path))}
+    try:
+        tree["rows"] = [
+            {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
+            for row in tree["rows"]
+        ]
+        built = from_tree(tree, str(path), PaperTable)
+        _check(built)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        names = ", ".join(sorted(file.stem for file in TABLES.glob("*.yaml")))
+        raise InputError(f"{path}: not a table ({error}); the tables are {names}") from error
+    return built
+
+
+def missing(table: PaperTable, row: Row) -> list[str]:
+    """Return a sentence per missing requirement of a row."""
+    benchmark, found = table.benchmarks[row.benchmark], []
+    if not is_folder(benchmark.folder):
+        dataset = find_dataset(benchmark.dataset)[1]
+        found.append(
+            f"{_short(benchmark.folder)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+        )
+    return found + _missing_files(table, table.models[row.model])
+
+
+def format_table(table: PaperTable, ours: Sequence[str]) -> str:
+    """Format the table as Markdown: measured figures, or why they are missing, beside the published ones."""
+    cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
+    lines = [["model", "benchmark", "ours", *cited]]
+    for row, measured in zip(table.rows, ours, strict=True):
+        published = [figures(row.published.get(source, ())) for source in cited]
+        lines.append([row.model, row.benchmark, measured, *published])
+    padded = columns(lines)
+    padded.insert(1, ["-" * len(cell) for cell in padded[0]])
+    text = [f"{table.title}: {' / '.join(table.columns)}", ""]
+    text += [f"| {' | '.join(line)} |" for line in padded]
+    text += ["", *(f"{key}: {table.sources[key]}" for key in cited)]
+    return "\n".join([*text, table.note] if table.note else text)
+
+
+def figures(values: Sequence[float | None]) -> str:
+    """Return the figures of one row in the order of the columns."""
+    return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
+
+
+def _missing_files(table: PaperTable, model: Model) -> list[str]:
+    found = [
+        f"{_short(file)}: {model.get or table.get}"
+        for file in dict.fromkeys(model.files)
+        if not is_file(file)
+    ]
+    return found + [line for name in model.vote for line in _missing_files(table, table.models[name])]
+
+
+def _check(table: PaperTable) -> None:
+    """Raise ValueError or KeyError if names or counts are inconsistent."""
+    for benchmark in table.benchmarks.values():
+        if benchmark.dataset not in DATASETS:
+            raise ValueError(f"unknown data set {benchmark.dataset}")
+    for name, model in table.models.items():
+        if bool(model.checkpoints) == bool(model.vote):
+            raise ValueError(f"model {name} needs either checkpoints or vote")
+        for member in model.vote:
+            table.models[member]
+    for row in table.rows:
+        table.benchmarks[row.benchmark], table.models[row.model]
+        for source, values in row.published.items():
+            table.sources[source]
+            if len(values) != len(table.columns):
+                raise ValueError(f"{row.model}, {row.benchmark}, {source}: {len(values)} figures")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

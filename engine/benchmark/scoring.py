@@ -1,0 +1,127 @@
+"""Scoring of result folders against ground truth, in one or several processes; independent of PyTorch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
+from aotlab.evaluation.rules import RULES, Rules
+from aotlab.evaluation.sequence_scores import (
+    FrameScores,
+    ScoringPlan,
+    SequenceScores,
+    join,
+    require_predictions,
+    score_files,
+)
+from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.processes import worker_pool
+from aotlab.utils.progress import progress_bar
+
+log = logging.getLogger(__name__)
+
+CHUNK = 16
+"""number of frames that a process scores at once"""
+MIN_FRAMES_PER_WORKER = 200
+"""number of frames that take about as long as starting a process"""
+
+
+@dataclass
+class ScoringResult:
+    """Scores of sequences, and errors of those without."""
+
+    scores: dict[str, SequenceScores] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """error message by sequence"""
+
+
+def has_annotations(video: Video) -> bool:
+    """Return whether the video has annotations besides the given masks."""
+    if video.object_folders:
+        return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
+    return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.masks) + 1)
+
+
+def find_rules(videos: Sequence[Video]) -> Rules:
+    """Return the rules shared by the videos of a data set."""
+    return RULES[next((video.rules for video in videos if video.problem is None), "davis")]
+
+
+def score_videos(
+    videos: Sequence[Video], results: Path, *, workers: int = 1, progress: bool = False
+) -> ScoringResult:
+    """Score ``results/<sequence>/<frame>.png`` of every video; errors are reported as failures.
+
+    Args:
+        videos: videos with ground truth.
+        workers: largest number of processes; fewer are used for few frames.
+
+    Raises:
+        RunStopped: a process died.
+    """
+    report = ScoringResult()
+    plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
+    chunks = [(plan, n, n + CHUNK) for plan in plans for n in range(0, len(plan.frames), CHUNK)]
+    parts: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
+    frames = sum(len(plan.frames) for plan in plans)
+    workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
+    with ExitStack() as opened:
+        bar = opened.enter_context(progress_bar(frames, unit="frame", shown=progress))
+        every: Callable[..., Iterator[FrameScores | InputError]] = map
+        if workers > 1:
+            every = opened.enter_context(worker_pool(workers, __name__)).map
+        try:
+            for (plan, first, stop), part in zip(
+                chunks, every(partial(_score, results), chunks), strict=True
+            ):
+                bar.update(len(plan.frames[first:stop]))
+                if isinstance(part, FrameScores):
+                    parts[plan.name].append(part)
+                else:
+                    report.failures.setdefault(plan.name, str(part))
+        except BrokenProcessPool as error:
+            raise RunStopped("a scoring process died; try again with workers=1") from error
+    for plan in plans:
+        if plan.name not in report.failures:
+            report.scores[plan.name] = _joined(plan, parts[plan.name])
+    for name, message in report.failures.items():
+        log.error("%s: not scored: %s", name, message)
+    return report
+
+
+def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
+    """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
+    try:
+        require_readable([video])
+        plan = RULES[video.rules].plan(video)
+        if not plan.ids:
+            log.warning("%s: no object has a frame that is scored", video.name)
+            return None
+        require_predictions(plan, results / video.name)
+        return plan
+    except InputError as error:
+        report.failures[video.name] = str(error)
+        return None
+
+
+def _joined(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
+    scores = join(plan, parts)
+    if scores.unknown_ids:
+        found = ", ".join(map(str, sorted(scores.unknown_ids)))
+        log.warning("%s: unknown ids in predictions count as background: %s", plan.name, found)
+    return scores
+
+
+def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> FrameScores | InputError:
+    """Score a range of the frames of a plan; its error is returned, so that other chunks are still scored."""
+    plan, first, stop = chunk
+    try:
+        return score_files(plan, results / plan.name, first, stop)
+    except InputError as error:
+        return error

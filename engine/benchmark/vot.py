@@ -1,0 +1,96 @@
+"""Tracker for the VOT toolkit: TraX requests with images and regions in, masks out.
+
+Objects have no names: the toolkit passes them as a list and expects results in the same order, with objects of later
+frames after the others. Source: the TraX protocol (Čehovin 2017) and the VOT toolkit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.engine.tracker import Tracker
+from aotlab.media.images import read_image
+from aotlab.media.object_masks import merge_object_masks
+from aotlab.utils.errors import InputError
+
+COLOUR = "color"
+"""TraX's name of the image channel"""
+Answer = tuple[list[np.ndarray], list[float]]
+"""H×W bool masks and confidences of all objects, in the order they were given"""
+
+
+class VotSession:
+    """The objects of one sequence."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker, self._count = tracker, 0
+
+    def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
+        """Start a video with its first frame, H×W×3 uint8 RGB, and a bool mask per object.
+
+        Raises:
+            InputError: no object has a pixel in the frame.
+        """
+        self._tracker.reset()
+        self._count = 0
+        if not any(mask.any() for mask in masks):
+            raise InputError("initialize: no object has a pixel in the frame; give at least one")
+        return self._step(frame, masks)
+
+    def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> Answer:
+        """Track to the next frame, which may have new objects.
+
+        Raises:
+            InputError: the frame is of another size, or `begin` was not called before.
+        """
+        if not self._count:
+            raise InputError("frame: no object was given yet; initialize first")
+        return self._step(frame, masks)
+
+    def _step(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
+        given = {self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)}
+        self._count += len(given)
+        visible = any(mask.any() for mask in given.values())
+        prediction = self._tracker.step(frame, merge_object_masks(given) if visible else None)
+        labels, confidence, ids = prediction.labels, prediction.confidence, range(1, self._count + 1)
+        # given masks may overlap, which labels cannot represent
+        found = [given.get(number, labels == number) for number in ids]
+        return found, [confidence.get(number, 0.0) for number in ids]
+
+
+def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any]) -> None:
+    """Answer requests until the toolkit quits.
+
+    Args:
+        server: a `trax.Server` for masks and image paths.
+        tracker: tracker to reset at every initialisation.
+        to_region: conversion of an H×W uint8 mask to TraX's type.
+
+    Raises:
+        InputError: an image cannot be read, or a region is invalid; the toolkit is notified.
+    """
+    session = VotSession(tracker)
+    while (request := server.wait()).type in ("initialize", "frame"):
+        frame = read_image(Path(request.image[COLOUR].path()))
+        size = (frame.shape[0], frame.shape[1])
+        masks = [fit(region.array(normalize=True), size) for region, _ in request.objects or ()]
+        answer = session.begin if request.type == "initialize" else session.advance
+        found, confidence = answer(frame, masks)
+        server.status(
+            [
+                (to_region(np.ascontiguousarray(mask, dtype=np.uint8)), {"confidence": f"{value:.4f}"})
+                for mask, value in zip(found, confidence, strict=True)
+            ]
+        )
+
+
+def fit(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Crop or pad a mask to (height, width) from the upper left corner: H×W bool."""
+    whole = np.zeros(size, dtype=bool)
+    height, width = (min(have, wanted) for have, wanted in zip(mask.shape, size, strict=True))
+    whole[:height, :width] = mask[:height, :width] > 0
+    return whole

@@ -1,0 +1,90 @@
+"""Pixel-wise voting over saved results of several models."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.dataloaders.benchmarks.sequences import list_masks
+from aotlab.media.masks import read_mask, write_mask
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder
+
+WEIGHT = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}|[0-9]{1,9}/[0-9]{1,9}")
+"""a weight as it is typed"""
+MAX_TOTAL_WEIGHT = 2**62
+"""sum of whole weights that 64 bits count exactly"""
+
+
+def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
+    """Return the id with the largest total weight in every pixel; ties go to the map listed first.
+
+    Args:
+        maps: H×W ids each.
+        weights: integer weights of the maps; sums of floats would make ties depend on rounding.
+    """
+    every = np.stack(maps)
+    support = [np.tensordot(np.array(weights), every == labels, 1) for labels in maps]
+    return np.take_along_axis(every, np.argmax(support, 0)[None], 0)[0]
+
+
+def whole_weights(weights: Sequence[str], count: int) -> list[int]:
+    """Convert weights such as "0.5" or "1/3" to integers in the same proportions; equal weights by default.
+
+    Raises:
+        InputError: not ``count`` weights, or not numbers above 0.
+    """
+    if weights and len(weights) != count:
+        raise InputError(f"weights: {len(weights)} of them for {count} folders; give one for each")
+    try:
+        exact = [Fraction(text if WEIGHT.fullmatch(text) else 0) for text in weights] or [Fraction(1)] * count
+    except ZeroDivisionError:
+        exact = [Fraction(0)]
+    common = math.lcm(*(weight.denominator for weight in exact))
+    whole = [int(weight * common) for weight in exact]
+    if min(whole) <= 0 or sum(whole) > MAX_TOTAL_WEIGHT:
+        raise InputError(f"weights {' '.join(weights)[:200]}: give numbers above 0, such as 2, 0.5 or 1/3")
+    return whole
+
+
+def list_sequences(results: Path) -> list[str]:
+    """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder."""
+    names = _folders(results)
+    names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]
+    found = sorted(name for name in names if list_masks(results / name))
+    if not found:
+        raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")
+    return found
+
+
+def _folders(parent: Path) -> list[str]:
+    if not is_folder(parent):
+        return []
+    return [path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")]
+
+
+def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:
+    """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames.
+
+    Raises:
+        InputError: frames or sizes differ between folders, or a file is not a mask.
+    """
+    stems = [[path.stem for path in list_masks(folder / name)] for folder in folders]
+    for folder, present in zip(folders, stems, strict=True):
+        odd = sorted(set(present) ^ set(stems[0]))
+        if odd:
+            raise InputError(
+                f"{folder / name}: frame {odd[0]} is not both here and in {folders[0] / name} ({len(odd)} such "
+                "frames); all folders must hold results for the same frames"
+            )
+    for stem in stems[0]:
+        first = read_mask(folders[0] / name / f"{stem}.png")
+        size = (first.shape[0], first.shape[1])
+        others = [read_mask(folder / name / f"{stem}.png", size=size) for folder in folders[1:]]
+        write_mask(output / name / f"{stem}.png", vote([first, *others], weights))
+    return len(stems[0])

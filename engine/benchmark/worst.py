@@ -1,0 +1,72 @@
+"""Images of the worst objects: ground truth above, result below, for a few frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
+from aotlab.media.overlay import concat_images, draw_overlay, draw_text
+from aotlab.utils.files import atomic_path, is_file
+
+HEIGHT = 240
+"""height of a frame in the image, in pixels"""
+FRAMES = 4
+"""number of frames, evenly spaced over those that count, including the worst"""
+
+
+def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int) -> None:
+    """Write one object of a video as a JPEG; raises `InputError` if a file cannot be read or written."""
+    files = {file.stem: file for file in video.frames}
+    columns = []
+    for stem in pick_frames(scores, object_id, FRAMES):
+        masks = [_only(file, object_id, video) for file in _files(video, results, object_id, stem)]
+        height, width = masks[0].shape
+        frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
+        pair = Image.fromarray(np.concatenate([draw_overlay(frame, labels) for labels in masks]))
+        size = (max(1, round(width * HEIGHT / height)), 2 * HEIGHT)
+        columns.append(np.asarray(pair.resize(size, Image.Resampling.BILINEAR)))
+    image = concat_images(columns, gap=4)
+    draw_text(image, "ground truth", (8, 22), 14)
+    draw_text(image, "result", (8, HEIGHT + 22), 14)
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, format="JPEG", quality=90)
+
+
+def _files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
+    """Return the files of the annotation and the result of an object on a frame."""
+    found = results / video.name / f"{stem}.png"
+    if video.object_folders:
+        folder = video.object_folders[object_id]
+        inner = results / video.name / folder.name / f"{stem}.png"
+        return folder / f"{stem}.png", found if is_file(found) else inner
+    return next(file for file in video.annotations if file.stem == stem), found
+
+
+def _only(file: Path, object_id: int, video: Video) -> np.ndarray:
+    """Return H×W ids of one object; files in object folders hold only that object."""
+    mask = read_mask(file)
+    if file.parent.name in {folder.name for folder in video.object_folders.values()}:
+        return np.where(mask > 0, object_id, 0).astype(np.uint8)
+    labels = annotation_labels(mask, merge_ids=video.merge_ids)
+    return np.where(labels == object_id, labels, 0)
+
+
+def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]:
+    """Return the stems of ``count`` evenly spaced frames of an object, in temporal order, including its worst in J."""
+    region = scores.region[scores.ids.index(object_id)]
+    counted = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
+    if len(counted) <= count:
+        return [scores.frames[index] for index in counted]
+    worst = min(counted, key=lambda index: region[index])
+    spread = {counted[round(position)] for position in np.linspace(0, len(counted) - 1, count)}
+    if worst not in spread:
+        # replace the nearest frame
+        spread.remove(min(spread, key=lambda index: abs(index - worst)))
+    return [scores.frames[index] for index in sorted({*spread, worst})]

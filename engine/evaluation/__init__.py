@@ -1,1 +1,0 @@
-"""Benchmark runs, scoring of results, voting and the papers' tables."""

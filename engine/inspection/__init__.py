@@ -1,1 +1,0 @@
-"""Looking inside models: their costs, their attention, the similarity of their identities."""

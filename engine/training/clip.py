@@ -1,0 +1,181 @@
+"""Losses of a batch of clips: the same recurrence as tracking, with gradients (AOT, section 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory import MemoryBank, build_bank
+from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
+from aotlab.media.masks import VOID
+from aotlab.networks.vos_model import Features, Propagated, VOSModel
+
+
+def hardest_count(pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5) -> int:
+    """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``part`` later."""
+    ratio = min(1.0, step / (reached_at * total + 1e-5))
+    return int((ratio * part + (1 - ratio)) * pixels)
+
+
+def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the mean cross-entropy of the ``count`` hardest pixels; ignored pixels count as 0.
+
+    logits: C×H×W; labels: H×W integers below C, or 255. Returns a scalar.
+    """
+    losses = F.cross_entropy(logits[None], labels[None], ignore_index=VOID, reduction="none").flatten()
+    return (losses if count >= losses.numel() else losses.topk(count, sorted=False).values).mean()
+
+
+def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of 1 - soft IoU over the classes present, including background.
+
+    logits: C×H×W; labels: H×W integers below C, or 255 (ignored). Returns a scalar, 0 if all pixels are ignored.
+    """
+    probabilities = logits.softmax(0) * (labels != VOID)
+    classes = torch.arange(len(logits), device=labels.device)
+    masks = (labels == classes[:, None, None]).to(probabilities.dtype)
+    pixels = masks.sum((1, 2))
+    intersection = (probabilities * masks).sum((1, 2))
+    union = probabilities.sum((1, 2)) + pixels - intersection
+    losses = 1 - intersection / (union + 1e-6)
+    present = pixels > 0
+    return (losses * present).sum() / present.sum().clamp(min=1)
+
+
+def frame_loss(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the loss of one frame of a sample, a scalar; arguments as `bootstrapped_cross_entropy`."""
+    return 0.5 * bootstrapped_cross_entropy(logits, labels, count) + 0.5 * soft_jaccard(logits, labels)
+
+
+def weighted_by_depth(losses: Sequence[Tensor]) -> Tensor:
+    """Return the mean of losses at depths 1, 2, ..., each weighted twice as much as the one before (AOST)."""
+    weighted = [2**index * loss for index, loss in enumerate(losses)]
+    return torch.stack(weighted).sum(0) / (2 ** len(losses) - 1)
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """A batch of training clips."""
+
+    images: Tensor
+    """T×B×3×H×W, normalised"""
+    labels: Tensor
+    """T×B×H×W int64: 0 background, 1 to objects[b], 255 ignored"""
+    objects: list[int]
+    """number of objects per clip"""
+
+
+@dataclass(frozen=True)
+class ClipLosses:
+    """Losses and masks of a batch of clips."""
+
+    reference: Tensor
+    """B, on the reference frame"""
+    tracked: Tensor
+    """(T-1)×B, on the others"""
+    predictions: list[Tensor]
+    """B×H×W int64 per frame, the reference frame's first"""
+
+
+def shuffled_identities(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw the identity of each object: B×(M+1), a permutation per clip with background at 0."""
+    drawn = [torch.randperm(identities, generator=generator) + 1 for _ in range(batch)]
+    return F.pad(torch.stack(drawn), (1, 0))
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """Options of a pass over a batch of clips."""
+
+    identities: Tensor
+    """B×(M+1), the identity of each object, from `shuffled_identities`"""
+    hardest: int
+    """number of pixels in the bootstrapped cross-entropy, from `hardest_count`"""
+    feed_predictions: bool
+    """store predicted masks instead of the labels"""
+    reference_gradient: bool = True
+    """compute gradients of the loss on the reference frame"""
+
+
+def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """Resize logits C×h×w to C×H×W in float32."""
+    full = F.interpolate(logits[None].float(), list(size), mode="bilinear", align_corners=align_corners)
+    return full[0]
+
+
+def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPlan) -> ClipLosses:
+    """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
+    (length, batch, *size), align_corners = clip.labels.shape, model.config.align_corners
+    encoded = model.encode(clip.images.flatten(0, 1))
+    frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
+    losses, predictions = list[Tensor](), list[Tensor]()
+
+    def add_loss(frame: int, propagated: Propagated, deepest: Tensor) -> None:
+        """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
+        shallower = range(1, model.config.depths[0]) if model.config.scalable else []
+        by_depth = []
+        for logits in (*(model.decode(propagated, frames[frame], depth) for depth in shallower), deepest):
+            by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
+            kept = [
+                resize_logits(by_object[b, : n + 1], size, align_corners) for b, n in enumerate(clip.objects)
+            ]
+            pairs = zip(kept, clip.labels[frame], strict=True)
+            by_depth.append(
+                torch.stack([frame_loss(sample, labels, plan.hardest) for sample, labels in pairs])
+            )
+        losses.append(weighted_by_depth(by_depth))
+        predictions.append(torch.stack([sample.detach().max(0).indices for sample in kept]))
+
+    def identity_masks(frame: int, labels: Tensor) -> Tensor:
+        """Masks by identity of labels B×H×W, with a plane of ignored pixels if the model has one."""
+        identities = model.config.max_objects
+        assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
+        masks = one_hot(torch.where(labels <= identities, assigned, labels), identities + 1)
+        if not model.config.ignore_plane:
+            return masks
+        return torch.cat([masks, (clip.labels[frame] == VOID)[:, None].to(masks)], 1)
+
+    reference = propagate_reference(model, [bank], frames[0], [identity_masks(0, clip.labels[0])])
+    write_memory(model, [bank], reference)
+    with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
+        add_loss(0, reference[0].propagated, model.decode(reference[0].propagated, frames[0]))
+    for index in range(1, length):
+        readouts = read_memory(model, [bank], frames[index])
+        add_loss(index, readouts[0].propagated, readouts[0].logits)
+        if index < length - 1:
+            fed = predictions[index] if plan.feed_predictions else clip.labels[index]
+            write_memory(model, [bank], readouts, [identity_masks(index, fed)])
+    stacked = torch.stack(losses)
+    return ClipLosses(stacked[0], stacked[1:], predictions)
+
+
+class ClipLearner(nn.Module):
+    """A model's pass over a batch of clips as one ``forward``, for DDP."""
+
+    def __init__(self, model: VOSModel, memory: MemoryConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.memory = memory
+
+    def forward(self, clip: ClipBatch, plan: ClipPlan, reference_weight: float) -> tuple[Tensor, ClipLosses]:
+        """Return the loss to minimise, a scalar, and its parts."""
+        losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, plan)
+        return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
+
+
+def mean_iou(prediction: Tensor, labels: Tensor, objects: list[int]) -> float:
+    """Return the mean IoU over objects 1 to n, then over samples with objects, of labels B×H×W: 0 to 1, or nan."""
+    scores = []
+    for mask, annotation, count in zip(prediction, labels, objects, strict=True):
+        if count:
+            ids = torch.arange(1, count + 1, device=mask.device)[:, None, None]
+            predicted, labelled = mask == ids, annotation == ids
+            intersection = (predicted & labelled).sum((1, 2))
+            union = (predicted | labelled).sum((1, 2))
+            scores.append(((intersection + 1e-6) / (union + 1e-6)).mean().item())
+    return sum(scores) / len(scores) if scores else float("nan")

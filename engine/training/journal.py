@@ -1,0 +1,200 @@
+"""Training journal: progress bar, ``log.jsonl``, and TensorBoard with scalars and sample images."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from aotlab.configs.training import PhaseConfig
+from aotlab.engine.training.clip import ClipBatch
+from aotlab.media.overlay import draw_overlay
+from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
+from aotlab.utils.files import write_text
+from aotlab.utils.progress import progress_bar
+
+log = logging.getLogger(__name__)
+
+MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
+"""largest number of clips and frames in a sample image, and largest height of a frame in pixels"""
+
+
+class Journal:
+    """``log.jsonl`` and ``tensorboard/`` of a run; a full disk never stops training.
+
+    Args:
+        output: existing folder of the run.
+        phases: all phases of the recipe; TensorBoard counts steps over all of them.
+        lead: whether this process writes; the journal of any other does nothing.
+        log_every: interval between log lines in steps; a line holds means.
+    """
+
+    def __init__(self, output: Path, phases: list[PhaseConfig], *, lead: bool, log_every: int = 20) -> None:
+        self.log, self.tensorboard = output / "log.jsonl", output / "tensorboard"
+        self.lead, self.log_every = lead, log_every
+        self.lengths = {phase.name: phase.steps for phase in phases}
+        self.pending: list[dict[str, float]] = []
+        """measures of the steps since the last log line"""
+        self.board: Any = None
+        """TensorBoard's writer"""
+
+    @contextmanager
+    def phase(self, name: str, done: int) -> Iterator[None]:
+        """Show the bar of a phase of which ``done`` steps were run before; later log lines are removed.
+
+        Raises:
+            InputError: the log cannot be written.
+        """
+        names, steps = list(self.lengths), self.lengths[name]
+        self.name, self.done = name, done
+        self.first = sum(list(self.lengths.values())[: names.index(name)])
+        if self.lead:
+            drop_later_lines(self.log, names, name, done)
+            if self.board is None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self.board = SummaryWriter(str(self.tensorboard), purge_step=self.first + done + 1)
+        with progress_bar(steps, title=name, done=done, shown=self.lead) as self.bar:
+            try:
+                yield
+            finally:
+                self._log_means()
+
+    def step(self, step: int, measures: dict[str, float]) -> None:
+        """Update the bar; log the means of the measures every ``log_every`` steps."""
+        self.done = step
+        self.pending.append(measures)
+        self.bar.set_postfix_str(
+            f"loss {measures['loss']:.3f}  iou {measures['iou']:.3f}  lr {measures['lr']:.1e}  "
+            f"data {measures['data_seconds']:.2f} s of {measures['step_seconds']:.2f} s",
+            refresh=False,
+        )
+        if step % self.log_every == 0 or step == self.lengths[self.name]:
+            self._log_means()
+        self.bar.update()
+
+    def scores(self, step: int, scores: dict[str, float]) -> None:
+        """Log J&F, J and F in percent, and print them above the bar."""
+        if self.lead:
+            self._log_values("validation", step, scores)
+            values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
+            tqdm.write(f"{self.name}, step {step}: validation {values}", file=sys.stderr)
+
+    def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
+        """Write clips with labels and ``predictions``, B×H×W per frame, to TensorBoard."""
+        if self.lead:
+            image = draw_clips(clip, predictions)
+            self._on_board(lambda board: board.add_image("clips", image, self.first + step))
+
+    def note(self, line: dict[str, Any]) -> None:
+        """Append the line with the time to ``log.jsonl``, with null for non-finite numbers."""
+        if not self.lead:
+            return
+        finite = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in line.items()
+        }
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**finite, "time": time.time()}) + "\n")
+        except OSError as error:
+            log.warning("%s: a line is missing (%s)", self.log, error.strerror)
+
+    def close(self) -> None:
+        """Flush TensorBoard."""
+        self._on_board(lambda board: board.close())
+
+    def _log_means(self) -> None:
+        """Log the means of the pending steps, if there are any; IoU over the steps that have one."""
+        if self.pending:
+            means = {}
+            for name in self.pending[0]:
+                values = [step[name] for step in self.pending if name != "iou" or not math.isnan(step[name])]
+                means[name] = sum(values) / len(values) if values else math.nan
+            self._log_values("train", self.done, means)
+            self.pending = []
+
+    def _log_values(self, group: str, step: int, values: dict[str, float]) -> None:
+        """Log values, and write finite ones to TensorBoard."""
+        self.note({"phase": self.name, "step": step, **values})
+
+        def write(board: Any) -> None:
+            for name, value in values.items():
+                if math.isfinite(value):
+                    board.add_scalar(f"{group}/{name}", value, self.first + step)
+
+        self._on_board(write)
+
+    def _on_board(self, write: Callable[[Any], None]) -> None:
+        """Call TensorBoard's writer, if any; a failure disables it."""
+        try:
+            if self.board is not None:
+                write(self.board)
+        except OSError as error:
+            self.board = None
+            log.warning("%s: no more is written (%s)", self.tensorboard, error.strerror or error)
+
+
+def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> None:
+    """Remove the lines after ``step`` of ``phase``, which a resumed run writes again, and an incomplete last line.
+
+    Raises:
+        InputError: the log cannot be written.
+    """
+    kept = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        try:
+            line = json.loads(text)
+            later = line.get("phase") in phases and (phases.index(line["phase"]), line["step"]) > (
+                phases.index(phase),
+                step,
+            )
+        except (ValueError, AttributeError, KeyError, TypeError):
+            continue
+        if not later:
+            kept.append(text + "\n")
+    write_text(path, "".join(kept))
+
+
+def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
+    """Draw the first clips of a batch in two rows each: frames with labels, frames with predicted masks.
+
+    Long clips are shown by evenly spaced frames, including the first and last.
+
+    Args:
+        clip: the batch.
+        predictions: B×H×W labels per frame, the reference frame's first.
+
+    Returns:
+        3×H×W uint8.
+    """
+    length, batch, _, height, _ = clip.images.shape
+    shown = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
+    tiles = []
+    for index in range(min(batch, MAX_CLIPS)):
+        for masks in (clip.labels, predictions):
+            for frame in shown:
+                pixels = clip.images[frame, index].float().cpu().movedim(0, -1)
+                pixels = (pixels * torch.tensor(IMAGE_STD) + torch.tensor(IMAGE_MEAN)) * 255
+                drawn = draw_overlay(
+                    pixels.round().clamp(0, 255).byte().numpy(), masks[frame][index].cpu().byte().numpy()
+                )
+                tiles.append(torch.from_numpy(drawn).movedim(-1, 0))
+    grid = make_grid(tiles, nrow=len(shown), padding=6, pad_value=255)
+    if height > MAX_HEIGHT:
+        scale = MAX_HEIGHT / height
+        grid = F.interpolate(grid[None].float(), scale_factor=scale, mode="area")[0].round().byte()
+    return grid

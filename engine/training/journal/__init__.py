@@ -1,1 +1,0 @@
-"""Training logs, plots and sample images."""

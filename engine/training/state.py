@@ -1,0 +1,192 @@
+"""State of a training phase: saved and loaded, and the model card of its weights."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
+from aotlab.engine.training.build import architecture, first_weights, start_phases
+from aotlab.engine.training.schedule import EMA, parameter_groups
+from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, card_from_json
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.files import atomic_file
+
+STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
+"""pattern of a state's name: index and name of its phase, and step"""
+
+
+class NotFinite(RunStopped):
+    """Non-finite loss, gradient or weight; nothing was changed. The message names the clips."""
+
+
+class PhaseState:
+    """A phase in progress, which starts from the current weights of the model.
+
+    Randomness and data of a step depend only on seed, phase and step number, so the step number suffices to resume.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        model: VOSModel,
+        mixture: Mixture,
+        *,
+        command: str = "",
+        before: PhaseState | None = None,
+    ) -> None:
+        """``mixture``: data of the phase; ``command``: for the card; ``before``: the phase that was run before it."""
+        self.config, self.world, self.model, self.phase = config, world, model, mixture.phase
+        self.command = command
+        self.index = [phase.name for phase in config.train.phases].index(self.phase.name)
+        # The previous phase may have frozen the identity bank.
+        for stage in model.stages:
+            stage.train_identities(True)
+        groups = parameter_groups(model, self.phase.weight_decay, config.train.encoder_lr_ratio)
+        self.optimizer = torch.optim.AdamW(groups, lr=self.phase.lr)
+        half = config.train.precision == "float16"
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=half)
+        self.ema = EMA(model, self.phase.steps, config.train.ema)
+        self.step = 0
+        """number of finished optimiser steps"""
+        self.best: float = before.best if before else -1.0
+        """best J&F of all validations so far"""
+        self.replaced: Counter[str] = before.replaced if before else Counter()
+        """unreadable items of all phases: one sentence each, with the number of draws"""
+        self.seconds = 0.0
+        """seconds spent in the steps of this phase"""
+        self.scores: dict[str, float] = {}
+        """last validation scores of this phase, in percent"""
+        self.data = describe_mixture(mixture)
+        """training data of this phase, one line per source"""
+        self.earlier = before.card().phases if before else start_phases(config)
+        """phases that were trained before this one"""
+
+    def card(self) -> ModelCard:
+        """Return the card of the averaged weights up to the current step."""
+        settings, phase, world = self.config.train, self.phase, self.world
+        record = PhaseRecord(
+            name=phase.name, steps=self.step, planned=phase.steps, hours=self.seconds / 3600, batch=phase.batch,
+            clip_length=phase.clip_length, crop=phase.crop, data=self.data, seed=settings.seed,
+            precision=fastest_precision(settings.precision, world.device),
+            device=f"{world.ranks} × {world.device.type}",
+            start=self.earlier[-1].name if self.earlier else first_weights(self.config), command=self.command,
+            scores=self.scores,
+        )  # fmt: skip
+        return ModelCard([*self.earlier, record], AVERAGED)
+
+
+def fixed_settings(config: Config, index: int) -> dict[str, Any]:
+    """Return what must not change when phase ``index`` is resumed; all other training settings may."""
+    settings, phases = config.train, config.train.phases
+    return {
+        "architecture": str(architecture(config)),
+        f"train.phases.{index}.name": phases[index].name if index < len(phases) else None,
+        f"train.phases.{index}.weight_decay": phases[index].weight_decay if index < len(phases) else None,
+        "train.freeze_encoder_stages": settings.freeze_encoder_stages,
+        "train.encoder_lr_ratio": settings.encoder_lr_ratio,
+        "train.precision": "float16" if settings.precision == "float16" else "float32 or bfloat16",
+    }
+
+
+def save_state(state: PhaseState, output: Path) -> None:
+    """Save the state for `load_state`, and delete all but the ``train.keep`` newest states.
+
+    Raises:
+        RunStopped: the state cannot be written, or weights are not finite; earlier states are kept.
+    """
+    path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
+    try:
+        for tensors in (state.model.state_dict(), state.ema.shadow):
+            require_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
+        content = {
+            "settings": fixed_settings(state.config, state.index),
+            "phase": state.index,
+            "step": state.step,
+            "model": state.model.state_dict(),
+            "ema": state.ema.shadow,
+            "optimizer": state.optimizer.state_dict(),
+            "scaler": state.scaler.state_dict(),
+            "best": state.best,
+            "replaced": dict(state.replaced),
+            "seconds": state.seconds,
+            "scores": state.scores,
+            "earlier": ModelCard(state.earlier).to_json(),
+        }
+        with atomic_file(path) as file:
+            torch.save(content, file)
+    except (InputError, NotFinite) as error:
+        newest = next(iter(saved_states(output)), "the beginning, as no state was saved")
+        raise RunStopped(f"{error}; the same command resumes from {newest}") from error
+    for old in saved_states(output)[state.config.train.keep :]:
+        old.unlink(missing_ok=True)
+
+
+def load_state(output: Path, config: Config) -> dict[str, Any] | None:
+    """Return the content of the newest state, or None without states.
+
+    Raises:
+        InputError: the state is damaged, or was saved with other settings.
+    """
+    path = next(iter(saved_states(output)), None)
+    if path is None:
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        saved, index = content["settings"], content["phase"]
+    except Exception as error:  # damaged files cause errors of any kind
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise InputError(
+            f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
+            "one before it"
+        ) from error
+    for name, value in fixed_settings(config, index).items():
+        if saved.get(name) != value:
+            before = "another architecture" if name == "architecture" else f"{name}={saved.get(name)}"
+            raise InputError(
+                f"{path}: was saved with {before}; resume with the same, or give another train.output"
+            )
+    return content
+
+
+def restore(state: PhaseState, content: dict[str, Any]) -> None:
+    """Restore a phase from the content of `load_state`."""
+    state.model.load_state_dict(content["model"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.scaler.load_state_dict(content["scaler"])
+    state.ema.shadow = {name: tensor.to(state.world.device) for name, tensor in content["ema"].items()}
+    state.step, state.best = content["step"], content["best"]
+    state.replaced = Counter(content["replaced"])
+    state.seconds, state.scores = content["seconds"], content["scores"]
+    card = card_from_json(content["earlier"])
+    state.earlier = card.phases if card is not None else []
+
+
+def states_folder(output: Path) -> Path:
+    """Return the folder of a run's states."""
+    return output / "states"
+
+
+def saved_states(output: Path) -> list[Path]:
+    """Return the saved states of a run, newest first; other files are ignored."""
+    named = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
+    numbered = [(int(name[1]), int(name[2]), path) for name, path in named if name is not None]
+    return [path for *_, path in sorted(numbered, reverse=True)]
+
+
+def require_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
+    """Raise `NotFinite` if a tensor has a non-finite value."""
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise NotFinite(f"{subject} are not finite ({name})")

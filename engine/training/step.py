@@ -1,0 +1,181 @@
+"""One optimiser step: clips, losses, gradients, update."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aotlab.dataloaders.training.mixture import ClipTensors
+from aotlab.engine.training.clip import (
+    ClipBatch,
+    ClipLosses,
+    ClipPlan,
+    hardest_count,
+    mean_iou,
+    shuffled_identities,
+)
+from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
+from aotlab.engine.training.state import NotFinite, PhaseState
+from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.preprocess import normalise
+from aotlab.utils.devices import autocast
+from aotlab.utils.distributed import World
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Measures and masks of an optimiser step."""
+
+    measures: dict[str, float]
+    """losses in all, on reference frames and on the others; IoU of tracked objects (0 to 1, nan without objects);
+    learning rates; norm of the gradient before clipping; seconds spent waiting for data, and those of the whole step;
+    means over the ranks"""
+    clip: ClipBatch
+    """last part of the batch"""
+    predictions: list[Tensor]
+    """predicted masks of that part, B×H×W per frame"""
+
+
+def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
+    """Run one optimiser step on the next ``train.accumulate`` parts of a batch.
+
+    Args:
+        state: phase whose model, optimiser, average and step number are updated.
+        learner: its `ClipLearner`, wrapped in DDP if there are several ranks.
+        batches: parts of this rank.
+
+    Raises:
+        NotFinite: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
+    """
+    begin, waited, parts = time.perf_counter(), 0.0, state.config.train.accumulate
+    precision = fastest_precision(state.config.train.precision, state.world.device)
+    rates = begin_step(state)
+    results: list[tuple[float, ClipLosses, ClipBatch]] = []
+    names: list[str] = []
+    for part in range(parts):
+        asked = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - asked
+        names += [name for clip_names in batch.names for name in clip_names]
+        state.replaced.update(batch.replaced)
+        clip = to_device(batch, state.world.device)
+        plan, weight = plan_clip(state, clip, part)
+        accumulating = isinstance(learner, nn.parallel.DistributedDataParallel) and part < parts - 1
+        with learner.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
+            with autocast(state.world.device, precision):
+                loss, losses = learner(clip, plan, weight)
+            state.scaler.scale(loss / parts).backward()
+        results.append((loss.item(), losses, clip))
+    total = sum(loss for loss, _, _ in results)
+    if not math.isfinite(state.world.mean([total])[0]):
+        suspects = state.world.gather([] if math.isfinite(total) else names)
+        raise NotFinite(f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}")
+    norm = update_weights(state, names)
+    seconds = {"data_seconds": waited, "step_seconds": time.perf_counter() - begin}
+    measures = {**mean_losses(results), **rates, "gradient_norm": norm, **seconds}
+    return StepResult(mean_over_ranks(measures, state.world), clip, losses.predictions)
+
+
+def feeds_predictions(state: PhaseState) -> bool:
+    """Return whether the model stores its predictions at this step instead of the labels."""
+    start = state.phase.own_predictions_from
+    return start < 1 and state.step >= int(start * state.phase.steps)
+
+
+def begin_step(state: PhaseState) -> dict[str, float]:
+    """Seed dropout, set learning rates and training mode, and clear gradients; return the learning rates."""
+    phase, settings = state.phase, state.config.train
+    # From seed, phase, step and rank, so that a resumed run draws the same.
+    key = np.random.SeedSequence([settings.seed, state.index, state.step, state.world.rank])
+    torch.manual_seed(int(key.generate_state(1)[0]))
+    assert phase.final_lr is not None  # resolve_training
+    rate = learning_rate(
+        state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
+        power=settings.power, cosine=settings.schedule == "cosine", restarts=settings.restarts,
+    )  # fmt: skip
+    for group in state.optimizer.param_groups:
+        group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
+    for stage in state.model.stages:  # the identity bank is frozen once it embeds predictions
+        stage.train_identities(not feeds_predictions(state))
+    state.model.train()
+    state.optimizer.zero_grad(set_to_none=True)
+    return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
+
+
+def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
+    """Return the plan of this part of a batch, and the weight of the loss on reference frames."""
+    phase, settings, world = state.phase, state.config.train, state.world
+    hardest = hardest_count(
+        clip.labels[0, 0].numel(), state.step, phase.steps,
+        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
+    )  # fmt: skip
+    weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
+    # Drawn for the whole batch, so that it does not depend on ranks and parts.
+    generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
+    drawn = shuffled_identities(phase.batch, state.config.model.max_objects, generator)
+    identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
+    return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
+
+
+def update_weights(state: PhaseState, names: list[str]) -> float:
+    """Clip gradients, update weights and their average; return the norm before clipping.
+
+    Raises:
+        NotFinite: non-finite norm that float16 scaling does not explain; weights are unchanged.
+    """
+    scaler = state.scaler
+    scaler.unscale_(state.optimizer)
+    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), state.config.train.clip_gradients))
+    # A scale above 1 may overflow; the scaler then skips the step and lowers the scale.
+    if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
+        scaler.update()
+        suspects = join_names(state.world.gather(names))
+        raise NotFinite(f"the gradient of step {state.step + 1} is not finite on clips of {suspects}")
+    scaler.step(state.optimizer)
+    scaler.update()
+    state.step += 1
+    state.ema.update(state.model, state.step)
+    return norm
+
+
+def join_names(names: list[list[str]]) -> str:
+    """Return the unique names of all ranks."""
+    return ", ".join(sorted({name for rank in names for name in rank}))
+
+
+def mean_losses(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:
+    """Return losses and IoU, averaged over the parts of a batch."""
+    ious = [
+        mean_iou(mask, labels, part.objects)
+        for _, losses, part in results
+        for mask, labels in zip(losses.predictions[1:], part.labels[1:], strict=True)
+    ]
+    known = [iou for iou in ious if not math.isnan(iou)]
+    return {
+        "loss": sum(loss for loss, _, _ in results) / len(results),
+        "reference_loss": sum(losses.reference.mean().item() for _, losses, _ in results) / len(results),
+        "tracked_loss": sum(losses.tracked.mean().item() for _, losses, _ in results) / len(results),
+        "iou": sum(known) / len(known) if known else math.nan,
+    }
+
+
+def mean_over_ranks(measures: dict[str, float], world: World) -> dict[str, float]:
+    """Return the means of the measures of all ranks; IoU over the ranks that have one."""
+    known = float(not math.isnan(measures["iou"]))
+    *means, share = world.mean([*{**measures, "iou": measures["iou"] if known else 0.0}.values(), known])
+    averaged = dict(zip(measures, means, strict=True))
+    return {**averaged, "iou": averaged["iou"] / share if share else math.nan}
+
+
+def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
+    """Move a batch to ``device`` and normalise its images."""
+    frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
+    images = normalise(frames.float() / 255)
+    return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.objects)

@@ -1,1 +1,0 @@
-"""Masks: id maps, object masks, overlays, painting and formats of other tools."""

@@ -1,0 +1,211 @@
+"""Reading and writing of a video's masks: PNG, COCO, and the formats of installed plug-ins."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.media.coco import format_coco, parse_coco
+from aotlab.media.images import open_image
+from aotlab.media.masks import read_mask, require_mask_size, resolve_void
+from aotlab.media.regions import (
+    Annotations,
+    ParsedRegion,
+    Size,
+    VideoInfo,
+    encode_runs,
+    match_regions,
+    number_frames,
+)
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, is_file, is_folder
+from aotlab.utils.parsing import about, has_fields, read_json
+from aotlab.utils.plugins import (
+    MASK_READERS,
+    MASK_WRITERS,
+    find_plugin,
+    list_mask_formats,
+    list_plugins,
+    load_plugin,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_OBJECTS = 1000
+"""largest number of ids in a mask; images given by mistake have more"""
+MaskReader = Callable[[Path, VideoInfo], Annotations | None]
+"""returns the objects of a file or folder, None if it is not in the reader's format, by its content"""
+
+
+@dataclass(frozen=True)
+class MaskWriter:
+    """Format in which the objects of a video can be written."""
+
+    file_name: str
+    """usual name of the file or folder"""
+    description: str
+    write: Callable[[Path, Annotations, VideoInfo], None]
+    """writes the objects to a path; raises `InputError` if the format cannot hold them"""
+    images: bool = False
+    """whether the frames are stored beside the masks, as ``images/<stem>.jpg`` in the folder"""
+
+
+def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) -> Annotations:
+    """Return the objects of a video on the frames with masks in a file or folder.
+
+    Args:
+        path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or of ``<object>/<frame>.png`` (binary); COCO
+            JSON; or a format of an installed plug-in.
+        video: the video that the masks are for.
+        frame: return only this frame; if the file has a single frame, use it for this one.
+
+    Raises:
+        InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
+    """
+    if not (is_file(path) or is_folder(path)):
+        raise InputError(f"{path}: no such file; expected a file of masks")
+    with about(path):
+        found = _read(path, video)
+        if frame is not None:
+            if frame not in found.frames and len(found.frames) > 1:
+                others = ", ".join(map(str, sorted(found.frames)[:10]))
+                raise InputError(f"has no mask for frame {frame}, but for {others}")
+            found.frames = {frame: found.frames.get(frame) or next(iter(found.frames.values()))}
+        return found
+
+
+def find_mask_writer(name: str) -> MaskWriter:
+    """Return the writer of a format.
+
+    Raises:
+        InputError: an unknown format, or its package is not installed.
+    """
+    if name == "coco":
+        return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
+    point = find_plugin(MASK_WRITERS, name, f"format {name}")
+    if point is None:
+        raise InputError(f"format {name}: unknown; give one of {', '.join(list_mask_formats())}")
+    writer: MaskWriter = load_plugin(point)
+    return writer
+
+
+def _read(path: Path, video: VideoInfo) -> Annotations:
+    """Return the objects of the first reader that knows the format."""
+    readers: list[MaskReader] = [_read_images, _read_coco]
+    for read in (*readers, *map(load_plugin, list_plugins(MASK_READERS).values())):
+        found: Annotations | None = read(path, video)
+        if found is not None:
+            return found
+    if not is_folder(path) and path.suffix.lower() not in (".json", ".xml", ".txt"):
+        read_mask(path)  # says what is wrong with an image
+    raise InputError(
+        "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
+        "COCO JSON; the package aotlab-studio reads more: pip install 'aotlab[studio]'"
+    )
+
+
+def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
+    if path.suffix.lower() != ".json" or is_folder(path):
+        return None
+    tree = read_json(path)
+    return (
+        match_regions(parse_coco(tree, video), video) if has_fields(tree, "images", "annotations") else None
+    )
+
+
+def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")
+
+
+def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
+    """Return the objects of a mask image or of a folder of them; None for coloured images and other files."""
+    if not is_folder(path):
+        regions = _parse_mask(path, video.size) if _has_ids(path) else None
+        return None if regions is None else match_regions(regions, video)
+    folders = sorted(inner for inner in path.iterdir() if is_folder(inner) and any(inner.glob("*.png")))
+    if any((path / "labels").glob("*.txt")):
+        return None
+    if folders:
+        return match_regions(_parse_object_folders(folders, video.size), video)
+    images = _list_images(path)
+    if not images:
+        return None
+    frames = number_frames(image.stem for image in images)
+    return match_regions(
+        [
+            region
+            for image, frame in zip(images, frames, strict=True)
+            for region in _parse_mask(image, video.size, frame, image.stem)
+        ],
+        video,
+    )
+
+
+def _has_ids(path: Path) -> bool:
+    """Return whether a file is an image that is not in colours."""
+    try:
+        with open_image(path, "mask", "give a PNG") as image:
+            return image.mode not in ("RGB", "RGBA")
+    except InputError:
+        return False
+
+
+def _parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[ParsedRegion]:
+    """Return the objects of an image of object ids.
+
+    Raises:
+        InputError: not a mask, another size, or more than `MAX_OBJECTS` ids.
+    """
+    stored = read_mask(path, size=size)
+    mask = resolve_void(stored)
+    if mask is not stored:
+        meaning = "object 1" if (mask == 1).any() and (stored != 1).all() else "void, not an object"
+        log.warning("%s: 255 is taken as %s", path, meaning)
+    ids = np.unique(mask[mask > 0])
+    if len(ids) > MAX_OBJECTS:
+        raise InputError(
+            f"{path}: holds {len(ids)} different ids, like a grey image; give a mask of at most {MAX_OBJECTS} objects"
+        )
+    return [
+        ParsedRegion(frame, encode_runs(mask == object_id), key=int(object_id), image=stem)
+        for object_id in ids
+    ]
+
+
+def read_binary_mask(path: Path, size: Size) -> np.ndarray:
+    """Return the H×W bool mask of an image of two values, one of them 0; raises `InputError` for any other."""
+    with open_image(path, "mask", "give a black and white PNG") as image:
+        mask = require_mask_size(
+            np.array(image if image.mode in ("1", "P", "L") else image.convert("L")), size, path
+        )
+    values = np.unique(mask)
+    if len(values[values > 0]) > 1:
+        raise InputError(f"{path}: holds {len(values)} grey values, but a mask of one object has two")
+    return mask > 0
+
+
+def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
+    """Return an object for each folder, named by its id or its class; if one is 0, as in SA-V, ids are one more."""
+    ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
+    first = 1 if 0 in ids.values() else 0
+    files = [(folder, path) for folder in folders for path in _list_images(folder)]
+    stems = sorted({path.stem for _, path in files})
+    frames = dict(zip(stems, number_frames(stems), strict=True))
+    regions = []
+    for folder, path in files:
+        mask = read_binary_mask(path, size)
+        if mask.any():
+            name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
+            regions.append(ParsedRegion(frames[path.stem], encode_runs(mask), name, key, path.stem))
+    return regions
+
+
+def _list_images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.name[0] != ".")

@@ -1,0 +1,117 @@
+"""Object ids as indexed PNG files: H×W arrays, 0 is background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aotlab.media.images import is_lossless, open_image
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+
+VOID = 255
+"""label of pixels that annotators left undecided; ignored in training"""
+ADVICE = "give a palette PNG with one object id per pixel"
+
+
+def _voc_palette() -> np.ndarray:
+    """Return the PASCAL VOC colour of every id, 256×3 uint8; bit k of R, G, B comes from bits 0, 1, 2 of the id."""
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+    return np.concatenate([np.packbits(bits[:, channel::3], axis=1) for channel in range(3)], axis=1)
+
+
+PALETTE = _voc_palette()
+
+
+def palette_index(labels: np.ndarray) -> np.ndarray:
+    """Return the palette rows (...) uint8 of object ids (...); ids above 255 reuse 1 to 255."""
+    if labels.max(initial=0) > 255:
+        labels = np.where(labels > 255, (labels - 1) % 255 + 1, labels)
+    return labels.astype(np.uint8)
+
+
+def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
+
+    Args:
+        path: image in a lossless format.
+        size: (height, width) that the mask must have; None: any.
+
+    Returns:
+        H×W uint8, or uint16 for a 16-bit file.
+
+    Raises:
+        InputError: missing, not an image, lossy (JPEG), coloured (RGB), or of another size.
+    """
+    path = Path(path)
+    with open_image(path, "mask", ADVICE) as image:
+        mode, kind, lossless = image.mode, image.format, is_lossless(image)
+        labels = np.array(image) if lossless else np.empty((0, 0))
+    if not lossless:
+        raise InputError(
+            f"{path}: a {kind} file, whose compression changes object ids; {ADVICE}, not converted from {kind}"
+        )
+    if mode == "1":
+        labels = labels.astype(np.uint8)
+    elif mode in ("I;16", "I;16B", "I") and labels.min() >= 0 and labels.max() <= 65535:
+        labels = labels.astype(np.uint16)
+    elif mode not in ("P", "L"):
+        raise InputError(
+            f"{path}: an image of mode {mode}, but a mask holds one object id per pixel; "
+            "save it as a palette (mode P) or 8/16-bit grey PNG"
+        )
+    return labels if size is None else require_mask_size(labels, size, path)
+
+
+def write_mask(path: str | Path, labels: np.ndarray) -> None:
+    """Write H×W object ids as a palette PNG, or as a 16-bit grey PNG if an id is above 255.
+
+    Raises:
+        ValueError: an id is negative or above 65535.
+        InputError: the file cannot be written.
+    """
+    largest = int(labels.max(initial=0))
+    if int(labels.min(initial=0)) < 0 or largest > 65535:
+        raise ValueError(f"object ids must be 0 to 65535, got {int(labels.min())} to {largest}")
+    if largest > 255:
+        image = Image.fromarray(labels.astype(np.uint16))
+    else:
+        image = Image.fromarray(labels.astype(np.uint8), mode="P")
+        image.putpalette(PALETTE.tobytes())
+    with atomic_path(Path(path)) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def require_mask_size(mask: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+    """Return a mask H×W or H×W×3 of (height, width); raises `InputError` for one of another size."""
+    if mask.shape[:2] != tuple(size):
+        raise InputError(
+            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {size[1]}×{size[0]}; "
+            "give a mask of the frame's size"
+        )
+    return mask
+
+
+def resolve_void(labels: np.ndarray) -> np.ndarray:
+    """Return the objects of a drawn 8-bit mask: if 255 is the only value besides 0, it is object 1, else void.
+
+    Args:
+        labels: H×W ids; masks of more than 8 bits are returned unchanged.
+    """
+    if labels.dtype != np.uint8 or not (labels == VOID).any():
+        return labels
+    only = not ((labels > 0) & (labels < VOID)).any()
+    return np.where(labels == VOID, np.uint8(only), labels)
+
+
+def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize H×W ids or bools to (height, width) by nearest neighbour."""
+    if labels.shape == size:
+        return labels
+    rows, columns = (
+        ((np.arange(wanted) + 0.5) * have / wanted).astype(np.intp)
+        for have, wanted in zip(labels.shape, size, strict=True)
+    )
+    return labels[rows[:, None], columns[None, :]]

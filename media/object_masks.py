@@ -1,0 +1,104 @@
+"""Objects with separate masks: as listed in metadata, and on one frame as a PNG per object or run lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class ObjectMasks:
+    """Separate masks of the objects on one frame."""
+
+    source: Path
+    """source folder or file, for messages"""
+    stem: str
+    """stem of the frame"""
+    files: Mapping[int, Path] = field(default_factory=dict)
+    """binary PNGs by object"""
+    runs: Mapping[int, str] = field(default_factory=dict)
+    """COCO's compressed run lengths by object, for an image of `size`"""
+    size: tuple[int, int] = (0, 0)
+    """(height, width) in pixels"""
+
+    def __str__(self) -> str:
+        return f"{self.source}: frame {self.stem}"
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object listed in a data set's metadata."""
+
+    object_id: int
+    frames: tuple[str, ...]
+    """stems of its frames in temporal order; the mask of the first is given"""
+    length: int
+    """number of frames stated in the metadata"""
+    seen: bool | None = None
+    """whether its category occurs in the training set; None: unknown"""
+
+
+def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read H×W ids of a given mask; smaller objects lie on top of larger ones.
+
+    Args:
+        mask: PNG of ids, or separate object masks.
+        size: (height, width) that the mask must have.
+
+    Raises:
+        InputError: a file cannot be read, or has another size.
+    """
+    from aotlab.media.masks import read_mask
+
+    if isinstance(mask, Path):
+        return read_mask(mask, size=size)
+    return merge_object_masks(read_object_masks(mask, size=size))
+
+
+def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
+    """Read an H×W bool mask per object; arguments and errors as in `read_labels`."""
+    masks = dict(_pixels(mask, size))
+    sizes = {pixels.shape for pixels in masks.values()}
+    if len(sizes) != 1:
+        raise InputError(f"{mask}: masks of {len(sizes)} sizes; expected one object at least, and one size")
+    return masks
+
+
+def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
+    """Merge H×W bool masks into H×W ids; smaller objects lie on top."""
+    import numpy as np
+
+    labels = np.zeros(next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks)))
+    for object_id in sorted(masks, key=lambda object_id: (-masks[object_id].sum(), object_id)):
+        labels[masks[object_id]] = object_id
+    return labels
+
+
+def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
+    """Return the files of a given mask."""
+    return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())
+
+
+def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
+    from aotlab.media.masks import read_mask
+    from aotlab.media.regions import decode_runs, parse_runs
+    from aotlab.utils.parsing import about
+
+    if mask.runs and size not in (None, mask.size):
+        raise InputError(
+            f"{mask}: the masks are {mask.size[1]}×{mask.size[0]}, but the frame is another size; "
+            "give the frames that were annotated"
+        )
+    for object_id, text in mask.runs.items():
+        with about(f"{mask}, object {object_id}"):
+            runs = parse_runs(text, mask.size)
+        yield object_id, decode_runs(runs, mask.size)
+    for object_id, path in mask.files.items():
+        yield object_id, read_mask(path, size=size) > 0

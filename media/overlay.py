@@ -1,0 +1,150 @@
+"""Overlays: object masks drawn over frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aotlab.media.masks import PALETTE, palette_index
+
+OPACITY = 0.45
+"""opacity of an object's colour, from 0 to 1"""
+
+DARK = 0.65
+"""opacity of the black halo around a contour, from 0 to 1"""
+
+MANY, MANY_OPACITY, MANY_DARK = 12, 0.25, 0.3
+"""number of objects above which fill and halo are more transparent"""
+
+LETTER_HEIGHT = 22
+"""height of a letter of OpenCV's plain font at scale 1, in pixels"""
+
+_COLOURS = PALETTE.astype(np.float32)
+
+BRIGHT = (255 * (_COLOURS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
+"""fill colours, 256×1×3: the palette, brightened, as dark colours look like shadows"""
+
+VIVID = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 1) + 0.3)
+"""contour colours: the brightest of the same hue, mixed with white"""
+
+
+def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Draw every object in its palette colour, with a bright contour inside its edge and a dark one outside.
+
+    Args:
+        frame: H×W×3 uint8 RGB, not modified.
+        labels: H×W object ids, 0 is background.
+
+    Returns:
+        H×W×3 uint8 RGB.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if frame.shape[:2] != labels.shape:
+        raise ValueError(f"labels of shape {labels.shape} do not fit a frame of shape {frame.shape}")
+    import cv2
+
+    image = frame.copy()
+    if labels.any():
+        window = _find_window(labels > 0)
+        ids = palette_index(labels[window])
+        many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY + 1
+        width, fill, dark = (1, MANY_OPACITY, MANY_DARK) if many else (_line_width(labels), OPACITY, DARK)
+        image[window] = _draw_objects(frame[window], ids, fill, width, dark)
+    return image
+
+
+def draw_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Draw the id of each object in ``labels`` (H×W) at its widest place: H×W×3 uint8."""
+    import cv2
+
+    image = image.copy()
+    for number in np.unique(labels[labels > 0]).tolist():
+        inside = labels == number
+        left, top, across, down = cv2.boundingRect(inside.view(np.uint8))
+        box = inside[top : top + down, left : left + across]
+        depth = cv2.distanceTransform(np.pad(box, 1).view(np.uint8), cv2.DIST_L2, 3)
+        _, radius, _, (x, y) = cv2.minMaxLoc(depth)
+        height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
+        draw_text(image, str(number), (left + x - 1, top + y - 1), height, centred=True)
+    return image
+
+
+def draw_text(
+    image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centred: bool = False
+) -> None:
+    """Write white letters with a black edge into the image (H×W×3 uint8), in place.
+
+    Args:
+        text: ASCII text.
+        point: (x, y) of the text's lower left corner or centre.
+        height: height of a letter in pixels.
+        centred: ``point`` is the centre.
+    """
+    import cv2
+
+    scale, font = height / LETTER_HEIGHT, cv2.FONT_HERSHEY_SIMPLEX
+    x, y = int(point[0]), int(point[1])
+    if centred:
+        (width, tall), _ = cv2.getTextSize(text, font, scale, 1)
+        x, y = x - width // 2, y + tall // 2
+    thick = max(1, round(height / 12))
+    for colour, line in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
+        cv2.putText(image, text, (x, y), font, scale, colour, line, cv2.LINE_AA)
+
+
+def concat_images(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
+    """Join images H×W×3 uint8 of one height side by side, with white gaps of this many pixels, at least one."""
+    parts = [np.pad(image, ((0, 0), (0, gap), (0, 0)), constant_values=255) for image in images]
+    return np.concatenate(parts, axis=1)[:, :-gap]
+
+
+def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
+    """Draw filled objects with contours of this width over the frame: H×W×3 uint8."""
+    import cv2
+
+    inside = ids > 0
+    filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, BRIGHT), opacity, 0)
+    image = cv2.copyTo(filled, inside.view(np.uint8), frame.copy())
+    edge = _find_edges(ids, width)
+    _blend(image, np.zeros_like(VIVID), ids, dark * _smooth(edge & ~inside))
+    _blend(image, VIVID, ids, _smooth(edge & inside))
+    return image
+
+
+def _line_width(labels: np.ndarray) -> int:
+    """Return the width of a contour on either side of an edge in pixels, by image size."""
+    return max(1, round(min(labels.shape) / 300))
+
+
+def _find_window(inside: np.ndarray) -> tuple[slice, slice]:
+    """Return rows and columns around all objects, padded for contours."""
+    margin = _line_width(inside) + 3
+    spans = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
+    rows, columns = (slice(max(int(at[0]) - margin, 0), int(at[-1]) + margin + 1) for at in spans)
+    return rows, columns
+
+
+def _find_edges(ids: np.ndarray, width: int) -> np.ndarray:
+    """Return the pixels within ``width`` of a change of id, on both sides: H×W bool."""
+    import cv2
+
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    return np.asarray(cv2.dilate(ids, kernel) != cv2.erode(ids, kernel))
+
+
+def _smooth(mask: np.ndarray) -> np.ndarray:
+    """Smooth the edges of a mask: H×W float32, 0 to 1."""
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(mask.view(np.uint8) * np.uint8(255), (3, 3), 0.6) / np.float32(255))
+
+
+def _blend(image: np.ndarray, colours: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
+    """Blend the colours (256×3) of ids (H×W) into the image (H×W×3 uint8, in place) by a share (H×W)."""
+    touched = np.flatnonzero(share > 0)
+    flat = image.reshape(-1, 3)
+    pixels = flat[touched].astype(np.float32)
+    flat[touched] = pixels + share.ravel()[touched, None] * (colours[ids.ravel()[touched]] - pixels) + 0.5

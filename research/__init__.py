@@ -1,0 +1,1 @@
+"""Tools of research, run from a checkout as ``python -m research.…``; not part of the installed package."""

@@ -1,0 +1,201 @@
+"""Identity switches and calibration on clips in which like objects touch, composed of images held out of training.
+
+``python -m research.bundled.benchmark_touching DATA [--checkpoint FILE]``; the clips depend on ``--seed`` only.
+``--calibrate FILE`` writes the checkpoint with the fitted temperature of its confidence.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.clips import Clip, ImageSet, relabel
+from aotlab.engine.tracker import Tracker
+from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.tables import scores_table
+from aotlab.media.masks import VOID
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
+from aotlab.utils.progress import progress_bar
+from research.bundled.calibration import expected_calibration_error, fit_temperature, probabilities_at
+from research.bundled.switches import Switches, count_switches
+from research.bundled.touching_clips import Cutout, cut_out, draw_cutouts, like_colours, open_images, touch
+
+SAMPLED = 400
+"""pixels of each frame that calibration is measured on"""
+
+PEOPLE = ("CCP", "PennFudan")
+"""sets of images of people"""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Pixels that were labelled as an object."""
+
+    logits: np.ndarray
+    """N×C float32, -inf where a clip has fewer objects"""
+    truth: np.ndarray
+    """N channels"""
+
+    def error(self, temperature: float) -> float:
+        """Return the expected calibration error at a temperature."""
+        chosen = self.logits.argmax(1)
+        own = probabilities_at(self.logits, temperature)[np.arange(len(chosen)), chosen]
+        return expected_calibration_error(own, chosen == self.truth)
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = ArgumentParser(description="Count identity switches on composed clips of touching objects.")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder that holds static/")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
+    )
+    for option, default, text in (
+        ("--clips", 24, "number of clips"),
+        ("--frames", 12, "frames of a clip"),
+        ("--size", 321, "side of a frame in pixels"),
+        ("--seed", 1, "of all that is drawn"),
+    ):
+        parser.add_argument(option, type=int, default=default, metavar="N", help=text)
+    parser.add_argument("--people", action="store_true", help="two people in every clip, and no other object")
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="FILE", help="write the checkpoint with the fitted temperature"
+    )
+    return parser.parse_args(argv)
+
+
+def calibrate(sampled: list[Sampled], stored: float) -> float:
+    """Print the calibration error on clips of even numbers, with a temperature fitted on the others; return that."""
+    fitted, tested = joined(sampled[1::2]), joined(sampled[::2])
+    temperature = fit_temperature(fitted.logits, fitted.truth)
+    print(
+        f"calibration error {tested.error(1.0):.2%}, with the stored temperature {stored:g} "
+        f"{tested.error(stored):.2%}, with the fitted {temperature:.3f} {tested.error(temperature):.2%}"
+    )
+    return temperature
+
+
+def held_out_images(data: Path) -> ImageSet:
+    """Return the images of ``static`` that the recipes here keep out of training."""
+    return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), held_out=True)
+
+
+def touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+    """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
+    cutouts: list[Cutout] = []
+    while not cutouts:
+        index = images.draw(rng)
+        cutouts = draw_cutouts(images, index, rng)
+    ground = panned(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
+    clip = touch(ground, cutouts, rng, max_objects=10)
+    return replace(clip, names=(Path(images.images[index].name).stem,))
+
+
+def two_people(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+    """Compose a clip of T×side×side frames: people of two images meet, in like colours, before a panned image."""
+    people = [image for image in images.images if Path(image.name).parent.name in PEOPLE]
+    others = [image for image in images.images if Path(image.name).parent.name not in PEOPLE]
+    cutouts: list[Cutout] = []
+    for index in rng.permutation(len(people)):
+        image, mask = people[index].read()
+        if Path(people[index].name).parent.name == "CCP":  # ids of clothes
+            mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
+        person = cut_out(image, mask, rng)
+        if person is not None:
+            cutouts.append(like_colours(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
+        if len(cutouts) == 2:
+            break
+    image, mask = others[int(rng.integers(len(others)))].read()
+    clip = touch(panned(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2)
+    return replace(clip, names=(Path(people[index].name).stem,))
+
+
+def panned(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:
+    """Move a square window across an image H×W×3 with ids H×W."""
+    factor = 1.2 * side / min(mask.shape)
+    size = round(mask.shape[1] * factor), round(mask.shape[0] * factor)
+    image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+    mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT))
+    room = np.array(mask.shape) - side
+    start, end = room * rng.uniform(0, 1, 2), room * rng.uniform(0, 1, 2)
+    views, labels = [], []
+    for time in np.linspace(0, 1, frames):
+        top, left = np.rint(start + time * (end - start)).astype(int)
+        views.append(image[top : top + side, left : left + side])
+        labels.append(mask[top : top + side, left : left + side])
+    return relabel(np.stack(views), np.stack(labels), rng, minimum=100, max_objects=3)
+
+
+def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], Sampled]:
+    """Return the labels of each frame, and pixels of the frames after the first."""
+    tracker.reset(len(clip.frames))
+    found, rng = [], np.random.default_rng(0)
+    logits, truth = [], []
+    for index, (frame, labels) in enumerate(zip(clip.frames, clip.labels, strict=True)):
+        given = np.where(labels < VOID, labels, 0) if index == 0 else None
+        prediction = tracker.step(np.ascontiguousarray(frame), given)
+        found.append(prediction.labels)
+        if index:
+            rows, columns = np.nonzero((prediction.labels > 0) & (labels < VOID))
+            drawn = rng.integers(len(rows), size=SAMPLED) if len(rows) else np.zeros(0, int)
+            rows, columns = rows[drawn], columns[drawn]
+            logits.append(prediction.logits.float().numpy()[:, rows, columns].T)
+            channel_of = np.zeros(256, int)
+            channel_of[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
+            truth.append(channel_of[labels[rows, columns]])
+    return found, Sampled(np.concatenate(logits), np.concatenate(truth))
+
+
+def joined(parts: list[Sampled]) -> Sampled:
+    """Pixels of several clips."""
+    most = max(part.logits.shape[1] for part in parts)
+    wide = [
+        np.pad(part.logits, ((0, 0), (0, most - part.logits.shape[1])), constant_values=-np.inf)
+        for part in parts
+    ]
+    return Sampled(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Track all clips; print scores, switches and calibration."""
+    args = parse(argv)
+    path = args.checkpoint or BUNDLED_CHECKPOINT
+    model, config = load_checkpoint(path)
+    tracker = Tracker(model, config)
+    images = held_out_images(args.data)
+    scores, counted, sampled = {}, [], []
+    with progress_bar(args.clips, unit="clip") as bar:
+        for number in range(args.clips):
+            rng = np.random.default_rng([args.seed, number])
+            compose = two_people if args.people else touching_clip
+            clip = compose(images, rng, args.frames, args.size)
+            found, pixels = track(tracker, clip)
+            scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
+            counted.append(count_switches(clip.labels[1:], found[1:]))
+            sampled.append(pixels)
+            bar.update()
+    table = scores_table(scores)
+    print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
+    total = Switches(
+        *(sum(getattr(counts, name) for counts in counted) for name in ("frames", "pixels", "switched"))
+    )
+    print(
+        f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
+    )
+    temperature = calibrate(sampled, config.confidence_temperature)
+    if args.calibrate is not None:
+        calibrated = replace(config, confidence_temperature=round(temperature, 3))
+        save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

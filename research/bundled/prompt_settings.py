@@ -1,0 +1,98 @@
+"""Settings of the training of prompts, and their recipe file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import (
+    COUNT,
+    NOT_NEGATIVE,
+    PART,
+    POSITIVE,
+    SEED,
+    Range,
+    require_choice,
+    require_numbers,
+)
+
+RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
+NUMBERS = {
+    "steps": COUNT, "batch": COUNT, "size": Range(32, 2**13, whole=True), "blocks": COUNT, "lr": POSITIVE,
+    "encoder_lr": NOT_NEGATIVE, "encoder_from": NOT_NEGATIVE, "decay": PART, "weight_decay": NOT_NEGATIVE,
+    "hardest_from": NOT_NEGATIVE, "third_round": PART, "ema": PART, "seed": SEED,
+}  # fmt: skip
+
+
+@dataclass
+class PromptSource:
+    """A set of images with masks below the data folder."""
+
+    path: str
+    """folder that holds JPEGImages and Annotations"""
+    folder: str = ""
+    """sub-folder with the set's images; empty: those of ``videos``"""
+    videos: str = ""
+    """file with the names of sub-folders, one a line"""
+    held_out: list[str] = field(default_factory=list)
+    """names of the list that are kept for validation"""
+    weight: float = 1.0
+    """frequency of the set, times the root of its number of images"""
+    parts: float = 0.0
+    """probability that objects that touch count as one"""
+
+
+@dataclass
+class PromptTraining:
+    """Training of the prompt network."""
+
+    sources: list[PromptSource] = field(default_factory=list)
+    """sets to draw images from"""
+    steps: int = 2000
+    """steps of the optimiser"""
+    batch: int = 8
+    """objects per step"""
+    size: int = 193
+    """side of a sample in pixels, 16k+1"""
+    blocks: int = 2
+    """blocks of the prompt network"""
+    lr: float = 4e-4
+    """learning rate of everything except the encoder"""
+    encoder_lr: float = 1e-4
+    """learning rate of the encoder's second half; its first half is frozen"""
+    encoder_from: int = 225
+    """step from which the encoder learns"""
+    decay: float = 0.4
+    """fraction of the steps, the last ones, in which the rate falls linearly to 2 %"""
+    weight_decay: float = 0.03
+    """weight decay of AdamW"""
+    hardest_from: int = 2500
+    """step from which cross-entropy averages the hardest fifth of the pixels; the share falls from all at step 0"""
+    third_round: float = 0.35
+    """probability that a step has a third round of prompts"""
+    ema: float = 0.9985
+    """decay of the averaged weights"""
+    precision: str = "float32"
+    """float32, bfloat16, or auto: bfloat16 if it is faster on this machine"""
+    seed: int = 0
+    """random seed"""
+
+    def __post_init__(self) -> None:
+        require_choice(self.precision, ("float32", "bfloat16", "auto"), "precision")
+        require_numbers(self, "", NUMBERS)
+
+
+def load_prompt_training(path: Path = RECIPE, **changes: Any) -> PromptTraining:
+    """Read a recipe file, with ``changes``; raises `InputError` if it is unreadable or has unknown or bad settings."""
+    try:
+        settings = OmegaConf.merge(OmegaConf.structured(PromptTraining), OmegaConf.load(path), changes)
+        training: Any = OmegaConf.to_object(settings)
+    except (OSError, ValueError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: {reason}") from error
+    return training

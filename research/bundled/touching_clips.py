@@ -1,0 +1,277 @@
+"""Clips in which like objects touch, cross and hide one another, with parts that move against each other."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from aotlab.configs.training import PhaseConfig, SourceConfig
+from aotlab.dataloaders.training import image_sets, video_sets
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, mirrored
+from aotlab.dataloaders.training.clips import Clip, ImageSet, VideoSet, relabel
+from aotlab.dataloaders.training.composing import EDGE, Motion
+from aotlab.dataloaders.training.labelled import LabelledImage
+from aotlab.dataloaders.training.phases import READERS, Readers
+from aotlab.media.masks import VOID
+
+TRIES = 4
+"""number of attempts to draw motions that show every object on the reference frame"""
+LEAST_SHOWN = 0.35
+"""fraction of each object's pixels that must be visible on the reference frame"""
+LEAST_CUT = 400
+"""number of pixels of the smallest object that is cut out"""
+ONE_BODY = 0.9
+"""share of all labelled pixels in one connected part from which an image's objects may be parts of one body"""
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """An object without its surroundings."""
+
+    image: np.ndarray
+    """H×W×3 uint8"""
+    mask: np.ndarray
+    """H×W float32, 1 on the object, else 0"""
+
+    @property
+    def size(self) -> np.ndarray:
+        """Width and height in pixels, (2,)."""
+        return np.array([self.mask.shape[1], self.mask.shape[0]], float)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One part of an object that swings against the rest, with a smooth passage between both."""
+
+    pivot: np.ndarray
+    """column and row in the cutout, (2,)"""
+    normal: np.ndarray
+    """unit vector from the resting part to the swinging one, (2,)"""
+    width: float
+    """width of the passage in pixels"""
+    swing: float
+    """largest angle in radians"""
+    rate: float
+    """swings from the first frame to the last"""
+    phase: float
+    """phase on the first frame in radians"""
+
+    def bend(self, points: np.ndarray, time: float) -> np.ndarray:
+        """Return where points (..., 2) of the object at a time from 0 to 1 lie in the cutout."""
+        angle = self.swing * math.sin(2 * math.pi * self.rate * time + self.phase)
+        away = points - self.pivot
+        share = 1 / (1 + np.exp(-np.clip(away @ self.normal / self.width, -30, 30)))
+        cosine, sine = math.cos(angle), math.sin(angle)
+        turned = away @ np.array([[cosine, -sine], [sine, cosine]])
+        return np.asarray(points + share[..., None] * (turned - away))
+
+
+def cut_out(image: np.ndarray, mask: np.ndarray, rng: Generator) -> Cutout | None:
+    """Cut an object out of an image H×W×3 with ids H×W, at random parts of one body together; None if all are small."""
+    objects = np.where(mask < VOID, mask, 0)
+    ids, areas = np.unique(objects[objects > 0], return_counts=True)
+    if not (areas >= LEAST_CUT).any():
+        return None
+    chosen = objects == rng.choice(ids[areas >= LEAST_CUT])
+    if len(ids) > 1 and rng.random() < 0.5 and _largest_part(objects > 0) >= ONE_BODY:
+        chosen = objects > 0
+    left, top, width, height = cv2.boundingRect(chosen.astype(np.uint8))
+    window = slice(top, top + height), slice(left, left + width)
+    return Cutout(image[window], chosen[window].astype(np.float32))
+
+
+def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> list[Cutout]:
+    """Cut out two or three like objects: of an item and of others of its set or video, or one object several times.
+
+    Returns:
+        An empty list if the item has no object that is large enough.
+
+    Raises:
+        InputError: an image is not readable.
+    """
+    own, alike = _alike(source, index, rng)
+    first = cut_out(*own.read(), rng)
+    if first is None:
+        return []
+    found = [first]
+    for _ in range(2 if rng.random() < 0.3 else 1):
+        kind = rng.random()
+        image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
+        cutout = (first if kind < 0.2 else cut_out(image, mask, rng)) or first
+        cutout = Cutout(*mirrored(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
+        found.append(like_colours(cutout, first, rng.uniform(0.4, 1.0)))
+    return [found[number] for number in rng.permutation(len(found))]
+
+
+def _alike(
+    source: ImageSet | VideoSet, index: int, rng: Generator
+) -> tuple[LabelledImage, Sequence[LabelledImage]]:
+    """An image of item ``index``, and images with objects like its own: those of its set or video."""
+    if isinstance(source, VideoSet):
+        frames = source.videos[index].frames
+        return frames[int(rng.integers(len(frames)))], frames
+    for subset in source.subsets:
+        if subset.first <= index < subset.first + subset.count:
+            return source.images[index], source.images[subset.first : subset.first + subset.count]
+    return source.images[index], source.images
+
+
+def like_colours(cutout: Cutout, other: Cutout, share: float) -> Cutout:
+    """Move mean and deviation of the object's colours (CIELAB) by ``share`` of the way to another's."""
+    inside, reference = cutout.mask > 0, other.mask > 0
+    own = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
+    wanted = cv2.cvtColor(other.image, cv2.COLOR_RGB2LAB)[reference].astype(np.float32)
+    mean, deviation = own[inside].mean(0), own[inside].std(0) + 1
+    scaled = (own - mean) * ((wanted.std(0) + 1) / deviation) ** share
+    moved = scaled + mean + share * (wanted.mean(0) - mean)
+    image = cv2.cvtColor(np.clip(moved, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    return Cutout(image, cutout.mask)
+
+
+def touch(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, max_objects: int) -> Clip:
+    """Let objects meet over a clip: they come from different sides, touch or overlap, and pass or part again.
+
+    Args:
+        ground: clip of T×S×S frames; its own objects stay, under the others.
+        cutouts: two or three objects, the first one lowest.
+        max_objects: largest number of objects; more are sampled at random.
+    """
+    side = ground.frames.shape[1]
+    for _ in range(TRIES):
+        motions = meeting(cutouts, side, rng)
+        joints = [random_joints(cutout, rng) for cutout in cutouts]
+        turn = rng.uniform(0.25, 0.75) if rng.random() < 0.5 else 1.0  # before it objects meet, then go back
+        frames, labels = ground.frames.copy(), ground.labels.copy()
+        for index in range(len(frames)):
+            time = index / max(len(frames) - 1, 1)
+            time = turn - abs(time - turn)
+            for number, each in enumerate(zip(cutouts, motions, joints, strict=True)):
+                _lay(frames[index], labels[index], *each, time, ground.objects + 1 + number)
+        pixels = [
+            motion.scale**2 * cutout.mask.sum() for motion, cutout in zip(motions, cutouts, strict=True)
+        ]
+        shown = [(labels[0] == ground.objects + 1 + number).sum() for number in range(len(cutouts))]
+        if all(seen > LEAST_SHOWN * whole for seen, whole in zip(shown, pixels, strict=True)):
+            break
+    clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+    return replace(clip, names=ground.names)
+
+
+def meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[Motion]:
+    """Draw motions that bring objects, 0.3 to 0.6 of the frame's ``side``, together near the middle of the frame."""
+    size, centre = rng.uniform(0.3, 0.6) * side, rng.uniform(0.35, 0.65, 2) * side
+    angle, contact = rng.normal(0, 0.4), rng.uniform(0.2, 0.8)
+    near, far = rng.uniform(-0.15, 0.4), rng.uniform(0.5, 0.95)
+    motions = []
+    for number, cutout in enumerate(cutouts):
+        direction = angle + (0, math.pi, math.pi / 2)[number % 3]
+        unit = np.array([math.cos(direction), math.sin(direction)])
+        scale = min(2.0, size * math.exp(rng.normal(0, 0.1)) / cutout.size.max())
+        reach = scale * float(np.abs(unit) @ cutout.size) * np.exp(rng.normal(0, 0.1))
+        last = np.clip(far + (near - far) / contact, -1.2, 1.2)
+        start = centre + unit * far * reach + rng.normal(0, 0.03, 2) * side
+        shift = unit * (last - far) * reach + rng.normal(0, 0.06, 2) * side
+        motions.append(Motion(start, shift, scale, rng.uniform(-0.15, 0.15), rng.normal(0, 0.15)))
+    return motions
+
+
+def random_joints(cutout: Cutout, rng: Generator) -> list[Joint]:
+    """Draw one to three joints at pixels of an object."""
+    pixels, longest = np.argwhere(cutout.mask > 0), cutout.size.max()
+    joints = []
+    for _ in range(rng.integers(1, 4)):
+        direction = rng.uniform(0, 2 * math.pi)
+        joints.append(
+            Joint(
+                pivot=pixels[rng.integers(len(pixels))][::-1].astype(float),
+                normal=np.array([math.cos(direction), math.sin(direction)]),
+                width=longest * rng.uniform(0.03, 0.12),
+                swing=rng.uniform(0.1, 0.5),
+                rate=rng.uniform(0.3, 1.2),
+                phase=rng.uniform(0, 2 * math.pi),
+            )
+        )
+    return joints
+
+
+def _lay(
+    frame: np.ndarray, label: np.ndarray, cutout: Cutout, motion: Motion, joints: Sequence[Joint],
+    time: float, number: int,
+) -> None:  # fmt: skip
+    """Draw a cutout at a time into a frame S×S×3 and its labels S×S, in place."""
+    move = motion.at(time, cutout.size / 2)
+    reach = 0.75 * cutout.size.max() * math.hypot(*move[:2, 0])
+    middle = (move @ np.array([*cutout.size / 2, 1]))[:2]
+    left, top = np.maximum(np.floor(middle - reach).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(middle + reach).astype(int), frame.shape[0])
+    if left >= right or top >= bottom:
+        return
+    columns, rows = np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
+    points = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(move)[:2].T
+    for joint in joints:
+        points = joint.bend(points, time)
+    across, down = cv2.split((points - 0.5).astype(np.float32))
+    mask = cv2.remap(cutout.mask, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    image = cv2.remap(cutout.image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    window = slice(top, bottom), slice(left, right)
+    cover = cv2.GaussianBlur(mask, (0, 0), EDGE)[..., None]
+    frame[window] = np.rint(frame[window] + cover * (image.astype(np.float32) - frame[window]))
+    label[window][mask > 0.5] = number
+
+
+def _largest_part(mask: np.ndarray) -> float:
+    """Share of a mask's pixels in its largest connected part."""
+    areas = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
+    return float(areas.max() / areas.sum())
+
+
+def is_held_out(image: Path) -> bool:
+    """Return whether an image is one of the 5 %, by the checksum of its name, that no recipe here trains on."""
+    return crc32(f"{image.parent.name}/{image.stem}".encode()) % 20 == 0
+
+
+def open_images(folder: Path, source: SourceConfig, *, held_out: bool = False) -> ImageSet:
+    """Find the images of a ``static`` folder that are trained on, or those that are held out."""
+    images = [
+        image for image in image_sets.static(folder, source).images if is_held_out(image.image) == held_out
+    ]
+    counts = Counter(image.image.parent.name for image in images)
+    return ImageSet(tuple(images), image_sets.balanced(counts, source.balance))
+
+
+@dataclass(frozen=True)
+class TouchingSet:
+    """Clips of a set, over which like objects of it meet."""
+
+    ground: ImageSet | VideoSet
+
+    def describe(self) -> str:
+        """Return the items of the set."""
+        return f"{self.ground.describe()}, with objects that touch"
+
+    def draw(self, rng: Generator) -> int:
+        """Draw the index of an item."""
+        return self.ground.draw(rng)
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of an item; raises `InputError` if it is not readable."""
+        clip = self.ground.sample(index, phase, rng, max_objects=max_objects)
+        cutouts = draw_cutouts(self.ground, index, rng)
+        return touch(clip, cutouts, rng, max_objects=max_objects) if cutouts else clip
+
+
+TOUCHING_READERS: Readers = {
+    **READERS,
+    "static": open_images,
+    "touching_static": lambda folder, source: TouchingSet(open_images(folder, source)),
+    "touching_video": lambda folder, source: TouchingSet(video_sets.video(folder, source)),
+}
+"""kinds of the recipe ``touching.yaml``"""

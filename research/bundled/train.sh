@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Trains the bundled model: tracking by research/bundled/recipes/bundled.yaml, on GPUs with the published batch sizes, else on the
+# CPU with two processes; then prompts by research/bundled/recipes/prompts.yaml, on the CPU. Started again, it resumes from the newest saved state.
+#
+#   bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
+#
+# --dry-run runs two steps of each phase and estimates time and memory of the whole run. DEVICE=cpu|cuda, RANKS=N and
+# PRECISION=float32|bfloat16 override the automatic choices.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+if [ $# -lt 1 ] || [ ! -d "$1" ]; then
+    echo "error: usage: bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]; ${1:-DATA} is not a folder" >&2
+    exit 2
+fi
+data=$1 output=runs/bundled
+shift
+case ${1:-} in "" | -* | *=*) ;; *) output=$1 && shift ;; esac
+source scripts/setup.sh
+set_up "[all]"
+
+gpus=$(.venv/bin/python -c "import torch; print(torch.cuda.device_count())")
+device=${DEVICE:-$([ "$gpus" -gt 0 ] && echo cuda || echo cpu)}
+settings=(data.root="$data" train.output="$output")
+if [ "$device" = cuda ]; then
+    ranks=${RANKS:-$gpus}
+    settings+=(data.workers=8)
+    for phase in 0 1 2; do
+        settings+=(train.phases.$phase.batch=16 train.phases.$phase.crop=465 train.phases.$phase.short_edge=480)
+    done
+else
+    # Two processes synchronise once per step, threads all the time, which costs more beside other work.
+    ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+fi
+.venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab.tools.train \
+    --device "$device" --config research/bundled/recipes/bundled.yaml "${settings[@]}" \
+    train.precision="${PRECISION:-auto}" "$@"
+case " $* " in *" --dry-run "*) exit ;; esac
+exec .venv/bin/python -m research.bundled.train_prompts "$data" --output "$output/prompts" --checkpoint "$output/long.safetensors"

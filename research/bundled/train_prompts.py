@@ -1,0 +1,311 @@
+"""Training of the prompt network beside a tracking model that stays as it is.
+
+``python -m research.bundled.train_prompts DATA --output DIR``; started again, it resumes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.schema import Config
+from aotlab.media.masks import VOID
+from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.preprocess import normalise
+from aotlab.networks.prompts import PromptNetwork
+from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
+from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
+from aotlab.utils.devices import autocast
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.processes import stop_flag
+from research.bundled.prompt_samples import Annotated, draw_sample, list_images
+from research.bundled.prompt_settings import RECIPE, PromptTraining, load_prompt_training
+from research.bundled.simulated_prompts import MASK, add_correction, first_prompt
+
+log = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
+SAVE_EVERY = 180.0
+"""seconds from one saved state to the next"""
+LOG_EVERY = 25
+"""steps from one line of the log to the next"""
+HARDEST = 0.2
+"""share of the pixels that cross-entropy averages at last"""
+CLICKED = 0.75
+"""probability of a click in a later round; without one the network looks again at its answer, as a closer look does"""
+LATER_WEIGHT = 0.7
+"""weight of the loss after corrections"""
+CLIP = 2.0
+"""largest norm of the gradient"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step."""
+
+    images: Tensor
+    """B×3×H×W, normalised"""
+    truth: Tensor
+    """B×H×W uint8: 1 on the object, 0 beside it, 255 where pixels do not count"""
+    planes: np.ndarray
+    """B×4×H×W float32, the first prompts"""
+
+
+def draw_batch(images: Sequence[Annotated], training: PromptTraining, step: int) -> Batch:
+    """Draw the samples of a step, which depend on the seed and the step only."""
+    rng = np.random.default_rng([training.seed, step])
+    weights = np.array([image.weight for image in images])
+    samples = [
+        draw_sample(images, weights / weights.sum(), training.size, rng) for _ in range(training.batch)
+    ]
+    pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2) / 255
+    truth = torch.from_numpy(np.stack([sample.truth for sample in samples]))
+    planes = np.stack([first_prompt(sample.truth, sample.others, rng) for sample in samples])
+    return Batch(normalise(pixels.contiguous(memory_format=torch.channels_last)), truth, planes)
+
+
+def prompt_loss(logits: Tensor, truth: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the hardest pixels (weight 0.6) and soft Jaccard of the object.
+
+    Args:
+        logits: B×1×h×w.
+        truth: B×H×W of 0, 1 and 255.
+        share: of the pixels, the hardest ones, that cross-entropy averages; 0 to 1.
+
+    Returns:
+        The loss, a scalar, and the logits B×H×W.
+    """
+    size = (truth.shape[1], truth.shape[2])
+    full = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)[:, 0]
+    counted, target = (truth != VOID).float(), (truth == 1).float()
+    entropy = F.binary_cross_entropy_with_logits(full, target, reduction="none") * counted
+    hardest = entropy.flatten(1).topk(int(entropy[0].numel() * share), 1, sorted=False).values.mean(1)
+    probability = full.sigmoid() * counted
+    shared = (probability * target).sum((1, 2))
+    union = probability.sum((1, 2)) + target.sum((1, 2)) - shared
+    return (0.6 * hardest + 1 - (shared + 1) / (union + 1)).mean(), full.detach()
+
+
+def rate(training: PromptTraining, step: int, *, start: int = 0, warmup: int = 100) -> float:
+    """Factor on the learning rate: a linear rise from ``start``, constant, then a linear fall to 2 %."""
+    left = (training.steps - step) / max(1, training.decay * training.steps)
+    return min(1.0, (step - start + 1) / warmup) * min(1.0, max(0.02, left))
+
+
+class PromptTrainer:
+    """Trains the prompt network of a checkpoint; all other weights of the file stay bit for bit.
+
+    Args:
+        checkpoint: tracking model to start from; a prompt network that it holds is trained on.
+        data: folder of the sources.
+        output: folder of state, log and weights; a state there is resumed.
+    """
+
+    def __init__(self, checkpoint: Path, data: Path, output: Path, training: PromptTraining) -> None:
+        tracking, config = load_checkpoint(checkpoint)
+        settings = replace(config.model, prompt_blocks=training.blocks)
+        self.config: Config = replace(config, model=settings)
+        torch.manual_seed(training.seed)
+        self.model = VOSModel(settings).eval()
+        self.model.load_state_dict(tracking.state_dict(), strict=False)
+        network = self.model.prompts
+        if network is None:
+            raise InputError("blocks must be at least 1 to train prompts, got 0")
+        if tracking.prompts is None:
+            network.start_from(tracking)
+        self.network: PromptNetwork = network
+        self.checkpoint, self.output, self.training = checkpoint, output, training
+        self.images = list_images(data, training.sources)
+        self.optimizer = torch.optim.AdamW(_groups(network, training), betas=(0.9, 0.99))
+        self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        self.step, self.seconds = 0, 0.0
+        self.precision = fastest_precision(training.precision, CPU)
+        self._resume()
+
+    def run(self) -> Path:
+        """Train until the last step, Ctrl-C or SIGTERM; return the file of the averaged weights."""
+        saved = time.monotonic()
+        lines: list[tuple[float, ...]] = []
+        with stop_flag() as stop, ThreadPoolExecutor(1, "samples") as ahead:
+            batch = ahead.submit(draw_batch, self.images, self.training, self.step)
+            while self.step < self.training.steps and not stop.is_set():
+                drawn = batch.result()
+                batch = ahead.submit(draw_batch, self.images, self.training, self.step + 1)
+                lines.append(self.train_step(drawn))
+                if self.step % LOG_EVERY == 0:
+                    loss, first, last = np.mean(lines, axis=0)
+                    log.info("step %d: loss %.4f, J %.1f, corrected %.1f", self.step, loss, first, last)
+                    lines.clear()
+                if (now := time.monotonic()) - saved > SAVE_EVERY:
+                    self.seconds, saved = self.seconds + now - saved, now
+                    self.save()
+        self.seconds += time.monotonic() - saved
+        self.save()
+        return self.write()
+
+    def train_step(self, batch: Batch) -> tuple[float, float, float]:
+        """Learn from two or three rounds of prompts; return loss, and J in percent of the first and last round."""
+        rng = np.random.default_rng([self.training.seed, self.step, 1])
+        rounds = 2 + (rng.random() < self.training.third_round)
+        learns = self._set_rates()
+        precision = autocast(CPU, self.precision)
+        with torch.set_grad_enabled(learns), precision:
+            features = self.network.encode(batch.images)
+        share = 1 - (1 - HARDEST) * min(1.0, self.step / max(1, self.training.hardest_from))
+        planes, scores, losses = batch.planes, [], []
+        for index in range(rounds):
+            with precision:
+                output = self.network(features, torch.from_numpy(planes))
+            loss, logits = prompt_loss(output, batch.truth, share)
+            losses.append(loss * (LATER_WEIGHT if index else 1.0) / 2)
+            scores.append(100 * _mean_iou(logits > 0, batch.truth))
+            if index < rounds - 1:
+                planes = _corrected(planes, logits.sigmoid().numpy(), batch.truth.numpy(), rng)
+        total = torch.stack(losses).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_([x for x in self.network.parameters() if x.grad is not None], CLIP)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.step += 1
+        self._average_weights()
+        return float(total.detach()), scores[0], scores[-1]
+
+    def _set_rates(self) -> bool:
+        """Set the learning rates of a step; return whether the encoder learns."""
+        learns = self.step >= self.training.encoder_from
+        for group in self.optimizer.param_groups:
+            encoder = group["encoder"]
+            start, warmup = (self.training.encoder_from, 200) if encoder else (0, 100)
+            group["lr"] = group["peak"] * rate(self.training, self.step, start=start, warmup=warmup)
+            for parameter in group["params"]:
+                parameter.requires_grad_(learns or not encoder)
+        self.optimizer.zero_grad(set_to_none=True)
+        return learns
+
+    @torch.no_grad()
+    def _average_weights(self) -> None:
+        decay = min(self.training.ema, (self.step + 1) / (self.step + 20))
+        for name, tensor in self.network.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, 1 - decay)
+
+    def save(self) -> None:
+        """Write the state that a later run resumes from."""
+        content = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "model": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with atomic_path(self.output / "state.pt") as path:
+            torch.save(content, path)
+
+    def _resume(self) -> None:
+        path = self.output / "state.pt"
+        if not path.is_file():
+            return
+        try:
+            content = torch.load(path, weights_only=True)
+            self.network.load_state_dict(content["model"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.average, self.step, self.seconds = content["average"], content["step"], content["seconds"]
+        except Exception as error:  # damaged files cause errors of any kind
+            raise InputError(
+                f"{path}: not a usable training state ({type(error).__name__}); remove it to start again"
+            ) from error
+
+    def write(self) -> Path:
+        """Write the tracking model and the averaged prompt network as one checkpoint with its model card."""
+        trained = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        path = self.output / f"{self.config.name}.safetensors"
+        save_checkpoint(path, self.model, self.config, half=True, card=self._card())
+        self.network.load_state_dict(trained)
+        return path
+
+    def _card(self) -> ModelCard:
+        before, training = read_card(self.checkpoint), self.training
+        groups = sorted({image.group for image in self.images})
+        record = PhaseRecord(
+            name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
+            clip_length=1, crop=training.size, data=[f"{len(self.images)} images: {', '.join(groups)}"],
+            seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
+            command="python -m research.bundled.train_prompts DATA",
+        )  # fmt: skip
+        return ModelCard([*(before.phases if before else []), record], AVERAGED)
+
+
+def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, Any]]:
+    """Optimiser groups: matrices, vectors, and the encoder's later half with its projection."""
+    layers: Any = getattr(network.encoder, "features", None) or network.encoder.stages
+    later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
+    encoder = [x for module in (*later, network.projector) for x in module.parameters()]
+    network.encoder.requires_grad_(False)
+    others = (network.stage, network.decoder, network.quarter, network.eighth)
+    rest = [x for module in others for x in module.parameters()]
+    decay, peak = training.weight_decay, training.lr
+    matrices, vectors = [x for x in rest if x.dim() > 1], [x for x in rest if x.dim() <= 1]
+    return [
+        {"params": matrices, "weight_decay": decay, "peak": peak, "encoder": False},
+        {"params": vectors, "weight_decay": 0.0, "peak": peak, "encoder": False},
+        {"params": encoder, "weight_decay": decay, "peak": training.encoder_lr, "encoder": True},
+    ]
+
+
+def _corrected(
+    planes: np.ndarray, answers: np.ndarray, truth: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Planes of the next round: the answer, three times in four as it is, and mostly a click in its deepest error."""
+    planes = planes.copy()
+    for plane, answer, target in zip(planes, answers, truth, strict=True):
+        kind = rng.random()
+        plane[MASK] = answer if kind < 0.75 else (answer > 0.5) if kind < 0.9 else 0
+        if rng.random() < CLICKED:
+            add_correction(plane, answer, target, rng)
+    return planes
+
+
+def _mean_iou(answers: Tensor, truth: Tensor) -> float:
+    counted, target = truth != VOID, truth == 1
+    shared = (answers & target).sum((1, 2))
+    union = ((answers | target) & counted).sum((1, 2))
+    return float(((shared + 1e-6) / (union + 1e-6)).mean())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train until the last step or Ctrl-C, and print the file of the weights."""
+    parser = ArgumentParser(description="Train the prompt network of a tracking model.")
+    parser.add_argument("data", type=Path, help="folder that holds the recipe's data sets")
+    parser.add_argument("--output", type=Path, required=True, help="folder for state and weights")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="tracking model to start from"
+    )
+    parser.add_argument(
+        "--recipe", type=Path, default=RECIPE, help="settings (default: recipes/prompts.yaml)"
+    )
+    parser.add_argument("--steps", type=int, help="steps (default: those of the recipe)")
+    args = parser.parse_args(argv)
+    training = load_prompt_training(args.recipe, **({"steps": args.steps} if args.steps else {}))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    print(PromptTrainer(args.checkpoint, args.data, require_writable(args.output), training).run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

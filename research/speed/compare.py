@@ -1,0 +1,153 @@
+"""Seconds per frame or training step of one or several settings and checkouts, measured in turn.
+
+``python -m research.speed.compare r50_aotl,objects=10``
+``python -m research.speed.compare aott@../before aott --threads 1``
+``python -m research.speed.compare deaott,train=4x5x289@../before deaott,train=4x5x289 --rounds 5``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
+from aotlab.utils.environment import processor_name, set_waiting
+from aotlab.utils.errors import InputError
+from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import size_text
+
+WORKER = Path(__file__).with_name("worker.py")
+SETTINGS = (
+    "A SETTING is a preset, YAML file or checkpoint, then after commas settings of it (memory.every=2, "
+    "compute.precision=bfloat16) or of the run: objects=N, size=WIDTHxHEIGHT of the drawn frames, at_frame=N of the "
+    "first timed frame, train=CLIPSxFRAMESxCROP for training steps; and @FOLDER to run it by the code of another "
+    "checkout. All are timed in turn, A B B A …, so that other programs slow all; the last column is the time of the "
+    "first over this one's, the median over rounds with the 10th to 90th percentile."
+)
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """Read ``MODEL,key=value,...@CHECKOUT``; raises InputError for another form."""
+    setting, _, checkout = text.partition("@")
+    model, *rest = setting.split(",")
+    parts = [part.partition("=") for part in rest]
+    if not model or "=" in model or not all(equals for _, equals, _ in parts):
+        raise InputError(f"{text}: expected MODEL,key=value,...; write for example aott,objects=10")
+    values = {key: value for key, _, value in parts}
+    is_file = model.endswith((".safetensors", ".pth"))
+    try:
+        run = {
+            "objects": int(values.pop("objects", "1")), "size": size_text(values.pop("size", "854x480")),
+            "at_frame": int(values.pop("at_frame", "0")), "train": step_shape(values.pop("train", None)),
+        }  # fmt: skip
+    except ValueError as error:
+        raise InputError(f"{text}: {error}") from error
+    if not (Path(checkout or ".") / "src" / "aotlab").is_dir():
+        raise InputError(f"{text}: {checkout or '.'} is not a checkout; it has no src/aotlab")
+    values.setdefault("train.precision" if run["train"] else "compute.precision", "float32")
+    return run | {
+        "title": text, "checkout": checkout or ".", "config": None if is_file else model,
+        "checkpoint": model if is_file else None, "overrides": [f"{key}={values[key]}" for key in values],
+    }  # fmt: skip
+
+
+def step_shape(text: str | None) -> list[int] | None:
+    """Read "4x5x289": clips, frames per clip and side in pixels of a training step."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)x([2-9]|[1-9]\d+)x(\d{2,4})", text)
+    if match is None:
+        raise ValueError(f"train={text}: expected CLIPSxFRAMESxCROP, such as 4x5x289")
+    return [int(number) for number in match.groups()]
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = CommandParser("compare", description="Seconds per frame or training step.", epilog=SETTINGS)
+    parser.prog = "python -m research.speed.compare"
+    parser.add_argument("settings", nargs="+", metavar="SETTING", help="a model and how it runs")
+    parser.add_argument("--rounds", type=AT_LEAST_ONE, default=20, help="timed frames of each (default: 20)")
+    parser.add_argument("--threads", type=AT_LEAST_ONE, help="CPU threads (default: PyTorch's own)")
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall",
+        help="cpu: seconds of the process on all cores, for a busy machine (default: wall)",
+    )  # fmt: skip
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    return parser.parse_args(argv)
+
+
+class Worker:
+    """A process that times one setting; a context manager that ends it."""
+
+    def __init__(self, setting: dict[str, Any]) -> None:
+        self._title = setting["title"]
+        source = Path(setting["checkout"]) / "src"
+        environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.ask(json.dumps(setting))
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, line: str) -> str:
+        """Send a line and return the answer; raises InputError if the process has ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise InputError(f"{self._title}: failed; its error is above")
+        return answer
+
+
+def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray, list[float]]:
+    """Time all settings in turn; return seconds of settings × rounds, and the peak of memory of each in bytes."""
+    seconds, peaks = np.empty((len(settings), rounds)), [0.0] * len(settings)
+    with ExitStack() as stack, progress_bar(rounds, unit="round") as bar:
+        workers = [stack.enter_context(Worker(setting)) for setting in settings]
+        for number in range(rounds):
+            for index in range(len(workers))[:: 1 if number % 2 == 0 else -1]:
+                seconds[index, number], peaks[index] = map(float, workers[index].ask("").split())
+            bar.update()
+    return seconds, peaks
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Print a Markdown table; return the exit status."""
+    args = parse(argv)
+    shared = {"threads": args.threads, "clock": args.clock, "device": args.device}
+    settings = [parse_setting(text) | shared for text in args.settings]
+    set_waiting()
+    seconds, peaks = measure(settings, args.rounds)
+    print(f"{processor_name()}, {args.threads or 'default'} threads, {args.device}\n")
+    print("| setting | s, median | s, fastest | peak MiB | first / this |\n|---|---|---|---|---|")
+    for setting, row, peak in zip(settings, seconds, peaks, strict=True):
+        low, ratio, high = np.percentile(seconds[0] / row, [10, 50, 90])
+        print(
+            f"| `{setting['title']}` | {statistics.median(row):.3f} | {row.min():.3f} | {peak / 2**20:.0f} "
+            f"| {ratio:.2f} ({low:.2f} to {high:.2f}) |"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

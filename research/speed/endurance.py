@@ -1,0 +1,245 @@
+"""Time and memory of a tracker on a very long video, each memory policy in a separate process.
+
+python -m research.speed.endurance clip.mp4 --frames 3000 --compare first_frame every_nth \
+    bounded_fifo,memory.frames=9,memory.newest=null --size 320x180 --masks first.png --plot endurance.png
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.schema import POLICIES
+from aotlab.dataloaders.training.clips import reflect
+from aotlab.engine.tracker import Tracker
+from aotlab.media.masks import read_mask
+from aotlab.media.video import open_frames
+from aotlab.networks.weights.checkpoints import read_settings
+from aotlab.tools.cli.options import BYTES, CHECKPOINT, SIZE, add_config_options
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
+from aotlab.utils.progress import progress_bar
+
+STATM = Path("/proc/self/statm")
+"""Linux's file of a process's memory"""
+WINDOW = 200
+"""frames of the two windows that are compared: the second of the video, after memory has filled, and the last"""
+MIB = 2**20
+HEADING = (
+    "policy", "frames", "ms, first", "last", "ratio", "resident MiB, first", "last", "ratio", "bank MiB", "frames kept",
+)  # fmt: skip
+
+
+class Sample(NamedTuple):
+    """Figures of one frame."""
+
+    seconds: float
+    """from the frame to its labels"""
+    resident: int
+    """bytes of memory of the process after the frame"""
+    bank: int
+    """bytes of long-term memory, with the room for frames to come"""
+    kept: int
+    """frames in long-term memory"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model with one memory policy on one video."""
+
+    policy: str
+    """name and settings, as in --compare"""
+    checkpoint: Path
+    config: str | None
+    overrides: tuple[str, ...]
+    device: str
+    clip: Sequence[np.ndarray]
+    """frames H×W×3 uint8, played forward and backward"""
+    mask: np.ndarray
+    """H×W object ids of the first frame"""
+    frames: int
+    """number of frames to track"""
+    stop_above: int | None
+    """bytes of resident memory after which the trial ends; None: unlimited"""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Settings of the model, with those of the policy."""
+        name, *own = self.policy.split(",")
+        return (*self.overrides, f"memory.policy={name}", *own)
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = CommandParser("endurance", description="Time and memory of a tracker on a very long video.")
+    parser.prog = "python -m research.speed.endurance"
+    parser.add_argument("video", metavar="VIDEO", help="video file or folder of frames")
+    parser.add_argument("--frames", type=AT_LEAST_ONE, default=3000, help="of the long video (default: 3000)")
+    parser.add_argument(
+        "--clip-frames", type=AT_LEAST_ONE, default=250, metavar="N",
+        help="frames that are held in memory and played forward and backward (default: 250)",
+    )  # fmt: skip
+    parser.add_argument("--size", type=SIZE, help="WIDTHxHEIGHT to resize frames to (default: their own)")
+    parser.add_argument("--masks", type=Path, metavar="PNG", help="first mask (default: a box in the middle)")
+    parser.add_argument(
+        "--compare", nargs="+", default=["first_frame", "bounded_fifo", "restricted", "relevance_redundancy"],
+        metavar="POLICY[,key=value...]", help=f"{', '.join(POLICIES)} (default: all but every_nth)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stop-above", type=BYTES, metavar="SIZE", help="memory at which a trial ends, such as 8GB"
+    )
+    parser.add_argument(
+        "--checkpoint", type=CHECKPOINT, default=BUNDLED_CHECKPOINT, help="weights (default: bundled)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="plot to write; also PDF or SVG")
+    add_config_options(parser, parser)
+    return parser.parse_args(argv)
+
+
+def load_clip(args: Namespace) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the frames and the first one's mask, in the size asked for; raises InputError if they are unusable."""
+    source = open_frames(args.video)
+    if args.masks is None:
+        height, width = source.size
+        mask: np.ndarray = np.zeros(source.size, np.uint8)
+        mask[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)] = 1
+    else:
+        mask = read_mask(args.masks, size=source.size)
+    clip = list(islice(source, args.clip_frames))
+    if args.size is not None:
+        clip = [cv2.resize(frame, args.size, interpolation=cv2.INTER_AREA) for frame in clip]
+        mask = cv2.resize(mask, args.size, interpolation=cv2.INTER_NEAREST)
+    return clip, mask
+
+
+def run_in_process(trial: Trial) -> list[Sample]:
+    """Run a trial in a new process, whose memory is its own; no samples if that dies."""
+    spawn = multiprocessing.get_context("spawn")  # a forked process has a copy of this one's memory
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        try:
+            return pool.submit(run, trial).result()
+        except BrokenProcessPool:
+            return []
+
+
+def run(trial: Trial) -> list[Sample]:
+    """Track the clip forward and backward; reads, writes and keeps nothing else meanwhile."""
+    tracker = Tracker.from_checkpoint(
+        trial.checkpoint, config=trial.config, overrides=trial.settings, device=trial.device, protocol="published"
+    )  # fmt: skip
+    samples: list[Sample] = []
+    with progress_bar(trial.frames, title=trial.policy, unit="frame") as bar:
+        for index in range(trial.frames):
+            frame, mask = trial.clip[reflect(index, len(trial.clip))], trial.mask if index == 0 else None
+            begin = time.perf_counter()
+            tracker.step(frame, mask).labels  # noqa: B018  waits for a GPU
+            seconds = time.perf_counter() - begin
+            size, kept = sum(bank.nbytes for bank in tracker.banks), max(map(len, tracker.banks))
+            samples.append(Sample(seconds, resident_bytes(), size, kept))
+            bar.update()
+            if trial.stop_above is not None and samples[-1].resident > trial.stop_above:
+                break
+    return samples
+
+
+def resident_bytes() -> int:
+    """Return the bytes of memory of this process; raises InputError if the system does not say."""
+    try:
+        return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError as error:
+        raise InputError(
+            f"{STATM}: cannot be read ({error}); resident memory is measured on Linux"
+        ) from error
+
+
+def compare_windows(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the medians of seconds and resident bytes in the second window of frames and in the last.
+
+    A window has `WINDOW` frames, or a third of all if these are fewer.
+    """
+    table = np.array(samples, dtype=float)[:, :2]
+    window = max(min(WINDOW, len(samples) // 3), 1)
+    return np.median(table[window : 2 * window], axis=0), np.median(table[-window:], axis=0)
+
+
+def format_table(results: Mapping[str, Sequence[Sample]]) -> str:
+    """Return a Markdown table with a line for each policy; one that died has no figures."""
+    lines = ["| " + " | ".join(HEADING) + " |", "|---" * len(HEADING) + "|"]
+    for name, samples in results.items():
+        if len(samples) < 3:
+            lines.append(f"| {name} | {len(samples)} |" + " - |" * (len(HEADING) - 2))
+            continue
+        first, last = compare_windows(samples)
+        lines.append(
+            f"| {name} | {len(samples)} | {1e3 * first[0]:.1f} | {1e3 * last[0]:.1f} | {last[0] / first[0]:.3f} "
+            f"| {first[1] / MIB:.1f} | {last[1] / MIB:.1f} | {last[1] / first[1]:.3f} "
+            f"| {samples[-1].bank / MIB:.1f} | {samples[-1].kept} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(results: Mapping[str, Sequence[Sample]], path: Path, title: str) -> None:
+    """Draw time, resident memory and long-term memory by frame, with a running median of 51 frames."""
+    from matplotlib.figure import Figure
+    from scipy.ndimage import median_filter
+
+    figure = Figure(figsize=(16, 5.6), layout="constrained")
+    panels = figure.subplots(1, 3)
+    for axes, caption, column, scale in zip(
+        panels, ("time per frame, ms", "resident memory, MiB", "long-term memory, MiB"), range(3),
+        (1e3, 1 / MIB, 1 / MIB), strict=True,
+    ):  # fmt: skip
+        for name, samples in results.items():
+            values = scale * np.array([sample[column] for sample in samples], dtype=float)
+            axes.plot(median_filter(values, 51, mode="nearest") if len(values) else values, label=name)
+        axes.set(title=caption, xlabel="frame", yscale="log")
+        axes.grid(axis="y", color="0.9")
+    panels[0].legend()
+    figure.suptitle(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run all policies and print a table; returns the exit status, 1 if a process died."""
+    args = parse(argv)
+    require_paths(args.video, args.masks)
+    if args.plot is not None:
+        require_output(args.plot, *PLOT_SUFFIXES)
+    resident_bytes()
+    clip, mask = load_clip(args)
+    trials = [
+        Trial(
+            policy, args.checkpoint, args.config, tuple(args.overrides), args.device, clip, mask, args.frames,
+            args.stop_above,
+        )
+        for policy in dict.fromkeys(args.compare)
+    ]  # fmt: skip
+    for trial in trials:  # a wrong setting is an error before the first trial runs
+        read_settings(trial.checkpoint, config=trial.config, overrides=trial.settings)
+    results = {trial.policy: run_in_process(trial) for trial in trials}
+    if args.plot is not None:
+        draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
+    print(format_table(results))
+    return 0 if all(results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

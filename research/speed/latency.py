@@ -1,0 +1,231 @@
+"""Latency of the annotator for frames, strokes, boxes and click previews, and its share of the tracker's speed.
+
+``python -m research.speed.latency VIDEO``, with the options of ``aotlab annotate``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aotlab.engine.tracker import Tracker
+from aotlab.tools.cli.parser import command
+from aotlab_studio import editing
+from aotlab_studio.annotate import open_session
+from aotlab_studio.annotate import parse as parse_annotate
+from aotlab_studio.planning import Request
+from aotlab_studio.server import Server, bind
+from aotlab_studio.session import Session
+
+TIMES = 40
+TRACKED = 10
+"""frames per round of tracking"""
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure."""
+
+    name: str
+    median: float
+    high: float
+    """nine in ten are below"""
+    unit: str = "ms"
+
+
+def measure(session: Session, server: Server, token: str) -> list[Row]:
+    """Measure seconds from request to answer, and the speed of tracking while a page follows it.
+
+    Args:
+        session: of a video; all changes are undone at the end.
+        server: of the session, on a free port; it is started and stopped here.
+        token: the server's.
+    """
+    thread = threading.Thread(target=server.run_here, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    host = server.address.removeprefix("http://")
+    cookie = f"aotlab_{host.rpartition(':')[2]}={token}"
+    get = _getter(http.client.HTTPConnection(host), cookie)
+    with _connected(server, cookie) as socket:
+        rows = _measure(session, get, _caller(socket))
+    add_first_mask(session)
+    with _connected(server, cookie) as socket:
+        follower = threading.Thread(target=_follow, args=(socket, get), daemon=True)
+        follower.start()
+        rows.append(tracking_ratio(session, session.make_tracker()))
+    follower.join()
+    while session.undo() is not None:
+        pass
+    server.should_exit = True
+    thread.join()
+    return rows
+
+
+def _connected(server: Server, cookie: str) -> Any:
+    """A page's WebSocket."""
+    from websockets.sync.client import connect
+
+    address: Any = server.address
+    return connect(
+        f"{address.replace('http', 'ws', 1)}/socket",
+        origin=address,
+        additional_headers={"Cookie": cookie},
+        proxy=None,
+        max_size=None,
+        ping_interval=None,
+    )
+
+
+def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
+    """Fetch the newest tracked frame and its masks repeatedly, as a page that follows the tracking."""
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        while True:
+            frame = None
+            with suppress(TimeoutError):
+                while True:
+                    event = json.loads(socket.recv(timeout=None if frame is None else 0))
+                    if (
+                        event.get("event") == "job"
+                        and event["job"]["status"] == "running"
+                        and event["job"]["done"]
+                    ):
+                        frame = event["job"]["frame"]
+            get(f"/frame/{frame}")
+            get(f"/labels/{frame}")
+    except ConnectionClosed:
+        return
+
+
+def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> list[Row]:
+    rng = np.random.default_rng(0)
+    height, width = session.state.frames.size
+    frames = [int(index) for index in rng.integers(0, session.state.frames.count, TIMES)]
+    number = call("add_object")
+    points = np.cumsum(rng.normal(0, 3, (60, 2)), 0) + np.array([width, height]) / 2
+
+    def seek(index: int) -> Any:
+        get(f"/frame/{index}")
+        get(f"/labels/{index}")
+
+    def stroke(index: int) -> None:
+        call(
+            "paint",
+            frame=index,
+            object_id=number,
+            points=np.roll(points, index, 1).tolist(),
+            radius=12 + index % 7,
+        )
+
+    def box(index: int) -> None:
+        call("suggest", frame=index, object_id=number, box=[width / 3, height / 3, width / 4, height / 4])
+
+    def preview(index: int) -> None:
+        point = [width * (0.3 + 0.02 * index), height * 0.5]
+        call("preview", frame=frames[0], positive=[point])
+
+    rows = [_row("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: TIMES // 4])]
+    rows += [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
+    rows += [_row("stroke", stroke, frames), _row("box", box, frames[:10])]
+    preview(0)  # encodes the image
+    rows.append(_row("preview of a click, image encoded", preview, list(range(TIMES // 2))))
+    while session.undo() is not None:
+        pass
+    return rows
+
+
+def tracking_ratio(session: Session, tracker: Tracker) -> Row:
+    """Return the speed of a job over the tracker's own on the same frames, measured in turn.
+
+    Args:
+        session: whose first frame has masks, and whose jobs use ``tracker``.
+        tracker: the same.
+    """
+    ratios = []
+    last = min(TRACKED, session.state.frames.count - 1)
+    for _ in range(ROUNDS):
+        alone = _alone(session, tracker, last)
+        job = session.track(Request(0, last=last))
+        job.wait()
+        assert job.status == "done", job.problem
+        ratios.append(alone / (job.ended - job.started))
+    return Row("tracking, share of the tracker's own speed", float(np.median(ratios)), float(max(ratios)), "")
+
+
+def add_first_mask(session: Session) -> None:
+    """Paint an object in the middle of the first frame, unless it has masks."""
+    if not session.state.labels(0).any():
+        height, width = session.state.frames.size
+        number = editing.add_object(session.state)
+        editing.paint(session.state, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
+
+
+def _alone(session: Session, tracker: Tracker, last: int) -> float:
+    """Return the seconds of the tracker on the first frames, without outputs."""
+    start = time.perf_counter()
+    tracker.reset(session.state.frames.count)
+    for index in range(last + 1):
+        mask = session.state.labels(0) if index == 0 else None
+        np.asarray(tracker.step(session.state.frames.read(index, "track"), mask).labels)
+    return time.perf_counter() - start
+
+
+def _row(name: str, action: Callable[[int], Any], frames: list[int]) -> Row:
+    seconds = []
+    for index in frames:
+        start = time.perf_counter()
+        action(index)
+        seconds.append(time.perf_counter() - start)
+    return Row(name, 1000 * float(np.median(seconds)), 1000 * float(np.quantile(seconds, 0.9)))
+
+
+def _getter(web: http.client.HTTPConnection, cookie: str) -> Callable[[str], bytes]:
+    def get(path: str) -> bytes:
+        web.request("GET", path, headers={"Cookie": cookie})
+        return web.getresponse().read()
+
+    return get
+
+
+def _caller(socket: Any) -> Callable[..., Any]:
+    def call(action: str, **values: Any) -> Any:
+        socket.send(json.dumps({"id": 1, "do": action, **values}))
+        while True:
+            answer = json.loads(socket.recv())
+            if "event" not in answer:
+                # a box in the middle of any video may hold no object, which takes as long
+                assert "error" not in answer or answer["error"].startswith("nothing found"), answer
+                return answer.get("result")
+
+    return call
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Print latencies and the speed of tracking; returns the exit status."""
+    with ExitStack() as leaving:
+        session = open_session(parse_annotate(argv), leaving)
+        token = secrets.token_urlsafe(24)
+        rows = measure(session, Server(session, bind("127.0.0.1", 0), token=token), token)
+        session.close()
+    for row in rows:
+        print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

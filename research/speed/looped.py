@@ -1,0 +1,86 @@
+"""Long videos of DAVIS: every sequence played forward and backward.
+
+python -m research.speed.looped datasets/DAVIS results/davis_looped --times 3
+aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted --output results/restricted
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from aotlab.dataloaders.benchmarks.davis import davis
+from aotlab.dataloaders.training.clips import reflect
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import make_folder, real_path, write_text
+
+
+def loop_davis(
+    root: Path, output: Path, *, year: Literal[2016, 2017], split: str, times: int
+) -> dict[str, int]:
+    """Write a tree of symbolic links in the layout of DAVIS (480p) whose sequences are those of a split, looped.
+
+    Frames are numbered from 00000, and each has the labels of the frame that it repeats.
+
+    Args:
+        root: DAVIS, which stays as it is.
+        output: folder to write, which must not exist.
+        year: whose list.
+        split: name of the list.
+        times: how often each sequence is played, in turn forward and backward.
+
+    Returns:
+        Frames of each sequence.
+
+    Raises:
+        InputError: DAVIS cannot be read or lacks labels, or ``output`` exists.
+    """
+    if output.exists():
+        raise InputError(f"{output}: exists; choose another output or remove it")
+    lengths, links = {}, {}
+    for video in davis(root, year, split):
+        if video.problem is not None:
+            raise InputError(video.problem)
+        length, labels = len(video.frames), {path.stem: path for path in video.annotations}
+        lengths[video.name] = length + (times - 1) * (length - 1)
+        for index in range(lengths[video.name]):
+            frame = video.frames[reflect(index, length)]
+            if frame.stem not in labels:
+                raise InputError(f"{frame}: has no labels; give a split whose frames all have, such as val")
+            image = f"480p/{video.name}/{index:05d}"
+            links[output / "JPEGImages" / f"{image}{frame.suffix}"] = frame
+            links[output / "Annotations" / f"{image}.png"] = labels[frame.stem]
+    for path, source in links.items():
+        make_folder(path.parent)
+        path.symlink_to(real_path(source))
+    write_text(output / "ImageSets" / str(year) / f"{split}.txt", "".join(f"{name}\n" for name in lengths))
+    return lengths
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write the folders and print the lengths of the videos; returns the exit status."""
+    parser = CommandParser("looped", description="DAVIS with every sequence played forward and backward.")
+    parser.prog = "python -m research.speed.looped"
+    parser.add_argument("root", type=Path, help="folder of DAVIS")
+    parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
+    parser.add_argument(
+        "--times", type=AT_LEAST_ONE, default=3, help="repetitions, alternating in direction (default: 3)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--year", type=int, choices=(2016, 2017), default=2017, help="of the list (default: 2017)"
+    )
+    parser.add_argument("--split", default="val", help="name of the list (default: val)")
+    args = parser.parse_args(argv)
+    require_paths(args.root)
+    frames = loop_davis(args.root, args.output, year=args.year, split=args.split, times=args.times)
+    print(
+        f"{len(frames)} sequences of {min(frames.values())} to {max(frames.values())} frames in {args.output}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""One setting in a separate process: a frame or a training step for every line that it reads.
+
+`research.speed.compare` starts this file with a checkout's ``src`` first on ``PYTHONPATH``, so it uses few names.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from aotlab.engine.tracker import Tracker
+from aotlab.engine.training.build import build_model
+from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
+from aotlab.media.drawn_clip import draw_clip
+from aotlab.networks.weights.checkpoints import build_or_load, read_settings
+from aotlab.utils.devices import autocast, pick_device
+
+WARM_UP = 3
+"""untimed frames after the reference frame"""
+CLIP_LENGTH = 4
+"""frames that are drawn and repeated"""
+OBJECTS, PATCH = 2, 16
+"""objects of a training clip, and the side in pixels of its squares of one label"""
+
+
+def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
+    """Track to the first timed frame; return a function that tracks one more."""
+    model, config = build_or_load(
+        setting["checkpoint"], config=setting["config"], overrides=setting["overrides"]
+    )
+    tracker = Tracker(model, config, device=setting["device"])
+    width, height = setting["size"]
+    frames = list(draw_clip(CLIP_LENGTH, height, width, seed=0)[0])
+    stripes = np.arange(width) * (setting["objects"] + 1) // width
+    tracker.step(frames[0], np.broadcast_to(stripes, (height, width)))
+    index = 0
+
+    def track_frame() -> object:
+        nonlocal index
+        index += 1
+        return tracker.step(frames[1 + index % (CLIP_LENGTH - 1)])
+
+    for _ in range(max(WARM_UP, setting["at_frame"])):
+        track_frame()
+    return track_frame
+
+
+def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
+    """Run one step on drawn clips; return a function that runs another."""
+    config = read_settings(None, config=setting["config"], overrides=setting["overrides"])
+    device = pick_device(setting["device"])
+    model = build_model(config).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    learner = ClipLearner(model, config.memory)
+    optimizer = torch.optim.AdamW((x for x in model.parameters() if x.requires_grad), lr=1e-5)
+    generator = torch.Generator().manual_seed(0)
+    clips, frames, crop = setting["train"]
+    squares = -(-crop // PATCH)
+    labels = torch.randint(OBJECTS + 1, (frames, clips, squares, squares), generator=generator)
+    labels = labels.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)[..., :crop, :crop].contiguous()
+    images = torch.randn(frames, clips, 3, crop, crop, generator=generator)
+    batch = ClipBatch(images.to(device), labels.to(device), [OBJECTS] * clips)
+    identities = shuffled_identities(clips, config.model.max_objects, generator).to(device)
+    plan = ClipPlan(identities, crop**2, feed_predictions=True)
+
+    def run_step() -> object:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(device, config.train.precision):
+            loss, _ = learner(batch, plan, 1.0)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    run_step()
+    return run_step
+
+
+def main() -> None:
+    """Read a setting as JSON, then time one call per line; print its seconds and the peak of memory in bytes."""
+    setting = json.loads(sys.stdin.readline())
+    torch.set_num_threads(setting["threads"] or torch.get_num_threads())
+    clock = time.process_time if setting["clock"] == "cpu" else time.perf_counter
+    run = prepare_training(setting) if setting["train"] else prepare_tracking(setting)
+    on_gpu = setting["device"].startswith("cuda")
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begin = clock()
+        run()
+        if on_gpu:
+            torch.cuda.synchronize()
+        seconds = clock() - begin
+        kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(seconds, torch.cuda.max_memory_allocated() if on_gpu else kibibytes * 1024, flush=True)
+
+
+if __name__ == "__main__":
+    main()

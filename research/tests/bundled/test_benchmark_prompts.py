@@ -1,0 +1,156 @@
+"""The benchmark of prompts: simulated clicks, scores, table, and the negative control."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.configs.load import load_config
+from aotlab.media.masks import write_mask
+from aotlab.media.prompt import Prompt, box_around
+from aotlab.utils.errors import InputError
+from research.bundled.benchmark_prompts import (
+    BASELINES,
+    Case,
+    Result,
+    held_out_cases,
+    main,
+    measure,
+    read_cases,
+    rows_of,
+)
+from research.bundled.clicks import jaccard, next_click
+from research.bundled.prompt_settings import PromptSource
+from tests.segment_by_color import segment_by_color
+
+
+def square(top, left, side=20, size=(60, 80)):
+    mask = np.zeros(size, np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+def drawn(truth):
+    return np.where(truth[..., None] == 1, np.uint8((220, 60, 60)), np.uint8((40, 40, 40)))
+
+
+def test_next_click_is_in_the_largest_error():
+    truth = square(10, 10, 21)
+    assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
+    surplus = square(30, 40, 25) == 1
+    (x, y), label = next_click((truth == 1) | surplus, truth)
+    assert label == 0
+    assert (x, y) == (52, 42)
+    assert next_click(truth == 1, truth) is None
+
+
+def test_void_pixels_draw_no_clicks():
+    truth = square(10, 10)
+    truth[30:] = 255
+    answer = (truth == 1) | (truth == 255)
+    assert next_click(answer, truth) is None
+    assert jaccard(answer, truth) == 1
+
+
+def test_box_holds_all_pixels():
+    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
+
+
+def test_perfect_segmenter_needs_one_click():
+    truth = square(10, 10)
+    case = Case("first", drawn(truth), truth)
+    other = Case("second", drawn(truth), square(35, 50))
+    result = measure(segment_by_color, case, limit=20)
+    assert result.box == result.after(5) == 1
+    assert result.needed(0.9, 20) == 1
+    assert measure(segment_by_color, case, limit=3, other=other).box < 0.3
+
+
+def test_held_out_cases_are_one_per_image_or_video(tmp_path):
+    labels = square(10, 10) + 2 * square(35, 50)
+    names = [f"static/set/{number:03}" for number in range(60)] + [
+        "clips/kept/0",
+        "clips/kept/1",
+        "clips/used/0",
+    ]
+    for name in names:
+        folder, *rest = name.split("/")
+        image = tmp_path.joinpath(folder, "JPEGImages", *rest).with_suffix(
+            ".png" if rest[0] == "set" else ".jpg"
+        )
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn(labels)).save(image)
+        write_mask(tmp_path.joinpath(folder, "Annotations", *rest).with_suffix(".png"), labels)
+    (tmp_path / "clips" / "list.txt").write_text("kept\nused\n")
+    sources = [
+        PromptSource("static", folder="set"),
+        PromptSource("clips", videos="list.txt", held_out=["kept"]),
+    ]
+    cases = list(held_out_cases(tmp_path, sources, 100))
+    assert [case.name for case in cases if case.name.startswith("clips")] == ["clips/0"]
+    assert 2 < len(cases) < 15
+    assert all((case.truth == 1).sum() == 400 for case in cases)
+    assert len(list(held_out_cases(tmp_path, sources, 2))) == 2
+    with pytest.raises(InputError, match="holds no image out"):
+        list(held_out_cases(tmp_path, [PromptSource("clips", videos="list.txt")], 1))
+
+
+def test_rows_are_means_by_size():
+    results = [Result("a", 0.01, 0.5, [0.2, 0.9], [0.1]), Result("b", 0.5, 0.7, [0.6], [0.3])]
+    rows = {row.size: row for row in rows_of(results, 20)}
+    assert list(rows) == ["all", "below 2 %", "above 10 %"]
+    assert rows["all"].clicks == pytest.approx({1: 0.4, 2: 0.75, 3: 0.75, 5: 0.75})
+    assert rows["all"].needed[0.85] == 11
+
+
+@pytest.mark.parametrize(("method", "least"), [("ellipse", 0.7), ("GrabCut", 0.95)])
+def test_baseline_finds_a_square_in_its_box(method, least):
+    truth = square(20, 30)
+    labels = BASELINES[method](drawn(truth), {7: Prompt(box=(30, 20, 20, 20))})
+    assert jaccard(labels == 7, truth) > least
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, truth in (("a", square(10, 10)), ("b", square(35, 50))):
+        for index in range(2):
+            image = tmp_path / "JPEGImages" / name / f"{index:05d}.png"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(drawn(truth)).save(image)
+            write_mask(tmp_path / "Annotations" / name / f"{index:05d}.png", truth)
+    return tmp_path
+
+
+def test_first_frame_of_each_folder_is_read(folder):
+    assert [case.name for case in read_cases(folder)] == ["a/00000/1", "b/00000/1"]
+    assert [case.name for case in read_cases(folder, ["b"], every_frame=True)] == ["b/00000/1", "b/00001/1"]
+    (folder / "JPEGImages" / "a" / "00000.png").unlink()
+    with pytest.raises(InputError, match="no such image"):
+        list(read_cases(folder))
+
+
+def test_command_prints_table_and_writes_results(folder, monkeypatch, capsys):
+    module = "research.bundled.benchmark_prompts"
+    monkeypatch.setattr(f"{module}.load_checkpoint", lambda path: (None, load_config("aott")))
+    monkeypatch.setattr(f"{module}.NetworkSegmenter", lambda *arguments: segment_by_color)
+    output = folder / "results.json"
+    assert main([str(folder), "--baselines", "--output", str(output)]) == 0
+    table = capsys.readouterr().out
+    assert "| model | all | 2 | 100.0 | 100.0 |" in table
+    assert "| ellipse | all | 2 |" in table
+    assert {name: len(found) for name, found in json.loads(output.read_text()).items()} == {
+        "model": 2, "GrabCut": 2, "ellipse": 2,
+    }  # fmt: skip
+    assert main([str(folder), "--shuffle"]) == 0
+    assert "| model | all | 2 | 0.0 |" in capsys.readouterr().out
+
+
+def test_folder_without_annotations_rejected(tmp_path):
+    with pytest.raises(InputError, match="no folder Annotations"):
+        main([str(tmp_path)])
+
+
+def test_held_out_without_lists_rejected(tmp_path):
+    with pytest.raises(InputError, match="ImageSets"):
+        main([str(tmp_path), "--held-out", "4"])

@@ -1,0 +1,158 @@
+"""Clips of like objects that touch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aotlab.configs.load import load_config
+from aotlab.configs.training import DataConfig, SourceConfig
+from aotlab.dataloaders.training.clips import Clip, ImageSet, Subset, VideoSet
+from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training.phases import open_mixture
+from research.bundled import touching_clips
+from research.bundled.benchmark_touching import two_people
+from research.bundled.switches import touching_ids
+from research.bundled.touching_clips import (
+    TOUCHING_READERS,
+    Cutout,
+    Joint,
+    cut_out,
+    draw_cutouts,
+    is_held_out,
+    like_colours,
+    open_images,
+    random_joints,
+    touch,
+)
+from tests.dataloaders.training.made import phase, rng, write_videos
+
+SIDE = 96
+
+
+def disc(colour, side=50):
+    rows, columns = np.mgrid[:side, :side] - side / 2 + 0.5
+    mask = (rows**2 + columns**2 < (side / 2) ** 2).astype(np.float32)
+    return Cutout(np.full((side, side, 3), colour, np.uint8), mask)
+
+
+def ground(frames=8, *, labelled=False):
+    labels = np.zeros((frames, SIDE, SIDE), np.uint8)
+    labels[:, :20, :20] = labelled
+    return Clip(np.full((frames, SIDE, SIDE, 3), 40, np.uint8), labels, int(labelled), ("ground",))
+
+
+class Shown:
+    """An image in memory with two squares."""
+
+    def __init__(self, name, *, grey=100, side=60):
+        self.name, self.grey, self.side = name, grey, side
+
+    def read(self):
+        return np.full((self.side, self.side, 3), self.grey, np.uint8), self.read_mask()
+
+    def read_mask(self):
+        labels = np.zeros((self.side, self.side), np.uint8)
+        labels[:25, :25], labels[30:55, 30:55] = 1, 2
+        return labels[: self.side, : self.side]
+
+
+def touching(seed, **options):
+    cutouts = [disc((200, 60, 60)), disc((200, 70, 60))]
+    return touch(ground(), cutouts, rng(seed), **{"max_objects": 10, **options})
+
+
+def test_two_objects_meet_in_most_clips():
+    clips = [touching(seed) for seed in range(30)]
+    assert sum(clip.objects == 2 for clip in clips) >= 27
+    met = [any(len(touching_ids(labels)) == 2 for labels in clip.labels) for clip in clips]
+    assert sum(met) >= 20
+    assert sum(len(touching_ids(clip.labels[0])) == 0 for clip in clips) >= 8  # some begin apart
+
+
+def test_labels_match_the_pasted_pixels():
+    for seed in range(5):
+        clip = touching(seed)
+        inside = clip.labels > 0
+        assert (clip.frames[inside][:, 0] > 110).mean() > 0.95  # all but the soft outline
+        assert (clip.frames[~inside][:, 0] < 130).mean() > 0.97
+        assert (clip.frames == touching(seed).frames).all()
+
+
+def test_objects_of_the_ground_stay_below():
+    clip = touch(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
+    assert clip.objects == 4
+    assert touch(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
+
+
+def test_clip_of_two_people_has_no_other_object():
+    sets = {"CCP": 200, "PennFudan": 200, "ECSSD": 60}
+    shown = [Shown(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)]
+    clip = two_people(ImageSet(tuple(shown)), rng(2), 6, SIDE)
+    assert clip.objects == 2
+    assert (clip.frames[clip.labels > 0] > 120).mean() > 0.9
+    assert (clip.frames[clip.labels == 0] < 120).mean() > 0.9
+
+
+def test_joint_turns_one_side_only():
+    joint = Joint(np.array([10.0, 10.0]), np.array([1.0, 0.0]), 0.5, swing=0.4, rate=0.25, phase=0.0)
+    still, swinging = np.array([0.0, 10.0]), np.array([30.0, 10.0])
+    assert joint.bend(still, 1.0) == pytest.approx(still, abs=0.01)
+    moved = joint.bend(swinging, 1.0) - joint.pivot
+    assert np.hypot(*moved) == pytest.approx(20)
+    assert abs(np.arctan2(moved[1], moved[0])) == pytest.approx(0.4)
+    assert joint.bend(swinging, 0.0) == pytest.approx(swinging)
+    assert 1 <= len(random_joints(disc(0), rng(0))) <= 3
+
+
+def test_object_is_cut_out_of_its_box():
+    image, labels = Shown("a").read()
+    cutout = cut_out(image, labels, rng(0))
+    assert cutout.mask.shape == (25, 25)
+    assert cutout.mask.all()
+    assert cut_out(image, np.where(labels, 255, 0).astype(np.uint8), rng(0)) is None
+
+
+def test_colours_move_towards_another_object():
+    blue, red = disc((20, 40, 200)), disc((200, 60, 50))
+    moved = like_colours(blue, red, 1.0)
+    assert np.abs(moved.image.astype(int) - red.image).max() <= 4
+    assert (like_colours(blue, red, 0.0).image.astype(int) - blue.image).max() <= 4
+
+
+def test_cutouts_come_from_the_same_subset_or_video():
+    greys = [Shown(str(number), grey=50 if number < 2 else 200) for number in range(4)]
+    images = ImageSet(tuple(greys), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
+    for seed in range(10):
+        found = draw_cutouts(images, 3, rng(seed))
+        assert 2 <= len(found) <= 3
+        assert all((cutout.image == 200).all() for cutout in found)
+    video = VideoSet("videos", (LabelledVideo("one", tuple(greys[:2])),), 3)
+    assert all((cutout.image == 50).all() for cutout in draw_cutouts(video, 0, rng(0)))
+    assert draw_cutouts(ImageSet((Shown("small", side=10),)), 0, rng(0)) == []
+
+
+def test_touching_kinds_make_clips_of_training_images(tmp_path):
+    write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
+    (tmp_path / "static" / "ImageSets").mkdir()
+    (tmp_path / "static" / "ImageSets" / "train.txt").write_text("a\n")
+    sources = (
+        SourceConfig("static", kind="touching_static", balance=0.5),
+        SourceConfig("static", kind="touching_video", split="train"),
+    )
+    settings = phase(*sources, merge=0.0, crop=SIDE)
+    mixture = open_mixture(DataConfig(root=str(tmp_path)), settings, 0, TOUCHING_READERS, max_objects=10)
+    kept, held_out = (open_images(tmp_path / "static", sources[0], held_out=each) for each in (False, True))
+    assert len(kept.images) + len(held_out.images) == 60
+    assert all(is_held_out(image.image) for image in held_out.images)
+    assert all("with objects that touch" in source.describe() for source in mixture.sources)
+    names = {image.name for image in held_out.images}
+    assert not any(names & set(mixture[index].names) for index in range(4))
+
+
+def test_touching_recipe_names_known_kinds():
+    recipe = Path(touching_clips.__file__).parent / "recipes" / "touching.yaml"
+    (touch_phase,) = load_config(recipe).train.phases
+    assert {source.kind for source in touch_phase.sources} <= set(TOUCHING_READERS)

@@ -1,0 +1,45 @@
+"""Speed of settings and checkouts, measured in turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from aotlab.utils.errors import InputError
+from research.speed.compare import main, parse_setting
+
+
+def test_settings_of_model_run_and_checkout_are_told_apart():
+    setting = parse_setting("aotl,memory.every=2,objects=3,size=64x48@.")
+    assert setting["config"] == "aotl"
+    assert setting["overrides"] == ["memory.every=2", "compute.precision=float32"]
+    assert (setting["objects"], setting["size"], setting["checkout"]) == (3, (64, 48), ".")
+    trained = parse_setting("aott,train=4x5x289,train.precision=bfloat16")
+    assert (trained["train"], trained["overrides"]) == ([4, 5, 289], ["train.precision=bfloat16"])
+    assert parse_setting("a/b.pth")["checkpoint"] == "a/b.pth"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "objects=2", "aott,objects", "aott,objects=x", "aott,train=4x1x289", "aott,size=9", "aott@gone"],
+)
+def test_invalid_setting_rejected(text):
+    with pytest.raises(InputError):
+        parse_setting(text)
+
+
+@pytest.mark.slow
+def test_frames_and_training_steps_are_timed_in_turn(capsys):
+    settings = ["aott,size=64x48", "aott,size=64x48,objects=2@.", "aott,train=1x2x33"]
+    assert main([*settings, "--rounds", "2", "--threads", "1"]) == 0
+    rows = capsys.readouterr().out.splitlines()[4:]
+    assert [row.split("`")[1] for row in rows] == settings
+    assert rows[0].endswith("| 1.00 (1.00 to 1.00) |")
+
+
+@pytest.mark.slow
+def test_failing_setting_is_named(capfd):
+    assert (
+        main(["aott,size=64x48,objects=900", "--rounds", "1"]) == 0
+    )  # stripes of less than a column are left out
+    assert main(["no_such_preset", "--rounds", "1"]) == 2
+    assert "no_such_preset: failed" in capfd.readouterr().err

@@ -1,0 +1,21 @@
+"""Latency of the annotator."""
+
+import json
+
+from aotlab_studio.models import TrackerLoader
+from research.speed.latency import main
+from studio.tests.annotation.clips import Seer, draw_folder
+
+
+def test_latencies_are_measured_and_nothing_is_kept(tmp_path, capsys, monkeypatch):
+    video = draw_folder(tmp_path / "clip")
+    tracker = Seer(pause=0.02)
+    monkeypatch.setattr(TrackerLoader, "__call__", lambda self: tracker)
+    assert main([str(video)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("  ")[0] for row in rows] == [
+        "an image near a frame", "seek, first time", "seek again",
+        "stroke", "box", "preview of a click, image encoded", "tracking, share of the tracker's own speed",
+    ]  # fmt: skip
+    assert json.loads((video.parent / "clip.aotlab" / "project.json").read_text())["objects"]["items"] == []
+    assert list((video.parent / "clip.aotlab" / "given").iterdir()) == []

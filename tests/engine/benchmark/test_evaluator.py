@@ -1,0 +1,156 @@
+"""Evaluation runs with a tracker that only repeats its reference mask."""
+
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
+from aotlab.media.masks import read_mask, resize_labels, write_mask
+from aotlab.utils.errors import InputError
+from tests.engine.benchmark.painting import PaintingTracker
+
+HEIGHT, WIDTH = 24, 32
+
+
+def square(value=1):
+    labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    labels[8:16, 10:20] = value
+    return labels
+
+
+def make_video(root, name, *, frames=4, reference=None, **fields):
+    """A still video on disk with a square as its object in all frames."""
+    images = tuple(root / "frames" / name / f"{index:05d}.jpg" for index in range(frames))
+    masks = tuple(root / "masks" / name / f"{index:05d}.png" for index in range(frames))
+    images[0].parent.mkdir(parents=True)
+    for image, mask in zip(images, masks, strict=True):
+        Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 150)).save(image)
+        write_mask(mask, square() if reference is None else reference)
+    return Video(name, frames=images, masks={0: masks[0]}, annotations=masks, **fields)
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def run(videos, output, tracker=None, **options):
+    return evaluate(tracker or PaintingTracker(), videos, output, RunOptions(progress=False, **options))
+
+
+def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
+    report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
+    assert report.finished == ["a", "b"]
+    stems = [f"a/{index:05d}.png" for index in range(4)] + ["b/00000.png", "b/00001.png"]
+    assert names(tmp_path / "out") == stems
+    with Image.open(tmp_path / "out/a/00003.png") as image:
+        assert (image.mode, image.getpalette()[3:6]) == ("P", [128, 0, 0])
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00003.png"), square())
+
+
+def test_tracker_is_reset_for_each_video(tmp_path):
+    tracker = PaintingTracker()
+    run([make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker)
+    assert tracker.resets == 2
+    assert [ids for _, ids, _ in tracker.calls] == [[0, 1], None, None, [0, 1], None]
+
+
+def test_first_result_is_the_given_mask(tmp_path):
+    tracker = PaintingTracker()
+    tracker.step = lambda frame, mask=None, *, size=None: SimpleNamespace(
+        labels=np.zeros(frame.shape[:2], np.int64)
+    )
+    run([make_video(tmp_path, "a")], tmp_path / "out", tracker)
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
+    assert not read_mask(tmp_path / "out/a/00001.png").any()
+
+
+@pytest.mark.parametrize("ids", [(2, 5), (255, 255)], ids=["several ids", "0 and 255"])
+def test_merged_videos_have_one_object(tmp_path, ids):
+    reference = square(ids[0])
+    reference[8:12, 10:20] = ids[1]
+    tracker = PaintingTracker()
+    video = make_video(tmp_path, "a", reference=reference, merge_ids=True)
+    report = run([video], tmp_path / "out", tracker)
+    assert tracker.calls[0][1] == [0, 1]
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
+    assert score([video], report)["a"].region.tolist() == [[1.0, 1.0]]
+
+
+def test_corrupt_frame_fails_its_video_alone(tmp_path, caplog):
+    videos = [make_video(tmp_path, name) for name in ("a", "b", "c")]
+    videos[1].frames[2].write_bytes(b"nonsense")
+    with caplog.at_level(logging.ERROR):
+        report = run(videos, tmp_path / "out")
+    assert report.finished == ["a", "c"]
+    assert list(report.failures) == ["b"]
+    assert "00002.jpg" in report.failures["b"]
+    assert "00002.jpg" in caplog.text
+    assert sorted(score(videos, report)) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.ones((5, 6), np.uint8), "6×5, but its frame is 32×24"),
+        (np.zeros((HEIGHT, WIDTH), np.uint8), "no object"),
+    ],
+)
+def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
+    video = make_video(tmp_path, "a")
+    write_mask(video.masks[0], mask)
+    assert message in run([video], tmp_path / "out").failures["a"]
+
+
+def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypatch):
+    # a clock that a step moves by a quarter of a second, a first step by a hundred
+    now = [0.0]
+    monkeypatch.setattr("aotlab.engine.benchmark.evaluator.time.perf_counter", lambda: now[0])
+    tracker = PaintingTracker()
+    plain = tracker.step
+
+    def step(frame, mask=None, *, size=None):
+        now[0] += 0.25 if mask is None else 100
+        return plain(frame, mask, size=size)
+
+    tracker.step = step
+    report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker)
+    assert (report.timed_frames, report.fps) == (6, 4.0)
+
+
+def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
+    video = make_video(tmp_path, "a")
+    run([video], tmp_path / "out", overlay=True)
+    assert [path.name for path in sorted((tmp_path / "out/a").iterdir())] == [
+        f"{i:05d}.png" for i in range(4)
+    ]
+    images = sorted((tmp_path / "out/overlay/a").iterdir())
+    assert [path.name for path in images] == [f"{i:05d}.jpg" for i in range(4)]
+    with Image.open(images[2]) as image:
+        assert (image.size, image.format) == (square().shape[::-1], "JPEG")
+
+
+def test_video_that_cannot_be_scored_joins_the_failures(tmp_path):
+    videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
+    report = run(videos, tmp_path / "out")
+    write_mask(videos[0].annotations[1], np.ones((5, 6), np.uint8))
+    assert list(score(videos, report)) == ["b"]
+    assert "annotation 6×5" in report.failures["a"]
+
+
+@pytest.mark.parametrize("folder", ["frames", "masks"])
+def test_data_set_is_never_overwritten(tmp_path, folder):
+    video = make_video(tmp_path, "a")
+    before = {path: path.read_bytes() for path in (*video.frames, *video.annotations)}
+    with pytest.raises(InputError, match="part of the data set"):
+        run([video], tmp_path / folder)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_labels_are_resized_to_the_nearest_pixel():
+    labels = np.array([[1, 2], [3, 4]])
+    np.testing.assert_array_equal(resize_labels(labels, (4, 4)), labels.repeat(2, axis=0).repeat(2, axis=1))
+    np.testing.assert_array_equal(resize_labels(resize_labels(labels, (6, 10)), (2, 2)), labels)

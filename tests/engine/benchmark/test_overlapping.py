@@ -1,0 +1,107 @@
+"""Objects that lie on one another are tracked apart, and each keeps all its pixels."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
+from aotlab.engine.benchmark.overlapping import Layers
+from aotlab.engine.ensemble import Branch, Ensemble
+from aotlab.engine.tracker import Tracker
+from aotlab.media.masks import read_mask, write_mask
+from tests import miniatures
+from tests.engine.benchmark.painting import PaintingTracker
+
+SIZE = (24, 32)
+FRAME = np.zeros((*SIZE, 3), np.uint8)
+
+
+def box(top, left, bottom, right):
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def test_objects_that_lie_on_one_another_keep_all_their_pixels():
+    layers = Layers(PaintingTracker())
+    given = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
+    layers.step(FRAME, given)
+    found = layers.step(FRAME, {})
+    assert len(layers.layers) == 3  # 1 and 3; 2 on 1; 4 on both
+    for identity, mask in given.items():
+        assert np.array_equal(found.objects[identity], mask)
+
+
+def test_objects_whose_edges_meet_are_tracked_together():
+    layers = Layers(PaintingTracker())
+    found = layers.step(FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)})
+    assert len(layers.layers) == 2
+    assert found.objects[3].sum() == 100
+    edge = box(0, 0, 20, 20) | box(20, 0, 21, 1)
+    other = Layers(PaintingTracker())
+    found = other.step(FRAME, {1: edge, 2: box(20, 0, 24, 32)})
+    assert len(other.layers) == 1
+    assert found.objects[1].sum() == 401  # the frame on which it begins has the given mask itself
+
+
+def test_late_object_over_another_gets_its_own_layer():
+    layers = Layers(PaintingTracker())
+    layers.step(FRAME, {1: box(0, 0, 20, 20)})
+    layers.step(FRAME, {2: box(0, 21, 20, 30)})
+    assert len(layers.layers) == 1
+    layers.step(FRAME, {3: box(2, 2, 9, 9)})
+    assert len(layers.layers) == 2
+    found = layers.step(FRAME, {})
+    assert [found.objects[identity].sum() for identity in (1, 2, 3)] == [400, 180, 49]
+
+
+@pytest.mark.parametrize("kind", ["tracker", "ensemble"])
+def test_fresh_tracker_is_independent(models, kind):
+    def make():
+        tracker = Tracker(*models["aott"])
+        return (
+            tracker if kind == "tracker" else Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
+        )
+
+    frames = np.random.default_rng(2).integers(0, 255, (3, 65, 65, 3), np.uint8)
+    one, two = np.zeros((65, 65), np.uint8), np.zeros((65, 65), np.uint8)
+    one[10:40, 10:40], two[20:50, 20:60] = 1, 2
+
+    def run(tracker, mask):
+        return [tracker.step(frames[0], mask).labels, *(tracker.step(frame).labels for frame in frames[1:])]
+
+    first = make()
+    second = first.fresh()
+    mixed = [
+        (first.step(frame, one if index == 0 else None), second.step(frame, two if index == 0 else None))
+        for index, frame in enumerate(frames)
+    ]
+    assert [np.array_equal(a.labels, b) for (a, _), b in zip(mixed, run(make(), one), strict=True)] == [
+        True
+    ] * 3
+    assert [np.array_equal(a.labels, b) for (_, a), b in zip(mixed, run(make(), two), strict=True)] == [
+        True
+    ] * 3
+
+
+def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
+    miniatures.make_sav(tmp_path / "SA-V")
+    videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
+    write_mask(
+        out / "sav_000001" / "00004.png", np.ones(SIZE, np.uint8)
+    )  # results as ids, of another program
+    options = RunOptions(progress=False, made_by={"models": []}, overlay=True, stop=threading.Event())
+    report = evaluate(PaintingTracker(), videos, out, options)
+    assert report.finished == ["sav_000001", "sav_000002"]
+    assert not (out / "sav_000001" / "00004.png").exists()
+    whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
+    for stem in videos[0].results:
+        assert np.array_equal(read_mask(out / "sav_000001" / "000" / f"{stem}.png"), whole)
+    assert not read_mask(out / "sav_000002" / "001" / "00004.png").any()  # not yet there
+    assert evaluate(PaintingTracker(), videos, out, options).found == ["sav_000001", "sav_000002"]
+    (out / "sav_000001" / "001" / "00008.png").unlink()
+    assert evaluate(PaintingTracker(), videos, out, options).found == ["sav_000002"]

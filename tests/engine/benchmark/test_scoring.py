@@ -1,0 +1,111 @@
+"""Scoring folders of results, in one process and in several."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.engine.benchmark import scoring
+from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
+from aotlab.evaluation.tables import scores_table
+from aotlab.media.masks import read_mask, write_mask
+from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
+
+
+@pytest.fixture
+def davis(tmp_path):
+    """DAVIS 2017 in miniature, and perturbed results for it in ``results``."""
+    make_davis2017(tmp_path / "DAVIS")
+    videos = open_dataset("davis2017", tmp_path / "DAVIS")
+    write_perturbed(videos, tmp_path / "results")
+    return videos
+
+
+def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkeypatch):
+    alone = score_videos(davis, tmp_path / "results")
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
+    monkeypatch.setattr(scoring, "CHUNK", 2)  # a sequence of three frames becomes two parts
+    shared = score_videos(davis, tmp_path / "results", workers=2)
+    assert list(alone.scores) == list(shared.scores)
+    for name, scores in alone.scores.items():
+        # to the last bit
+        assert scores.values.tobytes() == shared.scores[name].values.tobytes()
+    assert scores_table(alone.scores) == scores_table(shared.scores)
+
+
+def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
+    (tmp_path / "results" / "bear" / "00002.png").write_bytes(b"nonsense")
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
+    for workers in (1, 2):
+        report = score_videos(davis, tmp_path / "results", workers=workers)
+        assert list(report.scores) == ["camel"]
+        assert "00002.png" in report.failures["bear"]
+
+
+def test_sequence_without_results_is_a_failure(davis, tmp_path):
+    report = score_videos(davis, tmp_path / "nowhere")
+    assert list(report.failures) == ["bear", "camel"]
+    assert "00001.png: no such mask file (3 of 3 scored frames are missing)" in report.failures["bear"]
+
+
+def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
+    make_vost(tmp_path / "VOST")
+    videos = open_dataset("vost", tmp_path / "VOST")
+    write_perturbed(videos, tmp_path / "results")
+    before = score_videos(videos, tmp_path / "results").scores
+    path = tmp_path / "results" / "1083_cut_tomato" / "frame00018.png"
+    labels = read_mask(path)
+    labels[0, :3] = 9, 255, 7
+    write_mask(path, labels)
+    with caplog.at_level(logging.WARNING):
+        after = score_videos(videos, tmp_path / "results").scores
+    np.testing.assert_array_equal(before["1083_cut_tomato"].region, after["1083_cut_tomato"].region)
+    assert "1083_cut_tomato: unknown ids in predictions count as background: 7, 9, 255" in caplog.text
+
+
+def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path):
+    make_youtubevos(tmp_path / "YouTubeVOS")
+    meta = tmp_path / "YouTubeVOS" / "train" / "meta.json"
+    meta.write_text(meta.read_text().replace('["00010", "00015", "00020", "00025"]', '["00025"]'))
+    videos = open_dataset("youtubevos2019", tmp_path / "YouTubeVOS", "train")
+    write_perturbed(videos, tmp_path / "results")
+    scores = score_videos(videos, tmp_path / "results").scores["0a1b2c3d4e"]
+    assert scores.ids == (2, 5)
+    assert scores.region.shape == (2, 5)
+
+
+def test_folder_objects_are_those_of_first_masks(tmp_path):
+    make_folder(tmp_path / "mine")
+    videos = open_dataset("folder", tmp_path / "mine")
+    write_perturbed(videos, tmp_path / "results")
+    scores = score_videos(videos, tmp_path / "results").scores
+    assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
+
+
+def test_late_objects_count_from_first_sight(tmp_path):
+    make_folder(tmp_path / "mine")
+    videos = open_dataset("folder", tmp_path / "mine", new_objects=True)
+    write_perturbed(videos, tmp_path / "results")
+    report = score_videos(videos, tmp_path / "results")
+    assert report.scores["first"].ids == (1, 4)
+    # frames 1 to 4 are scored; object 2 is there from frame 2 on
+    second = report.scores["second"]
+    assert np.isnan(second.region).tolist() == [[False] * 4, [True, False, False, False]]
+    # a prediction that has it earlier is wrong from there on
+    path = tmp_path / "results" / "second" / "00001.png"
+    labels = read_mask(path)
+    labels[0, 0] = 2
+    write_mask(path, labels)
+    assert score_videos(videos, tmp_path / "results").scores["second"].region[1, 0] == 0
+
+
+def test_masks_that_are_all_given_are_no_truth(davis):
+    bear = davis[0]
+    given = dict(enumerate(bear.annotations))
+    assert has_annotations(bear)
+    assert not has_annotations(Video("bear", bear.frames, masks=given, annotations=bear.annotations))
+    assert find_rules([]) is find_rules(davis)

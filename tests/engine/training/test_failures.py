@@ -1,0 +1,253 @@
+"""Runs that stop: non-finite numbers, a full disk, broken data and kills; each names its state and can be resumed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import random
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aotlab.engine.training import trainer
+from aotlab.engine.training.state import saved_states
+from aotlab.networks.weights.checkpoints import save_checkpoint
+from aotlab.utils.errors import InputError, RunStopped
+from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
+from tests.limits import files_up_to
+
+EVERY = ["train.save_every=1", "train.keep=2"]
+MEGABYTE = 10**6
+"""less than a state or weights take, more than the log"""
+
+
+def states(config):
+    return saved_states(Path(config.train.output))
+
+
+def leftovers(config):
+    return [path.name for path in Path(config.train.output).rglob("*") if ".part" in path.name]
+
+
+def assert_finite(tensors):
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+@pytest.fixture
+def spoil(monkeypatch):
+    """Make the gradient, or with ``loss`` the loss, of some steps (counted from 1) non-finite."""
+
+    def at(*steps, loss=False):
+        original, count = trainer.ClipLearner.forward, iter(range(1, 1000))
+
+        def forward(self, *args):
+            value, losses = original(self, *args)
+            if next(count) in steps:
+                zero = (0 * next(self.model.decoder.parameters()).sum()).sqrt()  # its slope is infinite
+                value = value * float("nan") if loss else value + zero
+            return value, losses
+
+        monkeypatch.setattr(trainer.ClipLearner, "forward", forward)
+
+    return at
+
+
+@pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
+def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypatch, loss):
+    expected = load_file(run(recipe("whole", phase(steps=4), overrides=EVERY)).checkpoint)
+    config = recipe("run", phase(steps=4), overrides=EVERY)
+    spoil(3, loss=loss)
+    name = "loss" if loss else "gradient"
+    message = (
+        rf"the {name} of step 3 is not finite on clips of (one|two).*skip_not_finite.*same command resumes"
+    )
+    with pytest.raises(RunStopped, match=message):
+        run(config)
+    saved = torch.load(states(config)[0], weights_only=True)
+    assert saved["step"] == 2
+    assert_finite(saved["model"])
+    monkeypatch.undo()
+    resumed = load_file(run(config).checkpoint)
+    assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
+
+
+def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog):
+    config = recipe("run", phase(steps=4), overrides=["train.skip_not_finite=1"])
+    spoil(2, 4)
+    with caplog.at_level(logging.WARNING):
+        assert_finite(load_file(run(config).checkpoint))
+    assert [line["step"] for line in log_lines(config)] == [1, 3]
+    with open(f"{config.train.output}/log.jsonl") as file:
+        events = [(line["event"], line["step"]) for line in map(json.loads, file) if "event" in line]
+    assert events == [("skipped", 2), ("skipped", 4)]
+    assert caplog.text.count("skipped") == 2
+
+
+def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
+    config = recipe("run", phase(steps=3))
+    spoil(2, 3)  # the second time it is the first step of the resumed run
+    with pytest.raises(RunStopped, match="step 2"):
+        run(config)
+    assert run(recipe("run", phase(steps=3), overrides=["train.skip_not_finite=1"])).checkpoint.is_file()
+    assert [line["step"] for line in log_lines(config)] == [1, 3]
+
+
+def test_non_finite_weights_are_not_saved(recipe, monkeypatch):
+    config = recipe("run", phase(steps=4), overrides=EVERY)
+    original, count = trainer.train_step, iter(range(2))
+
+    def train_step(state, *args):
+        result = original(state, *args)
+        if next(count, None) is None:
+            with torch.no_grad():
+                next(state.model.decoder.parameters()).fill_(float("inf"))
+        return result
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
+    with pytest.raises(RunStopped, match=r"step 3 of video are not finite.*from .*0_video_000002\.pt"):
+        run(config)
+    assert [path.stem[-1] for path in states(config)] == ["2", "1"]
+
+
+def test_float16_overflow_lowers_the_scale(recipe, spoil):
+    config = recipe("run", phase(steps=2), overrides=["train.precision=float16"])
+    spoil(1)
+    assert_finite(load_file(run(config).checkpoint))
+    assert [line["step"] for line in log_lines(config)] == [1, 2]
+    assert torch.load(states(config)[0], weights_only=True)["scaler"]["scale"] < 65536
+
+
+@pytest.fixture
+def fill_disk(monkeypatch):
+    """Let the disk be full from the step of a number on, until the returned stack is closed."""
+    with ExitStack() as stack:
+
+        def after(step, size=MEGABYTE):
+            original, count, full = trainer.train_step, iter(range(step - 1)), []
+
+            def train_step(*args):
+                if next(count, None) is None and not full:
+                    full.append(stack.enter_context(files_up_to(size)))
+                return original(*args)
+
+            monkeypatch.setattr(trainer, "train_step", train_step)
+            return stack
+
+        yield after
+
+
+@pytest.mark.parametrize(
+    ("step", "newest"),
+    [(3, r".*0_video_000002\.pt"), (1, "the beginning, as no state was saved")],
+)
+def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, newest):
+    config = recipe("run", phase(steps=4), overrides=["train.save_every=1", "train.keep=9"])
+    disk = fill_disk(step)
+    with pytest.raises(RunStopped, match=f"File too large.*resumes from {newest}"):
+        run(config)
+    assert len(states(config)) == step - 1
+    assert leftovers(config) == []
+    disk.close()
+    run(config)
+    assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
+
+
+def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
+    config = recipe("run", phase(steps=1))
+    with ExitStack() as disk:
+
+        def save(path, *args, **options):
+            disk.enter_context(files_up_to(MEGABYTE))
+            save_checkpoint(path, *args, **options)
+
+        monkeypatch.setattr(trainer, "save_checkpoint", save)
+        with pytest.raises(RunStopped, match=r"video\.safetensors: cannot be written \(File too large\)"):
+            run(config)
+    assert len(states(config)) == 1
+    assert leftovers(config) == []
+    monkeypatch.undo()
+    assert run(config).checkpoint.is_file()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
+def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, caplog):
+    config = recipe("run", phase(steps=3), overrides=["train.image_every=1", "train.save_every=9"])
+    disk = fill_disk(1, size=600)
+    with caplog.at_level(logging.WARNING), pytest.raises(RunStopped, match=r"File too large.*resumes from"):
+        run(config)
+    disk.close()
+    assert "a line is missing" in caplog.text
+    assert "tensorboard: no more is written" in caplog.text
+    assert run(config).checkpoint.is_file()
+
+
+@pytest.mark.parametrize(("function", "error", "reason"), [
+    ("train_step", InputError("clip: gone"), "clip: gone"),
+    ("train_step", MemoryError("out of memory"), "raise train.accumulate"),
+    ("validate", InputError("clip: gone"), "clip: gone"),
+])  # fmt: skip
+def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, error, reason):
+    settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: drawn}]"]
+    config = recipe("run", phase(steps=3), overrides=settings)
+    original, calls = getattr(trainer, function), []
+
+    def fail(*args):
+        calls.append(1)
+        if function == "validate" or len(calls) == 3:
+            raise error
+        return original(*args)
+
+    monkeypatch.setattr(trainer, function, fail)
+    with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
+        run(config)
+
+
+def run_in_process(config):
+    torch.set_num_threads(1)
+    run(config)
+
+
+def finishes(config, kill_after=600.0):
+    """Train in a process of its own, killed after some seconds; return whether it came to its end."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=run_in_process, args=(config,))
+    process.start()
+    process.join(kill_after)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        return False
+    assert process.exitcode == 0
+    return True
+
+
+@pytest.mark.slow
+def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
+    phases = phase("first", steps=3), phase("second", steps=3)
+    for name in ("first", "whole"):  # in processes like the killed ones: sums depend on the threads
+        uninterrupted = tiny_recipe(tmp_path, data, name, *phases, overrides=EVERY)
+        begin = time.perf_counter()
+        assert finishes(uninterrupted)
+        seconds = time.perf_counter() - begin
+    config = tiny_recipe(tmp_path, data, "killed", *phases, overrides=EVERY)
+    draws, kills = random.Random(0), 0
+    for _ in range(12):
+        before = states(config)
+        if finishes(config, kill_after=draws.uniform(0.1, 0.9) * seconds):
+            break
+        kills += 1
+        assert not before or states(config), "a kill lost all states"
+        for state in states(config):
+            torch.load(state, weights_only=True)
+    assert kills
+    assert finishes(config)
+    whole = load_file(Path(uninterrupted.train.output) / "second.safetensors")
+    killed = load_file(Path(config.train.output) / "second.safetensors")
+    assert [key for key, tensor in whole.items() if not torch.equal(tensor, killed[key])] == []
+    assert leftovers(config) == []

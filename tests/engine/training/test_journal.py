@@ -1,0 +1,147 @@
+"""Log, TensorBoard and sample images of a training run, also of a resumed one."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from unittest.mock import Mock
+
+import pytest
+import torch
+
+from aotlab.configs.training import PhaseConfig
+from aotlab.engine.training import journal as journal_module
+from aotlab.engine.training.clip import ClipBatch
+from aotlab.engine.training.journal import Journal, draw_clips
+
+PHASES = [PhaseConfig("pre", steps=4), PhaseConfig("main", steps=8), PhaseConfig("late", steps=2)]
+MEASURES = ["loss", "iou", "lr", "gradient_norm", "data_seconds", "step_seconds"]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return lambda **options: Journal(tmp_path, PHASES, **{"lead": True, "log_every": 2, **options})
+
+
+def train(journal, name, first, last, **values):
+    with journal.phase(name, first - 1):
+        for step in range(first, last + 1):
+            journal.step(step, {name: float(step + i) for i, name in enumerate(MEASURES)} | values)
+
+
+def log_lines(folder):
+    """The lines as a reader of pure JSON has them, without NaN."""
+    text = (folder / "log.jsonl").read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def places(folder):
+    return [(line["phase"], line["step"]) for line in log_lines(folder)]
+
+
+def scalars(folder, tag):
+    """Steps and values of a tag as TensorBoard shows them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+def clip(frames=3, batch=3, side=65):
+    labels = torch.zeros(frames, batch, side, side, dtype=torch.int64)
+    labels[:, :, 20:40, 20:40] = 1
+    return ClipBatch(torch.zeros(frames, batch, 3, side, side), labels, [1] * batch)
+
+
+def test_log_lines_hold_means(journal, tmp_path):
+    train(journal(), "main", 1, 5)
+    lines = log_lines(tmp_path)
+    assert [(line["step"], line["loss"]) for line in lines] == [(2, 1.5), (4, 3.5), (5, 5.0)]
+    assert list(lines[0]) == ["phase", "step", *MEASURES, "time"]
+
+
+def test_steps_before_an_interrupt_are_logged(journal, tmp_path):
+    interrupted = journal(log_every=20)
+    with suppress(KeyboardInterrupt), interrupted.phase("main", 0):
+        for step in (1, 2, 3):
+            interrupted.step(step, dict.fromkeys(MEASURES, float(step)))
+        raise KeyboardInterrupt
+    assert [(line["step"], line["loss"]) for line in log_lines(tmp_path)] == [(3, 2.0)]
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_non_finite_numbers_are_null(journal, tmp_path, value):
+    writer = journal()
+    train(writer, "late", 1, 2, gradient_norm=value, iou=math.nan)
+    writer.note({"event": "skipped", "loss": value})
+    trained, note = log_lines(tmp_path)
+    assert (trained["gradient_norm"], trained["iou"], trained["loss"]) == (None, None, 1.5)
+    assert note["loss"] is None
+
+
+def test_resumed_run_replaces_later_lines(journal, tmp_path):
+    first = journal()
+    train(first, "pre", 1, 4)
+    train(first, "main", 1, 8)
+    first.scores(8, {"J&F": 50.0, "J": 49.0, "F": 51.0})
+    first.note({"event": "stopped", "phase": "main", "step": 4})
+    train(first, "late", 1, 2)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"phase": "la')  # of a killed run
+    train(journal(), "main", 5, 6)
+    assert places(tmp_path) == [("pre", 2), ("pre", 4), ("main", 2), ("main", 4), ("main", 4), ("main", 6)]
+
+
+def test_tensorboard_counts_steps_over_phases(journal, tmp_path):
+    writer = journal()
+    train(writer, "pre", 1, 4, gradient_norm=math.inf)
+    train(writer, "main", 1, 2)
+    writer.scores(2, {"J&F": 62.5, "J": 60.0, "F": 65.0})
+    writer.close()
+    assert scalars(tmp_path, "train/loss") == [(2, 1.5), (4, 3.5), (6, 1.5)]
+    assert scalars(tmp_path, "train/gradient_norm") == [(6, 4.5)]
+    assert scalars(tmp_path, "validation/J&F") == [(6, 62.5)]
+
+
+def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, monkeypatch):
+    writer = Mock()
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", writer)
+    train(journal(), "main", 4, 5)
+    assert writer.call_args.kwargs == {"purge_step": 4 + 4}
+
+
+def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
+    writer = journal()
+    with writer.phase("main", 0):
+        writer.scores(3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
+    assert "main, step 3: validation J&F 71.3  J 70.0  F 72.5" in capsys.readouterr().err
+    (line,) = log_lines(tmp_path)
+    assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
+
+
+def test_only_the_lead_writes(journal, tmp_path, capsys):
+    follower = journal(lead=False)
+    train(follower, "late", 1, 2)
+    follower.images(1, clip(), list(clip().labels))
+    follower.scores(1, {"J&F": 50.0})
+    follower.close()
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_image_shows_labels_above_predictions(monkeypatch):
+    batch, step = clip(), 65 + 6
+    predictions = [torch.zeros_like(labels) for labels in batch.labels]
+    image = draw_clips(batch, predictions).movedim(0, -1)
+    assert image.shape == (4 * step + 6, 3 * step + 6, 3)
+    mean_grey, middle = [124, 116, 104], 6 + 30  # the object's middle
+    for top in (middle, 2 * step + middle):
+        for left in (step + middle, 2 * step + middle):
+            assert image[top, left].tolist() != mean_grey
+            assert image[top + step, left].tolist() == mean_grey
+    monkeypatch.setattr(journal_module, "MAX_HEIGHT", 32)
+    assert draw_clips(batch, predictions).shape[1] == pytest.approx((4 * step + 6) * 32 / 65, abs=1)

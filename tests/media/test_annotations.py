@@ -1,0 +1,181 @@
+"""Masks as images and folders, unknown formats, and files with any part replaced, cut or flipped."""
+
+import json
+import os
+from itertools import islice
+from random import Random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import InputError, format_coco, read_annotations, write_mask
+from aotlab.utils import plugins
+from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+
+VALUES = [
+    None, True, 0, -1, 2.5, 10**30, 10**400, -(10**400), 1e308, "", "x", "\x00", "\ud800", [], [[]], [None], {},
+    {"a": []}, [[10**400] * 6],
+]  # fmt: skip
+"""replacements of every part of a JSON file"""
+
+
+def replaced(tree, value):
+    """The tree with each of its parts in turn replaced by a value; of long lists the first eight."""
+    keys = (
+        list(tree) if isinstance(tree, dict) else range(min(8, len(tree))) if isinstance(tree, list) else []
+    )
+    for key in keys:
+        copy = tree.copy()
+        copy[key] = value
+        yield copy
+        for inner in replaced(tree[key], value):
+            copy = tree.copy()
+            copy[key] = inner
+            yield copy
+
+
+def read_or_reject(path):
+    """Masks of all frames, or None if the file is rejected with one plain sentence."""
+    try:
+        found = read_annotations(path, VIDEO)
+        return [found.mask(frame) for frame in found.frames]
+    except InputError as error:
+        sentence = str(error)
+    assert "\n" not in sentence
+    assert "object at 0x" not in sentence
+    return None
+
+
+def check_replaced_parts(path, tree, count):
+    """Read the file as it is, and with ``count`` random replacements."""
+    path.write_text(json.dumps(tree))
+    assert read_or_reject(path)
+    wrong = [(value, number) for value in VALUES for number, _ in enumerate(replaced(tree, value))]
+    for value, number in Random(0).sample(wrong, min(count, len(wrong))):
+        path.write_text(json.dumps(next(islice(replaced(tree, value), number, None))))
+        read_or_reject(path)
+
+
+def check_damage(path, content):
+    """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
+    rng = np.random.default_rng(0)
+    for tenth in range(9):
+        path.write_bytes(content[: len(content) * tenth // 10])
+        assert read_or_reject(path) is None
+    for _ in range(100):
+        changed = bytearray(content)
+        for place in rng.integers(len(changed), size=3):
+            changed[place] = rng.integers(256)
+        path.write_bytes(bytes(changed))
+        read_or_reject(path)
+
+
+def save_binary(path, mask):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+
+
+def test_folder_of_object_folders_is_read(tmp_path):
+    for frame in range(LENGTH):
+        for number in (3, 7):
+            save_binary(tmp_path / str(number) / f"{frame:05d}.png", labels(frame) == number)
+    found = read_annotations(tmp_path, VIDEO)
+    assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
+
+
+@pytest.mark.parametrize(
+    ("ball", "person", "ids", "names"),
+    [("ball", "4", [1, 4], {1: "ball"}), ("001", "000", [2, 1], {})],  # SA-V counts from 000
+)
+def test_object_folder_names_are_ids_or_classes(tmp_path, ball, person, ids, names):
+    save_binary(tmp_path / ball / "00002.png", labels(2) == 7)
+    save_binary(tmp_path / person / "00002.png", labels(2) == 3)
+    found = read_annotations(tmp_path, VIDEO)
+    assert (found.mask(2) == ids[0] * (labels(2) == 7) + ids[1] * (labels(2) == 3)).all()
+    assert found.class_names == names
+
+
+def test_folder_of_id_masks_is_read(tmp_path):
+    for frame in (1, 3):
+        write_mask(tmp_path / f"{frame:05d}.png", labels(frame))
+    found = read_annotations(tmp_path, VIDEO)
+    assert sorted(found.frames) == [1, 3]
+    assert (found.mask(3) == labels(3)).all()
+
+
+def test_grey_image_rejected_as_binary_mask(tmp_path):
+    grey = np.arange(SIZE[0] * SIZE[1], dtype=np.uint32).reshape(SIZE).astype(np.uint8)
+    (tmp_path / "1").mkdir()
+    Image.fromarray(grey).save(tmp_path / "1" / "00000.png")
+    with pytest.raises(InputError, match="grey values"):
+        read_annotations(tmp_path, VIDEO)
+
+
+def test_black_and_white_mask_is_object_1(tmp_path, caplog):
+    save_binary(tmp_path / "mask.png", labels(0) > 0)
+    assert read_annotations(tmp_path / "mask.png", VIDEO).objects() == [1]
+    assert "255 is taken as object 1" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["masks.xml", "masks.txt", "masks.json", "folder"])
+def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_text('{"a": 1}')
+    with pytest.raises(InputError, match=r"OBJECT/FRAME.*pip install 'aotlab\[studio\]'"):
+        read_annotations(path, VIDEO)
+
+
+def test_colored_mask_without_reader_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match="mode RGB"):
+        read_annotations(tmp_path / "mask.png", VIDEO)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100000, "[NaN]", '{"a": 1}', "\udcff"])
+def test_broken_json_rejected(tmp_path, text):
+    path = tmp_path / "bad.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=r"bad\.json"):
+        read_annotations(path, VIDEO)
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_coco_with_replaced_parts_is_read_or_rejected(count, tmp_path):
+    tree = format_coco(tracked(), VIDEO)
+    tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
+    tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
+    check_replaced_parts(tmp_path / "masks.json", tree, count)
+
+
+def test_damaged_coco_is_read_or_rejected(tmp_path):
+    check_damage(tmp_path / "coco.json", json.dumps(format_coco(tracked(), VIDEO)).encode())
+
+
+@pytest.mark.parametrize(
+    "name", ["pipe.json", "pipe.xml", "pipe.png", "loop.json", "n" * 300 + ".json", "a\0.json"]
+)
+def test_path_that_is_not_a_file_rejected(name, tmp_path):
+    path = tmp_path / name
+    if "pipe" in name:
+        os.mkfifo(path)
+    if "loop" in name:
+        path.symlink_to(path)
+    assert read_or_reject(path) is None
+
+
+def test_folder_with_circular_links_and_pipes(tmp_path):
+    (tmp_path / "1").mkdir()
+    save_binary(tmp_path / "1" / "00000.png", labels(0) > 0)
+    (tmp_path / "2").symlink_to(tmp_path / "2")
+    (tmp_path / "3").symlink_to(tmp_path)
+    assert len(read_or_reject(tmp_path)) == 1
+    os.mkfifo(tmp_path / "1" / "00001.png")
+    assert read_or_reject(tmp_path) is None
+
+
+def test_closed_folder_rejected(closed_folder):
+    assert read_or_reject(closed_folder) is None
+    assert read_or_reject(closed_folder / "masks.json") is None

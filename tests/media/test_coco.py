@@ -1,0 +1,111 @@
+"""COCO JSON: read by pycocotools, and back."""
+
+import json
+
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from aotlab import InputError, VideoInfo, encode_runs, format_coco, read_annotations
+from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+
+
+@pytest.fixture
+def tree():
+    return json.loads(json.dumps(format_coco(tracked(), VIDEO)))
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(tree, video=VIDEO, **options):
+        (tmp_path / "coco.json").write_text(json.dumps(tree))
+        return read_annotations(tmp_path / "coco.json", video, **options)
+
+    return read
+
+
+def test_pycocotools_loads_and_evaluates_coco(tree, tmp_path):
+    (tmp_path / "coco.json").write_text(json.dumps(tree))
+    truth = COCO(str(tmp_path / "coco.json"))
+    assert len(truth.getImgIds()) == LENGTH
+    for annotation in truth.loadAnns(truth.getAnnIds()):
+        frame = truth.loadImgs(annotation["image_id"])[0]["frame_id"]
+        assert (truth.annToMask(annotation) == (labels(frame) == annotation["track_id"])).all()
+    evaluation = COCOeval(truth, truth.loadRes(tree["annotations"]), "segm")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1.0)
+
+
+def test_coco_round_trip_keeps_masks_and_classes(tree, read):
+    found = read(tree)
+    assert sorted(found.frames) == list(range(LENGTH))
+    assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
+    assert found.class_names == {3: "person", 7: "ball"}
+
+
+def test_image_names_take_precedence_over_numbers(tree, read):
+    backwards = VideoInfo("clip", SIZE, LENGTH, stem=lambda index: f"{LENGTH - 1 - index:05d}")
+    assert (read(tree, backwards).mask(0) == labels(LENGTH - 1)).all()
+    with pytest.raises(InputError, match="00000"):  # names that match only in part
+        read(tree, VideoInfo("clip", SIZE, LENGTH, stem=lambda index: f"{index + 1:05d}"))
+
+
+def test_counts_and_polygons_are_read(tree, read):
+    first = tree["annotations"][0]
+    counts = encode_runs(labels(0) == 3).tolist()
+    tree["annotations"] = [first | {"segmentation": {"size": list(SIZE), "counts": counts}}]
+    assert (read(tree).mask(0) == labels(0)).all()
+    tree["annotations"] = [first | {"segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}]
+    assert (read(tree).mask(0)[3:15, 2:16] == 3).all()
+
+
+def test_class_identifies_object_without_track_ids(tree, read):
+    for annotation in tree["annotations"]:
+        del annotation["track_id"], annotation["attributes"]
+    assert read(tree).class_names == {1: "person", 2: "ball"}
+    for annotation in tree["annotations"]:
+        annotation["category_id"] = 1
+    with pytest.raises(InputError, match="track ids"):
+        read(tree)
+
+
+def test_video_is_chosen_by_name(tree, read):
+    tree["videos"].append({"id": 2, "name": "other", "height": 9, "width": 9, "length": 1})
+    tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})
+    assert (read(tree).mask(0) == labels(0)).all()
+    with pytest.raises(InputError, match="2 videos"):
+        read(tree, VideoInfo("third", SIZE))
+
+
+def test_single_frame_is_read(tree, read):
+    assert list(read(tree, frame=2).frames) == [2]
+    with pytest.raises(InputError, match="no mask for frame 9"):
+        read(tree, frame=9)
+    tree["annotations"] = tree["annotations"][:1]
+    assert list(read(tree, frame=2).frames) == [2]  # the only one there is, for frame 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"images": 3}, "not readable"),
+        ({"annotations": [{"segmentation": 3}]}, "missing 'image_id'"),
+        ({"images": [{"id": 1, "height": 9, "width": 40, "file_name": "0.jpg"}]}, "40×9"),
+        ({"images": [{"id": 1, "height": 10**9, "width": 40, "file_name": "0.jpg"}]}, "1000000000"),
+        (
+            {"annotations": [{"image_id": 1, "segmentation": {"size": list(SIZE), "counts": "zz"}}]},
+            "run lengths",
+        ),
+        (
+            {"annotations": [{"image_id": 1, "segmentation": {"size": [9, 9], "counts": "zz"}}]},
+            "segmentation",
+        ),
+        ({"annotations": [{"image_id": 1, "segmentation": [[1, 1, 1e300, 3, 4, 4]]}]}, "coordinate"),
+        ({"annotations": []}, "holds no object"),
+    ],
+)
+def test_invalid_coco_rejected(tree, read, change, words):
+    with pytest.raises(InputError, match=words):
+        read(tree | change)

@@ -1,0 +1,82 @@
+"""Masks as PNG files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.media.masks import PALETTE, palette_index, read_mask, resolve_void, write_mask
+from aotlab.utils.errors import InputError
+
+
+def test_palette_is_that_of_pascal_voc():
+    assert PALETTE[:5].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]]
+    assert PALETTE[255].tolist() == [224, 224, 192]
+
+
+def test_ids_above_255_reuse_the_colours_of_objects():
+    assert palette_index(np.array([255, 256, 510, 511])).tolist() == [255, 1, 255, 1]
+
+
+@pytest.mark.parametrize(
+    ("stored", "meant"), [([0, 255], [0, 1]), ([0, 3, 255], [0, 3, 0]), ([0, 1], [0, 1]), ([0, 0], [0, 0])]
+)
+def test_255_is_an_object_if_alone_and_else_void(stored, meant):
+    assert resolve_void(np.array([stored], np.uint8)).tolist() == [meant]
+    deep = np.array([[255, 300]], np.uint16)
+    assert resolve_void(deep) is deep
+
+
+@pytest.mark.parametrize(
+    ("labels", "mode", "dtype"),
+    [([[0, 1, 2], [255, 7, 0]], "P", np.uint8), ([[0, 256, 1], [65535, 3, 0]], "I;16", np.uint16)],
+)
+def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
+    write_mask(tmp_path / "mask.png", np.array(labels, np.int64))
+    with Image.open(tmp_path / "mask.png") as image:
+        assert image.mode == mode
+        assert mode != "P" or image.getpalette()[3:6] == [128, 0, 0]
+    back = read_mask(str(tmp_path / "mask.png"), size=(2, 3))
+    assert back.dtype == dtype
+    assert back.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("BMP", {}), ("GIF", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})],
+)
+def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
+    labels = np.arange(40, dtype=np.uint8).reshape(5, 8)
+    Image.fromarray(labels).save(tmp_path / "mask", format=kind, **options)
+    assert (read_mask(tmp_path / "mask") == labels).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}), ("mask.png", "AVIF", {}),
+        ("mask.png", "JPEG2000", {}), ("mask.tif", "TIFF", {"compression": "jpeg"}),
+    ],
+)  # fmt: skip
+def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / name, format=kind, **options)
+    with pytest.raises(InputError, match=rf"{name}: a {kind} file, whose compression changes object ids"):
+        read_mask(tmp_path / name)
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_ids_beyond_16_bits_rejected(tmp_path, value):
+    with pytest.raises(ValueError, match="0 to 65535"):
+        write_mask(tmp_path / "mask.png", np.array([[value]]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_coloured_image_is_not_a_mask(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    with pytest.raises(InputError, match="mode RGB"):
+        read_mask(tmp_path / "photo.png")
+
+
+def test_mask_of_another_size_rejected(tmp_path):
+    write_mask(tmp_path / "mask.png", np.zeros((4, 6)))
+    with pytest.raises(InputError, match=r"6×4.*8×4"):
+        read_mask(tmp_path / "mask.png", size=(4, 8))

@@ -1,0 +1,88 @@
+"""Overlays and strips."""
+
+import numpy as np
+import pytest
+
+from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
+
+
+def grey(height=60, width=80):
+    return np.full((height, width, 3), 100, dtype=np.uint8)
+
+
+def square(label, dtype=np.uint8):
+    labels = np.zeros((60, 80), dtype=dtype)
+    labels[20:40, 20:40] = label
+    return labels
+
+
+def test_objects_have_the_hue_of_their_palette_colour():
+    image = draw_overlay(grey(), square(1))
+    red, green, blue = image[30, 30].astype(int)
+    assert red > 100
+    assert green == blue < 100
+
+
+def test_pixels_away_from_objects_are_unchanged():
+    image = draw_overlay(grey(), square(1))
+    assert (image[:15] == 100).all()
+    assert (image[:, 50:] == 100).all()
+
+
+def test_contour_is_brighter_inside_and_darker_outside():
+    image = draw_overlay(grey(), square(2)).astype(int)
+    assert image[20, 30, 1] > image[30, 30, 1]
+    assert image[19, 30].max() < 100
+
+
+def test_frame_is_not_modified():
+    frame = grey()
+    draw_overlay(frame, square(3))
+    assert (frame == 100).all()
+    image = draw_overlay(frame, square(0))
+    assert (image == frame).all()
+    assert image is not frame
+
+
+def test_labels_of_another_size_rejected():
+    with pytest.raises(ValueError, match="do not fit"):
+        draw_overlay(grey(), square(1)[:10])
+
+
+def test_images_are_joined_with_white_gaps():
+    image = concat_images([grey(4, 3), grey(4, 5)], gap=2)
+    assert image.shape == (4, 10, 3)
+    assert (image[:, 3:5] == 255).all()
+    assert (np.delete(image, [3, 4], axis=1) == 100).all()
+
+
+def test_ids_are_drawn_where_objects_are_widest():
+    labels = np.zeros((60, 120), np.uint8)
+    labels[10:50, 10:50], labels[10:50, 70:110] = 7, 8
+    frame = np.full((60, 120, 3), 90, np.uint8)
+    plain = draw_overlay(frame, labels)
+    image = draw_ids(plain, labels)
+    changed = np.argwhere((image != plain).any(axis=-1))
+    for left in (10, 70):
+        own = changed[(changed[:, 1] >= left) & (changed[:, 1] < left + 40)]
+        assert len(own) > 10
+        assert np.abs(own.mean(axis=0) - (30, left + 20)).max() < 4
+    sevens, eights = image[:, 10:50], image[:, 70:110]
+    assert (sevens != eights).any()
+
+
+def test_ids_of_single_pixels_and_of_no_object_are_drawn():
+    labels = np.zeros((20, 20), np.uint16)
+    frame = np.zeros((20, 20, 3), np.uint8)
+    assert (draw_ids(frame, labels) == frame).all()
+    labels[0, 0], labels[19, 19] = 1, 65535
+    assert draw_ids(frame, labels).shape == frame.shape
+
+
+def test_many_objects_leave_the_frame_visible(monkeypatch):
+    frame = np.full((100, 100, 3), 60, np.uint8)
+    labels = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((20, 20), int))
+    thin = draw_overlay(frame, labels).astype(int)
+    monkeypatch.setattr("aotlab.media.overlay.MANY", 25)
+    thick = draw_overlay(frame, labels).astype(int)
+    assert np.abs(thin - 60).mean() < np.abs(thick - 60).mean()

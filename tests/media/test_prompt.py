@@ -1,0 +1,81 @@
+"""Prompts as objects and as text."""
+
+import numpy as np
+import pytest
+
+from aotlab.media.prompt import Prompt, box_around, parse_prompts
+from aotlab.utils.errors import InputError
+
+
+def test_clicks_are_split_by_their_labels():
+    prompt = Prompt(points=[(1, 2), (3, 4), (5, 6)], labels=[1, 0, 1])
+    assert prompt.positive == [(1, 2), (5, 6)]
+    assert prompt.negative == [(3, 4)]
+    assert Prompt(points=[(1, 2)]).positive == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "give a box, a mask, or a point on the object"),
+        ({"points": [(1, 2)], "labels": [0]}, "give a box, a mask, or a point on the object"),
+        ({"points": [(1, 2)], "labels": [1, 0]}, "a label of 0 or 1 for each of 1 points"),
+        ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
+        ({"points": [(1, float("nan"))]}, "finite numbers"),
+        ({"box": (1, 2, 1, 9)}, "at least 2 pixels"),
+        ({"mask": np.zeros((2, 3, 4))}, "mask H×W"),
+    ],
+)
+def test_prompt_without_object_rejected(options, words):
+    with pytest.raises(InputError, match=words):
+        Prompt(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
+        ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: outside the image of 60×40"),
+        ({"mask": np.ones((40, 61))}, "does not match"),
+    ],
+)
+def test_prompt_outside_the_frame_rejected(options, words):
+    with pytest.raises(InputError, match=words):
+        Prompt(**options).check_inside((40, 60))
+
+
+def square(top, left, side=20):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+def test_box_holds_all_pixels_of_an_object():
+    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
+
+
+def test_prompts_are_parsed_by_frame_and_object():
+    prompts = parse_prompts(["40/3:1,2,30,40", "2:10:20-40:60"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
+    assert list(prompts) == [0, 40]
+    assert prompts[40][3].box == (1, 2, 30, 40)
+    assert prompts[0][2].box == (10, 20, 30, 40)
+    assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
+    assert prompts[0][1].negative == [(9, 9)]
+    assert list(parse_prompts([], ["1:5,6"], first=7)) == [7]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "points", "negative", "words"),
+    [
+        (["1:3,3,14"], [], [], r"box 1:3,3,14: expected \[FRAME/\]ID:X,Y,W,H"),
+        ([], ["1:5"], [], r"point 1:5: expected \[FRAME/\]ID:X,Y with an id from 1"),
+        ([], ["0:3,3"], [], "point 0:3,3"),
+        ([], ["x:3,3"], [], "point x:3,3"),
+        (["1:3,3,0,0"], [], [], "at least 2 pixels"),
+        (["1:3,3,14,14", "1:3,3,10,10"], [], [], "object 1 has a box on frame 0 already"),
+        (["1:3,3,14,14"], [], ["2:3,3"], "object 2 has no box or point on frame 0"),
+    ],
+)
+def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
+    with pytest.raises(InputError, match=words):
+        parse_prompts(boxes, points, negative)

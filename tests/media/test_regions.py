@@ -1,0 +1,75 @@
+"""Run lengths and polygons, and what is refused of them."""
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from aotlab.media.regions import (
+    compress,
+    decode_runs,
+    decompress,
+    encode_runs,
+    fill_polygons,
+    measure_box,
+    parse_runs,
+    require_size,
+)
+from aotlab.utils.errors import InputError
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])
+def test_run_lengths_equal_those_of_pycocotools(density):
+    mask = np.random.default_rng(3).random((37, 53)) < density
+    text = coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
+    assert compress(encode_runs(mask)) == text
+    assert decompress(text, max_count=10**6) == encode_runs(mask).tolist()
+    assert (decode_runs(parse_runs(text, mask.shape), mask.shape) == mask).all()
+
+
+@pytest.mark.parametrize(
+    "counts", ["", "zzzzzz", "PPPPPPPP0", "\xff", "o", [], [-1, 961], [960, 1], ["960"], 960, None, [10**30]]
+)
+def test_incomplete_run_lengths_rejected(counts):
+    with pytest.raises(InputError, match="40×24"):
+        parse_runs(counts, (24, 40))
+
+
+def test_polygon_filled_as_by_pycocotools():
+    points = [3, 3, 20, 4, 18, 16, 5, 12]
+    expected = coco.decode(coco.merge(coco.frPyObjects([points], 24, 40)))
+    assert (decode_runs(fill_polygons([points], (24, 40)), (24, 40)) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ([1, 1, 2, 2], "three points"),
+        ([1, 1, 2, 2, 3], "three points"),
+        ("1,1", "three points"),
+        ([1, 1, 2, 2, 1e12, 3], "coordinate"),
+        ([1, 1, 2, 2, float("nan"), 3], "coordinate"),
+        ([1, 1, 2, 2, "3", 3], "coordinate"),
+        ([0, 0, 40, 24] * 30000 + [1, 1], "longer than"),
+    ],
+)
+def test_invalid_polygon_rejected(points, words):
+    with pytest.raises(InputError, match=words) as refusal:
+        fill_polygons([points], (24, 40))
+    assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize("sides", [(0, 5), (-1, 5), (5, 10**9), (2.5, 5), ("5", 5), (None, 5), (True, 5)])
+def test_invalid_size_rejected(sides):
+    with pytest.raises(InputError, match="size"):
+        require_size(*sides)
+
+
+def test_box_surrounds_pixels():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        mask = rng.random((7, 9)) < 0.15
+        rows, columns = np.nonzero(mask)
+        expected = [0.0] * 4
+        if len(rows):
+            expected = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+        assert measure_box(encode_runs(mask), mask.shape) == expected

@@ -1,0 +1,189 @@
+"""Written videos: frames, rates, times, alpha and sound."""
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
+from aotlab.utils.errors import InputError
+
+RATE, SAMPLES, SECONDS = 10, 16000, 3
+
+
+def smooth(height, width, frames=5):
+    """Frames without fine detail, which compression keeps: T×H×W×3."""
+    y, x = np.mgrid[0:height, 0:width]
+    ramp = np.stack([255 * x / width, 255 * y / height, np.full_like(x, 90)], axis=-1).astype(int)
+    return np.stack([np.clip(ramp - 6 * index, 0, 255).astype(np.uint8) for index in range(frames)])
+
+
+def write(path, frames, rate=Fraction(24)):
+    with VideoWriter(path, rate=rate, size=frames[0].shape[:2]) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+@pytest.mark.parametrize("rate", [Fraction(24), Fraction(30000, 1001), Fraction(15, 2), Fraction(1000, 33)])
+@pytest.mark.parametrize("size", [(48, 64), (47, 64), (48, 63), (47, 63)])
+def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
+    frames = smooth(*size)
+    source = open_frames(write(tmp_path / "clip.mp4", frames, rate))
+    even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    assert (source.rate, source.size, source.length, source.name) == (rate, even, 5, "clip")
+    assert [source.stem(index) for index in (0, 12)] == ["00000", "00012"]
+    assert not source.variable
+    assert source.time(3) == 3 / rate
+    back = np.stack(list(source))[:, : size[0], : size[1]]
+    assert np.abs(back.astype(int) - frames).mean() < 4
+    assert len(list(source)) == len(back) == 5
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
+
+
+@pytest.mark.parametrize(("suffix", "decoder"), [("mov", "prores"), ("webm", "libvpx-vp9")])
+def test_alpha_is_read_back(tmp_path, suffix, decoder):
+    frames = np.concatenate([smooth(47, 63), np.zeros((5, 47, 63, 1), np.uint8)], axis=-1)
+    frames[:, 10:30, 20:, 3] = 255
+    path = write(tmp_path / f"alpha.{suffix}", frames, Fraction(12))
+    with av.open(str(path)) as container:
+        codec = av.CodecContext.create(decoder, "r")
+        codec.extradata = container.streams.video[0].codec_context.extradata
+        back = [f for packet in container.demux(video=0) if packet.size for f in codec.decode(packet)]
+    assert len(back) == 5
+    # both encoders are lossy
+    assert np.abs(back[4].to_ndarray(format="rgba").astype(int) - frames[4]).mean() < 4
+    assert (back[4].to_ndarray(format="rgba")[15:25, 30:60, 3] > 250).all()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "webm"])
+@pytest.mark.parametrize("jump", [7 * 3600, 10**6, 10**9, -3600])
+def test_clock_that_jumps_loses_no_frame(tmp_path, suffix, jump):
+    path, channels = tmp_path / f"clip.{suffix}", 3 if suffix == "mp4" else 4
+    with VideoWriter(path, rate=Fraction(24), size=(32, 48), variable=True) as writer:
+        for index in range(8):
+            time = Fraction(index, 24) + (jump if index >= 4 else 0)
+            writer.write(np.full((32, 48, channels), 20 * index, np.uint8), time)
+    source = open_frames(path)
+    greys = [int(frame.mean()) for frame in source]
+    assert len(greys) == 8
+    assert greys == sorted(greys)
+    times = [source.time(index) for index in range(8)]
+    assert times == sorted(times)
+    assert times[-1] < 2 * 3600
+    if jump > 0:
+        assert times[7] - times[4] == pytest.approx(3 / 24, abs=0.01)
+
+
+def test_full_disk_is_one_sentence_and_leaves_no_file(tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
+    writer.write(smooth(48, 64)[0])
+    real, writer._container = writer._container, SimpleNamespace(mux=full)
+    with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(No space left"), writer:
+        writer.write(smooth(48, 64)[0])
+    real.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_block_leaves_no_file(tmp_path):
+    writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
+    writer.write(smooth(48, 64)[0])
+    with pytest.raises(ValueError, match="does not fit a video of size"), writer:
+        writer.write(smooth(48, 62)[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_video_is_written_without_libx264(tmp_path, monkeypatch):
+    monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
+    source = open_frames(write(tmp_path / "clip.mp4", smooth(47, 63), Fraction(30000, 1001)))
+    assert (source.rate, source.size, len(list(source))) == (Fraction(30000, 1001), (48, 64), 5)
+
+
+def film(path, codec="aac", delay=0.0):
+    """Write grey frames with a click of 0.1 s at 1 s and at 2 s; ``delay`` moves images and sound."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=RATE)
+        video.width, video.height, video.pix_fmt = 48, 32, "yuv420p"
+        audio = container.add_stream(codec, rate=SAMPLES, layout="mono")
+        for index in range(SECONDS * RATE):
+            frame = av.VideoFrame(48, 32, "yuv420p")
+            frame.pts, frame.time_base = index + round(delay * RATE), Fraction(1, RATE)
+            container.mux(video.encode(frame))
+        time = np.arange(SECONDS * SAMPLES) / SAMPLES
+        loud = ((time % 1 < 0.1) & (time >= 1)) * np.sin(2000 * time) * 0.8
+        for start in range(0, len(loud), 1024):
+            samples = (loud[start : start + 1024] * 32767).astype(np.int16)[None]
+            piece = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            piece.sample_rate, piece.time_base = SAMPLES, Fraction(1, SAMPLES)
+            piece.pts = start + round(delay * SAMPLES)
+            container.mux(audio.encode(piece))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    return path
+
+
+def find_clicks(path):
+    """Return the seconds from the first frame at which it becomes loud, and the codec of the sound."""
+    with av.open(str(path)) as container:
+        first = next(container.decode(video=0))
+    times, values = [], []
+    with av.open(str(path)) as container:
+        codec = container.streams.audio[0].codec_context.name
+        for frame in container.decode(audio=0):
+            sound = frame.to_ndarray().astype(np.float64).reshape(-1)
+            values.append(sound / 32768 if frame.format.name.startswith("s16") else sound)
+            times.append(float(frame.pts * frame.time_base) + np.arange(len(sound)) / frame.sample_rate)
+    loud = np.concatenate(times)[np.abs(np.concatenate(values)) > 0.2] - float(first.pts * first.time_base)
+    return loud[np.diff(loud, prepend=-1) > 0.3].tolist(), codec
+
+
+def copy_video(source, path, frames=None):
+    """Write the frames again, as overlays are, perhaps a range of them."""
+    images, options = list(source), {"variable": source.variable, "sound": source.sound}
+    with VideoWriter(path, rate=source.rate, size=source.size, **options) as writer:
+        for index in frames or range(len(images)):
+            writer.write(images[index], source.time(index))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "becomes", "delay"),
+    [
+        ("a.mp4", "aac", "aac", 0), ("a.mov", "pcm_s16le", "aac", 0), ("a.mkv", "flac", "flac", 0),
+        ("a.mp4", "mp3", "mp3float", 0), ("a.mkv", "flac", "flac", 5),
+    ],
+)  # fmt: skip
+def test_sound_is_copied_in_sync(tmp_path, name, codec, becomes, delay):
+    clicks, found = find_clicks(
+        copy_video(open_frames(film(tmp_path / name, codec, delay)), tmp_path / "out.mp4")
+    )
+    assert found == becomes
+    assert clicks == pytest.approx([1, 2], abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "aac"), ("a.mov", "pcm_s16le")])
+def test_sound_of_a_range_begins_with_the_range(tmp_path, name, codec):
+    out = copy_video(open_frames(film(tmp_path / name, codec)), tmp_path / "out.mp4", range(15, 28))
+    assert find_clicks(out)[0] == pytest.approx([0.5], abs=0.05)
+    with av.open(str(out)) as container:
+        assert container.duration / 1e6 == pytest.approx(1.3, abs=0.1)
+
+
+@pytest.mark.parametrize("length", [4000, 60000])
+def test_broken_sound_loses_no_frame(tmp_path, length):
+    path = film(tmp_path / "a.mov", "pcm_s16le")
+    source = open_frames(path)
+    frames = list(source)
+    path.write_bytes(path.read_bytes()[:length])
+    with VideoWriter(tmp_path / "b.mp4", rate=source.rate, size=source.size, sound=source.sound) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert len(list(open_frames(tmp_path / "b.mp4"))) == len(frames)

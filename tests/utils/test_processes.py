@@ -1,0 +1,49 @@
+"""Signals during a long run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from aotlab.utils.processes import stop_flag
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_sets_the_flag_and_handler_is_restored(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with stop_flag() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        assert stop.wait(5)
+    assert signal.getsignal(number) is before
+
+
+def test_second_interrupt_acts_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt), stop_flag() as stop:  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(5)
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(5)
+
+
+def test_flag_of_another_thread_stays_unset() -> None:
+    seen = []
+
+    def work() -> None:
+        with stop_flag() as stop:
+            seen.append(stop.is_set())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def test_signal_sets_flags_of_enclosing_blocks() -> None:
+    with stop_flag() as outer, stop_flag() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(5)
+        assert (outer.is_set(), outer.number) == (True, signal.SIGTERM)
