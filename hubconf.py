@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).resolve().parent / "src"))  # torch.hub insta
 
 def tracker(name=None, *, overrides=(), device="cpu"):
     """A `Tracker` of named weights, a checkpoint file, or without a name the bundled model."""
-    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.tracking.tracker import Tracker
 
     return Tracker.from_pretrained(name, overrides=overrides, device=device)
 

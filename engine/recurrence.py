@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.memory import CHANGING, MemoryBank
-from aotlab.engine.relevance import frame_relevance
+from aotlab.engine.memory.bank import CHANGING, MemoryBank
+from aotlab.engine.memory.relevance import frame_relevance
 from aotlab.networks.model import Model
 from aotlab.networks.vos_model import Features, Propagated
 from aotlab.utils.errors import InputError

@@ -9,7 +9,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import scores_table
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask

@@ -95,7 +95,7 @@ def circles(imports: dict[str, set[str]]) -> list[set[str]]:
 
 
 def module_name(path: Path) -> str:
-    """``aotlab.engine.tracker`` for a file; that of its folder for an ``__init__.py``."""
+    """``aotlab.engine.tracking.tracker`` for a file; that of its folder for an ``__init__.py``."""
     return ".".join(("aotlab", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
 
 
@@ -123,7 +123,7 @@ def test_imports_go_leftwards_only(package):
     ("package", "source", "breach"),
     [
         ("networks", "import aotlab.dataloaders.lint", "dataloaders"),
-        ("networks", "def f():\n    from aotlab.engine.tracker import Tracker", "engine"),
+        ("networks", "def f():\n    from aotlab.engine.tracking.tracker import Tracker", "engine"),
         ("utils", "from aotlab.configs import load", "configs"),
         ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.davis import x", "evaluation"),
         ("engine", "import numpy, aotlab.tools.eval as e", "tools"),
@@ -153,8 +153,8 @@ def test_tools_import_what_is_heavy_where_they_use_it(path):
 
 
 def test_a_heavy_import_of_a_tool_is_found():
-    source = "import numpy, re\nfrom aotlab.engine.tracker import Tracker\nfrom aotlab.utils.files import atomic_path"
-    assert heavy_imports(source) == {"numpy", "engine.tracker"}
+    source = "import numpy, re\nfrom aotlab.engine.memory.bank import MemoryBank\nfrom aotlab.utils.files import remove"
+    assert heavy_imports(source) == {"numpy", "engine.memory.bank"}
     assert heavy_imports("def main():\n    import torch\nif TYPE_CHECKING:\n    import numpy") == set()
 
 

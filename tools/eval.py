@@ -48,8 +48,8 @@ from aotlab.utils.processes import stop_flag
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.evaluator import EvaluationResult
-    from aotlab.engine.ensemble import Ensemble
-    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.tracking.ensemble import Ensemble
+    from aotlab.engine.tracking.tracker import Tracker
     from aotlab.evaluation.tables import TableLayout
     from aotlab.utils.distributed import World
 
@@ -72,7 +72,7 @@ def track(
 ) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
-    from aotlab.engine.streaming import HELPERS
+    from aotlab.engine.video.streaming import HELPERS
     from aotlab.utils.devices import reserve_cores
 
     reserve_cores(HELPERS)
@@ -96,8 +96,8 @@ def track(
 
 def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
     """Return the tracker that the options ask for, and all that its results depend on."""
-    from aotlab.engine.ensemble import Ensemble, augmented
-    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.tracking.ensemble import Ensemble, augmented
+    from aotlab.engine.tracking.tracker import Tracker
     from aotlab.utils.files import sha256
 
     chosen = models(args)

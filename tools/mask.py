@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     if real_path(output) == real_path(args.image):
         raise InputError(f"--output {output}: is the image itself; give another name")
     require_new(output, force=args.force)
-    from aotlab.engine.segmenters import load_segmenter, segment_objects
+    from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
     from aotlab.media.images import read_image
     from aotlab.media.masks import write_mask
     from aotlab.media.prompt import parse_prompts

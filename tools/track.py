@@ -34,10 +34,10 @@ from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracker_options import TrackerOptions
+    from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.engine.video.inputs import FrameNumbers
     from aotlab.engine.video.job import Job
-    from aotlab.engine.video.tracking import TrackOptions, TrackResult
+    from aotlab.engine.video.track import TrackOptions, TrackResult
     from aotlab.media.video import FrameSource
 
 SIZES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
@@ -206,7 +206,7 @@ def require_given(parser: CommandParser, args: Namespace) -> None:
 
 def read_options(args: Namespace) -> TrackOptions:
     """Return the options of `track`; raise `InputError` if they contradict each other."""
-    from aotlab.engine.video.tracking import TrackOptions
+    from aotlab.engine.video.track import TrackOptions
 
     write = [name for names in args.write for name in names] or output_names(DEFAULT_WRITE)
     write += ["review"] if args.review else []
@@ -273,7 +273,7 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
     """
     if not (args.box or args.point or args.not_point):
         return []
-    from aotlab.engine.segmenters import load_segmenter, segment_objects
+    from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
     from aotlab.media.masks import write_mask
     from aotlab.media.prompt import parse_prompts
 
@@ -345,8 +345,8 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     Raises:
         InputError: bad list of jobs, or an output folder that cannot be written or holds results of another run.
     """
-    from aotlab.engine.jobs.listing import list_video_jobs, read_jobs
-    from aotlab.engine.jobs.runner import run_jobs
+    from aotlab.engine.video.batch import run_jobs
+    from aotlab.engine.video.job_list import list_video_jobs, read_jobs
     from aotlab.utils.distributed import open_world
     from aotlab.utils.processes import stop_flag
 

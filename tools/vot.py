@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     import trax
 
     from aotlab.engine.benchmark.vot import COLOUR, serve
-    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.tracking.tracker import Tracker
 
     tracker = Tracker.from_checkpoint(
         args.checkpoint, config=args.config, overrides=args.overrides, device=args.device

@@ -12,10 +12,10 @@ from functools import cached_property
 
 import numpy as np
 
-from aotlab.engine.ensemble import Ensemble
-from aotlab.engine.inputs import Size
-from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.ensemble import Ensemble
+from aotlab.engine.tracking.inputs import Size
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.object_masks import merge_object_masks
 
 EDGE = 0.05

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.images import read_image
 from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError

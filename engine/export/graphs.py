@@ -25,7 +25,7 @@ import yaml
 from torch import Tensor, nn
 
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config, ModelConfig
-from aotlab.engine.prompting import SETTINGS, look_size
+from aotlab.engine.tracking.prompting import SETTINGS, look_size
 from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, embedding_indices
 from aotlab.networks.kernels import SETS
 from aotlab.networks.operations import use

@@ -23,8 +23,8 @@ from aotlab.engine.export.graphs import (
     nest_results,
     require_packages,
 )
-from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.block import BlockMemory, Memory, embedding_indices
 from aotlab.networks.vos_model import Features, Propagated, VOSModel

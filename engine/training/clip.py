@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory import MemoryBank, build_bank
+from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.vos_model import Features, Propagated, VOSModel

@@ -9,9 +9,9 @@ import numpy as np
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.labelled import LabelledVideo
-from aotlab.engine.prediction import Prediction
-from aotlab.engine.streaming import ReadAhead, stream
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.video.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
 from aotlab.evaluation.tables import scores_table
 from aotlab.networks.vos_model import VOSModel

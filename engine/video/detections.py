@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracking.prediction import Prediction
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 
 FramePrediction = tuple[int, np.ndarray, Any]

@@ -13,12 +13,11 @@ import torch
 
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.policies import FirstFrame
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import FirstFrame
 from aotlab.engine.recurrence import propagate_reference, write_memory
-from aotlab.engine.streaming import HELPERS
-from aotlab.engine.tracker import Tracker
-from aotlab.engine.tracker_options import TrackerOptions
+from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.inputs import (
     FrameNumbers,
     VideoMasks,
@@ -34,7 +33,8 @@ from aotlab.engine.video.outputs import (
     remove_temporary_files,
 )
 from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS, Progress
-from aotlab.engine.video.tracking import TrackOptions, TrackResult, group_removals, track
+from aotlab.engine.video.streaming import HELPERS
+from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.video import FrameSource, open_frames
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel

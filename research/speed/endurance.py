@@ -25,7 +25,7 @@ import numpy as np
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import POLICIES
 from aotlab.dataloaders.training.clips import reflect
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.tools.cli.parser import command
 from aotlab_studio import editing
 from aotlab_studio.annotate import open_session

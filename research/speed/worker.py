@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
 from aotlab.media.drawn_clip import draw_clip

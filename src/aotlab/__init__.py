@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aotlab.configs.schema import POLICIES as MEMORY_POLICIES
     from aotlab.configs.training import PRECISIONS
-    from aotlab.engine.prediction import Prediction
-    from aotlab.engine.segmenters import load_segmenter
-    from aotlab.engine.tracker import Tracker
-    from aotlab.engine.tracker_options import TrackerOptions
+    from aotlab.engine.tracking.options import TrackerOptions
+    from aotlab.engine.tracking.prediction import Prediction
+    from aotlab.engine.tracking.segmenters import load_segmenter
+    from aotlab.engine.tracking.tracker import Tracker
     from aotlab.engine.video.detections import to_detections
     from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
     from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
+    from aotlab.engine.video.track import TrackOptions, TrackResult, track
     from aotlab.engine.video.tracked import Output, TrackedFrame
-    from aotlab.engine.video.tracking import TrackOptions, TrackResult, track
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_coco
     from aotlab.media.masks import PALETTE, read_mask, write_mask
@@ -68,14 +68,14 @@ _HOMES = {
     "PALETTE": ("aotlab.media.masks", "PALETTE"),
     "PRECISIONS": ("aotlab.configs.training", "PRECISIONS"),
     "ParsedRegion": ("aotlab.media.regions", "ParsedRegion"),
-    "Prediction": ("aotlab.engine.prediction", "Prediction"),
+    "Prediction": ("aotlab.engine.tracking.prediction", "Prediction"),
     "Prompt": ("aotlab.media.prompt", "Prompt"),
     "Region": ("aotlab.media.regions", "Region"),
-    "TrackOptions": ("aotlab.engine.video.tracking", "TrackOptions"),
-    "TrackResult": ("aotlab.engine.video.tracking", "TrackResult"),
+    "TrackOptions": ("aotlab.engine.video.track", "TrackOptions"),
+    "TrackResult": ("aotlab.engine.video.track", "TrackResult"),
     "TrackedFrame": ("aotlab.engine.video.tracked", "TrackedFrame"),
-    "Tracker": ("aotlab.engine.tracker", "Tracker"),
-    "TrackerOptions": ("aotlab.engine.tracker_options", "TrackerOptions"),
+    "Tracker": ("aotlab.engine.tracking.tracker", "Tracker"),
+    "TrackerOptions": ("aotlab.engine.tracking.options", "TrackerOptions"),
     "VideoFrames": ("aotlab.media.video", "VideoFrames"),
     "VideoInfo": ("aotlab.media.regions", "VideoInfo"),
     "VideoReader": ("aotlab.media.video", "VideoReader"),
@@ -92,7 +92,7 @@ _HOMES = {
     "list_models": ("aotlab.networks.weights.zoo", "list_models"),
     "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
-    "load_segmenter": ("aotlab.engine.segmenters", "load_segmenter"),
+    "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
     "number_frames": ("aotlab.media.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
@@ -105,7 +105,7 @@ _HOMES = {
     "run_job": ("aotlab.engine.video.job", "run_job"),
     "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
-    "track": ("aotlab.engine.video.tracking", "track"),
+    "track": ("aotlab.engine.video.track", "track"),
     "write_mask": ("aotlab.media.masks", "write_mask"),
 }
 """public name to the module that owns it and its name there"""

@@ -12,7 +12,7 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError

@@ -10,7 +10,7 @@ import pytest
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import with_protocol
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
@@ -26,7 +26,9 @@ def test_unbounded_memory_is_replaced():
 def test_replaced_memory_is_logged(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
-    monkeypatch.setattr("aotlab.engine.tracker.load_model", lambda *_, **__: (VOSModel(config.model), config))
+    monkeypatch.setattr(
+        "aotlab.engine.tracking.tracker.load_model", lambda *_, **__: (VOSModel(config.model), config)
+    )
     assert Tracker.from_checkpoint().config.memory.policy == "restricted"
     assert "aott: memory.policy restricted keeps 9 frames instead of all as published" in caplog.text
     caplog.clear()

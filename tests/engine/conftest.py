@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build
 from tests.engine.training.tiny_recipes import draw_sets, tiny_recipe
 

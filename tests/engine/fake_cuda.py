@@ -21,7 +21,7 @@ from torch._subclasses.fake_tensor import (
 )
 
 from aotlab.configs.schema import Config
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 
 CUDA = torch.device("cuda", 0)
@@ -36,7 +36,7 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
     try:
         with (
             FakeTensorMode() as mode,
-            patch("aotlab.engine.tracker.pick_device", torch.device),
+            patch("aotlab.engine.tracking.tracker.pick_device", torch.device),
             patch("torch.cuda.amp.common.amp_definitely_not_available", return_value=False),
             patch("torch.cuda.is_bf16_supported", return_value=True),
             patch("torch.cuda.current_stream"),

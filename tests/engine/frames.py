@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from aotlab.engine.memory import MemoryBank
+from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.recurrence import propagate_reference, read_memory, write_memory
 from aotlab.networks.model import Model
 from aotlab.networks.vos_model import Features, Propagated

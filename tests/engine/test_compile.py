@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounter
 from torch._functorch.compile_utils import fx_graph_cse
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.kernels import SETS
 from aotlab.networks.kernels.folding import folded
 from aotlab.networks.operations import use

@@ -12,11 +12,11 @@ import torch
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.overlapping import Layers
-from aotlab.engine.ensemble import Ensemble, augmented
-from aotlab.engine.memory import MemoryBank, build_bank
+from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.tracking.ensemble import Ensemble, augmented
+from aotlab.engine.tracking.transfers import OneBehind
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
-from aotlab.engine.transfers import OneBehind
 from aotlab.utils.devices import autocast
 from aotlab_studio.planning import Span
 from aotlab_studio.tracking import results
@@ -46,7 +46,7 @@ def watch_host(monkeypatch):
         fetched.append(tensor.device)
         return np.full(tensor.shape, 0.5)
 
-    monkeypatch.setattr("aotlab.engine.policies.on_host", count)
+    monkeypatch.setattr("aotlab.engine.memory.policies.on_host", count)
     return fetched
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, clip, stripes
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.policies import EveryNthFrame
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import EveryNthFrame
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from tests.engine.frames import advance, begin

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.policies import build_policy, redundancy
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_policy, redundancy
+from aotlab.engine.memory.relevance import FrameRelevance, frame_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
-from aotlab.engine.relevance import FrameRelevance, frame_relevance
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.published_keys import from_official
 from tests.engine.frames import begin

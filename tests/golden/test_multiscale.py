@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.vos_model import Propagated, VOSModel
 from aotlab.networks.weights.published_keys import from_official
 from tests.engine.frames import advance, begin

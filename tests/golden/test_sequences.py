@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.objects import ABSENT, ObjectTable
-from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.objects import ABSENT, ObjectTable
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.positions import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin

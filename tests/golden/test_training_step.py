@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages

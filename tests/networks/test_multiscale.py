@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from aotlab.configs.load import from_tree
 from aotlab.configs.schema import Config, ModelConfig, StageConfig
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.networks import stage as stage_module
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.gpm import GatedSelfAttention

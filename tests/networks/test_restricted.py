@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import from_tree
-from aotlab.engine.relevance import relevance
+from aotlab.engine.memory.relevance import relevance
 from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights
@@ -55,7 +55,7 @@ def plain_relevance(query, key, weight, heads, frames):
 @pytest.mark.parametrize("heads", [1, 8])
 @pytest.mark.parametrize("at_once", [1, 500, 2**22])
 def test_relevance_in_parts_is_that_of_the_whole_matrix(monkeypatch, heads, at_once):
-    monkeypatch.setattr("aotlab.engine.relevance.AT_ONCE", at_once)
+    monkeypatch.setattr("aotlab.engine.memory.relevance.AT_ONCE", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
     ours = relevance(query, key, weight, heads=heads, frames=5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools import eval as tool
 from tests.engine.benchmark.painting import PaintingTracker

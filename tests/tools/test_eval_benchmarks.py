@@ -7,7 +7,7 @@ import json
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures

@@ -20,7 +20,7 @@ import importlib, os, signal, sys
 import torch
 torch.set_num_threads(1)
 tool = importlib.import_module(f"aotlab.tools.{sys.argv[1]}")
-import aotlab.engine.benchmark.evaluator, aotlab.engine.jobs.runner
+import aotlab.engine.benchmark.evaluator, aotlab.engine.video.batch
 aotlab.engine.video.resume.SAVE_EVERY = 0.0
 
 def run(name, files=0):

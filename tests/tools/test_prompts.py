@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.segmenters import segment_objects
+from aotlab.engine.tracking.segmenters import segment_objects
 from aotlab.media.masks import read_mask
 from aotlab.media.prompt import parse_prompts
 from aotlab.media.video import open_frames
@@ -22,7 +22,9 @@ COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
-    monkeypatch.setattr("aotlab.engine.segmenters.CheckpointSegmenter", lambda checkpoint: segment_by_color)
+    monkeypatch.setattr(
+        "aotlab.engine.tracking.segmenters.CheckpointSegmenter", lambda checkpoint: segment_by_color
+    )
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def video(tmp_path):
 
 @pytest.fixture
 def run(video, tmp_path, monkeypatch):
-    monkeypatch.setattr("aotlab.engine.tracker.Tracker", Repeater)
+    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
 
     def run(*options):
         return track_cli.main([str(video), "--output", str(tmp_path / "out"), "--write", "masks", *options])

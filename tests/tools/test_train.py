@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.masks import write_mask
 from aotlab.tools.train import main

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from aotlab.engine.benchmark.evaluator import Finished
-from aotlab.engine.jobs.runner import RUN_KIND
+from aotlab.engine.video.batch import RUN_KIND
 from aotlab.engine.video.job import JobRecord
 from aotlab.networks.kernels.tuning import TIMINGS
 from aotlab.utils.errors import InputError

@@ -16,7 +16,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.text import byte_count, size_text
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracker_options import TrackerOptions
+    from aotlab.engine.tracking.options import TrackerOptions
 
 
 def checkpoint(text: str) -> Path:
@@ -179,7 +179,7 @@ def add_tracker_options(
 
 def read_tracker_options(args: argparse.Namespace) -> TrackerOptions:
     """Return the tracker options of a parsed command line; the files are read by `TrackerOptions.load`."""
-    from aotlab.engine.tracker_options import TrackerOptions
+    from aotlab.engine.tracking.options import TrackerOptions
 
     chosen = args.checkpoint if isinstance(args.checkpoint, list) else [args.checkpoint or BUNDLED_CHECKPOINT]
     overrides = (*args.overrides, *option_overrides(args))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from aotlab import Annotations, Prediction, Region, VideoInfo, encode_runs, find_mask_writer, read_annotations
-from aotlab.engine import tracker as engine
+from aotlab.engine.tracking import tracker as engine
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from studio.tests.annotation.browser import Page, needs_browser

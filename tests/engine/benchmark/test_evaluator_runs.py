@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aotlab.engine.benchmark.evaluator import RECORDS, RunOptions, evaluate
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.distributed import World
 from tests.engine.benchmark.painting import PaintingTracker

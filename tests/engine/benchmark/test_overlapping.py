@@ -10,8 +10,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
 from aotlab.engine.benchmark.overlapping import Layers
-from aotlab.engine.ensemble import Branch, Ensemble
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.ensemble import Branch, Ensemble
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
 from tests.engine.benchmark.painting import PaintingTracker

@@ -25,7 +25,7 @@ from aotlab.engine.export.runtime import (
     read_description,
     relative_difference,
 )
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import local_attention
 from aotlab.networks.kernels import SETS
 from aotlab.networks.operations import use

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.directions import Spill, both_directions, fuse_directions, quantize_probabilities
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes

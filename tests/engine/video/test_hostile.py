@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.outputs import OUTPUTS, refuse_source
-from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
@@ -112,7 +112,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.engine.video.track import TrackOptions, track
 from tests.engine.video.test_pipeline import Echo, Source, MASK
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 result = track(Echo(), Source(60), {0: MASK}, Path(sys.argv[1]), TrackOptions(write=("masks", "coco"), progress=False))

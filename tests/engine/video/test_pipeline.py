@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from aotlab.engine.video import outputs
-from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from aotlab.engine.video.tracking import track
+from aotlab.engine.video.track import track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter

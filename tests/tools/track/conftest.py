@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from aotlab.engine import tracker as engine
+from aotlab.engine.tracking import tracker as engine
 from tests.tools.track.runs import Repeater, save
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.masks import write_mask
 from aotlab.tools import track as cli
 

@@ -177,7 +177,7 @@ RANK = """
 import sys, torch
 torch.set_num_threads(1)
 from tests.tools.track.runs import Repeater, cli
-from aotlab.engine import tracker as engine
+from aotlab.engine.tracking import tracker as engine
 engine.Tracker = Repeater
 sys.exit(cli.main(sys.argv[1:]))
 """

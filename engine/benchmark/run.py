@@ -1,0 +1,130 @@
+"""Tracking of one benchmark video, with a PNG per frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.engine.benchmark.overlapping import LayeredPrediction, Layers
+from aotlab.engine.tracking.ensemble import Ensemble
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.video.streaming import ReadAhead, stream
+from aotlab.evaluation.davis import annotation_labels
+from aotlab.media.images import read_image
+from aotlab.media.masks import resize_labels, write_mask
+from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
+from aotlab.media.overlay import draw_ids, draw_overlay
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """Result of one frame of a benchmark video."""
+
+    path: Path
+    """stem of the frame"""
+    frame: np.ndarray
+    """H×W×3 uint8 RGB"""
+    source: Prediction | LayeredPrediction | np.ndarray
+    """the prediction, or H×W ids, in the size of the results"""
+    seconds: float
+    """seconds spent in the tracker"""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """H×W ids; waits until the device has computed them."""
+        return self.source if isinstance(self.source, np.ndarray) else self.source.labels
+
+
+def track_video(
+    tracker: Tracker | Ensemble, video: Video, output: Path, *, overlay: bool = False
+) -> Generator[FrameResult, None, None]:
+    """Track one video, write the result of each frame as it is computed, and yield it.
+
+    Raises:
+        InputError: a frame or mask cannot be read, or a result cannot be written.
+    """
+
+    def write(result: FrameResult) -> None:
+        stem = result.path.stem
+        if video.written is None or stem in video.written:
+            for file, mask in zip(video.result_files(stem), _masks(video, result), strict=True):
+                write_mask(output / video.name / file, mask)
+        if overlay:
+            path = output / "overlay" / video.name / f"{stem}.jpg"
+            _write_overlay(path, result.frame, result.labels)
+
+    tracker.reset(len(video.frames))
+    reader = ReadAhead(read_image(path) for path in video.frames)
+    return stream(reader, partial(_results, tracker, video), write)
+
+
+def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
+    """Return the arrays to write for a frame: its ids, or 0 and 1 per object."""
+    if not isinstance(result.source, LayeredPrediction):
+        return [result.labels]
+    objects, nothing = result.source.objects, np.zeros(result.source.size, dtype=bool)
+    return [objects.get(object_id, nothing).astype(np.uint8) for object_id in video.object_folders]
+
+
+def _results(
+    tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
+) -> Generator[FrameResult, None, None]:
+    """Yield the result of every frame; objects that may overlap are tracked in layers."""
+    layers = Layers(tracker, len(video.frames)) if video.object_folders else None
+    labels, known = OneBehind(tracker.device), set[int]()
+    for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
+        shape = (frame.shape[0], frame.shape[1])
+        size, given = video.output_size(*shape), video.masks.get(index)
+        mask = _reference(video, index, shape, known) if layers is None else None
+        objects = read_object_masks(given, size=shape) if layers and isinstance(given, ObjectMasks) else {}
+        start = time.perf_counter()
+        prediction: Prediction | LayeredPrediction = (
+            layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
+        )
+        labels.wait(prediction)
+        seconds = time.perf_counter() - start
+        # benchmarks expect the given mask itself in the first frame
+        found = resize_labels(mask, size) if mask is not None and not known else prediction
+        known.update(() if mask is None else np.unique(mask).tolist())
+        yield FrameResult(path, frame, found, seconds)
+
+
+def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:
+    """Return the given ids of a frame, H×W with void as background, or None.
+
+    Only new objects are given; masks of later frames may show known ones too.
+    """
+    if index not in video.masks:
+        return None
+    labels = annotation_labels(read_labels(video.masks[index], size=size), merge_ids=video.merge_ids)
+    new = video.new_ids(index)
+    if new is not None:
+        labels = np.where(np.isin(labels, list(new)), labels, 0)
+    elif known:
+        labels = np.where(np.isin(labels, list(known)), 0, labels)
+    if labels.any():
+        return labels
+    if new is None and known:
+        return None
+    raise InputError(f"{video.masks[index]}: no object in the reference mask; expected ids 1 to 254")
+
+
+def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:
+    height, width = labels.shape
+    if frame.shape[:2] != labels.shape:
+        frame = np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+    with atomic_path(path) as temporary:
+        Image.fromarray(draw_ids(draw_overlay(frame, labels), labels)).save(
+            temporary, format="JPEG", quality=90
+        )

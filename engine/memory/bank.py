@@ -1,0 +1,291 @@
+"""Memory bank: long-term and short-term memory of a video."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.policies import MemoryPolicy, RelevanceOf, build_policy
+from aotlab.networks.block import BlockMemory, KeyValue, Memory
+from aotlab.utils.errors import InputError
+
+CHANGING = (
+    "tracker: its memory is being changed by another thread, or a step failed while changing it; use one tracker per "
+    "thread (fresh()), and after a failure call reset(), or load_state_dict() with an earlier state"
+)
+
+
+class FrameList:
+    """Long-term memory of a block for training: a list of frames, concatenated when read; gradients reach all."""
+
+    def __init__(self) -> None:
+        self._frames: list[KeyValue] = []
+
+    def append(self, frame: KeyValue) -> None:
+        """Add a frame."""
+        self._frames.append(frame)
+
+    def drop(self, indices: Sequence[int]) -> None:
+        """Drop a frame, the same for all groups: in training every policy evicts the oldest."""
+        (index,) = set(indices)
+        del self._frames[index]
+
+    def read(self) -> KeyValue:
+        """Return all frames, tokens concatenated in order."""
+        if len(self._frames) == 1:
+            return self._frames[0]
+        keys, values = zip(*self._frames, strict=True)
+        return KeyValue(torch.cat(keys, 1), torch.cat(values, 1))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames."""
+        return sum(x.numel() * x.element_size() for frame in self._frames for x in frame)
+
+
+class FrameBuffer:
+    """Long-term memory of a block for tracking: tensors with room for frames to come, which overwrite what was read."""
+
+    def __init__(self, capacity: int | None) -> None:
+        """``capacity``: largest number of frames; None: unbounded, and the room grows by half."""
+        self._capacity = capacity or 0
+        self._stores: tuple[Tensor, ...] = ()  # keys and values
+        self._count = 0
+        self.room = 0
+        """number of frames that fit"""
+
+    def append(self, frame: KeyValue) -> None:
+        """Copy a frame behind the others; the first is stored as it is."""
+        if not self._stores:
+            self._stores, self._count, self.room = frame, 1, 1
+            return
+        if self._count == self.room:
+            room = max(self._capacity, self._count + 1 + self._count // 2)
+            self.load(self.read(), self._count, room)
+        for store, x in zip(self._stores, frame, strict=True):
+            store[:, self._count * x.shape[1] : (self._count + 1) * x.shape[1]] = x
+        self._count += 1
+
+    def drop(self, indices: Sequence[int]) -> None:
+        """Drop a frame of each group, which may differ; later frames move forward."""
+        for store in self._stores:
+            tokens = store.shape[1] // self.room
+            for row, index in zip(store, indices, strict=True):
+                for start in range(index * tokens, (self._count - 1) * tokens, tokens):
+                    row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
+        self._count -= 1
+
+    def read(self) -> KeyValue:
+        """Return views of all frames, tokens in order."""
+        key, value = self._stores
+        used = key.shape[1] // self.room * self._count
+        return KeyValue(key[:, :used], value[:, :used])
+
+    def load(self, frames: KeyValue, count: int, room: int) -> None:
+        """Copy ``count`` frames, as `read` returns them, to tensors with room for ``room``."""
+        key, value = frames
+        self._stores = _with_capacity(key, count, room), _with_capacity(value, count, room)
+        self._count, self.room = count, room
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors, including room for further frames."""
+        return sum(x.numel() * x.element_size() for x in self._stores)
+
+
+def _with_capacity(used: Tensor, frames: int, room: int) -> Tensor:
+    """Copy the tokens of ``frames`` to a tensor with room for ``room`` frames."""
+    store = used.new_empty(len(used), used.shape[1] // frames * room, used.shape[2])
+    store[:, : used.shape[1]] = used
+    return store
+
+
+class MemoryBank:
+    """Long-term and short-term memory of groups of objects that were first seen on the same frame.
+
+    The groups (in training: the clips of a batch) are the batch axis of every tensor. They hold equally many frames,
+    but a policy may keep different ones for each group.
+    """
+
+    def __init__(
+        self,
+        policy: MemoryPolicy,
+        short_term_skip: int = 1,
+        short_term_frames: int = 1,
+        *,
+        training: bool = False,
+    ) -> None:
+        """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
+        self.policy = policy
+        self._skip = short_term_skip
+        self.kept: list[list[int]] = []
+        """indices of the frames in long-term memory by group, oldest first, counted from the bank's first frame"""
+        self.references: list[int] = []
+        """indices of the reference frames in long-term memory"""
+        self.newest = -1
+        """index of the newest frame"""
+        self.changing = False
+        """whether `write_memory` is changing this bank, or failed while changing it"""
+        self._inserted = 0
+        self._training = training
+        self._long: list[list[FrameList | FrameBuffer]] = []  # by stage and block
+        self._short: deque[Memory] = deque(maxlen=short_term_skip + short_term_frames - 1)
+
+    @property
+    def frames(self) -> list[int]:
+        """Indices of the first group's frames in long-term memory."""
+        return self.kept[0] if self.kept else []
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of long-term memory, including room for further frames."""
+        return sum(block.nbytes for stage in self._long for block in stage)
+
+    def tracked(self, group: int) -> list[int]:
+        """Return the positions in `kept` of a group's tracked frames, oldest first; only these are evicted."""
+        return [index for index, frame in enumerate(self.kept[group]) if frame not in self.references]
+
+    def read(self) -> list[list[BlockMemory]]:
+        """Return the memory that each block of each stage reads on the next frame."""
+        several = len(self._short) - self._skip  # frames of short-term memory beyond the oldest
+        recent = _concatenated(list(self._short)[: several + 1]) if several > 0 else self._short[0]
+        reading = []
+        for stage, newest in zip(self._long, recent, strict=True):
+            blocks = []
+            for long, memory in zip(stage, newest, strict=True):
+                blocks.append(BlockMemory(long.read(), memory.short))
+            reading.append(blocks)
+        return reading
+
+    def add_reference(self, memory: Memory) -> None:
+        """Store a reference frame in long-term memory, and restart short-term memory with it.
+
+        A full bank evicts its oldest tracked frame, or else the oldest reference frame after the first.
+        """
+        self.newest += 1
+        self._short.clear()
+        self._short.append(memory)
+        if self.policy.capacity is not None and len(self) >= self.policy.capacity:
+            self._drop_for_reference()
+        self.references.append(self.newest)
+        self._store(memory)
+
+    def add(self, memory: Memory, relevance_of: RelevanceOf | None = None) -> None:
+        """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
+
+        ``relevance_of``: returns the relevance of long-term memory to this frame, for policies that need it.
+        """
+        self.newest += 1
+        self._short.append(memory)
+        if self.newest - self._inserted < self.policy.every:
+            return
+        evicted = self.policy.evict(self, relevance_of)
+        self._inserted = self.newest
+        if evicted is not None and evicted[0] == len(self):
+            return
+        if evicted is not None:
+            self.drop(evicted)
+        self._store(memory)
+
+    def drop(self, frames: int | Sequence[int]) -> None:
+        """Drop a frame from all blocks by its position in `kept`, one per group or the same for all."""
+        indices = [frames] * len(self.kept) if isinstance(frames, int) else frames
+        for block in (block for stage in self._long for block in stage):
+            block.drop(indices)
+        for kept, index in zip(self.kept, indices, strict=True):
+            del kept[index]
+
+    def state_dict(self, *, views: bool = False) -> dict[str, Any]:
+        """Return the state with which a tracking bank of the same settings continues.
+
+        ``views``: hold views of its memory, not copies.
+
+        Raises:
+            InputError: the bank is changing.
+        """
+        if self.changing:
+            raise InputError(CHANGING)
+        first = self._long[0][0]
+        assert isinstance(first, FrameBuffer), "training banks have no state"
+        long = [
+            [tuple(x if views else x.clone() for x in block.read()) for block in stage]
+            for stage in self._long
+        ]
+        short = [[[tuple(block.short) for block in stage] for stage in frame] for frame in self._short]
+        numbers = {
+            "kept": [list(frames) for frames in self.kept],
+            "references": list(self.references),
+            "newest": self.newest,
+            "inserted": self._inserted,
+        }
+        policy = self.policy.state_dict()
+        return {**numbers, "room": first.room, "long": long, "short": short, "policy": policy}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Continue from a state; later frames do not change it."""
+        self.kept = [list(frames) for frames in state["kept"]]
+        self.references, self.newest = list(state["references"]), state["newest"]
+        self._inserted = state["inserted"]
+        self.policy.load_state_dict(state["policy"])
+        self._long = []
+        for stage in state["long"]:
+            buffers = [FrameBuffer(self.policy.capacity) for _ in stage]
+            for buffer, pair in zip(buffers, stage, strict=True):
+                buffer.load(KeyValue(*(x.to(device) for x in pair)), len(self), state["room"])
+            self._long.append([*buffers])
+        self._short.clear()
+        for frame in state["short"]:
+            pairs = [[KeyValue(*(x.to(device) for x in pair)) for pair in stage] for stage in frame]
+            # the long-term part is in long-term memory already
+            self._short.append([[BlockMemory(pair, pair) for pair in stage] for stage in pairs])
+
+    def _drop_for_reference(self) -> None:
+        """Evict a frame for a new reference frame, but never the first one."""
+        tracked = [self.tracked(group) for group in range(len(self.kept))]
+        if tracked[0]:
+            self.drop([indices[0] for indices in tracked])
+        elif len(self.references) > 1:
+            self.drop(1)
+            del self.references[1]
+
+    def _store(self, memory: Memory) -> None:
+        """Append the newest frame to long-term memory."""
+        self._inserted = self.newest
+        if not self._long:
+            self.kept = [[] for _ in range(len(memory[0][0].long.key))]
+            self._long = [[self._new_storage() for _ in stage] for stage in memory]
+        for frames in self.kept:
+            frames.append(self.newest)
+        for storage, stage in zip(self._long, memory, strict=True):
+            for stored, block in zip(storage, stage, strict=True):
+                stored.append(block.long)
+
+    def _new_storage(self) -> FrameList | FrameBuffer:
+        return FrameList() if self._training else FrameBuffer(self.policy.capacity)
+
+
+def _concatenated(frames: Sequence[Memory]) -> Memory:
+    """Concatenate the short-term memory of several frames, oldest first; the rest is the newest frame's."""
+    stages = []
+    for same_stage in zip(*frames, strict=True):
+        blocks = []
+        for same_block in zip(*same_stage, strict=True):
+            parts = zip(*(block.short for block in same_block), strict=True)
+            short = KeyValue(*(torch.cat(part, 1) for part in parts))
+            blocks.append(same_block[-1]._replace(short=short))
+        stages.append(blocks)
+    return stages
+
+
+def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
+    """Return an empty bank; arguments as `build_policy`."""
+    policy = build_policy(config, training=training, length=length)
+    return MemoryBank(policy, config.short_term_skip, config.short_term_frames, training=training)

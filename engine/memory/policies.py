@@ -1,0 +1,244 @@
+"""Memory policies: the frames to store in long-term memory and to evict from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.relevance import FrameRelevance
+from aotlab.networks.block import BlockMemory
+
+RelevanceOf = Callable[[Tensor, int], FrameRelevance]
+"""maps the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""
+MOMENTUM = 0.8
+"""weight of the newest relevance in its running mean (RMem)"""
+
+
+class Bank(Protocol):
+    """Interface of `MemoryBank` for policies."""
+
+    kept: list[list[int]]
+    newest: int
+
+    def __len__(self) -> int: ...
+
+    def tracked(self, group: int) -> list[int]: ...
+
+    def read(self) -> list[list[BlockMemory]]: ...
+
+
+class MemoryPolicy:
+    """Decides which frames long-term memory keeps.
+
+    A policy with state overrides ``state_dict`` and ``load_state_dict``; tracker states store it.
+    """
+
+    capacity: int | None
+    """largest number of frames in long-term memory; None: unbounded"""
+    every: float
+    """interval in frames between stored ones"""
+
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+        """Return the position of the frame to evict for each group; ``len(bank)``: the newest; None: there is room.
+
+        Policies that need ``relevance_of`` evict the oldest frame without it.
+        """
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the policy: dictionaries, lists and numbers."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a copy of a state; raises `ValueError` or others if it is damaged or another policy's."""
+        if state:
+            raise ValueError(f"policy: {sorted(state)}")
+
+
+@dataclass(frozen=True)
+class FirstFrame(MemoryPolicy):
+    """Reference frames are the only long-term memory (AOT-T, -S, -B)."""
+
+    capacity = None
+    every = math.inf
+
+
+@dataclass(frozen=True)
+class EveryNthFrame(MemoryPolicy):
+    """Reference frames and one frame in ``every`` are stored, and all are kept (AOT-L)."""
+
+    every: int
+    capacity = None
+
+
+@dataclass(frozen=True)
+class BoundedFIFO(MemoryPolicy):
+    """Reference frames and one frame in ``every`` are stored; the oldest tracked frame is evicted.
+
+    ``newest``: largest number of tracked frames.
+    """
+
+    capacity: int
+    every: int
+    newest: int | None = None
+
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+        """Evict the oldest tracked frame."""
+        full = len(bank) >= self.capacity
+        if self.newest is not None:
+            full = full or len(bank.tracked(0)) >= self.newest
+        return oldest(bank) if full else None
+
+
+def oldest(bank: Bank) -> list[int]:
+    """Return the position of every group's oldest tracked frame; ``len(bank)`` without one."""
+    return [next(iter(bank.tracked(group)), len(bank)) for group in range(len(bank.kept))]
+
+
+@dataclass
+class _ByRelevance(MemoryPolicy):
+    """Reference frames and one frame in ``every`` are stored; the tracked frame with the lowest score is evicted.
+
+    Each group decides separately. The newest frame has no score yet and stays. ``early``: update relevance while there
+    is room, as the published DeAOT models do.
+    """
+
+    capacity: int
+    every: int
+    early: bool = False
+    running: dict[int, dict[int, float]] = field(default_factory=dict)
+    """running relevance by group and frame"""
+    counts: dict[int, dict[int, float]] = field(default_factory=dict)
+    """number of updates with a frame, including its own insertion, by group and frame"""
+
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+        """Evict the tracked frame with the lowest score, the oldest on ties or without foreground."""
+        full = len(bank) >= self.capacity
+        if relevance_of is None or not (full or self.early):
+            return oldest(bank) if full else None
+        found = relevance_of(bank.read()[0][0].long.key, len(bank))
+        measured = torch.stack([found.relevance.double(), self.redundancies(found).double()], 1)
+        evicted = []
+        for group, (shares, redundancies) in enumerate(on_host(measured)):
+            scores = self._scores(group, bank.kept[group], bank.newest, shares.tolist(), redundancies)
+            candidates = bank.tracked(group)
+            lowest = int(np.argmin(scores[candidates])) if candidates and any(shares) else 0
+            evicted.append(candidates[lowest] if candidates else len(bank))
+        return evicted if full else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return running relevance and numbers of updates."""
+        return deepcopy({"running": self.running, "counts": self.counts})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a copy of a state."""
+        self.running, self.counts = (
+            {
+                group: {frame: float(value) for frame, value in frames.items()}
+                for group, frames in state[name].items()
+            }
+            for name in ("running", "counts")
+        )
+
+    def _scores(
+        self, group: int, frames: Sequence[int], newest: int, shares: list[float], redundancies: np.ndarray
+    ) -> np.ndarray:
+        """Update the running relevance of a group's frames; return their scores, T."""
+        if not any(shares):
+            shares = [1 / len(shares)] * len(shares)
+        before, counts = self.running.get(group, {}), self.counts.get(group, {})
+        self.running[group] = {
+            frame: MOMENTUM * share + (1 - MOMENTUM) * before[frame] if frame in before else share
+            for frame, share in zip(frames, shares, strict=True)
+        }
+        self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, newest)}
+        running = np.array(list(self.running[group].values()))
+        return self.score(running, [self.counts[group][frame] for frame in frames], redundancies)
+
+    def redundancies(self, found: FrameRelevance) -> Tensor:
+        """Return the redundancy of each group's frames, B×T; zeros if `score` does not need it."""
+        return torch.zeros_like(found.relevance)
+
+    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
+        """Score T frames by running relevance, counts and redundancy, T each."""
+        raise NotImplementedError
+
+
+@dataclass
+class Restricted(_ByRelevance):
+    """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
+
+    bonus: float = 1.5
+    prior: float = 8.0
+    """number of updates added to every frame's"""
+
+    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
+        """Return the upper confidence bound of relevance; the reference frame counts one update per frame."""
+        updates = np.array([len(counts), *counts[1:]], float)
+        return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.prior))
+
+
+@dataclass
+class RelevanceRedundancy(_ByRelevance):
+    """Scores by relevance with a penalty for frames that resemble others (ERMU)."""
+
+    weight: float = 4.0
+    slope: float = 10.0
+    threshold: float = 0.4
+
+    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
+        """Add weighted relevance and a sigmoid that falls with redundancy."""
+        return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
+
+    def redundancies(self, found: FrameRelevance) -> Tensor:
+        """Return the redundancy of each group's frames, B×T."""
+        return torch.stack([redundancy(keys) for keys in found.keys])
+
+
+def on_host(tensor: Tensor) -> np.ndarray:
+    """Copy to the host and wait for the device; at most once per stored frame."""
+    return tensor.cpu().numpy()
+
+
+def redundancy(keys: Tensor) -> Tensor:
+    """Return each frame's share of the similarity of keys T×L×C: T, sums to 1 but for rounding to 4 decimals.
+
+    Shares may be negative; all are 0 if nothing is similar.
+    """
+    flat = F.normalize(keys.float(), dim=1).flatten(1)  # T×(L·C)
+    similarity = (flat @ flat.T).fill_diagonal_(0)  # T×T
+    total = similarity.sum()
+    shares = similarity.sum(1) / torch.where(total == 0, 1, total)
+    # Rounded in float32 as published: nearly equal frames tie, and the oldest is evicted.
+    return (shares * 1e4).round() / 1e4
+
+
+def build_policy(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryPolicy:
+    """Return a policy with its own state for one bank.
+
+    In training every bounded policy evicts the oldest frame. ``length``: number of frames of the video, if known.
+    """
+    every = config.every_in_training if training else config.every
+    if not training and length is not None and config.insertions is not None:
+        every = max(round(length / config.insertions), every)
+    if config.policy == "first_frame":
+        return FirstFrame()
+    if config.policy == "every_nth":
+        return EveryNthFrame(every)
+    if training or config.policy == "bounded_fifo":
+        return BoundedFIFO(config.frames, every, config.newest)
+    if config.policy == "restricted":
+        return Restricted(config.frames, every, config.score_early)
+    return RelevanceRedundancy(
+        config.frames, every, config.score_early,
+        weight=config.relevance_weight, slope=config.redundancy_slope, threshold=config.redundancy_threshold,
+    )  # fmt: skip

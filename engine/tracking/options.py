@@ -1,0 +1,58 @@
+"""Choice of a tracker: checkpoint, settings and device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+
+if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
+    from aotlab.engine.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class TrackerOptions:
+    """Checkpoint, settings and device of a tracker; nothing is read before `load` or `read_settings`."""
+
+    checkpoints: tuple[Path, ...] = (BUNDLED_CHECKPOINT,)
+    """checkpoints to choose from; `load` takes the first"""
+    config: str | None = None
+    """preset or YAML file with the settings; None: those of the checkpoint"""
+    overrides: tuple[str, ...] = ()
+    """settings as ``key=value``"""
+    device: str = "cpu"
+    """cpu, cuda, cuda:N or mps"""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The first checkpoint."""
+        return self.checkpoints[0]
+
+    def read_settings(self) -> Config:
+        """Return the settings of `load`, with bounded memory, without loading the model.
+
+        Raises:
+            InputError: the checkpoint or settings cannot be read.
+        """
+        from aotlab.configs.protocol import with_protocol
+        from aotlab.networks.weights.checkpoints import read_settings
+
+        config = read_settings(self.checkpoint, config=self.config, overrides=self.overrides)
+        return with_protocol(config, "bounded", self.overrides)
+
+    def settings_as_yaml(self) -> str:
+        """Return the settings as ``--print-config`` prints them; raise `InputError` as `read_settings` does."""
+        from aotlab.configs.load import to_yaml
+
+        return to_yaml(self.read_settings())
+
+    def load(self) -> Tracker:
+        """Return a tracker of the first checkpoint; raise `InputError` if it cannot be loaded."""
+        from aotlab.engine.tracking.tracker import Tracker
+
+        return Tracker.from_checkpoint(
+            self.checkpoint, config=self.config, overrides=self.overrides, device=self.device
+        )

@@ -1,0 +1,298 @@
+"""Masks of objects from prompts on one frame: a look at the whole frame, then a closer one around each object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.engine.tracking.inputs import MaskLike, given_mask
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.media.prompt import Point, Prompt
+from aotlab.networks.model import Model
+from aotlab.networks.preprocess import STRIDE, normalise
+from aotlab.networks.prompts import PromptNetwork
+from aotlab.utils.errors import InputError, require_extra
+
+Window = tuple[int, int, int, int]
+"""left, top, right and bottom in pixels of the frame, right and bottom excluded"""
+RADIUS = 5.2
+"""radius of a click's disc in pixels of the network"""
+STROKE = 3.0
+"""radius of a scribble in pixels of the network"""
+ABSENT_LOGIT = -12.0
+"""logit where an object is ruled out"""
+BOX_MARGIN = 0.12
+"""distance from a box, as a share of its sides, from which pixels are not of its object"""
+MIN_WINDOW = 32
+"""shortest side of a closer look in pixels of the frame"""
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """Sizes of the looks and the rule for parts."""
+
+    whole_edge: int = 321
+    """longer edge in pixels of the whole frame as the network sees it"""
+    close_edge: int = 257
+    """longer edge in pixels of a closer look"""
+    margin: float = 0.25
+    """room around an object in a closer look, as a share of its longer side"""
+    closer: int = 1
+    """closer looks at each object; 0: the whole frame only"""
+    near: float = 0.5
+    """largest distance of a part without a prompt from the prompted part, as a share of the root of its area"""
+
+
+SETTINGS = PromptSettings()
+
+
+class PromptedFrame:
+    """One frame that takes prompts; its encoding is computed once, so that further prompts are cheap."""
+
+    def __init__(self, model: Model, frame: np.ndarray, settings: PromptSettings = SETTINGS) -> None:
+        """``frame``: H×W×3 uint8 RGB, contiguous. Raises InputError if the model takes no prompts."""
+        network = getattr(model, "prompts", None)
+        if network is None:
+            raise InputError("this model takes no prompts; use the bundled weights or give a mask")
+        require_extra("video", "cv2")  # finds connected parts
+        self.network: PromptNetwork = network
+        self.align_corners, self.settings = model.config.align_corners, settings
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(
+            network.projector.weight.device
+        )
+        self.image = pixels.permute(2, 0, 1)[None]
+        self.size = (frame.shape[0], frame.shape[1])
+        self._encoded: dict[Window, tuple[list[Tensor], tuple[int, int]]] = {}
+
+    @torch.inference_mode()
+    def logits(self, prompts: Sequence[Prompt]) -> Tensor:
+        """Logits N×H×W of the objects, each against all else; raises `InputError` for a prompt outside the frame."""
+        for prompt in prompts:
+            prompt.check_inside(self.size)
+        whole = (0, 0, self.size[1], self.size[0])
+        answers = self._segment_window(whole, prompts, prompts)
+        for _ in range(self.settings.closer):
+            rough = answers.sigmoid()
+            closer = [
+                self._segment_closer(index, prompts, mask) for index, mask in enumerate(rough.cpu().numpy())
+            ]
+            answers = torch.stack(closer)
+        for answer, prompt in zip(answers, prompts, strict=True):
+            drop_far_parts(answer, prompt, self.settings.near)
+        return answers
+
+    def _segment_closer(self, index: int, prompts: Sequence[Prompt], rough: np.ndarray) -> Tensor:
+        """Logits H×W of one object from a look at its region, given its rough mask."""
+        window = find_window(prompts[index], rough, self.settings.margin)
+        prompts_with_mask = [
+            replace(prompt, mask=rough) if n == index else prompt for n, prompt in enumerate(prompts)
+        ]
+        left, top, right, bottom = window
+        answer = self.image.new_full(self.size, ABSENT_LOGIT, dtype=torch.float32)
+        answer[top:bottom, left:right] = self._segment_window(
+            window, [prompts_with_mask[index]], prompts_with_mask
+        )[0]
+        return answer
+
+    def _segment_window(
+        self, window: Window, prompts: Sequence[Prompt], everyone: Sequence[Prompt]
+    ) -> Tensor:
+        """Logits N×h×w of the objects in a window, at the frame's resolution."""
+        features, size = self._encode(window)
+        planes = [
+            draw_planes(prompt, [other for other in everyone if other is not prompt], window, size)
+            for prompt in prompts
+        ]
+        logits = self.network(features, torch.stack(planes).to(self.image.device))
+        left, top, right, bottom = window
+        inside = (bottom - top, right - left)
+        return F.interpolate(logits.float(), inside, mode="bilinear", align_corners=self.align_corners)[:, 0]
+
+    def _encode(self, window: Window) -> tuple[list[Tensor], tuple[int, int]]:
+        """Features of a window and its size (height, width) in the network's pixels; the last few are kept."""
+        if window not in self._encoded:
+            left, top, right, bottom = window
+            whole = (right - left, bottom - top) == self.size[::-1]
+            edge = self.settings.whole_edge if whole else self.settings.close_edge
+            size = look_size((bottom - top, right - left), edge, align_corners=self.align_corners)
+            part = self.image[:, :, top:bottom, left:right].float()
+            part = F.interpolate(part, size, mode="bilinear", antialias=True) / 255
+            if len(self._encoded) >= 8:
+                del self._encoded[next(iter(self._encoded))]
+            self._encoded[window] = self.network.encode(normalise(part)), size
+        return self._encoded[window]
+
+
+def look_size(size: tuple[int, int], edge: int, *, align_corners: bool) -> tuple[int, int]:
+    """(height, width) as the network sees a window of that size whose longer edge becomes ``edge``."""
+    extra, scale = int(align_corners), edge / max(size)
+    height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in size)
+    return height, width
+
+
+def add_background(logits: Tensor) -> Tensor:
+    """Logits (1+N)×H×W with background first, of objects N×H×W that were each decided against all else."""
+    background = -logits.max(0, keepdim=True).values
+    return torch.cat([background, logits])
+
+
+def combine_given(
+    segment: Callable[[np.ndarray, Mapping[int, Prompt]], Prediction],
+    frame: np.ndarray,
+    mask: MaskLike | None,
+    prompts: Mapping[int, Prompt] | None,
+    *,
+    required: bool,
+) -> np.ndarray | None:
+    """Return the object ids H×W that a mask and prompts give, prompted objects over the mask; None without objects.
+
+    Args:
+        segment: `Tracker.prompt`.
+        required: refuse a mask without objects if there are no prompts.
+
+    Raises:
+        InputError: no such mask, or a prompted object has no pixel.
+    """
+    ids = None if mask is None else given_mask(mask, frame, required=required and not prompts)
+    if not prompts:
+        return ids
+    labels = segment(frame, prompts).labels
+    for number in prompts:
+        if not (labels == number).any():
+            raise InputError(f"object {number}: no pixel found there; give another box or point")
+    return labels if ids is None else np.where(labels > 0, labels, ids)
+
+
+def draw_planes(prompt: Prompt, others: Iterable[Prompt], window: Window, size: tuple[int, int]) -> Tensor:
+    """Draw a prompt's planes for a window that the network sees at ``size`` (height, width).
+
+    Clicks on other objects are clicks beside this one.
+
+    Returns:
+        4×height×width in 0 to 1, in the order of `aotlab.networks.prompts.PLANES`.
+    """
+    left, top, right, bottom = window
+    scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
+
+    def place(points: Sequence[Point]) -> np.ndarray:
+        return (np.asarray(points, float).reshape(-1, 2) - (left, top) + 0.5) * scale - 0.5
+
+    planes = torch.zeros(4, *size)
+    _draw_discs(planes[0], place(prompt.positive), RADIUS)
+    _draw_discs(planes[0], _resample_line(place(prompt.scribble)), STROKE)
+    beside = [
+        *prompt.negative,
+        *(point for other in others for point in (*other.positive, *other.scribble[::8])),
+    ]
+    _draw_discs(planes[1], place(beside), RADIUS)
+    if prompt.box is not None:
+        x, y, width, height = prompt.box
+        edges = (np.array([x, y, x + width, y + height]) - (left, top, left, top)) * np.tile(scale, 2)
+        x0, y0, x1, y1 = (max(0, round(edge)) for edge in edges)
+        planes[2, y0 : max(1, y1), x0 : max(1, x1)] = 1
+    if prompt.mask is not None:
+        part = torch.from_numpy(np.asarray(prompt.mask[top:bottom, left:right], np.float32))
+        planes[3] = F.interpolate(part[None, None], size, mode="bilinear", antialias=True)[0, 0].clamp(0, 1)
+    return planes
+
+
+def find_window(prompt: Prompt, rough: np.ndarray, margin: float) -> Window:
+    """The window around a prompt and its rough mask, H×W in 0 to 1, with a margin; square where the frame allows."""
+    height, width = rough.shape
+    corners = [*prompt.positive, *prompt.scribble]
+    if prompt.box is not None:
+        x, y, across, down = prompt.box
+        corners += [(x, y), (x + across, y + down)]
+    else:
+        rows, columns = np.nonzero(find_prompted_parts(rough > 0.5, prompt, near=np.inf))
+        if len(rows):
+            corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
+    if not corners:
+        return 0, 0, width, height
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    side = max(MIN_WINDOW, (1 + 2 * margin) * float((high - low).max()))
+    starts, ends = [], []
+    for centre, length in zip((low + high) / 2, (width, height), strict=True):
+        start = round(float(np.clip(centre - side / 2, 0, max(0.0, length - side))))
+        starts.append(start)
+        ends.append(min(length, start + round(side)))
+    return starts[0], starts[1], ends[0], ends[1]
+
+
+def drop_far_parts(logits: Tensor, prompt: Prompt, near: float) -> None:
+    """Rule out, in place, connected parts of an answer H×W that are far from any prompt, and pixels beside a box."""
+    mask = (logits > 0).cpu().numpy()
+    far = mask & ~find_prompted_parts(mask, prompt, near=near)
+    if prompt.box is not None and prompt.mask is None:
+        x, y, across, down = prompt.box
+        corners = [
+            (x - BOX_MARGIN * across, y - BOX_MARGIN * down),
+            (x + (1 + BOX_MARGIN) * across, y + (1 + BOX_MARGIN) * down),
+        ]
+        points = [*corners, *prompt.positive, *prompt.scribble]
+        low, high = np.min(points, axis=0), np.max(points, axis=0)
+        rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+        far |= mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
+    if far.any():
+        logits[torch.from_numpy(far).to(logits.device)] = ABSENT_LOGIT
+
+
+def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, near: float) -> np.ndarray:
+    """Connected parts of a mask H×W bool that hold a prompt, or are near one that does.
+
+    Without such a part the largest one counts. ``near`` is a share of the root of the prompted parts' area.
+    """
+    import cv2
+
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    held = {_part_at(parts, point) for point in (*prompt.positive, *prompt.scribble)} - {0}
+    areas = np.bincount(parts.ravel(), minlength=count)
+    if not held:
+        held = {1 + int(np.argmax(areas[1:]))}
+    kept = np.isin(parts, list(held))
+    if prompt.box is not None or near == np.inf:
+        return mask
+    away: Any = cv2.distanceTransform((~kept).astype(np.uint8), cv2.DIST_L2, 3)
+    reach = near * float(np.sqrt(kept.sum()))
+    close = np.unique(parts[mask & (away <= reach)])
+    return np.isin(parts, close[close > 0])
+
+
+def _part_at(parts: np.ndarray, point: Point) -> int:
+    height, width = parts.shape
+    column, row = (
+        int(np.clip(round(value), 0, last - 1)) for value, last in zip(point, (width, height), strict=True)
+    )
+    return int(parts[row, column])
+
+
+def _draw_discs(plane: Tensor, centres: np.ndarray, radius: float) -> None:
+    """Set a plane h×w to 1 within ``radius`` of the centres (x, y)."""
+    height, width = plane.shape
+    for x, y in centres:
+        top, bottom = max(0, int(y - radius)), min(height, int(y + radius) + 2)
+        left, right = max(0, int(x - radius)), min(width, int(x + radius) + 2)
+        if top >= bottom or left >= right:
+            continue
+        rows, columns = torch.arange(top, bottom)[:, None], torch.arange(left, right)
+        plane[top:bottom, left:right][(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1
+
+
+def _resample_line(points: np.ndarray) -> np.ndarray:
+    """Points along a polyline at most 2 apart."""
+    if len(points) < 2:
+        return points
+    pieces = [points[-1:]]
+    for start, end in pairwise(points):
+        steps = max(1, int(np.ceil(np.linalg.norm(end - start) / 2)))
+        pieces.append(start + (end - start) * np.linspace(0, 1, steps, endpoint=False)[:, None])
+    return np.concatenate(pieces)

@@ -1,0 +1,364 @@
+"""`Tracker`: frames and masks in, masks out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
+from dataclasses import replace
+from functools import cached_property
+from numbers import Integral
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.protocol import Protocol, with_protocol
+from aotlab.configs.schema import Config
+from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
+from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, frame_array, output_size
+from aotlab.engine.tracking.objects import (
+    ObjectTable,
+    apply_given_mask,
+    one_hot_logits,
+    resize_channels,
+    smallest_area,
+)
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.prompting import PromptedFrame, add_background, combine_given
+from aotlab.engine.tracking.state import STATES, describe_origin, read_state
+from aotlab.media.prompt import Prompt
+from aotlab.networks import kernels
+from aotlab.networks.kernels.folding import folded
+from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.model import Model
+from aotlab.networks.preprocess import network_size, normalise
+from aotlab.networks.primitives import resize
+from aotlab.networks.vos_model import Features, VOSModel
+from aotlab.networks.weights.zoo import load_model
+from aotlab.utils.devices import autocast, pick_device
+from aotlab.utils.errors import InputError
+from aotlab.utils.versioned_json import wrap
+
+log = logging.getLogger(__name__)
+
+FEW_PLANES = 5
+"""largest number of maps that are resized faster plane by plane than channels-last"""
+
+
+class PredictedFrame(NamedTuple):
+    """Masks of a frame as a tracker predicts them, and what it needs to store the frame."""
+
+    features: Features
+    readouts: list[FrameReadout]
+    """one per bank"""
+    logits: Tensor
+    """(1+n)×H×W of all objects at the output size"""
+    channels: Tensor
+    """H×W int64, the most likely channel of each pixel"""
+    input_size: Size
+    """(height, width) of the frame in the network"""
+
+
+class FrameTracker:
+    """Base of `Tracker` and `Ensemble`: a step predicts a frame's masks without a change, then commits them."""
+
+    device: torch.device
+    temperature: float
+    """divisor of the logits for `Prediction.confidence`"""
+    _frame_shape: tuple[int, ...] | None = None
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the tracked objects in the order they were given."""
+        raise NotImplementedError
+
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> Any:
+        """Predict the masks of a frame H×W×3 uint8 at ``size``; nothing changes.
+
+        ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
+        """
+        raise NotImplementedError
+
+    def commit(self, predicted: Any, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels."""
+        raise NotImplementedError
+
+    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
+        """Segment objects of one frame from prompts by object id; memory is unchanged."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def step(
+        self,
+        frame: FrameLike,
+        mask: MaskLike | None = None,
+        *,
+        size: Size | None = None,
+        prompts: Mapping[int, Prompt] | None = None,
+    ) -> Prediction:
+        """Track all objects to the next frame and return its masks; all background before the first mask.
+
+        Args:
+            frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
+            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
+            size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
+                size far below the frame's makes later frames less accurate.
+            prompts: prompts by object id; their masks count as given masks, see `prompt`.
+
+        Raises:
+            InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.
+        """
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
+            frame = frame_array(frame, self._frame_shape)
+        size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
+        if mask is not None or prompts:
+            mask = combine_given(self.prompt, frame, mask, prompts, required=not self.ids)
+        if mask is None and not self.ids:
+            logits = torch.zeros(1, *size, device=self.device)
+            channels = logits[0].long()
+        else:
+            logits, channels = self.commit(self.predict(frame, mask, size), mask)
+        self._frame_shape = frame.shape
+        return Prediction(self.ids, logits, channels, temperature=self.temperature)
+
+
+class Tracker(FrameTracker):
+    """Tracks any objects through a video, frame by frame.
+
+    It shares the weights of its model, but for those of encoders, which are copied and folded: train the model only
+    when no tracker of it is in use, and make a new one afterwards.
+
+    >>> tracker = Tracker.from_checkpoint("pretrain_models/aott_mini.safetensors")
+    >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
+    >>> labels = tracker.step(next_frame).labels
+    """
+
+    def __init__(self, model: Model, config: Config, *, device: str | torch.device = "cpu") -> None:
+        self.device = pick_device(str(device))
+        kernels.install()
+        self.model: Model = folded(model.to(self.device).eval())
+        if config.compute.compile:
+            self.model.compile_parts()
+        self.autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
+        self.config = config
+        self.temperature = config.confidence_temperature
+        self.one_group_at_a_time = False
+        """run the groups of a frame one after another, to save memory; set it after a reset"""
+        self.reset()
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path = BUNDLED_CHECKPOINT,
+        *,
+        config: str | None = None,
+        overrides: Sequence[str] = (),
+        device: str = "cpu",
+        protocol: Protocol = "bounded",
+    ) -> Tracker:
+        """Load a model and return its tracker; arguments and errors as `load_model`.
+
+        Args:
+            path: checkpoint or folder of `save_pretrained`, or a name: ``bundled``, published weights, hf://OWNER/NAME.
+            config: preset or file of settings.
+            overrides: settings as ``key=value``.
+            protocol: ``bounded`` for videos of any length: RMem replaces a memory without a bound, unless ``overrides``
+                set a memory policy. ``published``: the memory of the paper's benchmarks.
+        """
+        model, settings = load_model(path, config=config, overrides=overrides)
+        bounded = with_protocol(settings, protocol, overrides)
+        if bounded.memory.policy != settings.memory.policy:
+            log.info(
+                "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
+                settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
+            )  # fmt: skip
+        return cls(model, bounded, device=device)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path | None = None, *, overrides: Sequence[str] = (), device: str = "cpu"
+    ) -> Tracker:
+        """Return a tracker of the bundled model, or of the weights that `from_checkpoint` takes as ``path``."""
+        return cls.from_checkpoint(name or BUNDLED_CHECKPOINT, overrides=overrides, device=device)
+
+    def reset(self, length: int | None = None) -> None:
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        if length is not None and not (isinstance(length, Integral) and length > 0):
+            raise InputError(f"reset: length {length!r}: give a number of frames from 1 on, or None")
+        self._length = length
+        self.objects = ObjectTable(self.model.config.max_objects)
+        self.banks: list[MemoryBank] = []
+        """memory of each batch of groups"""
+        self._frame_shape: tuple[int, ...] | None = None
+        self._input_size: Size = (0, 0)
+
+    def fresh(self) -> Tracker:
+        """Return another tracker of the same model and settings, without objects or frames."""
+        other = copy(self)
+        other.reset()
+        return other
+
+    def set_depth(self, depth: int) -> None:
+        """Use the first ``depth`` blocks of a scalable model (AOST), and reset.
+
+        Raises:
+            InputError: deeper than trained, another kind of model, or exported graphs.
+        """
+        if not isinstance(self.model, VOSModel):
+            raise InputError("tracker: exported graphs have a fixed depth; export with model.depth")
+        self.model = self.model.at_depth(depth)
+        self.config = replace(self.config, model=self.model.config)
+        self.__dict__.pop("_made_by", None)  # states depend on the depth
+        self.reset(self._length)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the tracked objects in the order they were given."""
+        return self.objects.ids
+
+    @property
+    def groups(self) -> int:
+        """Number of groups of `max_objects` that the objects fill."""
+        return self.objects.groups
+
+    @torch.inference_mode()
+    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
+        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
+
+        Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
+        """
+        if not prompts:
+            raise InputError("prompts: give at least one object")
+        prompted = PromptedFrame(self.model, frame_array(frame, self._frame_shape))
+        with self.autocast:
+            logits = add_background(prompted.logits(list(prompts.values())))
+        return Prediction(tuple(prompts), logits, logits.max(0).indices)
+
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
+        """Encode a frame, read memory and merge the logits of all groups; as `FrameTracker.predict`."""
+        input_size = self._input_size
+        if not self.banks:
+            align, limits = self.config.model.align_corners, self.config.input
+            smallest = None if mask is None or limits.min_object is None else smallest_area(mask)
+            height, width, _ = frame.shape
+            input_size = network_size((height, width), limits, align_corners=align, smallest=smallest)
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
+        pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
+        with self.autocast:
+            features = self.model.encode(normalise(resize(pixels.float() / 255, input_size)))
+            readouts = read_memory(self.model, self.banks, features)
+            logits, channels = self.merge_logits(readouts, size)
+        return PredictedFrame(features, readouts, logits, channels, input_size)
+
+    def commit(
+        self, predicted: PredictedFrame, mask: np.ndarray | None, *, channels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Store a predicted frame; as `FrameTracker.commit`. ``channels``: H×W to store instead of the predicted."""
+        channels = predicted.channels if channels is None else channels
+        by_table, input_size = self.objects.with_forgotten(channels), predicted.input_size
+        if mask is None:
+            with self.autocast:
+                masks = to_one_hot(by_table, self.objects, input_size)
+                write_memory(self.model, self.banks, predicted.readouts, masks)
+            return predicted.logits, channels
+        objects, banks = deepcopy(self.objects), list(self.banks)
+        given = objects.add_objects(mask).to(self.device)
+        if banks:
+            given = apply_given_mask(by_table, given, len(objects.by_channel))
+        for _ in range(objects.open_batches(one_by_one=self.one_group_at_a_time)):
+            banks.append(build_bank(self.config.memory, length=self._length))
+        with self.autocast:
+            masks = to_one_hot(given, objects, input_size)
+            references = propagate_reference(self.model, banks, predicted.features, masks)
+            write_memory(self.model, banks, references)
+        self.objects, self.banks, self._input_size = objects, banks, input_size
+        channels = resize_channels(given, channels.shape)
+        return objects.without_forgotten(one_hot_logits(channels, len(objects.by_channel)), channels)
+
+    def merge_logits(self, readouts: Sequence[FrameReadout], size: Size) -> tuple[Tensor, Tensor]:
+        """Merge the logits of all banks.
+
+        Returns:
+            Logits (1+n)×H×W of all objects at the output size, and the most likely channel per pixel, H×W int64.
+        """
+        if not readouts:
+            logits = torch.zeros(1, *size, device=self.device)
+            return logits, logits[0].long()
+        ids = self.objects.by_channel
+        _, _, by_bank = zip(*readouts, strict=True)
+        logits = torch.cat(by_bank).float()  # a copy, as memory policies read the logits unchanged
+        if len(logits) == 1:
+            logits = logits[:, : len(ids) + 1]
+        if len(logits) > 1 or 0 in ids:
+            self.objects.suppress_absent(logits)
+        if logits.shape[1] <= FEW_PLANES:
+            logits = logits.contiguous()
+        align = self.model.config.align_corners
+        logits = F.interpolate(logits, size, mode="bilinear", align_corners=align)  # G×(m+1)×H×W
+        logits = logits[0] if len(logits) == 1 else self.objects.fuse(logits)
+        # many times faster than argmax on CPUs
+        return self.objects.without_forgotten(logits, logits.max(0).indices)
+
+    def forget(self, object_id: int) -> None:
+        """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
+
+        Its identity stays taken, as frames in memory show it, until all objects of its bank are forgotten.
+
+        Raises:
+            InputError: no such object is tracked.
+        """
+        if not np.isscalar(object_id) or object_id not in self.ids:
+            raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
+        empty = self.objects.forget(object_id)
+        if empty is not None:
+            del self.banks[empty]
+
+    def state_dict(self, *, views: bool = False) -> dict[str, Any]:
+        """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
+
+        Args:
+            views: return views of this tracker's memory, which its next step may overwrite, instead of copies.
+
+        Raises:
+            InputError: a step failed while it changed memory.
+        """
+        content = {
+            "made_by": self._made_by,
+            "length": self._length,
+            "objects": self.objects.state_dict(),
+            "one_group_at_a_time": self.one_group_at_a_time,
+            "frame_shape": self._frame_shape,
+            "network_size": self._input_size,
+            "banks": [bank.state_dict(views=views) for bank in self.banks],
+        }
+        return wrap(STATES, content)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
+
+        Raises:
+            InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
+        """
+        loaded = read_state(state, self._made_by, self.config, self.device)
+        self.reset(loaded.length)
+        self.objects, self.banks = loaded.objects, loaded.banks
+        self._frame_shape, self._input_size = loaded.frame_shape, loaded.network_size
+        self.one_group_at_a_time = loaded.one_group_at_a_time
+
+    @cached_property
+    def _made_by(self) -> dict[str, Any]:
+        return describe_origin(self.model, self.config)
+
+
+def to_one_hot(channels: Tensor, objects: ObjectTable, size: Size) -> list[Tensor]:
+    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at ``size``."""
+    small, count = resize_channels(channels, size), len(objects.by_channel)
+    return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)

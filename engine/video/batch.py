@@ -1,0 +1,200 @@
+"""Tracking of many videos: jobs are distributed over ranks, fail independently and resume."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.video.inputs import split_mask_value
+from aotlab.engine.video.job import (
+    RECORD,
+    Job,
+    JobRecord,
+    describe_inputs,
+    digest_inputs,
+    is_finished,
+    read_job_record,
+    run_job,
+)
+from aotlab.engine.video.outputs import finish_batch
+from aotlab.engine.video.track import TrackOptions
+from aotlab.utils.distributed import RESUME, World
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, fault_sentence, out_of_memory
+from aotlab.utils.files import atomic_path, is_plain_name, real_path, remove, require_writable
+from aotlab.utils.locks import LOCK, locked_output, remove_leftovers
+from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.versioned_json import Kind, read_usable, save_record, write_own
+
+log = logging.getLogger(__name__)
+
+RUN = ".jobs.json"
+"""name of the run's record in the output folder; no job's name starts with a dot"""
+RUN_KIND = Kind("record of a list of jobs", 1, "replace the results with --force, or choose another folder")
+RESERVED = ("summary.csv", "review.json", "review.html")
+"""names of files of the whole run"""
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    output: Path,
+    tracker: TrackerOptions,
+    options: TrackOptions,
+    *,
+    world: World,
+    stop: threading.Event,
+    force: bool = False,
+    restart: bool = False,
+) -> list[JobRecord]:
+    """Track all unfinished jobs; every rank must call it and gets all records in order.
+
+    Args:
+        output: folder that holds a folder per job, ``summary.csv`` and the files of `Output.finish_batch`.
+        tracker: the model of all jobs; it runs on the device of ``world``.
+        options: options of every job; an installed review is always written.
+        stop: flag that stops the run; the current job resumes next time.
+        force: replace the results of another run.
+        restart: run finished jobs again.
+
+    Raises:
+        InputError: the output cannot be written, is in use by another process, or holds another run's results.
+    """
+    inputs = describe_inputs(tracker, options)
+    tracker = replace(tracker, device=str(world.device))
+    review = [name for name in ("review",) if name in list_plugins(OUTPUTS)]
+    options = replace(options, write=tuple(dict.fromkeys((*options.write, *review))), progress=False)
+
+    @lru_cache(1)  # reused while settings are the same
+    def load_tracker(tracker: TrackerOptions) -> Tracker:
+        return tracker.load()
+
+    def run(job: Job) -> JobRecord | None:
+        """Track a job unless it is finished; return None if stopped."""
+        folder = output / job.name
+        try:
+            made_by, earlier = digest_inputs(job, inputs), read_job_record(folder)
+            if earlier is not None and is_finished(earlier, folder, made_by):
+                return earlier
+            result = run_job(
+                job, folder, tracker, options, inputs=inputs, load_tracker=load_tracker, force=True
+            )
+        except InputError as error:
+            problem = str(error)
+        except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
+            problem = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
+        else:
+            return None if result is None or result.interrupted else read_job_record(folder)
+        record = replace(JobRecord.start(job), error=problem)
+        save_record(require_writable(folder) / RECORD, record)
+        return record
+
+    with locked_output(require_writable(output), world):
+        if world.lead:
+            claim_folder(output, jobs, inputs, force=force)
+            for job in jobs if restart else ():
+                remove(output / job.name / RECORD)
+        world.gather(None)  # other ranks wait until the lead has claimed the folder
+        numbers = world.share([_video_bytes(job) for job in jobs])
+        records: list[JobRecord] = []
+        for number in numbers:
+            record = None if stop.is_set() else run(jobs[number])
+            if record is None:
+                break
+            records.append(record)
+            speed = f"{record.frames} frames, {record.frames / max(record.seconds, 1e-9):.1f} per second"
+            log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
+            if world.ranks == 1 and len(records) % 20 == 0:
+                write_summary(output, [record.name for record in records], records, options.write)
+        gathered = [record for part in world.gather(records, f"{RESUME} {output}") for record in part]
+        order = {job.name: place for place, job in enumerate(jobs)}
+        records = sorted(gathered, key=lambda record: order[record.name])
+        if world.lead:
+            write_summary(output, [job.name for job in jobs], records, options.write)
+        return records
+
+
+def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:
+    """Start or resume a run in a folder.
+
+    Args:
+        output: existing folder.
+        inputs: what the results of all jobs depend on, as JSON values, which identify the run.
+        force: remove the results of another run first.
+
+    Raises:
+        InputError: the folder holds other results or files, or outputs would overwrite inputs.
+    """
+    remove_leftovers(output)
+    old = read_usable(output / RUN, RUN_KIND, lambda content: (content["settings"], list(content["jobs"])))
+    old_names = [name for name in old[1] if is_plain_name(name)] if old is not None else []
+    names = sorted(job.name for job in jobs)
+    _refuse_inputs(jobs, output, old_names)
+    problem = None
+    if old is not None:
+        others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD).exists())
+        if others:
+            problem = f"results of other jobs ({others[0]}, …)"
+        elif old[0] != inputs:
+            problem = "results made with other settings"
+    elif any(path.name != LOCK for path in output.iterdir()):
+        problem = "files that are not of such a run"
+    if problem is not None:
+        if not force:
+            raise InputError(
+                f"output {output}: holds {problem}; choose another folder, or replace results with --force"
+            )
+        for name in {*(old_names or names), *RESERVED, RUN}:
+            remove(output / name)
+    write_own(output / RUN, RUN_KIND, {"settings": inputs, "jobs": names})
+
+
+def _refuse_inputs(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
+    """Raise `InputError` if results would overwrite a video or mask, or a file of the run."""
+    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old_names, *RESERVED)}
+    for job in jobs:
+        if job.name.lower() in RESERVED:
+            raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
+        for path in (Path(job.video), *(split_mask_value(value)[1] for value in job.masks)):
+            resolved = real_path(path)
+            if not targets.isdisjoint((resolved, *resolved.parents)):
+                raise InputError(
+                    f"output {output}: the results would replace {path} of job {job.name}; choose another folder"
+                )
+
+
+def _video_bytes(job: Job) -> int:
+    """Return the size of a video, for even distribution; 0 if unknown."""
+    path = Path(job.video)
+    try:
+        return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+    except OSError:
+        return 0
+
+
+def write_summary(
+    output: Path, names: Sequence[str], records: Sequence[JobRecord], outputs: Sequence[str]
+) -> None:
+    """Write ``summary.csv`` for these jobs, some of which may have no record, and the lists of the outputs."""
+    by_name = {record.name: record for record in records}
+    rows: list[dict[str, Any]] = [
+        {**asdict(by_name[name]), "status": "failed" if by_name[name].error else "done"}
+        if name in by_name
+        else {"name": name, "status": "waiting"}
+        for name in names
+    ]
+    with (
+        atomic_path(output / "summary.csv") as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        columns = ("name", "status", "frames", "error", "video")
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    finish_batch(outputs, output, rows)

@@ -1,0 +1,331 @@
+"""Tracking of objects through a video with streamed inputs and outputs."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.video.directions import FramePrediction, both_directions
+from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
+from aotlab.engine.video.outputs import Outputs, find_output, list_outputs, open_outputs
+from aotlab.engine.video.resume import Progress
+from aotlab.engine.video.streaming import ReadAhead, Stalled, stream
+from aotlab.engine.video.tracked import TrackedFrame
+from aotlab.media.images import Levels
+from aotlab.media.video import FrameSource
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
+from aotlab.utils.processes import stop_flag
+
+NumberedFrame = tuple[int, np.ndarray]
+"""index and image of a frame"""
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """Options of `track`."""
+
+    write: tuple[str, ...] = ("masks", "overlay")
+    """outputs to write, names of `list_outputs`"""
+    both_directions: bool = False
+    """track forward and backward from every annotated frame and merge the predictions"""
+    realtime: bool = False
+    """drop frames to keep up with the source"""
+    timeout: float = 30.0
+    """seconds without a frame after which tracking stops"""
+    removals: tuple[tuple[int, int], ...] = ()
+    """(frame, object id) pairs: stop tracking the object at that frame"""
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """class names by object id, for outputs that store them"""
+    frames: FrameRange = ALL_FRAMES
+    """frames to track"""
+    by_name: bool = False
+    """frame numbers of masks and removals are those of file names; see `with_indices`"""
+    frame_number: Callable[[int], int] = int
+    """number by which the user calls a frame, by its index"""
+    progress: bool = True
+    """show a progress bar if stderr is a terminal"""
+
+    def __post_init__(self) -> None:
+        if not self.write:
+            raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
+        for name in self.write:
+            find_output(name)
+        if not 0 < self.timeout < math.inf:
+            raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
+        if self.realtime and self.both_directions:
+            raise InputError("realtime: cannot go with both_directions, which needs later frames; give one")
+        if self.removals and self.both_directions:
+            raise InputError(
+                "remove: cannot go with both_directions, where each mask shows all objects of its frame; "
+                "give a mask without the object"
+            )
+
+    def with_indices(self, numbers: FrameNumbers, start: int | None, end: int | None) -> TrackOptions:
+        """Return the options of one video, with frame numbers turned into indices.
+
+        Args:
+            numbers: of the video; those of `removals`, ``start`` and ``end``.
+            start: number of the first frame to track; None: the first of the video.
+            end: number of the last frame to track; None: the last of the video.
+
+        Raises:
+            InputError: the video does not have such a frame.
+        """
+        removals = tuple((numbers.index(frame), object_id) for frame, object_id in self.removals)
+        return replace(
+            self,
+            removals=removals,
+            frames=numbers.range(start, end),
+            by_name=False,
+            frame_number=numbers.number,
+        )
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """Results of `track`."""
+
+    frames: int
+    """number of frames written"""
+    seconds: float
+    """seconds spent in the tracker, without reading and writing"""
+    written: dict[str, Path] = field(default_factory=dict)
+    """completed outputs by name; after an early stop they hold the frames until then"""
+    summaries: tuple[str, ...] = ()
+    """what the outputs have to print, see `Output.summary`"""
+    restored: int = 0
+    """number of written frames that an earlier, interrupted run had tracked"""
+    dropped: int = 0
+    """number of frames dropped to keep up"""
+    damaged: tuple[int, ...] = ()
+    """indices of damaged frames concealed by the decoder"""
+    lost: int = 0
+    """number of undecodable packets of a stream"""
+    levels: Levels | None = None
+    """black and white levels of images that are not shown as stored"""
+    interrupted: bool = False
+    """whether Ctrl-C or SIGTERM stopped it"""
+    error: str | None = None
+    """reason for an early stop or missing outputs; None on success"""
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames per second of the tracker only; 0 without frames."""
+        return (self.frames - self.restored) / self.seconds if self.seconds > 0 else 0.0
+
+
+DEFAULTS = TrackOptions()
+
+
+def track(
+    tracker: Tracker,
+    source: FrameSource,
+    masks: Mapping[int, np.ndarray],
+    output: Path,
+    options: TrackOptions = DEFAULTS,
+    saved: Progress | None = None,
+) -> TrackResult:
+    """Track a video and write outputs while the next frames are read.
+
+    A bad frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
+
+    Args:
+        tracker: needs ``reset`` for both directions and ``forget`` for removals.
+        masks: H×W object ids by frame index; later masks may add objects.
+        output: folder, created if missing.
+        saved: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
+
+    Raises:
+        InputError: the output folder is not writable, or the first frame failed.
+        Exception: an internal error, raised after outputs are completed.
+    """
+    opened = open_outputs(
+        options.write, require_writable(output), source, options.class_names, options.frame_number
+    )
+    outputs = Outputs(opened, source, None if saved is None else saved.written)
+    timed: Any = TimedTracker(tracker)
+    removals = group_removals(options.removals, masks, source)
+    with stop_flag() as stop:
+
+        def predict(frames: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
+            if options.both_directions:
+                predictions = both_directions(timed, frames, masks, output, stop)
+            else:
+                predictions = track_forward(timed, frames, masks, removals, saved)
+            for index, frame, prediction in predictions:
+                yield TrackedFrame(index, frame, prediction, source.time(index))
+
+        reader = _read_ahead(source, stop, options, {*masks, *removals})
+        problem = _run(stream(reader, predict, outputs.write), outputs, source, options)
+    unused = None if stop.is_set() else _describe_unused(source, masks, removals, outputs.last + 1)
+    if saved is not None and (stop.is_set() or problem is not None):
+        saved.stopped(outputs.last, timed)
+    missing = set(options.write) - set(outputs.written)
+    return TrackResult(
+        outputs.frames,
+        timed.seconds,
+        outputs.written,
+        tuple(outputs.summaries),
+        restored=0 if saved is None else max(0, saved.last + 1 - options.frames.first),
+        dropped=reader.dropped,
+        damaged=tuple(source.damaged),
+        lost=source.lost,
+        levels=source.levels,
+        interrupted=stop.is_set(),
+        error=_describe_problem(problem, missing) or unused,
+    )
+
+
+def _read_ahead(
+    source: FrameSource, stop: threading.Event, options: TrackOptions, kept: Container[int]
+) -> ReadAhead[NumberedFrame]:
+    """Return the frames of a source by index; in real time all but ``kept`` ones may be dropped."""
+    frames = options.frames.frames(source)
+    if not options.realtime:
+        return ReadAhead(frames, stop=stop, timeout=options.timeout)
+    return ReadAhead(
+        in_real_time(frames, source), stop=stop, timeout=options.timeout, keep=lambda item: item[0] in kept
+    )
+
+
+def track_forward(
+    tracker: TimedTracker,
+    frames: Iterator[NumberedFrame],
+    masks: Mapping[int, np.ndarray],
+    removals: Mapping[int, Sequence[int]],
+    saved: Progress | None = None,
+) -> Iterator[FramePrediction]:
+    """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
+    for index, frame in frames:
+        if saved is not None and index <= saved.last:
+            yield index, frame, saved.restore(index)
+            continue
+        for object_id in removals.get(index, ()):
+            tracker.forget(object_id)
+        prediction = tracker.step(frame, masks.get(index))
+        if saved is not None:
+            saved.tracked(index, tracker)
+        yield index, frame, prediction
+
+
+def group_removals(
+    removals: Iterable[tuple[int, int]], masks: Mapping[int, np.ndarray], source: FrameSource
+) -> dict[int, list[int]]:
+    """Return the object ids to remove by frame.
+
+    Raises:
+        InputError: the frame is after the end of the video, or no earlier mask has the object.
+    """
+    ids_by_frame: dict[int, list[int]] = {}
+    for frame, object_id in dict.fromkeys(removals):
+        if source.length is not None and frame >= source.length:
+            raise InputError(
+                f"remove {frame}:{object_id}: the video holds {source.length} frames; give an earlier frame"
+            )
+        if not any(index < frame and (masks[index] == object_id).any() for index in masks):
+            raise InputError(
+                f"remove {frame}:{object_id}: no mask of an earlier frame has object {object_id}; give another frame "
+                "or id"
+            )
+        ids_by_frame.setdefault(frame, []).append(object_id)
+    return ids_by_frame
+
+
+def in_real_time(frames: Iterator[NumberedFrame], source: FrameSource) -> Iterator[NumberedFrame]:
+    """Yield index and image, at the source's frame rate unless it is live."""
+    start: float | None = None
+    for index, frame in frames:
+        if not source.live:
+            due = float(source.time(index))
+            start = time.monotonic() - due if start is None else start
+            time.sleep(max(0.0, start + due - time.monotonic()))
+        yield index, frame
+
+
+class TimedTracker:
+    """Tracker that measures the time of `step`; all else is the tracker's."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker, self._labels = tracker, OneBehind(getattr(tracker, "device", None))
+        self.seconds = 0.0
+
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
+        """Step the tracker and wait for the labels that are due."""
+        start = time.perf_counter()
+        prediction = self._tracker.step(frame, mask)
+        self._labels.wait(prediction)
+        self.seconds += time.perf_counter() - start
+        return prediction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tracker, name)
+
+
+def _run(
+    results: Generator[TrackedFrame, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
+) -> Exception | None:
+    """Run to the last frame or the first failure, and complete the outputs; return what went wrong.
+
+    Raises:
+        Exception: an internal error, or the first frame failed.
+    """
+    problem: Exception | None = None
+    try:
+        try:
+            total = options.frames.count(source.length)
+            bar = tqdm(total=total, unit="frame", disable=None if options.progress else True)
+            with bar, closing(results):
+                for _ in results:
+                    bar.update()
+        except Stalled:
+            problem = InputError(
+                f"{source.name}: no frame for {options.timeout:g} seconds; "
+                "check the source, or wait longer (timeout)"
+            )
+        except Exception as error:  # raised or reported below, once outputs are complete
+            problem = error
+        unfinished = outputs.finish()
+    except KeyboardInterrupt:  # the second one
+        outputs.drop()
+        raise
+    problem = problem or unfinished
+    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
+        raise problem
+    return problem
+
+
+def _describe_problem(problem: BaseException | None, missing: set[str]) -> str | None:
+    """Describe what went wrong, if anything, and which outputs are incomplete."""
+    if problem is None:
+        return None
+    left_out = ", ".join(sorted(find_output(name).file_name for name in missing))
+    return f"{problem} (not completed: {left_out})" if left_out else str(problem)
+
+
+def _describe_unused(
+    source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int
+) -> str | None:
+    """Return the sentence about masks and removals on missing frames, or None."""
+    if not frames:
+        return f"{source.name}: ended before the first frame to track; give an earlier start"
+    for name, indices in (("mask", masks), ("removal", removals)):
+        late = [index for index in indices if index >= frames]
+        if late:
+            return (
+                f"{source.name}: the {name} of frame {min(late)} was not used, the video holds {frames} frames; "
+                f"give a frame from 0 to {frames - 1}"
+            )
+    return None

@@ -1,0 +1,136 @@
+"""Memory bank: frames kept by a policy, as a buffer and as a list."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import EveryNthFrame, FirstFrame, build_policy
+from aotlab.networks.block import BlockMemory, KeyValue
+
+TOKENS, DIM, BATCH = 6, 4, 2
+
+
+def frame(number, blocks=2):
+    """A frame's memory whose every entry is its number, plus a tenth per block."""
+    value = torch.full((BATCH, TOKENS, 8), -number - 1.0)
+    keys = (torch.full((BATCH, TOKENS, DIM), number + block / 10) for block in range(blocks))
+    return [[BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]]
+
+
+def filled(policy, frames, skip=1, references=(0,), training=False):
+    bank = MemoryBank(policy, skip, training=training)
+    for number in range(frames):
+        (bank.add_reference if number in references else bank.add)(frame(number))
+    return bank
+
+
+def long_frames(bank, block=0):
+    """Frame numbers of the tokens in long-term memory."""
+    key = bank.read()[0][block].long.key
+    return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]
+
+
+def short_frame(bank):
+    return int(bank.read()[0][0].short.key[0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("policy", "frames"),
+    [
+        (FirstFrame(), [0]),
+        (EveryNthFrame(1), list(range(12))),
+        (EveryNthFrame(2), [0, 2, 4, 6, 8, 10]),
+        (EveryNthFrame(5), [0, 5, 10]),
+        (EveryNthFrame(50), [0]),
+    ],
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_policy_decides_which_frames_are_kept(policy, frames, training):
+    bank = filled(policy, 12, training=training)
+    assert bank.frames == frames
+    assert len(bank) == len(frames)
+    assert long_frames(bank) == frames
+    assert long_frames(bank, block=1) == frames
+
+
+def test_later_reference_restarts_short_term_memory():
+    bank = filled(FirstFrame(), 4, skip=3, references=(0, 3))
+    assert bank.frames == [0, 3]
+    assert short_frame(bank) == 3
+
+
+def test_interval_restarts_at_a_reference():
+    assert filled(EveryNthFrame(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_dropped_frame_leaves_every_stage(place, training):
+    bank = MemoryBank(EveryNthFrame(1), training=training)
+    for number in range(4):
+        coarse, fine = frame(number), frame(number, blocks=1)
+        long = KeyValue(*(x[:, ::3] for x in fine[0][0].long))
+        (bank.add if number else bank.add_reference)([*coarse, [BlockMemory(long, fine[0][0].short)]])
+    bank.drop(place)
+    kept = [number for number in range(4) if number != place]
+    assert bank.frames == kept
+    assert long_frames(bank) == kept
+    assert long_frames(bank, block=1) == kept
+    assert bank.read()[1][0].long.key[0, ::2, 0].tolist() == kept
+    assert bank.read()[1][0].short.key.shape[1] == TOKENS
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_dropped_frame_leaves_room_for_the_next(place):
+    bank = filled(EveryNthFrame(1), 4)
+    before = bank.nbytes
+    bank.drop(place)
+    bank.add(frame(4))
+    kept = [number for number in range(5) if number != place]
+    assert (bank.frames, long_frames(bank), long_frames(bank, block=1)) == (kept, kept, kept)
+    assert bank.nbytes == before
+    long = bank.read()[0][1].long
+    assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
+
+
+def test_groups_may_drop_different_frames():
+    bank = filled(EveryNthFrame(1), 4)
+    bank.drop([1, 3])
+    bank.add(frame(4))
+    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [row[::TOKENS, 0].tolist() for row in bank.read()[0][0].long.key] == bank.kept
+
+
+def test_unbounded_bank_grows_rarely_and_by_half():
+    bank, sizes = MemoryBank(EveryNthFrame(1)), set()
+    frame_bytes = BATCH * TOKENS * (DIM + 8) * 4 * 2
+    for number in range(100):
+        (bank.add if number else bank.add_reference)(frame(number))
+        sizes.add(bank.nbytes)
+        assert bank.nbytes <= frame_bytes * (1.5 * len(bank) + 1)
+        assert len(long_frames(bank)) == number + 1
+    assert long_frames(bank) == list(range(100))
+    assert len(sizes) < 15
+
+
+def test_gradients_reach_frames_of_a_training_bank():
+    bank = MemoryBank(EveryNthFrame(1), training=True)
+    first, second = frame(0), frame(1)
+    for memory in (first, second):
+        memory[0][0].long.key.requires_grad_()
+    bank.add_reference(first)
+    bank.add(second)
+    bank.read()[0][0].long.key.sum().backward()
+    assert all(
+        torch.equal(memory[0][0].long.key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second)
+    )
+
+
+def test_settings_name_the_policy_and_its_interval():
+    config = MemoryConfig("every_nth", every=7, every_in_training=3)
+    assert build_policy(config) == EveryNthFrame(7)
+    assert build_policy(config, training=True) == EveryNthFrame(3)
+    assert build_policy(MemoryConfig("first_frame"), training=True) == FirstFrame()

@@ -1,0 +1,183 @@
+"""What memory policies keep, with invented relevance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.configs.load import load_config
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import (
+    BoundedFIFO,
+    EveryNthFrame,
+    RelevanceRedundancy,
+    Restricted,
+    build_policy,
+    redundancy,
+)
+from aotlab.engine.memory.relevance import FrameRelevance
+from aotlab.networks.block import BlockMemory, KeyValue
+
+TOKENS, DIM = 6, 4
+BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": Restricted, "relevance_redundancy": RelevanceRedundancy}
+
+
+def frame(number, groups=1):
+    kv = KeyValue(
+        torch.full((groups, TOKENS, DIM), float(number)), torch.full((groups, TOKENS, 8), -1.0 - number)
+    )
+    return [[BlockMemory(kv, kv)]]
+
+
+def relevances(shares, counted=None):
+    """Shows relevance by frame number of each group; keys are all unlike each other."""
+
+    def look_of(bank):
+        def relevance_of(key, frames):
+            if counted is not None:
+                counted.append(frames)
+            rows = [[own[number] for number in kept] for own, kept in zip(shares, bank.kept, strict=True)]
+            keys = torch.eye(frames)[:, None].expand(len(rows), -1, TOKENS, -1)
+            return FrameRelevance(torch.tensor(rows), keys)
+
+        return relevance_of
+
+    return look_of
+
+
+def filled(policy, frames, look_of=None, references=(0,), groups=1):
+    bank = MemoryBank(policy)
+    with torch.no_grad():
+        for number in range(frames):
+            if number in references:
+                bank.add_reference(frame(number, groups))
+            else:
+                bank.add(frame(number, groups), look_of and look_of(bank))
+    return bank
+
+
+def stored(bank, group=0):
+    return bank.read()[0][0].long.key[group, ::TOKENS, 0].tolist()
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+@pytest.mark.parametrize("frames", [2, 4, 9])
+def test_a_bounded_bank_never_grows_and_never_loses_its_reference(policy, frames):
+    share = np.random.default_rng(0).random(40).tolist()
+    bank = MemoryBank(BOUNDED[policy](frames, 1))
+    with torch.no_grad():
+        for number in range(40):
+            bank.add(frame(number), relevances([share])(bank)) if number else bank.add_reference(
+                frame(number)
+            )
+            assert len(bank) == min(number + 1, frames)
+            assert bank.frames[0] == 0
+            assert bank.frames == sorted(bank.frames)
+            assert stored(bank) == bank.frames
+            assert bank.frames[-1] == number
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_room_for_one_frame_is_the_references(policy):
+    assert filled(BOUNDED[policy](1, 2), 9, relevances([[1.0] * 9])).frames == [0]
+
+
+def test_first_in_is_first_out():
+    assert filled(BoundedFIFO(4, 1), 8).frames == [0, 5, 6, 7]
+    assert filled(BoundedFIFO(4, 2), 8).frames == [0, 2, 4, 6]
+    assert filled(BoundedFIFO(4, 2), 9).frames == [0, 4, 6, 8]
+
+
+def test_so_many_newest_frames_are_kept_besides_all_references():
+    policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=4, newest=1, every=2))
+    assert filled(policy, 9).frames == [0, 8]
+    assert filled(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
+    assert filled(policy, 9, references=(0, 3, 6, 7)).frames == [0, 3, 6, 7]
+    assert filled(BoundedFIFO(9, 1, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
+
+
+def test_the_least_relevant_frame_goes_and_the_newest_is_not_judged():
+    shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
+    for policy in (Restricted(4, 1), RelevanceRedundancy(4, 1)):
+        assert filled(policy, 5, relevances([shares])).frames == [0, 1, 3, 4]
+        assert filled(policy, 6, relevances([shares])).frames[-1] == 5
+
+
+def test_of_frames_that_are_alike_one_goes():
+    shares = torch.full((1, 4), 0.25)
+    keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
+    keys[2] = keys[3]
+    bank = filled(EveryNthFrame(1), 4)
+    bank.newest += 1
+    assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [
+        2
+    ]
+    assert redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
+    assert redundancy(keys[:1]).tolist() == [0]
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_relevance_is_computed_when_a_frame_has_to_go_or_from_the_first_on(early):
+    counted = []
+    filled(Restricted(4, 2, early), 12, relevances([[1.0] * 12], counted))
+    assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
+
+
+@pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
+def test_without_any_foreground_the_oldest_frame_goes_and_no_score_is_lost(policy):
+    chooser = BOUNDED[policy](3, 1)
+    assert filled(chooser, 6, relevances([[0.0] * 6])).frames == [0, 4, 5]
+    assert all(np.isfinite(list(chooser.running[0].values())))
+
+
+@pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
+def test_every_group_decides_for_itself(policy):
+    shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
+    bank = filled(BOUNDED[policy](4, 1), 5, relevances(shares), groups=2)
+    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [stored(bank, group) for group in range(2)] == bank.kept
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_later_references_stay_while_tracked_frames_can_go(policy):
+    shares = relevances([[1.0] * 20])
+    assert filled(BOUNDED[policy](4, 1), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
+    bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5))
+    assert bank.frames == [0, 3, 4, 5]
+    bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5, 6))
+    assert bank.frames == [0, 4, 5, 6]
+    assert stored(bank) == bank.frames
+
+
+def test_settings_name_bounded_policies_and_their_constants():
+    ermu = load_config("r50_aotl_ermu").memory
+    assert build_policy(ermu) == RelevanceRedundancy(9, 5, False, weight=4, slope=10, threshold=0.4)
+    assert build_policy(load_config("r50_deaotl_ermu").memory) == RelevanceRedundancy(
+        9, 5, True, weight=2, slope=7, threshold=0.25
+    )
+    assert build_policy(load_config("r50_aotl_rmem").memory) == Restricted(9, 5, False)
+    assert build_policy(load_config("r50_deaotl_rmem").memory) == Restricted(9, 5, True)
+    assert build_policy(load_config("msdeaotl_hq").memory) == BoundedFIFO(6, 50)
+    assert build_policy(ermu) is not build_policy(ermu)
+
+
+@pytest.mark.parametrize(
+    ("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)]
+)
+def test_a_long_video_is_remembered_more_rarely(length, every):
+    assert build_policy(load_config("r50_aotl_rmem").memory, length=length).every == every
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_training_forgets_the_oldest_whatever_the_policy(policy):
+    config = MemoryConfig(policy, every=5, every_in_training=4, frames=9, insertions=30)
+    assert build_policy(config, training=True, length=3000) == BoundedFIFO(9, 4)
+    bank = MemoryBank(build_policy(config, training=True), training=True)
+    sizes = []
+    for number in range(16):  # the last of 17 frames is not remembered
+        (bank.add if number else bank.add_reference)(frame(number))
+        sizes.append(len(bank))
+    assert bank.frames == [0, 4, 8, 12]
+    assert max(sizes) == 4

@@ -1,0 +1,114 @@
+"""Memory policies at work in small models: tracking in groups, room that is used again, training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.configs.load import from_tree
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_policy
+from aotlab.engine.tracking.objects import ObjectTable
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.video.job import memory_bytes_per_frame
+from aotlab.networks.vos_model import Features, VOSModel
+from tests.engine.frames import advance, begin
+from tests.engine.small_model import build, clip, run, stripes
+
+BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
+
+
+def small(block, policy="relevance_redundancy", **memory):
+    tree = {
+        "model": {
+            "dim": 32, "max_objects": 2, "ignore_plane": True, "decode_all_blocks": block != "gpm",
+            "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, "temporal_slots": 4}],
+        },
+        "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
+    }  # fmt: skip
+    config = from_tree(tree, "small.yaml")
+    torch.manual_seed(0)
+    model = VOSModel(config.model)
+    with torch.no_grad():
+        model.stages[0].identity_bank.weight *= 300
+        model.decoder.conv_out.weight *= 10
+    return model, config
+
+
+@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
+def test_groups_of_a_batch_track_as_they_would_alone(block):
+    # Features that are unlike each other but for those that only the decoder reads, relevance alone tells: so the
+    # groups keep other frames.
+    model, config = small(block, frames=6, relevance_weight=1e4)
+    model.eval()
+    first = model.stages[0].blocks[0]
+    with torch.no_grad():  # sharp attention
+        (first.key_value if block == "gpm" else first.query).weight *= 4
+    generator, channels = torch.Generator().manual_seed(5), model.encoder.channels
+    flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
+    encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
+    labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
+    objects = ObjectTable(2)
+    objects.add_objects(labels[0].numpy())
+    objects.open_batches(one_by_one=False)
+    masks = [objects.split(shown)[0] for shown in labels]
+
+    def track(groups):
+        bank = MemoryBank(build_policy(config.memory))
+        with torch.no_grad():
+            begin(model, bank, encoded[0], masks[0][groups])
+            for features, given in zip(encoded[1:], masks[1:], strict=True):
+                logits = advance(model, bank, features, given[groups])
+        return bank, logits
+
+    both, logits = track(slice(0, 2))
+    assert both.kept[0] != both.kept[1]
+    for group in range(2):
+        alone, own = track(slice(group, group + 1))
+        assert both.kept[group] == alone.frames
+        # batched and single matrix products round differently
+        torch.testing.assert_close(logits[group], own[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
+    model, config = build("aott", f"memory.policy={policy}", "memory.every=1", "memory.frames=3")
+    tracker = Tracker(model, config)
+    addresses, sizes = set(), set()
+    for index, image in enumerate(clip(7)):
+        tracker.step(image, stripes([1, 2]) if index == 0 else None)
+        (bank,) = tracker.banks
+        if index >= 1:
+            addresses.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
+            sizes.add(bank.nbytes)
+    assert len(addresses) == len(sizes) == 1
+    assert sizes == {3 * memory_bytes_per_frame(config, clip(1).shape[1:3], 2)}
+
+
+def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one():
+    frames, mask = clip(6), stripes([1, 2])
+    results = []
+    for policy in ("every_nth", *BOUNDED):
+        tracker = Tracker(*build("aott", f"memory.policy={policy}", "memory.every=2"))
+        results.append([prediction.logits for prediction in run(tracker, frames, {0: mask})])
+    for others in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+
+
+@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
+def test_training_reaches_what_restricted_memory_adds(block):
+    model, config = small(block)
+    frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
+    labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
+    labels[..., :4] = 255
+    bank = MemoryBank(build_policy(config.memory, training=True), training=True)
+    plan = ClipPlan(torch.arange(3)[None], hardest=labels[0].numel(), feed_predictions=True)
+    losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
+    (losses.reference.mean() + losses.tracked.mean()).backward()
+    still = [name for name, weight in model.named_parameters() if weight.grad is None]
+    assert [name for name in still if "idle_key" not in name] == []
+    assert model.stages[0].temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
+    assert model.stages[0].identity_bank.weight.grad[:, 3].abs().max() > 0
+    assert bank.frames == [0, 2, 3]

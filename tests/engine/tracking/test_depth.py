@@ -1,0 +1,40 @@
+"""Depth of AOST: validation at every depth."""
+
+from __future__ import annotations
+
+import pytest
+
+from aotlab.configs.load import load_config
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training import validation
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError
+from tests.engine import small_model
+
+
+def tracker(preset="aost", *overrides):
+    return Tracker(*small_model.build(preset, *overrides))
+
+
+def test_validation_scores_every_depth(monkeypatch):
+    model, config = small_model.build("aost")
+    depths = []
+    monkeypatch.setattr(validation, "score_video", lambda tracker, _: depths.append(tracker.model.depth))
+    monkeypatch.setattr(
+        validation, "scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
+    )
+    video = type("Video", (), {"name": "one"})()
+    scores = validation.validate(model, config, [video], World("cpu"))
+    assert depths == [1, 2, 3]
+    assert scores["J&F at depth 1"], scores["J&F"] == (10.0, 30.0)
+    assert len(scores) == 9
+    assert model.depth == 3
+
+
+@pytest.mark.parametrize(
+    ("preset", "depth", "words"),
+    [("aott", 1, "this model has one depth"), ("aost", 4, "must be 1 to 3, got 4")],
+)
+def test_a_depth_that_was_not_trained_is_refused(preset, depth, words):
+    with pytest.raises(InputError, match=words):
+        load_config(preset, [f"model.depth={depth}"])

@@ -1,0 +1,90 @@
+"""Objects that go: forgotten by the user, or lost from sight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.tracking.tracker import Tracker
+from tests.engine.small_model import clip, run, stripes
+
+
+@pytest.mark.parametrize("name", ["aott", "few"])
+def test_a_forgotten_object_is_gone_and_the_others_keep_their_ids(models, name):
+    frames, ids = clip(5), [4, 7, 9, 300, 12][: 3 if name == "aott" else 5]
+    tracker = Tracker(*models[name])
+    before = run(tracker, frames[:3], {0: stripes(ids)})[-1]
+    assert (before.labels == 7).any()
+    tracker.forget(7)
+    left = tuple(sorted(set(ids) - {7}))
+    assert tracker.ids == left
+    for frame in frames[3:]:
+        prediction = tracker.step(frame)
+        assert prediction.ids == left
+        assert prediction.logits.shape[0] == len(left) + 1
+        assert set(np.unique(prediction.labels)) <= {0, *left}
+        assert (prediction.logits.max(0).indices == prediction.channels).all()
+        assert list(prediction.confidence) == list(left)
+
+
+def test_the_pixels_of_a_forgotten_object_go_to_the_next_likely_one(models):
+    frames, mask = clip(3), stripes([1, 2, 3])
+    kept, forgot = Tracker(*models["aott"]), Tracker(*models["aott"])
+    plain = run(kept, frames, {0: mask})[2]
+    run(forgot, frames[:2], {0: mask})
+    forgot.forget(2)
+    expected = plain.logits.clone()
+    expected[2] = -torch.inf
+    found = forgot.step(frames[2])
+    # the memory of both is the same here, as the second frame was before
+    assert (found.labels == np.array([0, 1, 2, 3])[expected.max(0).indices.numpy()]).all()
+
+
+def test_a_forgotten_id_given_again_is_a_new_object(models):
+    frames, again = clip(5), np.zeros((33, 49), np.int64)
+    again[20:30, 5:15] = 2
+    tracker = Tracker(*models["aott"])
+    run(tracker, frames[:2], {0: stripes([1, 2, 3])})
+    tracker.forget(2)
+    second = Tracker(*models["aott"])
+    second.load_state_dict(tracker.state_dict())
+    run(second, frames[2:3], {})
+    expected = np.where(again > 0, 2, second.step(frames[3]).labels)
+    tracker.step(frames[2])
+    prediction = tracker.step(frames[3], again)
+    assert (prediction.labels == expected).all()
+    assert (expected == 1).any()
+    assert tracker.ids == (1, 3, 2)
+    assert tracker.step(frames[4]).logits.shape[0] == 4
+
+
+def test_after_the_last_object_nothing_is_tracked_or_remembered(models):
+    frames = clip(5)
+    tracker = Tracker(*models["aott"])
+    run(tracker, frames[:2], {0: stripes([1, 2])})
+    for number in (1, 2):
+        tracker.forget(number)
+    assert (tracker.ids, tracker.groups, tracker.banks) == ((), 0, [])
+    assert not tracker.step(frames[2]).labels.any()
+    again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
+    fresh = run(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(again, fresh, strict=True))
+
+
+def test_a_bank_without_objects_goes_and_changes_no_label(models):
+    frames, late = clip(6), stripes([0, 0, 0, 0, 6, 7])
+    late[:20] = 0
+    trackers = [Tracker(*models["few"]) for _ in range(2)]
+    for tracker in trackers:
+        run(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
+        assert len(tracker.banks) == 2
+        tracker.forget(1)
+        tracker.forget(2)
+    trackers[0].forget(3)
+    assert (len(trackers[0].banks), trackers[0].groups, trackers[0].ids) == (1, 1, (6, 7))
+    prediction = trackers[0].step(frames[3])
+    assert prediction.logits.shape[0] == 3
+    others = trackers[1].step(frames[3])
+    unclaimed = others.labels != 3  # where the one object more says nothing
+    assert (prediction.labels == others.labels)[unclaimed].mean() > 0.9

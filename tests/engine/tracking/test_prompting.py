@@ -1,0 +1,217 @@
+"""Masks from prompts: planes, regions, parts, and looks at a frame."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from aotlab.configs.load import load_config
+from aotlab.configs.schema import ModelConfig
+from aotlab.engine.tracking.prompting import (
+    PromptedFrame,
+    PromptSettings,
+    add_background,
+    draw_planes,
+    drop_far_parts,
+    find_prompted_parts,
+    find_window,
+    look_size,
+)
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.prompt import Prompt
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
+
+
+class Echo(nn.Module):
+    """Answers with the pixels that are like those under the clicks, near a box, or in the mask."""
+
+    def __init__(self):
+        super().__init__()
+        self.projector = nn.Conv2d(1, 1, 1)
+        self.looks = []
+
+    def encode(self, image):
+        self.looks.append(tuple(image.shape[2:]))
+        return [image]
+
+    def forward(self, features, planes):
+        image, answers = features[0][0], []
+        for positive, negative, box, _ in planes:
+            under = (positive > 0) if positive.any() else (box > 0)
+            colour = image[:, under].median(1).values
+            like = (image - colour[:, None, None]).abs().amax(0) < 0.2
+            answers.append(torch.where(like & (negative == 0), 4.0, -4.0))
+        return torch.stack(answers)[:, None]
+
+
+class Model:
+    def __init__(self):
+        self.prompts, self.config = Echo(), ModelConfig()
+
+
+def frame():
+    """A red and a green square of 30 pixels on black, 90×120."""
+    pixels = np.zeros((90, 120, 3), np.uint8)
+    pixels[20:50, 20:50] = (255, 0, 0)
+    pixels[40:70, 70:100] = (0, 255, 0)
+    return pixels
+
+
+def test_clicks_and_boxes_are_drawn_where_the_window_shows_them():
+    prompt = Prompt(points=[(30, 30), (60, 60)], labels=[1, 0], box=(20, 20, 20, 10))
+    planes = draw_planes(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
+    assert planes.shape == (4, 129, 129)
+    assert planes[0, 21, 21] == 1
+    assert planes[0, 40, 40] == 0
+    assert planes[1, 81, 81] == 1
+    assert planes[1, 21, 61] == 1, "a click on another object is one beside this one"
+    assert planes[2, :20, :40].all()
+    assert not planes[2, 22:, :].any()
+    assert not planes[3].any()
+
+
+def test_a_stroke_has_no_gaps():
+    plane = draw_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
+    assert plane[20, 5:60].all()
+    assert not plane[30].any()
+
+
+def test_the_region_holds_prompt_and_answer_and_stays_in_the_frame():
+    rough = np.zeros((90, 120))
+    rough[20:50, 20:50] = 0.9
+    left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), rough, 0.25)
+    assert (left, top, right, bottom) == (12, 12, 58, 58) or (right - left, bottom - top) == (45, 45)
+    assert left <= 20
+    assert right >= 50
+    assert find_window(Prompt(box=(100, 70, 20, 20)), rough, 0.25)[2:] == (120, 90)
+
+
+def test_parts_far_from_any_prompt_are_dropped_and_near_ones_kept():
+    logits = torch.full((60, 60), -5.0)
+    logits[5:25, 5:25] = 5
+    logits[5:25, 28:32] = 5
+    logits[50:55, 50:55] = 5
+    drop_far_parts(logits, Prompt(points=[(10, 10)]), 0.5)
+    assert (logits[5:25, 28:32] > 0).all()
+    assert not (logits[50:55, 50:55] > 0).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, 24), ({"points": [(40, 10)]}, 41), ({"mask": np.ones((60, 60))}, 60)]
+)
+def test_pixels_beside_a_box_are_dropped_unless_another_prompt_is_there(options, kept):
+    logits = torch.full((60, 60), 5.0)
+    drop_far_parts(logits, Prompt(box=(10, 0, 12, 60), **options), 0.5)
+    assert (logits[10] > 0).nonzero().max() + 1 == kept
+
+
+def test_without_a_prompted_part_the_largest_counts():
+    mask = np.zeros((60, 60), bool)
+    mask[5:25, 5:25] = mask[50:55, 50:55] = True
+    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]), near=0.1)
+    assert kept[10, 10]
+    assert not kept[52, 52]
+
+
+def test_objects_of_one_frame_are_found_together_at_two_resolutions():
+    model = Model()
+    logits = PromptedFrame(model, frame(), PromptSettings(whole_edge=113, close_edge=65)).logits(
+        [Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))]
+    )
+    labels = add_background(logits).max(0).indices.numpy()
+    expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
+    assert (labels == expected).mean() > 0.97
+    assert model.prompts.looks == [(81, 113), (65, 65), (65, 65)]
+
+
+def test_a_second_prompt_uses_the_encoding_of_the_frame():
+    model = Model()
+    prompted = PromptedFrame(model, frame(), PromptSettings(closer=0))
+    prompted.logits([Prompt(points=[(30, 30)])])
+    prompted.logits([Prompt(points=[(80, 50)])])
+    assert len(model.prompts.looks) == 1
+
+
+def test_prompts_outside_the_frame_and_models_without_prompts_are_refused():
+    with pytest.raises(InputError, match="outside the image of 120×90"):
+        PromptedFrame(Model(), frame()).logits([Prompt(points=[(300, 30)])])
+    model = Model()
+    model.prompts = None
+    with pytest.raises(InputError, match="takes no prompts"):
+        PromptedFrame(model, frame())
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((480, 854), (225, 401)), ((40, 40), (401, 401)), ((5, 400), (33, 401))]
+)
+def test_looks_have_sizes_of_whole_tokens(size, expected):
+    assert look_size(size, 401, align_corners=True) == expected
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    torch.manual_seed(0)
+    config = load_config("aott")
+    config = replace(config, model=replace(config.model, prompt_blocks=1))
+    tracker = Tracker(VOSModel(config.model), config)
+    tracker.model.prompts.decoder.conv_out.bias.data.fill_(1.0)  # an untrained network finds something
+    return tracker
+
+
+def test_a_tracker_answers_prompts_without_remembering(tracker):
+    tracker.reset()
+    answer = tracker.prompt(frame(), {4: Prompt(points=[(30, 30)]), 9: Prompt(box=(72, 42, 26, 26))})
+    assert answer.ids == (4, 9)
+    assert answer.logits.shape == (3, 90, 120)
+    assert tracker.ids == ()
+
+
+def test_a_step_with_prompts_is_a_step_with_their_masks(tracker):
+    prompts = {4: Prompt(points=[(30, 30)])}
+    tracker.reset()
+    mask = tracker.prompt(frame(), prompts).labels
+    assert (mask == 4).any()
+    given = tracker.step(frame(), mask)
+    later = tracker.step(frame()[::-1])
+    tracker.reset()
+    prompted = tracker.step(frame(), prompts=prompts)
+    assert (prompted.labels == given.labels).all()
+    assert torch.equal(tracker.step(frame()[::-1]).logits, later.logits)
+
+
+def test_a_prompted_object_comes_over_a_given_mask(tracker):
+    tracker.reset()
+    mask = np.full((90, 120), 7)
+    prompts = {4: Prompt(points=[(30, 30)])}
+    expected = tracker.prompt(frame(), prompts).labels == 4
+    labels = tracker.step(frame(), mask, prompts=prompts).labels
+    assert ((labels == 4) == expected).all()
+    assert (labels[~expected] == 7).all()
+
+
+def test_prompts_without_objects_or_pixels_are_refused(tracker, monkeypatch):
+    tracker.reset()
+    with pytest.raises(InputError, match="at least one object"):
+        tracker.prompt(frame(), {})
+    nothing = torch.full((1, 90, 120), -5.0)
+    monkeypatch.setattr(PromptedFrame, "logits", lambda self, prompts: nothing)
+    with pytest.raises(InputError, match="object 4: no pixel found"):
+        tracker.step(frame(), prompts={4: Prompt(points=[(30, 30)])})
+    assert tracker.ids == ()
+
+
+def test_masks_given_to_a_tracker_do_not_depend_on_the_prompt_network(tracker):
+    bare = load_config("aott")
+    model = VOSModel(bare.model)
+    full = VOSModel(tracker.config.model)
+    model.load_state_dict({key: full.state_dict()[key] for key in model.state_dict()})
+    mask = (frame()[..., 0] > 0).astype(np.uint8)
+    answers = []
+    for one, config in ((model, bare), (full, tracker.config)):
+        each = Tracker(one, config)
+        each.step(frame(), mask)
+        answers.append(each.step(frame()[:, ::-1].copy()).logits)
+    assert torch.equal(*answers)

@@ -1,0 +1,77 @@
+"""Trackers that scale frames up for the smallest object of the first mask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.export.graphs import exportable
+from aotlab.engine.tracking.ensemble import Branch, Ensemble
+from aotlab.engine.tracking.objects import smallest_area
+from aotlab.engine.tracking.tracker import Tracker
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build("aott", "model.max_objects=3", "input.min_object=32", "memory.policy=bounded_fifo")
+
+
+@pytest.fixture
+def small_and_large():
+    """A mask H×W with an object of 10×10 pixels and a larger one."""
+    mask = stripes([4, 9])
+    mask[mask == 9] = 0
+    mask[2:12, 35:45] = 9
+    return mask
+
+
+def test_the_smallest_object_of_the_first_mask_decides_for_the_video(model, small_and_large):
+    assert smallest_area(small_and_large) == 100
+    tracker = Tracker(*model)
+    plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None, scale=2.0)))
+    frames = clip(5)
+    for index, frame in enumerate(frames):
+        mask = small_and_large if index == 0 else stripes([0, 0, 5]) if index == 2 else None
+        assert torch.equal(tracker.step(frame, mask).logits, plain.step(frame, mask).logits)
+
+
+def test_a_mask_of_large_objects_changes_nothing(model):
+    frames, mask = clip(3), np.ones((HEIGHT, WIDTH), np.int64)
+    plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None)))
+    expected, found = (run(each, frames, {0: mask}) for each in (plain, Tracker(*model)))
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+
+
+def test_the_next_video_is_scaled_by_its_own_mask(model, small_and_large):
+    frames, tracker = clip(2), Tracker(*model)
+    run(tracker, frames, {0: small_and_large})
+    tracker.reset()
+    large = np.ones((HEIGHT, WIDTH), np.int64)
+    expected, found = run(Tracker(*model), frames, {0: large}), run(tracker, frames, {0: large})
+    assert torch.equal(expected[1].logits, found[1].logits)
+
+
+def test_a_resumed_video_keeps_its_size(model, small_and_large):
+    frames, first = clip(5), Tracker(*model)
+    whole = run(Tracker(*model), frames, {0: small_and_large})
+    run(first, frames[:2], {0: small_and_large})
+    second = Tracker(*model)
+    second.load_state_dict(first.state_dict())
+    rest = run(second, frames[2:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[2:], rest, strict=True))
+
+
+def test_branches_of_an_ensemble_scale_as_their_trackers_do(model, small_and_large):
+    frames = clip(3)
+    expected = run(Tracker(*model), frames, {0: small_and_large})
+    found = run(Ensemble([Branch(Tracker(*model))]), frames, {0: small_and_large})
+    for one, other in zip(expected[1:], found[1:], strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_exported_graphs_have_one_size(model):
+    assert exportable(model[1]).input.min_object is None

@@ -1,0 +1,204 @@
+"""Segmenters: prompt networks, and ONNX files of the SAM family as small graphs of the usual names and shapes."""
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.configs.schema import ModelConfig
+from aotlab.engine.tracking.segmenters import NetworkSegmenter, OnnxSegmenter, segment_objects
+from aotlab.media.prompt import Prompt, parse_prompts
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+EDGE = 64
+
+
+def save(path, nodes, inputs, outputs, constants=()):
+    graph = onnx.helper.make_graph(
+        nodes,
+        "graph",
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in inputs],
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in outputs],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def encoder(path, shape=(1, 3, EDGE, EDGE)):
+    """The embedding is the image's mean over its channels."""
+    axes = [1] if len(shape) == 4 else [2]
+    nodes = [onnx.helper.make_node("ReduceMean", ["image"], ["image_embeddings"], axes=axes, keepdims=1)]
+    return save(path, nodes, [("image", list(shape))], [("image_embeddings", [None] * len(shape))])
+
+
+def decoder(path, *, masks="masks", extra=None):
+    """The mask is 1 everywhere but the sign of the sum of all labels of points decides which of two is better."""
+    node = onnx.helper.make_node
+    nodes = [
+        node("Cast", ["orig_im_size"], ["size"], to=onnx.TensorProto.INT64),
+        node("Concat", ["two", "size"], ["shape"], axis=0),
+        node("ReduceSum", ["point_labels"], ["sum"], keepdims=0),
+        node("ReduceMean", ["image_embeddings"], ["mean"], keepdims=0),
+        node("ReduceSum", ["point_coords"], ["place"], keepdims=0),
+        node("Mul", ["mean", "zero"], ["nothing"]),
+        node("Mul", ["place", "zero"], ["nowhere"]),
+        node("Add", ["nothing", "nowhere"], ["none"]),
+        node("Add", ["signs", "none"], ["values"]),
+        node("Expand", ["values", "shape"], [masks]),
+        node("Mul", ["sum", "order"], ["iou_predictions"]),
+    ]
+    inputs = [
+        ("image_embeddings", [None] * 4), ("point_coords", [1, None, 2]), ("point_labels", [1, None]),
+        ("mask_input", [1, 1, 256, 256]), ("has_mask_input", [1]), ("orig_im_size", [2]),
+    ]  # fmt: skip
+    inputs += [(extra, [1])] if extra else []
+    constants = [
+        ("two", np.array([1, 2], np.int64)),
+        ("zero", np.float32(0)),
+        ("signs", np.array([1.0, -1.0], np.float32).reshape(1, 2, 1, 1)),
+        ("order", np.array([[1.0, -1.0]], np.float32)),
+    ]
+    outputs = [(masks, [1, 2, None, None]), ("iou_predictions", [1, 2])]
+    return save(path, nodes, inputs, outputs, constants)
+
+
+FRAME = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return NetworkSegmenter(VOSModel(ModelConfig(prompt_blocks=1)))
+
+
+def draw_frame(seed):
+    return np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
+def test_network_returns_ids_of_the_prompts(network):
+    labels = network(draw_frame(0), {3: Prompt(points=[(10, 10)]), 300: Prompt(box=(30, 20, 20, 20))})
+    assert labels.shape == (48, 64)
+    assert labels.dtype == np.uint16
+    assert set(np.unique(labels)) <= {0, 3, 300}
+
+
+def test_network_encodes_the_last_frame_once(network):
+    frame, prompts = draw_frame(1), {1: Prompt(points=[(10, 10)])}
+    first, encoded = network(frame, prompts), network._known[1]
+    assert (network(frame.copy(), prompts) == first).all()
+    assert network._known[1] is encoded
+    network(frame[::-1].copy(), prompts)
+    assert network._known[1] is not encoded
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_network_computes_in_the_given_precision(network, precision):
+    segmenter = NetworkSegmenter(network._model, precision)
+    segmenter(draw_frame(2), {1: Prompt(points=[(10, 10)])})
+    maps, _ = next(iter(segmenter._known[1]._encoded.values()))
+    assert maps[-1].dtype == getattr(torch, precision)
+
+
+def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
+    boxes = []
+
+    def segmenter(frame, prompts):
+        boxes.extend(prompt.box for prompt in prompts.values())
+        return np.full(frame.shape[:2], 2, np.uint16)
+
+    segment_objects(draw_frame(0), parse_prompts(["2:30,20,40,30"], [])[0], segmenter)
+    assert boxes == [(30, 20, 34, 28)]
+    assert "corners are 30,20 and 70,50" in caplog.text
+    assert "write 2:30:20-40:30" in caplog.text
+
+
+def test_object_without_pixels_rejected():
+    with pytest.raises(InputError, match="object 2: no pixel found there"):
+        segment_objects(
+            draw_frame(0), {2: Prompt([(3, 3)])}, lambda frame, _: np.zeros(frame.shape[:2], np.uint16)
+        )
+
+
+@pytest.fixture
+def segmenter(tmp_path):
+    return OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx"))
+
+
+@pytest.mark.parametrize(
+    "prompt", [Prompt(box=(5.0, 5.0, 20.0, 20.0)), Prompt(points=[(3, 3), (9, 9)], labels=[1, 0])]
+)
+def test_best_mask_of_the_decoder_is_returned(segmenter, prompt):
+    mask = segmenter.mask(FRAME, prompt)
+    assert mask.shape == (40, 60)
+    assert mask.all()
+
+
+def test_boxes_and_points_are_encoded_as_in_sam(segmenter):
+    feed = segmenter._feed(FRAME, Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)))
+    scale = EDGE / 60
+    assert feed["point_labels"].tolist() == [[1, 0, 2, 3]]
+    assert np.allclose(feed["point_coords"][0] / scale, [[30, 20], [0, 0], [6, 3], [36, 18]])
+    assert feed["orig_im_size"].tolist() == [40, 60]
+    feed = segmenter._feed(FRAME, Prompt(points=[(30, 20)]))
+    assert feed["point_labels"].tolist() == [[1, -1]]
+
+
+def test_objects_are_labelled_by_their_ids(segmenter):
+    assert (segmenter(FRAME, {4: Prompt(box=(5.0, 5.0, 20.0, 20.0))}) == 4).all()
+    with pytest.raises(InputError, match="outside the image"):
+        segmenter(FRAME, {4: Prompt(points=[(500, 3)])})
+
+
+def test_embedding_of_a_frame_is_computed_once(segmenter):
+    first = segmenter._embed(FRAME, EDGE / 60)
+    assert segmenter._embed(FRAME.copy(), EDGE / 60) is first
+    assert segmenter._embed(FRAME[::-1].copy(), EDGE / 60) is not first
+
+
+def test_encoder_of_plain_pixels_gets_them_unpadded(tmp_path):
+    segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx", (None, None, 3)), decoder(tmp_path / "d.onnx"))
+    assert segmenter._embed(FRAME, EDGE / 60).shape == (43, 64, 1)
+
+
+@pytest.mark.parametrize("options", [{"masks": "result"}, {"extra": "text_prompt"}])
+def test_decoder_of_other_names_rejected(tmp_path, options):
+    with pytest.raises(InputError, match="a decoder takes image_embeddings"):
+        OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx", **options))
+
+
+def test_missing_and_broken_files_rejected(tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"broken")
+    for name in ("none.onnx", "broken.onnx"):
+        with pytest.raises(InputError, match=name):
+            OnnxSegmenter(tmp_path / name, decoder(tmp_path / "d.onnx"))
+
+
+@pytest.mark.parametrize("shape", [None, (1, 3, 8, 8), (1, 3, 10**6, 10**6), (3,)])
+def test_encoder_of_another_input_rejected(tmp_path, shape):
+    node = onnx.helper.make_node("Identity", ["image"], ["image_embeddings"])
+    inputs, constants = (
+        ([("image", list(shape))], []) if shape else ([], [("image", np.zeros((1, 3), np.float32))])
+    )
+    path = save(tmp_path / "e.onnx", [node], inputs, [("image_embeddings", None)], constants)
+    with pytest.raises(InputError, match="expected one of 1×3×E×E"):
+        OnnxSegmenter(path, decoder(tmp_path / "d.onnx"))
+
+
+@pytest.mark.parametrize(
+    "masks", [np.float32(1), np.ones(4, np.float32), np.ones((1, 0, 40, 60), np.float32)]
+)
+def test_invalid_masks_of_a_decoder_rejected(tmp_path, masks):
+    node = onnx.helper.make_node
+    nodes = [
+        node("ReduceMean", ["image_embeddings"], ["mean"], keepdims=0),
+        node("Mul", ["mean", "some"], ["masks"]),
+    ]
+    inputs = [("image_embeddings", [None] * 4)]
+    path = save(tmp_path / "d.onnx", nodes, inputs, [("masks", None)], [("some", masks)])
+    with pytest.raises(InputError, match="the decoder gives masks of float32"):
+        OnnxSegmenter(encoder(tmp_path / "e.onnx"), path)(FRAME, {1: Prompt(points=[(5, 3)])})

@@ -1,0 +1,146 @@
+"""A video that is stopped in the middle and resumed by another tracker."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.utils.errors import InputError
+from tests.engine.small_model import build, clip, run, stripes
+
+LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
+
+
+@pytest.fixture(scope="module")
+def bounded():
+    """Models whose memory overflows within a few frames."""
+    settings = ["memory.frames=2", "memory.every=2", "memory.short_term_frames=2", "model.stages.0.depth=2"]
+    return {
+        policy: build("aotl", "model.max_objects=3", f"memory.policy={policy}", *settings)
+        for policy in ("every_nth", "bounded_fifo", "restricted", "relevance_redundancy")
+    } | {"first_frame": build("aott", "model.max_objects=3")}
+
+
+def stored(tracker, path):
+    torch.save(tracker.state_dict(), path)
+    return torch.load(path, weights_only=True)
+
+
+def resumed(model, config, state):
+    tracker = Tracker(model, config)
+    tracker.load_state_dict(state)
+    return tracker
+
+
+@pytest.mark.parametrize(
+    "policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy", "first_frame"]
+)
+def test_a_split_and_resumed_run_equals_the_whole_one_bit_for_bit(bounded, tmp_path, policy):
+    frames = clip(9)
+    whole = run(Tracker(*bounded[policy]), frames, LATE)
+    for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
+        first = Tracker(*bounded[policy])
+        run(first, frames[:split], LATE)
+        second = resumed(*bounded[policy], stored(first, tmp_path / "state.pt"))
+        assert second.ids == first.ids
+        assert [bank.policy for bank in second.banks] == [bank.policy for bank in first.banks]
+        masks = {index - split: mask for index, mask in LATE.items()}
+        rest = run(second, frames[split:], masks)
+        for expected, found in zip(whole[split:], rest, strict=True):
+            assert found.ids == expected.ids
+            assert torch.equal(found.logits, expected.logits)
+
+
+def test_the_first_tracker_may_go_on_after_its_state_was_loaded(bounded):
+    frames = clip(7)
+    first = Tracker(*bounded["restricted"])
+    run(first, frames[:4], LATE)
+    second = resumed(*bounded["restricted"], first.state_dict())
+    expected, found = run(first, frames[4:], {}), run(second, frames[4:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_state_stays_what_it_was_while_the_tracker_goes_on(bounded):
+    frames, tracker = clip(8), Tracker(*bounded["bounded_fifo"])
+    run(tracker, frames[:4], LATE)
+    state = tracker.state_dict()
+    expected = run(tracker, frames[4:], {})
+    found = run(resumed(*bounded["bounded_fifo"], state), frames[4:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_state_before_the_first_mask_and_one_with_forgotten_objects_resume(bounded, tmp_path):
+    frames = clip(5)
+    first = Tracker(*bounded["every_nth"])
+    first.step(frames[0])
+    second = resumed(*bounded["every_nth"], stored(first, tmp_path / "state.pt"))
+    run(second, frames[1:3], LATE)
+    second.forget(4)
+    third = resumed(*bounded["every_nth"], stored(second, tmp_path / "state.pt"))
+    assert third.ids == (9,)
+    assert torch.equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
+
+
+def test_a_state_of_other_settings_is_refused(bounded):
+    tracker = Tracker(*bounded["every_nth"])
+    with pytest.raises(InputError, match="other settings of memory"):
+        tracker.load_state_dict(Tracker(*bounded["restricted"]).state_dict())
+
+
+def test_a_state_of_other_weights_is_refused(bounded):
+    model, config = build("aotl", "model.max_objects=3", "memory.frames=3", "memory.every=2")
+    state = Tracker(model, config).state_dict()
+    with torch.no_grad():
+        model.decoder.conv_out.bias += 1
+    with pytest.raises(InputError, match="other settings of weights"):
+        Tracker(model, config).load_state_dict(state)
+
+
+def damaged(state):
+    """States in which something is missing, changed or of another kind."""
+    yield None
+    yield []
+    yield {}
+    for key in state:
+        yield {name: value for name, value in state.items() if name != key}
+    yield {**state, "objects": {"by_channel": [4, 9, 5], "batches": [(0, 1)]}}
+    yield {**state, "banks": []}
+    yield {**state, "frame_shape": [33]}
+    bank = state["banks"][0]
+    for key in bank:
+        yield {**state, "banks": [{**bank, key: None}]}
+    for key, value in (("newest", 70), ("room", 50), ("policy", {"running": {0: {0: 0.5}}, "counts": {}})):
+        yield {**state, "banks": [{**bank, key: value}]}
+    for key in ("long", "short"):
+        for change in CHANGES:
+            yield {**state, "banks": [{**bank, key: changed(bank[key], change)}]}
+
+
+CHANGES = [
+    torch.Tensor.int,
+    lambda tensor: tensor[0],
+    lambda tensor: torch.cat([tensor, tensor]),
+    lambda tensor: tensor * float("nan"),
+    lambda tensor: None,
+]
+"""what a tensor of a bank's state may not be"""
+
+
+def changed(tree, change):
+    """Nested lists with every tensor changed."""
+    if isinstance(tree, list | tuple):
+        return [changed(part, change) for part in tree]
+    return change(tree)
+
+
+def test_a_refused_state_leaves_the_tracker_as_it_was(bounded):
+    frames, tracker, other = clip(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
+    for each in (tracker, other):
+        run(each, frames[:3], {0: stripes([4, 9])})
+    for state in damaged(other.state_dict()):
+        with pytest.raises(InputError, match="tracker state: "):
+            tracker.load_state_dict(state)
+    assert tracker.ids == other.ids
+    expected, found = run(other, frames[3:], {}), run(tracker, frames[3:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))

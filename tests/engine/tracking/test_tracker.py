@@ -1,0 +1,191 @@
+"""The tracker's contract, with a small model of random weights: what it says means nothing, its form does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_policy
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
+from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
+def test_any_frame_size_gives_labels_of_that_size(tracker, size):
+    predictions = run(tracker, clip(3, *size), {0: np.ones(size, np.uint8)})
+    assert [prediction.labels.shape for prediction in predictions] == [size] * 3
+    assert [prediction.logits.shape for prediction in predictions] == [(2, *size)] * 3
+
+
+def test_labels_come_in_any_size_asked_for(tracker):
+    frames = clip(3)
+    masks = {0: stripes([4]), 2: stripes([4, 9])}
+    for index, frame in enumerate(frames):
+        assert tracker.step(frame, masks.get(index), size=(20, 31)).labels.shape == (20, 31)
+
+
+@pytest.mark.parametrize(
+    ("ids", "given", "returned"),
+    [
+        ([1, 2], np.uint8, np.uint8),
+        ([7, 200, 255], np.uint8, np.uint8),
+        ([3, 256], np.uint16, np.uint16),
+        ([300, 65535], np.int64, np.uint16),
+        ([5, 70000], np.int64, np.uint32),
+        ([5, 70000], np.uint64, np.uint32),
+    ],
+)
+def test_ids_are_kept_as_given_in_as_few_bytes_as_they_need(tracker, ids, given, returned):
+    mask = stripes(ids, dtype=given)
+    predictions = run(tracker, clip(3), {0: mask})
+    assert (predictions[0].labels == mask).all()
+    for prediction in predictions:
+        assert prediction.ids == tuple(ids)
+        assert prediction.labels.dtype == returned
+        assert set(np.unique(prediction.labels)) <= {0, *ids}
+
+
+def test_what_was_given_reaches_later_frames(tracker):
+    # The other tests mean little unless the random model shows several objects.
+    labels = run(tracker, clip(3), {0: stripes([1, 2, 3])})[2].labels
+    assert len(np.unique(labels)) >= 3
+
+
+def test_the_first_prediction_is_the_given_mask_with_certainty(tracker):
+    mask = stripes([2, 5])
+    prediction = tracker.step(clip(1)[0], mask)
+    assert (prediction.labels == mask).all()
+    assert prediction.confidence == {2: 1.0, 5: 1.0}
+
+
+def test_frames_before_the_first_mask_are_background(tracker):
+    frames = clip(4)
+    predictions = run(tracker, frames, {2: stripes([3])})
+    assert not predictions[0].labels.any()
+    assert not predictions[1].labels.any()
+    assert predictions[0].ids == ()
+    assert (predictions[0].probabilities == 1).all()
+    assert (predictions[2].labels == stripes([3])).all()
+
+
+def test_a_boolean_mask_is_one_object(tracker):
+    prediction = tracker.step(clip(1)[0], stripes([3]) > 0)
+    assert prediction.ids == (1,)
+    assert (prediction.labels == (stripes([3]) > 0)).all()
+
+
+def test_probabilities_add_up_to_one_and_confidence_is_a_probability(tracker):
+    for prediction in run(tracker, clip(4), {0: stripes([1, 2]), 2: stripes([0, 8])}):
+        total = prediction.probabilities.sum(0)
+        torch.testing.assert_close(total, torch.ones_like(total), atol=1e-6, rtol=0)  # float32 rounding
+        assert list(prediction.confidence) == list(prediction.ids)
+        assert all(0 <= value <= 1 for value in prediction.confidence.values())
+
+
+def test_confidence_is_the_mean_over_an_objects_own_pixels_and_zero_where_it_has_none():
+    probabilities = torch.tensor([[[0.9, 0.2, 0.3]], [[0.06, 0.7, 0.5]], [[0.04, 0.1, 0.2]]])
+    prediction = Prediction((4, 6), probabilities.log(), torch.tensor([[0, 1, 1]]))
+    assert repr(prediction) == "Prediction(ids=[4, 6], height=1, width=3, device=cpu)"
+    assert prediction.confidence == pytest.approx({4: 0.6, 6: 0})
+
+
+def test_a_temperature_changes_the_confidence_only(models):
+    model, config = models["aott"]
+    plain, calibrated = (
+        run(Tracker(model, replace(config, confidence_temperature=each)), clip(2), {0: stripes([1])})[1]
+        for each in (1.0, 2.0)
+    )
+    assert torch.equal(plain.logits, calibrated.logits)
+    assert torch.equal(plain.probabilities, calibrated.probabilities)
+    own = (plain.logits / 2).softmax(0)[1][plain.channels == 1].mean()
+    assert calibrated.confidence[1] == pytest.approx(float(own), abs=1e-4)
+    assert calibrated.confidence[1] != pytest.approx(plain.confidence[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["aott", "aotl"])
+def test_a_late_object_joins_and_known_ones_keep_their_prediction(models, name):
+    frames, late = clip(5), np.zeros((HEIGHT, WIDTH), np.uint8)
+    late[20:30, 5:15] = 4
+    before = run(Tracker(*models[name]), frames[:3], {0: stripes([9])})[2].labels
+    tracker = Tracker(*models[name])
+    predictions = run(tracker, frames, {0: stripes([9]), 2: late})
+    assert (predictions[2].labels == np.where(late > 0, late, before)).all()
+    assert tracker.ids == (9, 4)
+    assert predictions[4].logits.shape[0] == 3
+
+
+def test_a_corrected_mask_replaces_an_object_and_leaves_the_others(models):
+    frames, corrected = clip(4), np.zeros((HEIGHT, WIDTH), np.uint8)
+    corrected[25:, 40:] = 1
+    before = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1, 2])})[2].labels
+    assert ((before == 1) & (corrected == 0)).any()
+    tracker = Tracker(*models["aott"])
+    predictions = run(tracker, frames, {0: stripes([1, 2]), 2: corrected})
+    assert (predictions[2].labels == np.where(before == 1, corrected, np.where(corrected, 1, before))).all()
+    assert tracker.ids == (1, 2)
+
+
+def test_an_all_zero_mask_says_nothing(models):
+    frames = clip(3)
+    plain = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2])})
+    empty = run(
+        Tracker(*models["aott"]), frames, {0: stripes([1, 2]), 1: np.zeros((HEIGHT, WIDTH), np.uint8)}
+    )
+    assert torch.equal(plain[2].logits, empty[2].logits)
+
+
+def test_renaming_ids_in_the_same_order_renames_the_result(models):
+    frames = clip(4)
+    few = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2]), 2: stripes([0, 0, 3])})
+    names = np.array([0, 5, 9, 1000])
+    many = run(Tracker(*models["aott"]), frames, {0: stripes([5, 9]), 2: stripes([0, 0, 1000])})
+    for plain, renamed in zip(few, many, strict=True):
+        assert (names[plain.labels] == renamed.labels).all()
+        assert torch.equal(plain.logits, renamed.logits)
+
+
+def test_reset_forgets_the_video(tracker):
+    frames = clip(3)
+    first = run(tracker, frames, {0: stripes([1, 2])})
+    tracker.reset()
+    assert tracker.ids == ()
+    assert not tracker.step(frames[0]).labels.any()
+    tracker.reset()
+    run(tracker, clip(2, 20, 20), {0: np.ones((20, 20), np.uint8)})
+    tracker.reset()
+    again = run(tracker, frames, {0: stripes([1, 2])})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(first, again, strict=True))
+
+
+def test_a_frame_may_be_a_view_that_is_not_contiguous(models):
+    frames = clip(2)
+    views = [np.flip(np.flip(frame, 1).copy(), 1) for frame in frames]
+    plain, viewed = (run(Tracker(*models["aott"]), f, {0: stripes([1, 2])}) for f in (frames, views))
+    assert torch.equal(plain[1].logits, viewed[1].logits)
+
+
+@pytest.mark.parametrize("name", ["aott", "aotl"])
+@torch.inference_mode()
+def test_a_training_clip_gives_the_trackers_masks(models, name):
+    model, config = models[name]
+    model.eval()
+    frames, mask = clip(6), stripes([1, 2, 3])
+    tracker = Tracker(model, config)
+    tracked = np.stack([prediction.labels for prediction in run(tracker, frames, {0: mask})])
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
+    labels = torch.from_numpy(np.stack([mask] * 6))[:, None]
+    losses = clip_losses(
+        model, MemoryBank(build_policy(config.memory)), ClipBatch(images, labels, [3]),
+        ClipPlan(torch.arange(11)[None], hardest=labels[0].numel(), feed_predictions=True),
+    )  # fmt: skip
+    trained = torch.cat(losses.predictions[1:]).numpy()
+    assert len(np.unique(tracked[-1])) >= 3
+    # Batched encoding and unused identity planes round differently; a tie may flip a pixel.
+    assert (trained == tracked[1:]).mean() > 0.999

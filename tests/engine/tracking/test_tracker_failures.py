@@ -1,0 +1,171 @@
+"""Steps that fail in the middle, and trackers that several threads share, are copied or are pickled."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.utils.errors import InputError
+from tests.engine.small_model import build, clip, stripes
+
+FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), stripes([7, 8, 9, 1])
+
+
+@pytest.fixture(scope="module")
+def restricted():
+    return build(
+        "aotl", "model.max_objects=3", "memory.every=1", "memory.frames=3", "memory.policy=restricted"
+    )
+
+
+def tracking(setting, frames):
+    """A tracker of two banks."""
+    tracker = Tracker(*setting)
+    for frame, mask in zip(frames, (FIRST, None, LATER, None), strict=False):
+        tracker.step(frame, mask)
+    return tracker
+
+
+def failing(monkeypatch, owner, name, call, error):
+    """Let a method fail at one of its calls, as an interrupt or too little memory may."""
+    method, calls = getattr(owner, name), []
+
+    def fail(*args, **options):
+        calls.append(name)
+        if len(calls) == call:
+            raise error
+        return method(*args, **options)
+
+    monkeypatch.setattr(owner, name, fail)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
+@pytest.mark.parametrize("name", ["encode", "propagate", "assign_identities", "memorize"])
+def test_a_first_mask_whose_step_fails_begins_no_video(restricted, monkeypatch, name, error):
+    frames, tracker = clip(2), Tracker(*restricted)
+    with monkeypatch.context() as patch:
+        failing(patch, tracker.model, name, 1, error)
+        with pytest.raises(type(error)):
+            tracker.step(frames[0], FIRST)
+    assert tracker.ids == ()
+    assert (tracker.step(frames[1], LATER).labels == LATER).all()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    ("name", "call", "mask"),
+    [
+        ("encode", 1, None),
+        ("propagate", 2, None),
+        ("memorize", 2, None),
+        ("propagate", 4, NEWEST),
+        ("memorize", 3, NEWEST),
+    ],
+)
+def test_a_step_that_fails_before_memory_changes_may_be_taken_again(
+    restricted, monkeypatch, name, call, mask, error
+):
+    frames = clip(6)
+    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    with monkeypatch.context() as patch:
+        failing(patch, tracker.model, name, call, error)
+        with pytest.raises(type(error)):
+            tracker.step(frames[4], mask)
+    assert tracker.ids == other.ids
+    for frame, given in ((frames[4], mask), (frames[5], None)):
+        found, expected = tracker.step(frame, given), other.step(frame, given)
+        assert found.ids == expected.ids
+        assert torch.equal(found.logits, expected.logits)
+
+
+@pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
+def test_a_step_that_fails_while_memory_changes_leaves_a_tracker_that_asks_for_a_reset(
+    restricted, monkeypatch, name, mask
+):
+    frames = clip(6)
+    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    state = copy.deepcopy(other.state_dict())
+    with monkeypatch.context() as patch:
+        if name == "relevance":
+            failing(patch, tracker.model, "add_temporal", 1, KeyboardInterrupt())
+        else:
+            failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            tracker.step(frames[4], mask)
+    for refused in (lambda: tracker.step(frames[4]), tracker.state_dict):
+        with pytest.raises(InputError, match=r"failed while changing it.*call reset\(\)"):
+            refused()
+    tracker.load_state_dict(state)
+    assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
+
+
+def test_fresh_trackers_in_threads_of_their_own_track_as_alone(restricted):
+    frames, first = clip(5), Tracker(*restricted)
+    found: dict[int, list[torch.Tensor]] = {}
+
+    def work(number, tracker):
+        tracker.step(frames[0], FIRST)
+        found[number] = [tracker.step(frame).logits for frame in frames[1:]]
+
+    work(0, Tracker(*restricted))
+    threads = [threading.Thread(target=work, args=(number, first.fresh())) for number in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(
+        torch.equal(*pair) for number in (1, 2, 3) for pair in zip(found[0], found[number], strict=True)
+    )
+
+
+def test_of_two_threads_in_one_tracker_only_one_changes_memory(restricted, monkeypatch):
+    frames = clip(6)
+    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
+    refused = []
+
+    def wait(*args):
+        inside.set()
+        proceed.wait(60)
+        return decode(*args)
+
+    def work():
+        with pytest.raises(InputError, match="one tracker per thread"):
+            tracker.step(frames[5])
+        refused.append(True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.model, "decode", wait)
+        thread = threading.Thread(target=work)
+        thread.start()
+        inside.wait(60)
+    assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
+    proceed.set()
+    thread.join()
+    assert refused
+    assert torch.equal(tracker.step(frames[5]).logits, other.step(frames[5]).logits)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda tracker: pickle.loads(pickle.dumps(tracker))])
+def test_a_copy_goes_on_as_the_tracker_does(restricted, duplicate):
+    frames = clip(6)
+    tracker = tracking(restricted, frames)
+    other = duplicate(tracker)
+    for frame in frames[4:]:
+        assert torch.equal(other.step(frame).logits, tracker.step(frame).logits)
+
+
+@pytest.mark.parametrize("number", [0, -1, 3, None, "1", 2**70, [1], float("nan"), np.array([1, 2])])
+def test_an_object_that_is_not_tracked_cannot_be_forgotten(restricted, number):
+    tracker = Tracker(*restricted)
+    tracker.step(clip(1)[0], FIRST)
+    with pytest.raises(InputError, match=r"is not tracked; give one of \[1, 2\]"):
+        tracker.forget(number)
+    assert tracker.ids == (1, 2)

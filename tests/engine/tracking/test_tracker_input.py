@@ -1,0 +1,182 @@
+"""Frames and masks that the tracker refuses, in a sentence and unharmed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.kernels.local_attention import _outside
+from aotlab.networks.positions import sine_position
+from aotlab.networks.preprocess import _statistics
+from aotlab.utils.errors import InputError
+from tests.engine import small_model
+from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.ones((HEIGHT, WIDTH - 1), np.uint8), "does not match the frame"),
+        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "does not match the frame"),
+        (np.ones((HEIGHT, WIDTH), np.float32), "object ids of 0 and above, got float32"),
+        (np.full((HEIGHT, WIDTH), -1), "object ids of 0 and above, got int64 from -1"),
+    ],
+)
+@pytest.mark.parametrize("tracking", [False, True])
+def test_a_mask_that_is_none_is_refused_and_leaves_the_tracker_as_it_was(models, mask, words, tracking):
+    frames, tracker, second = clip(3), Tracker(*models["aott"]), Tracker(*models["aott"])
+    if tracking:
+        for each in (tracker, second):
+            each.step(frames[0], stripes([1, 2]))
+    with pytest.raises(InputError, match=words):
+        tracker.step(frames[1], mask)
+    assert tracker.ids == second.ids
+    assert torch.equal(tracker.step(frames[2]).logits, second.step(frames[2]).logits)
+
+
+def test_a_frame_of_another_size_is_refused_with_both_sizes(tracker):
+    tracker.step(clip(1)[0], stripes([1]))
+    with pytest.raises(InputError, match=r"40×20, but the video began with 49×33; call reset"):
+        tracker.step(np.zeros((20, 40, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["image", "tensor"])
+def test_an_image_or_tensor_is_tracked_as_the_array_it_shows(models, kind):
+    frames, mask = clip(2), stripes([1, 2]).astype(np.uint8)
+    make = Image.fromarray if kind == "image" else torch.from_numpy
+    plain, other = Tracker(*models["aott"]), Tracker(*models["aott"])
+    plain.step(frames[0], mask)
+    other.step(make(frames[0]), make(mask))
+    assert torch.equal(plain.step(frames[1]).logits, other.step(make(frames[1])).logits)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        [[1, 2, 3]],
+        [[1], [2, 3]],
+        None,
+        "frame.png",
+        Image.new("L", (WIDTH, HEIGHT)),
+        *(
+            Image.new(mode, (WIDTH, HEIGHT)) for mode in ("YCbCr", "HSV", "LAB")
+        ),  # three bytes a pixel, not RGB
+        np.zeros((0, 5, 3), "u1"),
+        np.zeros((HEIGHT, WIDTH, 3), np.float32),
+        np.zeros((HEIGHT, WIDTH, 4), np.uint8),
+    ],
+)
+def test_whatever_is_no_frame_is_refused_in_a_sentence_and_begins_no_video(tracker, frame):
+    with pytest.raises(InputError, match="frame: expected H×W×3 uint8 RGB, got"):
+        tracker.step(frame, stripes([1]))
+    assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        [[1, 2], [3]],
+        "mask.png",
+        {1: 2},
+        np.array(["a"]),
+        Image.new("RGB", (WIDTH, HEIGHT)),
+        stripes([1]).astype("timedelta64[s]"),
+    ],
+)
+def test_whatever_is_no_mask_is_refused_in_a_sentence_and_begins_no_video(tracker, mask):
+    with pytest.raises(InputError, match="mask: "):
+        tracker.step(clip(1)[0], mask)
+    assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
+
+
+def test_nested_lists_of_ids_are_a_mask(tracker):
+    mask = stripes([1, 2])
+    assert (tracker.step(clip(1)[0], mask.tolist()).labels == mask).all()
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(0, 5), (-1, 5), (5,), (5, 5, 5), 5, "ab", (5.5, 5), (float("nan"), 5), (None, 5), (10**9, 10**9)],
+)
+def test_an_output_size_that_is_none_is_refused_and_begins_no_video(tracker, size):
+    with pytest.raises(
+        InputError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768, got"
+    ):
+        tracker.step(clip(1)[0], stripes([1]), size=size)
+    assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
+
+
+def test_a_first_frame_that_the_model_refuses_begins_no_video(models, monkeypatch):
+    tracker = Tracker(*models["aott"])
+    encode = tracker.model.encode
+
+    def refuse(image):
+        raise InputError("frame: of another size than the export")
+
+    monkeypatch.setattr(tracker.model, "encode", refuse)
+    with pytest.raises(InputError, match="than the export"):
+        tracker.step(clip(1)[0], stripes([1]))
+    monkeypatch.setattr(tracker.model, "encode", encode)
+    assert tracker.ids == ()
+    frame, mask = clip(1, 17, 31)[0], stripes([1], 17, 31)
+    assert (tracker.step(frame, mask).labels == mask).all()
+
+
+IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**31, 2**53 + 1, 2**63 - 1, 2**64 - 1])
+DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
+def test_any_integer_mask_comes_back_as_it_was_given(models, ids, dtype, offset):
+    ids = [number for number in ids if number <= np.iinfo(dtype).max]
+    mask = np.roll(stripes(ids or [1], dtype=dtype), offset, axis=1)
+    tracker = Tracker(*models["aott"])
+    if not mask.any():
+        with pytest.raises(InputError, match="holds no object"):
+            tracker.step(clip(1)[0], mask)
+        return
+    prediction = tracker.step(clip(1)[0], mask)
+    assert (prediction.labels.astype(np.uint64) == mask.astype(np.uint64)).all()
+    assert prediction.ids == tuple(int(number) for number in np.unique(mask) if number)
+
+
+def test_frames_that_may_not_be_written_are_taken_without_a_warning(models, recwarn):
+    frame = np.ascontiguousarray(clip(1)[0])
+    frame.setflags(write=False)  # as NumPy's view of an image is
+    torch.set_warn_always(True)
+    try:
+        Tracker(*models["aott"]).step(frame, stripes([1]))
+    finally:
+        torch.set_warn_always(False)
+    assert not [warning for warning in recwarn if "writable" in str(warning.message)]
+
+
+@pytest.mark.parametrize("length", ["9", 2.5, float("nan"), 0, -1])
+def test_a_length_is_a_number_of_frames(tracker, length):
+    with pytest.raises(InputError, match="reset: length"):
+        tracker.reset(length)
+
+
+@pytest.mark.parametrize("preset", ["aott", "deaott"])
+def test_another_default_dtype_of_the_program_changes_nothing(preset):
+    model, config = small_model.build(preset)
+    frames = small_model.clip(3)
+    masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
+    expected = small_model.run(Tracker(model, config), frames, masks)
+    caches = [sine_position, _statistics, _outside]
+    try:
+        for cache in caches:
+            cache.cache_clear()
+        torch.set_default_dtype(torch.float64)
+        found = small_model.run(Tracker(model, config), frames, masks)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected, strict=True):
+        assert one.logits.dtype == torch.float32
+        assert torch.equal(one.logits, other.logits)

@@ -1,0 +1,100 @@
+"""Folders of lists of jobs: records that were changed, names that leave the folder, links."""
+
+import json
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies
+
+from aotlab.engine.video.batch import RUN, RUN_KIND, claim_folder, write_summary
+from aotlab.engine.video.job import RECORD, Job, JobRecord, digest_inputs, read_job_record
+from aotlab.utils.errors import InputError
+from aotlab.utils.versioned_json import save_record, wrap
+
+INPUTS = {"a": 1}
+
+
+@pytest.fixture
+def output(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    for name in ("run", "b"):
+        (tmp_path / f"{name}.png").write_bytes(b"x")
+    return [
+        Job(name, str(tmp_path / f"{name}.mp4"), (str(tmp_path / f"{name}.png"),)) for name in ("run", "b")
+    ]
+
+
+JSON = strategies.recursive(
+    strategies.none() | strategies.integers() | strategies.text(),
+    lambda values: strategies.lists(values) | strategies.dictionaries(strategies.text(), values),
+)
+DAMAGED = (
+    strategies.binary() | JSON.map(lambda value: json.dumps(value).encode()) | strategies.just(b"[" * 100000)
+)
+
+
+@given(DAMAGED)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_damaged_record_of_a_run_is_replaced_by_force(output, jobs, content):
+    (output / RUN).write_bytes(content)
+    with pytest.raises(InputError, match="not of such a run"):
+        claim_folder(output, jobs, INPUTS, force=False)
+    claim_folder(output, jobs, INPUTS, force=True)
+    claim_folder(output, jobs, INPUTS, force=False)
+
+
+@given(DAMAGED)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_damaged_record_of_a_job_is_none(output, content):
+    (output / RECORD).write_bytes(content)
+    assert read_job_record(output) is None
+
+
+def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = JobRecord.start(Job("a", "a.mp4", ("3:a.png", "b.png")))
+    assert record.video == str(tmp_path / "a.mp4")
+    assert record.masks == [f"3:{tmp_path / 'a.png'}", str(tmp_path / "b.png")]
+    save_record(output / RECORD, record)
+    assert read_job_record(output) == record
+
+
+@pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
+def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work").write_text("x")
+    (output / RUN).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
+    (output / "other").write_text("kept")
+    claim_folder(output, jobs, INPUTS, force=True)
+    assert (tmp_path / "mine" / "work").read_text() == "x"
+    assert (output / "other").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["review.html", "Summary.csv", "review.json"])
+def test_job_with_the_name_of_a_file_of_the_run_is_refused(output, name):
+    with pytest.raises(InputError, match="a file of the run has this name"):
+        claim_folder(output, [Job(name, "a.mp4", ("a.png",))], INPUTS, force=False)
+
+
+def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0.jpg").symlink_to(tmp_path / "gone")
+    (tmp_path / "m.png").write_bytes(b"x")
+    assert digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / "m.png"),)), INPUTS)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
+        with pytest.raises(InputError):
+            digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / mask),)), INPUTS)
+
+
+def test_summary_holds_names_that_are_not_unicode(tmp_path):
+    write_summary(tmp_path, ["a", "b"], [JobRecord("a", "\udcff.mp4", frames=3)], ["masks"])
+    text = (tmp_path / "summary.csv").read_text()
+    assert text == "name,status,frames,error,video\na,done,3,,\\udcff.mp4\nb,waiting,,,\n"

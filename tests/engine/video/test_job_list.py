@@ -1,0 +1,131 @@
+"""Lists of videos to track."""
+
+import json
+import os
+
+import pytest
+from PIL import Image
+
+from aotlab.engine.video.job import Job
+from aotlab.engine.video.job_list import list_video_jobs, read_jobs
+from aotlab.utils.errors import InputError
+
+
+def test_csv_is_read(tmp_path):
+    path = tmp_path / "jobs.csv"
+    rows = [
+        "video,masks,name,overrides",
+        "a.mp4,a.png; 3:b.xml,,",
+        "sub/b.mp4,m,second,memory.every=2 memory.frames=4",
+    ]
+    path.write_text("\n".join(rows) + "\n")
+    first, second = read_jobs(path)
+    assert first == Job("a", str(tmp_path / "a.mp4"), (str(tmp_path / "a.png"), f"3:{tmp_path / 'b.xml'}"))
+    assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
+    assert second.overrides == ("memory.every=2", "memory.frames=4")
+
+
+def test_levels_are_read(tmp_path):
+    (tmp_path / "jobs.csv").write_text(
+        'video,masks,levels\na.tif,a.png,"0,4095"\nb.tif,b.png,auto\nc,c.png,\n'
+    )
+    assert [job.levels for job in read_jobs(tmp_path / "jobs.csv")] == ["0,4095", "auto", None]
+    (tmp_path / "jobs.csv").write_text("video,masks,levels\na.tif,a.png,wide\n")
+    with pytest.raises(InputError, match="levels wide: expected auto, or LOW,HIGH"):
+        read_jobs(tmp_path / "jobs.csv")
+
+
+def test_json_lines_are_read(tmp_path):
+    path = tmp_path / "jobs.jsonl"
+    rows = [
+        {"video": "a.mp4", "masks": "a.png"},
+        {"video": "rtsp://x/y", "masks": ["2:a.png"], "name": "y", "overrides": ["a.b=1"]},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    first, second = read_jobs(path)
+    assert first.masks == (str(tmp_path / "a.png"),)
+    assert second == Job("y", "rtsp://x/y", (f"2:{tmp_path / 'a.png'}",), ("a.b=1",))
+
+
+def test_folder_has_masks_beside_videos(tmp_path):
+    (tmp_path / "b.mp4").write_bytes(b"")
+    (tmp_path / "b.xml").write_bytes(b"")
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "a" / "0.jpg")
+    Image.new("P", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "a.masks").mkdir()
+    Image.new("P", (4, 4)).save(tmp_path / "a.masks" / "0.png")
+    first, second = read_jobs(tmp_path)
+    assert (first.name, first.masks) == ("a", (str(tmp_path / "a.png"), str(tmp_path / "a.masks")))
+    assert (second.name, second.masks) == ("b", (str(tmp_path / "b.xml"),))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "video\na.mp4\n", "video, masks"),
+        ("a.csv", "video,masks\n", "no jobs"),
+        ("a.csv", "video,masks\na.mp4,\n", "line 2"),
+        ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n", "2 jobs are called a"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
+        ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
+        ("a.csv", "", "header"),
+        ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values"),
+        ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
+        ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
+        ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
+        ("a.jsonl", "[" * 100000, "not readable as JSON"),
+        ("a.jsonl", "{", "line 1"),
+        ("a.jsonl", "[]", "missing field 'video'"),
+    ],
+)
+def test_invalid_list_names_its_line(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_jobs(tmp_path / name)
+
+
+def test_video_without_masks_and_empty_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no videos"):
+        read_jobs(tmp_path)
+    with pytest.raises(InputError, match=r"a\.png"):
+        list_video_jobs([str(tmp_path / "a.mp4")])
+    with pytest.raises(InputError, match="no such file"):
+        read_jobs(tmp_path / "none.csv")
+
+
+def test_unreadable_list_is_refused(tmp_path):
+    (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
+    (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    for name in ("latin.csv", "wide.csv", "pipe.csv", "loop.csv", "n" * 300 + ".csv"):
+        with pytest.raises(InputError, match=r"CSV|path"):
+            read_jobs(tmp_path / name)
+
+
+def test_byte_order_mark_and_windows_lines_are_read(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfvideo,masks\r\na.mp4,a.png\r\n")
+    (job,) = read_jobs(tmp_path / "a.csv")
+    assert job.name == "a"
+
+
+def test_closed_folder_is_named(closed_folder):
+    for path in (closed_folder, closed_folder.parent, closed_folder / "a.csv"):
+        with pytest.raises(InputError, match="closed"):
+            read_jobs(path)
+
+
+def test_current_folder_has_a_name(tmp_path, monkeypatch):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    (tmp_path / "clip.png").write_bytes(b"")
+    monkeypatch.chdir(folder)
+    (job,) = list_video_jobs(["."])
+    assert (job.name, job.masks) == ("clip", (str(tmp_path / "clip.png"),))
