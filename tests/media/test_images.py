@@ -235,7 +235,7 @@ def test_broken_image_is_read_or_named(tmp_path, kind, name):
             assert "\n" not in str(message)
         for check in (check_frame, check_mask):
             facts = check(path, decode=True)
-            assert facts.size is not None or facts.findings
+            assert facts.size is not None or facts.finding is not None
 
 
 @pytest.mark.parametrize("suffix", ["tif", "png", "exr"])
