@@ -56,7 +56,7 @@ def segment_objects(frame: np.ndarray, prompts: Mapping[int, Prompt], segmenter:
     Raises:
         InputError: prompts outside the image, or no pixel is found for an object.
     """
-    cropped = {object_id: _crop_box(prompt, object_id, frame.shape) for object_id, prompt in prompts.items()}
+    cropped = {object_id: crop_box(prompt, object_id, frame.shape) for object_id, prompt in prompts.items()}
     labels = segmenter(frame, cropped)
     for object_id in prompts:
         if not (labels == object_id).any():
@@ -193,7 +193,7 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error
 
 
-def _crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
+def crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
     """Return the prompt with its box cropped to the image; warn if much of it lies outside."""
     prompt.check_inside((shape[0], shape[1]))
     if prompt.box is None:

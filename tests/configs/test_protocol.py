@@ -45,3 +45,9 @@ def test_bounded_memory_stays(preset):
 def test_unknown_protocol_rejected():
     with pytest.raises(InputError, match="protocol: must be one of bounded, published, got 'paper'"):
         with_protocol(load_config("aotl"), "paper")
+
+
+@pytest.mark.parametrize("override", ["memory.policy=every_nth", "memory={policy: every_nth, every: 3}"])
+def test_stated_policy_stays(override):
+    config = load_config("aotl", [override])
+    assert with_protocol(config, "bounded", [override]).memory.policy == "every_nth"

@@ -10,7 +10,9 @@ from aotlab.media.regions import (
     decompress,
     encode_runs,
     fill_polygons,
+    image_stem,
     measure_box,
+    number_frames,
     parse_runs,
     require_size,
 )
@@ -73,3 +75,18 @@ def test_box_surrounds_pixels():
         if len(rows):
             expected = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
         assert measure_box(encode_runs(mask), mask.shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
+        ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
+    ],
+)  # fmt: skip
+def test_stem_of_dotted_name_keeps_its_number(name, stem):
+    assert image_stem(name) == stem
+
+
+def test_dotted_names_are_numbered_by_their_endings():
+    assert number_frames(["shot.0000", "shot.0004"]) == [0, 4]
