@@ -11,7 +11,6 @@ import dataclasses
 import importlib
 import inspect
 import re
-import reprlib
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,7 +135,8 @@ def api() -> str:
 def _documented(name: str) -> str:
     value = getattr(aotlab, name)
     if not callable(value):
-        return f"## {name}\n\n`{reprlib.repr(value)}`"
+        text = value if isinstance(value, tuple) else f"{value.dtype} array of shape {value.shape}"
+        return f"## {name}\n\n`{text}`"
     kind = "autoclass" if inspect.isclass(value) else "autofunction"
     members = "\n   :members:" if kind == "autoclass" else ""
     return f"## {name}\n\n```{{eval-rst}}\n.. {kind}:: aotlab.{name}{members}\n```"
