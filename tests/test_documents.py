@@ -33,8 +33,8 @@ OWN_FILE = re.compile(
 """a file or folder of the checkout between backticks, perhaps with a name in it"""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
-DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<="))\w+|\b\w+(?=\s*[:=])""")
-"""a function, class, quoted word, argument, field or variable"""
+DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<=")|(?<=aotlab\.))\w+|\b\w+(?=\s*[:=])""")
+"""a function, class, module, quoted word, argument, field or variable"""
 OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
     "uv", "pytest", "curl",
