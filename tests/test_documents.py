@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import aotlab
 from aotlab.configs.load import load_config
 from aotlab.utils.errors import InputError
 
@@ -26,17 +27,17 @@ PAGES = sorted(
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
-    r"`((?:annotation|configs|dataloaders|docs|engine|evaluation|masks|media|networks|prompts|research|scripts|src|tests|tools"
-    r"|utils)/[\w./]*\w[/\w])(?::(\w+))?`"
+    r"`((?:configs|dataloaders|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils)"
+    r"/[\w./]*\w[/\w])(?::(\w+))?`"
 )
 """a file or folder of the checkout between backticks, perhaps with a name in it"""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
-DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<="))\w+|\b\w+(?=\s*[:=])""")
-"""a function, class, quoted word, argument, field or variable"""
+DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<=")|(?<=aotlab\.))\w+|\b\w+(?=\s*[:=])""")
+"""a function, class, module, quoted word, argument, field or variable"""
 OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "pytest",
+    "uv", "pytest", "curl",
 }  # fmt: skip
 """programs whose command lines are not checked"""
 
@@ -170,6 +171,13 @@ def test_the_architecture_names_what_the_code_has():
             defined |= {path.stem, path.parent.name, *DEFINED.findall(path.read_text(encoding="utf-8"))}
     assert len(named) > 50
     assert named <= defined
+
+
+def test_architecture_lists_the_public_names():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Public names\n")[2].partition("\nEntry-point groups")[0]
+    names = re.findall(r"`(\w+)`", section.partition("\n* ")[2])
+    assert sorted(names) == sorted(aotlab.__all__)
 
 
 def anchors(page: Path) -> set[str]:
