@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from aotlab.media.masks import read_mask, resolve_void
-from aotlab_studio.actions import act
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
-from aotlab_studio.painting import polygon
+from aotlab_studio.project.painting import polygon
+from aotlab_studio.server.actions import act
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page
 

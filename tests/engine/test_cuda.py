@@ -18,8 +18,8 @@ from aotlab.engine.tracking.transfers import OneBehind
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
-from aotlab_studio.planning import Span
-from aotlab_studio.tracking import results
+from aotlab_studio.tracking.planning import Span
+from aotlab_studio.tracking.spans import results
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
 from tests.engine.small_model import clip, stripes
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from aotlab import Prediction
-from aotlab_studio import editing
-from aotlab_studio.session import Session
-from aotlab_studio.state import State
+from aotlab_studio.project import editing
+from aotlab_studio.project.state import State
+from aotlab_studio.server.session import Session
 from tests.segment_by_color import segment_by_color
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12

@@ -8,7 +8,7 @@ import threading
 import httpx
 from websockets.sync.client import connect
 
-from aotlab_studio import server as web
+from aotlab_studio.server import app as web
 
 TOKEN = "secret"
 

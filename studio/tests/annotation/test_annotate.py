@@ -16,9 +16,9 @@ from aotlab import InputError, read_tracker_options
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab_studio import annotate as cli
-from aotlab_studio import editing
-from aotlab_studio.models import TrackerLoader
-from aotlab_studio.planning import Request
+from aotlab_studio.project import editing
+from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.clips import draw_folder
 from tests.engine import small_model
 
@@ -33,7 +33,7 @@ def video(tmp_path):
 
 @pytest.fixture
 def never_loaded(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_settings_are_shown_with_memory_bounded(capsys):
 
 
 def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monkeypatch, never_loaded):
-    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: None)
     assert cli.main([str(video), "--no-browser", "--host", "0.0.0.0"]) == 0
     captured = capsys.readouterr()
     assert "clip: 12 frames, masks in" in captured.out
@@ -75,7 +75,7 @@ def test_the_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatc
         opened.append((url, file.stat().st_mode & 0o777, file.read_text()))
 
     monkeypatch.setattr("webbrowser.open", look)
-    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: time.sleep(0.5))
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: time.sleep(0.5))
     assert cli.main([str(video)]) == 0
     ((url, mode, page),) = opened
     address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]
@@ -122,7 +122,7 @@ def test_scalable_model_tracks_at_the_given_depth(video, tmp_path):
 def test_the_page_is_served_before_pytorch_is_loaded(video):
     code = (
         "import sys; from contextlib import ExitStack; from aotlab_studio import annotate; "
-        "from aotlab_studio import server; "
+        "from aotlab_studio.server import app as server; "
         f"session = annotate.open_session(annotate.parse([{str(video)!r}]), ExitStack()); "
         "server.Server(session, server.bind('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
@@ -144,7 +144,7 @@ def test_a_page_ends_at_once_while_a_model_is_being_loaded(tmp_path, number, sta
     program.write_text(
         "import time\n"
         "from aotlab.tools.main import main\n"
-        "from aotlab_studio import models\n"
+        "from aotlab_studio.tracking import models\n"
         "models.TrackerLoader.__call__ = lambda self: time.sleep(300)\n"
         "raise SystemExit(main())\n"
     )

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from aotlab_studio import editing
-from aotlab_studio.actions import act
-from aotlab_studio.planning import Request, propagation
+from aotlab_studio.project import editing
+from aotlab_studio.server.actions import act
+from aotlab_studio.tracking.planning import Request, propagation
 from studio.tests.annotation.clips import LENGTH, Seer, open_session, set_mask, truth, wait_until
 from studio.tests.annotation.test_editing import draw
 from studio.tests.annotation.test_tracking import run, shown
@@ -97,7 +97,7 @@ def test_a_stroke_during_tracking_can_be_undone_at_once(folder):
 
 
 def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.jobs.PAUSE", 0.05)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 0.05)
     session = open_session(folder, Seer())
     draw(session, 0, 1)
     run(session, 0)
@@ -129,7 +129,7 @@ def test_a_correction_also_changes_the_frames_since_the_given_mask_before_it(fol
 
 
 def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.jobs.PAUSE", 0.05)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 0.05)
     tracker = Seer()
     session = open_session(folder, tracker)
     draw(session, 0, 1)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aotlab import InputError
-from aotlab_studio import editing
-from aotlab_studio.uploads import load_upload
+from aotlab_studio.project import editing
+from aotlab_studio.server.uploads import load_upload
 from studio.tests.annotation.clips import open_session, png, set_mask, square, truth
 
 

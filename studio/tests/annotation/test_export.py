@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from aotlab import InputError, TrackedFrame, list_outputs, open_frames, read_mask
-from aotlab_studio import editing
-from aotlab_studio.export import draw_names, read_prediction
-from aotlab_studio.planning import Request
+from aotlab_studio.project import editing
+from aotlab_studio.server.export import draw_names, read_prediction
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.test_editing import draw
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aotlab import InputError, VideoWriter, open_frames
-from aotlab_studio.frames import FrameStore
+from aotlab_studio.video import FrameStore
 from studio.tests.annotation.clips import write_long_video
 
 LENGTH = 60

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
-from aotlab_studio import editing
-from aotlab_studio.label_store import encode
-from aotlab_studio.objects import ObjectList
-from aotlab_studio.project import FILE, locate
-from aotlab_studio.state import State
+from aotlab_studio.project import editing
+from aotlab_studio.project.folder import FILE, locate
+from aotlab_studio.project.label_store import encode
+from aotlab_studio.project.objects import ObjectList
+from aotlab_studio.project.state import State
 
 SIZE = (24, 32)
 VALUES = [None, 5, -1, 10**400, "x", True, [], ["x"], {}, {"x": 10**12}, {"1": -5}, "../x", 2.5]

@@ -8,10 +8,10 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio import annotate as cli
-from aotlab_studio.live import KEPT, LiveFrames
-from aotlab_studio.planning import Request
-from aotlab_studio.session import Session
-from aotlab_studio.state import State
+from aotlab_studio.project.state import State
+from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.planning import Request
+from aotlab_studio.video import KEPT, LiveFrames
 from studio.tests.annotation.clips import HEIGHT, WIDTH, Seer, image, open_session, truth
 from studio.tests.annotation.test_editing import draw
 
@@ -77,7 +77,7 @@ def test_a_taken_frame_is_masked_and_the_stream_is_tracked_and_recorded(tmp_path
 
 
 def test_without_recording_old_frames_and_masks_go(tmp_path, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.live.KEPT", 3)
+    monkeypatch.setattr("aotlab_studio.video.KEPT", 3)
     camera = Camera()
     session = open_live(tmp_path, camera, record=False)
     draw(session, 0, 1)

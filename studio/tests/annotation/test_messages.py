@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from aotlab_studio import server as web
+from aotlab_studio.server import app as web
 from studio.tests.annotation.clips import packed, png, truth
 from studio.tests.annotation.test_editing import draw
 
@@ -131,7 +131,7 @@ def test_no_name_in_an_archive_becomes_a_path(served, tmp_path, monkeypatch):
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(served, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.uploads.MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr("aotlab_studio.server.uploads.MAX_UNPACKED_BYTES", 1000)
     answer = post(served, packed({"00000.png": b"\0" * 2000}))
     assert (answer.status_code, "split it" in answer.text) == (422, True)
 

@@ -7,9 +7,9 @@ import re
 import numpy as np
 from PIL import Image
 
-from aotlab_studio.models import TrackerChoice
-from aotlab_studio.session import Session
-from aotlab_studio.state import State
+from aotlab_studio.project.state import State
+from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.models import TrackerChoice
 from studio.tests.annotation.browser import Page, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, Seer, truth
 from studio.tests.annotation.served import Served

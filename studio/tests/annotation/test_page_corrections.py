@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from aotlab_studio import editing
-from aotlab_studio.planning import Request
+from aotlab_studio.project import editing
 from aotlab_studio.review.checks import Check
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.browser import iou, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.test_editing import draw
@@ -63,7 +63,7 @@ def test_the_list_of_frames_to_check_names_a_frame_once_the_worst_first(page, se
     draw(session, 0, 1, 2)
     found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
     checks = [Check(*values) for values in found]
-    monkeypatch.setattr("aotlab_studio.session.find_checks", lambda *_: checks)
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: checks)
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
@@ -86,7 +86,7 @@ def test_objects_that_come_while_the_list_of_frames_to_check_is_made_stay(page, 
         go.wait(60)
         return [Check(7, 1, "lost", 1.0)]
 
-    monkeypatch.setattr("aotlab_studio.session.find_checks", slow)
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", slow)
     page.key("Shift+Delete")
     page.until(asked.is_set)
     editing.add_object(session.state)

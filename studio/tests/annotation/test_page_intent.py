@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from aotlab_studio import editing
-from aotlab_studio.planning import Request
+from aotlab_studio.project import editing
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.browser import Page, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, Seer, truth
 from studio.tests.annotation.test_editing import draw

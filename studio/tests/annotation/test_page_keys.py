@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from aotlab_studio import editing
-from aotlab_studio import server as web
-from aotlab_studio.planning import Request
+from aotlab_studio.project import editing
 from aotlab_studio.review.checks import Check
+from aotlab_studio.server import app as web
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.browser import Page, needs_browser
 from studio.tests.annotation.clips import Seer, open_session, truth
 from studio.tests.annotation.served import Served
@@ -148,7 +148,7 @@ def test_an_export_can_be_cancelled(page, session, monkeypatch):
 def test_rows_of_the_review_are_ticked_off_when_they_are_corrected(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
-    monkeypatch.setattr("aotlab_studio.session.find_checks", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.get_attribute("#review img", "src") == f"frame/7?video={session.video_id}&width=96"
@@ -167,7 +167,7 @@ def test_the_review_grows_while_tracking_runs(page, session, monkeypatch):
     session.make_tracker = lambda: Seer(pause=0.5)
     job = session.track(Request(0))
     found: list[Check] = []
-    monkeypatch.setattr("aotlab_studio.session.find_checks", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
     page.tab.wait_for_selector("#job:not([hidden])")
     found.append(Check(7, 1, "jump", 0.9))
     page.tab.wait_for_selector("#review li")

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from aotlab_studio.objects import COLOURS
+from aotlab_studio.project.objects import COLOURS
 
 VISION = {
     "all cones": np.eye(3),

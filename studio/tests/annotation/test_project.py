@@ -10,9 +10,9 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab_studio import annotate as cli
-from aotlab_studio import editing
-from aotlab_studio.planning import Request
-from aotlab_studio.project import FILE
+from aotlab_studio.project import editing
+from aotlab_studio.project.folder import FILE
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.clips import LENGTH, draw_folder, open_session, truth, write_long_video
 from studio.tests.annotation.test_editing import draw
 
@@ -70,8 +70,8 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     draw(session, 0, 1)
     session.close()
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
-    monkeypatch.setattr("aotlab_studio.models.TrackerLoader.__call__", lambda self: None)
-    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: None)
     with pytest.raises(InputError, match="same_video"):
         cli.main([str(folder), "--no-browser"])
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0

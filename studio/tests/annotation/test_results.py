@@ -16,8 +16,8 @@ from aotlab import (
     read_annotations,
     write_mask,
 )
-from aotlab_studio.export import export
-from aotlab_studio.job_results import open_results, read_job
+from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.server.export import export
 from studio.tests.annotation.clips import set_mask
 
 LENGTH = 3

@@ -13,12 +13,12 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from websockets.exceptions import InvalidStatus
 
-from aotlab_studio import server as web
-from aotlab_studio.guard import Guard
-from aotlab_studio.models import TrackerChoice
-from aotlab_studio.server import encode_runs
-from aotlab_studio.session import Session
-from aotlab_studio.state import State
+from aotlab_studio.project.state import State
+from aotlab_studio.server import app as web
+from aotlab_studio.server.app import encode_runs
+from aotlab_studio.server.guard import Guard
+from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.models import TrackerChoice
 from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, open_session, square, truth
 from studio.tests.annotation.runs import decode_runs
 from studio.tests.annotation.served import TOKEN, Served
@@ -187,7 +187,7 @@ def test_a_message_that_is_not_json_is_told_from_an_action_that_fails(served, mo
     def fail(session, message):
         raise ValueError("unexpected")
 
-    monkeypatch.setattr("aotlab_studio.server.act", fail)
+    monkeypatch.setattr("aotlab_studio.server.app.act", fail)
     assert "internal error" in talk.do("describe")["error"]
     assert "unexpected" in caplog.text
 

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from aotlab import InputError, Prediction
-from aotlab_studio import editing
-from aotlab_studio.actions import act
-from aotlab_studio.description import strips
-from aotlab_studio.planning import Request
+from aotlab_studio.project import editing
 from aotlab_studio.protocol import JobEvent
+from aotlab_studio.server.actions import act, strips
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.clips import LENGTH, Seer, open_session, truth, wait_until
 from studio.tests.annotation.test_editing import draw
 

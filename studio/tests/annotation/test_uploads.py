@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab import InputError, encode_runs
-from aotlab_studio.uploads import load_upload
+from aotlab_studio.server.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, WIDTH, packed, png, truth
 
 

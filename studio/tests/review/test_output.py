@@ -10,8 +10,7 @@ from PIL import Image
 from aotlab import LostFlags, TrackedFrame, open_frames
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.output import ReviewFile, format_review, review_video
-from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
-from aotlab_studio.review.signals import Signals
+from aotlab_studio.review.scores import Score, Signals, measure_scores, merge_scores, read_scores
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
+from aotlab_studio.review.scores import ReviewSignals, measure_flip, measure_fragment
 
 
 def scene(left=(200, 60, 60), right=(200, 60, 60)):

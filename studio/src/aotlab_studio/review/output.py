@@ -16,8 +16,7 @@ from aotlab import LostFlags, Output, TrackedFrame, draw_overlay
 from aotlab_studio.files import atomic_path, write_bytes
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.scores import Score, measure_scores, read_scores
-from aotlab_studio.review.signals import ReviewSignals
+from aotlab_studio.review.scores import ReviewSignals, Score, measure_scores, read_scores
 
 MAX_LISTED = 10
 """largest number of printed frames to check"""

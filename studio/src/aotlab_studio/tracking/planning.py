@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from aotlab import InputError
+from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Direction
-from aotlab_studio.state import State
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.history import Change
-from aotlab_studio.planning import Request, Span, plan, propagation, restart_after_correction
+from aotlab_studio.project.history import Change
+from aotlab_studio.project.state import State
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
-from aotlab_studio.review.scores import measure_scores
-from aotlab_studio.review.signals import ReviewSignals
-from aotlab_studio.state import State
+from aotlab_studio.review.scores import ReviewSignals, measure_scores
+from aotlab_studio.tracking.planning import Request, Span, plan, propagation, restart_after_correction
 
 if TYPE_CHECKING:
     from aotlab import Tracker
-    from aotlab_studio.tracking import TrackedFrame
+    from aotlab_studio.tracking.spans import TrackedFrame
 
 MakeTracker = Callable[[], "Tracker"]
 RECENT = 20
@@ -142,7 +141,7 @@ class TrackingJob:
 
     def _track(self, tracker: Tracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
-        from aotlab_studio.tracking import live_results, results
+        from aotlab_studio.tracking.spans import live_results, results
 
         if self._live:
             self._follow(live_results(tracker, self._state, self.request.start))

@@ -17,8 +17,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from aotlab import PALETTE, InputError
-from aotlab_studio.cache import RecentCache
 from aotlab_studio.files import write_bytes
+from aotlab_studio.video import RecentCache
 
 NOTE = "aotlab"
 """key of the PNG text that holds the note"""

@@ -13,9 +13,9 @@ import numpy as np
 
 from aotlab import Annotations, InputError, VideoInfo, match_regions, number_frames, read_annotations
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
-from aotlab_studio.history import Change
-from aotlab_studio.objects import NAME_LENGTH, ObjectList
-from aotlab_studio.state import State
+from aotlab_studio.project.history import Change
+from aotlab_studio.project.objects import NAME_LENGTH, ObjectList
+from aotlab_studio.project.state import State
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import InputError, VideoInfo
-from aotlab_studio.frames import CACHE_BYTES, FrameStore, Levels
-from aotlab_studio.history import Change, History
-from aotlab_studio.label_store import LabelStore, encode
-from aotlab_studio.live import Frames, LiveFrames
-from aotlab_studio.objects import ObjectList
-from aotlab_studio.project import Project, locate, read_levels
+from aotlab_studio.project.folder import Project, locate, read_levels
+from aotlab_studio.project.history import Change, History
+from aotlab_studio.project.label_store import LabelStore, encode
+from aotlab_studio.project.objects import ObjectList
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
+from aotlab_studio.video import CACHE_BYTES, Frames, FrameStore, Levels, LiveFrames
 
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""

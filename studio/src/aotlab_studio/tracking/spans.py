@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from aotlab import InputError, Prediction, Tracker
-from aotlab_studio import live
-from aotlab_studio.planning import Span
+from aotlab_studio import video
+from aotlab_studio.project.state import State
 from aotlab_studio.review.scores import measure_disagreement
-from aotlab_studio.state import State
+from aotlab_studio.tracking.planning import Span
 
 REFERENCES = 4
 """maximum number of given masks on the other side of the start that the tracker is shown"""
@@ -69,12 +69,12 @@ def live_results(tracker: Tracker, state: State, start: int) -> Iterator[Tracked
         InputError: the stream ended with an error.
     """
     frames = state.frames
-    assert isinstance(frames, live.LiveFrames)
+    assert isinstance(frames, video.LiveFrames)
     _begin(tracker, state, start, backward=False)
     for index, image in frames.follow():
         yield _tracked_frame(index, tracker.step(image), frozenset())
-        if not frames.record and index >= live.KEPT:
-            state.change("tracked", index - live.KEPT, None)
+        if not frames.record and index >= video.KEPT:
+            state.change("tracked", index - video.KEPT, None)
     if frames.problem is not None:
         raise InputError(frames.problem)
 

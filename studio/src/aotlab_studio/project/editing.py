@@ -13,10 +13,10 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
-from aotlab_studio.history import Change
-from aotlab_studio.objects import Item, ItemChanges
-from aotlab_studio.painting import LARGEST_RADIUS, filled, near_click, piece_at, polygon, stroke
-from aotlab_studio.state import State
+from aotlab_studio.project.history import Change
+from aotlab_studio.project.objects import Item, ItemChanges
+from aotlab_studio.project.painting import LARGEST_RADIUS, filled, near_click, piece_at, polygon, stroke
+from aotlab_studio.project.state import State
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]

@@ -21,12 +21,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
-from aotlab_studio.actions import act
-from aotlab_studio.description import frame_codes
-from aotlab_studio.guard import Guard
 from aotlab_studio.protocol import Answer, Event, Failure, FrameEvent
-from aotlab_studio.session import Session
-from aotlab_studio.uploads import load_upload
+from aotlab_studio.server.actions import act, frame_codes
+from aotlab_studio.server.guard import Guard
+from aotlab_studio.server.session import Session
+from aotlab_studio.server.uploads import load_upload
 
 MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""

@@ -11,14 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import InputError, Prompt
-from aotlab_studio import editing
-from aotlab_studio.editing import Box, Clicks, Points
-from aotlab_studio.history import Step
-from aotlab_studio.jobs import MakeTracker, Runner, TrackingJob
-from aotlab_studio.live import LiveFrames
-from aotlab_studio.models import TrackerChoice, import_tracker
-from aotlab_studio.painting import outlines
-from aotlab_studio.planning import Request
+from aotlab_studio.project import editing
+from aotlab_studio.project.editing import Box, Clicks, Points
+from aotlab_studio.project.history import Step
+from aotlab_studio.project.painting import outlines
+from aotlab_studio.project.state import State
 from aotlab_studio.protocol import (
     CountEvent,
     ExportEvent,
@@ -28,7 +25,10 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.state import State
+from aotlab_studio.tracking.jobs import MakeTracker, Runner, TrackingJob
+from aotlab_studio.tracking.models import TrackerChoice, import_tracker
+from aotlab_studio.tracking.planning import Request
+from aotlab_studio.video import LiveFrames
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
@@ -210,7 +210,7 @@ class Session:
         Raises:
             InputError: as `export`, another export is running, or it was cancelled.
         """
-        from aotlab_studio.export import export, write_archive
+        from aotlab_studio.server.export import export, write_archive
 
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from aotlab import Annotations, InputError, read_annotations
-from aotlab_studio.frames import CACHE_BYTES
-from aotlab_studio.project import FILE, SUFFIX
+from aotlab_studio.project.folder import FILE, SUFFIX
+from aotlab_studio.project.state import State
 from aotlab_studio.review.scores import measure_scores
-from aotlab_studio.state import State
+from aotlab_studio.video import CACHE_BYTES
 
 RECORD = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import FrameSource, InputError, Output, TrackedFrame, VideoWriter, draw_overlay, find_output
 from aotlab_studio.files import atomic_path
-from aotlab_studio.state import State
+from aotlab_studio.project.state import State
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,9 +12,9 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.files import LOCK, lock_folder, write_bytes
-from aotlab_studio.label_store import LabelStore
-from aotlab_studio.live import Frames
-from aotlab_studio.objects import Snapshot
+from aotlab_studio.project.label_store import LabelStore
+from aotlab_studio.project.objects import Snapshot
+from aotlab_studio.video import Frames
 
 SUFFIX = ".aotlab"
 FILE = "project.json"
