@@ -30,7 +30,7 @@ INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
 
-def read_bytes(text: str) -> int:
+def parse_size(text: str) -> int:
     """Return a number of bytes: ``512MB``, ``2GB``."""
     match = re.fullmatch(r"([0-9]{1,6}) ?([KMG])i?B?", text, re.IGNORECASE)
     if match is None:
@@ -59,7 +59,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only")
     add("--port", type=int, default=0, help="port to listen on (default: any free one)")
     add("--no-browser", action="store_true", help="print the address and open no browser")
-    add("--cache", metavar="SIZE", type=read_bytes, default="512MB", help="memory for decoded frames")
+    add("--cache", metavar="SIZE", type=parse_size, default="512MB", help="memory for decoded frames")
     add("--record", action="store_true", help="keep all frames of a camera or address")
     add(
         "--levels",
@@ -146,10 +146,10 @@ def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     finally:
         session.close()
         if loading is not None:
-            _leave(loading, leaving, sys.exc_info()[1])
+            _end_while_loading(loading, leaving, sys.exc_info()[1])
 
 
-def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
+def _end_while_loading(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
     """End at once while a model is being loaded, with the exit status of ``error``.
 
     Loading may take a minute and cannot be stopped; Python would wait for it at exit, or PyTorch abort. Everything is

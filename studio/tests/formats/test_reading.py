@@ -200,7 +200,7 @@ def test_damaged_brush_mask_rejected(cut):
         unpack([255] * 200, (9, 9))
 
 
-def test_youtube_vis_without_track_ids_has_an_object_per_annotation(read):
+def test_youtube_vis_annotations_without_track_id_are_objects(read):
     segment = coco_segment(0, 3)
     video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(4)]}
     annotations = [

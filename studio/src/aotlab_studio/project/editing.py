@@ -6,7 +6,6 @@ The page calls those in `actions.ACTIONS`; their parameters, in pixels of the fr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple
 from typing import Annotated
 
 import numpy as np
@@ -15,7 +14,14 @@ from msgspec import Meta
 from aotlab import InputError
 from aotlab_studio.project.history import Change
 from aotlab_studio.project.objects import Item, ItemChanges
-from aotlab_studio.project.painting import LARGEST_RADIUS, filled, near_click, piece_at, polygon, stroke
+from aotlab_studio.project.painting import (
+    LARGEST_RADIUS,
+    draw_polygon,
+    draw_stroke,
+    fill_mask_holes,
+    find_part,
+    limit_change,
+)
 from aotlab_studio.project.state import State
 
 MAX_POINTS = 20_000
@@ -73,7 +79,7 @@ def edit_mask(state: State, frame: int, object_id: int | None, edit: Edit, title
             return object_id
         with state.step(title, frame) as changes:
             if object_id is None:
-                object_id = _added(state, changes, None)
+                object_id = _add_object(state, changes, None)
             taken = {int(other) for other in np.unique(shown[after & ~before]) if other}
             labels = np.where(before, 0, shown)
             labels[after] = object_id
@@ -84,19 +90,21 @@ def edit_mask(state: State, frame: int, object_id: int | None, edit: Edit, title
 def paint(
     state: State, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
 ) -> int:
-    """Draw with a round brush of ``radius`` pixels; as `edit_mask`. Raises `InputError` as `stroke`, too."""
-    area = stroke(state.frames.size, points, radius)
-    return _add(state, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
+    """Draw with a round brush of ``radius`` pixels; as `edit_mask`. Raises `InputError` as `draw_stroke`, too."""
+    area = draw_stroke(state.frames.size, points, radius)
+    return _edit_area(state, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
 
 
 def outline(state: State, frame: int, object_id: int | None, points: Corners, erase: bool = False) -> int:
     """Fill the inside of a polygon or lasso; as `edit_mask`."""
-    return _add(state, frame, object_id, polygon(state.frames.size, points), erase=erase, title="outline")
+    return _edit_area(
+        state, frame, object_id, draw_polygon(state.frames.size, points), erase=erase, title="outline"
+    )
 
 
 def fill_holes(state: State, frame: int, object_id: int) -> None:
     """Fill the holes of an object; raises `InputError` as `edit_mask`."""
-    edit_mask(state, frame, object_id, filled, "fill holes")
+    edit_mask(state, frame, object_id, fill_mask_holes, "fill holes")
 
 
 def apply_suggestion(
@@ -116,7 +124,7 @@ def apply_suggestion(
         raise InputError("nothing found there; nothing was changed. Try a tighter box, a click, or the brush")
 
     def edit(before: np.ndarray) -> np.ndarray:
-        after = found if at is None else near_click(before, found, at[0], positive=at[1])
+        after = found if at is None else limit_change(before, found, at[0], positive=at[1])
         after = before | after if extend else after
         if not after.any():
             raise InputError("nothing would be left of the object; press M if it is not on this frame")
@@ -148,7 +156,7 @@ def split_object(state: State, frame: int, object_id: int, point: Point) -> int:
     """
     with state.lock:
         require_editable(state, object_id)
-        piece = piece_at(state.labels(frame) == object_id, point)
+        piece = find_part(state.labels(frame) == object_id, point)
         return edit_mask(state, frame, None, lambda _: piece, "split object")
 
 
@@ -170,7 +178,7 @@ def reassign(state: State, frame: int, object_id: int, point: Point) -> int:
         if other in (0, object_id):
             raise InputError(f"reassign: click on a part of another object, which becomes {item.name}'s")
         require_editable(state, other)
-        piece = piece_at(shown == other, point)
+        piece = find_part(shown == other, point)
         edit_mask(state, frame, object_id, lambda mask: mask | piece, "reassign part")
     return other
 
@@ -178,7 +186,7 @@ def reassign(state: State, frame: int, object_id: int, point: Point) -> int:
 def add_object(state: State, name: str | None = None) -> int:
     """Add an object and return its id; raises `InputError` if there are too many or the name is unusable."""
     with state.step("new object") as changes:
-        return _added(state, changes, name)
+        return _add_object(state, changes, name)
 
 
 def change_object(state: State, object_id: int, changes: ItemChanges) -> None:
@@ -225,26 +233,26 @@ def drop_results(
     with state.step("drop results", frame) as changes:
         for index in state.tracked_frames:
             if frame <= index <= last and state.scores(index).keys() & gone:
-                changes.append(_without(state, index, gone))
+                changes.append(_drop_objects(state, index, gone))
         return len(changes)
 
 
-def _without(state: State, index: int, gone: set[int]) -> Change:
+def _drop_objects(state: State, index: int, gone: set[int]) -> Change:
     """Remove objects from the tracked mask of a frame."""
     kept = {object_id: score for object_id, score in state.scores(index).items() if object_id not in gone}
     if not kept:
         return state.change("tracked", index, None)
     labels = state.tracked(index)
     labels = np.where(np.isin(labels, list(kept)), labels, 0)
-    return state.put_tracked(index, labels, {object_id: astuple(score) for object_id, score in kept.items()})
+    return state.put_tracked(index, labels, kept)
 
 
-def _add(
+def _edit_area(
     state: State, frame: int, object_id: int | None, area: np.ndarray, *, erase: bool, title: str
 ) -> int:
     return edit_mask(state, frame, object_id, lambda mask: mask & ~area if erase else mask | area, title)
 
 
-def _added(state: State, changes: list[Change], name: str | None) -> int:
+def _add_object(state: State, changes: list[Change], name: str | None) -> int:
     with state.changing_objects(changes) as objects:
         return objects.add(name).id

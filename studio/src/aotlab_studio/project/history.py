@@ -25,7 +25,7 @@ class Change:
     @property
     def undone(self) -> Change:
         """The change back."""
-        return Change(self.where, self.index, self.after, self.before)
+        return replace(self, before=self.after, after=self.before)
 
 
 @dataclass(frozen=True)

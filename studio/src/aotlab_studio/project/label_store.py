@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -10,14 +9,16 @@ from collections.abc import Iterator
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from aotlab import PALETTE, InputError
 from aotlab_studio.files import write_bytes
+from aotlab_studio.review.scores import Score
 from aotlab_studio.video import RecentCache
 
 NOTE = "aotlab"
@@ -32,13 +33,19 @@ CACHE_BYTES = 32 * 2**20
 log = logging.getLogger(__name__)
 
 
-def encode(ids: np.ndarray, note: dict[str, Any]) -> bytes:
-    """Return a palette PNG (16-bit grey if an id is above 255) of H×W ids, with the note as text.
+class Note(Struct, omit_defaults=True):
+    """Note on a frame."""
 
-    The note holds JSON values: scores, and the described objects of a given mask.
-    """
+    described: list[int] = []
+    """objects that a given mask describes"""
+    scores: dict[int, Score] = {}
+    """by object id"""
+
+
+def encode(ids: np.ndarray, note: Note) -> bytes:
+    """Return a palette PNG (16-bit grey if an id is above 255) of H×W ids, with the note as text."""
     text = PngInfo()
-    text.add_text(NOTE, json.dumps(note, separators=(",", ":")))
+    text.add_text(NOTE, msgspec.json.encode(note).decode())
     if ids.max(initial=0) > 255:
         image = Image.fromarray(ids.astype(np.uint16))
     else:
@@ -106,24 +113,21 @@ class LabelStore:
         if found is not None or index not in self._present:
             return found
         try:
-            ids = decode(self._path(index).read_bytes())
+            ids = decode(self._path(index).read_bytes()).reshape(self.size)
         except Exception as error:  # decoders raise all kinds of errors
             raise InputError(
                 f"{self._path(index)}: not a readable mask ({error}); delete this file"
             ) from error
-        if ids.shape != self.size:
-            raise InputError(f"{self._path(index)}: not of the video's size; delete this file")
         self._cache.put(index, ids)
         return ids
 
-    def note(self, index: int) -> dict[str, Any]:
-        """Return the note of a frame, without decoding the pixels."""
+    def note(self, index: int) -> Note:
+        """Return the note of a frame, without decoding the pixels; an empty one if it is damaged."""
         try:
             with Image.open(self._path(index), formats=["PNG"]) as image:
-                note = json.loads(image.info.get(NOTE, "{}"))
-        except Exception:  # decoders raise all kinds of errors; a note is optional
-            return {}
-        return note if isinstance(note, dict) else {}
+                return msgspec.json.decode(image.info.get(NOTE, "{}"), type=Note)
+        except Exception:  # decoders raise all kinds of errors
+            return Note()
 
     def content(self, index: int) -> bytes | None:
         """Return the file of a frame; None without a file."""

@@ -17,7 +17,7 @@ FINE = 4
 """fractional bits of OpenCV's drawing coordinates"""
 
 
-def stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
+def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
     """Return the mask of a round brush of ``radius`` pixels along the points.
 
     Raises:
@@ -29,23 +29,23 @@ def stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.
         raise InputError(f"radius {radius}: expected 0.5 to {LARGEST_RADIUS:g} pixels")
     image = np.zeros(size, np.uint8)
     for point in points:
-        cv2.circle(image, _fine(point), round(radius * 2**FINE), 1, -1, shift=FINE)
+        cv2.circle(image, _to_fixed_point(point), round(radius * 2**FINE), 1, -1, shift=FINE)
     for first, second in pairwise(points):
-        cv2.fillConvexPoly(image, _ribbon(first, second, radius), 1, shift=FINE)
+        cv2.fillConvexPoly(image, _sweep_disc(first, second, radius), 1, shift=FINE)
     return image.astype(bool)
 
 
-def polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
+def draw_polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
     """Return the mask inside a closed line, which may cross itself (even-odd rule)."""
     import cv2
 
     image = np.zeros(size, np.uint8)
-    corners = np.array([_fine(point) for point in points], np.int32)
+    corners = np.array([_to_fixed_point(point) for point in points], np.int32)
     cv2.fillPoly(image, [corners], 1, shift=FINE)
     return image.astype(bool)
 
 
-def filled(mask: np.ndarray) -> np.ndarray:
+def fill_mask_holes(mask: np.ndarray) -> np.ndarray:
     """Fill holes: background that is not connected to the image's border."""
     import cv2
 
@@ -54,7 +54,7 @@ def filled(mask: np.ndarray) -> np.ndarray:
     return mask | (outside[1:-1, 1:-1] == 1)
 
 
-def piece_at(mask: np.ndarray, point: Point) -> np.ndarray:
+def find_part(mask: np.ndarray, point: Point) -> np.ndarray:
     """Return the connected part of the mask at a point; raises `InputError` if the point is not in the mask."""
     import cv2
 
@@ -67,7 +67,7 @@ def piece_at(mask: np.ndarray, point: Point) -> np.ndarray:
     return np.asarray(parts == parts[y, x])
 
 
-def near_click(before: np.ndarray, after: np.ndarray, point: Point, *, positive: bool) -> np.ndarray:
+def limit_change(before: np.ndarray, after: np.ndarray, point: Point, *, positive: bool) -> np.ndarray:
     """The mask ``before`` with only that part of the change to ``after`` that a click asks for.
 
     Args:
@@ -90,22 +90,22 @@ def near_click(before: np.ndarray, after: np.ndarray, point: Point, *, positive:
     return before ^ ((parts == parts[y, x]) & (parts > 0))
 
 
-def _fine(point: Point) -> tuple[int, int]:
+def _to_fixed_point(point: Point) -> tuple[int, int]:
     """Convert a point to OpenCV's units, in which pixel centres are integers."""
     return round((point[0] - 0.5) * 2**FINE), round((point[1] - 0.5) * 2**FINE)
 
 
-def _ribbon(first: Point, second: Point, radius: float) -> np.ndarray:
+def _sweep_disc(first: Point, second: Point, radius: float) -> np.ndarray:
     """Return the corners, 4×2 int32, of the area swept by a disc between two points."""
     start, end = np.array(first), np.array(second)
     length = float(np.hypot(*(end - start)))
     along = (end - start) / length if length else np.zeros(2)
     across = np.array([-along[1], along[0]]) * radius
     corners = [start + across, end + across, end - across, start - across]
-    return np.array([_fine((float(x), float(y))) for x, y in corners], np.int32)
+    return np.array([_to_fixed_point((float(x), float(y))) for x, y in corners], np.int32)
 
 
-def outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+def find_outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:
     """Return the corners (x, y) of each outline of a mask H×W bool, holes included."""
     import cv2
 

@@ -12,10 +12,10 @@ import numpy as np
 from aotlab import InputError, VideoInfo
 from aotlab_studio.project.folder import Project, locate, read_levels
 from aotlab_studio.project.history import Change, History
-from aotlab_studio.project.label_store import LabelStore, encode
+from aotlab_studio.project.label_store import LabelStore, Note, encode
 from aotlab_studio.project.objects import ObjectList
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
-from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
+from aotlab_studio.review.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import CACHE_BYTES, Frames, FrameStore, Levels, LiveFrames
 
 Listener = Callable[[Event], None]
@@ -136,13 +136,12 @@ class State:
         content = None
         if object_ids:
             ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
-            note = {"described": object_ids, "scores": measure_scores(ids, object_ids, {}, {})}
-            content = encode(ids, note)
+            content = encode(ids, Note(object_ids, measure_scores(ids, object_ids, {}, {})))
         return self.change("given", index, content)
 
-    def put_tracked(self, index: int, labels: np.ndarray, scores: object) -> Change:
-        """Store the tracked mask of a frame, H×W ids, with its scores as of `measure_scores`."""
-        return self.change("tracked", index, encode(labels, {"scores": scores}))
+    def put_tracked(self, index: int, labels: np.ndarray, scores: dict[int, Score]) -> Change:
+        """Store the tracked mask of a frame, H×W ids, with the scores of its objects."""
+        return self.change("tracked", index, encode(labels, Note(scores=scores)))
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
         """Replace one content and return the change for the history."""
@@ -216,11 +215,9 @@ class State:
     def _load_note(self, where: str, index: int) -> None:
         """Load the scores of a frame and the objects it describes."""
         store, scores = self._store(where), self._scores[where]
-        note = store.note(index) if index in store else {}
+        note = store.note(index) if index in store else Note()
         scores.pop(index, None)
         if index in store:
-            scores[index] = read_scores(note.get("scores", {}))
+            scores[index] = note.scores
         if where == "given":
-            listed = note.get("described")
-            listed = listed if isinstance(listed, list) else []
-            self._described[index] = frozenset(each for each in listed if isinstance(each, int))
+            self._described[index] = frozenset(note.described)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from aotlab import LostFlags
 
@@ -116,8 +115,7 @@ def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], C
     return contact, outline
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(Struct, frozen=True, array_like=True):
     """One object on one frame."""
 
     confidence: float
@@ -148,9 +146,9 @@ def measure_scores(
     confidence: Mapping[int, float],
     disagreement: Mapping[int, float],
     signals: Mapping[int, Signals] | None = None,
-) -> dict[str, list[float | None]]:
-    """Return the scores of the objects of labels (H×W ids) as JSON values, for `read_scores`."""
-    scores: dict[str, list[float | None]] = {}
+) -> dict[int, Score]:
+    """Return the scores of the objects of labels (H×W ids), rounded for storage."""
+    scores = {}
     rows = np.arange(labels.shape[0], dtype=np.float64)
     columns = np.arange(labels.shape[1], dtype=np.float64)
     for object_id in object_ids:
@@ -159,16 +157,13 @@ def measure_scores(
         area = int(down.sum())
         x = float(across @ columns) / area if area else 0.0
         y = float(down @ rows) / area if area else 0.0
-        value = confidence.get(object_id, 1.0) if area else 0.0
+        value = float(confidence.get(object_id, 1.0)) if area else 0.0
         differ = disagreement.get(object_id)
-        scores[str(object_id)] = [
-            round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
-        ]  # fmt: skip
-        if signals is not None:
-            found = signals.get(object_id, Signals())
-            scores[str(object_id)] += [
-                round(share, 4) for share in (found.fragment, found.contact, found.flip)
-            ]
+        found = (signals or {}).get(object_id, Signals())
+        scores[object_id] = Score(
+            round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(float(differ), 4),
+            round(found.fragment, 4), round(found.contact, 4), round(found.flip, 4),
+        )  # fmt: skip
     return scores
 
 
@@ -182,22 +177,6 @@ def measure_disagreement(
         union = int((mask | other).sum())
         disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
     return disagreement
-
-
-def read_scores(stored: Any) -> dict[int, Score]:
-    """Read the values of `measure_scores`; invalid entries are skipped."""
-    scores = {}
-    for object_id, values in stored.items() if isinstance(stored, dict) else ():
-        try:
-            confidence, area, x, y, differ, *signals = values
-            fragment, contact, flip = map(float, [*signals, 0.0, 0.0, 0.0][:3])
-            differ = None if differ is None else float(differ)
-            score = Score(float(confidence), int(area), float(x), float(y), differ, fragment, contact, flip)
-            if all(map(math.isfinite, (*values[:4], differ or 0, fragment, contact, flip))):
-                scores[int(object_id)] = score
-        except (TypeError, ValueError, OverflowError):
-            continue
-    return scores
 
 
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:

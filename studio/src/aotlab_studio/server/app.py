@@ -93,7 +93,7 @@ class Pages:
     async def labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
         state, index = self._session.state, _index(request)
-        content = await run_in_threadpool(lambda: encode_runs(state.labels(index)))
+        content = await run_in_threadpool(lambda: encode_labels(state.labels(index)))
         return Response(content, media_type="application/octet-stream", headers=FRESH)
 
     async def masks(self, request: Request) -> Response:
@@ -266,7 +266,7 @@ async def _body(request: Request) -> bytes | None:
     return b"".join(parts)
 
 
-def encode_runs(labels: np.ndarray) -> bytes:
+def encode_labels(labels: np.ndarray) -> bytes:
     """Return H×W ids as run lengths, which a page decodes faster than any image format.
 
     They run in rows, little-endian: height, width and n (uint32), n lengths (uint32), n ids (uint16).

@@ -14,7 +14,7 @@ from aotlab import InputError, Prompt
 from aotlab_studio.project import editing
 from aotlab_studio.project.editing import Box, Clicks, Points
 from aotlab_studio.project.history import Step
-from aotlab_studio.project.painting import outlines
+from aotlab_studio.project.painting import find_outlines
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import (
     CountEvent,
@@ -70,15 +70,15 @@ class Session:
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
-        self._running("pause").pause()
+        self._running_job("pause").pause()
 
     def resume(self) -> None:
         """Continue the paused job."""
-        self._running("resume").resume()
+        self._running_job("resume").resume()
 
     def stop(self) -> None:
         """Stop the running job; its results are kept."""
-        self._running("stop").stop()
+        self._running_job("stop").stop()
 
     def close(self) -> None:
         """Stop jobs and release the project."""
@@ -130,12 +130,12 @@ class Session:
             known, at = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
         prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
         return editing.apply_suggestion(
-            self.state, frame, object_id, self._found(frame, prompt), extend=extend, at=at
+            self.state, frame, object_id, self._segment(frame, prompt), extend=extend, at=at
         )
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
-        return outlines(self._found(frame, Prompt(positive)))
+        return find_outlines(self._segment(frame, Prompt(positive)))
 
     def set_tracker(self, changes: dict[str, str]) -> None:
         """Set values of the next job; raise `InputError` as `TrackerChoice.choose`."""
@@ -153,7 +153,7 @@ class Session:
 
     def take_frame(self) -> int:
         """Keep the stream's newest image as a frame; return its frame number. Raises `InputError` for a file."""
-        return self._stream().take()
+        return self._require_stream().take()
 
     def go_live(self, start: int) -> TrackingJob:
         """Track the stream from now on; the masks of frame ``start`` are the reference.
@@ -161,13 +161,13 @@ class Session:
         Raises:
             InputError: not a stream, a job is running, or no mask on that frame.
         """
-        self._stream()
+        self._require_stream()
         self.runner.require_idle("go live")
         if not self.state.labels(start).any():
             raise InputError(f"frame {start}: no mask to track; paint an object on it first")
         return self.runner.start(Request(start), live=True)
 
-    def _stream(self) -> LiveFrames:
+    def _require_stream(self) -> LiveFrames:
         if self.live is None:
             raise InputError(f"{self.state.frames.name}: not a stream; open a camera or an address")
         return self.live
@@ -178,12 +178,12 @@ class Session:
         last = self.state.history.last
         if step is not None and (last is None or last.serial != step):
             raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-        return self._move(last, self.state.history.undo)
+        return self._apply_step(last, self.state.history.undo)
 
     def redo(self) -> UndoneStep | None:
         """Repeat the step undone last; raise `InputError` as `undo`."""
         self.runner.yield_background(wait=True)
-        return self._move(self.state.history.next, self.state.history.redo)
+        return self._apply_step(self.state.history.next, self.state.history.redo)
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, `MAX_REVIEW` at most."""
@@ -218,7 +218,7 @@ class Session:
         try:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
-            write_archive(export(self.state, folder, names, on_frame=self._exported), self.archive)
+            write_archive(export(self.state, folder, names, on_frame=self._report_export), self.archive)
             return self.archive.name
         finally:
             self._export.release()
@@ -227,19 +227,19 @@ class Session:
         """Stop a running export; it leaves no file."""
         self._export_cancelled.set()
 
-    def _running(self, action: str) -> TrackingJob:
+    def _running_job(self, action: str) -> TrackingJob:
         if self.job is None or not self.job.alive:
             raise InputError(f"{action}: nothing is being tracked")
         return self.job
 
-    def _found(self, frame: int, prompt: Prompt) -> np.ndarray:
+    def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
         """Return the mask H×W bool that a prompt means."""
         if self.segmenter is None:
             raise InputError("box and clicks: this session has no segmenter; draw the mask")
         import_tracker()
         return self.segmenter(self.state.frames.read(frame), {1: prompt}) == 1
 
-    def _move(self, step: Step | None, move: Callable[[], Step | None]) -> UndoneStep | None:
+    def _apply_step(self, step: Step | None, move: Callable[[], Step | None]) -> UndoneStep | None:
         """Undo or repeat a step."""
         if step is None:
             return None
@@ -250,7 +250,7 @@ class Session:
             self.state.emit(HistoryEvent(self.state.history.titles))
         return UndoneStep(step.title, step.frame)
 
-    def _exported(self, done: int, total: int) -> None:
+    def _report_export(self, done: int, total: int) -> None:
         self.state.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
             raise InputError("export: cancelled; nothing was written")

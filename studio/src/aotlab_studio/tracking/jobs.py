@@ -17,7 +17,13 @@ from aotlab_studio.project.history import Change
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.scores import ReviewSignals, measure_scores
-from aotlab_studio.tracking.planning import Request, Span, plan, propagation, restart_after_correction
+from aotlab_studio.tracking.planning import (
+    Request,
+    Span,
+    plan_propagation,
+    plan_spans,
+    restart_after_correction,
+)
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -43,7 +49,7 @@ class TrackingJob:
         extends: step of the history to extend, for a background job; None: add a step.
 
     Raises:
-        InputError: as `plan`, or an unknown object.
+        InputError: as `plan_spans`, or an unknown object.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class TrackingJob:
     ) -> None:
         self._state, self._make_tracker, self.request = state, make_tracker, request
         self._live, self.extends = live, extends
-        spans = [] if live else plan(state, request)
+        spans = [] if live else plan_spans(state, request)
         self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
         for object_id in self._object_ids or ():
             state.objects.get(object_id)
@@ -120,9 +126,9 @@ class TrackingJob:
     def _run(self) -> None:
         status: JobStatus = "failed"
         try:
-            self._tell("starting")
+            self._set_status("starting")
             tracker = self._make_tracker()
-            self._tell("running")
+            self._set_status("running")
             self.started = time.perf_counter()
             self._times.append(self.started)
             self._track(tracker)
@@ -137,21 +143,21 @@ class TrackingJob:
             changes = list(self._changes.values())
             if self.extends is None or not self._state.history.extend(self.extends, changes):
                 self._state.finish("tracking", changes, self.request.start)
-        self._tell(status)
+        self._set_status(status)
 
     def _track(self, tracker: Tracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
-        from aotlab_studio.tracking.spans import live_results, results
+        from aotlab_studio.tracking.spans import track_span, track_stream
 
         if self._live:
-            self._follow(live_results(tracker, self._state, self.request.start))
+            self._follow(track_stream(tracker, self._state, self.request.start))
         with self._state.lock:
             self._seen = self._state.revision
         while self._waiting and not self._stop.is_set():
             self._span = span = self._waiting.popleft()
             self._position = span.after if span.before is None else span.before
             self._ahead = span.work
-            if self._follow(results(tracker, self._state, span)):
+            if self._follow(track_span(tracker, self._state, span)):
                 self._passed.append(span)
                 self._span = None
                 self._take_corrections()
@@ -164,23 +170,18 @@ class TrackingJob:
             corrected = {index for index, revision in state.keyframe_revisions.items() if revision > seen}
             if not corrected:
                 return False
-            leave = False
             if request.direction == "both":
                 # each direction must know what the other one passed
                 last = state.frames.count - 1 if request.last is None else request.last
                 leave = any(request.first <= index <= last for index in corrected)
                 if leave:
-                    self._waiting, self._passed = deque(plan(state, request)), []
+                    self._waiting, self._passed = deque(plan_spans(state, request)), []
             else:
                 outdated = [restart_after_correction(state, span, None, corrected) for span in self._passed]
                 self._waiting.extend(span for span in outdated if span is not None and span.work)
-                mine = (
-                    restart_after_correction(state, self._span, self._position, corrected)
-                    if self._span
-                    else None
-                )
-                leave = mine is not None
-                self._waiting.extendleft([mine] if mine is not None else [])
+                rest = self._span and restart_after_correction(state, self._span, self._position, corrected)
+                leave = rest is not None
+                self._waiting.extendleft([rest] if rest is not None else [])
         self._ahead = 0 if leave else self._ahead
         self.total = self.done + self._ahead + sum(span.work for span in self._waiting)
         return leave
@@ -189,9 +190,9 @@ class TrackingJob:
         """Store results; return True at their end, False if stopped or if a tracked frame was corrected."""
         while not self._stop.is_set():
             if not self._go.is_set():
-                self._tell("paused")
+                self._set_status("paused")
                 self._go.wait()
-                self._tell("stopped" if self._stop.is_set() else "running")
+                self._set_status("stopped" if self._stop.is_set() else "running")
                 continue
             if not self._live and self._take_corrections():
                 return False
@@ -205,7 +206,7 @@ class TrackingJob:
             self._position = item.index if item.reached is None else item.reached
             self._times.append(time.perf_counter())
             self._count_passes()
-            self._tell("running")
+            self._set_status("running")
         return False
 
     def _count_passes(self) -> None:
@@ -242,7 +243,7 @@ class TrackingJob:
             first = self._changes.get(found.index, change)
             self._changes[found.index] = Change("tracked", found.index, first.before, change.after)
 
-    def _tell(self, status: JobStatus) -> None:
+    def _set_status(self, status: JobStatus) -> None:
         self.status = status
         self._state.emit(JobEvent(self.report()))
 
@@ -318,6 +319,6 @@ class Runner:
             if self.busy:
                 self.propagate(index)
                 return
-            request, step = propagation(self._state, index), self._state.history.last
+            request, step = plan_propagation(self._state, index), self._state.history.last
             if request is not None and step is not None:
                 self.job = TrackingJob(self._state, self._make_tracker, request, extends=step.serial)

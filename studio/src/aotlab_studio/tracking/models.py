@@ -75,10 +75,8 @@ class TrackerLoader:
         for path in options.checkpoints:
             name = names.get(path, path.stem)
             self._models[name if name not in self._models else str(path)] = path
-        self._models = {
-            **self._models,
-            **{name: path for name, path in known.items() if name not in self._models},
-        }
+        for name, path in known.items():
+            self._models.setdefault(name, path)
         models = {name: "the bundled model" if name == "bundled" else name for name in self._models}
         policies = {AS_STARTED: "as started", **{name: name for name in MEMORY_POLICIES}}
         precisions = {AS_STARTED: "as started", **{name: name for name in PRECISIONS}}

@@ -52,7 +52,7 @@ class Span:
         return (self.before is not None) + (self.after is not None)
 
 
-def plan(state: State, request: Request) -> list[Span]:
+def plan_spans(state: State, request: Request) -> list[Span]:
     """Return the spans of a request in the order of tracking.
 
     Raises:
@@ -99,7 +99,7 @@ def restart_after_correction(
     return replace(span, before=index) if forward else replace(span, after=index)
 
 
-def propagation(state: State, index: int) -> Request | None:
+def plan_propagation(state: State, index: int) -> Request | None:
     """Return the request to replace results that a correction outdates, between its given neighbours; None if none."""
     tracked, given = set(state.tracked_frames), set(state.keyframes)
     last = first = index

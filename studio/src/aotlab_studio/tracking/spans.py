@@ -49,7 +49,7 @@ class DirectionResult:
     """see `TrackedFrame`"""
 
 
-def results(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFrame]:
+def track_span(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
     Frames and given masks are read when tracking reaches them. The caller stores the results.
@@ -62,7 +62,7 @@ def results(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFrame
     return _both_ways(tracker, state, span, span.before, span.after)
 
 
-def live_results(tracker: Tracker, state: State, start: int) -> Iterator[TrackedFrame]:
+def track_stream(tracker: Tracker, state: State, start: int) -> Iterator[TrackedFrame]:
     """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
 
     Raises:
@@ -70,7 +70,7 @@ def live_results(tracker: Tracker, state: State, start: int) -> Iterator[Tracked
     """
     frames = state.frames
     assert isinstance(frames, video.LiveFrames)
-    _begin(tracker, state, start, backward=False)
+    _show_references(tracker, state, start, backward=False)
     for index, image in frames.follow():
         yield _tracked_frame(index, tracker.step(image), frozenset())
         if not frames.record and index >= video.KEPT:
@@ -79,7 +79,7 @@ def live_results(tracker: Tracker, state: State, start: int) -> Iterator[Tracked
         raise InputError(frames.problem)
 
 
-def _begin(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
+def _show_references(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
@@ -138,7 +138,7 @@ def _both_ways(tracker: Tracker, state: State, span: Span, before: int, after: i
             levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(-1, *state.frames.size)
             share = torch.from_numpy(levels.astype(np.float32))
             backward = DirectionResult(ids, share / share.sum(0).clamp(min=1), missing)
-            weights = _weights({*forward.ids, *backward.ids}, index, described)
+            weights = _measure_weights({*forward.ids, *backward.ids}, index, described)
             yield merge_directions(index, forward, backward, weights)
 
 
@@ -146,7 +146,7 @@ def _steps(
     tracker: Tracker, state: State, start: int, frames: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
-    _begin(tracker, state, start, backward=frames.step < 0)
+    _show_references(tracker, state, start, backward=frames.step < 0)
     gone = state.described(start) - set(tracker.ids)
     for index in frames:
         with state.lock:
@@ -162,7 +162,7 @@ def _tracked_frame(index: int, prediction: Prediction, gone: frozenset[int]) -> 
     return TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence, gone=gone)
 
 
-def _weights(
+def _measure_weights(
     object_ids: Iterable[int], index: int, described: Mapping[int, frozenset[int]]
 ) -> dict[int, float]:
     """Return the weight of the backward direction for each object, by the distance of the masks that describe it."""

@@ -1,4 +1,4 @@
-"""As a labelling lead: clips with CVAT XML, the page about them in a browser, one corrected, CVAT XML again."""
+"""Walks through the page with the bundled model and from a batch of CVAT files to corrected ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,74 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab import Annotations, Prediction, Region, VideoInfo, encode_runs, find_mask_writer, read_annotations
+from aotlab import (
+    Annotations,
+    Prediction,
+    Region,
+    Tracker,
+    VideoInfo,
+    encode_runs,
+    find_mask_writer,
+    read_annotations,
+)
 from aotlab.engine.tracking import tracker as engine
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
-from studio.tests.annotation.browser import Page, needs_browser
-from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, truth
+from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask
+from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, open_session, truth
 from studio.tests.annotation.served import Served
 
-pytestmark = [needs_browser, pytest.mark.slow]  # test_results.py corrects without a page
+pytestmark = [needs_browser, pytest.mark.slow]
+
+NUMBER, LAST = 4, 15
+"""The object of the bundled clip that is painted, and how far it is tracked."""
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """The first frames of the bundled clip."""
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    for index in range(LAST + 1):
+        (folder / f"{index:05d}.jpg").write_bytes((FRAMES / f"{index:05d}.jpg").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def session(clip):
+    session = open_session(clip, Tracker.from_checkpoint())
+    yield session
+    session.close()
+
+
+def scores(page, frames):
+    return [iou(page.labels(index) == 1, true_mask(index, NUMBER)) for index in frames]
+
+
+def test_reload_and_kill_lose_nothing(context, clip):
+    program = Program(clip)
+    page = Page(context, program.url)
+    page.key("b")
+    page.paint(true_mask(0, NUMBER))
+    painted = page.labels(0)
+    page.open(page.tab.url)
+    assert (page.labels(0) == painted).all()
+    page.key("t")
+    page.tab.wait_for_function("() => document.querySelector('#strips').ariaValueNow >= 3")
+    program.kill()
+    page.tab.wait_for_selector("#status.error")
+    again = Program(clip)
+    try:
+        page.open(again.url)
+        assert (page.labels(0) == painted).all()
+        assert np.mean(scores(page, (1, 2, 3))) > 0.8
+        page.seek(3)
+        page.track("t", last=5)
+        assert np.mean(scores(page, range(1, 6))) > 0.8
+    finally:
+        again.close()
+    assert page.problems == []
+
 
 CLIPS = ("a", "b", "c")
 
@@ -82,9 +141,7 @@ def copied_command(context, report):
     return command
 
 
-def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
-    context, batch, tmp_path, monkeypatch
-):
+def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path, monkeypatch):
     command = shlex.split(copied_command(context, batch / "review.html"))
     assert command == ["aotlab", "annotate", str(batch / "b")]
     monkeypatch.chdir("/")
