@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +25,11 @@ from aotlab import (
     write_mask,
 )
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab_studio import annotate as cli
-from aotlab_studio.project import editing
 from aotlab_studio.project.job_results import open_results, read_job
 from aotlab_studio.server.export import export
 from aotlab_studio.tracking.models import TrackerLoader
-from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.clips import draw_folder, set_mask
-from tests.engine import small_model
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
@@ -117,20 +112,6 @@ def test_chosen_model_policy_and_precision_are_loaded():
         "relevance_redundancy",
         "bfloat16",
     )
-
-
-def test_scalable_model_tracks_at_the_given_depth(video, tmp_path):
-    checkpoint = tmp_path / "aost.safetensors"
-    save_checkpoint(checkpoint, *small_model.build("aost"))
-    args = cli.parse([str(video), "--checkpoint", str(checkpoint), "--depth", "2"])
-    with ExitStack() as leaving:
-        session = cli.open_session(args, leaving)
-        editing.paint(session.state, 0, None, [(20, 20)], radius=8)
-        session.track(Request(0, last=2)).wait()
-        assert session.job.report().problem is None
-        assert session.state.scores(2).keys() == {1}
-        assert session.make_tracker().model.depth == 2
-        session.close()
 
 
 def test_page_is_served_before_pytorch_is_loaded(video):

@@ -3,10 +3,7 @@
 import json
 import zipfile
 
-import numpy as np
-
 from aotlab import TrackedFrame, list_outputs, open_frames, read_mask
-from aotlab_studio.project import editing
 from aotlab_studio.server.export import draw_names, read_prediction
 from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.clips import LENGTH, draw, truth
@@ -38,10 +35,3 @@ def test_overlay_shows_names(session):
     draw(session, 0, 1)
     tracked = TrackedFrame(0, session.state.frames.read(0), read_prediction(session.state, 0), 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
-
-
-def test_frames_without_masks_are_exported_empty(session):
-    editing.add_object(session.state)
-    session.export(["masks"])
-    folder = session.archive.parent
-    assert not any(np.asarray(read_mask(path)).any() for path in (folder / "masks").iterdir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import socket
 import zipfile
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError, encode_runs
@@ -99,13 +97,6 @@ def test_request_paths_stay_out_of_the_file_system(served, path):
     answer = served.get(path)
     assert answer.status_code in (404, 405)
     assert "def " not in answer.text
-
-
-def test_frames_and_labels_are_served(served):
-    draw(served.session, 0, 1, 2)
-    with Image.open(io.BytesIO(served.get("/frame/3").content)) as image:
-        assert image.size == (60, 40)
-    assert (decode_labels(served.get("/labels/0").content) == truth(0)).all()
 
 
 def test_painting_tracking_and_undo_over_the_socket(served):

@@ -6,6 +6,26 @@ import { toast } from './dom.js';
 import { areas, idAt, isAway } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
+/** @typedef {import('./viewer.js').Mark} Mark */
+/** @typedef {import('./protocol.js').Actions} Actions */
+
+/**
+ * A tool of the page; `TOOLS` lists all.
+ * @typedef {object} Tool
+ * @property {string} name
+ * @property {string} key
+ * @property {string} icon
+ * @property {string} help
+ * @property {boolean} [takesPoints] whether one press is the whole input
+ * @property {boolean} [round] whether it draws with the round brush
+ * @property {boolean} [erases]
+ * @property {boolean} [prompts] whether it keeps the marks of clicks
+ * @property {(box: Toolbox, point: Point) => unknown} press
+ * @property {(box: Toolbox, point: Point) => void} [move]
+ * @property {(box: Toolbox) => unknown} [release]
+ * @property {(box: Toolbox) => unknown} [close]
+ * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
+ */
 
 /** Smallest edge of a box in pixels of the frame; a smaller drag is a click. */
 const SMALLEST = 2;
@@ -194,27 +214,6 @@ const pan = { name: 'pan', key: 'H', icon: '✥', help: 'Pan: drag the image. Sp
 
 /** @type {Tool[]} */
 export const TOOLS = [box, click, brush, eraser, lasso, polygon, part, split, pan];
-
-/** @typedef {import('./viewer.js').Mark} Mark */
-/** @typedef {import('./protocol.js').Actions} Actions */
-
-/**
- * A new tool is a module that exports one of these, and one line in tools.js.
- * @typedef {object} Tool
- * @property {string} name
- * @property {string} key
- * @property {string} icon
- * @property {string} help
- * @property {boolean} [takesPoints] whether one press is the whole input
- * @property {boolean} [round] whether it draws with the round brush
- * @property {boolean} [erases]
- * @property {boolean} [prompts] whether it keeps the marks of clicks
- * @property {(box: Toolbox, point: Point) => unknown} press
- * @property {(box: Toolbox, point: Point) => void} [move]
- * @property {(box: Toolbox) => unknown} [release]
- * @property {(box: Toolbox) => unknown} [close]
- * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
- */
 
 export class Toolbox {
   /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or minus changed */
