@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -77,14 +77,15 @@ def test_address_is_printed_with_a_warning_for_other_hosts(video, capsys, monkey
 
 
 def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, never_loaded):
-    opened = []
+    opened, looked = [], threading.Event()
 
     def look(url):
         file = Path(url.removeprefix("file://"))
         opened.append((url, file.stat().st_mode & 0o777, file.read_text()))
+        looked.set()
 
     monkeypatch.setattr("webbrowser.open", look)
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: time.sleep(0.5))
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: looked.wait(20))
     assert cli.main([str(video)]) == 0
     ((url, mode, page),) = opened
     address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]

@@ -87,8 +87,7 @@ def test_one_finger_draws_and_two_pan_and_zoom(page):
     touches(page, "touchMove", (15, 22), (45, 22))
     touches(page, "touchMove", (10, 24), (50, 24))
     touches(page, "touchEnd")
-    page.tab.wait_for_timeout(200)
-    assert page.place()[-1] > 1.2 * before[-1]
+    page.until(lambda: page.place()[-1] > 1.2 * before[-1])
     assert (page.labels(0) == drawn).all()
 
 
@@ -656,7 +655,8 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.get_attribute("#review img", "src") == f"frame/7?video={session.video_id}&width=96"
     draw(session, 7, 2)
-    page.tab.wait_for_timeout(100)
+    editing.add_object(session.state)
+    page.objects(3)  # events arrive in order
     assert page.tab.query_selector("#review .done") is None
     draw(session, 7, 1)
     page.tab.wait_for_selector("#review .done")

@@ -146,8 +146,7 @@ def test_pause_and_stop_act_within_a_frame(folder):
     job.pause()
     wait_until(lambda: job.status == "paused")
     done = job.done
-    job.wait(0.2)
-    assert job.done == done
+    assert shown(session) == list(range(1 + done))
     job.resume()
     wait_until(lambda: job.done >= done + 2)
     job.stop()

@@ -72,15 +72,14 @@ def test_jpeg_shows_the_frame_and_previews_are_small(video):
 
 def test_warming_fills_the_cache_and_waits_for_jobs(video):
     store = FrameStore(video)
-    stop = threading.Event()
-    busy = [True]
-    thread = threading.Thread(target=store.warm, args=(stop, lambda: busy[0]), daemon=True)
-    thread.start()
-    thread.join(0.3)
-    assert nbytes(store) == 0
-    busy[0] = False
-    thread.join(20)
-    assert not thread.is_alive()
+    cached = []
+
+    def busy():
+        cached.append(nbytes(store))
+        return len(cached) < 3
+
+    store.warm(threading.Event(), busy)
+    assert cached[:3] == [0, 0, 0]
     assert all((index, None) in store._jpegs for index in range(LENGTH))
 
 

@@ -90,7 +90,7 @@ def edit_mask(state: State, frame: int, object_id: int | None, edit: Edit, title
 def paint(
     state: State, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
 ) -> int:
-    """Draw with a round brush of ``radius`` pixels; as `edit_mask`. Raises `InputError` as `draw_stroke`, too."""
+    """Draw with a round brush of ``radius`` pixels; as `edit_mask`."""
     area = draw_stroke(state.frames.size, points, radius)
     return _edit_area(state, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
 

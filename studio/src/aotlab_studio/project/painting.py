@@ -18,15 +18,9 @@ FINE = 4
 
 
 def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
-    """Return the mask of a round brush of ``radius`` pixels along the points.
-
-    Raises:
-        InputError: the radius is out of range.
-    """
+    """Return the mask of a round brush of ``radius`` pixels along the points."""
     import cv2
 
-    if not 0.5 <= radius <= LARGEST_RADIUS:
-        raise InputError(f"radius {radius}: expected 0.5 to {LARGEST_RADIUS:g} pixels")
     image = np.zeros(size, np.uint8)
     for point in points:
         cv2.circle(image, _to_fixed_point(point), round(radius * 2**FINE), 1, -1, shift=FINE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError, VideoInfo
+from aotlab import VideoInfo
 from aotlab_studio.project.folder import Project, locate, read_levels
 from aotlab_studio.project.history import Change, History
 from aotlab_studio.project.label_store import LabelStore, Note, encode
@@ -65,12 +65,8 @@ class State:
         """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
         self._scores: dict[str, dict[int, dict[int, Score]]] = {"given": {}, "tracked": {}}
-        try:
-            if self.project.objects is not None:
-                self.objects.restore(self.project.objects)
-        except InputError:
-            self.close()
-            raise
+        if self.project.objects is not None:
+            self.objects.restore(self.project.objects)
         for where in self._scores:
             for index in self._store(where):
                 if index < self.frames.count:

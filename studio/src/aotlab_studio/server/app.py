@@ -142,13 +142,11 @@ class Connection:
     async def _receive(self, text: str) -> None:
         """Handle messages in order; an export runs beside later ones, so that it can be cancelled."""
         try:
-            message = msgspec.json.decode(text)
+            message = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
-            self._queue.put_nowait(Failure(None, "message: not JSON"))
+            self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if not isinstance(message, dict):
-            self._queue.put_nowait(Failure(None, "message: expected an object with id and do"))
-        elif message.get("do") == "export":
+        if message.get("do") == "export":
             self._export = asyncio.create_task(self._handle(message))
         else:
             await self._handle(message)
