@@ -165,7 +165,7 @@ def test_the_architecture_names_what_the_code_has():
     for path in (
         *ROOT.glob("[a-z]*/*.py"),
         *ROOT.glob("[a-z]*/[a-z]*/*.py"),
-        *ROOT.glob("studio/src/*/*.py"),
+        *ROOT.glob("studio/src/**/*.py"),
     ):
         if path.parts[len(ROOT.parts)] != "tests":
             defined |= {path.stem, path.parent.name, *DEFINED.findall(path.read_text(encoding="utf-8"))}
