@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 VALUES = [
-    None, "x", "", 0, -1, 2.5, True, 10**30, float("nan"), float("inf"), [], [0], {}, {"a": None}, "../x", "1/0",
+    None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
+    float("inf"), [], [0], [[]], [None], [[10**400] * 6], {}, {"a": None}, {"a": []},
 ]  # fmt: skip
 
 

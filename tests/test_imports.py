@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +22,6 @@ ALLOWED = {
 }
 """package to the packages that it may import"""
 LIBRARY = [package for package in ALLOWED if package not in ("tools", "research")]
-LIGHT = {
-    "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
-    "dataloaders.benchmarks.sequences", "engine.benchmark.paper_tables", "tools.cli",
-    "utils.environment", "utils.errors", "utils.files",
-    "utils.locks", "utils.numbers", "utils.plugins", "utils.processes", "utils.progress", "utils.text",
-}  # fmt: skip
-"""what tools may import at their top, so that --help and a mistyped path answer at once; the rest where it is used"""
 
 
 def sources(package: str) -> list[Path]:
@@ -55,19 +47,6 @@ def breaches(source: str, package: str) -> set[str]:
     subpackages = {name[1] for name in names if name[0] == "aotlab" and len(name) > 1}
     subpackages |= {name[0] for name in names if name[0] in ("benchmarks", "research")}
     return (subpackages & set(ALLOWED)) - ALLOWED[package]
-
-
-def heavy_imports(source: str) -> set[str]:
-    """Modules that a tool imports at its top, except for type checking, and that are not known to be light."""
-    found = set()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or ".")
-    ours = {name.removeprefix("aotlab.") for name in found if name.startswith("aotlab.")}
-    others = {name for name in found if name.split(".")[0] not in {*sys.stdlib_module_names, "aotlab"}}
-    return others | {name for name in ours if not any(f"{name}.".startswith(f"{light}.") for light in LIGHT)}
 
 
 def calls(source: str) -> Iterator[tuple[str, int]]:
@@ -145,17 +124,6 @@ def test_evaluation_imports_no_torch():
         for name in imported(path.read_text(), "evaluation")
     }
     assert not {name for name in names if name.startswith("torch")}
-
-
-@pytest.mark.parametrize("path", sources("tools"), ids=lambda path: path.stem)
-def test_tools_import_what_is_heavy_where_they_use_it(path):
-    assert heavy_imports(path.read_text()) == set()
-
-
-def test_a_heavy_import_of_a_tool_is_found():
-    source = "import numpy, re\nfrom aotlab.engine.memory.bank import MemoryBank\nfrom aotlab.utils.files import remove"
-    assert heavy_imports(source) == {"numpy", "engine.memory.bank"}
-    assert heavy_imports("def main():\n    import torch\nif TYPE_CHECKING:\n    import numpy") == set()
 
 
 @pytest.mark.parametrize("package", LIBRARY)

@@ -60,10 +60,8 @@ def test_16_bits_under_their_whole_range_equal_8_bits(pngs, stack):
 
 def test_levels_are_estimated_once_for_all_frames(tmp_path):
     for index, top in enumerate((300, 1100, 4100)):
-        write_png(
-            tmp_path / "cells" / f"{index}.png",
-            np.tile(np.linspace(100, top, 64, dtype=np.uint16), (8, 1)),
-        )
+        ramp = np.linspace(100, top, 64, dtype=np.uint16)
+        write_png(tmp_path / "cells" / f"{index}.png", np.tile(ramp, (8, 1)))
     source = open_frames(tmp_path / "cells")
     assert source.levels.found
     assert 100 <= source.levels.low < 110
@@ -193,9 +191,7 @@ def test_stack_among_images_rejected(stack):
 
 def test_missing_library_names_its_extra(stack, monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    with pytest.raises(
-        InputError, match=r"tifffile must be installed for this; pip install 'aotlab\[images\]'"
-    ):
+    with pytest.raises(InputError, match=r"tifffile must be installed .* pip install 'aotlab\[images\]'"):
         open_frames(stack)
 
 
@@ -220,13 +216,13 @@ def find_error(read, path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("name", ["00000.jpg", "00000.png"])
 @pytest.mark.filterwarnings("ignore")
-def test_broken_image_is_read_or_named(tmp_path, kind, name):
-    path, file = tmp_path / name, io.BytesIO()
+def test_broken_image_is_read_or_named(tmp_path, kind):
+    file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file, format=kind)
-    for content in damage(file.getvalue(), seed=0):
+    for number, content in enumerate(damage(file.getvalue(), seed=0)):
+        path = tmp_path / ("00000.jpg", "00000.png")[number % 2]
         path.write_bytes(content)
         for read in READERS:
             message = find_error(read, path)

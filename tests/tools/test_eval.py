@@ -21,8 +21,6 @@ from tests.drawn_clips import draw_clip, lay_out_split, stems_from
 from tests.engine.benchmark.painting import PaintingTracker
 from tests.limits import files_up_to
 
-SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
-
 
 @pytest.fixture
 def loaded(monkeypatch):
@@ -46,7 +44,7 @@ def make(name, folder, split="val"):
 
 @pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if not dataset.hota])
 def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
-    given = make(name, tmp_path, SPLITS.get(name, "val"))
+    given = make(name, tmp_path, miniatures.scored_split(name))
     output, again = tmp_path / "results", tmp_path / "again.json"
     assert tool.main([*given, "--output", str(output)]) == 0
     assert score([*given, "--results", str(output), "--json", str(again)]) == 0
@@ -57,13 +55,12 @@ def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     assert "J" in ours
 
 
-@pytest.mark.parametrize(("name", "split"), [("youtubevos2019", "val"), ("mose", "val"), ("lvosv2", "test")])
-def test_results_of_a_server_split_name_submit(name, split, tmp_path, capsys, loaded):
-    given, output = make(name, tmp_path, split), tmp_path / "results"
+def test_results_of_a_server_split_name_submit(tmp_path, capsys, loaded):
+    given, output = make("youtubevos2019", tmp_path, "val"), tmp_path / "results"
     assert tool.main([*given, "--output", str(output)]) == 0
     assert sorted(json.loads((output / "scores.json").read_text())) == ["failures", "fps"]
     text = capsys.readouterr().out
-    assert f"no score: the annotations of {name} {split} are not public" in text
+    assert "no score: the annotations of youtubevos2019 val are not public" in text
     assert f"--results {output} --output {output}.zip" in text
 
 

@@ -55,16 +55,10 @@ def make(root, images, annotations, split="train2017"):
     (root / images).mkdir(parents=True)
     for number in numbers[:3]:
         Image.new("RGB", (WIDTH, HEIGHT)).save(root / images / f"{number:012d}.jpg")
-    entries = [
-        {"id": number, "file_name": f"{number:012d}.jpg", "height": HEIGHT, "width": WIDTH}
-        for number in numbers
-    ]
-    content = {
-        "info": {"description": 'größe ] } \\" ['},
-        "annotations": ANNOTATIONS,
-        "images": entries,
-        "categories": [{"id": 1, "name": "x"}],
-    }
+    size = {"height": HEIGHT, "width": WIDTH}
+    entries = [{"id": number, "file_name": f"{number:012d}.jpg", **size} for number in numbers]
+    content = {"info": {"description": 'größe ] } \\" ['}, "annotations": ANNOTATIONS, "images": entries,
+               "categories": [{"id": 1, "name": "x"}]}  # fmt: skip
     (root / annotations).mkdir(exist_ok=True)
     file = root / annotations / f"instances_{split}.json"
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
@@ -190,19 +184,14 @@ def test_polygons_and_run_lengths_are_drawn():
     ids=lambda value: str(value)[:40],
 )
 def test_invalid_segmentation_rejected(tmp_path, segmentation):
-    with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
-        drawn_one(tmp_path, segmentation)
-
-
-def drawn_one(root, segmentation):
-    """Read an image with one annotation."""
-    make(root, "train2017", "annotations")
-    path = root / "annotations" / "instances_train2017.json"
+    make(tmp_path, "train2017", "annotations")
+    path = tmp_path / "annotations" / "instances_train2017.json"
     tree = json.loads(path.read_text())
     tree["annotations"] = [{"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}]
     path.write_text(json.dumps(tree))
-    (image,) = open_set(root, SourceConfig(kind="coco", path=".", split="train2017")).images
-    return image.read()
+    (image,) = opened(tmp_path, "train2017")
+    with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
+        image.read()
 
 
 @pytest.mark.parametrize("size", [(10**12, 5), (0, 5), (-3, 5), (2.5, 5), ("a", 5), (None, 5)], ids=str)
@@ -213,4 +202,4 @@ def test_invalid_image_size_rejected(tmp_path, size):
     tree["images"][0]["height"], tree["images"][0]["width"] = size
     path.write_text(json.dumps(tree))
     with pytest.raises(InputError, match="instances_train2017"):
-        open_set(tmp_path, SourceConfig(kind="coco", path=".", split="train2017"))
+        opened(tmp_path, "train2017")

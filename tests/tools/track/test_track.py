@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +12,7 @@ from aotlab.engine.video import resume
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main
+from tests.media.test_streams import write as write_grey
 from tests.tools.track.runs import Repeater, refused, run, save
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
@@ -187,15 +187,9 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
 
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
-    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for _ in range(4):
-            grey = np.full((32, 48, 3), 90, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
-        container.mux(stream.encode(None))
     os.mkfifo(tmp_path / "pipe")
-    content = (tmp_path / "clip.mkv").read_bytes()
+    content = write_grey(tmp_path / "clip.mkv", 4).read_bytes()
+    save(mask, 1, (48, 64))
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     assert run(tmp_path / "pipe", tmp_path, mask, more=["--realtime"]) == 0
     out, written = capsys.readouterr().out, len(values(tmp_path))
