@@ -34,7 +34,7 @@ def test_the_bundled_model_follows_the_bundled_clip() -> None:
         assert jaccard(truth == number, labels == number) > 0.6
 
 
-def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() -> None:
+def test_bundled_film_clip_can_be_followed() -> None:
     source = open_frames(SAMPLE / "rabbit.mp4")
     mask = read_mask(SAMPLE / "rabbit.png")
     assert source.size == mask.shape
@@ -87,7 +87,7 @@ def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command
 @needs_data
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["davis2017", "davis2016"])
-def test_the_bundled_model_is_far_above_optical_flow_on_real_video(name: str, tmp_path: Path) -> None:
+def test_bundled_model_is_far_above_optical_flow(name: str, tmp_path: Path) -> None:
     videos = open_dataset(name, SHARED / "data" / "DAVIS")
     report = evaluate(Tracker.from_checkpoint(), videos, tmp_path / "results", RunOptions(progress=False))
     table = scores_table(score(videos, report))

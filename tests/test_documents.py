@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import json
 import re
@@ -113,22 +114,24 @@ def check_options(command: str, arguments: list[str]) -> None:
         load_config((config[0] if isinstance(config, list) else config) or "aott", given.overrides)
 
 
-@pytest.mark.parametrize("text", blocks("python", "py"))
-def test_python_compiles(text):
-    compile(text, "block", "exec")
+def parse_ini(text: str) -> None:
+    configparser.ConfigParser().read_string(text)
 
 
-@pytest.mark.parametrize("text", blocks("yaml", "yml"))
-def test_yaml_loads(text):
-    yaml.safe_load(text)
+PARSERS = {
+    "python": ast.parse,
+    "yaml": yaml.safe_load,
+    "yml": yaml.safe_load,
+    "ini": parse_ini,
+    "json": json.loads,
+}
 
 
-@pytest.mark.parametrize("text", blocks("ini", "json"))
-def test_ini_and_json_load(text):
-    if text.lstrip().startswith("{"):
-        json.loads(text)
-    else:
-        configparser.ConfigParser().read_string(text)
+@pytest.mark.parametrize(
+    ("language", "text"), [(kind, *block.values) for kind in PARSERS for block in blocks(kind)], ids=ascii
+)
+def test_code_block_parses(language, text):
+    PARSERS[language](text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -124,7 +124,7 @@ def test_coco_with_replaced_parts_is_read_or_rejected(tmp_path):
     tree = format_coco(tracked(), VIDEO)
     tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
     tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
-    check_replaced_parts(tmp_path / "masks.json", tree, 300)
+    check_replaced_parts(tmp_path / "masks.json", tree, 60)
 
 
 def test_damaged_coco_is_read_or_rejected(tmp_path):

@@ -1,10 +1,5 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_parser."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,8 +8,8 @@ import aotlab
 from aotlab.engine.video.outputs import find_output
 from aotlab.media.annotations import find_mask_writer
 from aotlab.utils import plugins
+from tests.tools.track.runs import Repeater, run
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = """
 from aotlab import Annotations, Output, Region, encode_runs
 import numpy as np
@@ -41,25 +36,21 @@ areas = third:Areas
 """
 
 
-def test_third_package_adds_reader_and_output(tmp_path):
+def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     info = tmp_path / "site" / "third-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     (tmp_path / "site" / "third.py").write_text(PACKAGE)
-    path = os.pathsep.join([str(tmp_path / "site"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
     (tmp_path / "clip").mkdir()
     for index in range(2):
         Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "clip" / f"{index}.png")
     (tmp_path / "first.box").write_text("anything")
-    line = "-m aotlab track clip --mask first.box --write areas --output out"
-    done = subprocess.run(
-        [sys.executable, *line.split()],
-        env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "areas.txt").read_text().startswith("0 256\n1 ")
-    assert "areas of 2 frames" in done.stdout
+    assert run(tmp_path / "clip", tmp_path, tmp_path / "first.box", more=["--write", "areas"]) == 0
+    assert (tmp_path / "out" / "areas.txt").read_text() == "0 256\n1 256\n"
+    assert "areas of 2 frames" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

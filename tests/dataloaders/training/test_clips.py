@@ -163,7 +163,7 @@ def test_each_file_is_decoded_once():
     assert max(frame.read_masks for frame in video.frames) == 1
 
 
-def test_small_objects_are_left_out_of_videos_but_not_of_single_images():
+def test_small_objects_are_left_out_of_videos_only():
     mask = np.zeros((CROP, CROP), np.uint8)
     mask[:30, :30], mask[40:44, 40:44] = 1, 2
     still = phase(clip_length=2, short_edge=CROP)

@@ -64,7 +64,7 @@ def test_pasted_objects_move_and_change_their_size():
     assert min(grown) < 0.9 < 1.1 < max(grown)
 
 
-def test_objects_that_enter_show_little_at_a_border_at_first_and_more_later():
+def test_objects_that_enter_begin_at_a_border():
     clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.objects == 2]
     assert len(clips) > 30
     # The first clip's square lies in the middle, so what touches a border is the other.
@@ -79,7 +79,7 @@ def borders(labels):
     return labels[0], labels[-1], labels[:, 0], labels[:, -1]
 
 
-def test_what_the_first_clip_ignores_stays_ignored_behind_which_objects_pass():
+def test_ignored_pixels_of_the_first_clip_stay_ignored():
     first = square(FIRST, 0, 25, 25, 30)
     labels = first.labels.copy()
     labels[:, :20] = 255
