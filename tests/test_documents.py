@@ -1,7 +1,5 @@
 """Commands, code and links of the documents: every code block parses, every link leads somewhere."""
 
-from __future__ import annotations
-
 import ast
 import configparser
 import json
@@ -42,7 +40,7 @@ OTHERS = {
 """programs whose command lines are not checked"""
 
 
-def blocks(*languages: str) -> list:
+def blocks(*languages):
     """All code blocks in some languages, each with the name of its page and its line."""
     found = []
     for page in PAGES:
@@ -54,7 +52,7 @@ def blocks(*languages: str) -> list:
     return found
 
 
-def commands(text: str) -> list[list[str]]:
+def commands(text):
     """Command lines of a shell block, split into words, without variables, pipes and comments."""
     found = []
     for line in text.replace("\\\n", " ").splitlines():
@@ -73,7 +71,7 @@ def test_commands_can_be_given(text):
         check_command(words)
 
 
-def check_command(words: list[str]) -> None:
+def check_command(words):
     """Fail unless the program of a command line exists and takes its options."""
     program, *arguments = words
     if "-m" in arguments and Path(program).name in ("python", "torchrun"):
@@ -97,7 +95,7 @@ def check_command(words: list[str]) -> None:
     return None
 
 
-def check_options(command: str, arguments: list[str]) -> None:
+def check_options(command, arguments):
     """Fail unless a command takes the options and settings."""
     if command.startswith("-"):
         return
@@ -114,7 +112,7 @@ def check_options(command: str, arguments: list[str]) -> None:
         load_config((config[0] if isinstance(config, list) else config) or "aott", given.overrides)
 
 
-def parse_ini(text: str) -> None:
+def parse_ini(text):
     configparser.ConfigParser().read_string(text)
 
 
@@ -159,7 +157,7 @@ def test_named_files_exist(page):
         assert not inside or re.search(rf"\b{inside}\b", (ROOT / name).read_text()), f"no {inside} in {name}"
 
 
-def test_the_architecture_names_what_the_code_has():
+def test_architecture_names_what_the_code_has():
     text = BLOCK.sub("", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
     quoted = [code for code in re.findall(r"`([^`]+)`", text) if "/" not in code]
     named = {part for code in quoted for part in re.findall(r"[A-Za-z_]\w{2,}", code)}
@@ -175,19 +173,19 @@ def test_the_architecture_names_what_the_code_has():
     assert named <= defined
 
 
-def anchors(page: Path) -> set[str]:
+def anchors(page):
     """Anchors of a page's headings, as GitHub and MyST make them."""
     headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def test_the_addresses_of_the_project_agree():
+def test_addresses_of_the_project_agree():
     from_citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert from_citation["repository-code"] == ADDRESS
     assert f'REPOSITORY = "{ADDRESS}/blob/main"' in (ROOT / "docs/_ext/references.py").read_text()
 
 
-def test_a_wrong_option_is_found():
+def test_wrong_option_is_found():
     with pytest.raises(InputError):
         check_options("track", ["--maks", "first.png"])
 

@@ -1,10 +1,7 @@
 """Imports between packages, and rules of the library's code."""
 
-from __future__ import annotations
-
 import ast
 import re
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -25,11 +22,11 @@ ALLOWED = {
 LIBRARY = [package for package in ALLOWED if package not in ("tools", "research")]
 
 
-def sources(package: str) -> list[Path]:
+def sources(package):
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imported(source: str, package: str) -> Iterator[str]:
+def imported(source, package):
     """Full names of all modules that a source imports anywhere, also inside functions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -40,7 +37,7 @@ def imported(source: str, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def breaches(source: str, package: str) -> set[str]:
+def breaches(source, package):
     """Packages of ours that a source of ``package`` imports and may not; tools share aotlab.tools.cli alone."""
     names = [name.split(".") for name in imported(source, f"aotlab.{package}")]
     if package == "tools":
@@ -50,7 +47,7 @@ def breaches(source: str, package: str) -> set[str]:
     return (subpackages & set(ALLOWED)) - ALLOWED[package]
 
 
-def calls(source: str) -> Iterator[tuple[str, int]]:
+def calls(source):
     """Names of called functions and ``.methods``, with their lines."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -59,7 +56,7 @@ def calls(source: str) -> Iterator[tuple[str, int]]:
             yield f".{node.func.attr}", node.lineno
 
 
-def module_name(path: Path) -> str:
+def module_name(path):
     """``aotlab.engine.tracking.tracker`` for a file; that of its folder for an ``__init__.py``."""
     return ".".join(("aotlab", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
 
@@ -95,7 +92,7 @@ def test_imports_go_leftwards_only(package):
         ("engine", "from aotlab.tools.cli import parser", "tools"),
     ],
 )
-def test_a_breach_is_found(package, source, breach):
+def test_breach_is_found(package, source, breach):
     assert breaches(source, package) == {breach}
 
 
@@ -105,7 +102,7 @@ def test_evaluation_imports_no_torch():
 
 
 @pytest.mark.parametrize("package", LIBRARY)
-def test_the_library_neither_prints_nor_chooses_a_device(package):
+def test_library_neither_prints_nor_chooses_a_device(package):
     found = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in sources(package)

@@ -1,7 +1,5 @@
 """The package as users install it: wheel, source distribution and checkout, with all libraries or the core's alone."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -63,7 +61,7 @@ OPTIONAL = (
 )
 
 
-def run(*command: str | Path, cwd: Path, path: Path | str | None = None) -> subprocess.CompletedProcess:
+def run(*command, cwd, path=None):
     """A command's result, without this checkout on the path; ``path``: value of PYTHONPATH."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if path is not None:
@@ -82,7 +80,7 @@ def checkout(tmp_path_factory):
     return copy
 
 
-def without_links(checkout: Path, copy: Path) -> Path:
+def without_links(checkout, copy):
     """A copy of a checkout in which links are text files, as git makes them on systems without links."""
     shutil.copytree(checkout, copy, symlinks=True)
     for link in (copy / "src" / "aotlab").iterdir():
@@ -113,7 +111,7 @@ def environment(tmp_path):
     return folder
 
 
-def install(environment: Path, *what: str | Path) -> None:
+def install(environment, *what):
     options = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--ignore-installed")
     pip = (sys.executable, "-m", "pip", "--python", environment / PYTHON, "install", *options)
     done = run(*pip, *what, cwd=environment)
@@ -181,7 +179,7 @@ def pyright():
     return command
 
 
-def complaints(pyright, folder: Path, python: str | Path, rule: str) -> list[str]:
+def complaints(pyright, folder, python, rule):
     """What pyright says by one rule of the files in a folder, without settings that say where packages are."""
     settings = {"exclude": ["build", "tests"], "typeCheckingMode": "off", rule: "error"}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
@@ -237,7 +235,7 @@ def test_folders_beside_an_installed_package_are_ignored(tmp_path):
     assert "No module named 'aotlab.tools'" in done.stderr
 
 
-def without_optional_libraries(folder: Path) -> Path:
+def without_optional_libraries(folder):
     """A folder for PYTHONPATH under which no optional library can be imported."""
     (folder / "sitecustomize.py").write_text(
         f"import sys\nfor name in {OPTIONAL!r}:\n    sys.modules[name] = None\n"

@@ -1,7 +1,5 @@
 """Windows, macOS and MPS on the way of track, annotate, mask and score; other systems are simulated."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The rows of AOT's ablation table as settings: each differs from AOT-Small in one thing, trains and tracks."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -98,8 +96,7 @@ def test_impossible_combination_rejected(overrides, names):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DIFFERENCES],
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DIFFERENCES]
 )
 def test_row_trains_and_tracks(name, tmp_path, data):
     settings = {

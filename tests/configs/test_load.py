@@ -1,7 +1,5 @@
 """Settings from presets, files and overrides; every error is one sentence that names the mistake."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import math

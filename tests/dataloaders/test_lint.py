@@ -1,7 +1,5 @@
 """Checks of a user's own folder before training."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The rules of MOSE v2 against cases worked out by hand and a plain evaluator of whole frames."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

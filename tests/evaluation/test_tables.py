@@ -1,7 +1,5 @@
 """Groups, text and CSV of the benchmarks' tables."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Frames from sources that come once: pipes, addresses, standard input."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

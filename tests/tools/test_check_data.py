@@ -1,7 +1,5 @@
 """Command ``check-data``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from tests import miniatures
 SAMPLE = Path("datasets/sample")
 
 
-def test_the_shipped_sample_is_clean(capsys):
+def test_shipped_sample_is_clean(capsys):
     assert main([str(SAMPLE), "--no-progress"]) == 0
     output = capsys.readouterr()
     assert output.err == ""

@@ -1,7 +1,5 @@
 """VISOR's JSON of polygons, converted and read by the reader of the converted layout."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The scoring program on miniatures."""
 
-from __future__ import annotations
-
 import csv
 import json
 
@@ -133,10 +131,7 @@ def test_absent_truth_rejected(davis, tmp_path, capsys):
     assert "no ground truth beside the given masks; expected annotations" in refused(capsys, davis)
 
 
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [("vost", "test"), ("mose", "val"), ("lvosv2", "test")],
-)
+@pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])
 def test_server_split_names_submit(name, split, tmp_path, capsys):
     getattr(miniatures, f"make_{name}")(tmp_path)
     given = ["--dataset", name, "--root", str(tmp_path), "--split", split]

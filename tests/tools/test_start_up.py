@@ -1,7 +1,5 @@
 """Commands answer before anything heavy is imported, and no process holds two copies of a module."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -43,7 +41,7 @@ for line in json.loads(sys.argv[1]):
 """runs command lines one after the other; an error for the first that imports something heavy"""
 
 
-def modules_of(tmp_path: Path, arguments: list[str], *, way: str = "command") -> dict[str, str | None]:
+def modules_of(tmp_path, arguments, *, way="command"):
     """Names and files of the modules that a process has at its end; ``way``: as ``aotlab x`` or ``tools/x.py``."""
     path = tmp_path / "modules.json"
     (tmp_path / "sitecustomize.py").write_text(REPORT.format(path=str(path)))
@@ -61,7 +59,7 @@ def modules_of(tmp_path: Path, arguments: list[str], *, way: str = "command") ->
     return dict(json.loads(path.read_text()))
 
 
-def copies(modules: dict[str, str | None]) -> list[str]:
+def copies(modules):
     """Files of this project that are loaded under two names, and old names of its packages."""
     inside = str(ROOT)
     ours = [file for file in modules.values() if file and file.startswith(inside) and ".venv" not in file]

@@ -1,7 +1,5 @@
 """Command ``submit`` on miniatures."""
 
-from __future__ import annotations
-
 import io
 import os
 import zipfile

@@ -1,7 +1,5 @@
 """The training tool: settings, bad input, and one tiny run from data to a checkpoint that tracks."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -20,7 +18,7 @@ from tests.engine.training.tiny_recipes import draw_sets
 RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")
 
 
-def tiny() -> list[str]:
+def tiny():
     """Settings for two phases of one step each on the drawn data."""
     phase = "steps: 1, batch: 1, clip_length: 3, crop: 65, short_edge: 64"
     static = f"{{name: static, {phase}, sources: [{{path: drawn, kind: static}}]}}"
@@ -34,7 +32,7 @@ def tiny() -> list[str]:
     ]
 
 
-def write_data(folder: Path) -> Path:
+def write_data(folder):
     """One drawn video of three frames."""
     root = draw_sets(folder / "data")
     for kind in ("JPEGImages", "Annotations"):
@@ -42,7 +40,7 @@ def write_data(folder: Path) -> Path:
     return root
 
 
-def test_settings_may_stand_before_and_behind_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_may_stand_before_and_behind_options(capsys):
     assert main(["train.seed=7", "--config", RECIPE, "train.keep=2", "--print-config", "base=deaotl"]) == 0
     text = capsys.readouterr().out
     assert "seed: 7" in text
@@ -61,9 +59,7 @@ def test_settings_may_stand_before_and_behind_options(capsys: pytest.CaptureFixt
         (["base=deaot"], "did you mean"),
     ],
 )
-def test_bad_settings_are_one_sentence(
-    overrides: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_settings_are_one_sentence(overrides, sentence, tmp_path, capsys):
     (tmp_path / "static").mkdir()
     output = f"train.output={tmp_path / 'out'}"
     good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *tiny(), output]
@@ -74,7 +70,7 @@ def test_bad_settings_are_one_sentence(
 
 
 @pytest.mark.slow
-def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path: Path) -> None:
+def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path):
     root, logs, weights = write_data(tmp_path), [], []
     for every in (0, 1):
         output = tmp_path / f"every{every}"
@@ -88,7 +84,7 @@ def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path: Path) -
     assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
 
 
-def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_writes_nothing(tmp_path, capsys):
     output = tmp_path / "out"
     arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *tiny()]
     assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
@@ -99,7 +95,7 @@ def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert list(output.iterdir()) == []
 
 
-def test_unreadable_items_are_listed_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     root = write_data(tmp_path)
     broken = root / "drawn" / "JPEGImages" / "one" / "00002.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
@@ -114,7 +110,7 @@ def test_unreadable_items_are_listed_at_the_end(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.parametrize("recipe", ["davis", "finetune", "mini", "static", "vost", "ytvos", "ytvos_davis"])
 @pytest.mark.parametrize("preset", ["aott", "r50_deaotl", "swinb_aotl"])
-def test_recipe_takes_every_model_with_published_settings(recipe: str, preset: str) -> None:
+def test_recipe_takes_every_model_with_published_settings(recipe, preset):
     config = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"]))
     assert config.name == f"{preset}_{recipe}"
     assert config.train.output == f"runs/{preset}_{recipe}"
@@ -126,7 +122,7 @@ def test_recipe_takes_every_model_with_published_settings(recipe: str, preset: s
         assert last.final_lr == (2e-5 if preset == "aott" else 1e-5)
 
 
-def test_a_run_leaves_a_checkpoint_that_tracks(tmp_path: Path) -> None:
+def test_run_leaves_a_checkpoint_that_tracks(tmp_path):
     root = write_data(tmp_path)
     output = tmp_path / "out"
     status = main(["--config", RECIPE, f"data.root={root}", f"train.output={output}", *tiny()])

@@ -1,7 +1,5 @@
 """The tracker for the VOT toolkit: by itself, over TraX, and in a workspace of the real toolkit."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

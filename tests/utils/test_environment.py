@@ -1,7 +1,5 @@
 """Environment variables, malloc, and messages of torch.compile."""
 
-from __future__ import annotations
-
 import logging
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Files that appear whole or not at all, names, and paths that cannot be used."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

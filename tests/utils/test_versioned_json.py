@@ -1,7 +1,5 @@
 """Every kind of file of our own with any of its fields changed: read as it was, or refused in one sentence."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from random import Random

@@ -1,7 +1,5 @@
 """Every benchmark's reader opens its miniature: what holds for all of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Hostile lists and metadata; unreadable sequences beside readable ones."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import shutil

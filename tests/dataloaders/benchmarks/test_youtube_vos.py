@@ -1,7 +1,5 @@
 """Reading YouTube-VOS."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -1,7 +1,5 @@
 """Augmentation: crops that show an object, labels that follow their pixels, which colours for what."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -57,7 +55,7 @@ def test_reference_frame_of_an_image_is_not_turned():
     assert turned == 10
 
 
-def test_a_crop_looks_for_an_object_on_the_reference_frame():
+def test_crop_looks_for_an_object_on_the_reference_frame():
     # One object at the end of a wide image, which a single random crop shows about one time in six.
     image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
     mask[:, :60] = 1
@@ -90,7 +88,7 @@ def test_small_video_lies_in_the_crop_on_an_even_colour():
     assert len(places) > 5
 
 
-def test_the_scale_of_a_video_is_random_around_its_short_edge():
+def test_scale_of_a_video_is_random_around_its_short_edge():
     image, mask = np.zeros((60, 90, 3), np.uint8), np.ones((60, 90), np.uint8)
     heights = []
     for seed in range(100):

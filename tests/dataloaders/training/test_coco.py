@@ -1,7 +1,5 @@
 """COCO's instances: found without decoding, drawn when read."""
 
-from __future__ import annotations
-
 import json
 import pickle
 

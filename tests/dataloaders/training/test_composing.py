@@ -1,7 +1,5 @@
 """Clips composed of two: scale, motion, occlusion, labels that go along."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -35,7 +33,7 @@ def drawn(seeds=range(40)):
     return [composed(seed) for seed in seeds]
 
 
-def test_a_composed_clip_holds_the_objects_of_both():
+def test_composed_clip_holds_the_objects_of_both():
     clips = drawn()
     assert all(clip.names == ("grey 60", "grey 220") for clip in clips)
     assert all(set(np.unique(clip.labels[0])) == {0, *range(1, clip.objects + 1)} for clip in clips)
@@ -88,7 +86,7 @@ def test_ignored_pixels_of_the_first_clip_stay_ignored():
 
 
 @pytest.mark.parametrize("crop", [65, 241, 465])
-def test_a_motion_brings_objects_to_its_start_at_its_scale(crop):
+def test_motion_brings_objects_to_its_start_at_its_scale(crop):
     box = 10, 20, 30, 20
     motion = random_motion(box, crop, rng())
     centre = np.array([25.0, 30.0])

@@ -1,7 +1,5 @@
 """The stream of clips: a pure function of its number, the same for any ranks, undisturbed by broken files."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

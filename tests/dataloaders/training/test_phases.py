@@ -1,7 +1,5 @@
 """The data of all phases: which phases run, and what is held back to validate on."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 
@@ -46,7 +44,7 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
     assert "clip05, clip15" in caplog.text
 
 
-def test_the_same_videos_are_held_back_in_every_phase(folder):
+def test_same_videos_are_held_back_in_every_phase(folder):
     config = load_config(RECIPE, [f"data.root={folder(10)}"])
     (phase,) = config.train.phases
     config = replace(config, train=replace(config.train, phases=[phase, replace(phase, name="again")]))

@@ -1,7 +1,5 @@
 """Training sets in every layout in which they are distributed."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

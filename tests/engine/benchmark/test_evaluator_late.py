@@ -1,7 +1,5 @@
 """Evaluation runs where objects come late, and not every frame's result is wanted."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

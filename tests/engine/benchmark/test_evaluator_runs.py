@@ -1,7 +1,5 @@
 """Evaluation runs that stop and go on, that run out of memory, and that several ranks share."""
 
-from __future__ import annotations
-
 import json
 import threading
 

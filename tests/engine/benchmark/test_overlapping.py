@@ -1,7 +1,5 @@
 """Objects that lie on one another are tracked apart, and each keeps all its pixels."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np

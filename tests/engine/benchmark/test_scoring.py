@@ -1,7 +1,5 @@
 """Scoring folders of results, in one process and in several."""
 
-from __future__ import annotations
-
 import logging
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which frames stand for an object that was found badly."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

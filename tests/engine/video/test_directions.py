@@ -1,7 +1,5 @@
 """Tracking between annotated frames, with a small model and with trackers whose answers are known."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The files that tracking leaves, with a small model and with predictions made by hand."""
 
-from __future__ import annotations
-
 import json
 from fractions import Fraction
 

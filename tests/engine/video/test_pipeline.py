@@ -1,7 +1,5 @@
 """Tracking from frames to files: what is left of failures, stops and full disks, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

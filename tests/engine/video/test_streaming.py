@@ -1,7 +1,5 @@
 """Reading ahead and writing behind: bounds, errors, priorities, and early ends; order and stops: test_pipeline."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

@@ -1,7 +1,5 @@
 """Contract of all command lines: shared options, one notation of defaults, exit codes, --force."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections import defaultdict
@@ -33,7 +31,7 @@ VARIED = {
 """options whose help has a part that differs by command"""
 
 
-def options() -> dict[str, dict[str, tuple[str, object]]]:
+def options():
     """Help and default of every option, by option and command."""
     found: dict[str, dict[str, tuple[str, object]]] = defaultdict(dict)
     for name in COMMANDS:
@@ -78,7 +76,7 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     @command
-    def run(argv: list[str] | None = None) -> int:
+    def run(argv=None):
         if error is not None:
             raise error
         return 0

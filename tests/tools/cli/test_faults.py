@@ -1,7 +1,5 @@
 """Unforeseen errors: one sentence, exit status 70, and the traceback in a file or on request."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Commands with closed or full standard streams, and commands that are signalled: no traceback, nothing left."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
