@@ -149,7 +149,11 @@ def test_distributions_pass_twine(distributions):
 def test_source_distribution_passes_its_core_tests(distributions, tmp_path):
     shutil.unpack_archive(next(distributions.glob("*.tar.gz")), tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
-    chosen = ("tests/masks", "tests/networks/test_attention.py", "tests/engine/memory/test_memory.py")
+    chosen = (
+        "tests/media/test_regions.py",
+        "tests/networks/test_attention.py",
+        "tests/engine/memory/test_memory.py",
+    )
     done = run(sys.executable, "-m", "pytest", "-n", "0", "-m", "not slow", *chosen, cwd=folder)
     assert done.returncode == 0, done.stdout[-2000:]
 

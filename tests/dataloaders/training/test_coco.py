@@ -10,6 +10,7 @@ from PIL import Image
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import coco
 from aotlab.dataloaders.training.phases import open_set
+from aotlab.media.regions import encode_runs
 from aotlab.utils.errors import InputError
 
 HEIGHT, WIDTH = 40, 60
@@ -137,50 +138,24 @@ def test_stream_equals_json(tmp_path, monkeypatch, window):
 
 
 def test_polygons_and_run_lengths_are_drawn():
-    from pycocotools import mask as run_lengths
-
     wanted = np.zeros((HEIGHT, WIDTH), bool)
     wanted[5:20, 10:30] = True
-    polygon = [10, 5, 30, 5, 30, 20, 10, 20]
-    assert np.array_equal(coco.rasterise([polygon], HEIGHT, WIDTH), wanted)
+    assert np.array_equal(coco.rasterise([[10, 5, 30, 5, 30, 20, 10, 20]], HEIGHT, WIDTH), wanted)
     assert not coco.rasterise([[1, 2, 3, 4]], HEIGHT, WIDTH).any()
-    packed = run_lengths.encode(np.asfortranarray(wanted.astype(np.uint8)))
-    text = {"size": packed["size"], "counts": packed["counts"].decode()}
-    assert np.array_equal(coco.rasterise(text, HEIGHT, WIDTH), wanted)
-    flat = wanted.T.ravel()
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    assert np.array_equal(coco.rasterise({"size": [HEIGHT, WIDTH], "counts": counts}, HEIGHT, WIDTH), wanted)
-    with pytest.raises(ValueError, match="run lengths of"):
-        coco.rasterise(text, HEIGHT + 1, WIDTH)
+    runs = {"size": [HEIGHT, WIDTH], "counts": encode_runs(wanted).tolist()}
+    assert np.array_equal(coco.rasterise(runs, HEIGHT, WIDTH), wanted)
+
+
+COUNTS = [HEIGHT * WIDTH]
 
 
 @pytest.mark.parametrize(
     "segmentation",
-    [
-        [[0, 0, 1e9, 0, 1e9, 1e9]],
-        [[0, 0, 10, 0, float("nan"), 10]],
-        [[0, 0, 10, 0, float("inf"), 10]],
-        [[0, 0, -(10**30), 0, 10, 10]],
-        [["a", "b", "c", "d", "e", "f"]],
-        [[0, 0, 10, 0, 10, 10, 5]],
-        [3],
-        [None],
-        "x",
-        None,
-        {},
-        {"size": [HEIGHT, WIDTH], "counts": [10**15]},
-        {"size": [HEIGHT, WIDTH], "counts": [2**40, 2**40]},
-        {"size": [HEIGHT, WIDTH], "counts": [-5, HEIGHT * WIDTH + 5]},
-        {"size": [HEIGHT, WIDTH], "counts": [1, 2]},
-        {"size": [HEIGHT, WIDTH], "counts": "~~~~~~~~~~~~"},
-        {"size": [HEIGHT, WIDTH], "counts": "ooooooooooooooo"},
-        {"size": [10**9, 10**9], "counts": [1]},
-        {"size": [WIDTH, HEIGHT], "counts": [HEIGHT * WIDTH]},
-        {"size": None, "counts": [HEIGHT * WIDTH]},
-    ],
+    [[[0, 0, 1e9, 0, 1e9, 1e9]], [["a", "b", "c", "d", "e", "f"]], [[0, 0, 10, 0, 10, 10, 5]], [3], [None], "x", None,
+     {}, {"size": [HEIGHT, WIDTH], "counts": [1, 2]}, {"size": [10**9, 10**9], "counts": [1]},
+     {"size": [WIDTH, HEIGHT], "counts": COUNTS}, {"size": None, "counts": COUNTS}],
     ids=lambda value: str(value)[:40],
-)
+)  # fmt: skip
 def test_invalid_segmentation_rejected(tmp_path, segmentation):
     make(tmp_path, "train2017", "annotations")
     path = tmp_path / "annotations" / "instances_train2017.json"
@@ -192,7 +167,7 @@ def test_invalid_segmentation_rejected(tmp_path, segmentation):
         image.read()
 
 
-@pytest.mark.parametrize("size", [(10**12, 5), (0, 5), (-3, 5), (2.5, 5), ("a", 5), (None, 5)], ids=str)
+@pytest.mark.parametrize("size", [(10**12, 5), (None, 5)], ids=str)
 def test_invalid_image_size_rejected(tmp_path, size):
     make(tmp_path, "train2017", "annotations")
     path = tmp_path / "annotations" / "instances_train2017.json"

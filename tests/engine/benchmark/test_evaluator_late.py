@@ -1,13 +1,12 @@
 """Evaluation runs where objects come late, and not every frame's result is wanted."""
 
 import numpy as np
-import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
 from aotlab.media.masks import read_mask
 from tests.engine.benchmark.painting import PaintingTracker
-from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
+from tests.miniatures import make_folder, make_lvos, make_youtubevos
 
 
 def run(name, root, split="val", **options):
@@ -24,21 +23,11 @@ def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path):
     assert tracker.given == [[0, 2, 5], None, [0, 3], None, None, None]
 
 
-def test_only_new_objects_of_a_label_are_given(tmp_path):
-    make_lvos(tmp_path)
-    tracker, _ = run("lvosv2", tmp_path)
-    assert tracker.given == [[0, 1], None, None, [0, 2], None, None, None, None]
-
-
 def test_new_ids_without_metadata_are_new_objects(tmp_path):
     make_folder(tmp_path)
     tracker = PaintingTracker()
-    evaluate(
-        tracker,
-        open_dataset("folder", tmp_path, new_objects=True)[1:],
-        tmp_path / "results",
-        RunOptions(progress=False),
-    )
+    videos = open_dataset("folder", tmp_path, new_objects=True)[1:]
+    evaluate(tracker, videos, tmp_path / "results", RunOptions(progress=False))
     assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
 
 
@@ -51,9 +40,9 @@ def test_frames_before_the_first_object_are_background(tmp_path):
     np.testing.assert_array_equal(results[2], read_mask(videos[0].masks[2]))
 
 
-@pytest.mark.parametrize(("name", "make"), [("youtubevos2019", make_youtubevos), ("vost", make_vost)])
-def test_of_all_frames_only_the_wanted_results_are_written(name, make, tmp_path):
-    make(tmp_path)
+def test_of_all_frames_only_the_wanted_results_are_written(tmp_path):
+    name = "youtubevos2019"
+    make_youtubevos(tmp_path)
     tracker, report = run(name, tmp_path, all_frames=True)
     video = open_dataset(name, tmp_path, all_frames=True)[0]
     assert len(tracker.given) == len(video.frames) > len(video.results)

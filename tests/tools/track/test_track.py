@@ -35,30 +35,19 @@ def test_file_address_is_a_path(video, mask, tmp_path):
     assert run(f"file://{video}", tmp_path, mask) == 0
 
 
-def test_masks_are_used_at_their_frames(video, mask, tmp_path):
-    assert run(video, tmp_path, mask, f"2:{save(tmp_path / 'late.png', 5)}") == 0
-    assert list(values(tmp_path).values()) == [1, 1, 5, 5]
-
-
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
     assert run(video, tmp_path, f"1:{mask}", f"3:{mask}", more=["--both-directions"]) == 0
     assert values(tmp_path) == dict.fromkeys(NAMES, 1)
 
 
-def test_only_frames_from_start_to_end_are_tracked(video, mask, tmp_path, tracker):
-    assert run(video, tmp_path, mask, more=["--start", "1", "--end", "2"]) == 0
-    assert list(values(tmp_path)) == NAMES[1:3]
-    assert tracker.length == 2
-    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 2
-
-
-def test_frames_are_numbered_as_in_file_names(video, mask, tmp_path, capsys):
+def test_frames_are_numbered_as_in_file_names(video, mask, tmp_path, capsys, tracker):
     for index, path in enumerate(sorted(video.iterdir())):
         path.rename(video / f"shot.{1001 + index}.png")
     late, more = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
     ends = ["--end", "1003", "--remove", "1003:1"]
     assert run(video, tmp_path, mask, f"1003:{late}", more=[*more, *ends]) == 0
     assert values(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
+    assert tracker.length == 3
     assert run(video, tmp_path, f"3:{late}", more=[*more, "--force"]) == 2
     assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
 
