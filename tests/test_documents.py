@@ -80,9 +80,7 @@ def check_command(words):
             return check_options(module.removeprefix("aotlab.tools."), arguments)
         if module.startswith(("benchmarks.", "research.")):
             file = ROOT / module.replace(".", "/")
-            assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), (
-                f"no module {module}"
-            )
+            assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
     elif program == "aotlab":
         check_options(arguments[0], arguments[1:])
     elif program == "bash":
@@ -139,9 +137,7 @@ def test_links_lead_somewhere(page):
         target, _, anchor = link.partition("#")
         for prefix in (RAW, f"{ADDRESS}/blob/main/"):
             if target.startswith(prefix):
-                assert (ROOT / target.removeprefix(prefix)).exists(), (
-                    f"{link}: no such file in the repository"
-                )
+                assert (ROOT / target.removeprefix(prefix)).exists(), f"{link}: no such file"
         if "://" in target or target.startswith("mailto:"):
             continue
         path = page.parent / target if target else page

@@ -257,17 +257,11 @@ def test_folder_is_sorted_with_numbers_by_value(tmp_path):
         source.read(4)
 
 
-def test_frame_of_another_size_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "words"), [("1.png", r"1\.png: 8×4.*6×4"), ("0.jpg", "2 images are named 0")]
+)
+def test_frames_that_do_not_fit_together_rejected(tmp_path, name, words):
     Image.new("RGB", (6, 4)).save(tmp_path / "0.png")
-    Image.new("RGB", (8, 4)).save(tmp_path / "1.png")
-    frames = iter(open_frames(tmp_path))
-    next(frames)
-    with pytest.raises(InputError, match=r"1\.png: 8×4.*6×4"):
-        next(frames)
-
-
-def test_two_frames_of_one_stem_rejected(tmp_path):
-    for name in ("0.png", "0.jpg"):
-        Image.new("RGB", (6, 4)).save(tmp_path / name)
-    with pytest.raises(InputError, match="2 images are named 0"):
-        open_frames(tmp_path)
+    Image.new("RGB", (8, 4)).save(tmp_path / name)
+    with pytest.raises(InputError, match=words):
+        list(open_frames(tmp_path))

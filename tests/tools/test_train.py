@@ -100,7 +100,14 @@ def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     broken = root / "drawn" / "JPEGImages" / "one" / "00002.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
     output = f"train.output={tmp_path / 'out'}"
-    arguments = [f"data.root={root}", output, *tiny(), "train.phases.0.steps=4", "train.run=[static]"]
+    arguments = [
+        f"data.root={root}",
+        output,
+        *tiny(),
+        "train.phases.0.steps=4",
+        "train.run=[static]",
+        "data.validation=[]",
+    ]
     assert main(["--config", RECIPE, *arguments]) == 1
     shown = capsys.readouterr()
     assert "trained weights" in shown.out
