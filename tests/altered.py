@@ -1,6 +1,6 @@
 """Nested content of files with one part changed at random."""
 
-from __future__ import annotations
+import copy
 
 VALUES = [
     None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
@@ -15,16 +15,9 @@ def places(tree, path=()):
         yield from places(tree[key], (*path, key))
 
 
-def copied(tree):
-    """Nested dictionaries and lists anew; what they hold is shared."""
-    if isinstance(tree, dict):
-        return {key: copied(value) for key, value in tree.items()}
-    return [copied(value) for value in tree] if isinstance(tree, list) else tree
-
-
 def altered(tree, random):
     """A copy with one part replaced, left out, or added."""
-    changed = copied(tree)
+    changed = copy.deepcopy(tree)
     path = random.choice(list(places(tree)))
     parent = changed
     for key in path[:-1]:

@@ -82,11 +82,8 @@ def test_imports_go_leftwards_only(package):
     [
         ("networks", "import aotlab.dataloaders.lint", "dataloaders"),
         ("networks", "def f():\n    from aotlab.engine.tracking.tracker import Tracker", "engine"),
-        ("utils", "from aotlab.configs import load", "configs"),
         ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.davis import x", "evaluation"),
         ("engine", "import numpy, aotlab.tools.eval as e", "tools"),
-        ("media", "from aotlab.tools.track import main", "tools"),
-        ("tools", "from aotlab.tools import track", "tools"),
         ("tools", "from . import track", "tools"),
         ("tools", "from research.speed.compare import main", "research"),
         ("engine", "from aotlab.tools.cli import parser", "tools"),

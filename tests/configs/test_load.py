@@ -107,14 +107,10 @@ def test_preset_loads_under_its_own_name(name):
     assert load_config(name).name == name
 
 
-def test_preset_inherits_from_its_base():
+def test_preset_and_file_inherit_from_their_base(tmp_path):
     config = load_config("swinb_aotl")
     assert (config.model.encoder, config.model.align_corners) == ("swin_base", False)
-    assert (config.memory.policy, config.memory.every) == ("every_nth", 5)
-    assert config.model.stages[0].depth == 3
-
-
-def test_file_overrides_its_base(tmp_path):
+    assert (config.memory.policy, config.memory.every, config.model.stages[0].depth) == ("every_nth", 5, 3)
     config = load_config(write(tmp_path / "mine.yaml", "base: aotl\nname: mine\nmemory:\n  every: 3\n"))
     assert (config.name, config.memory.every, config.memory.policy) == ("mine", 3, "every_nth")
 
@@ -146,14 +142,11 @@ def test_base_override_without_preset_rejected(tmp_path):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
 
 
-def test_overrides_win_over_the_file():
-    config = load_config("aotl", ["memory.every=2", "input.max_short_edge=480", "name=quick"])
+def test_overrides_win_over_the_file_and_keep_neighbours():
+    overrides = ["memory.every=2", "input.max_short_edge=480", "name=quick", "model.stages.0.window=7"]
+    config = load_config("aots", overrides)
     assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")
-
-
-def test_override_of_a_list_item_keeps_its_neighbours():
-    stage = load_config("aots", ["model.stages.0.window=7"]).model.stages[0]
-    assert (stage.window, stage.depth) == (7, 2)
+    assert (config.model.stages[0].window, config.model.stages[0].depth) == (7, 2)
 
 
 def test_unknown_name_names_the_nearest_or_all():

@@ -6,13 +6,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.engine.benchmark.evaluator import RECORDS
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
@@ -184,39 +182,32 @@ def finish(*command):
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def whole(data, tmp_path_factory):
-    """Results of a run that nothing disturbed, by a process of its own as all that are compared with them."""
-    output = tmp_path_factory.mktemp("whole")
-    finish(PROGRAM, *options(data, output))
-    return output
+def test_signal_ends_the_run_which_resumes(tmp_path, loaded, capsys, monkeypatch):
+    line = [*make("folder", tmp_path), "--output", str(tmp_path / "out")]
+    plain, count = PaintingTracker.step, iter(range(8))
+
+    def step(self, frame, mask=None, *, size=None):
+        if next(count, None) == 7:  # in the second sequence
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(self, frame, mask, size=size)
+
+    monkeypatch.setattr(PaintingTracker, "step", step)
+    assert tool.main(line) == 1
+    assert "1 of 2 sequences are done" in capsys.readouterr().err.splitlines()[-1]
+    assert tool.main(line) == 0
+    assert "finished before: 1 of 2" in capsys.readouterr().out
+    assert len(results(tmp_path / "out")) == 11
 
 
 @pytest.mark.slow
-def test_stopped_run_resumes_to_identical_results(data, whole, tmp_path):
-    command = [PROGRAM, *options(data, tmp_path)]
-    run = subprocess.Popen([sys.executable, *command], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    while run.poll() is None and len(list((tmp_path / RECORDS).glob("*.json"))) < 2:
-        time.sleep(0.005)
-    run.send_signal(signal.SIGTERM)
-    _, said = run.communicate()
-    finished = len(list((tmp_path / RECORDS).glob("*.json")))
-    assert 2 <= finished < 6
-    assert run.returncode == 1
-    assert f"{finished} of 6 sequences are done" in said.splitlines()[-1]
-    assert f"finished before: {finished} of 6" in finish(*command)
-    assert results(tmp_path) == results(whole)
-    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, whole))
-    assert (ours["J&F"], ours["sequences"]) == (theirs["J&F"], theirs["sequences"])
-
-
-@pytest.mark.slow
-def test_two_ranks_write_what_one_process_does(data, whole, tmp_path):
+def test_two_ranks_write_what_one_process_does(data, tmp_path):
+    whole, both = tmp_path / "whole", tmp_path / "both"
+    finish(PROGRAM, *options(data, whole))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    said = finish(*torchrun, PROGRAM, *options(data, tmp_path))
+    said = finish(*torchrun, PROGRAM, *options(data, both))
     assert said.count("mean of 12 objects") == 1  # the lead speaks for all
-    assert results(tmp_path) == results(whole)
-    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, whole))
+    assert results(both) == results(whole)
+    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
     assert ours["sequences"] == theirs["sequences"]
 
 
