@@ -66,6 +66,14 @@ def stems_from(first: int, count: int, step: int = 1, form: str = "{:05d}") -> l
     return [form.format(first + step * index) for index in range(count)]
 
 
+def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), first: int = 0) -> Path:
+    """Even frames as ``00000.png`` and so on, whose blue tells them apart: 40, 41, ..."""
+    folder.mkdir(parents=True)
+    for index in range(count):
+        Image.new("RGB", size[::-1], (40, 90, 40 + index)).save(folder / f"{first + index:05d}.png")
+    return folder
+
+
 def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
     """Write the images under ``.jpg`` names; PNG data, so without loss."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -273,6 +273,7 @@ def test_missing_extra_is_one_sentence(tmp_path):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
 
 
+@pytest.mark.slow
 def test_prompt_without_opencv_names_the_extra(tmp_path):
     path = f"{without_optional_libraries(tmp_path)}{os.pathsep}{ROOT / 'src'}"
     done = run(sys.executable, "-c", PROMPTS, cwd=tmp_path, path=path)

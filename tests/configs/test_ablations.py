@@ -25,7 +25,7 @@ KEYS = {
     "no": ["sine_position", "relative_position"],
 }  # fmt: skip
 """begin of a row's name to the settings that it may change"""
-QUICK = ("window_0", "frames_3", "no_relative_position")
+QUICK = ("window_0",)
 
 
 def load(name, overrides=()):

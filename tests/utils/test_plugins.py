@@ -1,18 +1,16 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_parser."""
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import aotlab
 from aotlab.engine.video.outputs import find_output
 from aotlab.media.annotations import find_mask_writer
 from aotlab.utils import plugins
+from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, run
 
 PACKAGE = """
 from aotlab import Annotations, Output, Region, encode_runs
-import numpy as np
 def read(path, video):
     if path.suffix != ".box":
         return None
@@ -44,11 +42,9 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     (tmp_path / "site" / "third.py").write_text(PACKAGE)
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
-    (tmp_path / "clip").mkdir()
-    for index in range(2):
-        Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "clip" / f"{index}.png")
+    clip = write_plain(tmp_path / "clip", 2, (32, 32))
     (tmp_path / "first.box").write_text("anything")
-    assert run(tmp_path / "clip", tmp_path, tmp_path / "first.box", more=["--write", "areas"]) == 0
+    assert run(clip, tmp_path, tmp_path / "first.box", more=["--write", "areas"]) == 0
     assert (tmp_path / "out" / "areas.txt").read_text() == "0 256\n1 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
 

@@ -146,6 +146,13 @@ def test_polygons_and_run_lengths_are_drawn():
     assert np.array_equal(coco.rasterise(runs, HEIGHT, WIDTH), wanted)
 
 
+def change_json(root, change):
+    path = root / "annotations" / "instances_train2017.json"
+    tree = json.loads(path.read_text())
+    change(tree)
+    path.write_text(json.dumps(tree))
+
+
 COUNTS = [HEIGHT * WIDTH]
 
 
@@ -156,23 +163,16 @@ COUNTS = [HEIGHT * WIDTH]
      {"size": [WIDTH, HEIGHT], "counts": COUNTS}, {"size": None, "counts": COUNTS}],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
-def test_invalid_segmentation_rejected(tmp_path, segmentation):
-    make(tmp_path, "train2017", "annotations")
-    path = tmp_path / "annotations" / "instances_train2017.json"
-    tree = json.loads(path.read_text())
-    tree["annotations"] = [{"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}]
-    path.write_text(json.dumps(tree))
-    (image,) = opened(tmp_path, "train2017")
+def test_invalid_segmentation_rejected(root, segmentation):
+    annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}
+    change_json(root, lambda tree: tree.update(annotations=[annotation]))
+    (image,) = opened(root, "train2017")
     with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
         image.read()
 
 
 @pytest.mark.parametrize("size", [(10**12, 5), (None, 5)], ids=str)
-def test_invalid_image_size_rejected(tmp_path, size):
-    make(tmp_path, "train2017", "annotations")
-    path = tmp_path / "annotations" / "instances_train2017.json"
-    tree = json.loads(path.read_text())
-    tree["images"][0]["height"], tree["images"][0]["width"] = size
-    path.write_text(json.dumps(tree))
+def test_invalid_image_size_rejected(root, size):
+    change_json(root, lambda tree: tree["images"][0].update(height=size[0], width=size[1]))
     with pytest.raises(InputError, match="instances_train2017"):
-        opened(tmp_path, "train2017")
+        opened(root, "train2017")

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from aotlab.media.masks import read_mask
+from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, cli, save
 
 
@@ -20,10 +20,7 @@ from tests.tools.track.runs import Repeater, cli, save
 def clips(tmp_path):
     """Three clips of three frames with their masks beside them."""
     for number, name in enumerate(("a", "b", "c"), start=1):
-        folder = tmp_path / "clips" / name
-        folder.mkdir(parents=True)
-        for index in range(3):
-            Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(folder / f"{index:05d}.png")
+        write_plain(tmp_path / "clips" / name, 3)
         save(tmp_path / "clips" / f"{name}.png", number)
     return tmp_path / "clips"
 
@@ -173,6 +170,7 @@ def test_folder_of_other_files_needs_force(clips, capsys):
 RANK = """
 import sys, torch
 torch.set_num_threads(1)
+from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, cli
 from aotlab.engine.tracking import tracker as engine
 engine.Tracker = Repeater
