@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -158,14 +159,20 @@ def test_source_distribution_passes_its_core_tests(distributions, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+@contextmanager
+def planted(path, text):
+    """A file with a fault in the checkout for a while."""
+    path.write_text(text)
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
 @pytest.mark.slow
 def test_mypy_sees_every_file(checkout, tmp_path):
-    planted = checkout / "evaluation" / "planted.py"
-    planted.write_text('count: int = "one"\n')
-    try:
+    with planted(checkout / "evaluation" / "planted.py", 'count: int = "one"\n'):
         found = run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=checkout)
-    finally:
-        planted.unlink()
     folders = [init.parent for init in checkout.glob("*/__init__.py") if init.parent.name != "tests"]
     files = sum(len(list(folder.rglob("*.py"))) for folder in folders) + 1
     assert "planted.py:1: error" in found.stdout
@@ -196,15 +203,10 @@ def complaints(pyright, folder, python, rule):
 
 @pytest.mark.slow
 def test_pyright_resolves_imports_of_the_checkout(pyright, checkout):
-    planted = checkout / "tools" / "planted.py"
-    planted.write_text("from aotlab.engine.nowhere import nothing\n")
-    try:
+    with planted(checkout / "tools" / "planted.py", "from aotlab.engine.nowhere import nothing\n"):
         found = complaints(pyright, checkout, sys.executable, "reportMissingImports")
-    finally:
-        planted.unlink()
-    assert [one for one in found if "aotlab" in one] == [
-        'Import "aotlab.engine.nowhere" could not be resolved'
-    ]
+    lost = 'Import "aotlab.engine.nowhere" could not be resolved'
+    assert [one for one in found if "aotlab" in one] == [lost]
 
 
 @pytest.mark.slow

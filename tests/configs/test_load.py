@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aotlab.configs.files import preset_names
@@ -222,14 +222,14 @@ def test_numbers_are_finite_and_within_64_bits():
             load_config("aott", [f"{name}={value}"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.text(max_size=80) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60), st.booleans())
 def test_any_text_is_a_mapping_or_an_input_error(text, plain):
     with contextlib.suppress(InputError):
         assert isinstance(read_mapping(text, "text", plain=plain), dict)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 @given(
     st.sampled_from(
         ["model", "memory.every", "model.stages", "train.phases", "", "[", "a.b", "model.stages.0"]
