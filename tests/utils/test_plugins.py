@@ -10,6 +10,7 @@ from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, run
 
 PACKAGE = """
+import numpy as np
 from aotlab import Annotations, Output, Region, encode_runs
 def read(path, video):
     if path.suffix != ".box":
