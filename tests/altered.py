@@ -1,6 +1,7 @@
-"""Nested content of files with one part changed at random."""
+"""Content of files, changed at random: nested parts, or bytes."""
 
 import copy
+from random import Random
 
 VALUES = [
     None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
@@ -30,3 +31,14 @@ def altered(tree, random):
     else:
         parent[path[-1]] = random.choice(VALUES)
     return changed
+
+
+def damaged(content, count, most, seed=0):
+    """The content cut at every tenth, and ``count`` copies with 1 to ``most`` bytes changed."""
+    yield from (content[: len(content) * tenth // 10] for tenth in range(10))
+    random = Random(seed)
+    for _ in range(count):
+        changed = bytearray(content)
+        for _ in range(random.randint(1, most)):
+            changed[random.randrange(len(changed))] = random.randrange(256)
+        yield bytes(changed)

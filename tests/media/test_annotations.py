@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, format_coco, read_annotations, write_mask
 from aotlab.utils import plugins
-from tests.altered import altered
+from tests.altered import altered, damaged
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 
@@ -38,16 +38,9 @@ def check_replaced_parts(path, tree, count):
 
 def check_damage(path, content):
     """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
-    rng = np.random.default_rng(0)
-    for tenth in range(9):
-        path.write_bytes(content[: len(content) * tenth // 10])
-        assert read_or_reject(path) is None
-    for _ in range(100):
-        changed = bytearray(content)
-        for place in rng.integers(len(changed), size=3):
-            changed[place] = rng.integers(256)
-        path.write_bytes(bytes(changed))
-        read_or_reject(path)
+    for number, changed in enumerate(damaged(content, 100, 3)):
+        path.write_bytes(changed)
+        assert read_or_reject(path) is None or number >= 9
 
 
 def save_binary(path, mask):

@@ -2,7 +2,6 @@
 
 import io
 import os
-import random
 import sys
 
 import cv2
@@ -16,6 +15,7 @@ from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from tests.altered import damaged
 from tests.drawn_clips import draw_clip
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
@@ -195,17 +195,6 @@ def test_missing_library_names_its_extra(stack, monkeypatch):
         open_frames(stack)
 
 
-def damage(content, *, seed):
-    """Yield the content cut at every tenth, and with bytes changed in random places."""
-    yield from (content[: len(content) * tenth // 10] for tenth in range(10))
-    rng = random.Random(seed)
-    for _ in range(12):
-        changed = bytearray(content)
-        for _ in range(rng.randint(1, 8)):
-            changed[rng.randrange(len(changed))] = rng.randrange(256)
-        yield bytes(changed)
-
-
 def find_error(read, path):
     """Return the message with which a reader rejects a file; None if it reads it."""
     try:
@@ -221,7 +210,7 @@ def test_broken_image_is_read_or_named(tmp_path, kind):
     file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file, format=kind)
-    for number, content in enumerate(damage(file.getvalue(), seed=0)):
+    for number, content in enumerate(damaged(file.getvalue(), 12, 8)):
         path = tmp_path / ("00000.jpg", "00000.png")[number % 2]
         path.write_bytes(content)
         for read in READERS:
@@ -245,7 +234,7 @@ def test_broken_deep_image_is_read_or_named(tmp_path, suffix):
     if suffix != "png":
         (tmp_path / "frames" / "0.png").unlink()
     messages = []
-    for content in damage(path.read_bytes(), seed=5):
+    for content in damaged(path.read_bytes(), 12, 8, seed=5):
         path.write_bytes(content)
         messages.append(find_error(read_frames, path.parent))
     messages = [message for message in messages if message is not None]

@@ -29,13 +29,12 @@ for line in json.loads(sys.argv[1]):
 """
 """runs command lines one after the other; an error for the first that imports something heavy"""
 SCRIPT = f"""
-import runpy, sys
+import json, runpy, sys
 sys.argv, sys.path[0] = ["track.py", "--print-config"], {str(ROOT / "tools")!r}
 try:
     runpy.run_path({str(ROOT / "tools" / "track.py")!r}, run_name="__main__")
 except SystemExit as left:
     assert left.code == 0
-import json
 print(json.dumps([(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]))
 """
 """runs a tool by its file, as ``python tools/track.py`` does, and prints all modules with their files"""
