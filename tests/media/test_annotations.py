@@ -38,7 +38,7 @@ def check_replaced_parts(path, tree, count):
 
 def check_damage(path, content):
     """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
-    for number, changed in enumerate(damaged(content, 100, 3)):
+    for number, changed in enumerate(damaged(content, 40, 3)):
         path.write_bytes(changed)
         assert read_or_reject(path) is None or number >= 9
 
