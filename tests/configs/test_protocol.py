@@ -1,7 +1,5 @@
 """Memory of a tracker: bounded for videos of any length, or the published one of benchmarks."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 
