@@ -221,9 +221,8 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("score")
     # data set and output are checked before the slow part
     every = open_dataset(
-        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects,
-        sequences=args.sequence or (),
-    )  # fmt: skip
+        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
+    )
     videos = select_videos(every, args.sequence)
     require_writable(args.output)
     from aotlab.engine.benchmark.evaluator import score

@@ -204,9 +204,7 @@ def main(argv: list[str] | None = None) -> int:
         return run([one_video(args)], args)
     if find_dataset(args.dataset)[1].hota:
         return run_hota(args)
-    every = open_dataset(
-        args.dataset, args.root, args.split, new_objects=args.new_objects, sequences=args.sequence or ()
-    )
+    every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if submission_hint(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
     return run(scorable(select_videos(every, args.sequence), args), args)

@@ -7,13 +7,13 @@ from itertools import dropwhile
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
-from aotlab.dataloaders.benchmarks.metadata import video_names
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     list_folders,
     list_frames,
     list_masks,
     read_each,
+    video_names,
 )
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError

@@ -1,4 +1,4 @@
-"""COCO's instances: found without decoding, drawn when read."""
+"""COCO's instances: found when opened, drawn when read."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ ANNOTATIONS = [
 ]
 
 
-def draw_box(segmentation, height, width):
+def draw_box(segmentation, size):
     """Draws what `box` makes, pixel by pixel as COCO's own code does for whole numbers."""
     (corners,) = segmentation
-    drawn = np.zeros((height, width), bool)
+    drawn = np.zeros(size, bool)
     drawn[corners[1] : corners[5], corners[0] : corners[2]] = True
     return drawn
 
@@ -114,10 +114,11 @@ def test_size_mismatch_with_json_rejected(root):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"info": {"a": 1', "not a complete JSON object"),
-        ('{"images": [{"id": 1}]}', "not COCO JSON|not readable"),
-        ('{"annotations": [{"area": 900}]}', "not COCO JSON"),
-        ('{"images": [3]}', "not COCO JSON|not readable"),
+        ('{"images": [], "annotations": [NaN]}', "not readable as JSON"),
+        ('{"info": {"a": 1', "not readable as JSON"),
+        ('{"images": [{"id": 1}]}', "not readable"),
+        ('{"annotations": [{"area": 900}]}', "not readable"),
+        ('{"images": [3]}', "not readable"),
     ],
 )
 def test_malformed_json_rejected(root, text, message):
@@ -126,49 +127,31 @@ def test_malformed_json_rejected(root, text, message):
         opened(root)
 
 
-def test_json_changed_after_opening_rejected(root):
-    image = opened(root)[0]
-    (root / "annotations/instances_train2017.json").write_text("{}")
-    with pytest.raises(InputError, match="changed since it was opened"):
-        image.read()
-
-
-@pytest.mark.parametrize("window", [1, 5, 1 << 13])
-def test_stream_equals_json(tmp_path, monkeypatch, window):
-    monkeypatch.setattr(coco, "WINDOW", window)
-    content = {"a": [[23, 1], "é", {"b": [4]}, [], None], "c": 5, "d": [], "e": {"a": [9]}}
-    path = tmp_path / "x.json"
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    data, found = path.read_bytes(), list(coco.stream_arrays(path, ("a", "d")))
-    assert [json.loads(data[offset : offset + length]) for _, _, offset, length in found] == content["a"]
-    assert [value for _, value, _, _ in found if value != "Ã©"] == [[23, 1], {"b": [4]}, [], None]
-
-
 def test_polygons_and_run_lengths_are_drawn():
     from pycocotools import mask as run_lengths
 
     wanted = np.zeros((HEIGHT, WIDTH), bool)
     wanted[5:20, 10:30] = True
     polygon = [10, 5, 30, 5, 30, 20, 10, 20]
-    assert np.array_equal(coco.rasterise([polygon], HEIGHT, WIDTH), wanted)
-    assert not coco.rasterise([[1, 2, 3, 4]], HEIGHT, WIDTH).any()
+    assert np.array_equal(coco.rasterise([polygon], (HEIGHT, WIDTH)), wanted)
+    assert not coco.rasterise([[1, 2, 3, 4]], (HEIGHT, WIDTH)).any()
     packed = run_lengths.encode(np.asfortranarray(wanted.astype(np.uint8)))
     text = {"size": packed["size"], "counts": packed["counts"].decode()}
-    assert np.array_equal(coco.rasterise(text, HEIGHT, WIDTH), wanted)
+    assert np.array_equal(coco.rasterise(text, (HEIGHT, WIDTH)), wanted)
     flat = wanted.T.ravel()
     edges = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    assert np.array_equal(coco.rasterise({"size": [HEIGHT, WIDTH], "counts": counts}, HEIGHT, WIDTH), wanted)
+    assert np.array_equal(
+        coco.rasterise({"size": [HEIGHT, WIDTH], "counts": counts}, (HEIGHT, WIDTH)), wanted
+    )
     with pytest.raises(ValueError, match="run lengths of"):
-        coco.rasterise(text, HEIGHT + 1, WIDTH)
+        coco.rasterise(text, (HEIGHT + 1, WIDTH))
 
 
 @pytest.mark.parametrize(
     "segmentation",
     [
         [[0, 0, 1e9, 0, 1e9, 1e9]],
-        [[0, 0, 10, 0, float("nan"), 10]],
-        [[0, 0, 10, 0, float("inf"), 10]],
         [[0, 0, -(10**30), 0, 10, 10]],
         [["a", "b", "c", "d", "e", "f"]],
         [[0, 0, 10, 0, 10, 10, 5]],
