@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.utils.text import columns
+from aotlab.utils.numbers import align_columns
 
 RECALL_THRESHOLD = 0.5
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
@@ -161,7 +161,7 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     rows = [["sequence", "object", *layout.columns]]
     for name, object_id, row in lines:
         rows.append([name, object_id, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
-    text = ["  ".join(row) for row in columns(rows, right=1)]
+    text = ["  ".join(row) for row in align_columns(rows, right=1)]
     text.insert(1, "-" * len(text[0]))
     extra = {
         key: value for key, value in table.items() if key != "sequences" and objects.get(key, ...) != value

@@ -27,7 +27,7 @@ LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
     "dataloaders.benchmarks.sequences", "engine.benchmark.paper_tables", "tools.cli",
     "utils.environment", "utils.errors", "utils.files",
-    "utils.locks", "utils.numbers", "utils.plugins", "utils.processes", "utils.progress", "utils.text",
+    "utils.locks", "utils.numbers", "utils.plugins", "utils.processes", "utils.progress",
 }  # fmt: skip
 """what tools may import at their top, so that --help and a mistyped path answer at once; the rest where it is used"""
 

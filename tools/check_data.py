@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
 from aotlab.utils.errors import require_extra
-from aotlab.utils.text import columns
+from aotlab.utils.numbers import align_columns
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.lint import LintResult
@@ -37,7 +37,7 @@ def summary(report: LintResult, kind: str) -> str:
         "errors": str(report.errors),
         "warnings": str(sum(finding.level == "warning" for finding in report.findings)),
     }
-    return "\n".join("  ".join(row).rstrip() for row in columns(list(rows.items())))
+    return "\n".join("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
 
 
 @command

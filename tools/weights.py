@@ -7,10 +7,10 @@ import sys
 from aotlab.tools.cli.parser import CommandParser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
-from aotlab.utils.text import columns
+from aotlab.utils.numbers import align_columns
 
 FRAME = (480, 854)
-"""(height, width) of the frame whose FLOPs are counted"""
+"""(height, width) of the frame whose FLOPs are format_count"""
 SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 
@@ -23,7 +23,7 @@ def listed() -> str:
         here = "yes" if is_file(weights_folder() / f"{name}.safetensors") else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
-    lines = ["  ".join(row).rstrip() for row in columns(rows)]
+    lines = ["  ".join(row).rstrip() for row in align_columns(rows)]
     return "\n".join([*lines, f"stored in {weights_folder()}; scores are the published ones"])
 
 
@@ -108,7 +108,7 @@ def show(name: str) -> str:
     lines = [
         f"{config.name}: encoder {model_config.encoder}, blocks {blocks}, memory {config.memory.policy}",
         f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
-        *("  ".join(row).rstrip() for row in columns(rows, right=1)),
+        *("  ".join(row).rstrip() for row in align_columns(rows, right=1)),
     ]
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 

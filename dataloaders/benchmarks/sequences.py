@@ -11,8 +11,7 @@ from typing import Any
 
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, read_text
-from aotlab.utils.parsing import about
+from aotlab.utils.files import is_file, is_folder, plain_name, prefix_errors, read_text
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -266,7 +265,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     Raises:
         InputError: missing, not a metadata file, or without videos.
     """
-    with about(path):
+    with prefix_errors(path):
         tree = json.loads(read_text(path, "it comes with the data set and lists its videos and objects"))
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         videos = {

@@ -18,7 +18,7 @@ from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, find_paths
 from aotlab.media.masks import VOID
 from aotlab.media.regions import decode_runs, fill_polygons, parse_runs, require_size
 from aotlab.utils.errors import InputError
-from aotlab.utils.parsing import about, read_json
+from aotlab.utils.files import prefix_errors, read_json
 
 MIN_AREA = 500
 """area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
@@ -94,7 +94,7 @@ def coco_images(images: Path, instances: Path) -> list[CocoImage]:
         InputError: not a readable COCO JSON file.
     """
     present, found = set(os.listdir(images)), []
-    with about(instances):
+    with prefix_errors(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in tree["annotations"]:

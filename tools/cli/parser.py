@@ -35,7 +35,7 @@ from aotlab.utils.errors import (
     out_of_memory,
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
-from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, LONGEST_SIDE, MOST, POSITIVE, Range, read_number
+from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, MAX_COUNT, MAX_SIDE, POSITIVE, Range, read_number
 
 Main = Callable[..., int]
 Options = argparse._ActionsContainer
@@ -130,13 +130,13 @@ def number(allowed: Range) -> Callable[[str], float]:
     return argument_type(partial(read_number, allowed=allowed))
 
 
-INTEGER = number(Range(-MOST, MOST, whole=True))
+INTEGER = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds are known later, and checked there"""
 AT_LEAST_ONE = number(COUNT)
-AT_LEAST_TWO = number(Range(2, MOST, whole=True))
+AT_LEAST_TWO = number(Range(2, MAX_COUNT, whole=True))
 NOT_NEGATIVE = number(COUNT_OR_NONE)
 ABOVE_ZERO = number(POSITIVE)
-PIXELS = number(Range(32, LONGEST_SIDE, whole=True))
+PIXELS = number(Range(32, MAX_SIDE, whole=True))
 OBJECTS = number(Range(1, 65535, whole=True))
 MEMORY_FRAMES = number(Range(1, 10**6, whole=True))
 SCALE = number(Range(0, 16, above_low=True))
