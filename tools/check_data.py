@@ -61,13 +61,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--workers", metavar="N", type=AT_LEAST_ONE, default=min(os.cpu_count() or 1, 8), help="threads"
     )
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     args = parser.parse_args(argv)
     require_paths(args.root)
     require_extra("train")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 
-    options = {"decode": not args.quick, "workers": args.workers, "progress": not args.no_progress}
+    options = {"decode": not args.quick, "workers": args.workers, "progress": True}
     if args.dataset is not None:
         report = lint_videos(open_dataset(args.dataset, args.root, args.split), **options)
     else:

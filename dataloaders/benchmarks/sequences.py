@@ -101,7 +101,7 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     return read_each(list_folders(images), read)
 
 
-def annotated(name: str, folder: Path) -> Video:
+def read_annotated(name: str, folder: Path) -> Video:
     """A video of which only the annotations are known, for scoring; ids are merged as in `folder`.
 
     Raises:

@@ -409,7 +409,7 @@ def video(folder: Path, source: SourceConfig) -> VideoSet:
     names = subfolders(images)
     if source.split is not None:
         names = read_split(folder / "ImageSets" / f"{source.split}.txt")
-    return _listed(source, images, masks, names)
+    return _read_videos(source, images, masks, names)
 
 
 def davis(folder: Path, source: SourceConfig) -> VideoSet:
@@ -427,7 +427,7 @@ def davis(folder: Path, source: SourceConfig) -> VideoSet:
     if year == "2016":  # the first release stores its lists below the resolution's name
         lists.append(base / "ImageSets" / "480p")
     names = read_list(list_file(split, *lists))
-    return _listed(source, images, masks, names, read_one_object if year == "2016" else read_ids)
+    return _read_videos(source, images, masks, names, read_one_object if year == "2016" else read_ids)
 
 
 def vost(folder: Path, source: SourceConfig) -> VideoSet:
@@ -437,7 +437,7 @@ def vost(folder: Path, source: SourceConfig) -> VideoSet:
         folder, [("JPEGImages", "Annotations"), ("VOST/JPEGImages", "VOST/Annotations")], layout
     )
     names = read_split(images.parent / "ImageSets" / f"{source.split or 'train'}.txt")
-    return _listed(source, images, masks, names)
+    return _read_videos(source, images, masks, names)
 
 
 def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
@@ -471,7 +471,7 @@ def _youtube_video(base: Path, name: str, objects: Mapping[Any, Any]) -> Labelle
     return LabelledVideo(name, tuple(pair for pair in pairs if pair.image.stem in stems))
 
 
-def _listed(
+def _read_videos(
     source: SourceConfig, images: Path, masks: Path, names: Iterable[str], reader: MaskReader = read_ids
 ) -> VideoSet:
     names = list(names)

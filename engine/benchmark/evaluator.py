@@ -25,7 +25,7 @@ from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import is_file, real_path, remove, require_writable, sha256
-from aotlab.utils.locks import locked_output, remove_leftovers
+from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -136,9 +136,6 @@ def evaluate(
     require_writable(output)
     _require_outside_data(videos, output)
     with locked_output(output, world):
-        if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
-            for folder in (output, output / RECORDS):
-                remove_leftovers(folder)
         records = _read_records(output, videos, options)
         world.gather(None)  # no rank writes before the others have read the records
         share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
@@ -168,7 +165,7 @@ def _run_videos(
                     report.found.append(video.name)
                 else:
                     _remove_results(report.output, video)
-                    record = _track_within_memory(tracker, video, report.output, options, warm_up, bar)
+                    record = _track(tracker, video, report.output, options, warm_up, bar)
                     if record is None:
                         report.stopped = True
                         break
@@ -176,37 +173,15 @@ def _run_videos(
                     _save_record(record, video, report.output, options)
                 report.records[video.name] = record
             except InputError as error:
-                log.error("%s: skipped: %s", video.name, error)
                 report.failures[video.name] = str(error)
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                report.failures[video.name] = f"out of memory; {MEMORY_ADVICE}"
+            if video.name in report.failures:
+                log.error("%s: skipped: %s", video.name, report.failures[video.name])
             bar.update(done + len(video.frames) - bar.n)
     return report
-
-
-def _track_within_memory(
-    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, warm_up: int, bar: Any
-) -> Finished | None:
-    """Call `_track`, one group at a time if all groups do not fit into memory.
-
-    Raises:
-        InputError: as `track_video`, or out of memory even then.
-    """
-    for one_at_a_time in (False, True):
-        tracker.one_group_at_a_time = one_at_a_time
-        try:
-            return _track(tracker, video, output, options, warm_up, bar)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            # no groups: the first mask failed
-            reason, several = str(error).splitlines()[0], tracker.groups != 1
-        finally:
-            tracker.one_group_at_a_time = False
-        tracker.reset()
-        torch.cuda.empty_cache()
-        if one_at_a_time or not several:
-            break
-        log.warning("%s: out of memory; retrying with one group of objects at a time", video.name)
-    raise InputError(f"{video.name}: out of memory ({reason}); {MEMORY_ADVICE}")
 
 
 def _track(

@@ -114,7 +114,7 @@ def load_table(table: str | Path) -> PaperTable:
     return built
 
 
-def missing(table: PaperTable, row: Row) -> list[str]:
+def list_missing(table: PaperTable, row: Row) -> list[str]:
     """Return a sentence per missing requirement of a row."""
     benchmark, found = table.benchmarks[row.benchmark], []
     if not is_folder(benchmark.folder):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from aotlab.evaluation import lvos, youtube_vos
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
+from aotlab.evaluation.tables import format_table, scores_table, worst_objects
 
 
 def scores_of(*values, seen=()):
@@ -77,19 +75,6 @@ def test_frames_that_do_not_count_for_an_object_are_left_out():
     table = scores_table({"a": SequenceScores(np.stack([region] * 2), ids=(7,))})
     assert list(table["sequences"]["a"]["objects"]) == ["7"]
     assert (table["J"], table["J-Recall"]) == (75, 50)
-
-
-def test_csv_has_a_row_for_each_object_each_sequence_and_all():
-    table = scores_table({"b": scores_of(0.25), "a": scores_of(0.5, 1.0)})
-    rows = list(csv.DictReader(io.StringIO(csv_text(table))))
-    assert [(row["sequence"], row["object"], row["J"]) for row in rows] == [
-        ("a", "1", "50.000"),
-        ("a", "2", "100.000"),
-        ("a", "mean", "75.000"),
-        ("b", "1", "25.000"),
-        ("b", "mean", "25.000"),
-        ("all", "mean", "58.333"),
-    ]
 
 
 def test_worst_objects_come_first_and_ties_by_name():

@@ -9,12 +9,10 @@ import pytest
 import torch
 
 from aotlab.engine.benchmark.evaluator import RECORDS, RunOptions, evaluate
-from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.distributed import World
 from tests.engine.benchmark.painting import PaintingTracker
 from tests.engine.benchmark.test_evaluator import make_video, names, square
-from tests.engine.small_model import build
 
 MADE_BY = {"models": [{"checkpoint": "abc", "weight": 1.0}], "flip": False}
 
@@ -101,63 +99,16 @@ def test_leftovers_of_a_killed_writer_are_removed(videos, tmp_path):
     assert not left.exists()
 
 
-def out_of_memory(tracker, *, smaller_batches_help):
+def test_too_large_video_fails_alone(videos, tmp_path):
     def fail():
-        if tracker.steps == 2 and not (smaller_batches_help and tracker.one_group_at_a_time):
+        if tracker.steps == 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
 
+    tracker = PaintingTracker()
     tracker.before_step = fail
-
-
-def test_out_of_memory_retries_with_one_group(videos, tmp_path):
-    tracker = PaintingTracker()
-    tracker.groups = 3
-    out_of_memory(tracker, smaller_batches_help=True)
-    _, report = run(videos[:1], tmp_path / "out", tracker)
-    assert (report.finished, report.failures) == (["a"], {})
-    assert not tracker.one_group_at_a_time  # the next video may fit
-
-
-@pytest.mark.parametrize("groups", [1, 3])
-def test_too_large_video_fails_alone(videos, tmp_path, groups):
-    tracker = PaintingTracker()
-    tracker.groups = groups
-    out_of_memory(tracker, smaller_batches_help=False)
-    tracker.steps = 2
     _, report = run(videos[:1], tmp_path / "out", tracker)
     assert "out of memory" in report.failures["a"]
     assert "input.max_long_edge" in report.failures["a"]
-
-
-def test_out_of_memory_runs_groups_of_a_tracker_singly(tmp_path, monkeypatch):
-    model, config = build("aott", "model.max_objects=1")
-    mask = square()
-    mask[:4] = 2
-    video = make_video(tmp_path, "a", reference=mask)
-    tracker, batches = Tracker(model, config), []
-    memorize = tracker.model.memorize
-
-    def spy(propagated, identities):
-        batches.append(len(identities[0]))
-        if batches[-1] > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return memorize(propagated, identities)
-
-    monkeypatch.setattr(tracker.model, "memorize", spy)
-    _, report = run([video], tmp_path / "out", tracker)
-    assert report.failures == {}
-    assert batches == [2] + [1] * 8  # two groups in each of four frames
-
-
-class OneOfTwo(World):
-    """A rank whose partner reports what it is told to."""
-
-    def __init__(self, rank, other=None):
-        super().__init__(torch.device("cpu"), rank, 2)
-        object.__setattr__(self, "other", other)
-
-    def gather(self, item, advice=""):
-        return [item] if self.other is None else [self.other, item]
 
 
 def test_ranks_share_sequences_longest_first(videos, tmp_path, capsys):

@@ -105,7 +105,7 @@ def test_output_on_a_full_disk_is_one_sentence(program, lines):
     assert done.stderr == "error: standard output: cannot be written (No space left on device)\n"
 
 
-@pytest.mark.parametrize("streams", ["2> /dev/full", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("work", ["print_lines 10", "print_errors"])
 def test_lost_streams_stop_no_work(program, streams, work):
     done = shell(f"run {work} {streams}", program)
