@@ -111,6 +111,17 @@ def test_too_large_video_fails_alone(videos, tmp_path):
     assert "input.max_long_edge" in report.failures["a"]
 
 
+class OneOfTwo(World):
+    """A rank whose partner reports what it is told to."""
+
+    def __init__(self, rank, other=None):
+        super().__init__(torch.device("cpu"), rank, 2)
+        object.__setattr__(self, "other", other)
+
+    def gather(self, item, advice=""):
+        return [item] if self.other is None else [self.other, item]
+
+
 def test_ranks_share_sequences_longest_first(videos, tmp_path, capsys):
     lead, second = PaintingTracker(), PaintingTracker()
     first = evaluate(lead, videos, tmp_path / "out", RunOptions(), OneOfTwo(0))
