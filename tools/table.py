@@ -102,7 +102,7 @@ class Runner:
             *model.options,
         )
         if arguments not in self.done:
-            more = ("--device", self.device, "--fps-report", "--force", "--output", str(output))
+            more = ("--device", self.device, "--force", "--output", str(output))
             self.call("eval", *arguments, *more, ranks=self.ranks)
             self.done[arguments] = output
         return self.done[arguments]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -46,8 +45,6 @@ class Finished:
     timed_frames: int = 0
     seconds: float = 0.0
     """seconds in the tracker on the timed frames"""
-    total_seconds: float = 0.0
-    """seconds on the timed frames with reading and writing"""
 
 
 @dataclass
@@ -78,14 +75,7 @@ class EvaluationResult:
     @property
     def fps(self) -> float | None:
         """Frames per second of the tracker only, in one process; None without timed frames."""
-        return self._per(sum(record.seconds for record in self.records.values()))
-
-    @property
-    def total_fps(self) -> float | None:
-        """Frames per second with reading and writing, in one process; None without timed frames."""
-        return self._per(sum(record.total_seconds for record in self.records.values()))
-
-    def _per(self, seconds: float) -> float | None:
+        seconds = sum(record.seconds for record in self.records.values())
         return self.timed_frames / seconds if seconds > 0 else None
 
 
@@ -104,8 +94,6 @@ class RunOptions:
     """run finished sequences again"""
     force: bool = False
     """replace the results of other models and settings"""
-    warm_up: int = 0
-    """number of warm-up frames of each process that are not timed, besides the first of each video"""
     stop: threading.Event = field(default_factory=threading.Event)
     """flag that stops the run before the next frame; finished sequences are kept"""
 
@@ -153,7 +141,6 @@ def _run_videos(
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     total, note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
-    warm_up = options.warm_up
     with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
         for video in videos:
             done = bar.n
@@ -165,11 +152,10 @@ def _run_videos(
                     report.found.append(video.name)
                 else:
                     _remove_results(report.output, video)
-                    record = _track(tracker, video, report.output, options, warm_up, bar)
+                    record = _track(tracker, video, report.output, options, bar)
                     if record is None:
                         report.stopped = True
                         break
-                    warm_up -= len(video.frames)
                     _save_record(record, video, report.output, options)
                 report.records[video.name] = record
             except InputError as error:
@@ -185,22 +171,17 @@ def _run_videos(
 
 
 def _track(
-    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, warm_up: int, bar: Any
+    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, bar: Any
 ) -> Finished | None:
-    """Track and time one video, without its first ``warm_up`` frames or at least one; return None if stopped."""
+    """Track one video, and time it without its first frame; return None if stopped."""
     spent: list[float] = []
-    skip, start = max(1, warm_up), time.perf_counter()
     with closing(track_video(tracker, video, output, overlay=options.overlay)) as results:
         for result in results:
             spent.append(result.seconds)
             bar.update()
-            if len(spent) == skip:
-                start = time.perf_counter()
             if options.stop.is_set() and len(spent) < len(video.frames):
                 return None
-    timed = spent[skip:]
-    total = time.perf_counter() - start if timed else 0.0
-    return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
+    return Finished(timed_frames=len(spent) - 1, seconds=sum(spent[1:]))
 
 
 def _merge(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:

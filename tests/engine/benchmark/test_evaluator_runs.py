@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 
 import pytest
@@ -142,12 +141,3 @@ def test_sequence_has_exactly_one_rank(ranks):
     assert sorted(number for share in shares for number in share) == list(range(7))
     loads = [sum(costs[number] for number in share) for share in shares]
     assert max(loads) - min(loads) <= max(costs)
-
-
-def test_warm_up_frames_are_not_timed(videos, tmp_path):
-    _, report = run(videos, tmp_path / "out", warm_up=6)
-    # three of a; of b another three, and then all but the first; of c all but the first
-    assert report.timed_frames == 0 + 2 + 3
-    assert report.total_fps <= report.fps
-    record = json.loads((tmp_path / "out" / RECORDS / "b.json").read_text())
-    assert record["timed_frames"] == 2
