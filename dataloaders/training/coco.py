@@ -72,7 +72,7 @@ def rasterise(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     return decode_runs(fill_polygons(polygons, size), size)
 
 
-def coco(folder: Path, source: SourceConfig) -> ImageSet:
+def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
     """Find COCO instances of a split (default: train2017), or any set with COCO JSON."""
     if find_spec("pycocotools") is None:
         raise InputError(

@@ -14,7 +14,7 @@ from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.clips import ClipSource
-from aotlab.dataloaders.training.coco import coco
+from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import LabelledVideo, VideoSet
 from aotlab.utils.errors import InputError
@@ -27,17 +27,17 @@ MIN_VIDEOS = 10
 Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
 """reader of a source's folder by kind"""
 IMAGE_READERS: Readers = {
-    "static": sets.static,
-    "coco": coco,
-    **dict.fromkeys(sets.SALIENCY, sets.saliency),
-    "voc2012": sets.voc2012,
+    "static": sets.open_static,
+    "coco": open_coco,
+    **dict.fromkeys(sets.SALIENCY, sets.open_saliency),
+    "voc2012": sets.open_voc2012,
 }
 READERS: Readers = {
     **IMAGE_READERS,
-    "video": sets.video,
-    "davis": sets.davis,
-    "youtube_vos": sets.youtube_vos,
-    "vost": sets.vost,
+    "video": sets.open_video_folders,
+    "davis": sets.open_davis,
+    "youtube_vos": sets.open_youtube_vos,
+    "vost": sets.open_vost,
 }
 
 

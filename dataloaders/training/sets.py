@@ -317,7 +317,7 @@ def require_known(names: Iterable[str], known: Iterable[str], folder: Path) -> N
         )
 
 
-def static(folder: Path, source: SourceConfig) -> ImageSet:
+def open_static(folder: Path, source: SourceConfig) -> ImageSet:
     """Find folders of images, one per set, or images without subfolders.
 
     A split lists names of sets, or of images without suffix if there are no sets.
@@ -367,7 +367,7 @@ SALIENCY: dict[str, tuple[list[tuple[str, str]], str]] = {
 """kind of a saliency set to its possible folders of images and masks, and its layout in messages"""
 
 
-def saliency(folder: Path, source: SourceConfig) -> ImageSet:
+def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Find a saliency set of `SALIENCY`."""
     if source.split is not None:
         raise InputError(
@@ -381,7 +381,7 @@ def saliency(folder: Path, source: SourceConfig) -> ImageSet:
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
 
 
-def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
+def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     """Find the images of PASCAL VOC 2012 with instance masks (default split: trainval)."""
     layout = (
         "VOCdevkit/VOC2012/JPEGImages/*.jpg, SegmentationObject/*.png and ImageSets/Segmentation/trainval.txt"
@@ -403,7 +403,7 @@ def make_image_set(images: Sequence[LabelledImage], where: Path, masks: Path) ->
     return ImageSet(tuple(images))
 
 
-def video(folder: Path, source: SourceConfig) -> VideoSet:
+def open_video_folders(folder: Path, source: SourceConfig) -> VideoSet:
     """Find folders of frames: all, or those of a list in ImageSets/."""
     images, masks = find_paths(folder, VIDEO_FORMS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
     names = subfolders(images)
@@ -412,7 +412,7 @@ def video(folder: Path, source: SourceConfig) -> VideoSet:
     return _read_videos(source, images, masks, names)
 
 
-def davis(folder: Path, source: SourceConfig) -> VideoSet:
+def open_davis(folder: Path, source: SourceConfig) -> VideoSet:
     """Find DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
     layout = (
         "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png and "
@@ -430,7 +430,7 @@ def davis(folder: Path, source: SourceConfig) -> VideoSet:
     return _read_videos(source, images, masks, names, read_one_object if year == "2016" else read_ids)
 
 
-def vost(folder: Path, source: SourceConfig) -> VideoSet:
+def open_vost(folder: Path, source: SourceConfig) -> VideoSet:
     """Find the labelled frames of VOST at 5 frames per second (default split: train)."""
     layout = "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png and ImageSets/train.txt"
     images, masks = find_paths(
@@ -440,7 +440,7 @@ def vost(folder: Path, source: SourceConfig) -> VideoSet:
     return _read_videos(source, images, masks, names)
 
 
-def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
+def open_youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
     """Find YouTube-VOS train, 2018 or 2019; a split is a list in ImageSets/ beside JPEGImages/.
 
     Objects and videos with fewer than two frames in meta.json are dropped.
@@ -454,7 +454,7 @@ def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
         names = read_split(base / "ImageSets" / f"{source.split}.txt")
         require_known(names, meta, base / "JPEGImages")
     found = [_youtube_video(base, name, meta[name]) for name in names]
-    return _video_set(source, found, base / "JPEGImages", base / "Annotations")
+    return _make_video_set(source, found, base / "JPEGImages", base / "Annotations")
 
 
 def _youtube_video(base: Path, name: str, objects: Mapping[Any, Any]) -> LabelledVideo:
@@ -477,10 +477,10 @@ def _read_videos(
     names = list(names)
     require_known(names, subfolders(images), images)
     found = [LabelledVideo(name, tuple(pair_files(images / name, masks / name, reader))) for name in names]
-    return _video_set(source, found, images, masks)
+    return _make_video_set(source, found, images, masks)
 
 
-def _video_set(source: SourceConfig, found: list[LabelledVideo], images: Path, masks: Path) -> VideoSet:
+def _make_video_set(source: SourceConfig, found: list[LabelledVideo], images: Path, masks: Path) -> VideoSet:
     videos = tuple(video for video in found if len(video.frames) >= MIN_FRAMES)
     if not videos:
         raise InputError(

@@ -240,7 +240,9 @@ def is_held_out(image: Path) -> bool:
 
 def open_images(folder: Path, source: SourceConfig, *, held_out: bool = False) -> ImageSet:
     """Find the images of a ``static`` folder that are trained on, or those that are held out."""
-    images = [image for image in sets.static(folder, source).images if is_held_out(image.image) == held_out]
+    images = [
+        image for image in sets.open_static(folder, source).images if is_held_out(image.image) == held_out
+    ]
     counts = Counter(image.image.parent.name for image in images)
     return ImageSet(tuple(images), sets.balance_sets(counts, source.balance))
 
@@ -270,6 +272,6 @@ TOUCHING_READERS: Readers = {
     **READERS,
     "static": open_images,
     "touching_static": lambda folder, source: TouchingSet(open_images(folder, source)),
-    "touching_video": lambda folder, source: TouchingSet(sets.video(folder, source)),
+    "touching_video": lambda folder, source: TouchingSet(sets.open_video_folders(folder, source)),
 }
 """kinds of the recipe ``touching.yaml``"""
