@@ -114,9 +114,9 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * UNITS[match[2]])
 
 
-def format_count(number: int, noun: str, plural: str | None = None) -> str:
-    """Return "1 sequence" or "2 sequences"; ``plural`` for irregular nouns."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+def format_count(number: int, noun: str) -> str:
+    """Return "1 sequence" or "2 sequences"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
