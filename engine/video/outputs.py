@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from aotlab.engine.video.resume import Restored
 from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
@@ -56,6 +55,21 @@ class TrackedFrame:
     def labels(self) -> np.ndarray:
         """H×W object ids."""
         return np.asarray(self.prediction.labels)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
+
+    labels: np.ndarray
+    """H×W object ids"""
+    confidence: Mapping[int, float]
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All objects tracked so far."""
+        return tuple(self.confidence)
 
 
 class Output:

@@ -5,19 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+from aotlab.engine.video.outputs import Restored, TrackedFrame
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
-
-if TYPE_CHECKING:
-    from aotlab.engine.video.outputs import TrackedFrame
 
 STATE = ".track.state"
 """name of the file in the output folder"""
@@ -28,21 +23,6 @@ SOURCE_OUTPUT = "masks"
 """output that predictions are restored from"""
 UNSUPPORTED_OUTPUTS = {"prores", "vp9"}
 """outputs that need more than a restored prediction holds"""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
-
-    labels: np.ndarray
-    """H×W object ids"""
-    confidence: Mapping[int, float]
-    disagreement: Mapping[int, float] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """All objects tracked so far."""
-        return tuple(self.confidence)
 
 
 class Progress:

@@ -184,11 +184,3 @@ def test_one_result_is_scored_against_one_folder(davis, tmp_path):
         == 0
     )
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
-
-
-def test_named_sequence_of_davis_needs_no_list(davis, tmp_path):
-    (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
-    for path in (tmp_path / "root" / "ImageSets").rglob("*.txt"):
-        path.unlink()
-    assert main([*davis, "--workers", "1"]) == 2
-    assert main([*davis, "--workers", "1", "--sequence", name]) == 0
