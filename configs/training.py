@@ -26,19 +26,19 @@ EDGE = Range(32, 2**15, whole=True)
 """side of an image in pixels"""
 CLIP_EDGE = Range(32, 2**13, whole=True)
 """side of a training image in pixels; OpenCV warps sides below 2**15 only, and images may be wide"""
-LARGEST_RATE = 1e6
+MAX_RATE = 1e6
 """bound of rates and decays, whose products must fit into float32"""
 PHASE_NUMBERS = {
     "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "crop": CLIP_EDGE,
     "short_edge": CLIP_EDGE,
     "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART,
-    "lr": Range(0, LARGEST_RATE, above_low=True), "final_lr": Range(0, LARGEST_RATE),
-    "weight_decay": Range(0, LARGEST_RATE),
+    "lr": Range(0, MAX_RATE, above_low=True), "final_lr": Range(0, MAX_RATE),
+    "weight_decay": Range(0, MAX_RATE),
     "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,
 }  # fmt: skip
 TRAIN_NUMBERS = {
     "accumulate": COUNT, "restarts": COUNT, "warmup": Range(0, 1, below_high=True), "power": NOT_NEGATIVE,
-    "encoder_lr_ratio": Range(0, LARGEST_RATE), "freeze_encoder_stages": COUNT_OR_NONE,
+    "encoder_lr_ratio": Range(0, MAX_RATE), "freeze_encoder_stages": COUNT_OR_NONE,
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_at": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": PART, "seed": SEED, "save_every": COUNT, "keep": COUNT,
     "validate_every": COUNT_OR_NONE, "log_every": COUNT, "image_every": COUNT_OR_NONE,

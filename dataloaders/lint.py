@@ -14,8 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, Video, list_masks
-from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
-from aotlab.dataloaders.training.video_sets import LEAST_FRAMES, VIDEO_FORMS
+from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_FORMS, files_by_stem, subfolders
 from aotlab.media.images import natural_sort_key, open_image, require_jpeg_end
 from aotlab.media.masks import VOID
 from aotlab.media.object_masks import list_mask_files, read_labels
@@ -31,7 +30,7 @@ MAX_SIZES = 3
 MASK_MODES = ("1", "P", "L", "I", "I;16", "I;16B")
 LAYOUTS: Mapping[Kind, str] = {
     "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
-    f"{LEAST_FRAMES} masks per video or more",
+    f"{MIN_FRAMES} masks per video or more",
     "static": "expected JPEGImages/<set>/x.jpg with Annotations/<set>/x.png of the same names",
 }
 
@@ -132,7 +131,7 @@ def lint_folder(
             frames = _read(_list_files(folder, FRAME_SUFFIXES), check_frame, pool, decode=decode)
             annotations = _read(_list_files(labels, (".png",)), check_mask, pool, decode=decode)
             labelled = {path.stem for path in frames} & {path.stem for path in annotations}
-            usable += len(labelled) >= (LEAST_FRAMES if kind == "video" else 1)
+            usable += len(labelled) >= (MIN_FRAMES if kind == "video" else 1)
             findings = [
                 *_check_names(folder, labels, frames, annotations),
                 *_check_files(frames, annotations),
@@ -314,8 +313,8 @@ def _check_one_size(folder: Path, frames: Facts) -> Iterator[Finding]:
 
 def _check_video_ids(folder: Path, labelled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
     """Yield findings about the number of masks of a video, and their ids in order."""
-    if labelled < LEAST_FRAMES:
-        advice = f"training needs {LEAST_FRAMES} masks or more, so add masks or remove the video"
+    if labelled < MIN_FRAMES:
+        advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         yield warning(folder, f"{labelled} frames with a mask; {advice}")
     objects = {path: set(ids) - {VOID} for path, ids in masks.items()}
     if not masks:

@@ -53,11 +53,11 @@ def measure_object(
         full = match_contours(annotation, prediction, tolerance_radius(*size))
         return region, match_contours(annotation, prediction, narrow), full, 0.0
     # the published scorer does not round the radius here
-    full = match_unrounded(annotation, prediction, widest)
+    full = match_contours_unrounded(annotation, prediction, widest)
     return region, full, full, float(area == 0)
 
 
-def match_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
+def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
     """Return F of two H×W bool masks cropped to their `object_box`, with a fractional radius.
 
     The published scorer samples its disk from ``-radius`` in steps of one, so it is off-centre by the fraction. Below

@@ -79,7 +79,8 @@ def check_archive(archive: Path, wanted: Sequence[Expected], folder: str = "") -
             names = [name for name in file.namelist() if not name.endswith("/")]
             expected = {_entry(folder, item, stem) for item in wanted for stem in item.frames}
             if expected.isdisjoint(names):
-                return [_misplaced(names, min(expected))]
+                first = f"the first entry is {min(names)}" if names else "the archive is empty"
+                return [f"no entry has an expected path: {first}; expected paths like {min(expected)}"]
             problems = [f"{name}: unexpected" for name in sorted(set(names) - expected)]
             problems += [f"{name}: duplicate entry" for name in sorted(expected) if names.count(name) > 1]
             present = set(names)
@@ -148,8 +149,3 @@ def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | No
         return mask_problem(file.read(name), item)
     except Exception as error:  # every kind of compression raises other errors
         return f"cannot be unpacked ({describe_error(error)})"
-
-
-def _misplaced(names: Sequence[str], example: str) -> str:
-    first = f"the first entry is {min(names)}" if names else "the archive is empty"
-    return f"no entry has an expected path: {first}; expected paths like {example}"

@@ -1,9 +1,7 @@
-"""Tables of scores as `scores.json`, CSV and text, in percent."""
+"""Tables of scores as `scores.json` and text, in percent."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.utils.text import columns
+from aotlab.utils.numbers import align_columns
 
 RECALL_THRESHOLD = 0.5
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
@@ -161,7 +159,7 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     rows = [["sequence", "object", *layout.columns]]
     for name, object_id, row in lines:
         rows.append([name, object_id, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
-    text = ["  ".join(row) for row in columns(rows, right=1)]
+    text = ["  ".join(row) for row in align_columns(rows, right=1)]
     text.insert(1, "-" * len(text[0]))
     extra = {
         key: value for key, value in table.items() if key != "sequences" and objects.get(key, ...) != value
@@ -172,25 +170,7 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     return "\n".join(text)
 
 
-def csv_text(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str:
-    """Format the table as CSV: a row per object and sequence ("mean"), then one over all; percent, 3 decimals."""
-    summary = [key for key in table if key != "sequences" and key not in layout.columns]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["sequence", "object", *layout.columns, *summary])
-    for name, sequence in table["sequences"].items():
-        for object_id, row in (*sequence["objects"].items(), ("mean", sequence)):
-            writer.writerow([name, object_id, *_cells(row, layout.columns), *[""] * len(summary)])
-    writer.writerow(["all", "mean", *_cells(table, (*layout.columns, *summary))])
-    return out.getvalue()
-
-
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
     every = [(name, item, row[column]) for name, item, row in object_lines(table)]
     return sorted(every, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]
-
-
-def _cells(row: Mapping[str, float | None], columns: Sequence[str]) -> list[str]:
-    values = (row.get(column) for column in columns)
-    return ["" if value is None else f"{value:.3f}" for value in values]

@@ -24,8 +24,7 @@ from aotlab.media.regions import (
     number_frames,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder
-from aotlab.utils.parsing import about, has_fields, read_json
+from aotlab.utils.files import atomic_path, is_file, is_folder, prefix_errors, read_json
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
@@ -70,7 +69,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) 
     """
     if not (is_file(path) or is_folder(path)):
         raise InputError(f"{path}: no such file; expected a file of masks")
-    with about(path):
+    with prefix_errors(path):
         found = _read(path, video)
         if frame is not None:
             if frame not in found.frames and len(found.frames) > 1:
@@ -114,9 +113,9 @@ def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
     if path.suffix.lower() != ".json" or is_folder(path):
         return None
     tree = read_json(path)
-    return (
-        match_regions(parse_coco(tree, video), video) if has_fields(tree, "images", "annotations") else None
-    )
+    if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
+        return None
+    return match_regions(parse_coco(tree, video), video)
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:

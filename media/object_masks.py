@@ -89,7 +89,7 @@ def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
 def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
     from aotlab.media.masks import read_mask
     from aotlab.media.regions import decode_runs, parse_runs
-    from aotlab.utils.parsing import about
+    from aotlab.utils.files import prefix_errors
 
     if mask.runs and size not in (None, mask.size):
         raise InputError(
@@ -97,7 +97,7 @@ def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[i
             "give the frames that were annotated"
         )
     for object_id, text in mask.runs.items():
-        with about(f"{mask}, object {object_id}"):
+        with prefix_errors(f"{mask}, object {object_id}"):
             runs = parse_runs(text, mask.size)
         yield object_id, decode_runs(runs, mask.size)
     for object_id, path in mask.files.items():

@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.media.images import IMAGE_SUFFIXES
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import LONGEST_SIDE
+from aotlab.utils.numbers import MAX_SIDE
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -189,12 +189,12 @@ def require_size(height: object, width: object, expected: Size | None = None) ->
     """Return the size stated in a file.
 
     Raises:
-        InputError: not whole numbers from 1 to `LONGEST_SIDE`, or not the expected size.
+        InputError: not whole numbers from 1 to `MAX_SIDE`, or not the expected size.
     """
-    sides = [side for side in (height, width) if type(side) is int and 1 <= side <= LONGEST_SIDE]
+    sides = [side for side in (height, width) if type(side) is int and 1 <= side <= MAX_SIDE]
     if len(sides) < 2:
         raise InputError(
-            f"states a size of {width!s:.20}×{height!s:.20}; expected whole numbers from 1 to {LONGEST_SIDE}"
+            f"states a size of {width!s:.20}×{height!s:.20}; expected whole numbers from 1 to {MAX_SIDE}"
         )
     if expected is not None and tuple(sides) != expected:
         raise InputError(

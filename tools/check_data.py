@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
 from aotlab.utils.errors import require_extra
-from aotlab.utils.text import columns
+from aotlab.utils.numbers import align_columns
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.lint import LintResult
@@ -37,7 +37,7 @@ def summary(report: LintResult, kind: str) -> str:
         "errors": str(report.errors),
         "warnings": str(sum(finding.level == "warning" for finding in report.findings)),
     }
-    return "\n".join("  ".join(row).rstrip() for row in columns(list(rows.items())))
+    return "\n".join("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
 
 
 @command
@@ -61,13 +61,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--workers", metavar="N", type=AT_LEAST_ONE, default=min(os.cpu_count() or 1, 8), help="threads"
     )
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     args = parser.parse_args(argv)
     require_paths(args.root)
     require_extra("train")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 
-    options = {"decode": not args.quick, "workers": args.workers, "progress": not args.no_progress}
+    options = {"decode": not args.quick, "workers": args.workers, "progress": True}
     if args.dataset is not None:
         report = lint_videos(open_dataset(args.dataset, args.root, args.split), **options)
     else:

@@ -15,8 +15,8 @@ from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.parser import CommandParser, command, report_failures, require_new, require_paths
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, require_writable
+from aotlab.utils.numbers import format_count
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.text import counted
 
 
 @command
@@ -58,8 +58,8 @@ def main(argv: list[str] | None = None) -> int:
             except InputError as error:
                 failures[name] = str(error)
             bar.update()
-    done = counted(len(names) - len(failures), "sequence")
-    print(f"{counted(frames, 'frame')} of {done} in {args.output}")
+    done = format_count(len(names) - len(failures), "sequence")
+    print(f"{format_count(frames, 'frame')} of {done} in {args.output}")
     return report_failures(failures)
 
 

@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from aotlab.evaluation.tables import TableLayout
     from aotlab.utils.distributed import World
 
-WARM_UP = 10
-"""number of frames per process that --fps-report leaves out"""
 RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
 
@@ -82,7 +80,6 @@ def track(
         made_by=made_by,
         restart=args.restart,
         force=args.force,
-        warm_up=WARM_UP if args.fps_report else 0,
         stop=stop,
     )
     report = evaluate(tracker, videos, args.output, options, world)
@@ -146,11 +143,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def add_view_options(parser: argparse.ArgumentParser) -> None:
     """Add test-time augmentation, overlays and timing."""
     parser.add_argument("--overlay", action="store_true", help="also write images with the masks drawn in")
-    parser.add_argument(
-        "--fps-report",
-        action="store_true",
-        help=f"print frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
-    )
     group = parser.add_argument_group("test-time augmentation and ensembles")
     group.add_argument("--flip", action="store_true", help="average with the mirrored frame")
     group.add_argument(
@@ -181,18 +173,13 @@ def models(args: argparse.Namespace) -> list[tuple[Path, str | None]]:
     return [(path, configs[number % len(configs)]) for number, path in enumerate(checkpoints)]
 
 
-def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult, *, total: bool = False) -> None:
-    """Write scores, speed and failures as JSON; ``total``: also the speed with reading and writing."""
-    content = {**table, "fps": report.fps}
-    if total:
-        content |= {"fps_total": report.total_fps, "timed_frames": report.timed_frames}
-    content["failures"] = report.failures
+def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult) -> None:
+    """Write scores, speed and failures as JSON."""
+    content = {**table, "fps": report.fps, "failures": report.failures}
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def show(
-    table: dict[str, Any], layout: TableLayout, report: EvaluationResult, *, total: bool = False
-) -> None:
+def show(table: dict[str, Any], layout: TableLayout, report: EvaluationResult) -> None:
     """Print the table and the speed, and failures on stderr."""
     from aotlab.evaluation.tables import format_table
 
@@ -202,10 +189,6 @@ def show(
         print(f"finished before: {len(report.found)} of {len(report.finished)}; --restart runs them again")
     if report.fps is not None:
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
-    if total and report.total_fps is not None:
-        print(f"{report.total_fps:.2f} with reading and writing")
-    elif total:
-        print(f"no frame was timed: no process tracked more than the {WARM_UP} to warm up")
     report_failures(report.failures)
 
 
@@ -221,9 +204,8 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("score")
     # data set and output are checked before the slow part
     every = open_dataset(
-        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects,
-        sequences=args.sequence or (),
-    )  # fmt: skip
+        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
+    )
     videos = select_videos(every, args.sequence)
     require_writable(args.output)
     from aotlab.engine.benchmark.evaluator import score
@@ -240,12 +222,12 @@ def main(argv: list[str] | None = None) -> int:
     scores = score(videos, report)
     layout = find_rules(videos).table
     table = scores_table(scores, layout) if scores else {}
-    show(table, layout, report, total=args.fps_report)
+    show(table, layout, report)
     if not scores:
         hint = submission_hint(args.dataset, args.root, args.split, args.output)
         print(f"no score: {hint or 'no ground truth for what was tracked'}")
     with after_printing():
-        write_scores(args.output / "scores.json", table, report, total=args.fps_report)
+        write_scores(args.output / "scores.json", table, report)
     return 1 if report.failures else 0
 
 

@@ -23,7 +23,7 @@ from aotlab.dataloaders.benchmarks.datasets import (
     open_dataset,
     submission_hint,
 )
-from aotlab.dataloaders.benchmarks.sequences import Video, annotated, require_readable, select_videos
+from aotlab.dataloaders.benchmarks.sequences import Video, read_annotated, require_readable, select_videos
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,
@@ -50,13 +50,13 @@ def one_video(args: argparse.Namespace) -> Video:
     result = real_path(args.result)
     result = result / "masks" if is_folder(result / "masks") else result
     args.results = result.parent
-    return annotated(result.name, args.annotations)
+    return read_annotated(result.name, args.annotations)
 
 
 def run(videos: list[Video], args: argparse.Namespace) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
+    from aotlab.evaluation.tables import format_table, scores_table, worst_objects
 
     require_results(videos, args)
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
@@ -71,8 +71,6 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
             content = {**table, "fps": None, "failures": report.failures}
             write_text(args.json, json.dumps(content, indent=2, allow_nan=False) + "\n")
         if table:
-            if args.csv is not None:
-                write_text(args.csv, csv_text(table, layout))
             column = layout.columns[0]
             show_worst(worst_objects(table, args.worst, column), column, videos, report, args)
     return status
@@ -80,8 +78,8 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
 
 def run_hota(args: argparse.Namespace) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
-    if args.worst or args.csv is not None:
-        raise InputError(f"--dataset {args.dataset}: HOTA has no --worst and no --csv; leave them out")
+    if args.worst:
+        raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import burst_hota
@@ -114,7 +112,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_dataset_options(parser, list(DATASETS), split="val")
     parser.add_argument("--results", metavar="DIR", type=Path, help="folder with <sequence>/<frame>.png")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the scores as JSON")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table as CSV")
     cores = os.cpu_count() or 1
     parser.add_argument(
         "--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help="processes (default: one per core)"
@@ -134,7 +131,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
+def select_scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
     from aotlab.engine.benchmark.scoring import has_annotations
 
@@ -165,9 +162,8 @@ def require_results(videos: Sequence[Video], args: argparse.Namespace) -> None:
             f"{results}: holds no results of the {len(videos)} sequences; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
         )
-    for path in (args.json, args.csv):
-        if path is not None:
-            require_output(path)
+    if args.json is not None:
+        require_output(args.json)
 
 
 def show_worst(
@@ -198,18 +194,16 @@ def main(argv: list[str] | None = None) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
     args = parse(argv)
     require_extra("score")
-    for path in (args.json, args.csv, args.draw_worst):
+    for path in (args.json, args.draw_worst):
         require_new(path, force=args.force)
     if args.annotations is not None:
         return run([one_video(args)], args)
     if find_dataset(args.dataset)[1].hota:
         return run_hota(args)
-    every = open_dataset(
-        args.dataset, args.root, args.split, new_objects=args.new_objects, sequences=args.sequence or ()
-    )
+    every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if submission_hint(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
-    return run(scorable(select_videos(every, args.sequence), args), args)
+    return run(select_scorable(select_videos(every, args.sequence), args), args)
 
 
 if __name__ == "__main__":

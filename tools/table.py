@@ -21,8 +21,8 @@ from aotlab.engine.benchmark.paper_tables import (
     Row,
     figures,
     format_table,
+    list_missing,
     load_table,
-    missing,
 )
 from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
@@ -102,7 +102,7 @@ class Runner:
             *model.options,
         )
         if arguments not in self.done:
-            more = ("--device", self.device, "--fps-report", "--force", "--output", str(output))
+            more = ("--device", self.device, "--force", "--output", str(output))
             self.call("eval", *arguments, *more, ranks=self.ranks)
             self.done[arguments] = output
         return self.done[arguments]
@@ -151,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     runner = Runner(smoke(table) if args.smoke else table, output, args.device, args.ranks)
     ours, lacking = [], dict[str, None]()
     for row in runner.table.rows:
-        gaps = missing(runner.table, row)
+        gaps = list_missing(runner.table, row)
         lacking |= dict.fromkeys(gaps)
         ours.append("missing" if gaps else runner.run(row))
     text = format_table(runner.table, ours)

@@ -31,7 +31,7 @@ from aotlab.tools.cli.parser import (
 )
 from aotlab.tools.cli.stdio import BY_SIGNAL, INTERRUPTED
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.text import counted
+from aotlab.utils.numbers import format_count
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -302,7 +302,7 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     skipped = f", {result.dropped} skipped" if realtime else ""
     resumed = f", {result.restored} of them before" if result.restored else ""
-    frames = counted(result.frames, "frame")
+    frames = format_count(result.frames, "frame")
     print(f"{frames}{resumed} at {result.frames_per_second:.1f} frames per second{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
@@ -310,10 +310,10 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
         listed = ", ".join(map(str, result.damaged[:MAX_LISTED])) + ", ..." * (
             len(result.damaged) > MAX_LISTED
         )
-        damaged = counted(len(result.damaged), "damaged frame")
+        damaged = format_count(len(result.damaged), "damaged frame")
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.lost:
-        pieces = counted(result.lost, "damaged piece")
+        pieces = format_count(result.lost, "damaged piece")
         print(f"warning: {pieces} of the stream left out", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
@@ -342,9 +342,9 @@ def dry_run(args: Namespace, options: TrackOptions) -> int:
         for object_id, prompt in by_object.items():
             crop_box(prompt, object_id, source.size)
     objects = set(masks.annotations.objects()).union(*prompts.values())
-    frames = "frames until its end" if source.length is None else counted(source.length, "frame")
+    frames = "frames until its end" if source.length is None else format_count(source.length, "frame")
     height, width = source.size
-    print(f"{args.video[0]}: {frames} of {width}×{height}, {counted(len(objects), 'object')} to track")
+    print(f"{args.video[0]}: {frames} of {width}×{height}, {format_count(len(objects), 'object')} to track")
     return 0
 
 
@@ -375,7 +375,7 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
         if not world.lead:
             return 0
         failed = [record for record in records if record.error is not None]
-        tracked = f"{len(records) - len(failed)} of {counted(len(jobs), 'video')} tracked"
+        tracked = f"{len(records) - len(failed)} of {format_count(len(jobs), 'video')} tracked"
         print(f"{tracked}: {args.output / 'summary.csv'}")
         if stop.is_set():
             print("interrupted: run the same command again to resume", file=sys.stderr)

@@ -20,7 +20,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.parser import CommandParser, command, require_model
 from aotlab.utils.errors import require_extra
-from aotlab.utils.text import counted
+from aotlab.utils.numbers import format_count
 
 if TYPE_CHECKING:
     from aotlab.engine.training.trainer import Trained
@@ -45,7 +45,7 @@ def summarise(trained: Trained) -> int:
     print(f"trained weights: {trained.checkpoint}")
     if not trained.replaced:
         return 0
-    items = counted(len(trained.replaced), "item")
+    items = format_count(len(trained.replaced), "item")
     print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
     for sentence, times in sorted(trained.replaced.items()):
         print(f"  {sentence} (drawn {times} times)", file=sys.stderr)

@@ -7,14 +7,14 @@ import sys
 from aotlab.tools.cli.parser import CommandParser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
-from aotlab.utils.text import columns
+from aotlab.utils.numbers import align_columns
 
 FRAME = (480, 854)
 """(height, width) of the frame whose FLOPs are counted"""
 SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 
-def listed() -> str:
+def format_list() -> str:
     """Return the table of names, published scores, and which are stored."""
     from aotlab.networks.weights.zoo import published_weights, weights_folder
 
@@ -23,11 +23,11 @@ def listed() -> str:
         here = "yes" if is_file(weights_folder() / f"{name}.safetensors") else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
-    lines = ["  ".join(row).rstrip() for row in columns(rows)]
+    lines = ["  ".join(row).rstrip() for row in align_columns(rows)]
     return "\n".join([*lines, f"stored in {weights_folder()}; scores are the published ones"])
 
 
-def require_fetched(name: str) -> str:
+def find_stored(name: str) -> str:
     """Return the path of stored weights; raise `InputError` if they are not stored."""
     from aotlab.networks.weights.zoo import weights_path
 
@@ -108,7 +108,7 @@ def show(name: str) -> str:
     lines = [
         f"{config.name}: encoder {model_config.encoder}, blocks {blocks}, memory {config.memory.policy}",
         f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
-        *("  ".join(row).rstrip() for row in columns(rows, right=1)),
+        *("  ".join(row).rstrip() for row in align_columns(rows, right=1)),
     ]
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 
@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.source and len(args.names) != 1:
         parser.error("--from is for one NAME")
     if args.action == "list":
-        print(listed())
+        print(format_list())
     elif args.action == "get":
         from aotlab.networks.weights.zoo import get_weights
 
@@ -146,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
             print(show(name), end="")
     elif args.action == "path":
         for name in args.names:
-            print(require_fetched(name))
+            print(find_stored(name))
     else:
         return verify(args.names)
     return 0

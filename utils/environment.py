@@ -6,12 +6,10 @@ import ctypes
 import logging
 import os
 import platform
+import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
-
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import make_folder, user_cache
 
 SPIN_COUNT = 4000
 """number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
@@ -19,12 +17,10 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """environment variables that set how threads wait"""
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 """environment variable that lets the CPU compute what MPS cannot"""
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """glibc parameters, see mallopt(3)"""
 MALLOC_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
 """no separate mapping for large blocks; free memory at the end of the heap is returned only beyond 2 GiB"""
-COMPILE_LOG = "compile.log"
-COMPILE_LOGGERS = ("torch._dynamo", "torch._inductor")
 log = logging.getLogger(__name__)
 
 
@@ -49,41 +45,21 @@ def keep_freed_memory() -> bool:
     By default glibc returns large freed blocks to the system and gets zeroed pages for the next allocation, which costs
     tens of thousands of page faults a frame. No effect without glibc.
     """
-    return set_malloc(MALLOC_OPTIONS)
-
-
-def set_malloc(settings: Mapping[int, int]) -> bool:
-    """Set malloc parameters, if this process uses glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is None:
         return False
-    made = [mallopt(name, value) == 1 for name, value in settings.items()]
-    return all(made)
+    return 0 not in [mallopt(name, value) for name, value in MALLOC_OPTIONS.items()]
 
 
 def processor_name() -> str:
     """Return the name of the CPU, if known."""
-    return next(iter(cpu_lines("model name")), platform.processor() or platform.machine())
-
-
-def cpu_lines(field: str) -> list[str]:
-    """Return the values of a field in /proc/cpuinfo; empty on other systems than Linux."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field]
+    match = re.search(r"^model name\s*: (.+)$", info.read_text() if info.is_file() else "", re.MULTILINE)
+    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def announce_compilation() -> None:
-    """Say that the first frames compile, and send PyTorch's messages about it to a file of the user's cache."""
-    try:
-        path = make_folder(user_cache()) / COMPILE_LOG
-        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    except (InputError, OSError):
-        path, handler = None, logging.NullHandler()
-    log.info(
-        "compiling the model: the first frames take minutes%s",
-        f"; PyTorch's messages are in {path}" if path else "",
-    )
-    for name in COMPILE_LOGGERS:
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
+    """Say that the first frames compile, and hide PyTorch's warnings about it."""
+    log.info("compiling the model: the first frames take minutes")
+    for name in ("torch._dynamo", "torch._inductor"):
+        logging.getLogger(name).setLevel(logging.ERROR)

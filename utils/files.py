@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -13,15 +14,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-LONGEST_NAME = 255
+MAX_NAME_BYTES = 255
 """largest length of a file name in bytes"""
+MAX_FILE_BYTES = 2**30
+"""largest JSON file that is read; a million polygons of 100 points take less"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
 NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -71,7 +74,7 @@ def require_replaceable(path: Path) -> None:
 def temporary_name(path: Path) -> str:
     """Return the temporary name for ``path``; a long stem is shortened."""
     ending = f".{os.getpid()}.part{path.suffix}"
-    stem = os.fsencode(path.stem)[: max(1, LONGEST_NAME - len(os.fsencode(ending)) - 1)]
+    stem = os.fsencode(path.stem)[: max(1, MAX_NAME_BYTES - len(os.fsencode(ending)) - 1)]
     return f".{stem.decode(errors='ignore')}{ending}"
 
 
@@ -101,16 +104,10 @@ def is_plain_name(name: object) -> bool:
 
 
 def user_cache() -> Path:
-    """Return the project's cache folder: the system's place for it, or ``~/.cache/aotlab`` of earlier versions.
-
-    Raises:
-        InputError: the user has no home.
-    """
+    """Return the project's cache folder in the system's place for it."""
     from platformdirs import user_cache_path
 
-    folder = user_cache_path("aotlab", appauthor=False)
-    earlier = Path(os.environ.get("XDG_CACHE_HOME") or expand_home("~/.cache")) / "aotlab"
-    return folder if folder.is_dir() or not earlier.is_dir() else earlier
+    return user_cache_path("aotlab", appauthor=False)
 
 
 def expand_home(path: str) -> Path:
@@ -135,6 +132,47 @@ def read_text(path: Path, advice: str) -> str:
         raise InputError(f"{path}: not text in UTF-8 (byte {error.start}); {advice}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file in UTF-8 of at most `MAX_FILE_BYTES` bytes; raises `InputError` for any other."""
+    if not is_file(path):
+        raise InputError(f"{path}: no such file; expected a file of masks")
+
+    def refuse_constant(name: str) -> float:
+        raise ValueError(f"{name} is not a number of JSON")
+
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MB; split it by video")
+        return json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=refuse_constant)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file of masks") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not readable as JSON (nested too deeply); export it again") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); export it again") from error
+
+
+@contextmanager
+def prefix_errors(subject: object) -> Iterator[None]:
+    """Turn errors of the block, which parses a file, into an `InputError` about the subject, usually a path.
+
+    Parsers index fields without checks: a missing field or a value of another type ends here. An `InputError` that does
+    not begin with the subject gets it as its first words.
+    """
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(str(subject)):
+            raise
+        raise InputError(f"{subject}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        reason = f"missing {reason}" if isinstance(error, KeyError) else reason
+        raise InputError(f"{subject}: not readable ({reason}); export it again") from error
 
 
 def sha256(path: Path) -> str:

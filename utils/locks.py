@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import platform
 import re
@@ -24,8 +23,6 @@ LOCK = ".lock"
 """name of the lock file in an output folder"""
 PAUSE = 0.01
 """interval between attempts in seconds"""
-SILENT = 2.0
-"""seconds of waiting before a log message"""
 UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
 LEFTOVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
@@ -53,17 +50,13 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
     """
     from filelock import FileLock, Timeout  # takes 50 ms
 
-    lock, limit = FileLock(path), math.inf if timeout is None else timeout
+    lock = FileLock(path)
     try:
-        try:
-            lock.acquire(timeout=min(limit, SILENT), poll_interval=PAUSE)
-        except Timeout:
-            if limit <= SILENT:
-                raise
-            log.info("%s: waiting for %s", path, _holder(path))
-            lock.acquire(timeout=limit - SILENT if timeout else -1, poll_interval=PAUSE)
+        lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=PAUSE)
     except Timeout:
-        raise InputError(f"{subject or path}: in use by {_holder(path)}; wait until it has ended") from None
+        raise InputError(
+            f"{subject or path}: in use by {_read_holder(path)}; wait until it has ended"
+        ) from None
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise InputError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error
@@ -94,7 +87,7 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
         yield
 
 
-def _holder(path: Path) -> str:
+def _read_holder(path: Path) -> str:
     """Return the holder of a lock, as written in its file."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
@@ -112,7 +105,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
         return
     for path in folder.glob(".*.part*"):
         found = LEFTOVER.fullmatch(path.name)
-        if found is None or not _abandoned(path, int(found["process"])):
+        if found is None or not _is_abandoned(path, int(found["process"])):
             continue
         if name is None or f"{found['stem']}{found['suffix']}" == name:
             log.info("%s: half-written by a program that was killed, removed", path)
@@ -122,7 +115,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _abandoned(path: Path, process: int) -> bool:
+def _is_abandoned(path: Path, process: int) -> bool:
     """Return whether the process that wrote a file has certainly ended; on Windows, if the file is a day old."""
     try:
         if not POSIX:  # signal 0 would terminate the process

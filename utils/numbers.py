@@ -1,17 +1,19 @@
-"""Ranges and parsing of numbers given by users."""
+"""Numbers, sizes and tables as text, and the ranges of settings."""
 
 from __future__ import annotations
 
 import math
+import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-MOST = 2**31 - 1
+MAX_COUNT = 2**31 - 1
 """largest allowed count"""
-LARGEST = sys.float_info.max
-LONGEST_SIDE = 2**15
+MAX_FLOAT = sys.float_info.max
+MAX_SIDE = 2**15
 """largest side of an image in pixels"""
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Range:
     """exclude the upper bound"""
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_FLOAT:
             return False
         if self.whole and value != int(value):
             return False
@@ -40,15 +42,15 @@ class Range:
         high = f"{'below' if self.below_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
         return " and ".join(filter(None, (low, high))) or "a finite number"
 
-    def expected(self, value: float) -> str:
+    def describe(self, value: float) -> str:
         """Describe the violated part of the range, to follow "must be" in a message."""
-        if self.high >= MOST and value < self.low:
+        if self.high >= MAX_COUNT and value < self.low:
             return str(Range(self.low, above_low=self.above_low))
         return str(self)
 
 
-COUNT = Range(1, MOST, whole=True)
-COUNT_OR_NONE = Range(0, MOST, whole=True)
+COUNT = Range(1, MAX_COUNT, whole=True)
+COUNT_OR_NONE = Range(0, MAX_COUNT, whole=True)
 POSITIVE = Range(0, above_low=True)
 NOT_NEGATIVE = Range(0)
 PART = Range(0, 1)
@@ -67,7 +69,7 @@ def read_number(text: str, allowed: Range) -> float:
     except ValueError:
         value = math.nan
     if value not in allowed:
-        expected = f"{'a whole number ' if allowed.whole else ''}{allowed.expected(value)}"
+        expected = f"{'a whole number ' if allowed.whole else ''}{allowed.describe(value)}"
         raise ValueError(f"must be {expected}, got {text[:40]}")
     return value
 
@@ -93,4 +95,35 @@ def require_numbers(settings: object, prefix: str, allowed: Mapping[str, Range])
     for name, numbers in allowed.items():
         value = getattr(settings, name)
         if value is not None and value not in numbers:
-            raise ValueError(f"{prefix}{name} must be {numbers.expected(value)}, got {value}")
+            raise ValueError(f"{prefix}{name} must be {numbers.describe(value)}, got {value}")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse (width, height) from text such as "854x480"; raises `ValueError` unless they are integers above 0."""
+    match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None or not all(1 <= int(side) <= MAX_SIDE for side in match.groups()):
+        raise ValueError(f"{text[:40]}: expected WIDTHxHEIGHT of at most {MAX_SIDE}, for example 854x480")
+    return int(match[1]), int(match[2])
+
+
+def parse_bytes(text: str) -> int:
+    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?B)", text.strip().upper())
+    if match is None or match[2] not in UNITS or float(match[1]) == 0:
+        raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return "1 sequence" or "2 sequences"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
+    """Pad the cells of each column to one width; right-aligned from column ``right`` on."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    flush_right = len(widths) if right is None else right
+    return [
+        [cell.rjust(width) if index >= flush_right else cell.ljust(width) for index, (cell, width) in places]
+        for places in (enumerate(zip(row, widths, strict=True)) for row in rows)
+    ]

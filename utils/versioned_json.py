@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_file, write_text
 
-LARGEST = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 """largest size of a JSON file in bytes"""
 SEAL = ("kind", "version", "digest")
 log = logging.getLogger(__name__)
@@ -84,8 +84,8 @@ def write_own(path: Path, kind: Kind, content: Mapping[str, Any]) -> None:
 def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made:
     """Read a file of `write_own` and return ``make(content)``; raises as `reading_own` does."""
     with reading_own(path, kind):
-        if not is_file(path) or path.stat().st_size > LARGEST:
-            raise ValueError(f"not a file of at most {LARGEST >> 20} MiB")
+        if not is_file(path) or path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"not a file of at most {MAX_BYTES >> 20} MiB")
         return make(unwrap(kind, json.loads(path.read_text(encoding="utf-8"))))
 
 

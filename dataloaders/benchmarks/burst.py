@@ -15,8 +15,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, write_text
-from aotlab.utils.parsing import about, read_json
+from aotlab.utils.files import is_file, is_folder, plain_name, prefix_errors, read_json, write_text
 
 MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -65,7 +64,7 @@ def annotation_file(root: Path, split: str) -> Path:
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
-    with about(path):
+    with prefix_errors(path):
         found = [_entry(entry, str(path)) for entry in read_json(path)["sequences"]]
     if not found:
         raise InputError(f"{path}: lists no sequences; expected at least one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -51,11 +51,10 @@ class DataSet:
 
 def _davis(year: Literal[2016, 2017]) -> DataSet:
     return DataSet(
-        lambda root, split, **options: davis(root, year, split, **options),
+        lambda root, split: davis(root, year, split),
         "DAVIS",
         "https://davischallenge.org",
         "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, ImageSets/<year>/<split>.txt",
-        frozenset({"names"}),
     )
 
 
@@ -172,7 +171,6 @@ def open_dataset(
     *,
     all_frames: bool = False,
     new_objects: bool = False,
-    sequences: Sequence[str] = (),
 ) -> list[Video]:
     """Read the videos of a data set's split.
 
@@ -182,7 +180,6 @@ def open_dataset(
         split: name of the split; ignored by "folder" and "longvideo".
         all_frames: YouTube-VOS, VOST: run on all frames, write labelled ones.
         new_objects: folder: later masks may add objects.
-        sequences: DAVIS: sequences to read if the split has no list file.
 
     Raises:
         InputError: an unknown name, no root, an option that the data set does not have, or what the reader
@@ -198,8 +195,6 @@ def open_dataset(
     if not is_folder(folder):
         source = f"; get it from {dataset.source}" if dataset.source else ""
         raise InputError(f"{folder}: no such folder; expected {key} as {dataset.layout}{source}")
-    if sequences and "names" in dataset.options:
-        return dataset.read(folder, split, names=sequences, **wanted)
     return dataset.read(folder, split, **wanted)
 
 

@@ -6,13 +6,11 @@ vostdataset.org, github.com/xmlyqing00/AFB-URR).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.benchmarks.metadata import read_names, video_names
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     list_file,
@@ -20,29 +18,25 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     match_masks,
     read_each,
+    read_names,
     read_video,
+    video_names,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, plain_name, read_text
+from aotlab.utils.files import plain_name, read_text
 
 SERVER_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""
 
 
-def davis(
-    root: Path, year: Literal[2016, 2017], split: str = "val", *, names: Sequence[str] = ()
-) -> list[Video]:
+def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Video]:
     """Read the sequences of a split (train, val, test-dev, ...; "test" means test-dev), sorted by name.
 
-    ``year`` 2016 merges all ids of a video into one object. ``names``: sequences to read if the split has no list file.
+    ``year`` 2016 merges all ids of a video into one object.
     """
     # the first release of DAVIS 2016 stores its lists below the resolution's name
     lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if year == 2016 else [str(year)])]
-    split = "test-dev" if split == "test" else split
-    if names and not any(is_file(folder / f"{split}.txt") for folder in lists):
-        listed = sorted(set(names))
-    else:
-        listed = read_list(list_file(split, *lists))
+    path = list_file("test-dev" if split == "test" else split, *lists)
 
     def read(name: str) -> Video:
         video = _at_480p(root, name)
@@ -50,7 +44,7 @@ def davis(
         height = SERVER_HEIGHT if len(video.annotations) == 1 else None
         return replace(video, merge_ids=year == 2016, output_height=height)
 
-    return read_each(listed, read)
+    return read_each(read_list(path), read)
 
 
 def visor(root: Path, split: str = "val") -> list[Video]:

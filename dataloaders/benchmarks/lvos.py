@@ -6,13 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.metadata import (
-    read_metadata,
-    read_names,
-    read_objects,
-    split_folder,
-    video_names,
-)
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     first_masks,
@@ -20,6 +13,11 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     match_masks,
     read_each,
+    read_metadata,
+    read_names,
+    read_objects,
+    split_folder,
+    video_names,
 )
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError

@@ -6,8 +6,16 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_objects, split_folder, video_names
-from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_readable
+from aotlab.dataloaders.benchmarks.sequences import (
+    Video,
+    read_each,
+    read_metadata,
+    read_objects,
+    read_video,
+    require_readable,
+    split_folder,
+    video_names,
+)
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file

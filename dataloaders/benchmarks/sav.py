@@ -7,13 +7,13 @@ from itertools import dropwhile
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
-from aotlab.dataloaders.benchmarks.metadata import video_names
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     list_folders,
     list_frames,
     list_masks,
     read_each,
+    video_names,
 )
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
@@ -51,7 +51,7 @@ def _read(folder: Path, name: str) -> Video:
     return Video(
         name,
         frames,
-        masks=_given(source, frames, objects, folders),
+        masks=_find_first_masks(source, frames, objects, folders),
         written=frozenset(path.stem for paths in masks.values() for path in paths),
         objects=objects,
         object_folders={object_id: folders[object_id] for object_id in masks},
@@ -75,7 +75,7 @@ def _stems(paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(path.stem for path in dropwhile(lambda path: not read_mask(path).any(), paths))
 
 
-def _given(
+def _find_first_masks(
     source: Path, frames: tuple[Path, ...], objects: tuple[ListedObject, ...], folders: Mapping[int, Path]
 ) -> dict[int, ObjectMasks]:
     """Return the first masks of all objects by frame index."""

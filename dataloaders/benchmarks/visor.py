@@ -24,9 +24,16 @@ import numpy as np
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name, write_text
-from aotlab.utils.numbers import LONGEST_SIDE
-from aotlab.utils.parsing import about, read_json
+from aotlab.utils.files import (
+    atomic_path,
+    is_file,
+    is_folder,
+    plain_name,
+    prefix_errors,
+    read_json,
+    write_text,
+)
+from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
 DRAWN = (1080, 1920)
@@ -122,7 +129,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
         InputError: not a VISOR file.
     """
     sequences: dict[str, list[tuple[str, Frame]]] = {}
-    with about(path):
+    with prefix_errors(path):
         for entry in read_json(path)["video_annotations"]:
             image = entry["image"]
             sequence = plain_name(image["subsequence"], str(path))
@@ -165,8 +172,8 @@ def draw(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
 def _polygons(segments: Any) -> tuple[np.ndarray, ...]:
     """Return polygons of [x, y] without empty ones; coordinates are truncated to integers, as in the script."""
     found = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
-    if any(not np.isfinite(points).all() or np.abs(points).max() > LONGEST_SIDE for points in found):
-        raise ValueError(f"coordinates up to {LONGEST_SIDE} are expected")
+    if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in found):
+        raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
     return tuple(points.astype(np.int32) for points in found)
 
 
@@ -245,7 +252,7 @@ def write_submission(
 
 def read_object_names(path: Path) -> dict[str, dict[int, str]]:
     """Return the names of objects by sequence and id; raises `InputError` for another kind of file."""
-    with about(path):
+    with prefix_errors(path):
         return {
             str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
             for sequence, objects in read_json(path).items()

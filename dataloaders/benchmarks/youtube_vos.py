@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, read_objects, split_folder
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     first_masks,
     list_frames,
     list_masks,
     read_each,
+    read_metadata,
+    read_names,
+    read_objects,
+    split_folder,
 )
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError

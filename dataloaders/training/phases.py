@@ -12,31 +12,32 @@ import numpy as np
 from aotlab.configs.files import setting_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
-from aotlab.dataloaders.training import image_sets, video_sets
-from aotlab.dataloaders.training.clips import ClipSource, VideoSet
-from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training import sets
+from aotlab.dataloaders.training.clips import ClipSource
+from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
+from aotlab.dataloaders.training.sets import LabelledVideo, VideoSet
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
-ENOUGH_VIDEOS = 10
+MIN_VIDEOS = 10
 """minimum number of videos for holding some back"""
 
 Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
 """reader of a source's folder by kind"""
 IMAGE_READERS: Readers = {
-    "static": image_sets.static,
-    "coco": image_sets.coco,
-    **dict.fromkeys(image_sets.SALIENCY, image_sets.saliency),
-    "voc2012": image_sets.voc2012,
+    "static": sets.open_static,
+    "coco": open_coco,
+    **dict.fromkeys(sets.SALIENCY, sets.open_saliency),
+    "voc2012": sets.open_voc2012,
 }
 READERS: Readers = {
     **IMAGE_READERS,
-    "video": video_sets.video,
-    "davis": video_sets.davis,
-    "youtube_vos": video_sets.youtube_vos,
-    "vost": video_sets.vost,
+    "video": sets.open_video_folders,
+    "davis": sets.open_davis,
+    "youtube_vos": sets.open_youtube_vos,
+    "vost": sets.open_vost,
 }
 
 
@@ -124,8 +125,8 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
     for index, mixture in mixtures.items():
         sources: list[ClipSource] = []
         for source in mixture.sources:
-            if isinstance(source, VideoSet) and len(source.videos) >= ENOUGH_VIDEOS:
-                chosen = evenly_chosen(source, part)
+            if isinstance(source, VideoSet) and len(source.videos) >= MIN_VIDEOS:
+                chosen = choose_evenly(source, part)
                 held |= {(source.name, video.name): video for video in chosen}
                 others = tuple(video for video in source.videos if video not in chosen)
                 source = replace(source, videos=others)
@@ -140,12 +141,12 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
         log.info(
             "no validation, and no best.safetensors: fewer than %d videos; give some with "
             "data.validation='[{path: FOLDER}]'",
-            ENOUGH_VIDEOS,
+            MIN_VIDEOS,
         )
     return PhasesData(kept, list(held.values()))
 
 
-def evenly_chosen(source: VideoSet, part: float) -> list[LabelledVideo]:
+def choose_evenly(source: VideoSet, part: float) -> list[LabelledVideo]:
     """Return this fraction of the videos of a set, evenly spaced by name; at least one."""
     videos = sorted(source.videos, key=lambda video: video.name)
     count = max(1, round(part * len(videos)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import is_file, real_path, remove, require_writable, sha256
-from aotlab.utils.locks import locked_output, remove_leftovers
+from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -46,8 +45,6 @@ class Finished:
     timed_frames: int = 0
     seconds: float = 0.0
     """seconds in the tracker on the timed frames"""
-    total_seconds: float = 0.0
-    """seconds on the timed frames with reading and writing"""
 
 
 @dataclass
@@ -78,14 +75,7 @@ class EvaluationResult:
     @property
     def fps(self) -> float | None:
         """Frames per second of the tracker only, in one process; None without timed frames."""
-        return self._per(sum(record.seconds for record in self.records.values()))
-
-    @property
-    def total_fps(self) -> float | None:
-        """Frames per second with reading and writing, in one process; None without timed frames."""
-        return self._per(sum(record.total_seconds for record in self.records.values()))
-
-    def _per(self, seconds: float) -> float | None:
+        seconds = sum(record.seconds for record in self.records.values())
         return self.timed_frames / seconds if seconds > 0 else None
 
 
@@ -104,8 +94,6 @@ class RunOptions:
     """run finished sequences again"""
     force: bool = False
     """replace the results of other models and settings"""
-    warm_up: int = 0
-    """number of warm-up frames of each process that are not timed, besides the first of each video"""
     stop: threading.Event = field(default_factory=threading.Event)
     """flag that stops the run before the next frame; finished sequences are kept"""
 
@@ -136,9 +124,6 @@ def evaluate(
     require_writable(output)
     _require_outside_data(videos, output)
     with locked_output(output, world):
-        if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
-            for folder in (output, output / RECORDS):
-                remove_leftovers(folder)
         records = _read_records(output, videos, options)
         world.gather(None)  # no rank writes before the others have read the records
         share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
@@ -156,7 +141,6 @@ def _run_videos(
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     total, note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
-    warm_up = options.warm_up
     with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
         for video in videos:
             done = bar.n
@@ -168,64 +152,36 @@ def _run_videos(
                     report.found.append(video.name)
                 else:
                     _remove_results(report.output, video)
-                    record = _track_within_memory(tracker, video, report.output, options, warm_up, bar)
+                    record = _track(tracker, video, report.output, options, bar)
                     if record is None:
                         report.stopped = True
                         break
-                    warm_up -= len(video.frames)
                     _save_record(record, video, report.output, options)
                 report.records[video.name] = record
             except InputError as error:
-                log.error("%s: skipped: %s", video.name, error)
                 report.failures[video.name] = str(error)
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                report.failures[video.name] = f"out of memory; {MEMORY_ADVICE}"
+            if video.name in report.failures:
+                log.error("%s: skipped: %s", video.name, report.failures[video.name])
             bar.update(done + len(video.frames) - bar.n)
     return report
 
 
-def _track_within_memory(
-    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, warm_up: int, bar: Any
-) -> Finished | None:
-    """Call `_track`, one group at a time if all groups do not fit into memory.
-
-    Raises:
-        InputError: as `track_video`, or out of memory even then.
-    """
-    for one_at_a_time in (False, True):
-        tracker.one_group_at_a_time = one_at_a_time
-        try:
-            return _track(tracker, video, output, options, warm_up, bar)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            # no groups: the first mask failed
-            reason, several = str(error).splitlines()[0], tracker.groups != 1
-        finally:
-            tracker.one_group_at_a_time = False
-        tracker.reset()
-        torch.cuda.empty_cache()
-        if one_at_a_time or not several:
-            break
-        log.warning("%s: out of memory; retrying with one group of objects at a time", video.name)
-    raise InputError(f"{video.name}: out of memory ({reason}); {MEMORY_ADVICE}")
-
-
 def _track(
-    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, warm_up: int, bar: Any
+    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, bar: Any
 ) -> Finished | None:
-    """Track and time one video, without its first ``warm_up`` frames or at least one; return None if stopped."""
+    """Track one video, and time it without its first frame; return None if stopped."""
     spent: list[float] = []
-    skip, start = max(1, warm_up), time.perf_counter()
     with closing(track_video(tracker, video, output, overlay=options.overlay)) as results:
         for result in results:
             spent.append(result.seconds)
             bar.update()
-            if len(spent) == skip:
-                start = time.perf_counter()
             if options.stop.is_set() and len(spent) < len(video.frames):
                 return None
-    timed = spent[skip:]
-    total = time.perf_counter() - start if timed else 0.0
-    return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
+    return Finished(timed_frames=len(spent) - 1, seconds=sum(spent[1:]))
 
 
 def _merge(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:

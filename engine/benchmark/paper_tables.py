@@ -11,7 +11,7 @@ from aotlab.configs.files import ROOT, setting_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, read_text
-from aotlab.utils.text import columns
+from aotlab.utils.numbers import align_columns
 
 TABLES = ROOT / "configs" / "tables"
 """folder of the papers' tables, one YAML file each"""
@@ -114,7 +114,7 @@ def load_table(table: str | Path) -> PaperTable:
     return built
 
 
-def missing(table: PaperTable, row: Row) -> list[str]:
+def list_missing(table: PaperTable, row: Row) -> list[str]:
     """Return a sentence per missing requirement of a row."""
     benchmark, found = table.benchmarks[row.benchmark], []
     if not is_folder(benchmark.folder):
@@ -132,7 +132,7 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
     for row, measured in zip(table.rows, ours, strict=True):
         published = [figures(row.published.get(source, ())) for source in cited]
         lines.append([row.model, row.benchmark, measured, *published])
-    padded = columns(lines)
+    padded = align_columns(lines)
     padded.insert(1, ["-" * len(cell) for cell in padded[0]])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
     text += [f"| {' | '.join(line)} |" for line in padded]

@@ -89,7 +89,10 @@ def score_videos(
             raise RunStopped("a scoring process died; try again with workers=1") from error
     for plan in plans:
         if plan.name not in report.failures:
-            report.scores[plan.name] = _joined(plan, parts[plan.name])
+            scores = report.scores[plan.name] = join(plan, parts[plan.name])
+            if scores.unknown_ids:
+                found = ", ".join(map(str, sorted(scores.unknown_ids)))
+                log.warning("%s: unknown ids in predictions count as background: %s", plan.name, found)
     for name, message in report.failures.items():
         log.error("%s: not scored: %s", name, message)
     return report
@@ -108,14 +111,6 @@ def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | N
     except InputError as error:
         report.failures[video.name] = str(error)
         return None
-
-
-def _joined(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
-    scores = join(plan, parts)
-    if scores.unknown_ids:
-        found = ", ".join(map(str, sorted(scores.unknown_ids)))
-        log.warning("%s: unknown ids in predictions count as background: %s", plan.name, found)
-    return scores
 
 
 def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> FrameScores | InputError:

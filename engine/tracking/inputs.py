@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import LONGEST_SIDE
+from aotlab.utils.numbers import MAX_SIDE
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -68,12 +68,12 @@ def output_size(size: Sequence[int]) -> Size:
     """Convert (height, width) of a prediction to integers; raises `InputError` unless they are whole and in range."""
     try:
         height, width = size
-        if all(side == int(side) and 1 <= side <= LONGEST_SIDE for side in (height, width)):
+        if all(side == int(side) and 1 <= side <= MAX_SIDE for side in (height, width)):
             return int(height), int(width)
     except (TypeError, ValueError, OverflowError):
         pass
     raise InputError(
-        f"size: expected (height, width) in whole pixels from 1 to {LONGEST_SIDE}, got {str(size)[:80]}"
+        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}"
     )
 
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.dataloaders.training.mixture import Mixture, clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
+from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip import ClipLearner
 from aotlab.engine.training.journal import Journal

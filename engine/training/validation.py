@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.streaming import ReadAhead, stream

@@ -1,19 +1,18 @@
-"""Output writers: masks, object masks, alpha images, mattes, videos, annotation files, and plug-ins."""
+"""Outputs of tracked frames: masks, object masks, alpha images, mattes, videos, annotation files, and plug-ins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from aotlab.engine.video.resume import Restored
-from aotlab.engine.video.tracked import Output, TrackedFrame
 from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
@@ -32,6 +31,88 @@ from aotlab.utils.plugins import (
     load_plugin,
 )
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+    from aotlab.engine.tracking.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """A frame with its prediction."""
+
+    index: int
+    """index of the frame in its source"""
+    frame: np.ndarray
+    """H×W×3 uint8 RGB"""
+    prediction: Any
+    """prediction with ``labels``; outputs other than masks and overlay need a full `Prediction`"""
+    time: Fraction
+    """time since the first frame in seconds"""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """H×W object ids."""
+        return np.asarray(self.prediction.labels)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
+
+    labels: np.ndarray
+    """H×W object ids"""
+    confidence: Mapping[int, float]
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All objects tracked so far."""
+        return tuple(self.confidence)
+
+
+class Output:
+    """One kind of output, written frame by frame to the file or folder ``path``.
+
+    A plug-in of ``aotlab.outputs`` is a class derived from this one with `file_name` and `description`.
+    """
+
+    file_name = ""
+    """name of the file or folder in the output folder"""
+    description = ""
+    """content in a few words"""
+
+    def __init__(self, path: Path, source: FrameSource) -> None:
+        """Prepare the output of a source; nothing need be written yet."""
+        self.path, self.source = path, source
+        self.class_names: dict[int, str] = {}
+        """class name by object id, if known"""
+        self.frame_number: Callable[[int], int] = int
+        """number by which the user calls a frame, by its index"""
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Complete the file, if it is not complete after each frame; raise `InputError` on failure."""
+
+    def drop(self) -> None:
+        """Remove an incomplete file, if there is one; complete files are kept."""
+
+    def summary(self) -> str | None:
+        """Return what is printed after the run, once `finish` has returned; None for nothing."""
+        return None
+
+    @classmethod
+    def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write files of a list of videos, into the folder of its results.
+
+        Args:
+            records: for each video ``name`` (that of its folder) and ``status`` (done, failed or waiting); unless it is
+                waiting also ``video`` (its path), ``frames``, ``rate`` and ``error`` (None on success).
+        """
 
 
 class FrameFiles(Output):
@@ -361,3 +442,29 @@ def _save(image: np.ndarray, path: Path) -> None:
     """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
+
+
+def to_detections(prediction: Prediction) -> Detections:
+    """Convert the visible objects of a frame to `supervision.Detections`: ``tracker_id``, masks, boxes, confidence.
+
+    ``class_id`` is 0, as trackers have no classes.
+
+    Raises:
+        InputError: supervision is not installed.
+    """
+    try:
+        import supervision
+    except ImportError as error:
+        raise InputError("supervision is not installed; pip install supervision") from error
+    labels = prediction.labels
+    ids = np.array([object_id for object_id in prediction.ids if (labels == object_id).any()], dtype=int)
+    if not len(ids):
+        return supervision.Detections.empty()
+    masks = np.stack([labels == object_id for object_id in ids])
+    return supervision.Detections(
+        xyxy=supervision.mask_to_xyxy(masks),
+        mask=masks,
+        confidence=np.array([prediction.confidence[int(object_id)] for object_id in ids]),
+        class_id=np.zeros(len(ids), dtype=int),
+        tracker_id=ids,
+    )

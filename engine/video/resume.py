@@ -5,13 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from aotlab.engine.video.tracked import TrackedFrame
+from aotlab.engine.video.outputs import Restored, TrackedFrame
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
@@ -26,21 +23,6 @@ SOURCE_OUTPUT = "masks"
 """output that predictions are restored from"""
 UNSUPPORTED_OUTPUTS = {"prores", "vp9"}
 """outputs that need more than a restored prediction holds"""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
-
-    labels: np.ndarray
-    """H×W object ids"""
-    confidence: Mapping[int, float]
-    disagreement: Mapping[int, float] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """All objects tracked so far."""
-        return tuple(self.confidence)
 
 
 class Progress:
@@ -88,13 +70,13 @@ class Progress:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
         return Restored(read_mask(self._masks / f"{self._stem(index)}.png"), self._confidence[index])
 
-    def tracked(self, index: int, tracker: Any) -> None:
+    def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
         self._newest = index
         if time.monotonic() - self._saved >= SAVE_EVERY:
             self._state, self._saved = (index, tracker.state_dict()), time.monotonic()
 
-    def written(self, tracked: TrackedFrame) -> None:
+    def count_frame(self, tracked: TrackedFrame) -> None:
         """Count a frame whose outputs are written; save its state if it was kept."""
         if isinstance(tracked.prediction, Restored):
             return
@@ -105,7 +87,7 @@ class Progress:
         if self._state is not None and self._state[0] == tracked.index:
             self._save(*self._state)
 
-    def stopped(self, last: int, tracker: Any) -> None:
+    def save_stopped(self, last: int, tracker: Any) -> None:
         """Save the state of a run that stopped after frame ``last``; a state that cannot be saved is left out."""
         if last == self._newest:
             with suppress(InputError):

@@ -19,10 +19,9 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.tracking.transfers import OneBehind
 from aotlab.engine.video.directions import FramePrediction, both_directions
 from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
-from aotlab.engine.video.outputs import Outputs, find_output, list_outputs, open_outputs
+from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.engine.video.resume import Progress
 from aotlab.engine.video.streaming import ReadAhead, Stalled, stream
-from aotlab.engine.video.tracked import TrackedFrame
 from aotlab.media.images import Levels
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
@@ -155,7 +154,7 @@ def track(
     opened = open_outputs(
         options.write, require_writable(output), source, options.class_names, options.frame_number
     )
-    outputs = Outputs(opened, source, None if saved is None else saved.written)
+    outputs = Outputs(opened, source, None if saved is None else saved.count_frame)
     timed: Any = TimedTracker(tracker)
     removals = group_removals(options.removals, masks, source)
     with stop_flag() as stop:
@@ -172,7 +171,7 @@ def track(
         problem = _run(stream(reader, predict, outputs.write), outputs, source, options)
     unused = None if stop.is_set() else _describe_unused(source, masks, removals, outputs.last + 1)
     if saved is not None and (stop.is_set() or problem is not None):
-        saved.stopped(outputs.last, timed)
+        saved.save_stopped(outputs.last, timed)
     missing = set(options.write) - set(outputs.written)
     return TrackResult(
         outputs.frames,
@@ -217,7 +216,7 @@ def track_forward(
             tracker.forget(object_id)
         prediction = tracker.step(frame, masks.get(index))
         if saved is not None:
-            saved.tracked(index, tracker)
+            saved.keep_state(index, tracker)
         yield index, frame, prediction
 
 

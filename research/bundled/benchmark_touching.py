@@ -17,7 +17,8 @@ from numpy.random import Generator
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.clips import Clip, ImageSet, relabel
+from aotlab.dataloaders.training.clips import Clip, relabel
+from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import scores_table

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
+from aotlab.dataloaders.training.augment import STRONG, fade_and_blur, fit_box, jitter, warp_affine
 from aotlab.dataloaders.training.clips import relabel
-from aotlab.dataloaders.training.colours import STRONG, fade_and_blur, jitter
-from aotlab.dataloaders.training.composing import compose
-from aotlab.dataloaders.training.set_files import files_by_stem, read_split
-from aotlab.dataloaders.training.warps import fit_box, warp_affine
+from aotlab.dataloaders.training.mixture import compose
+from aotlab.dataloaders.training.sets import files_by_stem, read_split
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig, SourceConfig
-from aotlab.dataloaders.training import image_sets, video_sets
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, mirrored
-from aotlab.dataloaders.training.clips import Clip, ImageSet, VideoSet, relabel
-from aotlab.dataloaders.training.composing import EDGE, Motion
-from aotlab.dataloaders.training.labelled import LabelledImage
+from aotlab.dataloaders.training import sets
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip
+from aotlab.dataloaders.training.clips import Clip, relabel
+from aotlab.dataloaders.training.mixture import EDGE, Motion
 from aotlab.dataloaders.training.phases import READERS, Readers
+from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, VideoSet
 from aotlab.media.masks import VOID
 
 TRIES = 4
@@ -106,7 +106,7 @@ def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> lis
         kind = rng.random()
         image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
         cutout = (first if kind < 0.2 else cut_out(image, mask, rng)) or first
-        cutout = Cutout(*mirrored(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
+        cutout = Cutout(*flip(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
         found.append(like_colours(cutout, first, rng.uniform(0.4, 1.0)))
     return [found[number] for number in rng.permutation(len(found))]
 
@@ -241,10 +241,10 @@ def is_held_out(image: Path) -> bool:
 def open_images(folder: Path, source: SourceConfig, *, held_out: bool = False) -> ImageSet:
     """Find the images of a ``static`` folder that are trained on, or those that are held out."""
     images = [
-        image for image in image_sets.static(folder, source).images if is_held_out(image.image) == held_out
+        image for image in sets.open_static(folder, source).images if is_held_out(image.image) == held_out
     ]
     counts = Counter(image.image.parent.name for image in images)
-    return ImageSet(tuple(images), image_sets.balanced(counts, source.balance))
+    return ImageSet(tuple(images), sets.balance_sets(counts, source.balance))
 
 
 @dataclass(frozen=True)
@@ -272,6 +272,6 @@ TOUCHING_READERS: Readers = {
     **READERS,
     "static": open_images,
     "touching_static": lambda folder, source: TouchingSet(open_images(folder, source)),
-    "touching_video": lambda folder, source: TouchingSet(video_sets.video(folder, source)),
+    "touching_video": lambda folder, source: TouchingSet(sets.open_video_folders(folder, source)),
 }
 """kinds of the recipe ``touching.yaml``"""

@@ -24,8 +24,8 @@ import numpy as np
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from aotlab.utils.environment import processor_name, set_waiting
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import parse_size
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.text import size_text
 
 WORKER = Path(__file__).with_name("worker.py")
 SETTINGS = (
@@ -48,7 +48,7 @@ def parse_setting(text: str) -> dict[str, Any]:
     is_file = model.endswith((".safetensors", ".pth"))
     try:
         run = {
-            "objects": int(values.pop("objects", "1")), "size": size_text(values.pop("size", "854x480")),
+            "objects": int(values.pop("objects", "1")), "size": parse_size(values.pop("size", "854x480")),
             "at_frame": int(values.pop("at_frame", "0")), "train": step_shape(values.pop("train", None)),
         }  # fmt: skip
     except ValueError as error:

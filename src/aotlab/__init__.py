@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.engine.video.detections import to_detections
     from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
-    from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
+    from aotlab.engine.video.outputs import (
+        LostFlags,
+        Output,
+        TrackedFrame,
+        find_output,
+        list_outputs,
+        to_detections,
+    )
     from aotlab.engine.video.track import TrackOptions, TrackResult, track
-    from aotlab.engine.video.tracked import Output, TrackedFrame
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_coco
     from aotlab.media.masks import PALETTE, read_mask, write_mask
@@ -64,7 +69,7 @@ _HOMES = {
     "LostFlags": ("aotlab.engine.video.outputs", "LostFlags"),
     "MEMORY_POLICIES": ("aotlab.configs.schema", "POLICIES"),
     "MaskWriter": ("aotlab.media.annotations", "MaskWriter"),
-    "Output": ("aotlab.engine.video.tracked", "Output"),
+    "Output": ("aotlab.engine.video.outputs", "Output"),
     "PALETTE": ("aotlab.media.masks", "PALETTE"),
     "PRECISIONS": ("aotlab.configs.training", "PRECISIONS"),
     "ParsedRegion": ("aotlab.media.regions", "ParsedRegion"),
@@ -73,7 +78,7 @@ _HOMES = {
     "Region": ("aotlab.media.regions", "Region"),
     "TrackOptions": ("aotlab.engine.video.track", "TrackOptions"),
     "TrackResult": ("aotlab.engine.video.track", "TrackResult"),
-    "TrackedFrame": ("aotlab.engine.video.tracked", "TrackedFrame"),
+    "TrackedFrame": ("aotlab.engine.video.outputs", "TrackedFrame"),
     "Tracker": ("aotlab.engine.tracking.tracker", "Tracker"),
     "TrackerOptions": ("aotlab.engine.tracking.options", "TrackerOptions"),
     "VideoFrames": ("aotlab.media.video", "VideoFrames"),
@@ -104,7 +109,7 @@ _HOMES = {
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
     "store_frame": ("aotlab.media.video", "store_frame"),
-    "to_detections": ("aotlab.engine.video.detections", "to_detections"),
+    "to_detections": ("aotlab.engine.video.outputs", "to_detections"),
     "track": ("aotlab.engine.video.track", "track"),
     "write_mask": ("aotlab.media.masks", "write_mask"),
 }

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.lint import check_frame, check_mask
-from aotlab.dataloaders.training.labelled import read_ids, read_saliency
+from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames

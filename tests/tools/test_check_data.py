@@ -15,9 +15,8 @@ SAMPLE = Path("datasets/sample")
 
 
 def test_shipped_sample_is_clean(capsys):
-    assert main([str(SAMPLE), "--no-progress"]) == 0
+    assert main([str(SAMPLE)]) == 0
     output = capsys.readouterr()
-    assert output.err == ""
     rows = dict(line.split("  ", 1) for line in output.out.splitlines())
     assert {name: value.strip() for name, value in rows.items()} == {
         "videos": "1", "frames": "40", "labelled frames": "40", "objects": "4", "sizes": "854×480 (40)", "errors": "0",
@@ -45,7 +44,7 @@ def test_error_gives_status_1_and_a_line(tmp_path, capsys):
 @pytest.mark.parametrize("name", DATASETS)
 def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
     getattr(miniatures, f"make_{name}")(tmp_path)
-    options = ["--dataset", name, "--split", miniatures.scored_split(name), "--workers", "1", "--no-progress"]
+    options = ["--dataset", name, "--split", miniatures.scored_split(name), "--workers", "1"]
     assert main([str(tmp_path), *options]) == 0
     rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines() if "  " in line)
     assert int(rows["videos"]) >= 1
@@ -58,7 +57,7 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     write_mask(folder / "Annotations_6fps/sav_000001/001/00008.png", np.ones((5, 7)))
     (folder / "Annotations_6fps/sav_000002/001").rename(folder / "Annotations_6fps/sav_000002/hand")
     (folder / "JPEGImages_24fps/sav_000001/00003.jpg").write_bytes(b"no image")
-    assert main([str(tmp_path), "--dataset", "sav", "--workers", "1", "--no-progress"]) == 1
+    assert main([str(tmp_path), "--dataset", "sav", "--workers", "1"]) == 1
     text = capsys.readouterr().out
     assert "00008.png: 7×5, but its frame is 64×48" in text
     assert "expected a folder 000, 001" in text

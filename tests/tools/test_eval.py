@@ -238,15 +238,3 @@ def test_second_run_finds_all_and_other_settings_need_force(data, tmp_path, caps
 def test_options_that_do_not_fit_together_rejected(data, tmp_path, capsys, more, message):
     assert tool.main(options(data, tmp_path, *more)) == 2
     assert message in capsys.readouterr().err
-
-
-def test_fps_report_has_both_speeds(data, tmp_path, capsys):
-    assert (
-        tool.main(options(data, tmp_path, "--sequence", "clip4", "--sequence", "clip5", "--fps-report")) == 0
-    )
-    scores = json.loads((tmp_path / "scores.json").read_text())
-    assert scores["timed_frames"] == 7  # of 8 + 9 frames without the first 10
-    assert 0 < scores["fps_total"] <= scores["fps"]
-    assert "with reading and writing" in capsys.readouterr().out
-    assert tool.main(options(data, tmp_path / "short", "--sequence", "clip0", "--fps-report")) == 0
-    assert "no frame was timed" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root
-from aotlab.engine.benchmark.paper_tables import load_table, missing
+from aotlab.engine.benchmark.paper_tables import list_missing, load_table
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from tests.shared import SHARED
@@ -139,7 +139,7 @@ def test_command_of_every_table_can_be_given(path):
         data = [*tool.list_benchmark_options(benchmark), *benchmark.options]
         options = [*data, *tool.list_model_options(model), *model.options]
         evaluation.parse([*options, "--output", "results"])
-        for line in missing(table, row):
+        for line in list_missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
     script = (ROOT / "scripts" / "tables" / f"{path.stem}.sh").read_text()
     assert f'run.sh" {path.stem} ' in script

@@ -13,7 +13,7 @@ from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.parser import AT_LEAST_ONE, INTEGER, CommandParser, Options, argument_type
 from aotlab.utils.errors import InputError
-from aotlab.utils.text import byte_count, size_text
+from aotlab.utils.numbers import parse_bytes, parse_size
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -27,8 +27,8 @@ def checkpoint(text: str) -> Path:
 
 
 CHECKPOINT = argument_type(checkpoint)
-BYTES = argument_type(byte_count)
-SIZE = argument_type(size_text)
+BYTES = argument_type(parse_bytes)
+SIZE = argument_type(parse_size)
 WITHOUT_NEWEST = "memory.newest=null"
 """the override by which `memory.frames` alone sets how many frames are kept"""
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -21,7 +19,7 @@ from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
     StdoutError,
-    guarded_streams,
+    guard_stdout,
     signals_as_exceptions,
 )
 from aotlab.utils.environment import enable_fallback, keep_freed_memory, set_waiting
@@ -35,7 +33,7 @@ from aotlab.utils.errors import (
     out_of_memory,
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
-from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, LONGEST_SIDE, MOST, POSITIVE, Range, read_number
+from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, MAX_COUNT, MAX_SIDE, POSITIVE, Range, read_number
 
 Main = Callable[..., int]
 Options = argparse._ActionsContainer
@@ -130,15 +128,14 @@ def number(allowed: Range) -> Callable[[str], float]:
     return argument_type(partial(read_number, allowed=allowed))
 
 
-INTEGER = number(Range(-MOST, MOST, whole=True))
+INTEGER = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds are known later, and checked there"""
 AT_LEAST_ONE = number(COUNT)
-AT_LEAST_TWO = number(Range(2, MOST, whole=True))
+AT_LEAST_TWO = number(Range(2, MAX_COUNT, whole=True))
 NOT_NEGATIVE = number(COUNT_OR_NONE)
 ABOVE_ZERO = number(POSITIVE)
-PIXELS = number(Range(32, LONGEST_SIDE, whole=True))
+PIXELS = number(Range(32, MAX_SIDE, whole=True))
 OBJECTS = number(Range(1, 65535, whole=True))
-MEMORY_FRAMES = number(Range(1, 10**6, whole=True))
 SCALE = number(Range(0, 16, above_low=True))
 
 
@@ -188,10 +185,9 @@ def command(main: Main) -> Main:
         set_waiting()
         enable_fallback()
         try:
-            with signals_as_exceptions(), guarded_streams():
+            with signals_as_exceptions(), guard_stdout():
                 return main(argv)
         except InputError as error:
-            note_for_torchrun(f"error: {error}")
             return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)
         except RunStopped as error:
             return _print_error(f"stopped: {error}", 1)
@@ -230,7 +226,6 @@ def report_failures(failures: Mapping[str, str]) -> int:
 
 def _print_error(sentence: str, status: int) -> int:
     """Print a message on stderr, if it can be written; return ``status``."""
-    note_for_torchrun(sentence)
     with suppress(OSError):
         print(printable(sentence), file=sys.stderr)
     return status
@@ -248,13 +243,3 @@ def printable(sentence: str) -> str:
     plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
     half = MAX_MESSAGE // 2
     return plain if len(plain) <= MAX_MESSAGE else f"{plain[:half]} ... {plain[-half:]}"
-
-
-def note_for_torchrun(sentence: str) -> None:
-    """Write a sentence to the file in which torchrun looks for the error of a failed process."""
-    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
-    if not path or os.path.exists(path):
-        return
-    more = {"py_callstack": sentence, "timestamp": str(int(time.time()))}
-    with suppress(OSError), open(path, "w", encoding="utf-8") as file:
-        json.dump({"message": {"message": sentence, "extraInfo": more}}, file)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import IO, Any
 
 from aotlab.utils.processes import ENDING
 
@@ -30,25 +29,25 @@ class StdoutError(Exception):
 
 
 @contextmanager
-def guarded_streams() -> Iterator[None]:
-    """Run the block with usable standard streams; raise `StdoutError` if standard output cannot be written.
-
-    Errors of standard error are ignored.
-    """
+def guard_stdout() -> Iterator[None]:
+    """Run the block with usable standard streams; raise `StdoutError` if standard output cannot be written."""
     for number in range(3):  # so that no other file gets the number of a closed stream
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
-    output, errors = sys.stdout, sys.stderr
-    with open(os.devnull, "w", encoding="utf-8") as nothing:
-        sys.stdout = _Stream(output or nothing, partial(_stdout_errors, output or nothing))  # type: ignore[assignment]
-        sys.stderr = _Stream(errors or nothing, partial(suppress, OSError))  # type: ignore[assignment]
-        try:
-            yield
-            sys.stdout.flush()
-        finally:
-            sys.stdout, sys.stderr = output, errors
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
+            raise
+        # the interpreter flushes once more when it ends
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        raise StdoutError("" if isinstance(error, BrokenPipeError) else error.strerror) from error
 
 
 @contextmanager
@@ -85,36 +84,3 @@ def signals_as_exceptions() -> Iterator[None]:
     finally:
         for number in replaced:
             signal.signal(number, before[number])
-
-
-class _Stream:
-    """Standard stream; ``guard`` returns a context that handles its errors."""
-
-    def __init__(self, stream: IO[str], guard: Callable[[], AbstractContextManager[None]]) -> None:
-        self._stream, self._guard = stream, guard
-
-    def write(self, text: str) -> int:
-        """Write text."""
-        with self._guard():
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Write what is buffered."""
-        with self._guard():
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextmanager
-def _stdout_errors(output: IO[str]) -> Iterator[None]:
-    """Turn an error of standard output into `StdoutError`."""
-    try:
-        yield
-    except OSError as error:
-        # The interpreter flushes once more when it ends.
-        with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), output.fileno())
-        raise StdoutError("" if isinstance(error, BrokenPipeError) else error.strerror) from error

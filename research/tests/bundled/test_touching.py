@@ -7,9 +7,9 @@ import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.configs.training import DataConfig, SourceConfig
-from aotlab.dataloaders.training.clips import Clip, ImageSet, Subset, VideoSet
-from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.phases import open_mixture
+from aotlab.dataloaders.training.sets import ImageSet, LabelledVideo, Subset, VideoSet
 from research.bundled import touching_clips
 from research.bundled.benchmark_touching import two_people
 from research.bundled.switches import touching_ids

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.masks import write_mask
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.augment import count_ids, crop_video, move_image
-from aotlab.dataloaders.training.warps import FILL
+from aotlab.dataloaders.training.augment import FILL, count_ids, crop_video, move_image
 from tests.dataloaders.training.made import CROP, coloured, phase, rng
 
 

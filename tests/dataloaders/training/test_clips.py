@@ -3,17 +3,8 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.clips import (
-    MAX_OBJECTS,
-    Clip,
-    ImageSet,
-    VideoSet,
-    choose_frames,
-    fits_as_reference,
-    merge_clips,
-    reflect,
-    relabel,
-)
+from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, reflect, relabel
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, choose_frames, fits_as_reference
 from aotlab.utils.errors import InputError
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, rng, video_of
 

@@ -1,4 +1,4 @@
-"""COCO's instances: found without decoding, drawn when read."""
+"""COCO's instances: found when opened, drawn when read."""
 
 import json
 import pickle
@@ -34,10 +34,10 @@ ANNOTATIONS = [
 ]
 
 
-def draw_box(segmentation, height, width):
+def draw_box(segmentation, size):
     """Draws what `box` makes, pixel by pixel as COCO's own code does for whole numbers."""
     (corners,) = segmentation
-    drawn = np.zeros((height, width), bool)
+    drawn = np.zeros(size, bool)
     drawn[corners[1] : corners[5], corners[0] : corners[2]] = True
     return drawn
 
@@ -107,10 +107,11 @@ def test_size_mismatch_with_json_rejected(root):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"info": {"a": 1', "not a complete JSON object"),
-        ('{"images": [{"id": 1}]}', "not COCO JSON|not readable"),
-        ('{"annotations": [{"area": 900}]}', "not COCO JSON"),
-        ('{"images": [3]}', "not COCO JSON|not readable"),
+        ('{"images": [], "annotations": [NaN]}', "not readable as JSON"),
+        ('{"info": {"a": 1', "not readable as JSON"),
+        ('{"images": [{"id": 1}]}', "not readable"),
+        ('{"annotations": [{"area": 900}]}', "not readable"),
+        ('{"images": [3]}', "not readable"),
     ],
 )
 def test_malformed_json_rejected(root, text, message):
@@ -119,31 +120,13 @@ def test_malformed_json_rejected(root, text, message):
         opened(root)
 
 
-def test_json_changed_after_opening_rejected(root):
-    image = opened(root)[0]
-    (root / "annotations/instances_train2017.json").write_text("{}")
-    with pytest.raises(InputError, match="changed since it was opened"):
-        image.read()
-
-
-@pytest.mark.parametrize("window", [1, 5, 1 << 13])
-def test_stream_equals_json(tmp_path, monkeypatch, window):
-    monkeypatch.setattr(coco, "WINDOW", window)
-    content = {"a": [[23, 1], "é", {"b": [4]}, [], None], "c": 5, "d": [], "e": {"a": [9]}}
-    path = tmp_path / "x.json"
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    data, found = path.read_bytes(), list(coco.stream_arrays(path, ("a", "d")))
-    assert [json.loads(data[offset : offset + length]) for _, _, offset, length in found] == content["a"]
-    assert [value for _, value, _, _ in found if value != "Ã©"] == [[23, 1], {"b": [4]}, [], None]
-
-
 def test_polygons_and_run_lengths_are_drawn():
     wanted = np.zeros((HEIGHT, WIDTH), bool)
     wanted[5:20, 10:30] = True
-    assert np.array_equal(coco.rasterise([[10, 5, 30, 5, 30, 20, 10, 20]], HEIGHT, WIDTH), wanted)
-    assert not coco.rasterise([[1, 2, 3, 4]], HEIGHT, WIDTH).any()
+    assert np.array_equal(coco.rasterise([[10, 5, 30, 5, 30, 20, 10, 20]], (HEIGHT, WIDTH)), wanted)
+    assert not coco.rasterise([[1, 2, 3, 4]], (HEIGHT, WIDTH)).any()
     runs = {"size": [HEIGHT, WIDTH], "counts": encode_runs(wanted).tolist()}
-    assert np.array_equal(coco.rasterise(runs, HEIGHT, WIDTH), wanted)
+    assert np.array_equal(coco.rasterise(runs, (HEIGHT, WIDTH)), wanted)
 
 
 def change_json(root, change):

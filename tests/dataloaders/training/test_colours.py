@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from aotlab.dataloaders.training import colours
-from aotlab.dataloaders.training.colours import MILD, STRONG, Jitter, fade_and_blur, jitter
+from aotlab.dataloaders.training import augment
+from aotlab.dataloaders.training.augment import MILD, STRONG, Jitter, fade_and_blur, jitter
 from tests.dataloaders.training.made import rng
 
 
@@ -24,11 +24,11 @@ def image():
     ("ours", "theirs", "amounts", "off"),
     [
         # One level: ours round where torchvision's cut off.
-        (colours.scale_brightness, functional.adjust_brightness, (0.6, 1.0, 1.4), 1),
-        (colours.scale_contrast, functional.adjust_contrast, (0.6, 1.0, 1.4), 2),
-        (colours.scale_saturation, functional.adjust_saturation, (0.0, 0.8, 1.2), 2),
+        (augment.scale_brightness, functional.adjust_brightness, (0.6, 1.0, 1.4), 1),
+        (augment.scale_contrast, functional.adjust_contrast, (0.6, 1.0, 1.4), 2),
+        (augment.scale_saturation, functional.adjust_saturation, (0.0, 0.8, 1.2), 2),
         # In 8 bits a step of hue is up to 6 levels of a primary colour; hue, turn and saturation are rounded.
-        (colours.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
+        (augment.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
     ],
 )
 def test_changes_are_torchvisions(image, ours, theirs, amounts, off):

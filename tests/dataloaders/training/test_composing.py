@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.composing import compose, random_motion
+from aotlab.dataloaders.training.mixture import compose, random_motion
 from tests.dataloaders.training.made import rng
 
 SIDE = 80

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from aotlab.configs.training import DataConfig, SourceConfig
-from aotlab.dataloaders.training.clips import Clip, ImageSet
+from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import READERS, open_mixture
+from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, write_videos
 

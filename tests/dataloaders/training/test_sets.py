@@ -7,9 +7,8 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.clips import ImageSet, VideoSet
 from aotlab.dataloaders.training.phases import READERS, open_set
-from aotlab.dataloaders.training.set_files import read_split
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, read_split
 from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms import RandomResizedCrop
 
-from aotlab.dataloaders.training.warps import (
+from aotlab.dataloaders.training.augment import (
     fit_box,
     mirror,
     random_affine,

@@ -108,7 +108,7 @@ def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
 def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypatch):
     # a clock that a step moves by a quarter of a second, a first step by a hundred
     now = [0.0]
-    monkeypatch.setattr("aotlab.engine.benchmark.evaluator.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("aotlab.engine.benchmark.run.time.perf_counter", lambda: now[0])
     tracker = PaintingTracker()
     plain = tracker.step
 

@@ -11,10 +11,8 @@ from pycocotools.coco import COCO
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video.detections import to_detections
-from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
+from aotlab.engine.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
 from aotlab.engine.video.track import TrackOptions, track
-from aotlab.engine.video.tracked import TrackedFrame
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter

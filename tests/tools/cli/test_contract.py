@@ -101,7 +101,6 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
         ["mask", "image.png", "--box", "1:1,1,9,9", "--output", "there.png"],
         ["ensemble", "a", "b", "--output", "there"],
         ["score", "a", "--annotations", "b", "--json", "there.json"],
-        ["score", "a", "--annotations", "b", "--csv", "there.json"],
         ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
     ],
     ids=lambda line: f"{line[0]} {line[-2]}",

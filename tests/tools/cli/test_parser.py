@@ -19,7 +19,7 @@ from aotlab.tools.cli.parser import (
 )
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError, RankError
-from aotlab.utils.text import byte_count, size_text
+from aotlab.utils.numbers import parse_bytes, parse_size
 
 
 def make_parser():
@@ -103,11 +103,11 @@ def test_invalid_numbers_of_commands_are_one_sentence(line, option, capsys):
 @pytest.mark.parametrize(
     ("read", "text", "value"),
     [
-        (size_text, "854x480", (854, 480)),
-        (size_text, "1x1", (1, 1)),
-        (byte_count, "2GB", 2 * 10**9),
-        (byte_count, "1.5 GiB", 3 * 2**29),
-        (byte_count, "7b", 7),
+        (parse_size, "854x480", (854, 480)),
+        (parse_size, "1x1", (1, 1)),
+        (parse_bytes, "2GB", 2 * 10**9),
+        (parse_bytes, "1.5 GiB", 3 * 2**29),
+        (parse_bytes, "7b", 7),
     ],
 )
 def test_sizes_and_bytes_are_read(read, text, value):
@@ -117,8 +117,8 @@ def test_sizes_and_bytes_are_read(read, text, value):
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        *((size_text, text) for text in ("", "854", "854x", "0x480", "-1x2", "1.5x2", "axb")),
-        *((byte_count, text) for text in ("", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits")),
+        *((parse_size, text) for text in ("", "854", "854x", "0x480", "-1x2", "1.5x2", "axb")),
+        *((parse_bytes, text) for text in ("", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits")),
     ],
 )
 def test_invalid_sizes_and_bytes_show_an_example(read, text):
