@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import from_official
 from tests.golden import filler
 
@@ -74,7 +75,7 @@ def official_weights(variant: str) -> dict[str, torch.Tensor]:
 
 def golden_model(variant: str, overrides: tuple[str, ...] = ()) -> VOSModel:
     """A model with the reference's weights, in evaluation mode."""
-    model = VOSModel(load_config(variant, overrides).model)
+    model = build_model(load_config(variant, overrides).model)
     model.load_state_dict(from_official(official_weights(variant), model), strict=True)
     return model.eval()
 

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config, ModelConfig
 from aotlab.engine.tracking.prompting import SETTINGS, look_size
-from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, embedding_indices
 from aotlab.networks.kernels import SETS
+from aotlab.networks.model import BlockMemory, Features, KeyValue, Propagated, VOSModel
 from aotlab.networks.operations import use
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
+from aotlab.networks.rmem import TemporalEmbedding, embedding_indices
 from aotlab.networks.stage import BLOCKS
-from aotlab.networks.vos_model import Features, Propagated, VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK, locked, remove_leftovers
@@ -181,7 +181,7 @@ def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     else:
         propagated = model.propagate(features, nest_results("memory", config, tensors))
     decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
-    return name_tensors("embeddings", decoded) | name_tensors("current", propagated.current)
+    return name_tensors("embeddings", decoded) | name_tensors("current", propagated.states)
 
 
 def _memorize(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:

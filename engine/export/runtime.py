@@ -26,8 +26,8 @@ from aotlab.engine.export.graphs import (
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
-from aotlab.networks.block import BlockMemory, Memory, embedding_indices
-from aotlab.networks.vos_model import Features, Propagated, VOSModel
+from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
+from aotlab.networks.rmem import embedding_indices
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text, sha256
 from aotlab.utils.versioned_json import reading_own, unwrap
@@ -117,7 +117,7 @@ class ExportedModel(nn.Module):
 
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return a frame's memory per stage and block."""
-        current = name_tensors("current", propagated.current)
+        current = name_tensors("current", propagated.states)
         results = self._results("memorize", current | name_tensors("identities", identities))
         return nest_results("memory", self.config, results)
 

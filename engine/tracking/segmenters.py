@@ -22,7 +22,7 @@ from aotlab.media.prompt import Prompt, box_around
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
 from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import SEGMENTERS, list_plugins, load_plugin

@@ -36,10 +36,9 @@ from aotlab.media.prompt import Prompt
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
 from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.model import Model
+from aotlab.networks.model import Features, Model, VOSModel
 from aotlab.networks.preprocess import network_size, normalise
 from aotlab.networks.primitives import resize
-from aotlab.networks.vos_model import Features, VOSModel
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError

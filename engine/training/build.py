@@ -15,7 +15,7 @@ from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks import kernels
 from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_settings, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights

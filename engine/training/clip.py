@@ -13,7 +13,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
-from aotlab.networks.vos_model import Features, Propagated, VOSModel
+from aotlab.networks.model import Features, Propagated, VOSModel
 
 
 def hardest_count(pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5) -> int:

@@ -18,7 +18,8 @@ from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.trainer import wrap_ddp
 from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import peak_resident_bytes

@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import architecture, first_weights, start_phases
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, card_from_json
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped

@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
 from aotlab.evaluation.tables import scores_table
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 
 

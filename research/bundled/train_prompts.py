@@ -24,9 +24,9 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
 from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
 from aotlab.utils.devices import autocast
@@ -121,7 +121,7 @@ class PromptTrainer:
         settings = replace(config.model, prompt_blocks=training.blocks)
         self.config: Config = replace(config, model=settings)
         torch.manual_seed(training.seed)
-        self.model = VOSModel(settings).eval()
+        self.model = build_model(settings).eval()
         self.model.load_state_dict(tracking.state_dict(), strict=False)
         network = self.model.prompts
         if network is None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 
 HEIGHT, WIDTH = 33, 49
 
@@ -14,7 +14,7 @@ HEIGHT, WIDTH = 33, 49
 def build(preset="aott", *overrides):
     config = load_config(preset, ["model.stages.0.window=7", *overrides])
     torch.manual_seed(0)
-    return amplify(VOSModel(config.model)), config
+    return amplify(build_model(config.model)), config
 
 
 def amplify(model):

@@ -19,7 +19,7 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy, redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, frame_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import from_official
 from tests.engine.frames import begin
 from tests.golden import filler
@@ -143,7 +143,7 @@ class Replay:
         frames = self.meta["former_mem_len"] + self.meta["latter_mem_len"]
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
         keys = golden_table(f"keys/{file_of(name)}")
-        self.model = VOSModel(config.model)
+        self.model = build_model(config.model)
         self.model.load_state_dict(from_official(fill_memory_module().fill(keys), self.model), strict=True)
         self.model.eval()
         self.images = torch.from_numpy(filler.normalise(self.arrays["in_frames"]))
@@ -217,7 +217,7 @@ def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str) -> None
 def test_presets_hold_the_weights_of_the_published_models(name: str) -> None:
     published = golden_table(f"keys/{file_of(name)}")
     with torch.device("meta"):
-        model = VOSModel(load_config(name).model)
+        model = build_model(load_config(name).model)
         weights = {key: torch.empty(shape) for key, (shape, _) in published.items()}
     shapes = {key: tensor.shape for key, tensor in from_official(weights, model).items()}
     assert shapes == {key: tensor.shape for key, tensor in model.state_dict().items()}

@@ -15,7 +15,8 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.vos_model import Propagated, VOSModel
+from aotlab.networks.model import Propagated, VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import from_official
 from tests.engine.frames import advance, begin
 from tests.golden import filler
@@ -41,7 +42,7 @@ def published_weights(name: str) -> dict[str, torch.Tensor]:
 
 
 def golden_model(name: str) -> VOSModel:
-    model = VOSModel(load_config(PRESETS[name]).model)
+    model = build_model(load_config(PRESETS[name]).model)
     model.load_state_dict(from_official(published_weights(name), model), strict=True)
     return model.eval()
 
@@ -97,7 +98,7 @@ def test_two_scale_gpm_gives_the_reference_identities_and_reference_frame() -> N
     assert_close(fine.transpose(0, 1), arrays["t00_id8"])
     assert none.numel() == 0
     features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][:1])))
-    for ours, name in ((features.quarter, "enc4"), (features.eighth, "enc8"), (features.projected, "enc16")):
+    for ours, name in ((features.f4, "enc4"), (features.f8, "enc8"), (features.projected, "enc16")):
         assert_close(ours, arrays[f"t00_{name}"])
     embeddings = model.propagate(features, identities=[coarse, fine, none]).embeddings
     for block in range(3):
@@ -158,7 +159,7 @@ def test_the_tracker_running_freely_gives_the_two_scale_masks() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_published_names_and_back_are_the_identity(name: str) -> None:
     state = published_weights(name)
-    model = VOSModel(load_config(PRESETS[name]).model)
+    model = build_model(load_config(PRESETS[name]).model)
     model.load_state_dict(from_official(state, model), strict=True)
     back = to_official(model)
     assert all(torch.equal(tensor, state[key]) for key, tensor in back.items())

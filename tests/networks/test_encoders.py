@@ -9,8 +9,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
 from aotlab.networks.encoders import FrozenNormConv2d, build_encoder, freeze_stages
+from aotlab.networks.models import build_model
 from aotlab.networks.swin import SwinBase
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.published_keys import official_name
 from tests.shared import golden_table
 
@@ -65,7 +65,7 @@ def test_swin_rounds_sizes_up_that_fit_neither_patches_nor_windows(swin, size):
 @pytest.mark.parametrize("variant", ["aott", "r50_aotl", "swinb_aotl"])
 def test_two_frozen_stages_are_those_of_the_reference(variant):
     with torch.device("meta"):
-        model = VOSModel(load_config(variant).model)
+        model = build_model(load_config(variant).model)
     freeze_stages(model.encoder, 2)
     groups = golden_table(f"keys/{variant}.optim")
     frozen = {

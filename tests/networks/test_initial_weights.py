@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 
 
 @pytest.mark.parametrize("preset", ["aott", "r50_paotl"])
 def test_relative_positions_are_xavier_uniform_in_the_values_too(preset):
     """The published code makes zeros, which the block's pass over its matrices then draws."""
     torch.manual_seed(0)
-    model = VOSModel(load_config(preset).model)
+    model = build_model(load_config(preset).model)
     positions = [block.position_value for stage in model.stages for block in stage.blocks]
     assert positions
     for position in positions:

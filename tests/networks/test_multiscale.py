@@ -11,11 +11,11 @@ from aotlab.configs.schema import Config, ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.networks import stage as stage_module
-from aotlab.networks.block import BlockMemory, KeyValue
-from aotlab.networks.gpm import GatedSelfAttention
+from aotlab.networks.aot import LSTTBlock
+from aotlab.networks.deaot import GatedSelfAttention
 from aotlab.networks.layers import SelfAttention
-from aotlab.networks.lstt import LSTTBlock
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import BlockMemory, KeyValue, VOSModel
+from aotlab.networks.models import build_model
 from aotlab.utils.errors import InputError
 from tests.engine.frames import begin
 
@@ -41,7 +41,7 @@ def model_config(name: str, **overrides) -> ModelConfig:
 
 def small(name: str, **overrides) -> VOSModel:
     torch.manual_seed(0)
-    model = VOSModel(model_config(name, **overrides))
+    model = build_model(model_config(name, **overrides))
     with torch.no_grad():
         for stage in model.stages:
             if stage.identity_bank is not None:
@@ -122,7 +122,7 @@ def test_strided_self_attention_reads_only_its_tokens(stride):
 
 def test_every_identity_bank_begins_orthogonal_with_the_gain_of_the_coarsest():
     for align_corners, side in ((True, 17), (False, 16)):
-        model = VOSModel(model_config("pyramid 16 8 4", align_corners=align_corners))
+        model = build_model(model_config("pyramid 16 8 4", align_corners=align_corners))
         for stage in model.stages[:2]:
             rows = stage.identity_bank.weight.flatten(1) * side**2
             torch.testing.assert_close(rows @ rows.mT, torch.eye(len(rows)))
@@ -166,13 +166,13 @@ def test_an_unknown_kind_of_block_is_refused_with_those_there_are():
         InputError,
         match=r"model\.stages\.block must be one of lstt, lstt_recurrent, gpm, aost, pyramid, got lsttt",
     ):
-        VOSModel(config.model)
+        build_model(config.model)
 
 
 def test_the_input_of_a_first_gpm_stage_cannot_be_handed_on():
     stages = [StageConfig(16, "gpm"), StageConfig(8, "gpm")]
     with pytest.raises(InputError, match="decode_all_blocks must be false"):
-        VOSModel(ModelConfig(stages=stages, decode_all_blocks=True))
+        build_model(ModelConfig(stages=stages, decode_all_blocks=True))
 
 
 class LouderBlock(LSTTBlock):
@@ -192,7 +192,7 @@ def test_a_kind_of_block_is_added_by_its_class_and_one_entry(monkeypatch):
     ]}}  # fmt: skip
     config = from_tree(tree, "louder.yaml")
     assert isinstance(config, Config)
-    model = VOSModel(config.model).eval()
+    model = build_model(config.model).eval()
     assert all(isinstance(block, LouderBlock) for stage in model.stages for block in stage.blocks)
     logits, _ = track(model, images(2, 33, 49), masks(1, 4, 33, 49))
     assert logits.shape == (1, 11, 5, 7)

@@ -7,8 +7,8 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.networks.kernels.folding import folded
+from aotlab.networks.models import build_model
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.published import to_official
@@ -22,7 +22,7 @@ def settings(blocks):
 @pytest.fixture(scope="module")
 def prompted():
     torch.manual_seed(0)
-    return VOSModel(settings(2).model).eval()
+    return build_model(settings(2).model).eval()
 
 
 def planes(count=2, size=(49, 65)):
@@ -59,10 +59,10 @@ def test_prompts_lie_in_the_same_file_and_settings_without_them_ignore_them(prom
 
 def test_a_model_with_prompts_starts_from_a_file_without_them(tmp_path):
     torch.manual_seed(1)
-    tracking = VOSModel(settings(0).model)
+    tracking = build_model(settings(0).model)
     path = tmp_path / "model.safetensors"
     save_checkpoint(path, tracking, settings(0))
-    model = VOSModel(settings(2).model)
+    model = build_model(settings(2).model)
     load_weights(model, path, "aott")
     block = "value.weight"
     assert torch.equal(model.prompts.projector.weight, tracking.projector.weight)
@@ -72,4 +72,4 @@ def test_a_model_with_prompts_starts_from_a_file_without_them(tmp_path):
 
 def test_published_names_have_no_prompts(prompted):
     assert not any("prompts" in key for key in to_official(prompted))
-    assert to_official(prompted).keys() == to_official(VOSModel(settings(0).model)).keys()
+    assert to_official(prompted).keys() == to_official(build_model(settings(0).model)).keys()

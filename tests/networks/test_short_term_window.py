@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from aotlab.configs.schema import StageConfig
+from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.attention import local_attention
-from aotlab.networks.block import BlockMemory, KeyValue
-from aotlab.networks.lstt import LSTTBlock
+from aotlab.networks.model import BlockMemory, KeyValue
 from tests.networks.test_attention import inputs
 
 SIZE, TOKENS, DIM = (9, 13), 9 * 13, 32

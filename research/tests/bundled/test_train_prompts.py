@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.media.masks import write_mask
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.utils.errors import InputError
 from research.bundled.clicks import jaccard
@@ -54,7 +54,7 @@ def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     config = load_config("aott")
     path = tmp_path_factory.mktemp("weights") / "aott.safetensors"
-    save_checkpoint(path, VOSModel(config.model), config, half=True)
+    save_checkpoint(path, build_model(config.model), config, half=True)
     return path
 
 

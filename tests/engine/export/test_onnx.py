@@ -28,10 +28,10 @@ from aotlab.engine.export.runtime import (
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import local_attention
 from aotlab.networks.kernels import SETS
+from aotlab.networks.model import VOSModel
 from aotlab.networks.operations import use
 from aotlab.networks.positions import RelativePosition
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import SEAL, wrap
 from tests.altered import altered

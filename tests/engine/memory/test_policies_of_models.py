@@ -13,7 +13,8 @@ from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.engine.video.job import memory_bytes_per_frame
-from aotlab.networks.vos_model import Features, VOSModel
+from aotlab.networks.model import Features
+from aotlab.networks.models import build_model
 from tests.engine.frames import advance, begin
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -30,7 +31,7 @@ def small(block, policy="relevance_redundancy", **memory):
     }  # fmt: skip
     config = from_tree(tree, "small.yaml")
     torch.manual_seed(0)
-    model = VOSModel(config.model)
+    model = build_model(config.model)
     with torch.no_grad():
         model.stages[0].identity_bank.weight *= 300
         model.decoder.conv_out.weight *= 10

@@ -10,7 +10,7 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FirstFrame
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipLearner, ClipPlan
-from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.model import BlockMemory, KeyValue
 from tests.engine.small_model import build, clip, run, stripes
 from tests.engine.tracking.test_multiscale import clip_batch
 

@@ -7,7 +7,7 @@ import torch
 from aotlab.configs.schema import ModelConfig
 from aotlab.engine.tracking.segmenters import NetworkSegmenter, OnnxSegmenter, segment_objects
 from aotlab.media.prompt import Prompt, parse_prompts
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.utils.errors import InputError
 
 onnx = pytest.importorskip("onnx")
@@ -73,7 +73,7 @@ FRAME = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return NetworkSegmenter(VOSModel(ModelConfig(prompt_blocks=1)))
+    return NetworkSegmenter(build_model(ModelConfig(prompt_blocks=1)))
 
 
 def draw_frame(seed):

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config, to_yaml
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.published_keys import (
     from_official,
@@ -38,7 +38,7 @@ def config():
 @pytest.fixture(scope="module")
 def model(config):
     torch.manual_seed(0)
-    model = VOSModel(config.model)
+    model = build_model(config.model)
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():  # relative values begin as zeros, which would hide a lost tensor
@@ -49,7 +49,7 @@ def model(config):
 @pytest.fixture(scope="module")
 def aott():
     torch.manual_seed(1)
-    return VOSModel(load_config("aott").model).eval()
+    return build_model(load_config("aott").model).eval()
 
 
 @torch.inference_mode()
@@ -137,7 +137,7 @@ def test_published_keys_round_trip(variant):
         key: torch.full(shape, float(number)).to(getattr(torch, dtype.removeprefix("torch.")))
         for number, (key, (shape, dtype)) in enumerate(keys.items())
     } | filler.fill(computed)
-    model = VOSModel(load_config(variant).model)
+    model = build_model(load_config(variant).model)
     model.load_state_dict(from_official(state, model), strict=True)
     back = to_official(model)
     assert set(back) == set(state)
@@ -168,7 +168,7 @@ def test_pickle_without_weights_rejected(tmp_path, content):
 
 def test_wrong_variant_names_the_right_one(tmp_path):
     torch.manual_seed(0)
-    torch.save({"state_dict": to_official(VOSModel(load_config("aots").model))}, tmp_path / "x.pth")
+    torch.save({"state_dict": to_official(build_model(load_config("aots").model))}, tmp_path / "x.pth")
     with pytest.raises(InputError) as error:
         load_checkpoint(tmp_path / "x.pth", config="aott")
     message = str(error.value)
@@ -194,7 +194,7 @@ def test_other_shape_is_listed(tmp_path, aott):
 
 def test_encoder_weights_load_without_a_classifier(aott):
     torch.manual_seed(2)
-    fresh = VOSModel(load_config("aott").model).encoder
+    fresh = build_model(load_config("aott").model).encoder
     weights = {
         official_name(f"encoder.{key}").removeprefix("encoder."): tensor
         for key, tensor in aott.encoder.state_dict().items()
@@ -212,7 +212,7 @@ def test_encoder_weights_of_another_network_rejected(aott):
 @pytest.mark.parametrize("name", preset_names())
 def test_keys_name_the_preset(name):
     with torch.device("meta"):
-        model = VOSModel(load_config(name).model)
+        model = build_model(load_config(name).model)
     likely = likely_presets(model.state_dict())
     assert name in likely
     assert likely == likely_presets(to_official(model))
