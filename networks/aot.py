@@ -78,7 +78,9 @@ class LSTTBlock(nn.Module):
         long, short = self.memorize(state, identities) if memory is None else memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))  # eq. 5
         if self.short_attention is not None:
-            x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))  # eq. 6
+            x = x + self.short_projection(
+                self.short_attention(state.key, short.key, short.value, size)
+            )  # eq. 6
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
     def memorize(self, state: LSTTState, identities: Tensor | None) -> BlockMemory:
@@ -114,9 +116,7 @@ class AOT(VOSModel):
         size = (x.shape[2], x.shape[3])
         embeddings, states, tokens = [x], [], map_to_tokens(x)
         for index, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
-            tokens, state = block(
-                tokens, size, memory and memory[0][index], identities and identities[0]
-            )
+            tokens, state = block(tokens, size, memory and memory[0][index], identities and identities[0])
             embeddings.append(tokens_to_map(norm(tokens), size))
             states.append(state)
         return Propagated([embeddings], [states])

@@ -133,7 +133,10 @@ class GPMBlock(nn.Module):
         Returns:
             B×L×2C, and what `memorize` needs.
         """
-        visual, identity = x[..., : self.dim], x[..., self.dim :]  # B×L×C each; no identity in the first block
+        visual, identity = (
+            x[..., : self.dim],
+            x[..., self.dim :],
+        )  # B×L×C each; no identity in the first block
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.dim // 2, EXPANSION * self.dim], 2)
         gate = self.gate(normed)  # B×L×2C

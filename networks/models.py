@@ -36,11 +36,15 @@ def build_model(config: ModelConfig) -> VOSModel:
     if stage.block not in MODELS:
         raise InputError(f"model.stages.block must be one of {', '.join(MODELS)}, got {stage.block}")
     if several and stage.block not in ("gpm", "pyramid"):
-        raise InputError(f"model.stages: only gpm and pyramid blocks run in several stages, got {stage.block}")
+        raise InputError(
+            f"model.stages: only gpm and pyramid blocks run in several stages, got {stage.block}"
+        )
     if several and stage.block == "gpm" and config.decode_all_blocks:
         raise InputError("model.decode_all_blocks must be false for several stages of gpm blocks, got true")
     if config.scalable != (stage.block == "aost"):
-        raise InputError(f"model.scalable must be true for aost blocks and false for others, got {stage.block}")
+        raise InputError(
+            f"model.scalable must be true for aost blocks and false for others, got {stage.block}"
+        )
     create = MODELS[stage.block]
     if stage.block == "gpm":
         create = MSDeAOT if several else RMemDeAOT if stage.temporal_slots else DeAOT

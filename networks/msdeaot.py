@@ -36,8 +36,12 @@ class MSDeAOT(MultiScaleModel):
                 Stage(
                     stride=settings.stride,
                     transition=transition,
-                    blocks=[GPMBlock(dim, settings, first=first and not block) for block in range(settings.depth)],
-                    norms=[TokenGroupNorm(2, 2 * dim)] if last else [nn.Identity() for _ in range(settings.depth)],
+                    blocks=[
+                        GPMBlock(dim, settings, first=first and not block) for block in range(settings.depth)
+                    ],
+                    norms=[TokenGroupNorm(2, 2 * dim)]
+                    if last
+                    else [nn.Identity() for _ in range(settings.depth)],
                     identity_bank=bank,
                     identity_norm=nn.LayerNorm(dim) if settings.depth else None,
                     memory_stride=settings.memory_stride,

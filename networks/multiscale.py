@@ -98,7 +98,11 @@ class Stage(nn.Module):
             keep_input: the input is an embedding too.
         """
         super().__init__()
-        self.encoder_map, self.memory_stride, self.keep_input = ENCODER_MAPS[stride], memory_stride, keep_input
+        self.encoder_map, self.memory_stride, self.keep_input = (
+            ENCODER_MAPS[stride],
+            memory_stride,
+            keep_input,
+        )
         self.transition = transition
         self.blocks, self.norms = nn.ModuleList(blocks), nn.ModuleList(norms)
         self.identity_bank, self.identity_norm = identity_bank, identity_norm

@@ -64,9 +64,8 @@ class PromptedFrame:
         require_extra("video", "cv2")  # finds connected parts
         self.network: PromptNetwork = network
         self.align_corners, self.settings = model.config.align_corners, settings
-        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(
-            network.projector.weight.device
-        )
+        self.weight = network.projector.weight
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
         self.image = pixels.permute(2, 0, 1)[None]
         self.size = (frame.shape[0], frame.shape[1])
         self._encoded: dict[Window, tuple[list[Tensor], tuple[int, int]]] = {}
@@ -110,7 +109,7 @@ class PromptedFrame:
             draw_planes(prompt, [other for other in everyone if other is not prompt], window, size)
             for prompt in prompts
         ]
-        logits = self.network(features, torch.stack(planes).to(self.image.device))
+        logits = self.network(features, torch.stack(planes).to(self.weight))
         left, top, right, bottom = window
         inside = (bottom - top, right - left)
         return F.interpolate(logits.float(), inside, mode="bilinear", align_corners=self.align_corners)[:, 0]
@@ -126,7 +125,7 @@ class PromptedFrame:
             part = F.interpolate(part, size, mode="bilinear", antialias=True) / 255
             if len(self._encoded) >= 8:
                 del self._encoded[next(iter(self._encoded))]
-            self._encoded[window] = self.network.encode(normalise(part)), size
+            self._encoded[window] = self.network.encode(normalise(part).to(self.weight)), size
         return self._encoded[window]
 
 

@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.prompting import PromptedFrame, add_background
 from aotlab.media.prompt import Prompt, box_around
-from aotlab.networks import kernels
-from aotlab.networks.kernels.folding import folded
-from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.fast import optimize
 from aotlab.networks.model import VOSModel
-from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import SEGMENTERS, list_plugins, load_plugin
 
@@ -80,10 +76,7 @@ class NetworkSegmenter:
     """
 
     def __init__(self, model: VOSModel, precision: str = "float32") -> None:
-        kernels.install()
-        self._model = folded(model.eval())
-        cpu = torch.device("cpu")
-        self._autocast = autocast(cpu, fastest_precision(precision, cpu))
+        self._model = optimize(model, precision=precision)
         self._lock = threading.Lock()
         self._known: tuple[np.ndarray, PromptedFrame] | None = None
 
@@ -96,8 +89,7 @@ class NetworkSegmenter:
         with self._lock:
             if self._known is None or not np.array_equal(self._known[0], frame):
                 self._known = frame.copy(), PromptedFrame(self._model, frame)
-            with self._autocast:
-                logits = self._known[1].logits(list(prompts.values()))
+            logits = self._known[1].logits(list(prompts.values()))
         channels = add_background(logits).max(0).indices.cpu().numpy()
         return np.array([0, *prompts], np.uint16)[channels]
 

@@ -119,7 +119,9 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
         shallower = range(1, model.config.depths[0]) if model.config.scalable else []
         by_depth = []
-        for logits in (*(model.decode(propagated, frames[frame], depth) for depth in shallower), deepest):
+        # only scalable models decode at several depths
+        decoded = [model.decode(propagated, frames[frame], depth) for depth in shallower]  # type: ignore[call-arg]
+        for logits in (*decoded, deepest):
             by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
             kept = [
                 resize_logits(by_object[b, : n + 1], size, align_corners) for b, n in enumerate(clip.objects)

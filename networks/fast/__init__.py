@@ -96,7 +96,9 @@ def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None
         InputError: on another device than CUDA, where it is slower than the plain model.
     """
     if device.type != "cuda":
-        raise InputError(f"compile: makes models slower on {device.type}; set it to false, or use a CUDA device")
+        raise InputError(
+            f"compile: makes models slower on {device.type}; set it to false, or use a CUDA device"
+        )
     announce_compilation()
     stages: Sequence[nn.Module] = getattr(model, "stages", [model])
     blocks = [block for stage in stages for block in stage.blocks]  # type: ignore[union-attr]
@@ -110,7 +112,12 @@ class OptimizedModel(nn.Module):
     def __init__(self, model: VOSModel, dtype: torch.dtype) -> None:
         super().__init__()
         self.model, self.dtype = model, dtype
-        self.config, self.heads, self.prompts = model.config, model.heads, model.prompts
+        self.config, self.heads = model.config, model.heads
+
+    @property
+    def prompts(self) -> nn.Module | None:
+        """The prompt network; the caller casts its inputs."""
+        return self.model.prompts
 
     def at_depth(self, depth: int) -> OptimizedModel:
         """See `AOST.at_depth`."""

@@ -75,12 +75,15 @@ def fuse_encoder(encoder: nn.Module) -> None:
                 setattr(parent, name, fold_norm(conv, norm))
                 setattr(parent, norm_name, nn.Identity())
     for parent in list(encoder.modules()):
-        layers = [(name, child) for name, child in parent.named_children() if not isinstance(child, nn.Identity)]
+        layers = [
+            (name, child) for name, child in parent.named_children() if not isinstance(child, nn.Identity)
+        ]
         for (_, conv), (name, activation) in pairwise(layers):
+            if isinstance(parent, Bottleneck):  # its activation is shared by three convolutions
+                continue
             if isinstance(conv, FusedConv2d) and isinstance(activation, nn.ReLU | nn.ReLU6):
-                if not isinstance(parent, Bottleneck):  # its activation is shared by three convolutions
-                    conv.activation = "relu6" if isinstance(activation, nn.ReLU6) else "relu"
-                    setattr(parent, name, nn.Identity())
+                conv.activation = "relu6" if isinstance(activation, nn.ReLU6) else "relu"
+                setattr(parent, name, nn.Identity())
         for name, child in list(parent.named_children()):
             if isinstance(child, Bottleneck):
                 setattr(parent, name, FusedBottleneck(child))

@@ -26,7 +26,7 @@ class FoldedNorm(FrozenBatchNorm2d):
 class TrainingConv2d(nn.Conv2d):
     """Convolution with the frozen norm after it, if any; parameters and their names are the same."""
 
-    norm: list[FrozenBatchNorm2d] = []
+    norm: tuple[FrozenBatchNorm2d, ...] = ()
     """the norm, which remains a module of the parent"""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def fold_training_norms(encoder: nn.Module) -> None:
         for conv, norm in pairwise(list(parent.children())):
             if type(conv) is nn.Conv2d and type(norm) is FrozenBatchNorm2d:
                 conv.__class__, norm.__class__ = TrainingConv2d, FoldedNorm
-                conv.norm = [norm]  # type: ignore[assignment]  # in a list, so that it is no child of the convolution
+                conv.norm = (norm,)  # type: ignore[assignment]  # in a tuple, so that it is no child of the convolution
 
 
 class DepthwiseConvolution(torch.autograd.Function):
