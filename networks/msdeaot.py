@@ -26,6 +26,7 @@ class MSDeAOT(MultiScaleModel):
             dim = settings.dim or config.dim
             shortcut = self.channels[ENCODER_MAPS[settings.stride]]
             transition = bank = None
+            outputs = max(settings.depth, 1)  # a stage without blocks hands on what it refined
             if number:
                 transition = Transition(
                     embeddings, shortcut, dim, branches=2, align_corners=config.align_corners
@@ -39,15 +40,13 @@ class MSDeAOT(MultiScaleModel):
                     blocks=[
                         GPMBlock(dim, settings, first=first and not block) for block in range(settings.depth)
                     ],
-                    norms=[TokenGroupNorm(2, 2 * dim)]
-                    if last
-                    else [nn.Identity() for _ in range(settings.depth)],
+                    norms=[TokenGroupNorm(2, 2 * dim)] if last else [nn.Identity() for _ in range(outputs)],
                     identity_bank=bank,
                     identity_norm=nn.LayerNorm(dim) if settings.depth else None,
                     memory_stride=settings.memory_stride,
                 )
             )
-            embeddings = settings.depth * dim
+            embeddings = outputs * dim
         self.stages = nn.ModuleList(stages)
         self.decoder = ConvDecoder(2 * dim, config.dim // 2, config.max_objects + 1)
 

@@ -12,9 +12,6 @@ import pytest
 
 NOBODY = 65534
 
-# Products are computed by a fixed choice, so that tests see the same numbers everywhere and every time.
-os.environ["AOTLAB_TUNE"] = "off"
-
 # A suite started in the background of a shell inherits ignored signals, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):  # not on Windows

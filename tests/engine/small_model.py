@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from aotlab.configs.load import load_config
+from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.models import build_model
 
 HEIGHT, WIDTH = 33, 49
@@ -20,9 +21,9 @@ def build(preset="aott", *overrides):
 def amplify(model):
     """At random initialisation identities hardly reach the logits; with a larger gain, masks follow what was given."""
     with torch.no_grad():
-        for stage in model.stages:
-            if stage.identity_bank is not None:
-                stage.identity_bank.weight *= 300
+        for module in model.modules():
+            if isinstance(module, IdentityBank):
+                module.weight *= 300
         model.decoder.conv_out.weight *= 10
         model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
     return model

@@ -21,12 +21,12 @@ from tests.shared import golden, golden_clip, golden_model
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("variant", ["aost", "aost_share", "r50_aost"])
 @torch.inference_mode()
-def test_every_depth_gives_the_reference_logits(variant: str, depth: int) -> None:
+def test_every_depth_gives_the_reference_logits(variant: str, depth: int, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
     suffix = "" if depth == 3 else f"_d{depth}"
-    model = golden_model(variant).at_depth(depth)
+    model = golden_model(variant, fast=fast).at_depth(depth)
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]), meta["short_term_skip"])
     features = model.encode(images[:1])
     assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])

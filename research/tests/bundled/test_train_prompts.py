@@ -165,9 +165,7 @@ def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
     before, (after, config) = load_checkpoint(checkpoint)[0].state_dict(), load_checkpoint(path)
     assert config.model.prompt_blocks == 1
     assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.items())
-    assert not torch.equal(
-        after.prompts.stage.identity_bank.weight, whole.model.stages[0].identity_bank.weight
-    )
+    assert not torch.equal(after.prompts.identity_bank.weight, whole.model.identity_bank.weight)
     (tmp_path / "state.pt").write_bytes(b"damaged")
     with pytest.raises(InputError, match="not a usable training state"):
         PromptTrainer(checkpoint, data, tmp_path, TRAINING)

@@ -33,7 +33,7 @@ def small(block, policy="relevance_redundancy", **memory):
     torch.manual_seed(0)
     model = build_model(config.model)
     with torch.no_grad():
-        model.stages[0].identity_bank.weight *= 300
+        model.identity_bank.weight *= 300
         model.decoder.conv_out.weight *= 10
     return model, config
 
@@ -44,7 +44,7 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
     # groups keep other frames.
     model, config = small(block, frames=6, relevance_weight=1e4)
     model.eval()
-    first = model.stages[0].blocks[0]
+    first = model.blocks[0]
     with torch.no_grad():  # sharp attention
         (first.key_value if block == "gpm" else first.query).weight *= 4
     generator, channels = torch.Generator().manual_seed(5), model.encoder.channels
@@ -110,6 +110,6 @@ def test_training_reaches_what_restricted_memory_adds(block):
     (losses.reference.mean() + losses.tracked.mean()).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None]
     assert [name for name in still if "idle_key" not in name] == []
-    assert model.stages[0].temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
-    assert model.stages[0].identity_bank.weight.grad[:, 3].abs().max() > 0
+    assert model.temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
+    assert model.identity_bank.weight.grad[:, 3].abs().max() > 0
     assert bank.frames == [0, 2, 3]

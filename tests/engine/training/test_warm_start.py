@@ -27,8 +27,8 @@ def test_warm_start_loads_matching_weights(tmp_path, caplog):
     for part in ("encoder.", "projector.", "decoder.", "stages.0.identity_bank."):
         assert all(torch.equal(own[key], other[key]) for key in own if key.startswith(part)), part
     assert (
-        own["stages.0.blocks.0.position_key.weight"].shape
-        != other["stages.0.blocks.0.position_key.weight"].shape
+        own["blocks.0.short_attention.relative_key.weight"].shape
+        != other["blocks.0.short_attention.relative_key.weight"].shape
     )
     assert "weights loaded from other.safetensors" in caplog.text
 

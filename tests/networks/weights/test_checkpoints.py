@@ -16,6 +16,7 @@ from aotlab.networks.weights.published_keys import (
     likely_presets,
     load_encoder_weights,
     official_name,
+    rename_earlier,
 )
 from aotlab.utils.errors import InputError
 from tests.golden import filler
@@ -188,7 +189,7 @@ def test_missing_key_is_listed_by_its_published_name(tmp_path, aott):
 
 def test_other_shape_is_listed(tmp_path, aott):
     torch.save(to_official(aott), tmp_path / "x.pth")
-    with pytest.raises(InputError, match=r"of another shape \(.*position_"):
+    with pytest.raises(InputError, match=r"of another shape \(.*relative_"):
         load_checkpoint(tmp_path / "x.pth", config="aott", overrides=["model.stages.0.window=7"])
 
 
@@ -227,3 +228,35 @@ def test_old_name_of_a_setting_is_read(tmp_path, model, config):
         metadata={"config": text},
     )
     assert load_checkpoint(tmp_path / "old.safetensors")[1].train.image_every == 70
+
+
+EARLIER = {
+    "encoder.features.0.0.norm.bias": "encoder.features.0.1.bias",
+    "encoder.features.2.conv.2.norm.weight": "encoder.features.2.conv.3.weight",
+    "encoder.conv1.norm.weight": "encoder.bn1.weight",
+    "encoder.layer2.0.conv3.norm.bias": "encoder.layer2.0.bn3.bias",
+    "encoder.layer2.0.downsample.0.norm.bias": "encoder.layer2.0.downsample.1.bias",
+    "encoder.patch_embed.norm.weight": "encoder.patch_embed.norm.weight",
+    "encoder.downsamples.0.norm.weight": "encoder.downsamples.0.norm.weight",
+    "stages.0.blocks.1.position_key.weight": "blocks.1.short_attention.relative_key.weight",
+    "stages.0.blocks.1.position_value": "blocks.1.short_attention.relative_value",
+    "stages.0.identity_bank.bias": "identity_bank.bias",
+    "stages.0.temporal.memory": "temporal.memory",
+    "prompts.stage.blocks.0.norm1.bias": "prompts.blocks.0.norm1.bias",
+    "prompts.encoder.features.1.conv.0.0.norm.bias": "prompts.encoder.features.1.conv.0.1.bias",
+    "prompts.quarter.weight": "prompts.bank4.weight",
+}
+
+
+def test_names_of_earlier_files_are_renamed():
+    assert list(rename_earlier(dict.fromkeys(EARLIER))) == list(EARLIER.values())
+    several = ["stages.0.blocks.0.norm1.bias", "stages.1.transition.enter.0.conv.bias"]
+    renamed = rename_earlier(dict.fromkeys([*several, "prompts.stage.mask_token"]))
+    assert list(renamed) == [several[0], "stages.1.transition.proj_in.0.conv.bias"]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_names_of_today_are_not_renamed(name):
+    with torch.device("meta"):
+        state = build_model(load_config(name).model).state_dict()
+    assert list(rename_earlier(state)) == list(state)
