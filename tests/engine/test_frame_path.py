@@ -26,13 +26,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(34, 13, 8),
-    ("r50_aotl", ORDINARY): Limits(34, 13, 8),
-    ("r50_aotl", MEMORY): Limits(39, 14, 8),
-    ("r50_deaotl", ORDINARY): Limits(34, 12, 8),
-    ("r50_deaotl", MEMORY): Limits(39, 13, 8),
-    ("msdeaotl", ORDINARY): Limits(39, 12, 8),
-    ("msdeaotl", MEMORY): Limits(44, 13, 8),
+    ("aott", ORDINARY): Limits(46, 16, 9),
+    ("r50_aotl", ORDINARY): Limits(46, 16, 9),
+    ("r50_aotl", MEMORY): Limits(51, 17, 9),
+    ("r50_deaotl", ORDINARY): Limits(48, 16, 9),
+    ("r50_deaotl", MEMORY): Limits(53, 17, 9),
+    ("msdeaotl", ORDINARY): Limits(55, 17, 10),
+    ("msdeaotl", MEMORY): Limits(60, 18, 10),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 

@@ -47,7 +47,7 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
     first = model.blocks[0]
     with torch.no_grad():  # sharp attention
         (first.key_value if block == "gpm" else first.query).weight *= 4
-    generator, channels = torch.Generator().manual_seed(5), model.encoder.channels
+    generator, channels = torch.Generator().manual_seed(6), model.encoder.channels
     flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
     encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
