@@ -27,7 +27,8 @@ VIEWS = [(scale, flip) for scale in SCALES for flip in (False, True)]
 
 @pytest.fixture(scope="module")
 def model() -> tuple[VOSModel, Config]:
-    return build()
+    model, config = build()
+    return model.eval(), config
 
 
 def ensemble(model: tuple[VOSModel, Config], *, fused: bool = False) -> Ensemble:
