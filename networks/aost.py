@@ -159,7 +159,7 @@ class AOST(VOSModel):
         """Return the frame's memory of each block in use; see `VOSModel.memorize`."""
         states = enumerate(propagated.states[0])
         blocks = self.blocks
-        return [[blocks[0 if self.shared else i].memorize(state, identities[0]) for i, state in states]]
+        return [[blocks[0 if self.shared else i].memorize(state, identities[0]) for i, state in states]]  # type: ignore[operator]
 
     def decode(self, propagated: Propagated, features: Features, depth: int | None = None) -> Tensor:
         """Return logits B×(M+1)×H/4×W/4.

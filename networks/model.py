@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -50,10 +50,11 @@ class Propagated(NamedTuple):
 class Model(Protocol):
     """The five methods of `VOSModel`, as trackers use them: of the model, its optimised copy, or exported graphs."""
 
-    config: ModelConfig
-    heads: Any
-    """heads of long-term attention in the first block"""
-
+    @property
+    def config(self) -> ModelConfig: ...
+    @property
+    def heads(self) -> int: ...
+    def state_dict(self) -> Mapping[str, Any]: ...
     def encode(self, image: Tensor) -> Features: ...
     def assign_identities(self, masks: Tensor) -> list[Tensor]: ...
     def propagate(

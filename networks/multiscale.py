@@ -131,7 +131,7 @@ class Stage(nn.Module):
         """Return the memory of each block; short-term memory has all tokens of the map, ``size`` = (H, W)."""
         memories, stride = [], self.memory_stride
         for block, state in zip(self.blocks, states, strict=True):
-            long, short = block.memorize(state, identities)
+            long, short = block.memorize(state, identities)  # type: ignore[operator]
             if stride > 1:
                 long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in long))
             memories.append(BlockMemory(long, short))
@@ -146,7 +146,7 @@ class MultiScaleModel(VOSModel):
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to B×L×C of each stage."""
-        return [stage.assign_identities(masks) for stage in self.stages]
+        return [stage.assign_identities(masks) for stage in self.stages]  # type: ignore[operator]
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
@@ -157,7 +157,7 @@ class MultiScaleModel(VOSModel):
             if stage.transition is None:
                 x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
             else:
-                x = stage.transition(embeddings[-1], features[stage.encoder_map])
+                x = stage.transition(embeddings[-1], features[stage.encoder_map])  # type: ignore[operator, index]
             output, state = stage(x, memory and memory[number], identities and identities[number])
             embeddings.append(output)
             states.append(state)
@@ -168,7 +168,7 @@ class MultiScaleModel(VOSModel):
         memory = []
         for number, stage in enumerate(self.stages):
             size = propagated.embeddings[number][0].shape[2:]
-            memory.append(stage.memorize(propagated.states[number], size, identities[number]))
+            memory.append(stage.memorize(propagated.states[number], size, identities[number]))  # type: ignore[operator]
         return memory
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:

@@ -158,7 +158,7 @@ class RMemAOT(VOSModel):
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
-        return [[block.memorize(state, identities[0]) for block, state in pairs]]
+        return [[block.memorize(state, identities[0]) for block, state in pairs]]  # type: ignore[operator]
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
         """Return logits B×(M+1)×H/4×W/4."""

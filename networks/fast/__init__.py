@@ -86,7 +86,7 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
             elif type(child) is Attention and device.type == "cpu" and (child.heads == 1 or split_heads):
                 child.__class__ = SplitAttention
             elif type(child) in (nn.Conv2d, TrainingConv2d) and device.type == "cpu":
-                setattr(parent, name, fuse(child))
+                setattr(parent, name, fuse(child))  # type: ignore[arg-type]
 
 
 def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None = None) -> None:
