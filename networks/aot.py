@@ -85,6 +85,7 @@ class LSTTBlock(nn.Module):
 
     def memorize(self, state: LSTTState, identities: Tensor | None) -> BlockMemory:
         """Return the frame's memory: the key stays, the value carries the identity embedding B×L×C (eq. 3)."""
+        assert identities is not None
         memory = KeyValue(state.key, self.value(state.tokens + identities))
         return BlockMemory(memory, memory)
 

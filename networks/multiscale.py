@@ -152,7 +152,8 @@ class MultiScaleModel(VOSModel):
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
     ) -> Propagated:
         """Run the stages; see `VOSModel.propagate`."""
-        embeddings, states = [], []
+        embeddings: list[list[Tensor]] = []
+        states: list[list[Any]] = []
         for number, stage in enumerate(self.stages):
             if stage.transition is None:
                 x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)

@@ -179,8 +179,9 @@ def _identify(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     """Propagate a reference frame if identities are given, else from memory."""
     config = model.config
-    if isinstance(getattr(model, "temporal", None), IndexedTemporalEmbedding):
-        model.temporal.indices = tensors.get("temporal_indices")  # type: ignore[union-attr]
+    temporal = getattr(model, "temporal", None)
+    if isinstance(temporal, IndexedTemporalEmbedding):
+        temporal.indices = tensors.get("temporal_indices")
     features = nest_results("features", config, tensors)
     if "identities_0" in tensors:
         propagated = model.propagate(features, identities=nest_results("identities", config, tensors))
@@ -206,14 +207,15 @@ def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 
 def _add_temporal(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     """Apply the temporal embedding, for memory policies that compare queries with keys."""
-    model.temporal.indices = tensors["temporal_indices"]  # type: ignore[union-attr]
+    temporal: Any = model.temporal
+    temporal.indices = tensors["temporal_indices"]
     query, key = model.add_temporal(tensors["states_0_0_key"], tensors["memory_0_0_long_key"])
     return {"query": query, "key": key}
 
 
 def _encode_prompted(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     assert model.prompts is not None
-    return dict(zip(MAPS, model.prompts.encode(tensors["image"]), strict=True))
+    return dict(zip(MAPS, model.prompts.encode(tensors["image"]), strict=True))  # type: ignore[operator]
 
 
 def _segment(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:

@@ -126,7 +126,7 @@ class PromptTrainer:
         self.model = build_model(settings).eval()
         self.model.load_state_dict(tracking.state_dict(), strict=False)
         network = self.model.prompts
-        if network is None:
+        if not isinstance(network, PromptNetwork):
             raise InputError("blocks must be at least 1 to train prompts, got 0")
         if tracking.prompts is None:
             start_prompts(network, tracking)
