@@ -23,7 +23,8 @@ class FusedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""
-        unfused = not x.is_cpu or x.dtype == torch.float16  # which oneDNN computes on few processors
+        # oneDNN computes float16 on few processors
+        unfused = not x.is_cpu or x.dtype == torch.float16 or not torch.backends.mkldnn.is_available()
         if unfused or torch.is_grad_enabled() or torch.compiler.is_compiling():
             x = super().forward(x) if residual is None else super().forward(x) + residual
             return x if self.activation is None else F.relu6(x) if self.activation == "relu6" else F.relu(x)
