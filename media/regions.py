@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from aotlab.media.images import IMAGE_SUFFIXES
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import LONGEST_SIDE
 
@@ -20,6 +21,8 @@ MAX_OUTLINE = 2_000_000
 """largest length of one outline in pixels; drawing takes memory in proportion"""
 MAX_ID = 65535
 """largest object id; ids are 16-bit"""
+SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".json")
+"""suffixes of images and of files of labels named after them"""
 MAX_REGIONS = 5_000_000
 """largest number of regions in a file, over all frames"""
 
@@ -262,14 +265,15 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
 def number_frames(names: Iterable[str]) -> list[int]:
     """Return frame numbers of image names: the number each ends with, or their order if these are not distinct."""
     names = list(names)
-    endings = [re.search(r"(\d{1,9})$", PurePosixPath(name).stem) for name in names]
+    endings = [re.search(r"(\d{1,9})$", image_stem(name)) for name in names]
     numbers = [int(ending[1]) for ending in endings if ending]
     return numbers if len(set(numbers)) == len(names) else list(range(len(names)))
 
 
 def image_stem(name: str) -> str:
-    """Return the stem of an image's name, which may be an address or a Windows path."""
-    return PurePosixPath(re.split(r"[?#]", name)[0].replace("\\", "/")).stem
+    """Return an image's name without folder and suffix; it may be an address, a Windows path, or a stem with dots."""
+    path = PurePosixPath(re.split(r"[?#]", name)[0].replace("\\", "/"))
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[int, int]:

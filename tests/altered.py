@@ -1,9 +1,11 @@
-"""Nested content of files with one part changed at random."""
+"""Content of files, changed at random: nested parts, or bytes."""
 
-from __future__ import annotations
+import copy
+from random import Random
 
 VALUES = [
-    None, "x", "", 0, -1, 2.5, True, 10**30, float("nan"), float("inf"), [], [0], {}, {"a": None}, "../x", "1/0",
+    None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
+    float("inf"), [], [0], [[]], [None], [[10**400] * 6], {}, {"a": None}, {"a": []},
 ]  # fmt: skip
 
 
@@ -14,16 +16,9 @@ def places(tree, path=()):
         yield from places(tree[key], (*path, key))
 
 
-def copied(tree):
-    """Nested dictionaries and lists anew; what they hold is shared."""
-    if isinstance(tree, dict):
-        return {key: copied(value) for key, value in tree.items()}
-    return [copied(value) for value in tree] if isinstance(tree, list) else tree
-
-
 def altered(tree, random):
     """A copy with one part replaced, left out, or added."""
-    changed = copied(tree)
+    changed = copy.deepcopy(tree)
     path = random.choice(list(places(tree)))
     parent = changed
     for key in path[:-1]:
@@ -36,3 +31,14 @@ def altered(tree, random):
     else:
         parent[path[-1]] = random.choice(VALUES)
     return changed
+
+
+def damaged(content, count, most, seed=0):
+    """The content cut at every tenth, and ``count`` copies with 1 to ``most`` bytes changed."""
+    yield from (content[: len(content) * tenth // 10] for tenth in range(10))
+    random = Random(seed)
+    for _ in range(count):
+        changed = bytearray(content)
+        for _ in range(random.randint(1, most)):
+            changed[random.randrange(len(changed))] = random.randrange(256)
+        yield bytes(changed)

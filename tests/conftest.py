@@ -9,8 +9,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 NOBODY = 65534
+
+# Properties draw the same examples every time, however busy the machine is.
+settings.register_profile(
+    "same",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("same")
 
 # A suite started in the background of a shell inherits ignored signals, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -66,6 +66,14 @@ def stems_from(first: int, count: int, step: int = 1, form: str = "{:05d}") -> l
     return [form.format(first + step * index) for index in range(count)]
 
 
+def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), first: int = 0) -> Path:
+    """Even frames as ``00000.png`` and so on, whose blue tells them apart: 40, 41, ..."""
+    folder.mkdir(parents=True)
+    for index in range(count):
+        Image.new("RGB", size[::-1], (40, 90, 40 + index)).save(folder / f"{first + index:05d}.png")
+    return folder
+
+
 def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
     """Write the images under ``.jpg`` names; PNG data, so without loss."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,33 +116,28 @@ def lay_out_split(
         write_labels(folder / "Annotations" / name, clip, None if labels is None else labels[name])
 
 
+def first_frames(clip: Clip) -> dict[int, int]:
+    """Object to the index of the frame in which it appears."""
+    ids = sorted(set(np.unique(clip.labels).tolist()) - {0, 255})
+    return {number: int((clip.labels == number).any(axis=(1, 2)).argmax()) for number in ids}
+
+
 def write_youtube_meta(folder: Path, clips: Mapping[str, Clip], *, categories: bool) -> None:
     """meta.json by the labels: every object with its frames from the first one on."""
-    videos = {}
+    videos: dict[str, dict] = {name: {"objects": {}} for name in clips}
     for name, clip in clips.items():
-        objects = {}
-        for object_id in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
-            first = int((clip.labels == object_id).any(axis=(1, 2)).argmax())
-            entry: dict[str, object] = {"frames": list(clip.stems[first:])}
-            if categories:
-                entry["category"] = "fish" if object_id % 2 else "kite"
-            objects[str(object_id)] = entry
-        videos[name] = {"objects": objects}
+        for number, first in first_frames(clip).items():
+            category = {"category": "fish" if number % 2 else "kite"} if categories else {}
+            videos[name]["objects"][str(number)] = {"frames": list(clip.stems[first:]), **category}
     (folder / "meta.json").write_text(json.dumps({"videos": videos}))
 
 
 def write_lvos_meta(folder: Path, clips: Mapping[str, Clip]) -> None:
     """The metadata of LVOS by the labels; numbers are strings, as in the original."""
-    videos = {}
+    videos: dict[str, dict] = {name: {"objects": {}} for name in clips}
     for name, clip in clips.items():
-        objects = {}
-        for object_id in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
-            first = int((clip.labels == object_id).any(axis=(1, 2)).argmax())
-            span = {
-                "start": int(clip.stems[first]),
-                "end": int(clip.stems[-1]) + 1,
-                "frame_nums": len(clip.stems) - first,
-            }
-            objects[str(object_id)] = {"frame_range": {key: str(value) for key, value in span.items()}}
-        videos[name] = {"objects": objects}
+        for number, first in first_frames(clip).items():
+            end, count = int(clip.stems[-1]) + 1, len(clip.stems) - first
+            span = {"start": str(int(clip.stems[first])), "end": str(end), "frame_nums": str(count)}
+            videos[name]["objects"][str(number)] = {"frame_range": span}
     (folder / f"{folder.name}_meta.json").write_text(json.dumps({"videos": videos}))

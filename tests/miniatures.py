@@ -31,6 +31,11 @@ from tests.drawn_clips import (
 )
 
 
+def scored_split(name: str) -> str:
+    """The split of a benchmark whose annotations are public."""
+    return "train" if name.startswith(("youtubevos", "mose")) else "val"
+
+
 def davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int) -> Clip:
     """A clip as high as the results for DAVIS."""
     return draw_clip(stems_from(0, frames), ids, seed=seed, size=(480, 640))
@@ -86,15 +91,10 @@ def make_vost(root: Path) -> None:
     }
     for clip in clips.values():
         clip.labels[:, :3] = 255
-    for split, named in (
-        ("val", clips),
-        ("test", {"3001_tear_paper": draw_clip(stems_from(0, 4, 6, form), seed=3)}),
-    ):
-        lay_out_split(
-            root,
-            named,
-            labels=None if split == "val" else {name: clip.stems[:1] for name, clip in named.items()},
-        )
+    hidden = {"3001_tear_paper": draw_clip(stems_from(0, 4, 6, form), seed=3)}
+    lay_out_split(root, clips)
+    lay_out_split(root, hidden, labels={name: clip.stems[:1] for name, clip in hidden.items()})
+    for split, named in (("val", clips), ("test", hidden)):
         write_list(root / "ImageSets" / f"{split}.txt", named)
     for name, clip in clips.items():
         first = int(clip.stems[0].removeprefix("frame"))
@@ -106,13 +106,10 @@ def make_vost(root: Path) -> None:
 def make_visor(root: Path) -> None:
     """val: one sequence of two frames and one with an object that comes late; the second is of an unseen kitchen."""
     clips = {
-        name: draw_clip(
-            [f"{name[:-10]}_frame_{140 + 60 * index:010d}" for index in range(count)], ids, seed=count
+        f"{video}_seq_{number:05d}": draw_clip(
+            stems_from(140, count, 60, f"{video}_frame_{{:010d}}"), ids, seed=count
         )
-        for name, count, ids in (
-            ("P01_107_seq_00001", 2, {1: 0, 2: 0}),
-            ("P07_110_seq_00009", 4, {1: 0, 2: 2}),
-        )
+        for video, number, count, ids in (("P01_107", 1, 2, {1: 0, 2: 0}), ("P07_110", 9, 4, {1: 0, 2: 2}))
     }
     lay_out_davis(root, clips, "2022", "val")
     write_list(root / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
@@ -163,22 +160,12 @@ def make_burst(root: Path) -> None:
             masks.append(
                 {track: {"rle": compress(encode_runs(mask))} for track, mask in runs.items() if mask.any()}
             )
+        images = [f"{stem}.jpg" for stem in stems]
         sequences.append(
-            {
-                "width": WIDTH,
-                "height": HEIGHT,
-                "id": number,
-                "seq_name": name,
-                "dataset": source,
-                "fps": 6,
-                "all_image_paths": [f"{stem}.jpg" for stem in stems],
-                "annotated_image_paths": [f"{stem}.jpg" for stem in stems[::4]],
-                "neg_category_ids": [],
-                "not_exhaustive_category_ids": [],
-                "track_category_ids": {"3": 4, "7": 5},
-                "segmentations": masks,
-            }
-        )
+            {"width": WIDTH, "height": HEIGHT, "id": number, "seq_name": name, "dataset": source, "fps": 6,
+             "all_image_paths": images, "annotated_image_paths": images[::4], "neg_category_ids": [],
+             "not_exhaustive_category_ids": [], "track_category_ids": {"3": 4, "7": 5}, "segmentations": masks}
+        )  # fmt: skip
     tree = {"split": "val", "categories": [{"id": 4, "name": "airplane"}], "sequences": sequences}
     path = root / "val" / "all_classes.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,5 @@
 """The model and the clip that ship with the project, and the same model on real video where it is at hand."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from tests.shared import SHARED, needs_data
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
 
 
-def test_the_bundled_model_follows_the_bundled_clip() -> None:
+def test_bundled_model_follows_the_bundled_clip():
     tracker = Tracker.from_checkpoint(overrides=["input.max_long_edge=480"])
     (video,) = open_dataset("davis2017", SAMPLE)
     truth = read_mask(video.annotations[0])
@@ -34,7 +32,7 @@ def test_the_bundled_model_follows_the_bundled_clip() -> None:
         assert jaccard(truth == number, labels == number) > 0.6
 
 
-def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() -> None:
+def test_bundled_film_clip_can_be_followed():
     source = open_frames(SAMPLE / "rabbit.mp4")
     mask = read_mask(SAMPLE / "rabbit.png")
     assert source.size == mask.shape
@@ -49,12 +47,12 @@ def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() 
         assert jaccard(mask == number, labels == number) > 0.7  # in 0.12 s nothing goes far
 
 
-def test_the_bundled_model_is_small_enough_to_ship() -> None:
+def test_bundled_model_is_small_enough_to_ship():
     assert BUNDLED_CHECKPOINT.stat().st_size < 26_000_000  # tracking 11.6 MB, prompts 13.2 MB
 
 
 @pytest.fixture(scope="module")
-def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def few_frames(tmp_path_factory):
     """The bundled data set with three frames."""
     root = tmp_path_factory.mktemp("few")
     for kind in ("JPEGImages", "Annotations"):
@@ -75,7 +73,7 @@ def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "eval --dataset davis2017 --root {root} --output {out}",
     "export --output {out} --size 160x96 memory.policy=bounded_fifo",
 ])  # fmt: skip
-def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command, precision) -> None:
+def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command, precision):
     video, mask = (few_frames / kind / "480p" / "pond" for kind in ("JPEGImages", "Annotations"))
     places = {"root": few_frames, "video": video, "mask": mask / "00000.png", "out": tmp_path / "out"}
     name, *words = command.split()
@@ -87,7 +85,7 @@ def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command
 @needs_data
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["davis2017", "davis2016"])
-def test_the_bundled_model_is_far_above_optical_flow_on_real_video(name: str, tmp_path: Path) -> None:
+def test_bundled_model_is_far_above_optical_flow(name, tmp_path):
     videos = open_dataset(name, SHARED / "data" / "DAVIS")
     report = evaluate(Tracker.from_checkpoint(), videos, tmp_path / "results", RunOptions(progress=False))
     table = scores_table(score(videos, report))

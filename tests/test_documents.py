@@ -1,7 +1,6 @@
 """Commands, code and links of the documents: every code block parses, every link leads somewhere."""
 
-from __future__ import annotations
-
+import ast
 import configparser
 import json
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import aotlab
 from aotlab.configs.load import load_config
 from aotlab.utils.errors import InputError
 
@@ -26,22 +26,22 @@ PAGES = sorted(
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
-    r"`((?:annotation|configs|dataloaders|docs|engine|evaluation|masks|media|networks|prompts|research|scripts|src|tests|tools"
-    r"|utils)/[\w./]*\w[/\w])(?::(\w+))?`"
+    r"`((?:configs|dataloaders|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils)"
+    r"/[\w./]*\w[/\w])(?::(\w+))?`"
 )
 """a file or folder of the checkout between backticks, perhaps with a name in it"""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
-DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<="))\w+|\b\w+(?=\s*[:=])""")
-"""a function, class, quoted word, argument, field or variable"""
+DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<=")|(?<=aotlab\.))\w+|\b\w+(?=\s*[:=])""")
+"""a function, class, module, quoted word, argument, field or variable"""
 OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "pytest",
+    "uv", "pytest", "curl",
 }  # fmt: skip
 """programs whose command lines are not checked"""
 
 
-def blocks(*languages: str) -> list:
+def blocks(*languages):
     """All code blocks in some languages, each with the name of its page and its line."""
     found = []
     for page in PAGES:
@@ -53,7 +53,7 @@ def blocks(*languages: str) -> list:
     return found
 
 
-def commands(text: str) -> list[list[str]]:
+def commands(text):
     """Command lines of a shell block, split into words, without variables, pipes and comments."""
     found = []
     for line in text.replace("\\\n", " ").splitlines():
@@ -72,7 +72,7 @@ def test_commands_can_be_given(text):
         check_command(words)
 
 
-def check_command(words: list[str]) -> None:
+def check_command(words):
     """Fail unless the program of a command line exists and takes its options."""
     program, *arguments = words
     if "-m" in arguments and Path(program).name in ("python", "torchrun"):
@@ -81,9 +81,7 @@ def check_command(words: list[str]) -> None:
             return check_options(module.removeprefix("aotlab.tools."), arguments)
         if module.startswith(("benchmarks.", "research.")):
             file = ROOT / module.replace(".", "/")
-            assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), (
-                f"no module {module}"
-            )
+            assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
     elif program == "aotlab":
         check_options(arguments[0], arguments[1:])
     elif program == "bash":
@@ -96,7 +94,7 @@ def check_command(words: list[str]) -> None:
     return None
 
 
-def check_options(command: str, arguments: list[str]) -> None:
+def check_options(command, arguments):
     """Fail unless a command takes the options and settings."""
     if command.startswith("-"):
         return
@@ -113,22 +111,24 @@ def check_options(command: str, arguments: list[str]) -> None:
         load_config((config[0] if isinstance(config, list) else config) or "aott", given.overrides)
 
 
-@pytest.mark.parametrize("text", blocks("python", "py"))
-def test_python_compiles(text):
-    compile(text, "block", "exec")
+def parse_ini(text):
+    configparser.ConfigParser().read_string(text)
 
 
-@pytest.mark.parametrize("text", blocks("yaml", "yml"))
-def test_yaml_loads(text):
-    yaml.safe_load(text)
+PARSERS = {
+    "python": ast.parse,
+    "yaml": yaml.safe_load,
+    "yml": yaml.safe_load,
+    "ini": parse_ini,
+    "json": json.loads,
+}
 
 
-@pytest.mark.parametrize("text", blocks("ini", "json"))
-def test_ini_and_json_load(text):
-    if text.lstrip().startswith("{"):
-        json.loads(text)
-    else:
-        configparser.ConfigParser().read_string(text)
+@pytest.mark.parametrize(
+    ("language", "text"), [(kind, *block.values) for kind in PARSERS for block in blocks(kind)], ids=ascii
+)
+def test_code_block_parses(language, text):
+    PARSERS[language](text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -138,9 +138,7 @@ def test_links_lead_somewhere(page):
         target, _, anchor = link.partition("#")
         for prefix in (RAW, f"{ADDRESS}/blob/main/"):
             if target.startswith(prefix):
-                assert (ROOT / target.removeprefix(prefix)).exists(), (
-                    f"{link}: no such file in the repository"
-                )
+                assert (ROOT / target.removeprefix(prefix)).exists(), f"{link}: no such file"
         if "://" in target or target.startswith("mailto:"):
             continue
         path = page.parent / target if target else page
@@ -156,7 +154,7 @@ def test_named_files_exist(page):
         assert not inside or re.search(rf"\b{inside}\b", (ROOT / name).read_text()), f"no {inside} in {name}"
 
 
-def test_the_architecture_names_what_the_code_has():
+def test_architecture_names_what_the_code_has():
     text = BLOCK.sub("", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
     quoted = [code for code in re.findall(r"`([^`]+)`", text) if "/" not in code]
     named = {part for code in quoted for part in re.findall(r"[A-Za-z_]\w{2,}", code)}
@@ -164,7 +162,7 @@ def test_the_architecture_names_what_the_code_has():
     for path in (
         *ROOT.glob("[a-z]*/*.py"),
         *ROOT.glob("[a-z]*/[a-z]*/*.py"),
-        *ROOT.glob("studio/src/*/*.py"),
+        *ROOT.glob("studio/src/**/*.py"),
     ):
         if path.parts[len(ROOT.parts)] != "tests":
             defined |= {path.stem, path.parent.name, *DEFINED.findall(path.read_text(encoding="utf-8"))}
@@ -172,19 +170,26 @@ def test_the_architecture_names_what_the_code_has():
     assert named <= defined
 
 
-def anchors(page: Path) -> set[str]:
+def test_architecture_lists_public_names():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Public names\n")[2].partition("\nEntry-point groups")[0]
+    names = re.findall(r"`(\w+)`", section.partition("\n* ")[2])
+    assert sorted(names) == sorted(aotlab.__all__)
+
+
+def anchors(page):
     """Anchors of a page's headings, as GitHub and MyST make them."""
     headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def test_the_addresses_of_the_project_agree():
+def test_addresses_of_the_project_agree():
     from_citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert from_citation["repository-code"] == ADDRESS
     assert f'REPOSITORY = "{ADDRESS}/blob/main"' in (ROOT / "docs/_ext/references.py").read_text()
 
 
-def test_a_wrong_option_is_found():
+def test_wrong_option_is_found():
     with pytest.raises(InputError):
         check_options("track", ["--maks", "first.png"])
 

@@ -1,7 +1,5 @@
 """Windows, macOS and MPS on the way of track, annotate, mask and score; other systems are simulated."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import re
@@ -17,18 +15,7 @@ from aotlab.utils import devices, locks, processes
 from aotlab.utils.environment import FALLBACK, enable_fallback, keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = (
-    "utils",
-    "configs",
-    "media",
-    "masks",
-    "networks",
-    "evaluation",
-    "engine",
-    "prompts",
-    "annotation",
-    "tools",
-)
+ROOMS = ("utils", "configs", "media", "networks", "evaluation", "engine", "tools")
 UNIX = re.compile(
     r"(?:import (?:fcntl|resource|pwd|grp|termios|pty)\b|signal\.SIG(?:HUP|KILL|USR|ALRM|CHLD|PIPE)"
     r"|os\.(?:fork|mkfifo|mknod|getuid|geteuid|getpgid|setsid|killpg|sched_\w+|sendfile|kill)\b|CDLL\(|/proc/|/dev/shm)"

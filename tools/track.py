@@ -188,12 +188,13 @@ def require_given(parser: CommandParser, args: Namespace) -> None:
     """Refuse a command line without a video, masks or output, or with options of one video beside several."""
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
+        "--not-point": args.not_point,
         "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--start": args.start is not None,
         "--end": args.end is not None, "--dry-run": args.dry_run,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
     if args.several and refused:
-        parser.error(f"{refused[0]}: is about one video, and there are several; leave it out")
+        parser.error(f"{refused[0]}: applies to a single video; leave it out")
     given = {
         "a VIDEO": args.video or args.jobs,
         "a mask (--mask, --box or --point)": args.several or args.mask or args.box or args.point,
@@ -325,13 +326,21 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
 
 def dry_run(args: Namespace, options: TrackOptions) -> int:
     """Check the video, its masks and prompts, print what would be tracked and write nothing. Return 0."""
+    from aotlab.engine.tracking.segmenters import crop_box
     from aotlab.engine.video.inputs import load_masks
     from aotlab.engine.video.job import open_job
     from aotlab.media.prompt import parse_prompts
 
     source, numbers, options = open_job(read_job(args), options)
     masks = load_masks(args.mask, source, numbers, options.frames)
-    prompts = parse_prompts(args.box, args.point, args.not_point)
+    prompts = parse_prompts(args.box, args.point, args.not_point, first=numbers.number(options.frames.first))
+    for frame, by_object in prompts.items():
+        if source.length is not None and numbers.index(frame) >= source.length:
+            raise InputError(
+                f"prompt of frame {frame}: the video holds {source.length} frames; give an earlier one"
+            )
+        for object_id, prompt in by_object.items():
+            crop_box(prompt, object_id, source.size)
     objects = set(masks.annotations.objects()).union(*prompts.values())
     frames = "frames until its end" if source.length is None else counted(source.length, "frame")
     height, width = source.size

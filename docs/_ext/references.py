@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 import aotlab
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config
-from aotlab.tools.main import COMMANDS
+from aotlab.tools.main import COMMANDS, STUDIO
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 
@@ -49,14 +49,15 @@ def _address(folder: Path, link: str) -> str:
 
 def commands() -> str:
     """Return all commands with their options."""
-    return "\n\n".join(_command(name) for name in COMMANDS)
+    return "\n\n".join(_command(name) for name in (*COMMANDS, *STUDIO))
 
 
 def _command(name: str) -> str:
     parser = parser_of(name)
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=86)
     usage = parser.format_usage().removeprefix("usage: ").rstrip()
-    parts = [f"## aotlab {name}", f"{plain(parser.description or '')}", f"```text\n{usage}\n```"]
+    title = f"## {parser.prog}"
+    parts = [title, f"{plain(parser.description or '')}", f"```text\n{usage}\n```"]
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if action.help != argparse.SUPPRESS]
         if actions:
@@ -132,7 +133,11 @@ def api() -> str:
 
 
 def _documented(name: str) -> str:
-    kind = "autoclass" if inspect.isclass(getattr(aotlab, name)) else "autofunction"
+    value = getattr(aotlab, name)
+    if not callable(value):
+        text = value if isinstance(value, tuple) else f"{value.dtype} array of shape {value.shape}"
+        return f"## {name}\n\n`{text}`"
+    kind = "autoclass" if inspect.isclass(value) else "autofunction"
     members = "\n   :members:" if kind == "autoclass" else ""
     return f"## {name}\n\n```{{eval-rst}}\n.. {kind}:: aotlab.{name}{members}\n```"
 
@@ -152,10 +157,10 @@ def models() -> str:
 def modules() -> str:
     """Return the modules of the model, memory and tracker with their first lines."""
     rows = ["| module | subject |", "|---|---|"]
-    for folder in ("networks", "engine"):
+    for folder in ("networks", "engine", "engine/memory", "engine/tracking"):
         for path in sorted((ROOT / folder).glob("*.py")):
             if path.stem != "__init__":
-                name = f"aotlab.{folder}.{path.stem}"
+                name = f"aotlab.{folder.replace('/', '.')}.{path.stem}"
                 line = (importlib.import_module(name).__doc__ or "").splitlines()[0]
                 rows.append(
                     f"| [`{folder}/{path.name}`]({REPOSITORY}/{folder}/{path.name}) | {plain(line)} |"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
+from aotlab.engine.memory.bank import CHANGING
 from aotlab.engine.tracking.inputs import FrameLike, Size
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import Prediction
@@ -73,18 +74,19 @@ class Ensemble(FrameTracker):
         self.fused_feedback = fused_feedback
         first = branches[0].tracker
         self.device, self.temperature = first.device, first.temperature
+        self._changing = False
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, as `Tracker.reset`."""
         for branch in self.branches:
             branch.tracker.reset(length)
-        self._frame_shape = None
+        self._frame_shape, self._changing = None, False
 
     def fresh(self) -> Ensemble:
         """Return another ensemble of the same models and settings, without objects or frames."""
         other = copy(self)
         other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
-        other._frame_shape = None
+        other._frame_shape, other._changing = None, False
         return other
 
     def forget(self, object_id: int) -> None:
@@ -118,6 +120,8 @@ class Ensemble(FrameTracker):
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> FusedFrame:
         """Average the probabilities of all branches; as `FrameTracker.predict`."""
+        if self._changing:
+            raise InputError(CHANGING)
         by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
         mean = torch.zeros((), device=self.device)
         for branch, predicted in zip(self.branches, by_branch, strict=True):
@@ -126,10 +130,12 @@ class Ensemble(FrameTracker):
 
     def commit(self, predicted: FusedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a frame in every branch; as `FrameTracker.commit`."""
+        self._changing = True
         for branch, own in zip(self.branches, predicted.by_branch, strict=True):
             given = mask[:, ::-1] if branch.flip and mask is not None else mask
             fused = branch.mirror(predicted.channels.to(own.channels.device)) if self.fused_feedback else None
             branch.tracker.commit(own, given, channels=fused)
+        self._changing = False
         if mask is None:
             return predicted.logits, predicted.channels
         count, given_channels = len(self.ids), mask_to_channels(mask, self.ids).to(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +16,8 @@ from torch import Tensor
 from aotlab.engine.tracking.inputs import MaskLike, given_mask
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.prompt import Point, Prompt
-from aotlab.networks.model import Model
+from aotlab.networks.fast import optimize
+from aotlab.networks.model import Model, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalise
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.utils.errors import InputError, require_extra
@@ -295,3 +297,30 @@ def _resample_line(points: np.ndarray) -> np.ndarray:
         steps = max(1, int(np.ceil(np.linalg.norm(end - start) / 2)))
         pieces.append(start + (end - start) * np.linspace(0, 1, steps, endpoint=False)[:, None])
     return np.concatenate(pieces)
+
+
+class NetworkSegmenter:
+    """The model's own segmenter; objects that are given together exclude each other. Thread-safe.
+
+    Args:
+        model: holds a prompt network.
+        precision: as `aotlab.configs.schema.ComputeConfig.precision`.
+    """
+
+    def __init__(self, model: VOSModel, precision: str = "float32") -> None:
+        self._model = optimize(model, precision=precision)
+        self._lock = threading.Lock()
+        self._known: tuple[np.ndarray, PromptedFrame] | None = None
+
+    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        """Segment objects; see `Segmenter`. The encoding of the last frame is kept.
+
+        Raises:
+            InputError: the model takes no prompts, or a prompt lies outside the frame.
+        """
+        with self._lock:
+            if self._known is None or not np.array_equal(self._known[0], frame):
+                self._known = frame.copy(), PromptedFrame(self._model, frame)
+            logits = self._known[1].logits(list(prompts.values()))
+        channels = add_background(logits).max(0).indices.cpu().numpy()
+        return np.array([0, *prompts], np.uint16)[channels]

@@ -16,10 +16,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.engine.tracking.prompting import PromptedFrame, add_background
 from aotlab.media.prompt import Prompt, box_around
-from aotlab.networks.fast import optimize
-from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import SEGMENTERS, list_plugins, load_plugin
 
@@ -59,39 +56,12 @@ def segment_objects(frame: np.ndarray, prompts: Mapping[int, Prompt], segmenter:
     Raises:
         InputError: prompts outside the image, or no pixel is found for an object.
     """
-    cropped = {object_id: _crop_box(prompt, object_id, frame.shape) for object_id, prompt in prompts.items()}
+    cropped = {object_id: crop_box(prompt, object_id, frame.shape) for object_id, prompt in prompts.items()}
     labels = segmenter(frame, cropped)
     for object_id in prompts:
         if not (labels == object_id).any():
             raise InputError(f"object {object_id}: no pixel found there; give another box or point")
     return labels
-
-
-class NetworkSegmenter:
-    """The model's own segmenter; objects that are given together exclude each other. Thread-safe.
-
-    Args:
-        model: holds a prompt network.
-        precision: as `aotlab.configs.schema.ComputeConfig.precision`.
-    """
-
-    def __init__(self, model: VOSModel, precision: str = "float32") -> None:
-        self._model = optimize(model, precision=precision)
-        self._lock = threading.Lock()
-        self._known: tuple[np.ndarray, PromptedFrame] | None = None
-
-    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        """Segment objects; see `Segmenter`. The encoding of the last frame is kept.
-
-        Raises:
-            InputError: the model takes no prompts, or a prompt lies outside the frame.
-        """
-        with self._lock:
-            if self._known is None or not np.array_equal(self._known[0], frame):
-                self._known = frame.copy(), PromptedFrame(self._model, frame)
-            logits = self._known[1].logits(list(prompts.values()))
-        channels = add_background(logits).max(0).indices.cpu().numpy()
-        return np.array([0, *prompts], np.uint16)[channels]
 
 
 class OnnxSegmenter:
@@ -223,7 +193,7 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error
 
 
-def _crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
+def crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
     """Return the prompt with its box cropped to the image; warn if much of it lies outside."""
     prompt.check_inside((shape[0], shape[1]))
     if prompt.box is None:
@@ -282,6 +252,7 @@ class CheckpointSegmenter:
         return self._segmenter(frame, prompts)
 
     def _load(self) -> Segmenter:
+        from aotlab.engine.tracking.prompting import NetworkSegmenter
         from aotlab.networks.weights.checkpoints import load_checkpoint
 
         readable = self._checkpoint.suffix == ".safetensors"

@@ -249,5 +249,13 @@ def describe_failure(error: BaseException, state: PhaseState) -> str | None:
         return str(error)
     if out_of_memory(error):
         return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
-    # A lost rank shows up as an error in the next exchange.
-    return f"lost contact between ranks ({str(error).splitlines()[0]})" if state.world.ranks > 1 else None
+    # a lost rank shows up as an error of the backend in the next exchange
+    text = str(error).lower()
+    lost = isinstance(error, torch.distributed.DistError) or any(
+        name in text for name in ("gloo", "nccl", "peer")
+    )
+    return (
+        f"lost contact between ranks ({str(error).splitlines()[0]})"
+        if lost and state.world.ranks > 1
+        else None
+    )

@@ -46,7 +46,7 @@ class TrackOptions:
     timeout: float = 30.0
     """seconds without a frame after which tracking stops"""
     removals: tuple[tuple[int, int], ...] = ()
-    """(frame, object id) pairs: stop tracking the object at that frame"""
+    """pairs of frame and object id; tracking of the object stops at the frame"""
     class_names: Mapping[int, str] = field(default_factory=dict)
     """class names by object id, for outputs that store them"""
     frames: FrameRange = ALL_FRAMES

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.engine.tracking.segmenters import NetworkSegmenter, OnnxSegmenter, Segmenter
+from aotlab.engine.tracking.prompting import NetworkSegmenter
+from aotlab.engine.tracking.segmenters import OnnxSegmenter, Segmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.prompt import Point, Prompt, box_around

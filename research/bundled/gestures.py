@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from aotlab.media.masks import read_mask, resolve_void
-from aotlab_studio.actions import act
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
-from aotlab_studio.painting import polygon
+from aotlab_studio.project.painting import draw_polygon
+from aotlab_studio.server.actions import act
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page
 
@@ -161,7 +161,7 @@ class Person:
         page.use("lasso")
         positive = bool((regions[0] & truth).any())
         line = self.line(regions[0])
-        area = polygon(truth.shape, line)
+        area = draw_polygon(truth.shape, line)
         after = mine | area if positive else mine & ~area
         if len(regions) <= 3 and jaccard(after, truth) > jaccard(mine, truth):
             page.do("outline", "drag", points=line, erase=not positive)

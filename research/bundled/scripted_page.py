@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab_studio.actions import act
-from aotlab_studio.jobs import PAUSE
-from aotlab_studio.session import Session
+from aotlab_studio.server.actions import act
+from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.jobs import PAUSE
 
 
 @dataclass

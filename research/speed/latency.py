@@ -20,12 +20,12 @@ import numpy as np
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.tools.cli.parser import command
-from aotlab_studio import editing
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
-from aotlab_studio.planning import Request
-from aotlab_studio.server import Server, bind
-from aotlab_studio.session import Session
+from aotlab_studio.project import editing
+from aotlab_studio.server.app import Server, bind
+from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.planning import Request
 
 TIMES = 40
 TRACKED = 10

@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.build import build_model
-from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
+from aotlab import Tracker
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 from aotlab.utils.devices import autocast, pick_device
@@ -54,6 +52,9 @@ def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
 
 def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     """Run one step on drawn clips; return a function that runs another."""
+    from aotlab.engine.training.build import build_model
+    from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
+
     config = read_settings(None, config=setting["config"], overrides=setting["overrides"])
     device = pick_device(setting["device"])
     model = build_model(config, device).train()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from aotlab_studio import protocol
-from aotlab_studio.actions import ACTIONS, MESSAGES
+from aotlab_studio.server.actions import ACTIONS, MESSAGES
 
 HEADER = "// Written by studio/scripts/page_types.py from protocol.py and actions.py.\n"
 NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}

@@ -48,7 +48,10 @@ def test_framework_does_not_import_the_studio():
     ("source", "names"),
     [
         ("from aotlab import Tracker, InputError", {"Tracker", "InputError"}),
-        ("def f():\n    from aotlab.engine.tracking.tracker import Tracker", {"engine.tracker.Tracker"}),
+        (
+            "def f():\n    from aotlab.engine.tracking.tracker import Tracker",
+            {"engine.tracking.tracker.Tracker"},
+        ),
         ("import aotlab.media.coco", {"aotlab.media.coco"}),
         ("import aotlab\naotlab.engine", {"engine"}),
         ("from aotlab_studio.files import write_bytes", set()),

@@ -1,14 +1,12 @@
 """Settings from presets, files and overrides; every error is one sentence that names the mistake."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import math
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aotlab.configs.files import preset_names
@@ -109,14 +107,10 @@ def test_preset_loads_under_its_own_name(name):
     assert load_config(name).name == name
 
 
-def test_preset_inherits_from_its_base():
+def test_preset_and_file_inherit_from_their_base(tmp_path):
     config = load_config("swinb_aotl")
     assert (config.model.encoder, config.model.align_corners) == ("swin_base", False)
-    assert (config.memory.policy, config.memory.every) == ("every_nth", 5)
-    assert config.model.stages[0].depth == 3
-
-
-def test_file_overrides_its_base(tmp_path):
+    assert (config.memory.policy, config.memory.every, config.model.stages[0].depth) == ("every_nth", 5, 3)
     config = load_config(write(tmp_path / "mine.yaml", "base: aotl\nname: mine\nmemory:\n  every: 3\n"))
     assert (config.name, config.memory.every, config.memory.policy) == ("mine", 3, "every_nth")
 
@@ -148,14 +142,11 @@ def test_base_override_without_preset_rejected(tmp_path):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
 
 
-def test_overrides_win_over_the_file():
-    config = load_config("aotl", ["memory.every=2", "input.max_short_edge=480", "name=quick"])
+def test_overrides_win_over_the_file_and_keep_neighbours():
+    overrides = ["memory.every=2", "input.max_short_edge=480", "name=quick", "model.stages.0.window=7"]
+    config = load_config("aots", overrides)
     assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")
-
-
-def test_override_of_a_list_item_keeps_its_neighbours():
-    stage = load_config("aots", ["model.stages.0.window=7"]).model.stages[0]
-    assert (stage.window, stage.depth) == (7, 2)
+    assert (config.model.stages[0].window, config.model.stages[0].depth) == (7, 2)
 
 
 def test_unknown_name_names_the_nearest_or_all():
@@ -222,23 +213,23 @@ def leaves(settings, prefix=""):
             yield f"{prefix}{item.name}", "int" in str(item.type)
 
 
-@pytest.mark.parametrize("value", ["nan", ".nan", "inf", "-inf", "1e400", 2**64, -(2**64)])
-def test_numbers_are_finite_and_within_64_bits(value):
-    names = [name for name, whole in leaves(Config()) if whole or isinstance(value, str)]
-    assert len(names) > 20
-    for name in names:
+def test_numbers_are_finite_and_within_64_bits():
+    numbers, values = list(leaves(Config())), ["nan", ".nan", "inf", "-inf", "1e400", 2**64, -(2**64)]
+    assert len(numbers) > 20
+    for place, (name, whole) in enumerate(numbers):
+        value = values[place % (len(values) if whole else 5)]
         with pytest.raises(InputError, match=name.split(".")[-1]):
             load_config("aott", [f"{name}={value}"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.text(max_size=80) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60), st.booleans())
 def test_any_text_is_a_mapping_or_an_input_error(text, plain):
     with contextlib.suppress(InputError):
         assert isinstance(read_mapping(text, "text", plain=plain), dict)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 @given(
     st.sampled_from(
         ["model", "memory.every", "model.stages", "train.phases", "", "[", "a.b", "model.stages.0"]

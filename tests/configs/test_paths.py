@@ -1,7 +1,5 @@
 """Paths and names in settings."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +14,17 @@ from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
 
 
-def test_bundled_is_the_shipped_checkpoint() -> None:
+def test_bundled_is_the_shipped_checkpoint():
     assert setting_path("bundled") == BUNDLED_CHECKPOINT
     assert read_settings(BUNDLED_CHECKPOINT).name
 
 
-def test_unknown_home_rejected() -> None:
+def test_unknown_home_rejected():
     with pytest.raises(InputError, match="~nobody-here/a: unknown home"):
         setting_path("~nobody-here/a")
 
 
-def test_relative_path_is_found_here_or_in_the_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_path_is_found_here_or_in_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shipped = f"pretrain_models/{BUNDLED_CHECKPOINT.name}"
     assert setting_path(shipped) == ROOT / shipped
@@ -39,9 +35,7 @@ def test_relative_path_is_found_here_or_in_the_project(
     assert setting_path("~/x.pth") == Path.home() / "x.pth"
 
 
-def test_finetuning_finds_the_bundled_weights_anywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("configs/recipes/finetune.yaml", ["data.root=datasets"])
     bundled = read_settings(BUNDLED_CHECKPOINT).model
@@ -52,7 +46,7 @@ def test_finetuning_finds_the_bundled_weights_anywhere(
 @pytest.mark.parametrize(
     "name", ["../../evil", "..", ".", "/tmp/evil", "a/b", "a\\b", "", ".hidden", "x" * 300]
 )
-def test_phase_name_that_is_no_file_name_rejected(name: str) -> None:
+def test_phase_name_that_is_no_file_name_rejected(name):
     assert PhaseConfig(name="pre_ytb_dav").name == "pre_ytb_dav"
     with pytest.raises(InputError, match=r"train\.phases\.name: .* is not a plain name"):
         PhaseConfig(name=name)

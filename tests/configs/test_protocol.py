@@ -1,7 +1,5 @@
 """Memory of a tracker: bounded for videos of any length, or the published one of benchmarks."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 
@@ -45,3 +43,9 @@ def test_bounded_memory_stays(preset):
 def test_unknown_protocol_rejected():
     with pytest.raises(InputError, match="protocol: must be one of bounded, published, got 'paper'"):
         with_protocol(load_config("aotl"), "paper")
+
+
+@pytest.mark.parametrize("override", ["memory.policy=every_nth", "memory={policy: every_nth, every: 3}"])
+def test_stated_policy_stays(override):
+    config = load_config("aotl", [override])
+    assert with_protocol(config, "bounded", [override]).memory.policy == "every_nth"

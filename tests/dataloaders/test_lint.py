@@ -1,7 +1,5 @@
 """Checks of a user's own folder before training."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -67,87 +65,47 @@ def test_frames_without_masks_are_accepted(root):
 
 
 SPOILED = {
-    "no masks at all": (
-        lambda root: shutil.rmtree(root / "Annotations"),
-        r"error .*/Annotations: no such folder; expected JPEGImages/<video>",
-    ),
-    "mask without frame": (
-        lambda root: frame(root).unlink(),
-        r"warning .*/Annotations/a/00001\.png: no frame of this name",
-    ),
-    "mask of another size": (
-        lambda root: write_mask(mask(root), np.ones((5, 6))),
-        r"error .*a/00001\.png: 6×5, but its frame is 32×24; give a mask",
-    ),
-    "frame of another size": (
-        lambda root: (add_frame(frame(root), (10, 12)), mask(root).unlink()),
-        r"error .*a/00001\.jpg: 12×10, but most frames of its video 32×24; give",
-    ),
-    "frame filled up with zeros": (
-        lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
-        r"error .*a/00001\.jpg: not a readable image \(file is truncated\); download or save it again",
-    ),
-    "cut mask": (
-        lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
-        r"error .*a/00001\.png: not a readable mask \(.*\); download or save it again",
-    ),
-    "coloured mask": (
-        lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),
-        r"error .*a/00001\.png: mode RGB, .*save it as palette",
-    ),
-    "jpeg inside": (
-        lambda root: Image.new("L", SIZE[::-1]).save(mask(root), format="JPEG"),
-        r"error .*a/00001\.png: JPEG file, whose compression changes ids; save",
-    ),
-    "large id": (
-        lambda root: write_mask(mask(root), ids(1, 2, 300)),
-        r"error .*: id 300; ids of training masks",
-    ),
-    "blurred mask": (
-        lambda root: write_mask(mask(root), np.arange(24 * 32).reshape(SIZE) % 200),
-        r"warning .*a/00001\.png: more than 60 values.*; save ids without smoothing",
-    ),
-    "empty first mask": (
-        lambda root: write_mask(mask(root, 0), ids()),
-        r"warning .*a/00000\.png: the first mask has no object; start",
-    ),
-    "late id": (
-        lambda root: [write_mask(mask(root, i), ids(1, 2, 3, 4)) for i in (1, 2)],
-        r"warning .*a/00001\.png: id 3, 4 is not in the first mask, 00000\.png; correct for .* its earlier id$",
-    ),
-    "objects of 255": (
-        lambda root: [write_mask(mask(root, i), ids(255)) for i in range(3)],
-        r"error .*a/00000\.png: the masks of this video hold only 0 and 255.*; write the object as 1",
-    ),
-    "one frame": (
-        lambda root: [p.unlink() for i in (1, 2) for p in (frame(root, i), mask(root, i))],
-        r"warning .*JPEGImages/a: 1 frames with a mask; training needs 2 masks",
-    ),
-    "other image": (
-        lambda root: (root / "JPEGImages/a/x.bmp").touch(),
-        r"warning .*x\.bmp: not read; convert it to JPEG or PNG",
-    ),
-    "jpeg mask": (
-        lambda root: (root / "Annotations/a/x.jpg").touch(),
-        r"warning .*x\.jpg: not read; convert it to palette PNG",
-    ),
-    "padding of a mask": (
-        lambda root: move(mask(root), "1.png"),
-        r"error .*Annotations/a/1\.png: name differs from its frame 00001\.jpg; rename the mask to 00001\.png",
-    ),
-    "frames out of order": (
-        lambda root: [add_frame(root / f"JPEGImages/b/{name}.jpg") for name in ("x9", "x10")],
-        r"error .*b/x10\.jpg: frames are ordered by name, so .*; pad numbers with zeros",
-    ),
-    "a stray frame": (
-        lambda root: add_frame(root / "JPEGImages/1.jpg"),
-        r"error .*JPEGImages/1\.jpg: frame outside a video's folder, not used; make",
-    ),
-    "masks of no video": (
-        lambda root: (root / "Annotations/c").mkdir(),
-        r"warning .*Annotations/c: masks without frames, not used; add",
-    ),
-}
+    "no masks at all": (lambda root: shutil.rmtree(root / "Annotations"),
+        r"error .*/Annotations: no such folder; expected JPEGImages/<video>"),
+    "mask without frame": (lambda root: frame(root).unlink(),
+        r"warning .*/Annotations/a/00001\.png: no frame of this name"),
+    "mask of another size": (lambda root: write_mask(mask(root), np.ones((5, 6))),
+        r"error .*a/00001\.png: 6×5, but its frame is 32×24; give a mask"),
+    "frame of another size": (lambda root: (add_frame(frame(root), (10, 12)), mask(root).unlink()),
+        r"error .*a/00001\.jpg: 12×10, but most frames of its video 32×24; give"),
+    "frame filled up with zeros": (lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
+        r"error .*a/00001\.jpg: not a readable image \(file is truncated\); download or save it again"),
+    "cut mask": (lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
+        r"error .*a/00001\.png: not a readable mask \(.*\); download or save it again"),
+    "coloured mask": (lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),
+        r"error .*a/00001\.png: mode RGB, .*save it as palette"),
+    "jpeg inside": (lambda root: Image.new("L", SIZE[::-1]).save(mask(root), format="JPEG"),
+        r"error .*a/00001\.png: JPEG file, whose compression changes ids; save"),
+    "large id": (lambda root: write_mask(mask(root), ids(1, 2, 300)),
+        r"error .*: id 300; ids of training masks"),
+    "blurred mask": (lambda root: write_mask(mask(root), np.arange(24 * 32).reshape(SIZE) % 200),
+        r"warning .*a/00001\.png: more than 60 values.*; save ids without smoothing"),
+    "empty first mask": (lambda root: write_mask(mask(root, 0), ids()),
+        r"warning .*a/00000\.png: the first mask has no object; start"),
+    "late id": (lambda root: [write_mask(mask(root, i), ids(1, 2, 3, 4)) for i in (1, 2)],
+        r"warning .*a/00001\.png: id 3, 4 is not in the first mask, 00000\.png; correct for .* its earlier id$"),
+    "objects of 255": (lambda root: [write_mask(mask(root, i), ids(255)) for i in range(3)],
+        r"error .*a/00000\.png: the masks of this video hold only 0 and 255.*; write the object as 1"),
+    "one frame": (lambda root: [p.unlink() for i in (1, 2) for p in (frame(root, i), mask(root, i))],
+        r"warning .*JPEGImages/a: 1 frames with a mask; training needs 2 masks"),
+    "other image": (lambda root: (root / "JPEGImages/a/x.bmp").touch(),
+        r"warning .*x\.bmp: not read; convert it to JPEG or PNG"),
+    "jpeg mask": (lambda root: (root / "Annotations/a/x.jpg").touch(),
+        r"warning .*x\.jpg: not read; convert it to palette PNG"),
+    "padding of a mask": (lambda root: move(mask(root), "1.png"),
+        r"error .*Annotations/a/1\.png: name differs from its frame 00001\.jpg; rename the mask to 00001\.png"),
+    "frames out of order": (lambda root: [add_frame(root / f"JPEGImages/b/{name}.jpg") for name in ("x9", "x10")],
+        r"error .*b/x10\.jpg: frames are ordered by name, so .*; pad numbers with zeros"),
+    "a stray frame": (lambda root: add_frame(root / "JPEGImages/1.jpg"),
+        r"error .*JPEGImages/1\.jpg: frame outside a video's folder, not used; make"),
+    "masks of no video": (lambda root: (root / "Annotations/c").mkdir(),
+        r"warning .*Annotations/c: masks without frames, not used; add"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", SPOILED)

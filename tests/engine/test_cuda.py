@@ -18,8 +18,8 @@ from aotlab.engine.tracking.transfers import OneBehind
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
-from aotlab_studio.planning import Span
-from aotlab_studio.tracking import results
+from aotlab_studio.tracking.planning import Span
+from aotlab_studio.tracking.spans import track_span
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
 from tests.engine.small_model import clip, stripes
 
@@ -173,7 +173,7 @@ def run_annotator(tracker, frames):
         described=lambda index: frozenset() if index else frozenset({1}),
         frames=SimpleNamespace(length=len(frames), read=lambda index, _: frames[index]),
     )  # fmt: skip
-    found = list(results(tracker, state, Span(0, None, 0, len(frames) - 1)))
+    found = list(track_span(tracker, state, Span(0, None, 0, len(frames) - 1)))
     assert [(each.index, each.reached) for each in found] == [(1, 2), (2, None)]
     assert found[0].confidence == {1: 0}
 

@@ -1,4 +1,8 @@
-"""Scoring of one sequence's folder, for the tests of rules."""
+"""Scoring of one sequence's folder, and a plain evaluator of whole frames, for the tests of rules."""
+
+import math
+
+import numpy as np
 
 from aotlab.evaluation.sequence_scores import join, require_predictions, score_files
 
@@ -7,3 +11,51 @@ def score_sequence(plan, results):
     """`SequenceScores` of a plan's results."""
     require_predictions(plan, results)
     return join(plan, [score_files(plan, results)])
+
+
+def disc(size, row, column, radius):
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+def boundary(mask):
+    """Pixels that differ from their right, lower or lower-right neighbour: H×W bool."""
+    right, below, diagonal = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
+    right[:, :-1] = mask[:, 1:]
+    below[:-1] = mask[1:]
+    diagonal[:-1, :-1] = mask[1:, 1:]
+    edges = (mask ^ right) | (mask ^ below) | (mask ^ diagonal)
+    edges[-1] = mask[-1] ^ right[-1]
+    edges[:, -1] = mask[:, -1] ^ below[:, -1]
+    edges[-1, -1] = False
+    return edges
+
+
+def near(contour, radius):
+    """Pixels with one of the contour in their disk, which is off the middle by the radius's fraction."""
+    size = math.ceil(2 * radius + 1)
+    middle = size // 2
+    shift = middle - radius
+    steps = range(-middle, size - middle)
+    disk = [
+        (down, right)
+        for down in steps
+        for right in steps
+        if (down + shift) ** 2 + (right + shift) ** 2 <= radius**2
+    ]
+    reach = np.zeros_like(contour)
+    height, width = contour.shape
+    for row, column in zip(*np.nonzero(contour), strict=True):
+        for down, right in disk:
+            if 0 <= row - down < height and 0 <= column - right < width:
+                reach[row - down, column - right] = True
+    return reach
+
+
+def plain_f(truth, prediction, radius):
+    true, found = boundary(truth), boundary(prediction)
+    if not true.any() or not found.any():
+        return float(true.any() == found.any())
+    precision = (found & near(true, radius)).sum() / found.sum()
+    recall = (true & near(found, radius)).sum() / true.sum()
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)

@@ -1,7 +1,5 @@
 """BURST from its JSON to predictions, and TrackEval's HOTA of them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The rules of MOSE v2 against cases worked out by hand and a plain evaluator of whole frames."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -13,58 +11,10 @@ from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row,
 from aotlab.evaluation.tables import format_table, scores_table
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import ListedObject
-from tests.evaluation.scoring import score_sequence
+from tests.evaluation.scoring import disc, plain_f, score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
 """of frames; the first two have a tolerance without a fraction"""
-
-
-def disc(size, row, column, radius):
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
-
-
-def boundary(mask):
-    """Pixels that differ from their right, lower or lower-right neighbour: H×W bool."""
-    right, below, diagonal = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
-    right[:, :-1] = mask[:, 1:]
-    below[:-1] = mask[1:]
-    diagonal[:-1, :-1] = mask[1:, 1:]
-    edges = (mask ^ right) | (mask ^ below) | (mask ^ diagonal)
-    edges[-1] = mask[-1] ^ right[-1]
-    edges[:, -1] = mask[:, -1] ^ below[:, -1]
-    edges[-1, -1] = False
-    return edges
-
-
-def near(contour, radius):
-    """Pixels with one of the contour in their disk, which is off the middle by the radius's fraction."""
-    size = math.ceil(2 * radius + 1)
-    middle = size // 2
-    shift = middle - radius
-    steps = range(-middle, size - middle)
-    disk = [
-        (down, right)
-        for down in steps
-        for right in steps
-        if (down + shift) ** 2 + (right + shift) ** 2 <= radius**2
-    ]
-    reach = np.zeros_like(contour)
-    height, width = contour.shape
-    for row, column in zip(*np.nonzero(contour), strict=True):
-        for down, right in disk:
-            if 0 <= row - down < height and 0 <= column - right < width:
-                reach[row - down, column - right] = True
-    return reach
-
-
-def plain_f(truth, prediction, radius):
-    true, found = boundary(truth), boundary(prediction)
-    if not true.any() or not found.any():
-        return float(true.any() == found.any())
-    precision = (found & near(true, radius)).sum() / found.sum()
-    recall = (true & near(found, radius)).sum() / true.sum()
-    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 
 
 def plain_measures(truth, prediction):
@@ -74,12 +24,8 @@ def plain_measures(truth, prediction):
     widest = 0.008 * float(np.linalg.norm(truth.shape))
     wanted = math.ceil(0.1 * math.sqrt(truth.sum())) if truth.any() else math.inf
     if wanted < widest:
-        return [
-            region,
-            plain_f(truth, prediction, wanted),
-            plain_f(truth, prediction, math.ceil(widest)),
-            0.0,
-        ]
+        narrow, wide = (plain_f(truth, prediction, radius) for radius in (wanted, math.ceil(widest)))
+        return [region, narrow, wide, 0.0]
     full = plain_f(truth, prediction, widest)
     return [region, full, full, float(not truth.any())]
 

@@ -1,7 +1,5 @@
 """The rules of SA-V on folders of objects that overlap."""
 
-from __future__ import annotations
-
 import shutil
 
 import numpy as np

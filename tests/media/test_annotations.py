@@ -2,7 +2,6 @@
 
 import json
 import os
-from itertools import islice
 from random import Random
 
 import numpy as np
@@ -11,28 +10,8 @@ from PIL import Image
 
 from aotlab import InputError, format_coco, read_annotations, write_mask
 from aotlab.utils import plugins
+from tests.altered import altered, damaged
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
-
-VALUES = [
-    None, True, 0, -1, 2.5, 10**30, 10**400, -(10**400), 1e308, "", "x", "\x00", "\ud800", [], [[]], [None], {},
-    {"a": []}, [[10**400] * 6],
-]  # fmt: skip
-"""replacements of every part of a JSON file"""
-
-
-def replaced(tree, value):
-    """The tree with each of its parts in turn replaced by a value; of long lists the first eight."""
-    keys = (
-        list(tree) if isinstance(tree, dict) else range(min(8, len(tree))) if isinstance(tree, list) else []
-    )
-    for key in keys:
-        copy = tree.copy()
-        copy[key] = value
-        yield copy
-        for inner in replaced(tree[key], value):
-            copy = tree.copy()
-            copy[key] = inner
-            yield copy
 
 
 def read_or_reject(path):
@@ -48,27 +27,20 @@ def read_or_reject(path):
 
 
 def check_replaced_parts(path, tree, count):
-    """Read the file as it is, and with ``count`` random replacements."""
+    """Read the file as it is, and with one part changed, ``count`` times."""
     path.write_text(json.dumps(tree))
     assert read_or_reject(path)
-    wrong = [(value, number) for value in VALUES for number, _ in enumerate(replaced(tree, value))]
-    for value, number in Random(0).sample(wrong, min(count, len(wrong))):
-        path.write_text(json.dumps(next(islice(replaced(tree, value), number, None))))
+    random = Random(0)
+    for _ in range(count):
+        path.write_text(json.dumps(altered(tree, random)))
         read_or_reject(path)
 
 
 def check_damage(path, content):
     """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
-    rng = np.random.default_rng(0)
-    for tenth in range(9):
-        path.write_bytes(content[: len(content) * tenth // 10])
-        assert read_or_reject(path) is None
-    for _ in range(100):
-        changed = bytearray(content)
-        for place in rng.integers(len(changed), size=3):
-            changed[place] = rng.integers(256)
-        path.write_bytes(bytes(changed))
-        read_or_reject(path)
+    for number, changed in enumerate(damaged(content, 40, 3)):
+        path.write_bytes(changed)
+        assert read_or_reject(path) is None or number >= 9
 
 
 def save_binary(path, mask):
@@ -134,20 +106,18 @@ def test_colored_mask_without_reader_rejected(tmp_path, monkeypatch):
         read_annotations(tmp_path / "mask.png", VIDEO)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100000, "[NaN]", '{"a": 1}', "\udcff"])
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 100000, b"[NaN]", b'{"a": 1}', b"\xff"])
 def test_broken_json_rejected(tmp_path, text):
-    path = tmp_path / "bad.json"
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    (tmp_path / "bad.json").write_bytes(text)
     with pytest.raises(InputError, match=r"bad\.json"):
-        read_annotations(path, VIDEO)
+        read_annotations(tmp_path / "bad.json", VIDEO)
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(10**6, marks=pytest.mark.slow)])
-def test_coco_with_replaced_parts_is_read_or_rejected(count, tmp_path):
+def test_coco_with_replaced_parts_is_read_or_rejected(tmp_path):
     tree = format_coco(tracked(), VIDEO)
     tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
     tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
-    check_replaced_parts(tmp_path / "masks.json", tree, count)
+    check_replaced_parts(tmp_path / "masks.json", tree, 60)
 
 
 def test_damaged_coco_is_read_or_rejected(tmp_path):

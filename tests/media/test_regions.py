@@ -10,7 +10,9 @@ from aotlab.media.regions import (
     decompress,
     encode_runs,
     fill_polygons,
+    image_stem,
     measure_box,
+    number_frames,
     parse_runs,
     require_size,
 )
@@ -27,7 +29,26 @@ def test_run_lengths_equal_those_of_pycocotools(density):
 
 
 @pytest.mark.parametrize(
-    "counts", ["", "zzzzzz", "PPPPPPPP0", "\xff", "o", [], [-1, 961], [960, 1], ["960"], 960, None, [10**30]]
+    "counts",
+    [
+        "",
+        "zzzzzz",
+        "PPPPPPPP0",
+        "\xff",
+        "o",
+        [],
+        [-1, 961],
+        [960, 1],
+        ["960"],
+        960,
+        None,
+        [10**30],
+        [10**15],
+        [2**40, 2**40],
+        [-5, 965],
+        "~~~~~~~~~~~~",
+        "ooooooooooooooo",
+    ],
 )
 def test_incomplete_run_lengths_rejected(counts):
     with pytest.raises(InputError, match="40×24"):
@@ -49,6 +70,8 @@ def test_polygon_filled_as_by_pycocotools():
         ([1, 1, 2, 2, 1e12, 3], "coordinate"),
         ([1, 1, 2, 2, float("nan"), 3], "coordinate"),
         ([1, 1, 2, 2, "3", 3], "coordinate"),
+        ([1, 1, 2, 2, float("inf"), 3], "coordinate"),
+        ([1, 1, 2, 2, -(10**30), 3], "coordinate"),
         ([0, 0, 40, 24] * 30000 + [1, 1], "longer than"),
     ],
 )
@@ -58,7 +81,9 @@ def test_invalid_polygon_rejected(points, words):
     assert len(str(refusal.value)) < 200
 
 
-@pytest.mark.parametrize("sides", [(0, 5), (-1, 5), (5, 10**9), (2.5, 5), ("5", 5), (None, 5), (True, 5)])
+@pytest.mark.parametrize(
+    "sides", [(0, 5), (-1, 5), (5, 10**9), (10**12, 5), ("a", 5), (2.5, 5), ("5", 5), (None, 5), (True, 5)]
+)
 def test_invalid_size_rejected(sides):
     with pytest.raises(InputError, match="size"):
         require_size(*sides)
@@ -73,3 +98,18 @@ def test_box_surrounds_pixels():
         if len(rows):
             expected = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
         assert measure_box(encode_runs(mask), mask.shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
+        ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
+    ],
+)  # fmt: skip
+def test_stem_of_dotted_name_keeps_its_number(name, stem):
+    assert image_stem(name) == stem
+
+
+def test_dotted_names_are_numbered_by_their_endings():
+    assert number_frames(["shot.0000", "shot.0004"]) == [0, 4]

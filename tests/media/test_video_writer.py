@@ -28,8 +28,11 @@ def write(path, frames, rate=Fraction(24)):
     return path
 
 
-@pytest.mark.parametrize("rate", [Fraction(24), Fraction(30000, 1001), Fraction(15, 2), Fraction(1000, 33)])
-@pytest.mark.parametrize("size", [(48, 64), (47, 64), (48, 63), (47, 63)])
+@pytest.mark.parametrize(
+    ("rate", "size"),
+    [(Fraction(24), (48, 64)), (Fraction(30000, 1001), (47, 64)), (Fraction(15, 2), (48, 63)),
+     (Fraction(1000, 33), (47, 63))],
+)  # fmt: skip
 def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
     frames = smooth(*size)
     source = open_frames(write(tmp_path / "clip.mp4", frames, rate))
@@ -162,9 +165,8 @@ def copy_video(source, path, frames=None):
     ],
 )  # fmt: skip
 def test_sound_is_copied_in_sync(tmp_path, name, codec, becomes, delay):
-    clicks, found = find_clicks(
-        copy_video(open_frames(film(tmp_path / name, codec, delay)), tmp_path / "out.mp4")
-    )
+    source = open_frames(film(tmp_path / name, codec, delay))
+    clicks, found = find_clicks(copy_video(source, tmp_path / "out.mp4"))
     assert found == becomes
     assert clicks == pytest.approx([1, 2], abs=0.05)
 

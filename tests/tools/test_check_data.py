@@ -1,7 +1,5 @@
 """Command ``check-data``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +14,15 @@ from tests import miniatures
 SAMPLE = Path("datasets/sample")
 
 
-def test_the_shipped_sample_is_clean(capsys):
+def test_shipped_sample_is_clean(capsys):
     assert main([str(SAMPLE), "--no-progress"]) == 0
     output = capsys.readouterr()
     assert output.err == ""
     rows = dict(line.split("  ", 1) for line in output.out.splitlines())
     assert {name: value.strip() for name, value in rows.items()} == {
-        "videos": "1",
-        "frames": "40",
-        "labelled frames": "40",
-        "objects": "4",
-        "sizes": "854×480 (40)",
-        "errors": "0",
+        "videos": "1", "frames": "40", "labelled frames": "40", "objects": "4", "sizes": "854×480 (40)", "errors": "0",
         "warnings": "0",
-    }
+    }  # fmt: skip
 
 
 def test_error_gives_status_1_and_a_line(tmp_path, capsys):
@@ -52,9 +45,8 @@ def test_error_gives_status_1_and_a_line(tmp_path, capsys):
 @pytest.mark.parametrize("name", DATASETS)
 def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
     getattr(miniatures, f"make_{name}")(tmp_path)
-    split = "train" if name.startswith(("youtubevos", "mose")) else "val"
-    options = [str(tmp_path), "--dataset", name, "--split", split, "--workers", "1", "--no-progress"]
-    assert main(options) == 0
+    options = ["--dataset", name, "--split", miniatures.scored_split(name), "--workers", "1", "--no-progress"]
+    assert main([str(tmp_path), *options]) == 0
     rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines() if "  " in line)
     assert int(rows["videos"]) >= 1
     assert int(rows["objects"]) >= int(rows["videos"])

@@ -1,7 +1,5 @@
 """VISOR's JSON of polygons, converted and read by the reader of the converted layout."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -23,19 +21,10 @@ def entry(sequence, number, objects):
     """A frame as VISOR's files have it."""
     video = sequence.rsplit("_seq_", 1)[0]
     name = f"{video}_frame_{number:010d}.jpg"
-    return {
-        "image": {
-            "image_path": f"{video.split('_')[0]}/{video}/{sequence}/{name}",
-            "name": name,
-            "subsequence": sequence,
-            "video": video,
-        },
-        "annotations": [
-            {"id": f"x{index}", "name": text, "class_id": 11, "segments": segments, "exhaustive": "y"}
-            for index, (text, segments) in enumerate(objects.items())
-        ],
-        "type": "object_video_instances",
-    }
+    path = f"{video.split('_')[0]}/{video}/{sequence}/{name}"
+    annotations = [{"name": text, "class_id": 11, "segments": segments} for text, segments in objects.items()]
+    image = {"image_path": path, "name": name, "subsequence": sequence, "video": video}
+    return {"image": image, "annotations": annotations, "type": "object_video_instances"}
 
 
 class Source:
@@ -126,20 +115,18 @@ def test_broken_files_are_named_and_skipped(source, capsys):
     assert [video.name for video in open_dataset("visor", source.output)] == ["P07_110_seq_00009"]
 
 
-@pytest.mark.parametrize(
-    "change", [{"subsequence": "../../evil"}, {"name": "/tmp/evil.jpg"}, {"video": ".."}]
-)
-def test_names_that_leave_the_folder_rejected(source, change, capsys):
-    item = entry("P02_01_seq_00001", 1, {"knife": [box(1, 1, 9, 9)]})
+BROKEN = [
+    ({"subsequence": "../../evil"}, [1, 1], "is not a plain name"),
+    ({"name": "/tmp/evil.jpg"}, [1, 1], "is not a plain name"),
+    ({"video": ".."}, [1, 1], "is not a plain name"),
+    *(({}, point, "P02_01.json: not readable") for point in ([1e12, 3], [None, 3], ["a", 3], [1])),
+]
+
+
+@pytest.mark.parametrize(("change", "point", "words"), BROKEN, ids=str)
+def test_invalid_names_and_coordinates_rejected(source, change, point, words, capsys):
+    item = entry("P02_01_seq_00001", 1, {"knife": [[[1, 1], point, [9, 9]]]})
     item["image"].update(change)
     (source.annotations / "P02_01.json").write_text(json.dumps({"video_annotations": [item]}))
     assert source.convert() == 1
-    assert "is not a plain name" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("point", [[1e12, 3], [None, 3], ["a", 3], [1]], ids=str)
-def test_invalid_coordinates_rejected(source, point, capsys):
-    item = entry("P02_01_seq_00001", 1, {"knife": [[[1, 1], point, [9, 9]]]})
-    (source.annotations / "P02_01.json").write_text(json.dumps({"video_annotations": [item]}))
-    assert source.convert() == 1
-    assert "P02_01.json: not readable" in capsys.readouterr().err
+    assert words in capsys.readouterr().err

@@ -1,7 +1,5 @@
 """Weighted voting over saved results."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,20 +1,23 @@
-"""The benchmark program, with a tracker that only repeats its reference mask."""
+"""The benchmark program: with a tracker that repeats its masks, and with the bundled model at a tiny size."""
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools import eval as tool
+from aotlab.tools.score import main as score
+from tests import miniatures
+from tests.drawn_clips import draw_clip, lay_out_split, stems_from
 from tests.engine.benchmark.painting import PaintingTracker
-
-HEIGHT, WIDTH = 240, 432
-"""also frames that are not 480 high are written and scored in their own size"""
+from tests.limits import files_up_to
 
 
 @pytest.fixture
@@ -31,107 +34,97 @@ def loaded(monkeypatch):
     return calls
 
 
-@pytest.fixture
-def root(tmp_path):
-    """DAVIS 2017 with two sequences of four still frames; the second has two objects."""
-    root = tmp_path / "DAVIS"
-    for name, objects in (("bear", 1), ("camel", 2)):
-        images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
-        images.mkdir(parents=True)
-        labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-        for identity in range(1, objects + 1):
-            labels[100:200, 100 * identity : 100 * identity + 60] = identity
-        for index in range(4):
-            Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 150)).save(images / f"{index:05d}.jpg")
-            write_mask(masks / f"{index:05d}.png", labels)
-    lists = root / "ImageSets" / "2017"
-    lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("bear\ncamel\n")
-    return root
+def make(name, folder, split="val"):
+    """Make a data set; the options that name it."""
+    getattr(miniatures, f"make_{name}")(folder / "root")
+    return ["--dataset", name, "--root", str(folder / "root"), "--split", split]
 
 
-def run(root, output, *more, dataset="davis2017"):
-    return tool.main(["--dataset", dataset, "--root", str(root), "--output", str(output), *more])
+@pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if not dataset.hota])
+def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
+    given = make(name, tmp_path, miniatures.scored_split(name))
+    output, again = tmp_path / "results", tmp_path / "again.json"
+    assert tool.main([*given, "--output", str(output)]) == 0
+    assert score([*given, "--results", str(output), "--json", str(again)]) == 0
+    ours, theirs = (json.loads(path.read_text()) for path in (output / "scores.json", again))
+    assert ours.pop("fps") > 0
+    assert theirs.pop("fps") is None
+    assert ours == theirs
+    assert "J" in ours
 
 
-def test_benchmark_run_writes_results_and_scores(root, tmp_path, loaded, capsys):
-    assert run(root, tmp_path / "out") == 0
-    scores = json.loads((tmp_path / "out/scores.json").read_text())
-    assert [scores[key] for key in ("J", "F", "J&F", "J-Recall", "J-Decay", "F-Recall", "F-Decay")] == [
-        *(100, 100, 100),
-        *(100, 0),
-        *(100, 0),
-    ]
-    assert {name: list(row["objects"]) for name, row in scores["sequences"].items()} == {
-        "bear": ["1"],
-        "camel": ["1", "2"],
-    }
-    assert scores["fps"] > 0
-    assert scores["failures"] == {}
-    assert {read_mask(path).shape for path in (tmp_path / "out/camel").glob("*.png")} == {(HEIGHT, WIDTH)}
-    assert "mean of 3 objects" in capsys.readouterr().out
+def test_results_of_a_server_split_name_submit(tmp_path, capsys, loaded):
+    given, output = make("youtubevos2019", tmp_path, "val"), tmp_path / "results"
+    assert tool.main([*given, "--output", str(output)]) == 0
+    assert sorted(json.loads((output / "scores.json").read_text())) == ["failures", "fps"]
+    text = capsys.readouterr().out
+    assert "no score: the annotations of youtubevos2019 val are not public" in text
+    assert f"--results {output} --output {output}.zip" in text
 
 
-def test_options_reach_the_tracker(root, tmp_path, loaded):
+def test_results_that_hota_scores_name_the_command(tmp_path, capsys, loaded):
+    assert tool.main([*make("burst", tmp_path), "--output", str(tmp_path / "results")]) == 0
+    sentence = "no score: burst is scored by HOTA; score with: aotlab score --dataset burst"
+    assert sentence in capsys.readouterr().out
+
+
+def test_options_reach_the_tracker(tmp_path, loaded):
     mine = tmp_path / "mine.pth"
     mine.write_bytes(b"weights")
-    options = ["--checkpoint", str(mine), "memory.every=2", "--config", "aotl", "--device", "cpu:0", "b.c=3"]
-    assert run(root, tmp_path / "out", *options) == 0
-    assert loaded == [
-        {"path": mine, "config": "aotl", "overrides": ["memory.every=2", "b.c=3"], "device": "cpu:0"}
-    ]
+    base = [*make("folder", tmp_path), "--output", str(tmp_path / "out"), "--config", "aotl"]
+    more = ["--checkpoint", str(mine), "memory.every=2", "--device", "cpu:0", "b.c=3"]
+    assert tool.main([*base, *more]) == 0
+    call = {"path": mine, "config": "aotl", "overrides": ["memory.every=2", "b.c=3"], "device": "cpu:0"}
+    assert loaded == [call]
+    assert tool.main([*base, "--force", "--memory", "restricted", "--memory-frames", "4"]) == 0
+    assert loaded[1]["overrides"] == ["memory.policy=restricted", "memory.frames=4", "memory.newest=null"]
 
 
-def test_memory_options_override_the_preset(root, tmp_path, loaded):
-    assert run(root, tmp_path / "out", "--config", "aotl") == 0
-    memory = ["--memory", "restricted", "--memory-frames", "4"]
-    assert run(root, tmp_path / "out", "--config", "aotl", *memory) == 0
-    overrides = ["memory.policy=restricted", "memory.frames=4", "memory.newest=null"]
-    assert [call["overrides"] for call in loaded] == [[], overrides]
-
-
-def test_corrupt_frame_fails_its_sequence_alone(root, tmp_path, loaded, capsys):
-    (root / "JPEGImages/480p/bear/00002.jpg").write_bytes(b"nonsense")
-    assert run(root, tmp_path / "out") == 1
+def test_corrupt_frame_fails_its_sequence_alone(tmp_path, loaded, capsys):
+    given = make("folder", tmp_path)
+    (tmp_path / "root/JPEGImages/first/00002.jpg").write_bytes(b"nonsense")
+    assert tool.main([*given, "--output", str(tmp_path / "out")]) == 1
     scores = json.loads((tmp_path / "out/scores.json").read_text())
-    assert list(scores["sequences"]) == ["camel"]
-    assert "00002.jpg" in scores["failures"]["bear"]
-    last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("failed: bear: ")
+    assert list(scores["sequences"]) == ["second"]
+    assert "00002.jpg" in scores["failures"]["first"]
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("failed: first: ")
 
 
 def assert_refused(capsys, status, *words):
     """Status 2 and one line on stderr."""
     lines = capsys.readouterr().err.strip().splitlines()
-    assert status == 2
-    assert len(lines) == 1
+    assert (status, len(lines)) == (2, 1)
     for word in words:
         assert word in lines[0]
 
 
-def test_missing_list_file_is_refused_before_loading(root, tmp_path, loaded, capsys):
-    status = run(root, tmp_path / "out", "--split", "train")
-    assert_refused(capsys, status, "ImageSets/2017/train.txt", "lists here: val")
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--split", "train"], ["ImageSets/train.txt", "lists here: test, val"]),
+        (["--sequence", "beer"], ["sequence beer", "1083_cut_tomato"]),
+        (["--new-objects"], ["--new-objects: not for vost"]),
+    ],
+)
+def test_wrong_data_is_refused_before_loading(tmp_path, loaded, capsys, more, words):
+    given = [*make("vost", tmp_path), "--output", str(tmp_path / "out")]
+    assert_refused(capsys, tool.main([*given, *more]), *words)
     assert loaded == []
 
 
-def test_unknown_sequence_is_refused_before_loading(root, tmp_path, loaded, capsys):
-    status = run(root, tmp_path / "out", "--sequence", "beer")
-    assert_refused(capsys, status, "sequence beer", "bear")
-    assert loaded == []
-
-
-def test_read_only_output_is_refused_before_loading(root, tmp_path, loaded, capsys, monkeypatch):
+def test_read_only_output_is_refused_before_loading(tmp_path, loaded, capsys, monkeypatch):
     # root may write anywhere, so the refusal of the file system is played
     def refuse(dir):
         raise OSError(30, os.strerror(30))
 
+    given = make("folder", tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    assert_refused(capsys, run(root, tmp_path / "out"), "out: cannot write here (Read-only file system)")
+    status = tool.main([*given, "--output", str(tmp_path / "out")])
+    assert_refused(capsys, status, "out: cannot write here (Read-only file system)")
     assert loaded == []
 
 
-def test_data_set_and_output_must_be_given(loaded, capsys):
+def test_missing_data_set_and_output_are_named(loaded, capsys):
     assert_refused(capsys, tool.main([]), "--dataset and --output must be given")
 
 
@@ -140,3 +133,120 @@ def test_print_config_shows_the_bundled_settings(loaded, capsys):
     text = capsys.readouterr().out
     assert f"name: {BUNDLED_CHECKPOINT.stem}" in text
     assert "every: 3" in text
+
+
+def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
+    given, output = make("folder", tmp_path), tmp_path / "out"
+    assert tool.main([*given, "--output", str(output)]) == 0
+    (output / "scores.json").unlink()
+    masks = results(output)
+    capsys.readouterr()
+    with files_up_to(50):
+        assert tool.main([*given, "--output", str(output)]) == 1
+    said = capsys.readouterr()
+    assert "J&F" in said.out
+    assert "scores.json: cannot be written (File too large)" in said.err
+    assert results(output) == masks
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = str(ROOT / "tools" / "eval.py")
+TINY = ["--max-long-edge", "48"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Six clips of their own lengths."""
+    root = tmp_path_factory.mktemp("clips")
+    clips = {f"clip{n}": draw_clip(stems_from(0, 4 + n), {1: 0, 2: 0}, seed=n) for n in range(6)}
+    lay_out_split(root, clips)
+    return root
+
+
+def options(data, output, *more):
+    return ["--dataset", "folder", "--root", str(data), "--output", str(output), *TINY, *more]
+
+
+def results(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def finish(*command):
+    """What a Python process says that ends well."""
+    line = [sys.executable, *command]
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_signal_ends_the_run_which_resumes(tmp_path, loaded, capsys, monkeypatch):
+    line = [*make("folder", tmp_path), "--output", str(tmp_path / "out")]
+    plain, count = PaintingTracker.step, iter(range(8))
+
+    def step(self, frame, mask=None, *, size=None):
+        if next(count, None) == 7:  # in the second sequence
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(self, frame, mask, size=size)
+
+    monkeypatch.setattr(PaintingTracker, "step", step)
+    assert tool.main(line) == 1
+    assert "1 of 2 sequences are done" in capsys.readouterr().err.splitlines()[-1]
+    assert tool.main(line) == 0
+    assert "finished before: 1 of 2" in capsys.readouterr().out
+    assert len(results(tmp_path / "out")) == 11
+
+
+@pytest.mark.slow
+def test_two_ranks_write_what_one_process_does(data, tmp_path):
+    whole, both = tmp_path / "whole", tmp_path / "both"
+    finish(PROGRAM, *options(data, whole))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    said = finish(*torchrun, PROGRAM, *options(data, both))
+    assert said.count("mean of 12 objects") == 1  # the lead speaks for all
+    assert results(both) == results(whole)
+    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
+    assert ours["sequences"] == theirs["sequences"]
+
+
+def test_second_run_finds_all_and_other_settings_need_force(data, tmp_path, capsys):
+    arguments = options(data, tmp_path, "--sequence", "clip0")
+    assert tool.main(arguments) == 0
+    before = results(tmp_path)
+    capsys.readouterr()
+    assert tool.main(arguments) == 0
+    assert "finished before: 1 of 1" in capsys.readouterr().out
+    assert results(tmp_path) == before
+    for more in (["--flip"], ["memory.every=2"]):
+        assert tool.main([*arguments, *more]) == 2
+        assert "holds results of other models or settings" in capsys.readouterr().err
+    assert results(tmp_path) == before
+    assert tool.main([*arguments, "--flip", "--force"]) == 0
+    assert "finished before" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--weights", "1", "2"], "--weights: 2 of them for 1 models"),
+        (["--scales", "1.0", "1.0"], "scales 1.0 1.0: give different numbers"),
+        (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
+    ],
+)
+def test_options_that_do_not_fit_together_rejected(data, tmp_path, capsys, more, message):
+    assert tool.main(options(data, tmp_path, *more)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_fps_report_has_both_speeds(data, tmp_path, capsys):
+    assert (
+        tool.main(options(data, tmp_path, "--sequence", "clip4", "--sequence", "clip5", "--fps-report")) == 0
+    )
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["timed_frames"] == 7  # of 8 + 9 frames without the first 10
+    assert 0 < scores["fps_total"] <= scores["fps"]
+    assert "with reading and writing" in capsys.readouterr().out
+    assert tool.main(options(data, tmp_path / "short", "--sequence", "clip0", "--fps-report")) == 0
+    assert "no frame was timed" in capsys.readouterr().out

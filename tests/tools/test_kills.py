@@ -1,7 +1,5 @@
 """Commands killed between two files and run again: the same bytes, and no temporary file stays."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

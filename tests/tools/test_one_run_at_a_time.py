@@ -1,7 +1,5 @@
 """An output folder is one run's: another is refused with the process that holds it, and changes nothing."""
 
-from __future__ import annotations
-
 import os
 
 import pytest
@@ -25,7 +23,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_second_run_on_one_output_is_refused(tmp_path, capsys, monkeypatch, name):
+def test_second_run_on_one_output_is_refused(tmp_path, capsys, monkeypatch, name):
     monkeypatch.setattr(graphs, "build_graphs", None)
     out = tmp_path / "out"
     recipe = write_recipe(tmp_path, draw_sets(tmp_path / "data"), "out", phase(steps=1))

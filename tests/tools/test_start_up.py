@@ -1,7 +1,5 @@
 """Commands answer before anything heavy is imported, and no process holds two copies of a module."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -18,17 +16,6 @@ HEAVY = {
 }  # fmt: skip
 OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}
 """what the packages were called when they were installed at top level"""
-REPORT = """
-import atexit, json, sys
-def report():
-    modules = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())
-               if name != "__mp_main__"]  # multiprocessing's second name of __main__
-    with open({path!r}, "w") as file:
-        json.dump(modules, file)
-atexit.register(report)
-"""
-
-
 SEVERAL = f"""
 import json, sys
 from aotlab.tools.main import main
@@ -41,38 +28,25 @@ for line in json.loads(sys.argv[1]):
     assert not heavy, (line, heavy)
 """
 """runs command lines one after the other; an error for the first that imports something heavy"""
+SCRIPT = f"""
+import json, runpy, sys
+sys.argv, sys.path[0] = ["track.py", "--print-config"], {str(ROOT / "tools")!r}
+try:
+    runpy.run_path({str(ROOT / "tools" / "track.py")!r}, run_name="__main__")
+except SystemExit as left:
+    assert left.code == 0
+print(json.dumps([(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]))
+"""
+"""runs a tool by its file, as ``python tools/track.py`` does, and prints all modules with their files"""
 
 
-def modules_of(tmp_path: Path, arguments: list[str], *, way: str = "command") -> dict[str, str | None]:
-    """Names and files of the modules that a process has at its end; ``way``: as ``aotlab x`` or ``tools/x.py``."""
-    path = tmp_path / "modules.json"
-    (tmp_path / "sitecustomize.py").write_text(REPORT.format(path=str(path)))
-    if way in ("command", "several"):
-        one = "import sys; from aotlab.tools.main import main; sys.exit(main())"
-        start = ["-c", one if way == "command" else SEVERAL]
-    else:
-        start, arguments = [str(ROOT / "tools" / f"{arguments[0]}.py")], arguments[1:]
-    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, *start, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert run.returncode in (0, 2), run.stderr
-    assert "Traceback" not in run.stderr
-    return dict(json.loads(path.read_text()))
-
-
-def copies(modules: dict[str, str | None]) -> list[str]:
-    """Files of this project that are loaded under two names, and old names of its packages."""
-    inside = str(ROOT)
-    ours = [file for file in modules.values() if file and file.startswith(inside) and ".venv" not in file]
-    return [*{file for file in ours if ours.count(file) > 1}, *(set(modules) & OLD_NAMES)]
-
-
-def test_help_imports_nothing_heavy(tmp_path):
-    lines = [["--help"], *([tool, "--help"] for tool in sorted(COMMANDS))]
-    modules = modules_of(tmp_path, [json.dumps(lines)], way="several")
-    assert {f"aotlab.tools.{tool}" for tool in COMMANDS} <= set(modules)
-    assert copies(modules) == []
+def run(tmp_path, code, *arguments):
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
 
 
 def test_every_tool_is_a_command():
@@ -80,34 +54,30 @@ def test_every_tool_is_a_command():
 
 
 MISTYPED = [
-    ["track", "gone.mp4", "--mask", "gone.png", "--output", "out"],
-    ["track", "gone.mp4", "--mask", "gone.png", "--output", "out", "--checkpoint", "gone.safetensors"],
-    ["track", "gone.mp4", "--mask", "gone.png", "--output", "out", "--config", "aotx"],
-    ["eval", "--dataset", "davis2017", "--root", "gone", "--output", "out"],
-    ["eval", "--dataset", "davis2018", "--output", "out"],
-    ["eval", "--dataset", "folder", "--root", ".", "--output", "out", "--checkpoint", "gone.safetensors"],
-    ["score", "--dataset", "davis2017", "--root", ".", "--results", "gone"],
-    ["submit", "--dataset", "davis2017", "--root", ".", "--check", "gone.zip"],
-    ["ensemble", "gone", "lost", "--output", "out"],
-    ["train", "--config", "gone.yaml"],
-    ["check_data", "gone"],
-    ["export", "--checkpoint", "gone.safetensors", "--output", "out"],
-]  # fmt: skip
+    "track gone.mp4 --mask gone.png --output out",
+    "track gone.mp4 --mask gone.png --output out --checkpoint gone.safetensors",
+    "track gone.mp4 --mask gone.png --output out --config aotx",
+    "eval --dataset davis2017 --root gone --output out",
+    "eval --dataset davis2018 --output out",
+    "eval --dataset folder --root . --output out --checkpoint gone.safetensors",
+    "score --dataset davis2017 --root . --results gone",
+    "submit --dataset davis2017 --root . --check gone.zip",
+    "ensemble gone lost --output out",
+    "train --config gone.yaml",
+    "check_data gone",
+    "export --checkpoint gone.safetensors --output out",
+]
 
 
-def test_mistyped_path_imports_nothing_heavy(tmp_path):
-    modules_of(tmp_path, [json.dumps(MISTYPED)], way="several")
+def test_help_and_mistyped_paths_import_nothing_heavy(tmp_path):
+    lines = [["--help"], *([tool, "--help"] for tool in sorted(COMMANDS)), *map(str.split, MISTYPED)]
+    run(tmp_path, SEVERAL, json.dumps(lines))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["command", "script"])
-def test_modules_are_loaded_once(way, tmp_path):
-    modules = modules_of(tmp_path, ["track", "--print-config"], way=way)
+def test_modules_are_loaded_once(tmp_path):
+    modules = dict(json.loads(run(tmp_path, SCRIPT).splitlines()[-1]))
+    ours = [file for file in modules.values() if file and file.startswith(str(ROOT)) and ".venv" not in file]
     assert "torch" in modules
-    assert copies(modules) == []
-
-
-def test_second_copies_are_found(tmp_path):
-    both = {"__main__": str(ROOT / "tools/track.py"), "aotlab.tools.track": str(ROOT / "tools/track.py")}
-    assert copies(both) == [str(ROOT / "tools/track.py")]
-    assert copies({"engine": "/elsewhere/engine.py"}) == ["engine"]
+    assert sorted(ours) == sorted(set(ours))
+    assert not set(modules) & OLD_NAMES

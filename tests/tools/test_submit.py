@@ -1,7 +1,5 @@
 """Command ``submit`` on miniatures."""
 
-from __future__ import annotations
-
 import io
 import os
 import zipfile
@@ -26,6 +24,8 @@ SERVERS = {
     "lvosv2": "Annotations/AbCd1234/00000001.png",
 }
 """data set to the first entry of an archive for its server"""
+FIRST, SECOND = "0a0b0c0d", "1a1b1c1d"
+"""videos of MOSE"""
 
 
 class Run:
@@ -55,8 +55,8 @@ class Run:
 
 
 @pytest.fixture
-def davis(tmp_path):
-    return Run("davis2017", tmp_path)
+def mose(tmp_path):
+    return Run("mose", tmp_path)
 
 
 def lines(capsys):
@@ -87,123 +87,112 @@ def test_archive_has_the_servers_layout(name, tmp_path):
             assert (image.mode, image.getpalette()) == ("P", PALETTE.ravel().tolist())
 
 
-def test_same_results_give_the_same_archive(davis):
-    davis.write()
-    first = davis.archive.read_bytes()
-    with zipfile.ZipFile(davis.archive) as file:
+def test_same_results_give_the_same_archive(mose):
+    mose.write()
+    first = mose.archive.read_bytes()
+    with zipfile.ZipFile(mose.archive) as file:
         assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    davis.write()
-    assert davis.archive.read_bytes() == first
+    mose.write()
+    assert mose.archive.read_bytes() == first
 
 
-def test_other_palettes_become_the_standard_one(davis):
-    grey, odd = (davis.results / "deer" / f"{stem}.png" for stem in ("00001", "00002"))
+def test_other_palettes_become_the_standard_one(mose):
+    grey, odd = (mose.results / FIRST / f"{stem}.png" for stem in ("00001", "00002"))
     before = [read_mask(path) for path in (grey, odd)]
     Image.fromarray(before[0]).save(grey)
     image = Image.fromarray(before[1], mode="P")
     image.putpalette([7, 7, 7] * 256)
     image.save(odd)
-    assert davis.write() == 0
-    with zipfile.ZipFile(davis.archive) as file:
+    assert mose.write() == 0
+    with zipfile.ZipFile(mose.archive) as file:
         for path, labels in zip((grey, odd), before, strict=True):
-            with Image.open(io.BytesIO(file.read(f"deer/{path.name}"))) as packed:
+            with Image.open(io.BytesIO(file.read(f"{FIRST}/{path.name}"))) as packed:
                 assert (packed.mode, packed.getpalette()) == ("P", PALETTE.ravel().tolist())
                 np.testing.assert_array_equal(np.array(packed), labels)
 
 
-def test_invalid_masks_are_listed_and_nothing_written(davis, capsys):
-    deer, eagle = davis.results / "deer", davis.results / "eagle"
-    (deer / "00000.png").unlink()
-    Image.new("RGB", (640, 480)).save(deer / "00001.png")
-    write_mask(deer / "00002.png", np.ones((5, 6), np.uint8))
-    write_mask(deer / "00003.png", read_mask(deer / "00003.png") * 3)
-    (eagle / "00000.png").write_bytes(b"nonsense")
-    write_mask(eagle / "00001.png", read_mask(eagle / "00001.png").astype(np.int64) * 300)
-    Image.new("L", (640, 480)).save(eagle / "00002.png", format="BMP")
-    assert davis.write() == 2
-    assert not davis.archive.exists()
+def test_invalid_masks_are_listed_and_nothing_written(mose, capsys):
+    first, second = (mose.results / name for name in (FIRST, SECOND))
+    (first / "00000.png").unlink()
+    Image.new("RGB", (64, 48)).save(first / "00001.png")
+    write_mask(first / "00002.png", np.ones((5, 6), np.uint8))
+    write_mask(first / "00003.png", read_mask(first / "00003.png") * 3)
+    (second / "00000.png").write_bytes(b"nonsense")
+    write_mask(second / "00001.png", read_mask(second / "00001.png").astype(np.int64) * 300)
+    Image.new("L", (64, 48)).save(second / "00002.png", format="BMP")
+    assert mose.write() == 2
+    assert not mose.archive.exists()
     *problems, last = lines(capsys)
     assert [problem.partition(".png: ")[2].split(" (")[0] for problem in problems] == [
         "missing",
         "mode RGB with 8 bits; expected an 8-bit palette PNG",
-        "6×5; expected 640×480",
+        "6×5; expected 64×48",
         "unknown ids 3, 6; the objects are 1, 2",
         "not a readable PNG",
         "mode I;16 with 16 bits; expected an 8-bit palette PNG",
         "a BMP file; expected PNG",
     ]
-    assert last.startswith(f"error: {davis.results}: 7 invalid masks")
+    assert last.startswith(f"error: {mose.results}: 7 invalid masks")
 
 
-def duplicate(archive):
-    with zipfile.ZipFile(archive, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
-        file.writestr("deer/00002.png", file.read("deer/00002.png"))
+def duplicate(run):
+    with zipfile.ZipFile(run.archive, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+        file.writestr(THIRD, file.read(THIRD))
 
 
-def overwrite(start, content):
-    def change(archive):
-        whole = bytearray(archive.read_bytes())
+def change_entries(change):
+    """A fault that ``change`` makes in the entries by name."""
+    return lambda run: run.repack(change, zipfile.ZIP_DEFLATED)
+
+
+def change_bytes(start, content, method=zipfile.ZIP_STORED):
+    def change(run):
+        run.repack(lambda entries: None, method)
+        whole = bytearray(run.archive.read_bytes())
         whole[start : start + len(content)] = content
-        archive.write_bytes(whole)
+        run.archive.write_bytes(whole)
 
     return change
 
 
-ENTRIES = {
-    "missing": (lambda entries: entries.pop("deer/00002.png"), "deer/00002.png: missing"),
-    "extra": (
-        lambda entries: entries.update({"__MACOSX/deer/._00000.png": b""}),
-        "__MACOSX/deer/._00000.png: unexpected",
+def move_entries(entries):
+    entries.update({f"results/{name}": entries.pop(name) for name in list(entries)})
+
+
+THIRD = f"{FIRST}/00002.png"
+FAULTS = {
+    f"{THIRD}: missing": change_entries(lambda entries: entries.pop(THIRD)),
+    f"__MACOSX/{FIRST}/._0.png: unexpected": change_entries(
+        lambda entries: entries.update({f"__MACOSX/{FIRST}/._0.png": b""})
     ),
-    "content": (
-        lambda entries: entries.update({"deer/00002.png": b"nonsense"}),
-        "deer/00002.png: not a readable PNG",
+    f"{THIRD}: not a readable PNG": change_entries(lambda entries: entries.update({THIRD: b"nonsense"})),
+    f"{THIRD}: 100000000 bytes; the limit is": change_entries(  # a decompression bomb
+        lambda entries: entries.update({THIRD: bytes(10**8)})
     ),
-    "decompression bomb": (
-        lambda entries: entries.update({"deer/00000.png": bytes(10**8)}),
-        "deer/00000.png: 100000000 bytes; the limit is",
+    f"no entry has an expected path: the first entry is results/{FIRST}/00000.png; expected": change_entries(
+        move_entries
     ),
-    "place": (
-        lambda entries: [entries.update({f"results/{name}": entries.pop(name)}) for name in list(entries)],
-        "no entry has an expected path: the first entry is results/deer/00000.png; expected",
-    ),
+    f"{THIRD}: duplicate entry": duplicate,
+    f"{FIRST}/00000.png: cannot be unpacked (": change_bytes(200, b"\xff\x01"),  # its checksum differs
+    f"{FIRST}/00000.png: cannot be unpacked": change_bytes(60, b"\xff" * 20, zipfile.ZIP_LZMA),
+    "a.zip: not a readable zip (": lambda run: os.truncate(run.archive, 5000),
+    "a.zip: not a readable zip": lambda run: run.archive.write_bytes(b"nonsense"),
+    "a.zip: ": lambda run: run.archive.write_bytes(b"PK\x05\x06" + bytes(300)),
+    "a.zip: no such file": lambda run: run.archive.unlink(),
+    "a.zip: no such file;": lambda run: (run.archive.unlink(), run.archive.mkdir()),
+    ".zip: no such file": lambda run: (run.archive.unlink(), os.mkfifo(run.archive)),
 }
 
 
-@pytest.mark.parametrize("case", ENTRIES)
-def test_wrong_entry_of_an_archive_is_named(davis, capsys, case):
-    change, problem = ENTRIES[case]
-    davis.write()
-    davis.repack(change, zipfile.ZIP_DEFLATED)
+@pytest.mark.parametrize("problem", FAULTS)
+def test_broken_archive_is_named(mose, capsys, problem):
+    mose.write()
+    FAULTS[problem](mose)
     capsys.readouterr()
-    assert davis.check() == 2
-    first, last = lines(capsys)
-    assert first.startswith(problem)
-    assert last.startswith(f"error: {davis.archive}: 1 invalid masks")
-
-
-DAMAGE = {
-    "duplicate": (zipfile.ZIP_STORED, duplicate, "deer/00002.png: duplicate entry"),
-    "checksum": (zipfile.ZIP_STORED, overwrite(200, b"\xff\x01"), "deer/00000.png: cannot be unpacked"),
-    "lzma": (zipfile.ZIP_LZMA, overwrite(60, b"\xff" * 20), "deer/00000.png: cannot be unpacked"),
-    "cut": (zipfile.ZIP_STORED, lambda path: os.truncate(path, 5000), "a.zip: not a readable zip"),
-    "nonsense": (zipfile.ZIP_STORED, lambda path: path.write_bytes(b"nonsense"), "a.zip: not a readable zip"),
-    "empty": (zipfile.ZIP_STORED, lambda path: path.write_bytes(b"PK\x05\x06" + bytes(300)), "a.zip: "),
-    "missing": (zipfile.ZIP_STORED, lambda path: path.unlink(), "a.zip: no such file"),
-    "folder": (zipfile.ZIP_STORED, lambda path: (path.unlink(), path.mkdir()), "a.zip: no such file"),
-    "pipe": (zipfile.ZIP_STORED, lambda path: (path.unlink(), os.mkfifo(path)), "a.zip: no such file"),
-}
-
-
-@pytest.mark.parametrize("case", DAMAGE)
-def test_damaged_archive_is_one_sentence(davis, capsys, case):
-    method, damage, problem = DAMAGE[case]
-    davis.write()
-    davis.repack(lambda entries: None, method)
-    damage(davis.archive)
-    capsys.readouterr()
-    assert davis.check() == 2
-    assert any(problem in line for line in lines(capsys))
+    assert mose.check() == 2
+    *problems, last = lines(capsys)
+    assert any(problem in line for line in (*problems, last))
+    assert last.startswith(f"error: {mose.archive}: {f'{len(problems)} invalid masks' if problems else ''}")
 
 
 @pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])
@@ -213,21 +202,15 @@ def test_data_set_without_a_server_rejected(name, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        [],
-        ["--results", "r"],
-        ["--output", "a.zip"],
-        ["--results", "r", "--output", "a.zip", "--check", "b.zip"],
-    ],
+    "options", ["", "--results r", "--output a.zip", "--results r --output a.zip --check b.zip"]
 )
 def test_either_output_or_check_is_required(options, tmp_path, capsys):
-    assert main(["--dataset", "davis2017", *options]) == 2
+    assert main(["--dataset", "davis2017", *options.split()]) == 2
     assert "--results DIR with --output FILE.zip, or --check FILE.zip" in capsys.readouterr().err
 
 
-def test_oversized_image_is_not_decoded(davis, capsys):
-    path = davis.results / "deer" / "00001.png"
+def test_oversized_image_is_not_decoded(mose, capsys):
+    path = mose.results / FIRST / "00001.png"
     Image.new("L", (20000, 8000)).save(path)
-    assert davis.write() == 2
+    assert mose.write() == 2
     assert "20000×8000; expected" in lines(capsys)[0]

@@ -1,7 +1,5 @@
 """The tables of the papers: their files, and the program that runs them, whose commands are played."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,11 +1,9 @@
 """The training tool: settings, bad input, and one tiny run from data to a checkpoint that tracks."""
 
-from __future__ import annotations
-
 import json
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,13 +12,35 @@ from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
-from aotlab.media.masks import write_mask
 from aotlab.tools.train import main
+from tests.engine.training.tiny_recipes import draw_sets
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")
 
 
-def test_settings_may_stand_before_and_behind_options(capsys: pytest.CaptureFixture[str]) -> None:
+def tiny():
+    """Settings for two phases of one step each on the drawn data."""
+    phase = "steps: 1, batch: 1, clip_length: 3, crop: 65, short_edge: 64"
+    static = f"{{name: static, {phase}, sources: [{{path: drawn, kind: static}}]}}"
+    video = f"{{name: video, {phase}, sources: [{{path: drawn, split: val}}]}}"
+    return [
+        f"train.phases=[{static},{video}]",
+        "data.validation=[{path: drawn, split: val}]",
+        "data.workers=0",
+        "train.encoder_weights=null",
+        "train.precision=float32",
+    ]
+
+
+def write_data(folder):
+    """One drawn video of three frames."""
+    root = draw_sets(folder / "data")
+    for kind in ("JPEGImages", "Annotations"):
+        shutil.rmtree(root / "drawn" / kind / "two")
+    return root
+
+
+def test_settings_may_stand_before_and_behind_options(capsys):
     assert main(["train.seed=7", "--config", RECIPE, "train.keep=2", "--print-config", "base=deaotl"]) == 0
     text = capsys.readouterr().out
     assert "seed: 7" in text
@@ -39,9 +59,7 @@ def test_settings_may_stand_before_and_behind_options(capsys: pytest.CaptureFixt
         (["base=deaot"], "did you mean"),
     ],
 )
-def test_bad_settings_are_one_sentence(
-    overrides: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_settings_are_one_sentence(overrides, sentence, tmp_path, capsys):
     (tmp_path / "static").mkdir()
     output = f"train.output={tmp_path / 'out'}"
     good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *tiny(), output]
@@ -52,7 +70,7 @@ def test_bad_settings_are_one_sentence(
 
 
 @pytest.mark.slow
-def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path: Path) -> None:
+def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path):
     root, logs, weights = write_data(tmp_path), [], []
     for every in (0, 1):
         output = tmp_path / f"every{every}"
@@ -66,27 +84,30 @@ def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path: Path) -
     assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
 
 
-def test_a_dry_run_tells_what_the_run_would_take_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dry_run_writes_nothing(tmp_path, capsys):
     output = tmp_path / "out"
     arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *tiny()]
     assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
     text = capsys.readouterr().out
-    for words in ("5.73 M parameters", "static: 9000 steps of 1 clips", "4 images", "video: 1 steps",
-                  "clips/s", "validation: 1 videos, 4 frames", "GiB at most on a rank", "time: "):  # fmt: skip
+    for words in ("5.73 M parameters", "static: 9000 steps of 1 clips", "3 images", "video: 1 steps",
+                  "clips/s", "validation: 1 videos, 3 frames", "GiB at most on a rank", "time: "):  # fmt: skip
         assert words in text
     assert list(output.iterdir()) == []
 
 
-def test_items_that_cannot_be_read_are_listed_at_the_end_with_status_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     root = write_data(tmp_path)
-    broken = root / "static" / "JPEGImages" / "drawn" / "00002.jpg"
+    broken = root / "drawn" / "JPEGImages" / "one" / "00002.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
     output = f"train.output={tmp_path / 'out'}"
-    arguments = [f"data.root={root}", output, *tiny(), "train.phases.0.steps=4", "train.run=[static]"]
+    arguments = [
+        f"data.root={root}",
+        output,
+        *tiny(),
+        "train.phases.0.steps=4",
+        "train.run=[static]",
+        "data.validation=[]",
+    ]
     assert main(["--config", RECIPE, *arguments]) == 1
     shown = capsys.readouterr()
     assert "trained weights" in shown.out
@@ -96,7 +117,7 @@ def test_items_that_cannot_be_read_are_listed_at_the_end_with_status_one(
 
 @pytest.mark.parametrize("recipe", ["davis", "finetune", "mini", "static", "vost", "ytvos", "ytvos_davis"])
 @pytest.mark.parametrize("preset", ["aott", "r50_deaotl", "swinb_aotl"])
-def test_every_recipe_takes_every_model_with_its_published_settings(recipe: str, preset: str) -> None:
+def test_recipe_takes_every_model_with_published_settings(recipe, preset):
     config = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"]))
     assert config.name == f"{preset}_{recipe}"
     assert config.train.output == f"runs/{preset}_{recipe}"
@@ -108,7 +129,7 @@ def test_every_recipe_takes_every_model_with_its_published_settings(recipe: str,
         assert last.final_lr == (2e-5 if preset == "aott" else 1e-5)
 
 
-def test_a_run_leaves_a_checkpoint_that_tracks(tmp_path: Path) -> None:
+def test_run_leaves_a_checkpoint_that_tracks(tmp_path):
     root = write_data(tmp_path)
     output = tmp_path / "out"
     status = main(["--config", RECIPE, f"data.root={root}", f"train.output={output}", *tiny()])
@@ -119,34 +140,3 @@ def test_a_run_leaves_a_checkpoint_that_tracks(tmp_path: Path) -> None:
     tracker = Tracker.from_checkpoint(output / "video.safetensors")
     tracker.step(frames[0], masks[0])
     assert tracker.step(frames[1]).labels.shape == (64, 80)
-
-
-def tiny() -> list[str]:
-    """Settings for two phases of one step each on the drawn data."""
-    phase = "steps: 1, batch: 1, clip_length: 3, crop: 65, short_edge: 64"
-    static = f"{{name: static, {phase}, sources: [{{path: static, kind: static}}]}}"
-    video = f"{{name: video, {phase}, sources: [{{path: clips, split: train}}]}}"
-    return [
-        f"train.phases=[{static},{video}]",
-        "data.validation=[{path: clips, split: train}]",
-        "data.workers=0",
-        "train.encoder_weights=null",
-        "train.precision=float32",
-    ]
-
-
-def write_data(folder: Path) -> Path:
-    """One drawn clip as video, and its frames as single images."""
-    from PIL import Image
-
-    root = folder / "data"
-    frames, masks = draw_clip(4, 64, 80, seed=1)
-    for source in ("static", "clips"):
-        for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
-            image = root / source / "JPEGImages" / "drawn" / f"{index:05d}.jpg"
-            image.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(frame).save(image)
-            write_mask(root / source / "Annotations" / "drawn" / f"{index:05d}.png", mask.astype(np.uint8))
-    (root / "clips" / "ImageSets").mkdir()
-    (root / "clips" / "ImageSets" / "train.txt").write_text("drawn\n")
-    return root

@@ -1,7 +1,5 @@
 """The tracker for the VOT toolkit: by itself, over TraX, and in a workspace of the real toolkit."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,14 +107,8 @@ def test_requests_get_masks_and_confidences(tmp_path):
         (SimpleNamespace(array=lambda normalize, mask=mask: mask.astype(np.uint8)), {})
         for mask in (disc(30, 30, 9), disc(90, 90, 20))
     ]
-    toolkit = Toolkit(
-        [
-            SimpleNamespace(type="initialize", image=image, objects=regions[:1]),
-            SimpleNamespace(type="frame", image=image, objects=None),
-            SimpleNamespace(type="frame", image=image, objects=regions[1:]),
-            SimpleNamespace(type="quit", image=None, objects=None),
-        ]
-    )
+    requests = [("initialize", regions[:1]), ("frame", None), ("frame", regions[1:]), ("quit", None)]
+    toolkit = Toolkit(SimpleNamespace(type=kind, image=image, objects=objects) for kind, objects in requests)
     serve(toolkit, PaintingTracker(), lambda mask: mask)
     assert [len(answer) for answer in toolkit.answers] == [1, 1, 2]
     mask, properties = toolkit.answers[2][0]

@@ -1,7 +1,5 @@
 """Devices by name, and threads left to helpers."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Joining the processes that torchrun starts: whatever the environment says wrongly, and a rank that is lost."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
@@ -19,7 +17,7 @@ NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
 
 
-def join(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+def join(monkeypatch, values):
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in values.items():
@@ -49,16 +47,14 @@ def join(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
         (TWO, "127.0.0.1:MASTER_PORT: the processes cannot join there"),
     ],
 )
-def test_invalid_torchrun_environment_rejected(
-    values: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_torchrun_environment_rejected(values, words, monkeypatch):
     with pytest.raises(InputError) as caught:
         join(monkeypatch, values)
     assert words in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_taken_port_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_port_rejected(monkeypatch):
     with socket.socket() as server:
         server.bind(("", 0))
         server.listen()
@@ -67,12 +63,12 @@ def test_taken_port_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
             join(monkeypatch, {**TWO, "MASTER_PORT": port})
 
 
-def test_single_process_needs_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_process_needs_no_environment(monkeypatch):
     join(monkeypatch, {})
     join(monkeypatch, {"WORLD_SIZE": "1"})
 
 
-def test_death_of_a_rank_stops_the_others(tmp_path: Path) -> None:
+def test_death_of_a_rank_stops_the_others(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent("""

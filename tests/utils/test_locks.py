@@ -1,7 +1,5 @@
 """One process at a time on a file or an output folder."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,26 +1,17 @@
-"""Plug-ins: a third package of ten lines adds a command, an output and a mask reader."""
+"""Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_parser."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import numpy as np
 import pytest
-from PIL import Image
 
 import aotlab
 from aotlab.engine.video.outputs import find_output
 from aotlab.media.annotations import find_mask_writer
 from aotlab.utils import plugins
+from tests.drawn_clips import write_plain
+from tests.tools.track.runs import Repeater, run
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = """
-from aotlab import Annotations, Output, Region, encode_runs
 import numpy as np
-def main(argv):
-    print("hello", *argv)
-    return 3
+from aotlab import Annotations, Output, Region, encode_runs
 def read(path, video):
     if path.suffix != ".box":
         return None
@@ -37,8 +28,6 @@ class Areas(Output):
         return f"areas of {len(self.areas.splitlines())} frames"
 """
 ENTRY_POINTS = """
-[aotlab.commands]
-greet = third:main
 [aotlab.mask_readers]
 box = third:read
 [aotlab.outputs]
@@ -46,42 +35,19 @@ areas = third:Areas
 """
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Run ``aotlab`` in a process that has the third package installed."""
-    folder = tmp_path / "site"
-    (folder / "third-1.0.dist-info").mkdir(parents=True)
-    (folder / "third-1.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: third\nVersion: 1.0\n"
-    )
-    (folder / "third-1.0.dist-info" / "entry_points.txt").write_text(ENTRY_POINTS)
-    (folder / "third.py").write_text(PACKAGE)
-    path = os.pathsep.join([str(folder), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "aotlab", *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True,
-        )  # fmt: skip
-
-    return run
-
-
-def test_third_package_adds_command(run):
-    done = run("greet", "you")
-    assert (done.returncode, done.stdout) == (3, "hello you\n")
-    assert "greet" in run("--help").stdout
-
-
-def test_third_package_adds_reader_and_output(run, tmp_path):
-    (tmp_path / "clip").mkdir()
-    for index in range(2):
-        Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "clip" / f"{index}.png")
+def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
+    info = tmp_path / "site" / "third-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "site" / "third.py").write_text(PACKAGE)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
+    clip = write_plain(tmp_path / "clip", 2, (32, 32))
     (tmp_path / "first.box").write_text("anything")
-    done = run("track", "clip", "--mask", "first.box", "--write", "areas", "--output", "out")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "areas.txt").read_text().startswith("0 256\n1 ")
-    assert "areas of 2 frames" in done.stdout
+    assert run(clip, tmp_path, tmp_path / "first.box", more=["--write", "areas"]) == 0
+    assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
+    assert "areas of 2 frames" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -89,16 +55,9 @@ def test_third_package_adds_reader_and_output(run, tmp_path):
 )
 def test_name_of_missing_studio_names_the_package(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [])
-    with pytest.raises(
-        aotlab.InputError, match=rf"{name}: needs the package aotlab-studio; pip install 'aotlab\[studio\]'"
-    ):
+    words = rf"{name}: needs the package aotlab-studio; pip install 'aotlab\[studio\]'"
+    with pytest.raises(aotlab.InputError, match=words):
         find(name)
-
-
-def test_broken_plugin_names_its_package():
-    point = plugins.EntryPoint("broken", "no_such_module:main", plugins.COMMANDS)
-    with pytest.raises(aotlab.InputError, match="broken: no_such_module:main does not load"):
-        plugins.load_plugin(point)
 
 
 def test_public_names_resolve_and_are_listed():

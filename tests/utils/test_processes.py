@@ -1,7 +1,5 @@
 """Signals during a long run."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
@@ -12,7 +10,7 @@ from aotlab.utils.processes import stop_flag
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_sets_the_flag_and_handler_is_restored(number: signal.Signals) -> None:
+def test_signal_sets_the_flag_and_handler_is_restored(number):
     before = signal.getsignal(number)
     with stop_flag() as stop:
         assert not stop.is_set()
@@ -21,7 +19,7 @@ def test_signal_sets_the_flag_and_handler_is_restored(number: signal.Signals) ->
     assert signal.getsignal(number) is before
 
 
-def test_second_interrupt_acts_at_once() -> None:
+def test_second_interrupt_acts_at_once():
     with pytest.raises(KeyboardInterrupt), stop_flag() as stop:  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.wait(5)
@@ -29,10 +27,10 @@ def test_second_interrupt_acts_at_once() -> None:
         threading.Event().wait(5)
 
 
-def test_flag_of_another_thread_stays_unset() -> None:
+def test_flag_of_another_thread_stays_unset():
     seen = []
 
-    def work() -> None:
+    def work():
         with stop_flag() as stop:
             seen.append(stop.is_set())
 
@@ -42,7 +40,7 @@ def test_flag_of_another_thread_stays_unset() -> None:
     assert seen == [False]
 
 
-def test_signal_sets_flags_of_enclosing_blocks() -> None:
+def test_signal_sets_flags_of_enclosing_blocks():
     with stop_flag() as outer, stop_flag() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(5)

@@ -1,21 +1,17 @@
 """Progress: a bar on a terminal, lines elsewhere."""
 
-from __future__ import annotations
-
 import io
 import sys
-
-import pytest
 
 from aotlab.utils.progress import progress_bar
 
 
 class Terminal(io.StringIO):
-    def isatty(self) -> bool:
+    def isatty(self):
         return True
 
 
-def painted(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> str:
+def painted(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
     with progress_bar(500, unit="frame", title="tracking") as bar:
         for _ in range(500):

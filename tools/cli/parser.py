@@ -107,7 +107,9 @@ class _HelpFormatter(argparse.HelpFormatter):
 def is_setting(argument: str) -> bool:
     """Return whether an argument is a setting such as ``memory.every=2``; a file of such a name is ``./a=b``."""
     key, equals, _ = argument.partition("=")
-    return bool(equals) and key == key.lower() and all(part.isidentifier() for part in key.split("."))
+    first, *rest = key.split(".")
+    names = first.isidentifier() and all(part.isidentifier() or part.isdecimal() for part in rest)
+    return bool(equals) and key == key.lower() and names
 
 
 def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:

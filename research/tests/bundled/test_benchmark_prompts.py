@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.media.masks import write_mask
-from aotlab.media.prompt import Prompt, box_around
+from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
 from research.bundled.benchmark_prompts import (
     BASELINES,
@@ -20,7 +20,7 @@ from research.bundled.benchmark_prompts import (
     read_cases,
     rows_of,
 )
-from research.bundled.clicks import jaccard, next_click
+from research.bundled.clicks import jaccard
 from research.bundled.prompt_settings import PromptSource
 from tests.segment_by_color import segment_by_color
 
@@ -35,28 +35,6 @@ def drawn(truth):
     return np.where(truth[..., None] == 1, np.uint8((220, 60, 60)), np.uint8((40, 40, 40)))
 
 
-def test_next_click_is_in_the_largest_error():
-    truth = square(10, 10, 21)
-    assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
-    surplus = square(30, 40, 25) == 1
-    (x, y), label = next_click((truth == 1) | surplus, truth)
-    assert label == 0
-    assert (x, y) == (52, 42)
-    assert next_click(truth == 1, truth) is None
-
-
-def test_void_pixels_draw_no_clicks():
-    truth = square(10, 10)
-    truth[30:] = 255
-    answer = (truth == 1) | (truth == 255)
-    assert next_click(answer, truth) is None
-    assert jaccard(answer, truth) == 1
-
-
-def test_box_holds_all_pixels():
-    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
-
-
 def test_perfect_segmenter_needs_one_click():
     truth = square(10, 10)
     case = Case("first", drawn(truth), truth)
@@ -69,11 +47,8 @@ def test_perfect_segmenter_needs_one_click():
 
 def test_held_out_cases_are_one_per_image_or_video(tmp_path):
     labels = square(10, 10) + 2 * square(35, 50)
-    names = [f"static/set/{number:03}" for number in range(60)] + [
-        "clips/kept/0",
-        "clips/kept/1",
-        "clips/used/0",
-    ]
+    names = [f"static/set/{number:03}" for number in range(60)]
+    names += ["clips/kept/0", "clips/kept/1", "clips/used/0"]
     for name in names:
         folder, *rest = name.split("/")
         image = tmp_path.joinpath(folder, "JPEGImages", *rest).with_suffix(

@@ -1,6 +1,6 @@
 """The scripted person of the benchmark of gestures."""
 
-from aotlab_studio import editing
+from aotlab_studio.project import editing
 from research.bundled.gestures import Person
 from research.bundled.scripted_page import Page
 from studio.tests.annotation.clips import LENGTH, draw_folder, open_session, truth

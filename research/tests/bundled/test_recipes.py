@@ -1,7 +1,5 @@
 """The recipe of the bundled model, and the script that runs it."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Clips of like objects that touch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -175,16 +175,8 @@ def test_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     settings = "steps: 1\nbatch: 1\nsize: 49\nblocks: 1\nencoder_from: 0\nprecision: bfloat16\n"
     recipe.write_text(settings + "sources:\n  - {path: static, folder: squares}\n")
-    arguments = [
-        str(data),
-        "--output",
-        str(tmp_path / "out"),
-        "--checkpoint",
-        str(checkpoint),
-        "--recipe",
-        str(recipe),
-    ]
-    assert main(arguments) == 0
+    options = {"--output": tmp_path / "out", "--checkpoint": checkpoint, "--recipe": recipe}
+    assert main([str(data), *(str(part) for option in options.items() for part in option)]) == 0
     path = capsys.readouterr().out.strip()
     assert path.endswith("aott.safetensors")
     assert read_card(Path(path)).phases[-1].precision == "bfloat16"

@@ -1,7 +1,5 @@
 """Speed of settings and checkouts, measured in turn."""
 
-from __future__ import annotations
-
 import pytest
 
 from aotlab.utils.errors import InputError

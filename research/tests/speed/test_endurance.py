@@ -1,7 +1,5 @@
 """Time and memory of very long videos."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +11,7 @@ from research.speed.endurance import MIB, Sample, Trial, compare_windows, format
 from tests.engine.small_model import clip, stripes
 
 
-def trial(policy: str = "first_frame", frames: int = 17, stop_above: int | None = None) -> Trial:
+def trial(policy="first_frame", frames=17, stop_above=None):
     own = () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
     text = ",".join([policy, "memory.every=2", *own])
     frames_of_clip = list(clip(4))
@@ -38,7 +36,7 @@ def test_unbounded_memory_grows_until_the_limit():
     assert len(run(trial(stop_above=2**20))) == 1
 
 
-def samples_of(count: int, growth: float = 0.0) -> list[Sample]:
+def samples_of(count, growth=0.0):
     """Frames of 10 ms and 100 MiB, which from frame 300 on grow by ``growth`` per hundred frames."""
     more = [growth * max(index - 300, 0) / 100 for index in range(count)]
     return [Sample(0.01 + 0.001 * x, int(MIB * (100 + x)), MIB, 1) for x in more]
@@ -61,7 +59,7 @@ def test_table_has_a_line_for_each_policy():
 def test_every_policy_has_a_trial_and_all_a_table(monkeypatch, tmp_path, capsys):
     trials: list[Trial] = []
 
-    def run_in_process(trial: Trial) -> list[Sample]:
+    def run_in_process(trial):
         trials.append(trial)
         return [] if trial.policy == "every_nth" else samples_of(trial.frames)
 

@@ -2,7 +2,7 @@
 
 import json
 
-from aotlab_studio.models import TrackerLoader
+from aotlab_studio.tracking.models import TrackerLoader
 from research.speed.latency import main
 from studio.tests.annotation.clips import Seer, draw_folder
 

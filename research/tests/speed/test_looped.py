@@ -1,9 +1,5 @@
 """Clips played forward and backward, and DAVIS made of them."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,11 +8,11 @@ from aotlab.dataloaders.training.clips import reflect
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from research.speed.looped import loop_davis, main
-from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
+from tests.drawn_clips import draw_clip, lay_out_davis, stems_from
 
 
 @pytest.fixture
-def clips() -> dict[str, Clip]:
+def clips():
     return {
         "bear": draw_clip(stems_from(0, 4), seed=1),
         "camel": draw_clip(stems_from(10, 3, 5), {1: 0}, seed=2),
@@ -24,14 +20,12 @@ def clips() -> dict[str, Clip]:
 
 
 @pytest.fixture
-def root(tmp_path: Path, clips: dict[str, Clip]) -> Path:
+def root(tmp_path, clips):
     lay_out_davis(tmp_path / "DAVIS", clips, "2017", "val")
     return tmp_path / "DAVIS"
 
 
-def test_looped_frames_have_image_and_labels_of_their_source(
-    root: Path, clips: dict[str, Clip], tmp_path: Path
-) -> None:
+def test_looped_frames_have_image_and_labels_of_their_source(root, clips, tmp_path):
     assert loop_davis(root, tmp_path / "long", year=2017, split="val", times=3) == {"bear": 10, "camel": 7}
     videos = open_dataset("davis2017", tmp_path / "long")
     assert [video.name for video in videos] == ["bear", "camel"]
@@ -45,9 +39,7 @@ def test_looped_frames_have_image_and_labels_of_their_source(
             assert np.array_equal(read_mask(labels), clip.labels[place])
 
 
-def test_command_prints_lengths_of_the_videos(
-    clips: dict[str, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_prints_lengths_of_the_videos(clips, tmp_path, capsys):
     lay_out_davis(tmp_path / "DAVIS", clips, "2016", "train")
     options = ["--times", "2", "--year", "2016", "--split", "train"]
     assert main([str(tmp_path / "DAVIS"), str(tmp_path / "long"), *options]) == 0

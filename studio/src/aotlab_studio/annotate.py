@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from aotlab import CommandParser, InputError, add_tracker_options, load_segmenter, read_tracker_options
 
 if TYPE_CHECKING:
-    from aotlab_studio.session import Session
-    from aotlab_studio.state import State
+    from aotlab_studio.project.state import State
+    from aotlab_studio.server.session import Session
 
 WARNING = (
     "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
@@ -30,7 +30,7 @@ INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
 
-def read_bytes(text: str) -> int:
+def parse_size(text: str) -> int:
     """Return a number of bytes: ``512MB``, ``2GB``."""
     match = re.fullmatch(r"([0-9]{1,6}) ?([KMG])i?B?", text, re.IGNORECASE)
     if match is None:
@@ -59,7 +59,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only")
     add("--port", type=int, default=0, help="port to listen on (default: any free one)")
     add("--no-browser", action="store_true", help="print the address and open no browser")
-    add("--cache", metavar="SIZE", type=read_bytes, default="512MB", help="memory for decoded frames")
+    add("--cache", metavar="SIZE", type=parse_size, default="512MB", help="memory for decoded frames")
     add("--record", action="store_true", help="keep all frames of a camera or address")
     add(
         "--levels",
@@ -87,10 +87,10 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
 
     ``leaving``: receives what must be removed at the end.
     """
-    from aotlab_studio.job_results import open_results, read_job
-    from aotlab_studio.models import TrackerLoader
-    from aotlab_studio.session import Session
-    from aotlab_studio.state import State
+    from aotlab_studio.project.job_results import open_results, read_job
+    from aotlab_studio.project.state import State
+    from aotlab_studio.server.session import Session
+    from aotlab_studio.tracking.models import TrackerLoader
 
     options = read_tracker_options(args)
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=options.checkpoint)
@@ -101,11 +101,7 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
         state = open_results(path, job, project=args.project, cache_bytes=args.cache)
     else:
         state = State(
-            path,
-            project=args.project,
-            cache_bytes=args.cache,
-            levels=args.levels,
-            same_video=args.same_video,
+            path, project=args.project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
         )
     loader = TrackerLoader(options)
     return Session(state, loader, segmenter, loader.choice)
@@ -114,8 +110,8 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
 def open_stream(args: Namespace, leaving: ExitStack) -> State:
     """Return the state of a stream; frames are stored in the project, or in a temporary folder without --record."""
     from aotlab import open_frames
-    from aotlab_studio.live import LiveFrames
-    from aotlab_studio.state import State
+    from aotlab_studio.project.state import State
+    from aotlab_studio.video import LiveFrames
 
     source = open_frames(args.video, levels=args.levels)
     temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
@@ -130,9 +126,9 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
 
 def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     """Print the address of the page and serve it until Ctrl-C."""
-    from aotlab_studio.guard import LOCAL
-    from aotlab_studio.models import TrackerLoader
-    from aotlab_studio.server import Server, bind
+    from aotlab_studio.server.app import Server, bind
+    from aotlab_studio.server.guard import LOCAL
+    from aotlab_studio.tracking.models import TrackerLoader
 
     server = Server(session, bind(args.host, args.port), host=args.host)
     frames = session.state.frames
@@ -150,10 +146,10 @@ def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     finally:
         session.close()
         if loading is not None:
-            _leave(loading, leaving, sys.exc_info()[1])
+            _end_while_loading(loading, leaving, sys.exc_info()[1])
 
 
-def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
+def _end_while_loading(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
     """End at once while a model is being loaded, with the exit status of ``error``.
 
     Loading may take a minute and cannot be stopped; Python would wait for it at exit, or PyTorch abort. Everything is

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aotlab_studio.objects import Item
+from aotlab_studio.project.objects import Item
 
 Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]

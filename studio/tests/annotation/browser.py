@@ -224,10 +224,10 @@ class Page:
 
     def labels(self, frame: int) -> np.ndarray:
         """The masks of a frame, as the page gets them: H×W ids."""
-        from studio.tests.annotation.runs import decode_runs
+        from studio.tests.annotation.served import decode_labels
 
         answer = self.tab.request.get(f"{self.tab.url}labels/{frame}")
-        return decode_runs(answer.body())
+        return decode_labels(answer.body())
 
     def paint(self, mask: np.ndarray, radius: float = 12) -> None:
         """Draw a mask with the brush: strokes along rows, and one around the inside of the edge."""

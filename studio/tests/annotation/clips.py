@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from aotlab import Prediction
-from aotlab_studio import editing
-from aotlab_studio.session import Session
-from aotlab_studio.state import State
+from aotlab import Prediction, VideoWriter
+from aotlab_studio.project import editing
+from aotlab_studio.project.state import State
+from aotlab_studio.server.session import Session
 from tests.segment_by_color import segment_by_color
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
@@ -39,40 +39,16 @@ def draw_folder(folder, length=LENGTH):
     return folder
 
 
+def write_video(path):
+    """Write a video of `LENGTH` frames, 60×40."""
+    with VideoWriter(path, rate=25, size=(HEIGHT, WIDTH)) as writer:
+        for index in range(LENGTH):
+            writer.write(image(index))
+
+
 def number_of(frame):
     """Which frame an image is."""
     return int(frame[0, 0, 2]) - 40
-
-
-def write_long_video(path, rounds, *, size, group=250):
-    """``rounds`` times one group of images, which is encoded once: frame i is as bright as i % group says."""
-    import av
-
-    height, width = size
-    once = path.with_name(f"once-{path.name}")
-    with av.open(str(once), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "bf": "2"})
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", group
-        for index in range(group):
-            frame = av.VideoFrame(width, height, "yuv420p")
-            for plane, value in zip(frame.planes, (index % 220 + 16, 128, 128), strict=True):
-                plane.update(bytes([value]) * plane.buffer_size)
-            frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    with av.open(str(once)) as source, av.open(str(path), "w") as target:
-        packets = [packet for packet in source.demux(video=0) if packet.size]
-        copy = target.add_stream_from_template(source.streams.video[0])
-        span = (
-            max(packet.pts for packet in packets)
-            + packets[0].duration
-            - min(packet.pts for packet in packets)
-        )
-        times = [(packet.pts, packet.dts) for packet in packets]
-        for number in range(rounds):
-            for packet, (pts, dts) in zip(packets, times, strict=True):
-                packet.pts, packet.dts, packet.stream = pts + number * span, dts + number * span, copy
-                target.mux(packet)
 
 
 class Seer:
@@ -117,6 +93,14 @@ def open_session(path, tracker=None, **options):
 
 def set_mask(state, index, object_id, mask):
     editing.edit_mask(state, index, object_id, lambda _: mask, "drawn")
+
+
+def draw(session, index, *object_ids):
+    """Give the true masks of some objects on a frame, adding the objects if need be."""
+    while max(object_ids) not in session.state.objects:
+        editing.add_object(session.state)
+    for object_id in object_ids:
+        set_mask(session.state, index, object_id, truth(index) == object_id)
 
 
 def square(x, y, side):

@@ -6,9 +6,10 @@ import json
 import threading
 
 import httpx
+import numpy as np
 from websockets.sync.client import connect
 
-from aotlab_studio import server as web
+from aotlab_studio.server import app as web
 
 TOKEN = "secret"
 
@@ -74,3 +75,11 @@ class Talk:
             answer = json.loads(self.socket.recv(timeout=20))
             if "event" in answer:
                 self.events.append(answer)
+
+
+def decode_labels(content):
+    """H×W uint16 ids of the bytes that `encode_labels` made."""
+    height, width, count = (int(value) for value in np.frombuffer(content, "<u4", 3))
+    lengths = np.frombuffer(content, "<u4", count, 12)
+    ids = np.frombuffer(content, "<u2", count, 12 + 4 * count)
+    return np.repeat(ids, lengths).reshape(height, width)

@@ -1,26 +1,35 @@
-"""The annotate command: what it refuses, prints and measures; and the page's files."""
+"""The annotate command, the page's files, results of a job opened as a project."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from contextlib import ExitStack
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, read_tracker_options
+from aotlab import (
+    Annotations,
+    InputError,
+    Region,
+    VideoInfo,
+    encode_runs,
+    find_mask_writer,
+    read_annotations,
+    read_tracker_options,
+    write_mask,
+)
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab_studio import annotate as cli
-from aotlab_studio import editing
-from aotlab_studio.models import TrackerLoader
-from aotlab_studio.planning import Request
-from studio.tests.annotation.clips import draw_folder
-from tests.engine import small_model
+from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.server.export import export
+from aotlab_studio.tracking.models import TrackerLoader
+from studio.tests.annotation.clips import draw_folder, set_mask
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
@@ -33,7 +42,7 @@ def video(tmp_path):
 
 @pytest.fixture
 def never_loaded(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +54,7 @@ def never_loaded(monkeypatch):
         (["{video}", "--host", "192.0.2.1"], "cannot listen there"),
     ],
 )
-def test_invalid_options_are_refused(video, options, words):
+def test_invalid_options_rejected(video, options, words):
     with pytest.raises(InputError, match=words):
         cli.main([option.format(video=video) for option in options])
 
@@ -55,8 +64,8 @@ def test_settings_are_shown_with_memory_bounded(capsys):
     assert "policy: restricted" in capsys.readouterr().out
 
 
-def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monkeypatch, never_loaded):
-    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: None)
+def test_address_is_printed_with_a_warning_for_other_hosts(video, capsys, monkeypatch, never_loaded):
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: None)
     assert cli.main([str(video), "--no-browser", "--host", "0.0.0.0"]) == 0
     captured = capsys.readouterr()
     assert "clip: 12 frames, masks in" in captured.out
@@ -67,15 +76,16 @@ def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monke
     assert re.search(r"open http://127\.0\.0\.1:\d+/\?token=\S{20,}", capsys.readouterr().out)
 
 
-def test_the_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, never_loaded):
-    opened = []
+def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, never_loaded):
+    opened, looked = [], threading.Event()
 
     def look(url):
         file = Path(url.removeprefix("file://"))
         opened.append((url, file.stat().st_mode & 0o777, file.read_text()))
+        looked.set()
 
     monkeypatch.setattr("webbrowser.open", look)
-    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: time.sleep(0.5))
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: looked.wait(20))
     assert cli.main([str(video)]) == 0
     ((url, mode, page),) = opened
     address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]
@@ -85,7 +95,7 @@ def test_the_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatc
     assert not Path(url.removeprefix("file://")).exists()
 
 
-def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chosen():
+def test_chosen_model_policy_and_precision_are_loaded():
     bundled = BUNDLED_CHECKPOINT
     options = read_tracker_options(
         cli.parse(["clip", "--checkpoint", str(bundled), "--memory", "first_frame"])
@@ -105,31 +115,17 @@ def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chos
     )
 
 
-def test_scalable_model_tracks_at_the_given_depth(video, tmp_path):
-    checkpoint = tmp_path / "aost.safetensors"
-    save_checkpoint(checkpoint, *small_model.build("aost"))
-    args = cli.parse([str(video), "--checkpoint", str(checkpoint), "--depth", "2"])
-    with ExitStack() as leaving:
-        session = cli.open_session(args, leaving)
-        editing.paint(session.state, 0, None, [(20, 20)], radius=8)
-        session.track(Request(0, last=2)).wait()
-        assert session.job.report().problem is None
-        assert session.state.scores(2).keys() == {1}
-        assert session.make_tracker().model.depth == 2
-        session.close()
-
-
-def test_the_page_is_served_before_pytorch_is_loaded(video):
+def test_page_is_served_before_pytorch_is_loaded(video):
     code = (
         "import sys; from contextlib import ExitStack; from aotlab_studio import annotate; "
-        "from aotlab_studio import server; "
+        "from aotlab_studio.server import app as server; "
         f"session = annotate.open_session(annotate.parse([{str(video)!r}]), ExitStack()); "
         "server.Server(session, server.bind('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_the_page_is_small_and_loads_nothing_from_elsewhere():
+def test_page_is_small_and_loads_no_other_host():
     files = sorted(PAGE.iterdir())
     assert sum(path.stat().st_size for path in files) < 300_000
     for path in files:
@@ -139,12 +135,12 @@ def test_the_page_is_small_and_loads_nothing_from_elsewhere():
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_page_ends_at_once_while_a_model_is_being_loaded(tmp_path, number, status):
+def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status):
     program = tmp_path / "page.py"
     program.write_text(
         "import time\n"
         "from aotlab.tools.main import main\n"
-        "from aotlab_studio import models\n"
+        "from aotlab_studio.tracking import models\n"
         "models.TrackerLoader.__call__ = lambda self: time.sleep(300)\n"
         "raise SystemExit(main())\n"
     )
@@ -164,3 +160,78 @@ def test_a_page_ends_at_once_while_a_model_is_being_loaded(tmp_path, number, sta
     page.send_signal(number)
     assert page.wait(60) == status
     assert page.communicate()[1] == ("interrupted\n" if status == 130 else "")
+
+
+LENGTH = 3
+VIDEO = VideoInfo("clip", (32, 48), LENGTH)
+
+
+def truth(index):
+    mask = np.zeros((32, 48), np.uint8)
+    mask[8:20, 4 + index : 20 + index] = 1
+    mask[10:20, 30:44] = 7
+    return mask
+
+
+def annotations(*frames):
+    regions = {
+        index: [Region(each, encode_runs(truth(index) == each)) for each in (1, 7)] for index in frames
+    }
+    stems = {index: f"{index:05d}" for index in frames}
+    return Annotations((32, 48), regions, {1: "cell", 7: "cell"}, stems)
+
+
+def write_job(tmp_path, form="masks", **changes):
+    """Write what tracking a clip with a CVAT mask would; return the folder of results."""
+    (tmp_path / "clip").mkdir()
+    folder = tmp_path / "out" / "clip"
+    for index in range(LENGTH):
+        Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(tmp_path / "clip" / f"{index:05d}.png")
+        write_mask(folder / "masks" / f"{index:05d}.png", truth(index))
+    cvat = find_mask_writer("cvat")
+    cvat.write(tmp_path / "clip.xml", annotations(0), VIDEO)
+    cvat.write(folder / "cvat.xml", annotations(*range(LENGTH)), VIDEO)
+    record = {"video": str(tmp_path / "clip"), "frames": LENGTH, "written": [form], "levels": None}
+    record |= {"name": "clip", "masks": [str(tmp_path / "clip.xml")], **changes}
+    (folder / ".track.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["masks", "cvat.xml"])
+def test_corrected_results_keep_their_classes(tmp_path, form):
+    folder = write_job(tmp_path, form)
+    state = open_results(folder, read_job(folder))
+    assert [(item.id, item.name) for item in state.objects] == [(1, "cell"), (7, "cell")]
+    assert all((state.labels(index) == truth(index)).all() for index in range(LENGTH))
+    assert (state.keyframes, state.tracked_frames) == ([0], [0, 1, 2])
+    fixed = np.zeros((32, 48), bool)
+    fixed[2:6, 2:6] = True
+    set_mask(state, 2, 7, fixed)
+    export(state, tmp_path / "export", ["cvat"])
+    exported = read_annotations(tmp_path / "export" / "cvat.xml", state.video_info)
+    assert exported.class_names == {1: "cell", 7: "cell"}
+    assert ((exported.mask(2) == 7) == fixed).all()
+    assert (exported.mask(1) == truth(1)).all()
+    state.close()
+    reopened = open_results(folder, read_job(folder))
+    assert ((reopened.labels(2) == 7) == fixed).all()
+    reopened.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"written": ["yolo"]}, "write masks, coco or cvat"), ({"video": "/gone"}, "is missing; restore it")],
+)
+def test_unusable_results_leave_no_project(tmp_path, changes, words):
+    folder = write_job(tmp_path, **changes)
+    with pytest.raises(InputError, match=words):
+        open_results(folder, read_job(folder))
+    assert not (tmp_path / "out" / "clip.aotlab").exists()
+
+
+def test_other_paths_are_not_results(tmp_path):
+    folder = write_job(tmp_path)
+    assert read_job(tmp_path / "clip") is None
+    assert read_job(tmp_path / "clip.xml") is None
+    (folder / ".track.json").write_text("[]")
+    assert read_job(folder) is None

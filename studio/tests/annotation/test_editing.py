@@ -1,23 +1,20 @@
-"""What a person does to masks: painting, objects, undo."""
+"""Edits of masks and objects, undo, colours of new objects."""
+
+from __future__ import annotations
+
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from aotlab import InputError
-from aotlab_studio import editing
-from aotlab_studio.uploads import load_upload
-from studio.tests.annotation.clips import open_session, png, set_mask, square, truth
+from aotlab_studio.project import editing
+from aotlab_studio.project.objects import COLOURS
+from aotlab_studio.server.uploads import load_upload
+from studio.tests.annotation.clips import draw, open_session, png, square, truth
 
 
-def draw(session, index, *numbers):
-    """Give the true masks of some objects on a frame, adding the objects if need be."""
-    while max(numbers) not in session.state.objects:
-        editing.add_object(session.state)
-    for number in numbers:
-        set_mask(session.state, index, number, truth(index) == number)
-
-
-def test_a_stroke_is_a_round_brush_along_its_points(session):
+def test_stroke_is_a_round_brush_along_its_points(session):
     editing.add_object(session.state)
     editing.paint(session.state, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
     labels = session.state.labels(2)
@@ -30,14 +27,14 @@ def test_a_stroke_is_a_round_brush_along_its_points(session):
     assert not session.state.labels(3).any()
 
 
-def test_the_eraser_takes_only_the_chosen_object(session):
+def test_eraser_changes_only_the_chosen_object(session):
     draw(session, 0, 1, 2)
     editing.paint(session.state, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
     assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     assert session.state.described(0) == {1, 2}
 
 
-def test_painting_over_another_object_takes_its_pixels_unless_it_is_locked(session):
+def test_painting_takes_pixels_unless_locked(session):
     draw(session, 0, 1, 2)
     editing.outline(session.state, 0, 1, square(40, 25, 5))
     assert (session.state.labels(0)[25:30, 40:45] == 1).all()
@@ -50,7 +47,7 @@ def test_painting_over_another_object_takes_its_pixels_unless_it_is_locked(sessi
         editing.paint(session.state, 0, 2, [(1, 1)], radius=2)
 
 
-def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(session):
+def test_locked_object_survives_reset_delete_and_merge(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.state, 2, {"locked": True})
     editing.remove_keyframe(session.state, 0)
@@ -65,7 +62,7 @@ def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(
     assert session.state.objects.ids == (1, 2)
 
 
-def test_a_box_that_finds_nothing_changes_nothing(folder):
+def test_box_that_finds_nothing_changes_nothing(folder):
     session = open_session(folder)
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
@@ -79,7 +76,7 @@ def test_a_box_that_finds_nothing_changes_nothing(folder):
     session.close()
 
 
-def test_a_click_changes_a_mask_only_near_it(session):
+def test_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)
     session.segmenter = lambda frame, prompts: everything.astype(np.uint16)
@@ -92,7 +89,7 @@ def test_a_click_changes_a_mask_only_near_it(session):
         session.suggest(0, 1, negative=[(50, 30)], refine=True)
 
 
-def test_a_part_of_another_object_is_reassigned(session):
+def test_part_of_another_object_is_reassigned(session):
     draw(session, 0, 1, 2)
     editing.outline(session.state, 0, 1, square(2, 30, 5))
     assert editing.reassign(session.state, 0, 2, (3, 32)) == 1
@@ -106,7 +103,7 @@ def test_a_part_of_another_object_is_reassigned(session):
 
 
 @pytest.mark.parametrize("folder_name", ["given", "objects"])
-def test_when_nothing_can_be_written_masks_history_and_objects_stay(session, monkeypatch, folder_name):
+def test_failed_write_changes_nothing(session, monkeypatch, folder_name):
     draw(session, 0, 1)
     editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
     before, titles = session.state.labels(0), session.state.history.titles
@@ -133,7 +130,7 @@ def test_when_nothing_can_be_written_masks_history_and_objects_stay(session, mon
     assert session.state.labels(0)[30, 30] == 0
 
 
-def test_a_mask_that_cannot_be_removed_is_one_sentence(session, monkeypatch):
+def test_failed_removal_can_be_repeated(session, monkeypatch):
     draw(session, 0, 1)
 
     def refuse(self, missing_ok=False):
@@ -156,7 +153,7 @@ def test_holes_are_filled(session):
     assert session.state.labels(0)[17, 17] == 1
 
 
-def test_undo_and_redo_go_through_everything(session):
+def test_undo_and_redo_cover_every_change(session):
     shown = []
     draw(session, 0, 1)
     shown.append(session.state.labels(0).copy())
@@ -182,7 +179,7 @@ def test_undo_and_redo_go_through_everything(session):
     assert (session.state.labels(0) == shown[1]).all()
 
 
-def test_merging_two_objects_changes_all_frames_and_can_be_undone(session):
+def test_merging_objects_changes_all_frames(session):
     for index in (0, 5):
         draw(session, index, 1, 2)
     editing.merge_objects(session.state, 2, 1)
@@ -196,7 +193,7 @@ def test_merging_two_objects_changes_all_frames_and_can_be_undone(session):
         editing.merge_objects(session.state, 1, 1)
 
 
-def test_splitting_makes_the_part_under_the_point_a_new_object(session):
+def test_split_part_becomes_a_new_object(session):
     editing.add_object(session.state)
     editing.outline(session.state, 1, 1, square(5, 5, 8))
     editing.outline(session.state, 1, 1, square(30, 20, 8))
@@ -208,7 +205,7 @@ def test_splitting_makes_the_part_under_the_point_a_new_object(session):
         editing.split_object(session.state, 1, 1, (50, 5))
 
 
-def test_a_deleted_objects_number_and_pixels_never_come_back(session):
+def test_deleted_object_id_is_never_reused(session):
     draw(session, 0, 1, 2)
     editing.delete_object(session.state, 2)
     assert editing.add_object(session.state) == 3
@@ -220,14 +217,14 @@ def test_a_deleted_objects_number_and_pixels_never_come_back(session):
     assert set(np.unique(session.state.labels(0))) == {0, 1}
 
 
-def test_a_stroke_that_changes_nothing_is_no_step(session):
+def test_stroke_without_change_is_not_a_step(session):
     draw(session, 0, 1)
     titles = session.state.history.titles
     editing.outline(session.state, 0, 1, square(7, 7, 3))
     assert session.state.history.titles == titles
 
 
-def test_the_history_is_bounded(session):
+def test_history_is_bounded(session):
     session.state.history._limit = 2000
     editing.add_object(session.state)
     for x in range(40):
@@ -236,3 +233,33 @@ def test_the_history_is_bounded(session):
     while session.undo() is not None:
         count += 1
     assert 0 < count < 20
+
+
+VISION = {
+    "all cones": np.eye(3),
+    "no red": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0521]],
+    "no green": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "no blue": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
+"""Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB"""
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WHITE = np.array([0.9505, 1.0, 1.089])
+
+
+def lab(colours, vision):
+    """CIELAB of #rrggbb as somebody sees them: N×3."""
+    values = np.array([[int(text[at : at + 2], 16) / 255 for at in (1, 3, 5)] for text in colours])
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(vision).T, 0, 1)
+    ratio = seen @ TO_XYZ.T / WHITE
+    root = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    x, y, z = root.T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+@pytest.mark.parametrize("name", VISION)
+@pytest.mark.parametrize(("count", "least"), [(3, 35), (10, 20), (20, 16)])
+def test_colours_differ_for_every_kind_of_vision(name, count, least):
+    seen = lab(COLOURS[:count], VISION[name])
+    assert len(set(COLOURS)) == 20
+    assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least

@@ -1,23 +1,29 @@
-"""The page in a real browser on a drawn video: mouse, keyboard, pen and fingers, two tabs, files of masks."""
+"""The page in a real browser on a drawn video: mouse, keyboard, pen, fingers, tabs, corrections, timeline, review."""
 
 from __future__ import annotations
 
 import re
+import threading
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from aotlab_studio.models import TrackerChoice
-from aotlab_studio.session import Session
-from aotlab_studio.state import State
+from aotlab_studio.project import editing
+from aotlab_studio.project.state import State
+from aotlab_studio.review.checks import Check
+from aotlab_studio.server import app as web
+from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.models import TrackerChoice
+from aotlab_studio.tracking.planning import Request
 from studio.tests.annotation.browser import Page, iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, Seer, truth
+from studio.tests.annotation.clips import LENGTH, Seer, draw, open_session, truth
 from studio.tests.annotation.served import Served
 
 pytestmark = needs_browser
 
 
-def test_a_person_without_a_mouse_boxes_an_object_tracks_and_undoes(page):
+def test_page_works_with_the_keyboard_only(page):
     page.tab.focus("#view")
     page.key("x", "w")
     cursor(page, 2, 2)
@@ -50,7 +56,7 @@ def cursor(page, x, y):
         page.key(name if way >= 8 else f"Shift+{name}")
 
 
-def test_two_tabs_show_each_others_work_and_no_request_leaves_the_machine(page, served):
+def test_two_tabs_share_changes_and_ask_no_other_host(page, served):
     other = Page(page.tab.context, served.url)
     page.drag((15, 10), (20, 12))
     other.shows("object 1")
@@ -67,7 +73,7 @@ def touches(page, kind, *points):
     page.devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
-def test_one_finger_draws_and_two_move_and_zoom_the_image_without_drawing(page):
+def test_one_finger_draws_and_two_pan_and_zoom(page):
     with page.done():
         touches(page, "touchStart", (10, 10))
         touches(page, "touchMove", (16, 12))
@@ -81,12 +87,11 @@ def test_one_finger_draws_and_two_move_and_zoom_the_image_without_drawing(page):
     touches(page, "touchMove", (15, 22), (45, 22))
     touches(page, "touchMove", (10, 24), (50, 24))
     touches(page, "touchEnd")
-    page.tab.wait_for_timeout(200)
-    assert page.place()[-1] > 1.2 * before[-1]
+    page.until(lambda: page.place()[-1] > 1.2 * before[-1])
     assert (page.labels(0) == drawn).all()
 
 
-def test_a_tap_clicks_on_the_object_and_two_fingers_do_not(page):
+def test_tap_clicks_and_two_fingers_do_not(page):
     page.key("c")
     touches(page, "touchStart", (20, 20))
     touches(page, "touchStart", (20, 20), (40, 20))
@@ -106,7 +111,7 @@ def pen(page, kind, point, **values):
     page.devtools.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pressed})
 
 
-def test_a_pen_draws_and_its_second_button_takes_away(page):
+def test_pen_draws_and_its_second_button_erases(page):
     page.tab.evaluate(
         """window.kinds = new Set();
         document.addEventListener('pointerdown', (event) => kinds.add(event.pointerType));"""
@@ -120,7 +125,7 @@ def test_a_pen_draws_and_its_second_button_takes_away(page):
     assert page.tab.evaluate("[...kinds]") == ["pen"]
 
 
-def test_minus_takes_away_without_a_key_held(page):
+def test_minus_button_erases(page):
     page.drag((15, 10), (20, 12))
     page.tab.click("#minus")
     page.drag((15, 10), (20, 12))
@@ -137,7 +142,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
     page.status("not masks in a known format")
 
 
-def test_the_memory_policy_is_chosen_in_the_page(context, folder):
+def test_memory_policy_is_chosen_in_the_page(context, folder):
     offered = {"policy": {"own": "the model's own", "first_frame": "first_frame"}}
     choice = TrackerChoice(offered, {"policy": "own"})
     served = Served(Session(State(folder), Seer, choice=choice))
@@ -150,7 +155,7 @@ def test_the_memory_policy_is_chosen_in_the_page(context, folder):
     served.close()
 
 
-def test_every_control_has_a_name_and_the_page_fits_without_scrolling(page):
+def test_controls_have_names_and_the_page_fits(page):
     page.drag((15, 10), (20, 12))
     unnamed = page.tab.evaluate(
         """[...document.querySelectorAll('button, input, select, canvas[tabindex], a[href]')].filter((control) =>
@@ -182,10 +187,577 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_text_has_the_contrast_of_aa_in_light_and_dark(page):
+def test_text_contrast_is_aa_in_light_and_dark(page):
     page.drag((15, 10), (20, 12))
     for scheme in ("light", "dark"):
         page.tab.emulate_media(color_scheme=scheme)
         ratios = page.tab.evaluate(CONTRASTS)
         assert len(ratios) > 20
         assert min(ratios)[0] >= 4.5, (scheme, min(ratios))
+
+
+def click(page, x, y, **how):
+    with page.done():
+        page.tab.mouse.click(*page.at(x, y), **how)
+
+
+def test_clicks_refine_a_box_with_either_tool(page):
+    for tool in ("x", "c"):
+        page.key("x")
+        page.drag((2, 2), (56, 38))
+        assert (page.labels(0) == 1)[26:34, 41:49].all()
+        if tool == "c":
+            page.key("c")
+        click(page, 45, 30, button="right")
+        assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+        page.key_done("r")
+
+
+def test_negative_click_needs_a_mask(page, session):
+    page.key("c")
+    page.tab.mouse.click(*page.at(45, 30), button="right")
+    page.status("Click on the object first")
+    page.key("Escape")
+    draw(session, 0, 1, 2)
+    editing.merge_objects(session.state, 2, 1)
+    page.objects(1)
+    page.shows("object 1")
+    click(page, 45, 30, button="right")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
+def test_enter_or_the_first_corner_closes_a_polygon(page):
+    page.key("p")
+    for last in ("Enter", None):
+        for x, y in ((10, 10), (30, 10), (30, 30)):
+            page.tab.mouse.click(*page.at(x, y))
+        with page.done():
+            if last:
+                page.key(last)
+            else:
+                page.tab.mouse.click(*page.at(10, 10))
+        assert (page.labels(0) == 1)[14, 20:28].all()
+        page.key_done("Control+z")
+        assert not page.labels(0).any()
+
+
+def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
+    draw(session, 0, 1, 2)
+    found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
+    checks = [Check(*values) for values in found]
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: checks)
+    page.open(page.tab.url)
+    page.tab.wait_for_selector("#review li + li")
+    assert page.tab.inner_text("#review").split("\n") == [
+        "7: object 2 is lost, changes its size at once; also object 1",
+        "3: object 1 is unsure",
+    ]
+    for frame, chosen in ((7, 2), (3, 1), (7, 2)):
+        page.key(".")
+        page.wait_frame(frame)
+        page.chosen(f"object {chosen}")
+
+
+def test_objects_added_during_a_review_stay(page, session, monkeypatch):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    asked, go = threading.Event(), threading.Event()
+
+    def slow(*_):
+        asked.set()
+        go.wait(60)
+        return [Check(7, 1, "lost", 1.0)]
+
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", slow)
+    page.key("Shift+Delete")
+    page.until(asked.is_set)
+    editing.add_object(session.state)
+    page.key("1")
+    go.set()
+    page.tab.wait_for_selector("#review li")
+    page.objects(3)
+    page.chosen("object 1")
+
+
+def test_frame_does_not_move_when_objects_are_added(page):
+    places = []
+    for _ in range(3):
+        page.key_done("n")
+        places.append(page.at(30, 20))
+    assert places[0] == places[1] == places[2]
+
+
+def test_help_shows_all_keys(page):
+    page.key("?")
+    inside = page.tab.evaluate(
+        """() => [...document.querySelectorAll('#keys li')].map((line) => line.getBoundingClientRect())
+            .every((box) => box.height && box.top >= 0 && box.bottom <= innerHeight)"""
+    )
+    assert inside
+
+
+def test_pointer_previews_the_mask_of_a_click(page):
+    before = page.pixel(7, 7)
+    page.key("c")
+    page.tab.mouse.move(*page.at(10, 10))
+    page.until(lambda: page.pixel(7, 7) != before)
+    assert min(page.pixel(7, 7)) > min(before)
+    page.key("b")
+    page.tab.mouse.move(*page.at(30, 30))
+    page.until(lambda: page.pixel(7, 7) == before)
+
+
+class Slow:
+    """Holds the images of some frames back until they are released."""
+
+    def __init__(self, page: Page, *frames: int) -> None:
+        self.held: list | None = []
+        page.answer(re.compile(rf"/frame/({'|'.join(map(str, frames))})\?video=[0-9a-f]+$"), self.take)
+
+    def take(self, route) -> None:
+        if self.held is None:
+            route.continue_()
+        else:
+            self.held.append(route)
+
+    def release(self, **answer) -> None:
+        held, self.held = self.held, None
+        for route in held:
+            route.fulfill(**answer) if answer else route.continue_()
+
+
+def test_queued_keys_act_on_their_own_frames(page, session):
+    for index in range(4):
+        draw(session, index, 1)
+    slow = Slow(page, 1, 2)
+    page.key("ArrowRight", "m", "ArrowRight", "ArrowRight", "m")
+    assert [(page.labels(index) == 1).any() for index in range(4)] == [True] * 4
+    with page.done():
+        slow.release()
+    page.wait_frame(3)
+    page.shows()
+    assert [(page.labels(index) == 1).any() for index in range(4)] == [True, False, True, False]
+
+
+def test_nothing_is_drawn_on_a_loading_frame(page):
+    slow = Slow(page, 5)
+    with page.tab.expect_response("**/frame/5?near=1"):
+        page.tab.fill("#frame", "5")
+        page.tab.press("#frame", "Enter")
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(30, 10), steps=3)
+    page.tab.mouse.up()
+    page.status("Frame 5 is still loading")
+    slow.release()
+    page.wait_frame(5)
+    page.drag((10, 10), (30, 10))
+    assert [page.labels(index).any() for index in (0, 5)] == [False, True]
+
+
+def test_failed_frame_drops_its_queued_keys(page, session):
+    draw(session, 0, 1)
+    slow = Slow(page, 1)
+    page.key("ArrowRight", "m")
+    page.until(lambda: slow.held)
+    slow.release(status=404, body="broken")
+    page.status("broken")
+    page.wait_frame(0)
+    assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
+    assert session.state.described(1) == set()
+    page.key_done("m")
+    assert not page.labels(0).any()
+
+
+def test_box_away_from_the_object_makes_a_new_one(page):
+    page.key("x")
+    page.drag((2, 2), (18, 18))
+    page.drag((37, 22), (53, 38))
+    found = page.labels(0)
+    assert iou(found == 1, truth(0) == 1) > 0.9
+    assert iou(found == 2, truth(0) == 2) > 0.9
+    page.chosen("object 2")
+    page.tab.click("text=More of object 1")
+    page.until(lambda: (page.labels(0) == (found > 0)).all())
+    page.objects(1)
+    page.chosen("object 1")
+
+
+def test_box_around_the_object_replaces_its_mask(page):
+    page.drag((6, 8), (13, 8))
+    page.key("x")
+    page.drag((2, 2), (18, 18))
+    found = page.labels(0)
+    assert set(np.unique(found)) == {0, 1}
+    assert iou(found == 1, truth(0) == 1) > 0.9
+
+
+def test_click_away_adds_and_click_on_a_mask_chooses(page):
+    page.key("x")
+    page.drag((2, 2), (18, 18))
+    page.key("c")
+    with page.done():
+        page.tab.mouse.click(*page.at(45, 30))
+    page.chosen("object 2")
+    before = page.labels(0)
+    page.tab.mouse.click(*page.at(10, 10))
+    page.chosen("object 1")
+    assert (page.labels(0) == before).all()
+
+
+def test_double_click_isolates_an_object(page, session):
+    draw(session, 0, 1, 2)
+    page.shows("object 1", "object 2")
+    page.key("c")
+    before = page.labels(0)
+    for shown in (["object 2"], ["object 1", "object 2"]):
+        page.tab.mouse.dblclick(*page.at(45, 30))
+        page.shows(*shown)
+    page.chosen("object 2")
+    assert (page.labels(0) == before).all()
+
+
+def test_backspace_removes_corners_before_objects(page):
+    page.drag((10, 10), (14, 10))
+    page.key("p")
+    for point in ((20, 20), (40, 20), (40, 35), (20, 35)):
+        page.tab.mouse.click(*page.at(*point))
+    page.key("Backspace", "Control+z")
+    page.objects(1)
+    assert (page.labels(0) == 1).any()
+    page.key("Backspace", "Backspace")
+    page.key_done("Backspace")
+    page.objects(0)
+
+
+def test_space_plays_after_a_button_was_clicked(page, session):
+    draw(session, 0, 1)
+    draw(session, 1, 1)
+    with page.done():
+        page.tab.click("#back")
+    page.key("ArrowRight")
+    page.wait_frame(1)
+    page.key("Space")
+    page.wait_frame(LENGTH - 1)
+    assert (page.labels(1) == 1).any()
+
+
+def test_deleting_during_tracking_rejected(page, session):
+    draw(session, 0, 1)
+    session.make_tracker = lambda: Seer(pause=0.3)
+    job = session.track(Request(0))
+    page.tab.wait_for_selector("#job:not([hidden])")
+    page.key("Delete")
+    page.status("stop it first")
+    assert page.tab.query_selector(".toast") is None
+    job.stop()
+
+
+def test_message_offers_undo_of_the_last_step_only(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.key_done("Delete")
+    with page.done():
+        page.tab.click(".toast >> text=Undo")
+    assert session.state.objects.ids == (1,)
+    page.key_done("Delete")
+    editing.add_object(session.state)
+    page.tab.click(".toast >> text=Undo")
+    page.status("something else was done since")
+
+
+def test_stroke_while_following_is_kept(page, session):
+    draw(session, 0, 1)
+    at = threading.Semaphore(4)
+
+    class Waiting(Seer):
+        def step(self, frame, mask=None):
+            at.acquire(timeout=60)
+            return super().step(frame, mask)
+
+    session.make_tracker = Waiting
+    page.objects(1)
+    job = session.track(Request(0))
+    page.wait_frame(3)
+    page.tab.mouse.move(*page.at(40, 5))
+    page.tab.mouse.down()
+    at.release(2)
+    page.tab.wait_for_selector("#job-text:has-text('5 of')")
+    with page.done():
+        page.tab.mouse.move(*page.at(50, 5), steps=3)
+        page.tab.mouse.up()
+    assert page.labels(3)[5, 45] == 1
+    page.seek(1)
+    assert not page.tab.is_checked("#follow")
+    at.release(100)
+    job.wait(20)
+    with page.tracked():
+        session.track(Request(5))
+    assert page.tab.is_checked("#follow")
+    page.wait_frame(LENGTH - 1)
+
+
+def test_error_disappears_with_the_next_success(page):
+    before = page.at(10, 10)
+    page.answer(re.compile("/frame/3"), lambda route: route.fulfill(status=404, body="x " * 400))
+    page.tab.fill("#frame", "3")
+    page.tab.press("#frame", "Enter")
+    page.status("x x x")
+    assert page.at(10, 10) == before
+    page.drag((10, 10), (20, 10))
+    assert page.tab.inner_text("#status") == ""
+
+
+@pytest.mark.parametrize("field", ["#frame", "#opacity"])
+def test_keys_act_on_the_frame_after_a_field_was_used(page, field):
+    if field == "#frame":
+        page.tab.fill(field, "4")
+        page.tab.press(field, "Enter")
+        page.wait_frame(4)
+    else:
+        page.tab.click(field)
+    page.key("ArrowRight")
+    page.wait_frame(5 if field == "#frame" else 1)
+
+
+def press(page, code, key, **how):
+    page.tab.evaluate(
+        """([code, key, how]) => document.getElementById('view').dispatchEvent(
+            new KeyboardEvent('keydown', { code, key, bubbles: true, cancelable: true, ...how }))""",
+        [code, key, how],
+    )
+
+
+def test_cursor_keys_follow_their_place_on_other_layouts(page):
+    press(page, "KeyW", "z")
+    page.status("cursor at 30, 12")
+    press(page, "KeyA", "q")
+    page.status("cursor at 22, 12")
+    radius = page.radius()
+    press(page, "BracketRight", "+")
+    press(page, "BracketLeft", "ü")
+    press(page, "BracketLeft", "^")
+    assert page.radius() < radius
+    press(page, "KeyW", "z", ctrlKey=True)  # undo goes by what is printed
+    page.status("")
+
+
+def test_keys_zoom_at_the_cursor_and_pan(page):
+    page.tab.focus("#view")
+    page.key("w", "a")
+    page.until(lambda: page.place()[:2] == [22, 12])
+    before = page.place()[2]
+    page.key("+", "PageUp")
+    page.until(lambda: page.place()[2] > 1.5 * before)
+    zoom = page.place()[2]
+    assert page.place()[:2] == [22, 12]
+    page.key("Control+ArrowRight", "Control+ArrowUp")
+    page.until(lambda: page.place()[:2] != [22, 12])
+    assert page.place() == pytest.approx([22 + 8000 / zoom, 12 - 8000 / zoom, zoom], abs=1)
+
+
+def test_keys_without_ctrl_can_be_turned_off(page):
+    page.drag((10, 10), (20, 10))
+    page.key("?")
+    page.tab.click("#single-keys")
+    page.key("Escape", "e", "m", "?")
+    assert page.tool() == "brush"
+    assert not page.tab.is_visible("#help-dialog")
+    assert page.labels(0).any()
+    page.key_done("Control+z")
+    page.key("ArrowRight")
+    page.wait_frame(1)
+
+
+def test_changed_key_is_kept_by_the_browser(page):
+    page.key("?")
+    page.tab.click("[data-default=E]")
+    page.key("l")
+    assert "key for “lasso”" in page.tab.inner_text("#keys-status")
+    page.tab.click("[data-default=E]")
+    page.key("Escape")
+    page.tab.click("[data-default=E]")
+    page.key(",", "Escape")
+    for _ in range(2):
+        page.key("b", "e")
+        assert page.tool() == "brush"
+        page.key(",")
+        assert page.tool() == "eraser"
+        assert page.tab.get_attribute("[data-tool=eraser]", "aria-keyshortcuts") == ","
+        page.open(page.tab.url)
+    page.key("?")
+    page.tab.click("#reset-keys")
+    page.key("Escape", "b", "e")
+    assert page.tool() == "eraser"
+
+
+def test_reload_keeps_frame_tool_brush_and_look(page):
+    page.seek(7)
+    page.key("e", "]", "v")
+    radius = page.radius()
+    page.tab.fill("#opacity", "0.8")
+    page.open(page.tab.url)
+    page.wait_frame(7)
+    assert [page.tool(), page.radius()] == ["eraser", radius]
+    assert [page.tab.is_checked("#fill"), page.tab.is_checked("#outline")] == [False, True]
+    assert page.tab.input_value("#opacity") == "0.8"
+
+
+def test_page_of_an_earlier_run_says_so(page, served, folder):
+    port = int(served.host.split(":")[1])
+    served.server.should_exit = True
+    served.thread.join(10)
+    served.session.close()
+    again = open_session(folder)
+    other = Served.__new__(Served)
+    other.session = again
+    other.server = web.Server(again, web.bind("127.0.0.1", port), token="another")
+    other.thread = threading.Thread(target=other.server.run_here, daemon=True)
+    other.thread.start()
+    page.status("This page belongs to an earlier run of the program")
+    page.status("aotlab annotate clip")
+    other.close()
+
+
+def test_lost_server_leaves_no_unhandled_rejection(page, served):
+    served.server.should_exit = True
+    served.thread.join(10)
+    page.key("ArrowRight", "m", "t", "Shift+Delete")
+    page.tab.wait_for_selector("#status.error")
+    page.tab.set_input_files("#load", __file__)
+    page.status("Failed to fetch")
+
+
+def test_export_can_be_cancelled(page, session, monkeypatch):
+    draw(session, 0, 1)
+    read = session.state.frames.read
+
+    def slow(index, reader="view"):
+        if reader == "export":
+            session._closed.wait(0.3)
+        return read(index, reader)
+
+    monkeypatch.setattr(session.state.frames, "read", slow)
+    page.key("Shift+E")
+    assert page.tab.is_visible("#export-start")
+    assert not page.tab.is_visible("#export-cancel")
+    page.tab.click("#export-start")
+    page.tab.click("#export-cancel")
+    page.status("export: cancelled")
+    assert not (session.state.project.folder / "export" / "clip.zip").exists()
+
+
+def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
+    draw(session, 0, 1, 2)
+    found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    page.open(page.tab.url)
+    page.tab.wait_for_selector("#review li + li")
+    assert page.tab.get_attribute("#review img", "src") == f"frame/7?video={session.video_id}&width=96"
+    draw(session, 7, 2)
+    editing.add_object(session.state)
+    page.objects(3)  # events arrive in order
+    assert page.tab.query_selector("#review .done") is None
+    draw(session, 7, 1)
+    page.tab.wait_for_selector("#review .done")
+    assert "corrected" in page.tab.inner_text("#review .done")
+    page.key(".")
+    page.wait_frame(3)
+
+
+def test_review_grows_while_tracking_runs(page, session, monkeypatch):
+    draw(session, 0, 1)
+    session.make_tracker = lambda: Seer(pause=0.5)
+    job = session.track(Request(0))
+    found: list[Check] = []
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    page.tab.wait_for_selector("#job:not([hidden])")
+    found.append(Check(7, 1, "jump", 0.9))
+    page.tab.wait_for_selector("#review li")
+    assert page.tab.is_visible("#job")
+    job.stop()
+
+
+def test_dense_screen_uses_css_pixels(browser, served):
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, device_scale_factor=2)
+    page = Page(context, served.url)
+    page.key("p")
+    corners = [page.at(10, 10), page.at(30, 10), page.at(30, 30)]
+    for corner in corners:
+        page.tab.mouse.click(*corner)
+    page.tab.mouse.click(corners[0][0] + 11, corners[0][1])  # 11 CSS pixels away: another corner
+    assert not page.labels(0).any()
+    page.key("Backspace")
+    with page.done():
+        page.tab.mouse.click(corners[0][0] + 5, corners[0][1])
+    assert (page.labels(0) == 1)[14, 20:28].all()
+    assert page.problems == []
+    context.close()
+
+
+def test_click_reassigns_a_part(page, session):
+    draw(session, 0, 1, 2)
+    swapped = truth(0).copy()
+    swapped[25:35, 40:50] = 1
+    editing.edit_mask(session.state, 0, 1, lambda _: swapped == 1, "wrong")
+    page.shows("object 1")
+    page.key("2", "o")
+    with page.done():
+        page.tab.mouse.click(*page.at(45, 30))
+    assert (page.labels(0) == truth(0)).all()
+    assert "A part of object 1 is object 2’s now" in page.tab.inner_text("#toasts")
+    with page.done():
+        page.tab.click(".toast >> text=Undo")
+    assert (page.labels(0) == swapped).all()
+
+
+def test_durations_are_shown_in_minutes(page):
+    assert page.tab.evaluate(
+        "import('/page/tracking.js').then(({ duration }) => [duration(399.2), duration(40)])"
+    ) == ["6 min 40 s", "40 s"]
+
+
+def test_correction_propagates_without_a_key(page, session):
+    draw(session, 0, 1)
+    with page.tracked():
+        session.track(Request(0))
+    page.seek(4)
+    page.key("x")
+    page.drag((37, 22), (53, 38))
+    page.seek(8)
+    page.shows("object 1", "object 2")
+    assert (page.labels(8) == truth(8)).all()
+    assert page.tab.is_enabled("#forward")
+    page.key_done("Control+z")
+    assert not (page.labels(8) == 2).any()
+
+
+def test_click_on_a_timeline_row_chooses_its_object(page, session):
+    for _ in range(20):
+        editing.add_object(session.state)
+    page.objects(20)
+    box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
+    page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
+    page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
+    page.chosen("object 20")
+    page.wait_frame(5)
+    assert page.tab.evaluate("document.documentElement.scrollHeight") == 720
+
+
+def test_timeline_zooms_scrolls_and_has_thumbnails(page):
+    page.tab.click("#thumbnails img >> nth=7")
+    page.wait_frame(7)
+    for _ in range(3):
+        page.tab.click("#closer")
+    page.tab.wait_for_selector("#strips[aria-valuetext='Frame 7; frames 3 to 9 in view']")
+    page.key("End")
+    page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 4 to 11 in view']")
+    page.tab.click("#wider")
+    page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
+
+
+def test_preset_chooses_outputs(page):
+    page.key("Shift+E")
+    page.tab.click("text=COCO >> nth=0")
+    names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
+    assert page.tab.evaluate(names) == ["coco", "review"]

@@ -1,8 +1,11 @@
-"""Projects belong to one video: by name, by content, and when either changes."""
+"""Projects belong to one video, survive changes by other hands, and are rejected in one sentence otherwise."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -10,16 +13,17 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab_studio import annotate as cli
-from aotlab_studio import editing
-from aotlab_studio.planning import Request
-from aotlab_studio.project import FILE
-from studio.tests.annotation.clips import LENGTH, draw_folder, open_session, truth, write_long_video
-from studio.tests.annotation.test_editing import draw
+from aotlab_studio.project import editing
+from aotlab_studio.project.folder import FILE, locate
+from aotlab_studio.project.label_store import Note, encode
+from aotlab_studio.project.state import State
+from aotlab_studio.tracking.planning import Request
+from studio.tests.annotation.clips import LENGTH, draw, draw_folder, open_session, truth, write_video
 
 
 def test_videos_of_one_stem_have_a_project_each(tmp_path):
-    for name in ("take.mp4", "take.mov"):
-        write_long_video(tmp_path / name, 1, size=(40, 60), group=12)
+    write_video(tmp_path / "take.mp4")
+    shutil.copy(tmp_path / "take.mp4", tmp_path / "take.mov")
     draw_folder(tmp_path / "take")
     shown = []
     for name in ("take.mp4", "take.mov", "take"):
@@ -33,7 +37,7 @@ def test_videos_of_one_stem_have_a_project_each(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_project_of_a_video_whose_content_changed_is_asked_about(folder):
+def test_changed_video_needs_same_video(folder):
     first = open_session(folder)
     draw(first, 0, 1)
     first.close()
@@ -47,9 +51,9 @@ def test_a_project_of_a_video_whose_content_changed_is_asked_about(folder):
     open_session(folder).close()
 
 
-def test_a_project_named_without_the_suffix_opens_for_the_video_it_names_and_no_other(tmp_path):
-    for name in ("take.mp4", "take.mov"):
-        write_long_video(tmp_path / name, 1, size=(40, 60), group=12)
+def test_project_of_an_early_name_opens_for_its_video_only(tmp_path):
+    write_video(tmp_path / "take.mp4")
+    shutil.copy(tmp_path / "take.mp4", tmp_path / "take.mov")
     first = open_session(tmp_path / "take.mp4", project=tmp_path / "take.aotlab")
     draw(first, 0, 1)
     first.close()
@@ -70,14 +74,14 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     draw(session, 0, 1)
     session.close()
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
-    monkeypatch.setattr("aotlab_studio.models.TrackerLoader.__call__", lambda self: None)
-    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: None)
     with pytest.raises(InputError, match="same_video"):
         cli.main([str(folder), "--no-browser"])
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
 
-def test_a_project_of_version_1_is_read_and_written_as_version_2(folder):
+def test_version_1_is_read_and_written_as_version_2(folder):
     first = open_session(folder)
     draw(first, 0, 1, 2)
     first.close()
@@ -97,7 +101,7 @@ def test_a_project_of_version_1_is_read_and_written_as_version_2(folder):
     assert [item["id"] for item in stored["objects"]["items"]] == [1, 2]
 
 
-def test_all_that_was_done_is_there_when_the_project_is_opened_again(folder):
+def test_reopened_project_holds_everything(folder):
     first = open_session(folder)
     draw(first, 0, 1, 2)
     first.track(Request(0)).wait()
@@ -117,7 +121,7 @@ def test_all_that_was_done_is_there_when_the_project_is_opened_again(folder):
         again.close()
 
 
-def test_a_project_moves_to_another_folder_together_with_its_video(folder, tmp_path):
+def test_project_moves_with_its_video(folder, tmp_path):
     first = open_session(folder)
     draw(first, 0, 1)
     first.close()
@@ -130,7 +134,7 @@ def test_a_project_moves_to_another_folder_together_with_its_video(folder, tmp_p
     again.close()
 
 
-def test_a_project_in_use_and_one_of_another_video_are_refused(folder, session, tmp_path):
+def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
     editing.add_object(session.state)
     with pytest.raises(InputError, match="in use by another program"):
         open_session(folder)
@@ -140,10 +144,125 @@ def test_a_project_in_use_and_one_of_another_video_are_refused(folder, session, 
         open_session(folder)
 
 
-def test_a_project_without_its_video_says_where_it_should_be(folder, tmp_path):
+def test_missing_video_of_a_project_is_named(folder, tmp_path):
     first = open_session(folder)
     editing.add_object(first.state)
     first.close()
     folder.rename(tmp_path / "other")
     with pytest.raises(InputError, match="its video clip is missing"):
         open_session(tmp_path / "clip.aotlab")
+
+
+SIZE = (24, 32)
+VALUES = [None, 5, -1, 10**400, "x", True, [], ["x"], {}, {"x": 10**12}, {"1": -5}, "../x", 2.5]
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A folder of three frames."""
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for index in range(3):
+        Image.new("RGB", SIZE[::-1], (40, 90, index)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+@pytest.fixture
+def project(video, tmp_path):
+    """A project of it with an object that is given on frame 0."""
+    state = State(video)
+    editing.add_object(state, "fish")
+    labels = np.zeros(SIZE, np.uint16)
+    labels[4:10, 4:10] = 1
+    state.set_keyframe(0, labels, [1])
+    state.close()
+    return tmp_path / "clip.aotlab"
+
+
+def look(video):
+    """Everything that a page asks for at once; False where the project is refused."""
+    try:
+        state = State(video)
+    except InputError:
+        return False
+    try:
+        for index in range(3):
+            try:
+                state.labels(index)
+            except InputError:
+                continue
+        assert all(index < 3 for index in [*state.keyframes, *state.tracked_frames])
+        assert all(state.scores(index) is not None for index in range(3))
+    finally:
+        state.close()
+    return True
+
+
+def parts(tree, path=()):
+    for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        yield (*path, key)
+        yield from parts(tree[key], (*path, key))
+
+
+def test_replaced_fields_of_a_project_are_read_or_rejected(video, project):
+    text = (project / FILE).read_text()
+    assert look(video)
+    for path in parts(json.loads(text)):
+        for value in VALUES:
+            tree = json.loads(text)
+            parent = tree
+            for key in path[:-1]:
+                parent = parent[key]
+            parent[path[-1]] = value
+            (project / FILE).write_text(json.dumps(tree))
+            look(video)
+            with suppress(InputError):
+                locate(project)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff\xfe", b"[" * 100_000])
+def test_invalid_project_file_rejected(video, project, content):
+    (project / FILE).write_bytes(content)
+    assert not look(video)
+
+
+def test_damaged_or_strange_masks_do_no_harm(video, project):
+    path = project / "given" / "000000.png"
+    content = path.read_bytes()
+    ids = np.zeros(SIZE, np.uint16)
+    wrong = [content[: len(content) * tenth // 10] for tenth in range(10)]
+    wrong += [encode(ids, 5), encode(ids, {"described": [None]}), encode(ids[:5], Note()), b"GIF89a"]
+    for each in wrong:
+        path.write_bytes(each)
+        assert look(video)
+    for name in ("0.png", "1.png", "000009.png", "9" * 30 + ".png", "\u0661.png", "000002.png"):
+        (project / "given" / name).write_bytes(content)
+    (project / "tracked").mkdir()
+    (project / "tracked" / "000001.png").mkdir()
+    os.mkfifo(project / "tracked" / "000002.png")
+    assert look(video)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another size"])
+def test_damaged_mask_is_named_and_set_aside(video, project, caplog, damage):
+    path = project / "given" / "000000.png"
+    content = path.read_bytes()
+    content = content[:-30] if damage == "cut off" else encode(np.ones((5, 7), np.uint16), Note())
+    path.write_bytes(content)
+    state = State(video)
+    assert f"{path}: damaged, or not of the video's size 32×24; kept as 000000.png.damaged" in caplog.text
+    state.set_keyframe(0, np.ones(SIZE, np.uint16), [1])
+    state.close()
+    assert path.with_name("000000.png.damaged").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", [".lock", "given", "tracked", "export"])
+def test_links_in_a_project_rejected(video, project, tmp_path, name):
+    mine = tmp_path / "mine"
+    mine.write_text("kept")
+    if name == "given":
+        (project / name).rename(project / "old")
+    (project / name).unlink(missing_ok=True)
+    (project / name).symlink_to(mine)
+    assert not look(video)
+    assert mine.read_text() == "kept"

@@ -1,31 +1,43 @@
-"""The server carries the session to its own page, and to nobody else."""
+"""The server: access, messages, uploads of masks in every format of docs/formats.md."""
 
 from __future__ import annotations
 
-import io
+import json
 import socket
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aotlab_studio import server as web
-from aotlab_studio.guard import Guard
-from aotlab_studio.models import TrackerChoice
-from aotlab_studio.server import encode_runs
-from aotlab_studio.session import Session
-from aotlab_studio.state import State
-from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, open_session, square, truth
-from studio.tests.annotation.runs import decode_runs
-from studio.tests.annotation.served import TOKEN, Served
-from studio.tests.annotation.test_editing import draw
+from aotlab import InputError, encode_runs
+from aotlab_studio.project.state import State
+from aotlab_studio.server import app as web
+from aotlab_studio.server.app import encode_labels
+from aotlab_studio.server.guard import Guard
+from aotlab_studio.server.session import Session
+from aotlab_studio.server.uploads import load_upload
+from aotlab_studio.tracking.models import TrackerChoice
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    LENGTH,
+    WIDTH,
+    Seer,
+    draw,
+    draw_folder,
+    open_session,
+    packed,
+    png,
+    square,
+    truth,
+)
+from studio.tests.annotation.served import TOKEN, Served, decode_labels
 
 
-def test_the_token_of_the_first_url_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(served):
+def test_token_becomes_a_strict_cookie(served):
     answer = served.get(f"/?token={TOKEN}", cookie=False)
     assert answer.status_code == 200
     cookie = answer.headers["set-cookie"]
@@ -47,7 +59,7 @@ def test_nothing_is_served_without_the_token(served, path):
     assert served.get(path, cookie=False, cookie_="x").status_code == 403
 
 
-def test_a_wrong_cookie_a_wrong_host_and_a_wrong_origin_are_refused(served):
+def test_wrong_cookie_host_or_origin_rejected(served):
     port = served.host.split(":")[1]
     assert served.get("/", cookie=False, Cookie=f"aotlab_{port}=wrong").status_code == 403
     for host in (
@@ -67,7 +79,7 @@ def test_a_wrong_cookie_a_wrong_host_and_a_wrong_origin_are_refused(served):
 @pytest.mark.parametrize(
     "headers", [{"Cookie": ""}, {"Cookie": "aotlab=wrong"}, {"Origin": "http://evil.example"}, {"Origin": ""}]
 )
-def test_a_websocket_of_someone_else_is_refused(served, headers):
+def test_foreign_websocket_rejected(served, headers):
     with pytest.raises(InvalidStatus):
         served.open(**headers)
 
@@ -81,20 +93,13 @@ def test_a_websocket_of_someone_else_is_refused(served, headers):
         "/given/000000.png",
     ],
 )  # fmt: skip
-def test_no_path_of_a_request_reaches_the_file_system(served, path):
+def test_request_paths_stay_out_of_the_file_system(served, path):
     answer = served.get(path)
     assert answer.status_code in (404, 405)
     assert "def " not in answer.text
 
 
-def test_frames_and_labels_are_served(served):
-    draw(served.session, 0, 1, 2)
-    with Image.open(io.BytesIO(served.get("/frame/3").content)) as image:
-        assert image.size == (60, 40)
-    assert (decode_runs(served.get("/labels/0").content) == truth(0)).all()
-
-
-def test_a_person_paints_tracks_and_undoes_over_the_socket(served):
+def test_painting_tracking_and_undo_over_the_socket(served):
     talk = served.open()
     assert talk.do("describe")["result"]["frames"] == LENGTH
     assert talk.do("add_object", name="ball")["result"] == 1
@@ -111,17 +116,7 @@ def test_a_person_paints_tracks_and_undoes_over_the_socket(served):
     assert served.get("/export.zip").content[:2] == b"PK"
 
 
-def test_two_pages_see_each_others_changes_and_one_may_go(served):
-    first, second = served.open(), served.open()
-    first.do("add_object")
-    second.until(lambda event: event["event"] == "objects")
-    assert second.events[-1]["objects"][0]["name"] == "object 1"
-    first.socket.close()
-    second.do("paint", frame=0, object_id=1, points=[[5, 5]], radius=3)
-    assert second.do("undo")["result"]["title"] == "brush"
-
-
-def test_what_tracks_is_chosen_from_what_the_program_offers_and_other_pages_hear_of_it(folder):
+def test_tracker_settings_are_chosen_and_announced(folder):
     offered = {"model": {"mini": "the bundled model", "other": "other"}, "policy": {"own": "the model's own"}}
     choice = TrackerChoice(offered, {"model": "mini", "policy": "own"})
     served = Served(Session(State(folder), Seer, choice=choice))
@@ -139,19 +134,6 @@ def test_what_tracks_is_chosen_from_what_the_program_offers_and_other_pages_hear
     served.close()
 
 
-def test_a_job_for_an_object_that_another_page_deletes_is_refused(folder):
-    served = Served(open_session(folder, Seer(pause=0.05)))
-    first, second = served.open(), served.open()
-    draw(served.session, 0, 1, 2)
-    assert "result" in first.do("delete_object", object_id=2)
-    assert "no such object" in second.do("track", frame=0, object_ids=[2])["error"]
-    assert "result" in second.do("track", frame=0, object_ids=[1])
-    assert "stop it first" in first.do("delete_object", object_id=1)["error"]
-    assert "already" in first.do("track", frame=0)["error"]
-    assert "result" in first.do("stop")
-    served.close()
-
-
 def test_idle_connections_block_nobody(served):
     address = ("127.0.0.1", int(served.host.split(":")[1]))
     idle = [socket.create_connection(address) for _ in range(130)]
@@ -162,7 +144,7 @@ def test_idle_connections_block_nobody(served):
         connection.close()
 
 
-def test_frames_are_kept_by_browsers_for_one_video_only(served, tmp_path):
+def test_browsers_cache_frames_for_one_video_only(served, tmp_path):
     video = served.open().do("describe")["result"]["video"]
     assert "max-age" in served.get(f"/frame/0?video={video}&width=96").headers["cache-control"]
     for query in ("", "?width=96", "?video=another", f"?video={video}&near=1"):
@@ -172,36 +154,19 @@ def test_frames_are_kept_by_browsers_for_one_video_only(served, tmp_path):
     other.close()
 
 
-def test_masks_that_cannot_be_taken_are_422_and_a_missing_frame_404(served):
-    answer = served.get("/masks/0", "POST", content=b"nonsense", Origin=served.address)
-    assert answer.status_code == 422
-    for index in ("99", "9" * 5000):
-        answer = served.get(f"/masks/{index}", "POST", content=b"nonsense", Origin=served.address)
-        assert answer.status_code == 404
-
-
-def test_a_message_that_is_not_json_is_told_from_an_action_that_fails(served, monkeypatch, caplog):
+def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
-    assert talk.raw("{")["error"] == "message: not JSON"
+    assert "not a JSON object" in talk.raw("{")["error"]
 
     def fail(session, message):
         raise ValueError("unexpected")
 
-    monkeypatch.setattr("aotlab_studio.server.act", fail)
+    monkeypatch.setattr("aotlab_studio.server.app.act", fail)
     assert "internal error" in talk.do("describe")["error"]
     assert "unexpected" in caplog.text
 
 
-def test_a_port_in_use_is_refused():
-    from aotlab import InputError
-
-    listener = web.bind("127.0.0.1", 0)
-    with pytest.raises(InputError, match="choose another port"):
-        web.bind("127.0.0.1", listener.getsockname()[1])
-    listener.close()
-
-
-def test_address_for_all_interfaces_can_be_reached(session):
+def test_address_for_all_interfaces_is_reachable(session):
     server = web.Server(session, web.bind("0.0.0.0", 0), host="0.0.0.0")
     host, port = server.address.removeprefix("http://").rsplit(":", 1)
     assert host != "0.0.0.0"
@@ -229,4 +194,210 @@ def test_hosts_are_addresses_or_names_of_this_machine(listening, asked, ours):
     )
 )
 def test_runs_hold_any_labels(labels):
-    assert (decode_runs(encode_runs(labels)) == labels).all()
+    assert (decode_labels(encode_labels(labels)) == labels).all()
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"do": "launch"}, "no such action"),
+        ({}, "no such action"),
+        ({"do": ["paint"]}, "no such action"),
+        ({"do": "paint", "frame": 0, "object_id": 1, "points": [[1, 1]]}, "radius"),
+        ({"do": "paint", "frame": 0, "object_id": 1, "points": [[1, 1]], "radius": 1e9}, "radius"),
+        ({"do": "paint", "frame": 0, "object_id": 1, "points": [["x", 1]], "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0, "object_id": 1, "points": [[1e300, 1]], "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0, "object_id": 1, "points": "1,1", "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0.5, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "paint", "frame": True, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "paint", "frame": 10**30, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "fill_holes", "frame": 0, "object_id": 2**64}, "object"),
+        ({"do": "paint", "frame": -1, "object_id": 1, "points": [[1, 1]], "radius": 2}, "no frame -1"),
+        ({"do": "paint", "frame": 0, "object_id": "../1", "points": [[1, 1]], "radius": 2}, "object"),
+        ({"do": "paint", "frame": 0, "object_id": 9, "points": [[1, 1]], "radius": 2}, "no such object"),
+        ({"do": "outline", "frame": 0, "object_id": 1, "points": [[1, 1]]}, "length >= 3"),
+        ({"do": "suggest", "frame": 0, "object_id": 1}, "give a box"),
+        ({"do": "suggest", "frame": 0, "object_id": 1, "box": [1, 2]}, "box"),
+        ({"do": "track", "frame": 0, "object_ids": [1, "2"]}, "object_ids"),
+        ({"do": "track", "frame": 3}, "no mask to track"),
+        ({"do": "track", "frame": 0, "direction": "../up"}, "direction"),
+        ({"do": "pause"}, "nothing is being tracked"),
+        ({"do": "stop"}, "nothing is being tracked"),
+        ({"do": "export", "names": ["../../etc/passwd"]}, "give some of"),
+        ({"do": "export", "names": [1]}, "names"),
+        ({"do": "change_object", "object_id": 1, "changes": {"locked": 1}}, "locked"),
+        ({"do": "add_object", "name": "<img src=x>\n"}, "name"),
+        ({"do": "add_object", "name": ["x"]}, "name"),
+        ({"do": "drop_results", "frame": 99}, "no frame 99"),
+        ({"do": "drop_results", "frame": 0, "last": "x"}, "last"),
+        ({"do": "drop_results", "frame": 0, "object_ids": [9]}, "no such object"),
+        ({"do": "change_object", "object_id": 1, "changes": {"name": ""}}, "name"),
+        ({"do": "change_object", "object_id": 1, "changes": {"name": "x" * 61}}, "name"),
+        ({"do": "change_object", "object_id": 1, "changes": {"colour": "red"}}, "#rrggbb"),
+        ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
+    ],
+)  # fmt: skip
+def test_invalid_message_rejected(served, message, words):
+    draw(served.session, 0, 1)
+    before = served.session.state.labels(0).copy()
+    talk = served.open()
+    answer = talk.raw(json.dumps({"id": 7, **message}))
+    assert answer["id"] == 7
+    assert words in answer["error"]
+    assert (served.session.state.labels(0) == before).all()
+    assert talk.do("describe")["result"]["objects"][0]["name"] == "object 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", "3", "null", r'{"do":"\ud800"}', '{"id": {}}', '{"id":' + "9" * 30 + "}", "[" * 5000,
+     '{"id":1,"do":"paint","frame":1e999}'],
+)  # fmt: skip
+def test_malformed_message_keeps_the_connection(served, text):
+    talk = served.open()
+    assert "error" in talk.raw(text)
+    assert "result" in talk.do("describe")
+
+
+@pytest.mark.parametrize("content", ["x" * (web.MESSAGE_BYTES + 10), b"\x00\x01"])
+def test_unusable_message_ends_only_its_connection(served, content):
+    talk = served.open()
+    talk.socket.send(content)
+    with pytest.raises(ConnectionClosed):
+        talk.socket.recv(timeout=20)
+    assert "result" in served.open().do("describe")
+
+
+BROKEN_LZMA = packed({"a.png": b"x" * 99}, zipfile.ZIP_LZMA).replace(b"\x80\0\0<", b"\x80\0\0\xc3")
+
+
+def post(served, content, frame=0):
+    return served.get(f"/masks/{frame}", "POST", Origin=served.address, content=content)
+
+
+def test_mask_is_uploaded_for_the_shown_frame(served):
+    assert post(served, png(truth(2)), 2).json() == {"frames": [2]}
+    assert (served.session.state.labels(2) == truth(2)).all()
+    assert [post(served, b"x", frame).status_code for frame in ("99", "9" * 5000)] == [404, 404]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
+     png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
+     b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
+     packed({}), packed({"note.md": b"x"}), BROKEN_LZMA, packed({"1/00000.png": b"x", "2/00000.png": b"x"})],
+)  # fmt: skip
+def test_broken_upload_rejected_without_a_path(served, content):
+    answer = post(served, content)
+    assert answer.status_code == 422
+    assert answer.text.startswith("mask")
+    assert "\n" not in answer.text
+    assert "/tmp" not in answer.text
+    assert "root:" not in answer.text
+    assert not served.session.state.labels(0).any()
+
+
+def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    names = ["../../escaped.png", f"{tmp_path}/escaped.png", "..\\escaped.png", "a/../../escaped/00001.png"]
+    for name in names:
+        post(served, packed({name: png(truth(0)), f"x{name}": png(truth(0))}))
+    assert [path.name for path in tmp_path.rglob("*") if "escaped" in path.name] == []
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_too_large_uploads_rejected(served, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.server.uploads.MAX_UNPACKED_BYTES", 1000)
+    answer = post(served, packed({"00000.png": b"\0" * 2000}))
+    assert (answer.status_code, "split it" in answer.text) == (422, True)
+    monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
+    assert post(served, b"x" * 2000).status_code == 413
+
+
+def coco(*frames):
+    size = {"height": HEIGHT, "width": WIDTH}
+    images = [{"id": 10 + index, "file_name": f"{index:05d}.png", **size} for index in frames]
+    regions = [
+        {
+            "id": 100 * index + number, "image_id": 10 + index, "category_id": 1, "iscrowd": 1,
+            "attributes": {"track_id": number},
+            "segmentation": {"size": [HEIGHT, WIDTH], "counts": encode_runs(truth(index) == number).tolist()},
+        }
+        for index in frames
+        for number in (1, 2)
+    ]  # fmt: skip
+    tree = {"images": images, "annotations": regions, "categories": [{"id": 1, "name": "fish"}]}
+    return json.dumps(tree).encode()
+
+
+def labelme(index):
+    rows, columns = np.nonzero(truth(index) == 1)
+    box = [[float(columns.min()), float(rows.min())], [float(columns.max()), float(rows.max())]]
+    corners = [box[0], [box[1][0], box[0][1]], box[1], [box[0][0], box[1][1]]]
+    shape = {"label": "box", "points": corners, "shape_type": "polygon", "group_id": None}
+    tree = {"version": "5", "flags": {}, "shapes": [shape], "imagePath": f"{index:05d}.png"}
+    return json.dumps({**tree, "imageHeight": HEIGHT, "imageWidth": WIDTH}).encode()
+
+
+COLOURED = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
+LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
+WHOLE = {
+    "coco": coco(3, 5),
+    "archived coco": packed({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
+    "frames": packed({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
+    "frames by number": packed({f"mask_{index}.png": png(truth(index)) for index in (3, 5)}),
+    "object_ids": packed(
+        {
+            f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number))
+            for index in (3, 5)
+            for number in (1, 2)
+        }
+    ),
+    "colours": packed(
+        {f"{index:05d}.png": png(COLOURED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_upload_of_several_frames_is_one_step(session, kind):
+    assert load_upload(session.state, 0, WHOLE[kind]) == [3, 5]
+    assert all((session.state.labels(index) == truth(index)).all() for index in (3, 5))
+    assert session.state.keyframes == [3, 5]
+    session.undo()
+    assert session.state.keyframes == []
+    assert session.state.objects.ids == ()
+
+
+def test_single_image_is_for_the_shown_frame(session):
+    assert load_upload(session.state, 7, png(truth(7))) == [7]
+    coloured = packed({"mask.png": png(COLOURED[truth(8)]), "legend.json": LEGEND})
+    assert load_upload(session.state, 8, coloured) == [8]
+    assert (session.state.labels(8) == truth(8)).all()
+
+
+def test_upload_names_new_objects(session):
+    load_upload(session.state, 0, WHOLE["colours"])
+    assert [item.name for item in session.state.objects] == ["car", "dog"]
+
+
+def test_folder_names_become_object_names(session):
+    content = packed({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
+    load_upload(session.state, 0, content)
+    assert [item.name for item in session.state.objects] == ["cat", "dog"]
+    assert (session.state.labels(3) == truth(3)).all()
+
+
+def test_labelme_files_are_matched_by_image_name(session):
+    assert load_upload(session.state, 0, labelme(4)) == [4]
+    assert load_upload(session.state, 0, packed({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
+    assert [item.name for item in session.state.objects] == ["box"]
+
+
+def test_upload_for_missing_frames_changes_nothing(session):
+    content = packed({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
+    with pytest.raises(InputError, match="99"):
+        load_upload(session.state, 0, content)
+    assert session.state.keyframes == []

@@ -1,16 +1,14 @@
-"""Jobs: directions, given masks on the way, chosen objects, pause and stop, undo."""
+"""Jobs: directions, given masks on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
 import numpy as np
 import pytest
 
-from aotlab import InputError, Prediction
-from aotlab_studio import editing
-from aotlab_studio.actions import act
-from aotlab_studio.description import strips
-from aotlab_studio.planning import Request
+from aotlab import InputError
+from aotlab_studio.project import editing
 from aotlab_studio.protocol import JobEvent
-from studio.tests.annotation.clips import LENGTH, Seer, open_session, truth, wait_until
-from studio.tests.annotation.test_editing import draw
+from aotlab_studio.server.actions import act, strips
+from aotlab_studio.tracking.planning import Request, plan_propagation
+from studio.tests.annotation.clips import LENGTH, Seer, draw, open_session, set_mask, truth, wait_until
 
 
 def run(session, *args, **options):
@@ -27,7 +25,7 @@ def shown(session, number=None):
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
 
-def test_forward_goes_to_the_end_and_backward_to_the_beginning(session):
+def test_forward_reaches_the_end_and_backward_the_start(session):
     draw(session, 4, 1)
     job = run(session, 4)
     assert (job.status, job.done, job.total) == ("done", 7, 7)
@@ -37,7 +35,7 @@ def test_forward_goes_to_the_end_and_backward_to_the_beginning(session):
     assert all((session.state.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
 
 
-def test_between_two_given_masks_both_directions_are_merged(session):
+def test_both_directions_are_merged_between_given_masks(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
     events = []
@@ -51,7 +49,7 @@ def test_between_two_given_masks_both_directions_are_merged(session):
     assert session.state.scores(10)[1].disagreement is None
 
 
-def test_an_object_that_only_one_side_knows_is_not_weakened_and_causes_no_disagreement(session):
+def test_object_of_one_side_has_no_disagreement(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     run(session, 2, "both")
@@ -60,7 +58,7 @@ def test_an_object_that_only_one_side_knows_is_not_weakened_and_causes_no_disagr
     assert session.state.scores(5)[1].disagreement == 0
 
 
-def test_in_both_directions_an_object_given_late_is_carried_past_masks_given_before(session):
+def test_both_directions_carry_an_object_given_late(session):
     draw(session, 2, 1)
     draw(session, 8, 2)
     run(session, 8, "both")
@@ -69,7 +67,7 @@ def test_in_both_directions_an_object_given_late_is_carried_past_masks_given_bef
     assert all((session.state.labels(index) == truth(index)).all() for index in range(LENGTH))
 
 
-def test_in_both_directions_an_object_said_to_be_absent_is_not_carried_past_that_frame(session):
+def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     editing.clear(session.state, 2, 2)
@@ -77,7 +75,7 @@ def test_in_both_directions_an_object_said_to_be_absent_is_not_carried_past_that
     assert shown(session, 2) == list(range(6, LENGTH))
 
 
-def test_a_given_mask_on_the_way_is_taken_in_and_an_absent_object_is_forgotten(folder):
+def test_given_mask_on_the_way_is_a_reference(folder):
     tracker = Seer()
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
@@ -91,7 +89,7 @@ def test_a_given_mask_on_the_way_is_taken_in_and_an_absent_object_is_forgotten(f
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
-def test_behind_a_frame_that_an_object_is_said_to_be_absent_on_its_old_results_go(session, direction):
+def test_old_results_of_an_absent_object_are_removed(session, direction):
     draw(session, 0, 1, 2)
     run(session, 0)
     editing.clear(session.state, 6, 2)
@@ -106,7 +104,7 @@ def test_behind_a_frame_that_an_object_is_said_to_be_absent_on_its_old_results_g
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_old_results_of_an_absent_object_stay_where_it_is_locked_or_not_chosen(session):
+def test_old_results_of_locked_or_other_objects_stay(session):
     draw(session, 0, 1, 2)
     run(session, 0)
     editing.clear(session.state, 6, 2)
@@ -116,7 +114,7 @@ def test_old_results_of_an_absent_object_stay_where_it_is_locked_or_not_chosen(s
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_a_later_start_looks_back_on_masks_given_before(folder):
+def test_later_start_uses_masks_given_before(folder):
     tracker = Seer()
     session = open_session(folder, tracker)
     draw(session, 0, 1)
@@ -126,7 +124,7 @@ def test_a_later_start_looks_back_on_masks_given_before(folder):
     session.close()
 
 
-def test_only_chosen_objects_are_written_and_locked_ones_stay(session):
+def test_only_chosen_and_unlocked_objects_are_written(session):
     draw(session, 0, 1, 2)
     run(session, 0, object_ids=(2,))
     assert shown(session, 1) == [0]
@@ -139,7 +137,7 @@ def test_only_chosen_objects_are_written_and_locked_ones_stay(session):
     assert shown(session, 1) == list(range(LENGTH))
 
 
-def test_pause_holds_and_stop_ends_within_a_frame(folder):
+def test_pause_and_stop_act_within_a_frame(folder):
     session = open_session(folder, Seer(pause=0.05))
     draw(session, 0, 1)
     events = []
@@ -148,8 +146,7 @@ def test_pause_holds_and_stop_ends_within_a_frame(folder):
     job.pause()
     wait_until(lambda: job.status == "paused")
     done = job.done
-    job.wait(0.2)
-    assert job.done == done
+    assert shown(session) == list(range(1 + done))
     job.resume()
     wait_until(lambda: job.done >= done + 2)
     job.stop()
@@ -164,7 +161,7 @@ def test_pause_holds_and_stop_ends_within_a_frame(folder):
     session.close()
 
 
-def test_while_a_job_runs_what_would_confuse_it_is_refused(folder):
+def test_conflicting_actions_during_a_job_rejected(folder):
     session = open_session(folder, Seer(pause=0.05))
     draw(session, 0, 1, 2)
     job = session.track(Request(0))
@@ -187,7 +184,7 @@ def test_while_a_job_runs_what_would_confuse_it_is_refused(folder):
         (Request(0, "backward"), "no further frame"),
     ],
 )
-def test_a_request_that_cannot_be_is_refused(session, request_, words):
+def test_invalid_request_rejected(session, request_, words):
     draw(session, 0, 1)
     if words == "no mask to track":
         session.undo()
@@ -195,7 +192,7 @@ def test_a_request_that_cannot_be_is_refused(session, request_, words):
         session.track(request_)
 
 
-def test_a_tracker_that_fails_is_reported_and_what_was_found_stays(folder):
+def test_failed_tracker_is_reported_and_results_stay(folder):
     class Failing(Seer):
         def step(self, frame, mask=None):
             if len(self.calls) == 4:
@@ -211,7 +208,7 @@ def test_a_tracker_that_fails_is_reported_and_what_was_found_stays(folder):
     session.close()
 
 
-def test_strips_tell_given_absent_lost_and_sure_frames(folder):
+def test_strips_show_given_absent_lost_and_tracked(folder):
     class Losing(Seer):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
@@ -230,22 +227,140 @@ def test_strips_tell_given_absent_lost_and_sure_frames(folder):
     session.close()
 
 
-def test_parts_away_from_an_object_and_contact_of_like_colours_are_to_be_checked_first(folder):
-    class Swapping(Seer):
-        """From frame 6 on, a part of object 1 is said to be on object 2."""
+def test_refining_click_changes_the_existing_mask(served):
+    session = served.session
+    draw(session, 0, 1, 2)
+    merged = truth(0) > 0
+    set_mask(session.state, 0, 1, merged)
+    talk = served.open()
+    answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine=True)
+    assert "error" not in answer
+    labels = session.state.labels(0)
+    assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
+    assert "give a box" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
+    assert "refine" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine="yes")["error"]
 
-        def step(self, frame, mask=None):
-            prediction = super().step(frame, mask)
-            if int(frame[0, 0, 2]) - 40 >= 6:
-                prediction.logits[1, 25:31, 40:50] = 9.0
-            return Prediction(self.ids, prediction.logits, prediction.logits.max(0).indices)
 
-    session = open_session(folder, Swapping())
+def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     draw(session, 0, 1, 2)
     run(session, 0)
-    check = session.review()[0]
-    assert (check.frame, check.object_id, check.sentence) == (6, 1, "has a part far from the rest")
-    assert session.state.scores(8)[1].fragment == pytest.approx(60 / 160, abs=0.03)
-    assert session.state.scores(5)[1].fragment == 0
-    assert session.state.scores(8)[2].contact > 0.1
+    draw(session, 8, 1)
+    assert editing.drop_results(session.state, 5) == LENGTH - 5
+    assert session.state.tracked_frames == [1, 2, 3, 4]
+    assert ((session.state.labels(8) == 1) == (truth(8) == 1)).all()
+    assert not session.state.labels(7).any()
+    assert editing.drop_results(session.state, 5) == 0
+    session.undo()
+    assert (session.state.labels(7) == truth(7)).all()
+
+
+def test_dropping_results_spares_other_and_locked_objects(session):
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    assert editing.drop_results(session.state, 3, 4, [1]) == 2
+    assert (session.state.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
+    assert set(session.state.scores(3)) == {2}
+    assert (session.state.labels(5) == truth(5)).all()
+    editing.change_object(session.state, 2, {"locked": True})
+    assert editing.drop_results(session.state, 0) == LENGTH - 3
+    assert (session.state.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
+
+
+def test_preview_of_a_click_changes_no_mask(served):
+    answer = served.open().do("preview", frame=0, positive=[[10, 10]])
+    assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
+    assert not served.session.state.labels(0).any()
+    served.session.segmenter = None
+    assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_correction_during_a_pause_is_a_reference(folder, direction):
+    tracker = Seer(pause=0.02)
+    session = open_session(folder, tracker)
+    start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
+    draw(session, start, 1)
+    job = session.track(Request(start, direction))
+    wait_until(lambda: job.done >= 4)
+    job.pause()
+    wait_until(lambda: job.status == "paused")
+    corrected = abs(start - 2)
+    draw(session, corrected, 1, 2)
+    tracker.calls.clear()
+    job.resume()
+    job.wait(10)
+    assert job.status == "done"
+    assert job.done == job.total
+    assert (corrected, [1, 2]) in tracker.calls
+    first, last = sorted((corrected, end))
+    assert shown(session, 2) == list(range(0 if direction == "both" else first, last + 1))
+    session.undo()  # tracking is one step in spite of it
+    assert shown(session) == sorted({start, corrected})
+    session.close()
+
+
+def test_stroke_during_tracking_can_be_undone(folder):
+    session = open_session(folder, Seer(pause=0.03))
+    draw(session, 0, 1, 2)
+    job = session.track(Request(0))
+    editing.clear(session.state, 9, 2)
+    session.undo()
+    job.wait(10)
+    assert shown(session, 2) == list(range(LENGTH))
+    session.undo()
+    assert shown(session, 2) == [0]
+    session.close()
+
+
+def test_correction_propagates_to_the_next_given_mask(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 0.05)
+    session = open_session(folder, Seer())
+    draw(session, 0, 1)
+    run(session, 0)
+    draw(session, 9, 1)
+    act(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True})
+    wait_until(lambda: session.job.extends is not None and not session.job.alive)
+    assert shown(session, 2) == [5, 6, 7, 8]
+    assert session.state.history.titles == ("box and clicks", None)
+    session.undo()
+    assert shown(session, 2) == []
+    assert shown(session, 1) == list(range(LENGTH))
+    session.close()
+
+
+def test_correction_changes_frames_since_the_last_given_mask(folder):
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    draw(session, 6, 1)
+    assert plan_propagation(session.state, 6) == Request(6, last=LENGTH - 1, before=0)
+    tracker.calls.clear()
+    job = session.track(plan_propagation(session.state, 6))
+    job.wait()
+    order = [index for index, _ in tracker.calls]
+    assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
+    assert job.report().done == job.report().total
+    session.close()
+
+
+def test_stroke_cancels_propagation(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 0.05)
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1)
+    run(session, 0)
+    tracker.pause = 0.2
+    stroke = {"do": "paint", "frame": 2, "object_id": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
+    act(session, stroke)
+    wait_until(lambda: session.job.extends is not None and session.job.done)
+    first = session.job
+    act(session, {**stroke, "points": [[33, 20]]})
+    wait_until(lambda: session.job is not first)
+    assert first.status == "stopped"
+    assert first.done < first.total
+    tracker.pause = 0
+    job = run(session, 2)
+    assert job.status == "done"
+    assert job.extends is None
     session.close()

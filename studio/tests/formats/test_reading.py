@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, VideoInfo, encode_runs, format_coco, read_annotations
+from aotlab import InputError, encode_runs, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import pack, unpack
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 
@@ -61,15 +61,6 @@ def result(region_id, points, **more):
 
 def task(number, *results):
     return {"data": {"image": f"http://x/{number:05d}.jpg?d=1"}, "annotations": [{"result": list(results)}]}
-
-
-def sav(**changes):
-    """Masklets 0 and 4 on two annotated frames of a video of 5."""
-    frames = [[coco_segment(frame, 3), coco_segment(frame, 7)] for frame in (0, 2)]
-    return {
-        "video_id": "sav_000001", "video_height": 24, "video_width": 40, "video_frame_count": 5,
-        "masklet_id": [0, 4], "masklet": frames, **changes,
-    }  # fmt: skip
 
 
 def coco_segment(frame, object_id):
@@ -169,11 +160,6 @@ def test_labelme_folder_with_masks_is_read(read):
         ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
         ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
         ([task(0, result("a", PERCENT, type="rectanglelabels"))], "holds no object"),
-        (sav(video_height=25), "40×25"),
-        (sav(masklet_id=[None, 1]), "not readable"),
-        (sav(masklet=[3]), "not readable"),
-        (sav(masklet=[[{"counts": "zz"}]]), "run lengths"),
-        (sav(masklet=[]), "holds no object"),
     ],
 )
 def test_invalid_json_formats_rejected(read, tree, words):
@@ -200,7 +186,7 @@ def test_damaged_brush_mask_rejected(cut):
         unpack([255] * 200, (9, 9))
 
 
-def test_youtube_vis_without_track_ids_has_an_object_per_annotation(read):
+def test_youtube_vis_annotations_without_track_id_are_objects(read):
     segment = coco_segment(0, 3)
     video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(4)]}
     annotations = [
@@ -209,12 +195,6 @@ def test_youtube_vis_without_track_ids_has_an_object_per_annotation(read):
     found = read({"a.json": {"videos": [video], "annotations": annotations}})
     assert {frame: len(regions) for frame, regions in found.frames.items()} == {1: 2}
     assert found.objects() == [1, 2]
-
-
-def test_sav_masklets_are_objects_on_every_fourth_frame(read):
-    found = read({"a.json": sav()}, video=VideoInfo("sav_000001", SIZE, 5))
-    assert {frame: len(regions) for frame, regions in found.frames.items()} == {0: 1, 4: 2}
-    assert (found.mask(4) == (labels(2) == 3) + 5 * (labels(2) == 7)).all()
 
 
 @pytest.mark.parametrize(

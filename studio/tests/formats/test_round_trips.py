@@ -1,10 +1,8 @@
 """Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
 
-import json
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
@@ -21,7 +19,6 @@ from aotlab import (
     list_mask_formats,
     read_annotations,
 )
-from aotlab_studio.formats.geometry import trace_outlines
 from aotlab_studio.formats.label_studio import pack, unpack
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
@@ -141,13 +138,8 @@ def test_label_studio_interface_is_written(tmp_path):
 
 @settings(max_examples=20, deadline=None)
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 60), st.integers(1, 60))))
+@example(np.repeat([False, True], [18200, 1300]).reshape(150, 130))  # runs longer than a block
 def test_brush_masks_are_packed_and_unpacked(mask):
-    assert (unpack(pack(mask), mask.shape) == mask).all()
-
-
-def test_long_brush_runs_are_split():
-    mask = np.zeros((150, 130), bool)
-    mask[140:] = True
     assert (unpack(pack(mask), mask.shape) == mask).all()
 
 
@@ -159,28 +151,6 @@ def test_label_studio_sdk_reads_and_writes_brush_masks():
     assert (unpack(list(brush.encode_rle(flat)), mask.shape) == mask).all()
 
 
-def test_outlines_filled_restore_mask():
-    rows, columns = np.mgrid[:80, :120]
-    mask = (rows - 40) ** 2 + (columns - 50) ** 2 < 900
-    mask[70, 110] = True
-    outlines = trace_outlines(mask)
-    assert len(outlines) == 2
-    polygons = [outline.ravel().tolist() for outline in outlines]
-    filled = decode_runs(fill_polygons(polygons, mask.shape), mask.shape)
-    assert (filled & mask).sum() / (filled | mask).sum() > 0.98
-
-
-def test_datumaro_reads_coco(tmp_path):
-    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
-    (tmp_path / "images").mkdir()
-    find_mask_writer("coco").write(tmp_path / "annotations" / "instances_clip.json", tracked(), VIDEO)
-    found = datumaro.Dataset.import_from(str(tmp_path), "coco_instances")
-    masks = [one for item in found for one in item.annotations if hasattr(one, "image")]
-    areas = [region.area for _, region in tracked().regions()]
-    assert sorted(np.asarray(mask.image).sum() for mask in masks) == sorted(areas)
-    assert {mask.attributes["track_id"] for mask in masks} == {3, 7}
-
-
 def test_datumaro_reads_cvat_polygons(tmp_path):
     datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
     found = datumaro.Dataset.import_from(str(write("cvat_polygons", tmp_path, tracked())), "cvat")
@@ -188,8 +158,3 @@ def test_datumaro_reads_cvat_polygons(tmp_path):
     inside = [[one for one in seen[frame] if not one.attributes["outside"]] for frame in range(LENGTH)]
     assert list(map(len, inside)) == [1, 1, 3, 3]
     assert inside[0][0].get_area() == pytest.approx(12 * 14, rel=0.1)
-
-
-def test_written_coco_and_tasks_are_json(tmp_path):
-    for name in ("coco", "youtube_vis", "label_studio"):
-        assert json.loads(write(name, tmp_path, tracked()).read_text())

@@ -1,7 +1,5 @@
 """Every benchmark's reader opens its miniature: what holds for all of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -16,34 +14,12 @@ from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError
 from tests import miniatures
 
-SCORED = {
-    "davis2016": "val",
-    "davis2017": "val",
-    "youtubevos2018": "train",
-    "youtubevos2019": "train",
-    "vost": "val",
-    "visor": "val",
-    "mose": "train",
-    "mosev2": "train",
-    "lvosv1": "val",
-    "lvosv2": "val",
-    "longvideo": "val",
-    "sav": "val",
-    "folder": "val",
-}
+SCORED = {name: miniatures.scored_split(name) for name, dataset in DATASETS.items() if not dataset.hota}
 """data set to a split whose annotations are public"""
-ELSEWHERE = {"burst": "val"}
-"""data set that is not scored frame by frame to one of its splits"""
 HIDDEN = {
-    "davis2017": "test",
-    "youtubevos2018": "val",
-    "youtubevos2019": "val",
-    "vost": "test",
-    "mose": "val",
-    "mosev2": "val",
-    "lvosv1": "test",
-    "lvosv2": "test",
-}
+    "davis2017": "test", "youtubevos2018": "val", "youtubevos2019": "val", "vost": "test", "mose": "val",
+    "mosev2": "val", "lvosv1": "test", "lvosv2": "test",
+}  # fmt: skip
 """data set to a split that a server scores"""
 
 
@@ -61,11 +37,7 @@ def make(tmp_path_factory):
     return root
 
 
-def test_data_set_has_a_miniature():
-    assert SCORED.keys() | ELSEWHERE.keys() == DATASETS.keys()
-
-
-@pytest.mark.parametrize(("name", "split"), [*SCORED.items(), *ELSEWHERE.items(), *HIDDEN.items()])
+@pytest.mark.parametrize(("name", "split"), [*SCORED.items(), *HIDDEN.items(), ("burst", "val")])
 def test_videos_are_whole_and_in_order(make, name, split):
     videos = open_dataset(name, make(name), split)
     assert [video.name for video in videos] == sorted(video.name for video in videos)
@@ -81,26 +53,17 @@ def test_videos_are_whole_and_in_order(make, name, split):
             assert read_labels(path).shape == read_image(video.frames[index]).shape[:2]
 
 
-@pytest.mark.parametrize(("name", "split"), SCORED.items())
-def test_public_splits_have_annotations(make, name, split):
-    assert all(has_annotations(video) for video in open_dataset(name, make(name), split))
-
-
-@pytest.mark.parametrize(("name", "split"), HIDDEN.items())
-def test_splits_of_a_server_have_none(make, name, split):
-    assert split in DATASETS[name].server
-    assert not any(has_annotations(video) for video in open_dataset(name, make(name), split))
+@pytest.mark.parametrize(("name", "split"), [*SCORED.items(), *HIDDEN.items()])
+def test_only_public_splits_have_annotations(make, name, split):
+    videos = open_dataset(name, make(name), split)
+    assert {has_annotations(video) for video in videos} == {SCORED.get(name) == split}
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_missing_root_names_layout_and_source(name, tmp_path):
+def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
         open_dataset(name, tmp_path / "nowhere")
     assert name == "folder" or "https://" in str(caught.value)
-
-
-@pytest.mark.parametrize("name", SCORED)
-def test_empty_root_says_what_is_missing(name, tmp_path):
     with pytest.raises(InputError, match=r"no such (folder|list file)"):
         open_dataset(name, tmp_path)
 

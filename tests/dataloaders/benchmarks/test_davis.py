@@ -56,7 +56,11 @@ PAIRS = "".join(
 @pytest.mark.parametrize("year", [2016, 2017])
 def test_both_list_forms_give_sorted_sequences_once(root, text, year):
     write_list(root, f"{year}/val.txt", text)
-    assert [video.name for video in davis(root, year)] == ["bear", "camel"]
+    videos = davis(root, year)
+    assert [(video.name, video.merge_ids) for video in videos] == [
+        ("bear", year == 2016),
+        ("camel", year == 2016),
+    ]
 
 
 def test_frames_masks_and_annotations_are_in_order(root):
@@ -65,12 +69,6 @@ def test_frames_masks_and_annotations_are_in_order(root):
     assert [path.name for path in video.frames] == ["00000.jpg", "00001.jpg", "00002.jpg"]
     assert [path.name for path in video.annotations] == ["00000.png", "00001.png", "00002.png"]
     assert dict(video.masks) == {0: root / "Annotations/480p/bear/00000.png"}
-
-
-@pytest.mark.parametrize(("year", "merged"), [(2016, True), (2017, False)])
-def test_only_davis_2016_merges_ids(root, year, merged):
-    write_list(root, f"{year}/val.txt", "bear")
-    assert davis(root, year)[0].merge_ids is merged
 
 
 def test_2016_list_of_the_first_release_is_found(root):

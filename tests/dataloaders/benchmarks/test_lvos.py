@@ -1,7 +1,5 @@
 """Reading LVOS."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

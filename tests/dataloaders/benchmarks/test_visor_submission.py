@@ -1,7 +1,5 @@
 """The JSON file of polygons that VISOR's server takes."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 
@@ -54,12 +52,7 @@ def test_zip_holds_one_file_with_all_masks(source):
         assert file.namelist() == ["val.json"]
         entries = json.loads(file.read("val.json"))["video_annotations"]
     assert [entry["image"] for entry in entries] == [
-        {
-            "image_path": f"P01_107/{stem}.png",
-            "name": f"{stem}.png",
-            "subsequence": NAME,
-            "video": "P01_107",
-        }
+        {"image_path": f"P01_107/{stem}.png", "name": f"{stem}.png", "subsequence": NAME, "video": "P01_107"}
         for stem in STEMS
     ]
     assert [[item["name"] for item in entry["annotations"]] for entry in entries] == [
@@ -107,12 +100,7 @@ def name_objects(text):
         (name_objects("{}"), f"no objects of {NAME}"),
     ],
 )
-def test_errors_are_one_sentence_and_write_nothing(
-    source,
-    damage,
-    sentence,
-    capsys,
-):
+def test_errors_are_one_sentence_and_write_nothing(source, damage, sentence, capsys):
     damage(source)
     assert source.submit() == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -1,7 +1,5 @@
 """Reading VOST."""
 
-from __future__ import annotations
-
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset

@@ -1,7 +1,5 @@
 """Reading YouTube-VOS."""
 
-from __future__ import annotations
-
 import json
 import shutil
 
@@ -28,6 +26,10 @@ def change_meta(root, change):
     meta = json.loads(path.read_text())
     change(meta["videos"])
     path.write_text(json.dumps(meta))
+
+
+def list_objects(root, objects):
+    change_meta(root, lambda videos: videos[LATE].update(objects=objects))
 
 
 def test_object_is_given_on_its_first_listed_frame(root):
@@ -78,14 +80,6 @@ def test_seen_means_a_category_of_the_training_set(root):
     assert {item.seen for video in videos for item in video.objects} == {None}
 
 
-def list_nonsense(videos):
-    videos[LATE]["objects"] = {"x": {}}
-
-
-def list_nothing(videos):
-    videos[LATE]["objects"] = {}
-
-
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -93,8 +87,8 @@ def list_nothing(videos):
         (lambda root: (root / "valid/meta.json").write_text("{"), r"meta\.json: not readable"),
         (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: no such frame"),
         (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: no such mask"),
-        (lambda root: change_meta(root, list_nonsense), f"object x of {LATE} is not readable"),
-        (lambda root: change_meta(root, list_nothing), f"no frame of {LATE}"),
+        (lambda root: list_objects(root, {"x": {}}), f"object x of {LATE} is not readable"),
+        (lambda root: list_objects(root, {}), f"no frame of {LATE}"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(root, spoil, message):

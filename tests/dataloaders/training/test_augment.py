@@ -1,7 +1,5 @@
 """Augmentation: crops that show an object, labels that follow their pixels, which colours for what."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -34,31 +32,20 @@ def test_frames_and_masks_have_the_size_of_the_crop(kind, shape, augmentation):
     assert (labels.shape, labels.dtype) == ((4, CROP, CROP), np.uint8)
 
 
-@pytest.mark.parametrize("augmentation", ["aot", "deaot"])
 @pytest.mark.parametrize(("kind", "thin_plate"), [("static", 0.0), ("static", 1.0), ("video", 0.0)])
-@pytest.mark.parametrize("seed", range(4))
-def test_labels_follow_their_pixels(kind, thin_plate, seed, augmentation):
+@pytest.mark.parametrize("seed", range(2))
+def test_labels_follow_their_pixels(kind, thin_plate, seed):
     image, mask = painted((120, 160), value=3)
     mask[30:90, 40:120] = 3
     image[mask > 0] = 255
-    frames, labels = clip_of(
-        kind, image, mask, seed, thin_plate=thin_plate, augmentation=augmentation, short_edge=100
-    )
-    assert set(np.unique(labels)) <= {0, 3}
-    assert (labels == 3).any()
-    if augmentation == "deaot":  # colours vary too much to tell the fill from the object
-        brighter = [
-            frame[label == 3].mean() > 1.3 * frame[label == 0].mean()
-            for frame, label in zip(frames, labels, strict=True)
-        ]
-        assert all(brighter)
-        return
-    bright = frames.mean(-1) > 180
+    options = {"augmentation": "aot", "short_edge": 100}  # the colours of deaot hide the fill
+    frames, labels = clip_of(kind, image, mask, seed, thin_plate=thin_plate, **options)
+    assert set(np.unique(labels)) == {0, 3}
     # Images are interpolated and masks are not: they may part along the outline.
-    assert (bright == (labels == 3)).mean() > 0.96
+    assert ((frames.mean(-1) > 180) == (labels == 3)).mean() > 0.96
 
 
-def test_the_reference_frame_of_a_single_image_is_cropped_and_flipped_but_not_turned():
+def test_reference_frame_of_an_image_is_not_turned():
     image = coloured(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
     turned = 0
     for seed in range(10):
@@ -68,7 +55,7 @@ def test_the_reference_frame_of_a_single_image_is_cropped_and_flipped_but_not_tu
     assert turned == 10
 
 
-def test_a_crop_looks_for_an_object_on_the_reference_frame():
+def test_crop_looks_for_an_object_on_the_reference_frame():
     # One object at the end of a wide image, which a single random crop shows about one time in six.
     image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
     mask[:, :60] = 1
@@ -88,7 +75,7 @@ def test_all_frames_of_a_video_are_cut_alike():
     assert not np.array_equal(labels[1], alone[0])
 
 
-def test_a_small_video_lies_somewhere_in_the_crop_on_an_even_colour():
+def test_small_video_lies_in_the_crop_on_an_even_colour():
     places = set()
     for seed in range(10):
         image, mask = np.full((32, 48, 3), 200, np.uint8), np.full((32, 48), 1, np.uint8)
@@ -101,7 +88,7 @@ def test_a_small_video_lies_somewhere_in_the_crop_on_an_even_colour():
     assert len(places) > 5
 
 
-def test_the_scale_of_a_video_is_random_around_its_short_edge():
+def test_scale_of_a_video_is_random_around_its_short_edge():
     image, mask = np.zeros((60, 90, 3), np.uint8), np.ones((60, 90), np.uint8)
     heights = []
     for seed in range(100):
@@ -113,14 +100,9 @@ def test_the_scale_of_a_video_is_random_around_its_short_edge():
 
 @pytest.mark.parametrize(
     ("augmentation", "kind", "changed"),
-    [
-        ("aot", "static", True),
-        ("aot", "video", False),
-        (None, "video", False),
-        ("deaot", "static", True),
-        ("deaot", "video", True),
-    ],
-)
+    [("aot", "static", True), ("aot", "video", False), (None, "video", False), ("deaot", "static", True),
+     ("deaot", "video", True)],
+)  # fmt: skip
 def test_which_augmentation_changes_whose_colours(augmentation, kind, changed):
     image, mask = np.full((80, 80, 3), (180, 90, 40), np.uint8), np.ones((80, 80), np.uint8)
     means = []

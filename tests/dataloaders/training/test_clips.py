@@ -1,7 +1,5 @@
 """Training clips: which frames they take, what is numbered how, what is read."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -45,7 +43,7 @@ def test_relabel_keeps_reference_objects():
     assert not clip.labels[1, 10:, 10:].any()  # not on the reference frame
 
 
-def test_an_object_of_exactly_the_minimum_is_dropped():
+def test_object_of_exactly_the_minimum_is_dropped():
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, :10, :10] = 1
     frames = np.zeros((1, 20, 20, 3), np.uint8)
@@ -97,7 +95,7 @@ def test_merging_pastes_the_seconds_objects_over_the_first():
     assert (merged.labels[:, :15, 15:] == 0).all()
 
 
-def test_an_object_covered_by_merging_is_no_longer_counted():
+def test_object_covered_by_merging_is_no_longer_counted():
     below = np.zeros((1, 30, 30), np.uint8)
     below[:, :15] = 1
     merged = merge_clips(labelled(below), labelled(below), rng(), max_objects=10)
@@ -133,11 +131,11 @@ def test_frames_lie_within_the_gap_and_run_both_ways():
         (counts(_255=5000), False),
     ],
 )
-def test_a_reference_frame_shows_enough_and_leaves_little_open(table, fits):
+def test_reference_frame_shows_enough_and_leaves_little_open(table, fits):
     assert fits_as_reference(table) is fits
 
 
-def test_the_reference_frame_is_looked_for():
+def test_reference_frame_is_looked_for():
     empty, tiny, open_, good = blocks(0), blocks(1, side=10), blocks(1, 255), blocks(1, 0)
     video = video_of(empty, tiny, open_, good, empty, empty)
     starts = [choose_frames(video, 2, 1, rng(seed))[0] for seed in range(40)]
@@ -163,14 +161,11 @@ def test_each_file_is_decoded_once():
     assert max(frame.read_masks for frame in video.frames) == 1
 
 
-def test_small_objects_are_left_out_of_videos_but_not_of_single_images():
+def test_small_objects_are_left_out_of_videos_only():
     mask = np.zeros((CROP, CROP), np.uint8)
     mask[:30, :30], mask[40:44, 40:44] = 1, 2
     still = phase(clip_length=2, short_edge=CROP)
-    for source, objects in (
-        (VideoSet("made", (video_of(mask, mask),), 1), 1),
-        (ImageSet((Shown(mask),)), 2),
-    ):
+    for source, objects in ((VideoSet("made", (video_of(mask, mask),), 1), 1), (ImageSet((Shown(mask),)), 2)):
         clips = [source.sample(0, still, rng(seed), max_objects=10) for seed in range(20)]
         assert max(clip.objects for clip in clips) == objects
 

@@ -1,7 +1,5 @@
 """Colours: the same as torchvision's, within range, as often as they should."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Clips composed of two: scale, motion, occlusion, labels that go along."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -35,7 +33,7 @@ def drawn(seeds=range(40)):
     return [composed(seed) for seed in seeds]
 
 
-def test_a_composed_clip_holds_the_objects_of_both():
+def test_composed_clip_holds_the_objects_of_both():
     clips = drawn()
     assert all(clip.names == ("grey 60", "grey 220") for clip in clips)
     assert all(set(np.unique(clip.labels[0])) == {0, *range(1, clip.objects + 1)} for clip in clips)
@@ -64,7 +62,7 @@ def test_pasted_objects_move_and_change_their_size():
     assert min(grown) < 0.9 < 1.1 < max(grown)
 
 
-def test_objects_that_enter_show_little_at_a_border_at_first_and_more_later():
+def test_objects_that_enter_begin_at_a_border():
     clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.objects == 2]
     assert len(clips) > 30
     # The first clip's square lies in the middle, so what touches a border is the other.
@@ -79,7 +77,7 @@ def borders(labels):
     return labels[0], labels[-1], labels[:, 0], labels[:, -1]
 
 
-def test_what_the_first_clip_ignores_stays_ignored_behind_which_objects_pass():
+def test_ignored_pixels_of_the_first_clip_stay_ignored():
     first = square(FIRST, 0, 25, 25, 30)
     labels = first.labels.copy()
     labels[:, :20] = 255
@@ -88,7 +86,7 @@ def test_what_the_first_clip_ignores_stays_ignored_behind_which_objects_pass():
 
 
 @pytest.mark.parametrize("crop", [65, 241, 465])
-def test_a_motion_brings_objects_to_its_start_at_its_scale(crop):
+def test_motion_brings_objects_to_its_start_at_its_scale(crop):
     box = 10, 20, 30, 20
     motion = random_motion(box, crop, rng())
     centre = np.array([25.0, 30.0])

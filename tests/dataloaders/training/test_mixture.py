@@ -1,7 +1,5 @@
 """The stream of clips: a pure function of its number, the same for any ranks, undisturbed by broken files."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time
@@ -202,10 +200,8 @@ def test_ranks_and_parts_share_a_batch(root, ranks, parts):
 
 def test_indivisible_batch_rejected(root):
     clips = mixture(root, STATIC, batch=6)
-    with pytest.raises(
-        InputError,
-        match=r"train\.phases\.batch=6 of p: .* train\.accumulate=2 times 2 ranks; .* multiple of 4",
-    ):
+    words = r"train\.phases\.batch=6 of p: .* train\.accumulate=2 times 2 ranks; .* multiple of 4"
+    with pytest.raises(InputError, match=words):
         clip_loader(clips, 0, 0, 2, 2)
 
 

@@ -1,17 +1,13 @@
 """The data of all phases: which phases run, and what is held back to validate on."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
-from aotlab.media.masks import write_mask
+from tests.dataloaders.training.made import write_videos
 
 RECIPE = "configs/recipes/finetune.yaml"
 
@@ -21,16 +17,8 @@ def folder(tmp_path):
     """Makes a folder of small videos."""
 
     def make(videos):
-        for number in range(videos):
-            name = f"clip{number:02d}"
-            (tmp_path / "JPEGImages" / name).mkdir(parents=True)
-            for index in range(2):
-                Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(
-                    tmp_path / "JPEGImages" / name / f"{index:05d}.jpg"
-                )
-                write_mask(
-                    tmp_path / "Annotations" / name / f"{index:05d}.png", np.full((40, 40), 1, np.uint8)
-                )
+        names = [f"clip{number:02d}" for number in range(videos)]
+        write_videos(tmp_path, *names, frames=2, size=(40, 40))
         return tmp_path
 
     return make
@@ -56,7 +44,7 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
     assert "clip05, clip15" in caplog.text
 
 
-def test_the_same_videos_are_held_back_in_every_phase(folder):
+def test_same_videos_are_held_back_in_every_phase(folder):
     config = load_config(RECIPE, [f"data.root={folder(10)}"])
     (phase,) = config.train.phases
     config = replace(config, train=replace(config.train, phases=[phase, replace(phase, name="again")]))

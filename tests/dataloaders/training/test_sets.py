@@ -1,7 +1,5 @@
 """Training sets in every layout in which they are distributed."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -40,20 +38,14 @@ def test_static_sets_are_folders_or_loose_images(tmp_path):
     assert all(values(image) == {0, 1, 3, 255} for image in found.images)
 
 
-def test_mask_of_255_alone_is_one_object(tmp_path):
-    add_image(tmp_path / "JPEGImages/1.jpg")
-    write_mask(tmp_path / "Annotations/1.png", np.where(IDS == 3, 255, 0))
-    (image,) = opened(tmp_path, "static").images
-    assert values(image) == {0, 1}
-
-
-def test_unpaired_and_hidden_files_are_ignored(tmp_path):
+def test_unpaired_files_are_ignored_and_255_alone_is_one_object(tmp_path):
     for name in ("1", "2", "._1"):
         add_image(tmp_path / f"JPEGImages/A/{name}.jpg")
     for name in ("1", "3", "._1"):
-        write_mask(tmp_path / f"Annotations/A/{name}.png", IDS)
+        write_mask(tmp_path / f"Annotations/A/{name}.png", np.where(IDS == 3, 255, 0))
     (image,) = opened(tmp_path, "static").images
     assert image.name.endswith("A/1.jpg")
+    assert values(image) == {0, 1}
 
 
 def test_static_split_lists_sets_or_images(tmp_path):
@@ -100,9 +92,7 @@ def test_davis_2017(tmp_path, base, resolution):
 @pytest.mark.parametrize("lists", ["2016", "480p"])
 def test_davis_2016_has_one_object_and_lists_frames(tmp_path, lists):
     add_video(tmp_path, "480p/bear", mask=np.where(IDS > 0, 255, 0))
-    pairs = [
-        f"/JPEGImages/480p/bear/{index:05d}.jpg /Annotations/480p/bear/{index:05d}.png" for index in range(3)
-    ]
+    pairs = [f"/JPEGImages/480p/bear/0000{n}.jpg /Annotations/480p/bear/0000{n}.png" for n in range(3)]
     add_list(tmp_path / f"ImageSets/{lists}/train.txt", *pairs)
     (video,) = opened(tmp_path, "davis", "2016/train").videos
     assert values(video.frames[2]) == {0, 1}
@@ -195,29 +185,30 @@ def test_voc_reads_listed_instances(tmp_path, base, split, count):
 @pytest.mark.parametrize("kind", sorted(READERS))
 def test_unknown_layout_rejected(tmp_path, kind):
     (tmp_path / "set/other").mkdir(parents=True)
-    with pytest.raises(
-        InputError, match=r"/set: not a training set of this kind; expected .* below it"
-    ) as error:
+    words = r"/set: not a training set of this kind; expected .* below it"
+    with pytest.raises(InputError, match=words) as error:
         open_set(tmp_path, SourceConfig("set", kind))
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=f"nowhere: no such folder; expected a training set of kind {kind}"):
         open_set(tmp_path, SourceConfig("nowhere", kind))
 
 
-def test_missing_listed_video_rejected(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "split", "words"),
+    [
+        ("video", "zebra", r"JPEGImages/zebra: missing, but listed in the split"),
+        ("video", "val", r"val\.txt: empty list"),
+        ("video", "train", r"train\.txt: no such list file; lists here: val, zebra"),
+        ("ecssd", "train", "split=train: ecssd has no splits"),
+        ("other", None, r"kind must be one of static, coco, .* got other"),
+    ],
+)
+def test_invalid_split_or_kind_rejected(tmp_path, kind, split, words):
     add_video(tmp_path, "a")
-    add_list(tmp_path / "ImageSets/train.txt", "a", "zebra")
-    with pytest.raises(InputError, match=r"JPEGImages/zebra: missing, but listed in the split"):
-        opened(tmp_path, "video", "train")
-
-
-def test_missing_or_empty_list_rejected(tmp_path):
-    add_video(tmp_path, "a")
+    add_list(tmp_path / "ImageSets/zebra.txt", "a", "zebra")
     add_list(tmp_path / "ImageSets/val.txt", "")
-    with pytest.raises(InputError, match=r"val\.txt: empty list"):
-        opened(tmp_path, "video", "val")
-    with pytest.raises(InputError, match=r"train\.txt: no such list file; lists here: val"):
-        opened(tmp_path, "video", "train")
+    with pytest.raises(InputError, match=words):
+        opened(tmp_path, kind, split)
 
 
 def test_list_with_bom_and_crlf_is_read(tmp_path):
@@ -234,11 +225,6 @@ def test_set_without_masks_rejected(tmp_path):
         opened(tmp_path, "video")
 
 
-def test_split_of_unsplit_set_rejected(tmp_path):
-    with pytest.raises(InputError, match="split=train: ecssd has no splits"):
-        opened(tmp_path, "ecssd", "train")
-
-
 def test_broken_meta_file_rejected(tmp_path):
     add_video(tmp_path, "a")
     for text in ("{", "[]", '{"videos": {"a": {}}}'):
@@ -251,9 +237,8 @@ def test_size_mismatch_names_both_files(tmp_path):
     add_image(tmp_path / "JPEGImages/1.jpg", size=(10, 20))
     write_mask(tmp_path / "Annotations/1.png", IDS)
     (item,) = opened(tmp_path, "static").images
-    with pytest.raises(
-        InputError, match=r"JPEGImages/1\.jpg: 20×10, but its mask is 32×24 in .*Annotations/1\.png"
-    ):
+    words = r"JPEGImages/1\.jpg: 20×10, but its mask is 32×24 in .*Annotations/1\.png"
+    with pytest.raises(InputError, match=words):
         item.read()
 
 
@@ -263,11 +248,6 @@ def test_ids_above_255_rejected(tmp_path):
     (item,) = opened(tmp_path, "static").images
     with pytest.raises(InputError, match=r"1\.png: object id 300"):
         item.read()
-
-
-def test_unknown_kind_rejected(tmp_path):
-    with pytest.raises(InputError, match=r"kind must be one of static, coco, .* got other"):
-        open_set(tmp_path, SourceConfig("x", "other"))
 
 
 @pytest.mark.parametrize("progressive", [False, True])

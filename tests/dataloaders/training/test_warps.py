@@ -1,7 +1,5 @@
 """Maps of images: what they may do, and masks that go along."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest
@@ -62,7 +60,7 @@ def test_mirroring_is_exact():
     assert np.array_equal(frame, coloured(mask)[:, ::-1])
 
 
-def test_a_box_is_enlarged_as_resizing_does():
+def test_box_is_enlarged_as_resizing_does():
     mask = cv2.resize(rng().integers(0, 9, (6, 6), dtype=np.uint8), (60, 60))
     part = coloured(mask)[10:40, 20:50]
     frame, _ = warp_affine(coloured(mask), mask, fit_box((20, 10, 30, 30), 60), 60)

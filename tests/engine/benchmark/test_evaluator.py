@@ -124,11 +124,9 @@ def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypat
 def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
     video = make_video(tmp_path, "a")
     run([video], tmp_path / "out", overlay=True)
-    assert [path.name for path in sorted((tmp_path / "out/a").iterdir())] == [
-        f"{i:05d}.png" for i in range(4)
-    ]
     images = sorted((tmp_path / "out/overlay/a").iterdir())
-    assert [path.name for path in images] == [f"{i:05d}.jpg" for i in range(4)]
+    for paths, suffix in ((sorted((tmp_path / "out/a").iterdir()), "png"), (images, "jpg")):
+        assert [path.name for path in paths] == [f"{index:05d}.{suffix}" for index in range(4)]
     with Image.open(images[2]) as image:
         assert (image.size, image.format) == (square().shape[::-1], "JPEG")
 

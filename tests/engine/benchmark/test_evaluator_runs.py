@@ -1,13 +1,13 @@
-"""Evaluation runs that stop and go on, that run out of memory, and that several ranks share."""
-
-from __future__ import annotations
+"""Evaluation runs that stop and go on, run out of memory, are shared by ranks, and have late objects."""
 
 import json
 import threading
 
+import numpy as np
 import pytest
 import torch
 
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import RECORDS, RunOptions, evaluate
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
@@ -15,6 +15,7 @@ from aotlab.utils.distributed import World
 from tests.engine.benchmark.painting import PaintingTracker
 from tests.engine.benchmark.test_evaluator import make_video, names, square
 from tests.engine.small_model import build
+from tests.miniatures import make_folder, make_lvos, make_youtubevos
 
 MADE_BY = {"models": [{"checkpoint": "abc", "weight": 1.0}], "flip": False}
 
@@ -189,3 +190,43 @@ def test_warm_up_frames_are_not_timed(videos, tmp_path):
     assert report.total_fps <= report.fps
     record = json.loads((tmp_path / "out" / RECORDS / "b.json").read_text())
     assert record["timed_frames"] == 2
+
+
+def run_first(name, root, split="val", **options):
+    """Evaluate the first video of a data set."""
+    tracker = PaintingTracker()
+    videos = open_dataset(name, root, split, **options)[:1]
+    return tracker, evaluate(tracker, videos, root / "results", RunOptions(progress=False))
+
+
+def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path):
+    make_youtubevos(tmp_path)
+    tracker, report = run_first("youtubevos2019", tmp_path)
+    assert report.failures == {}
+    assert tracker.given == [[0, 2, 5], None, [0, 3], None, None, None]
+
+
+def test_new_ids_without_metadata_are_new_objects(tmp_path):
+    make_folder(tmp_path)
+    tracker = PaintingTracker()
+    videos = open_dataset("folder", tmp_path, new_objects=True)[1:]
+    evaluate(tracker, videos, tmp_path / "results", RunOptions(progress=False))
+    assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
+
+
+def test_frames_before_the_first_object_are_background(tmp_path):
+    make_lvos(tmp_path)
+    videos = open_dataset("lvosv2", tmp_path)[1:]
+    evaluate(PaintingTracker(), videos, tmp_path / "results", RunOptions(progress=False))
+    results = [read_mask(tmp_path / "results" / "d83wYdy0" / f"{stem}.png") for stem in videos[0].results]
+    assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
+    np.testing.assert_array_equal(results[2], read_mask(videos[0].masks[2]))
+
+
+def test_of_all_frames_only_the_wanted_results_are_written(tmp_path):
+    name = "youtubevos2019"
+    make_youtubevos(tmp_path)
+    tracker, report = run_first(name, tmp_path, all_frames=True)
+    video = open_dataset(name, tmp_path, all_frames=True)[0]
+    assert len(tracker.given) == len(video.frames) > len(video.results)
+    assert sorted(path.stem for path in (report.output / video.name).iterdir()) == list(video.results)

@@ -1,7 +1,5 @@
 """Objects that lie on one another are tracked apart, and each keeps all its pixels."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np
@@ -63,9 +61,8 @@ def test_late_object_over_another_gets_its_own_layer():
 def test_fresh_tracker_is_independent(models, kind):
     def make():
         tracker = Tracker(*models["aott"])
-        return (
-            tracker if kind == "tracker" else Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
-        )
+        branches = [Branch(tracker), Branch(tracker.fresh(), flip=True)]
+        return tracker if kind == "tracker" else Ensemble(branches)
 
     frames = np.random.default_rng(2).integers(0, 255, (3, 65, 65, 3), np.uint8)
     one, two = np.zeros((65, 65), np.uint8), np.zeros((65, 65), np.uint8)
@@ -76,24 +73,21 @@ def test_fresh_tracker_is_independent(models, kind):
 
     first = make()
     second = first.fresh()
-    mixed = [
-        (first.step(frame, one if index == 0 else None), second.step(frame, two if index == 0 else None))
-        for index, frame in enumerate(frames)
-    ]
-    assert [np.array_equal(a.labels, b) for (a, _), b in zip(mixed, run(make(), one), strict=True)] == [
-        True
-    ] * 3
-    assert [np.array_equal(a.labels, b) for (_, a), b in zip(mixed, run(make(), two), strict=True)] == [
-        True
-    ] * 3
+    mixed = []
+    for masks, frame in zip([(one, two), (None, None), (None, None)], frames, strict=True):
+        mixed.append(
+            [tracker.step(frame, mask).labels for tracker, mask in zip((first, second), masks, strict=True)]
+        )
+    for place, mask in enumerate((one, two)):
+        alone = run(make(), mask)
+        assert all(np.array_equal(labels[place], own) for labels, own in zip(mixed, alone, strict=True))
 
 
 def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     miniatures.make_sav(tmp_path / "SA-V")
     videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
-    write_mask(
-        out / "sav_000001" / "00004.png", np.ones(SIZE, np.uint8)
-    )  # results as ids, of another program
+    # results as ids, of another program
+    write_mask(out / "sav_000001" / "00004.png", np.ones(SIZE, np.uint8))
     options = RunOptions(progress=False, made_by={"models": []}, overlay=True, stop=threading.Event())
     report = evaluate(PaintingTracker(), videos, out, options)
     assert report.finished == ["sav_000001", "sav_000002"]

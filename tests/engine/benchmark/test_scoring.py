@@ -1,6 +1,4 @@
-"""Scoring folders of results, in one process and in several."""
-
-from __future__ import annotations
+"""Scoring folders of results, in one process and in several, and frames that show the worst objects."""
 
 import logging
 
@@ -11,18 +9,25 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark import scoring
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
+from aotlab.engine.benchmark.worst import pick_frames
+from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import scores_table
 from aotlab.media.masks import read_mask, write_mask
-from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
+from tests import miniatures
+
+
+def prepare(name, folder, split="val", **options):
+    """A data set in miniature, and perturbed results for it in ``results``."""
+    if not (folder / "root").exists():
+        getattr(miniatures, f"make_{name}")(folder / "root")
+    videos = open_dataset(name, folder / "root", split, **options)
+    miniatures.write_perturbed(videos, folder / "results")
+    return videos
 
 
 @pytest.fixture
 def davis(tmp_path):
-    """DAVIS 2017 in miniature, and perturbed results for it in ``results``."""
-    make_davis2017(tmp_path / "DAVIS")
-    videos = open_dataset("davis2017", tmp_path / "DAVIS")
-    write_perturbed(videos, tmp_path / "results")
-    return videos
+    return prepare("davis2017", tmp_path)
 
 
 def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkeypatch):
@@ -53,9 +58,7 @@ def test_sequence_without_results_is_a_failure(davis, tmp_path):
 
 
 def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
-    make_vost(tmp_path / "VOST")
-    videos = open_dataset("vost", tmp_path / "VOST")
-    write_perturbed(videos, tmp_path / "results")
+    videos = prepare("vost", tmp_path)
     before = score_videos(videos, tmp_path / "results").scores
     path = tmp_path / "results" / "1083_cut_tomato" / "frame00018.png"
     labels = read_mask(path)
@@ -68,28 +71,23 @@ def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
 
 
 def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path):
-    make_youtubevos(tmp_path / "YouTubeVOS")
-    meta = tmp_path / "YouTubeVOS" / "train" / "meta.json"
+    miniatures.make_youtubevos(tmp_path / "root")
+    meta = tmp_path / "root" / "train" / "meta.json"
     meta.write_text(meta.read_text().replace('["00010", "00015", "00020", "00025"]', '["00025"]'))
-    videos = open_dataset("youtubevos2019", tmp_path / "YouTubeVOS", "train")
-    write_perturbed(videos, tmp_path / "results")
+    videos = prepare("youtubevos2019", tmp_path, "train")
     scores = score_videos(videos, tmp_path / "results").scores["0a1b2c3d4e"]
     assert scores.ids == (2, 5)
     assert scores.region.shape == (2, 5)
 
 
 def test_folder_objects_are_those_of_first_masks(tmp_path):
-    make_folder(tmp_path / "mine")
-    videos = open_dataset("folder", tmp_path / "mine")
-    write_perturbed(videos, tmp_path / "results")
+    videos = prepare("folder", tmp_path)
     scores = score_videos(videos, tmp_path / "results").scores
     assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
 
 
 def test_late_objects_count_from_first_sight(tmp_path):
-    make_folder(tmp_path / "mine")
-    videos = open_dataset("folder", tmp_path / "mine", new_objects=True)
-    write_perturbed(videos, tmp_path / "results")
+    videos = prepare("folder", tmp_path, new_objects=True)
     report = score_videos(videos, tmp_path / "results")
     assert report.scores["first"].ids == (1, 4)
     # frames 1 to 4 are scored; object 2 is there from frame 2 on
@@ -109,3 +107,29 @@ def test_masks_that_are_all_given_are_no_truth(davis):
     assert has_annotations(bear)
     assert not has_annotations(Video("bear", bear.frames, masks=given, annotations=bear.annotations))
     assert find_rules([]) is find_rules(davis)
+
+
+def scores_of(*region):
+    """One object, id 3, by its J in every frame."""
+    values = np.array([[region]] * 2)
+    return SequenceScores(values, ids=(3,), frames=tuple(f"{index:02d}" for index in range(len(region))))
+
+
+@pytest.mark.parametrize(
+    ("worst", "wanted"),
+    [(0, ["00", "03", "06", "09"]), (5, ["00", "03", "05", "09"]), (8, ["00", "03", "06", "08"])],
+)
+def test_frames_are_spread_and_the_worst_is_one_of_them(worst, wanted):
+    region = [0.9] * 10
+    region[worst] = 0.1
+    assert pick_frames(scores_of(*region), 3, 4) == wanted
+
+
+def test_frames_that_do_not_count_are_not_shown():
+    nan = float("nan")
+    assert pick_frames(scores_of(nan, 0.5, nan, 0.25), 3, 4) == ["01", "03"]
+
+
+def test_frame_that_counts_without_being_there_has_no_image():
+    values = np.array([[[0.5, 0.0]]] * 2)
+    assert pick_frames(SequenceScores(values, ids=(3,), frames=("01", "")), 3, 4) == ["01"]

@@ -195,3 +195,18 @@ def test_several_scales_limit_the_short_edge_as_published(model):
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
     assert [branch.tracker.config.input.scale for branch in branches] == [1.0, 1.3]
     assert augmented(*model)[0].tracker.config.input.max_short_edge is None
+
+
+def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
+    frames, mask = clip(3), stripes([3, 7])
+    tracker = ensemble(model)
+    tracker.step(frames[0], mask)
+    last = tracker.branches[-1].tracker
+    with monkeypatch.context() as patch:
+        patch.setattr(last, "commit", lambda *args, **kwargs: torch.empty(-1))
+        with pytest.raises(RuntimeError, match="negative"):
+            tracker.step(frames[1])
+    with pytest.raises(InputError, match="reset"):
+        tracker.step(frames[1])
+    tracker.reset()
+    assert tracker.step(frames[0], mask).ids == (3, 7)

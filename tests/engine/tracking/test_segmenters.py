@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.engine.tracking.segmenters import NetworkSegmenter, OnnxSegmenter, segment_objects
+from aotlab.engine.tracking.prompting import NetworkSegmenter
+from aotlab.engine.tracking.segmenters import OnnxSegmenter, segment_objects
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.networks.models import build_model
 from aotlab.utils.errors import InputError

@@ -1,7 +1,5 @@
 """Tracking between annotated frames, with a small model and with trackers whose answers are known."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np
@@ -33,14 +31,10 @@ def keyed(models, tmp_path_factory):
     return frames, masks, results
 
 
-def test_frames_come_once_in_order(keyed):
-    frames, _, results = keyed
+def test_frames_come_once_and_annotated_ones_as_given(keyed):
+    frames, masks, results = keyed
     assert [index for index, _, _ in results] == list(range(9))
     assert all((frame == frames[index]).all() for index, frame, _ in results)
-
-
-def test_annotated_frames_are_exactly_as_given(keyed):
-    _, masks, results = keyed
     for index, mask in masks.items():
         assert (results[index][2].labels == mask).all()
 
@@ -85,10 +79,8 @@ def test_object_of_one_side_appears_halfway():
 
 
 def test_disagreement_is_of_common_objects():
-    ahead, backward = (
-        answer((1,), [[0.0, 0.9], [1.0, 0.1]]),
-        answer((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
-    )
+    ahead = answer((1,), [[0.0, 0.9], [1.0, 0.1]])
+    backward = answer((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
     merged = fuse_directions(ahead, (1, 2), quantize_probabilities(backward), 0.25)
     assert merged.disagreement == {1: 0.0}
     ahead = answer((1,), [[0.0, 0.1], [1.0, 0.9]])
@@ -111,17 +103,9 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
         yield from enumerate(frames[:3])
         raise InputError("frame 3 is damaged")
 
-    found = []
+    found, masks = [], {0: stripes([1]), 9: stripes([1])}
     with pytest.raises(InputError, match="frame 3"):
-        found.extend(
-            both_directions(
-                Tracker(*models["aott"]),
-                broken(),
-                {0: stripes([1]), 9: stripes([1])},
-                tmp_path,
-                threading.Event(),
-            )
-        )
+        found.extend(both_directions(Tracker(*models["aott"]), broken(), masks, tmp_path, threading.Event()))
     forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
     assert torch.equal(found[2][2].logits, forward[2].logits)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.engine.video.inputs import FrameNumbers, FrameRange, load_masks, split_mask_value
 from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_plain
 
 SIZE, LENGTH = (24, 32), 5
 
@@ -20,18 +20,19 @@ def labels(object_id):
 
 @pytest.fixture
 def source(tmp_path):
-    folder = tmp_path / "clip"
-    folder.mkdir()
-    for index in range(LENGTH):
-        Image.new("RGB", SIZE[::-1]).save(folder / f"{10 + index}.png")
-    return open_frames(folder)
+    return open_frames(write_plain(tmp_path / "clip", LENGTH, SIZE, first=10))
 
 
 @pytest.fixture
 def masks(tmp_path, monkeypatch):
     """The folder with masks is the current one: a folder of masks for frames 1 and 3, and single ones."""
     monkeypatch.chdir(tmp_path)
-    for name, object_id in (("late.png", 3), ("first.png", 2), ("several/11.png", 1), ("several/13.png", 1)):
+    for name, object_id in (
+        ("late.png", 3),
+        ("first.png", 2),
+        ("several/00011.png", 1),
+        ("several/00013.png", 1),
+    ):
         write_mask(tmp_path / name, labels(object_id))
 
 

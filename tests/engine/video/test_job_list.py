@@ -12,27 +12,20 @@ from aotlab.utils.errors import InputError
 
 
 def test_csv_is_read(tmp_path):
-    path = tmp_path / "jobs.csv"
     rows = [
-        "video,masks,name,overrides",
-        "a.mp4,a.png; 3:b.xml,,",
-        "sub/b.mp4,m,second,memory.every=2 memory.frames=4",
+        "video,masks,name,overrides,levels",
+        "a.mp4,a.png; 3:b.xml,,,",
+        "sub/b.mp4,m,second,memory.every=2 memory.frames=4,auto",
+        'c.tif,c.png,,,"0,4095"',
     ]
-    path.write_text("\n".join(rows) + "\n")
-    first, second = read_jobs(path)
-    assert first == Job("a", str(tmp_path / "a.mp4"), (str(tmp_path / "a.png"), f"3:{tmp_path / 'b.xml'}"))
-    assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
-    assert second.overrides == ("memory.every=2", "memory.frames=4")
-
-
-def test_levels_are_read(tmp_path):
-    (tmp_path / "jobs.csv").write_text(
-        'video,masks,levels\na.tif,a.png,"0,4095"\nb.tif,b.png,auto\nc,c.png,\n'
-    )
-    assert [job.levels for job in read_jobs(tmp_path / "jobs.csv")] == ["0,4095", "auto", None]
-    (tmp_path / "jobs.csv").write_text("video,masks,levels\na.tif,a.png,wide\n")
-    with pytest.raises(InputError, match="levels wide: expected auto, or LOW,HIGH"):
-        read_jobs(tmp_path / "jobs.csv")
+    for content in ("\n".join(rows) + "\n", "\ufeff" + "\r\n".join(rows) + "\r\n"):
+        (tmp_path / "jobs.csv").write_bytes(content.encode())
+        first, second, third = read_jobs(tmp_path / "jobs.csv")
+        masks = (str(tmp_path / "a.png"), f"3:{tmp_path / 'b.xml'}")
+        assert first == Job("a", str(tmp_path / "a.mp4"), masks)
+        assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
+        assert second.overrides == ("memory.every=2", "memory.frames=4")
+        assert (second.levels, third.levels) == ("auto", "0,4095")
 
 
 def test_json_lines_are_read(tmp_path):
@@ -72,6 +65,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
         ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
         ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
         ("a.csv", "", "header"),
+        ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "levels wide: expected auto, or LOW,HIGH"),
         ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values"),
         ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
         ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
@@ -108,12 +102,6 @@ def test_unreadable_list_is_refused(tmp_path):
     for name in ("latin.csv", "wide.csv", "pipe.csv", "loop.csv", "n" * 300 + ".csv"):
         with pytest.raises(InputError, match=r"CSV|path"):
             read_jobs(tmp_path / name)
-
-
-def test_byte_order_mark_and_windows_lines_are_read(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfvideo,masks\r\na.mp4,a.png\r\n")
-    (job,) = read_jobs(tmp_path / "a.csv")
-    assert job.name == "a"
 
 
 def test_closed_folder_is_named(closed_folder):

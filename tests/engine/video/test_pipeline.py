@@ -1,6 +1,4 @@
-"""Reading ahead, writing behind, and what is left when one of them fails or somebody stops the run."""
-
-from __future__ import annotations
+"""Tracking from frames to files: what is left of failures, stops and full disks, and what is refused."""
 
 import json
 import os
@@ -12,12 +10,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video import outputs
+from aotlab.engine.video.outputs import OUTPUTS, refuse_source
 from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import clip, stripes
+from tests.limits import files_up_to
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = TrackOptions(progress=False)
@@ -177,3 +180,98 @@ def test_realtime_never_skips_annotated_frames(tmp_path):
     video = open_frames(tmp_path / "overlay.mp4")
     shown = [round(video.time(index) * 50) for index, _ in enumerate(video)]
     assert shown[-1] == numbers[-1] - numbers[0]
+
+
+def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
+    with files_up_to(6000):
+        options = TrackOptions(write=("masks", "coco"), progress=False)
+        result = track(Echo(), Source(60), {0: MASK}, tmp_path, options)
+    assert list(result.written) == ["masks"]
+    assert "coco.json" in result.error
+    assert len(written(tmp_path)[0]) >= result.frames
+    assert [path.name for path in tmp_path.iterdir()] == ["masks"]
+
+
+@pytest.fixture
+def outputs_folder(tmp_path):
+    """Frames inside ``out`` and beside it, and links to both."""
+    for name in ("out/objects/1", "out/masks", "out/alpha/deep/er", "frames"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (48, 32)).save(tmp_path / name / "0.png")
+    (tmp_path / "out" / "overlay.mp4").write_bytes(b"")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "0.png").symlink_to(tmp_path / "out" / "objects" / "1" / "0.png")
+    (tmp_path / "other name").symlink_to(tmp_path / "out")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "names"),
+    [
+        ("out/objects/1", "out", ["objects"]),
+        ("out/masks", "out", ["masks"]),
+        ("out/alpha/deep/er", "out", ["masks", "alpha"]),
+        ("out/overlay.mp4", "out", ["masks", "overlay"]),
+        ("links", "out", ["objects"]),
+        ("links", "other name", ["objects"]),
+        ("links", "links/../out", ["objects"]),
+    ],
+)
+def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source, output, names):
+    with pytest.raises(InputError, match="the results would overwrite"):
+        refuse_source(names, outputs_folder / output, outputs_folder / source)
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "names"),
+    [("out/overlay.mp4", "out", ["masks"]), ("frames", ".", OUTPUTS), ("frames", "frames", OUTPUTS)],
+)
+def test_results_beside_the_video_are_accepted(outputs_folder, source, output, names):
+    refuse_source(names, outputs_folder / output, outputs_folder / source)
+
+
+def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
+    (tmp_path / "in").mkdir()
+    for index, frame in enumerate(clip(6)):
+        Image.fromarray(frame).save(tmp_path / "in" / f"{index:03d}.png")
+    options = TrackOptions(write=("masks",), progress=False, removals=((3, 9),))
+    source = open_frames(tmp_path / "in")
+    result = track(Tracker(*models["aott"]), source, {0: stripes([4, 9])}, tmp_path / "out", options)
+    assert result.error is None
+    seen = [set(np.unique(read_mask(path))) - {0} for path in sorted((tmp_path / "out/masks").iterdir())]
+    assert seen[0] == {4, 9}
+    assert all(9 not in ids for ids in seen[3:])
+
+
+@pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])
+def test_removal_of_an_absent_object_rejected(tmp_path, removal):
+    tracker = Echo()
+    options = TrackOptions(progress=False, removals=(removal,))
+    with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
+        track(tracker, Source(), {0: MASK, 2: MASK * 2}, tmp_path, options)
+    assert tracker.seen == []
+
+
+@pytest.mark.parametrize(
+    ("masks", "removals", "words"),
+    [
+        ({0: MASK, 9: MASK * 2}, (), "frame 9"),
+        ({0: MASK}, ((10**6, 1),), "the removal of frame 1000000 was not used"),
+    ],
+)
+def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
+    result = track(Echo(), Source(), masks, tmp_path, TrackOptions(progress=False, removals=removals))
+    assert result.frames == 6
+    assert words in result.error
+
+
+def test_removals_in_both_directions_rejected():
+    with pytest.raises(InputError, match="remove"):
+        TrackOptions(both_directions=True, removals=((1, 1),))
+
+
+def test_damage_of_the_source_is_reported(tmp_path):
+    source = Source()
+    source.damaged, source.lost = [2, 3], 4
+    result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    assert (result.damaged, result.lost, result.error) == ((2, 3), 4, None)

@@ -1,8 +1,7 @@
-"""Contract of all command lines: shared options, one notation of defaults, exit codes, --force."""
-
-from __future__ import annotations
+"""Contract of all command lines: shared options, one notation of defaults, exit codes, --force, faults."""
 
 import re
+import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.parser import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, main
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import InputError, RunStopped, out_of_memory
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "docs" / "_ext"))
@@ -33,7 +32,7 @@ VARIED = {
 """options whose help has a part that differs by command"""
 
 
-def options() -> dict[str, dict[str, tuple[str, object]]]:
+def options():
     """Help and default of every option, by option and command."""
     found: dict[str, dict[str, tuple[str, object]]] = defaultdict(dict)
     for name in COMMANDS:
@@ -68,6 +67,7 @@ def test_help_states_defaults_in_one_way():
         (RunStopped("full"), 1),
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
         (OSError(12, "Cannot allocate memory"), 1),
+        (MemoryError("Unable to allocate 10 TiB"), 1),
         (InputError("x: bad"), 2),
         (RuntimeError("bug"), 70),
         (KeyboardInterrupt(), 130),
@@ -78,13 +78,16 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     @command
-    def run(argv: list[str] | None = None) -> int:
+    def run(argv=None):
         if error is not None:
             raise error
         return 0
 
     assert run([]) == status
-    assert capsys.readouterr().err.count("\n") == (status != 0)
+    message = capsys.readouterr().err
+    assert message.count("\n") == (status != 0)
+    full = status == 1 and not isinstance(error, RunStopped)
+    assert ("out of memory; make frames smaller with input.max_long_edge" in message) == full
     code = str(status) if status < 128 else "128 + n"
     page = (ROOT / "docs" / "reference" / "exit_codes.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d[^|]*) \| ([^|]+) \|$", page, re.MULTILINE)
@@ -115,3 +118,61 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
         r"there\S*: exists; choose another name, or replace it with --force", capsys.readouterr().err
     )
     assert (tmp_path / "there.png").read_bytes() == (tmp_path / "there.json").read_bytes() == b"mine"
+
+
+@pytest.fixture
+def faulty(monkeypatch, tmp_path):
+    """A command with a fault; tracebacks are saved in the test's folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
+
+    @command
+    def main(argv=None):
+        return {}["a key\nof two lines"]
+
+    return main
+
+
+def test_fault_is_one_sentence_and_saves_its_traceback(faulty, capsys, tmp_path):
+    assert faulty([]) == 70
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "internal error in aotlab (KeyError: " in message
+    path = Path(re.search(r"traceback in (\S+) ", message)[1])
+    assert path.parent == tmp_path
+    assert "test_contract.py" in path.read_text()
+
+
+def test_fault_shows_its_traceback_on_request(faulty, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("AOTLAB_DEBUG", "1")
+    assert faulty([]) == 70
+    message = capsys.readouterr().err
+    assert message.startswith("Traceback (most recent call last)")
+    assert "internal error in aotlab" in message.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unsaved_traceback_names_the_variable(faulty, capsys, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    assert faulty([]) == 70
+    assert "set AOTLAB_DEBUG=1 to see the traceback" in capsys.readouterr().err
+
+
+LIMITED = """
+import resource, torch
+torch.zeros(1)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
+from aotlab.utils.errors import out_of_memory
+try:
+    torch.zeros(2**30)
+except Exception as error:
+    print(out_of_memory(error), type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of memory need Linux")
+def test_error_of_the_allocator_is_too_little_memory():
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("True"), done.stdout + done.stderr
+    assert not out_of_memory(RuntimeError("shape mismatch"))

@@ -1,7 +1,5 @@
 """Parser, messages and exit codes shared by all commands."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 
@@ -24,7 +22,7 @@ from aotlab.utils.errors import InputError, RankError
 from aotlab.utils.text import byte_count, size_text
 
 
-def make_parser() -> CommandParser:
+def make_parser():
     parser = CommandParser("example", "An example.")
     parser.add_argument("video", nargs="?")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0])

@@ -1,7 +1,5 @@
 """Commands with closed or full standard streams, and commands that are signalled: no traceback, nothing left."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -105,8 +103,11 @@ def test_output_on_a_full_disk_is_one_sentence(program, lines):
     assert done.stderr == "error: standard output: cannot be written (No space left on device)\n"
 
 
-@pytest.mark.parametrize("streams", ["2> /dev/full", ">&-", "2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("work", ["print_lines 10", "print_errors"])
+@pytest.mark.parametrize(
+    ("work", "streams"),
+    [("print_lines 10", ">&-"), ("print_errors", "2> /dev/full"), ("print_errors", "2>&-"),
+     ("print_lines 10", "<&- >&- 2>&-"), ("print_errors", "<&- >&- 2>&-")],
+)  # fmt: skip
 def test_lost_streams_stop_no_work(program, streams, work):
     done = shell(f"run {work} {streams}", program)
     assert done.returncode == 0
@@ -170,8 +171,7 @@ def test_workers_end_with_their_program(program, number):
 
 
 @posix
-@pytest.mark.parametrize("delay", [0.2, 0.5])
-def test_several_interrupts_show_no_traceback(delay):
+def test_several_interrupts_show_no_traceback():
     script = "import sys; from aotlab.__main__ import main; print(flush=True); sys.exit(main())"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "track", "--print-config"], cwd=ROOT, text=True,
@@ -179,7 +179,7 @@ def test_several_interrupts_show_no_traceback(delay):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     process.stdout.readline()
-    time.sleep(delay)
+    time.sleep(0.3)
     for _ in range(5):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)

@@ -1,9 +1,9 @@
 """A tracker that repeats the last mask, and something to track."""
 
 import pytest
-from PIL import Image
 
 from aotlab.engine.tracking import tracker as engine
+from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, save
 
 
@@ -17,11 +17,7 @@ def tracker(monkeypatch):
 
 @pytest.fixture
 def video(tmp_path):
-    folder = tmp_path / "video"
-    folder.mkdir()
-    for index in range(4):
-        Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(folder / f"{index:05d}.png")
-    return folder
+    return write_plain(tmp_path / "video", 4)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +12,7 @@ from aotlab.engine.video import resume
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main
+from tests.media.test_streams import write as write_grey
 from tests.tools.track.runs import Repeater, refused, run, save
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
@@ -35,30 +35,19 @@ def test_file_address_is_a_path(video, mask, tmp_path):
     assert run(f"file://{video}", tmp_path, mask) == 0
 
 
-def test_masks_are_used_at_their_frames(video, mask, tmp_path):
-    assert run(video, tmp_path, mask, f"2:{save(tmp_path / 'late.png', 5)}") == 0
-    assert list(values(tmp_path).values()) == [1, 1, 5, 5]
-
-
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
     assert run(video, tmp_path, f"1:{mask}", f"3:{mask}", more=["--both-directions"]) == 0
     assert values(tmp_path) == dict.fromkeys(NAMES, 1)
 
 
-def test_only_frames_from_start_to_end_are_tracked(video, mask, tmp_path, tracker):
-    assert run(video, tmp_path, mask, more=["--start", "1", "--end", "2"]) == 0
-    assert list(values(tmp_path)) == NAMES[1:3]
-    assert tracker.length == 2
-    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 2
-
-
-def test_frames_are_numbered_as_in_file_names(video, mask, tmp_path, capsys):
+def test_frames_are_numbered_as_in_file_names(video, mask, tmp_path, capsys, tracker):
     for index, path in enumerate(sorted(video.iterdir())):
         path.rename(video / f"shot.{1001 + index}.png")
     late, more = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
     ends = ["--end", "1003", "--remove", "1003:1"]
     assert run(video, tmp_path, mask, f"1003:{late}", more=[*more, *ends]) == 0
     assert values(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
+    assert tracker.length == 3
     assert run(video, tmp_path, f"3:{late}", more=[*more, "--force"]) == 2
     assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
 
@@ -106,8 +95,9 @@ REFUSED = [
     (["video", "--mask", "first.png", "--memory-budget", "1GB", "--memory-frames", "4"], "--memory-"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
-    (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "is about one video"),
-    (["video", "other", "--realtime"], "--realtime: is about one video"),
+    (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
+    (["video", "other", "--realtime"], "--realtime: applies to a single video"),
+    (["video", "other", "--not-point", "1:2,3"], "--not-point: applies to a single video"),
 ]  # fmt: skip
 
 
@@ -131,6 +121,8 @@ def test_one_video_is_refused_by_several_ranks(video, mask, tmp_path, capsys, tr
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "2:1,1,9,9"]) == 0
     assert "4 frames of 48×32, 2 objects to track" in capsys.readouterr().out
+    assert run(video, tmp_path, mask, more=["--dry-run", "--box", "2:9000,9000,50,50"]) == 2
+    assert run(video, tmp_path, mask, more=["--dry-run", "--box", "99/2:1,1,9,9"]) == 2
     assert run(video, tmp_path, f"9:{mask}", more=["--dry-run"]) == 2
     assert tracker.loads == 0
     assert not (tmp_path / "out").exists()
@@ -187,15 +179,9 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
 
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
-    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for _ in range(4):
-            grey = np.full((32, 48, 3), 90, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
-        container.mux(stream.encode(None))
     os.mkfifo(tmp_path / "pipe")
-    content = (tmp_path / "clip.mkv").read_bytes()
+    content = write_grey(tmp_path / "clip.mkv", 4).read_bytes()
+    save(mask, 1, (48, 64))
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     assert run(tmp_path / "pipe", tmp_path, mask, more=["--realtime"]) == 0
     out, written = capsys.readouterr().out, len(values(tmp_path))

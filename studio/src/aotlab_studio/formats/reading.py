@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from aotlab import Annotations, InputError, ParsedRegion, VideoInfo, match_regions, parse_runs
+from aotlab import Annotations, InputError, ParsedRegion, VideoInfo, match_regions
 from aotlab_studio.formats.colors import parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat
-from aotlab_studio.formats.geometry import require_size
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
 from aotlab_studio.formats.yolo import parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
-
-SAV_STEP = 4
-"""interval between annotated frames of SA-V: videos have 24 frames a second, masklets 6"""
 
 
 def read(path: Path, video: VideoInfo) -> Annotations | None:
@@ -60,24 +56,7 @@ def _parse_json(tree: Any, video: VideoInfo) -> list[ParsedRegion] | None:
         return None
     if {"videos", "annotations"} <= tree.keys():
         return parse_youtube_vis(tree, video)
-    if is_labelme(tree):
-        return parse_labelme([tree], video.size)
-    return parse_sav(tree, video) if {"masklet", "masklet_id"} <= tree.keys() else None
-
-
-def parse_sav(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
-    """Return the masklets of SA-V's JSON; object ids are one more than masklet ids, as in its folders of masks."""
-    require_size(tree["video_height"], tree["video_width"], video.size)
-    count = tree.get("video_frame_count")
-    step = 1 if isinstance(count, int) and len(tree["masklet"]) >= count else SAV_STEP
-    regions = []
-    for index, masks in enumerate(tree["masklet"]):
-        for masklet_id, mask in zip(tree["masklet_id"], masks, strict=False):
-            if mask and mask["counts"]:
-                runs = parse_runs(mask["counts"], video.size)
-                if runs[1::2].any():
-                    regions.append(ParsedRegion(index * step, runs, key=int(masklet_id) + 1))
-    return regions
+    return parse_labelme([tree], video.size) if is_labelme(tree) else None
 
 
 def _read_json(path: Path) -> Any:

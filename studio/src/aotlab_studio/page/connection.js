@@ -4,10 +4,7 @@
 /** @typedef {import('./protocol.js').Actions} Actions */
 
 export class Connection {
-  /**
-   * @param {(event: import('./protocol.js').Event) => void} onEvent
-   * @param {(connected: boolean) => void} onChange
-   */
+  /** @param {(event: import('./protocol.js').Event) => void} onEvent @param {(connected: boolean) => void} onChange */
   constructor(onEvent, onChange) {
     this.onEvent = onEvent;
     this.onChange = onChange;
@@ -86,9 +83,5 @@ export class Connection {
   }
 }
 
-/**
- * Points as messages have them.
- * @param {import('./viewer.js').Point[]} points
- * @returns {[number, number][]}
- */
+/** Points as messages have them. @param {import('./viewer.js').Point[]} points @returns {[number, number][]} */
 export const pairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);

@@ -1,10 +1,8 @@
 // @ts-check
-/** Elements of the page, messages on the frame, drawing once per screen refresh. */
+/** Elements of the page, messages on the frame, drawing once per screen refresh, settings that a browser keeps. */
 
-/**
- * @param {string} id
- * @returns {any}
- */
+
+/** @param {string} id @returns {any} */
 export const element = (id) => document.getElementById(id);
 
 /**
@@ -17,10 +15,7 @@ export function make(kind, values) {
   return Object.assign(document.createElement(kind), values);
 }
 
-/**
- * Return a function that draws once at the next screen refresh, however often it is called until then.
- * @param {() => void} draw
- */
+/** Return a function that draws once at the next screen refresh, however often it is called until then. @param {() => void} draw */
 export function onNextPaint(draw) {
   let asked = false;
   return () => {
@@ -36,10 +31,7 @@ export function onNextPaint(draw) {
 const SECONDS = 12;
 const MOST = 3;
 
-/**
- * @param {string} text
- * @param {Record<string, () => void>} [buttons] by label
- */
+/** @param {string} text @param {Record<string, () => void>} [buttons] by label */
 export function toast(text, buttons = {}) {
   const box = make('div', { className: 'toast' });
   const close = () => box.remove();
@@ -53,4 +45,43 @@ export function toast(text, buttons = {}) {
   element('toasts').append(box);
   while (element('toasts').children.length > MOST) element('toasts').firstElementChild.remove();
   setTimeout(close, SECONDS * 1000);
+}
+
+const KEY = 'aotlab';
+
+/** @returns {Record<string, any>} */
+export function stored() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY) || '{}') || {};
+  } catch {
+    return {};
+  }
+}
+
+/** @param {Record<string, any>} changes */
+export function remember(changes) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify({ ...stored(), ...changes }));
+  } catch {
+    // storage is full or forbidden; settings are not kept
+  }
+}
+
+/** Restore the settings of the last visit, and store them when the page is left. @param {import('./main.js').App} app */
+export function restore(app) {
+  const { tool, radius, look } = stored();
+  if (typeof tool === 'string') app.toolbox.choose(tool);
+  if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
+  if (look && typeof look === 'object') app.viewer.setLook(look);
+  for (const name of ['fill', 'outline']) element(name).checked = app.viewer.look[/** @type {'fill' | 'outline'} */ (name)];
+  element('opacity').value = String(app.viewer.look.opacity);
+  addEventListener('pagehide', () => {
+    const { toolbox, viewer, playback } = app;
+    remember({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, frame: { [app.name]: playback.frame } });
+  });
+}
+
+/** Return the frame of a video that was shown last. @param {string} name */
+export function lastFrame(name) {
+  return Number(stored().frame?.[name]) || 0;
 }

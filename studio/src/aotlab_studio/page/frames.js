@@ -1,5 +1,7 @@
 // @ts-check
-/** Images and masks of frames, fetched on demand, with recent images cached; queries on masks. */
+/** Images and masks of frames, fetched on demand, with recent images cached; the shown frame: seeking, stepping, playing. */
+
+import { element } from './dom.js';
 
 /** Largest size of the cached images in bytes. */
 const BYTES = 192 * 2 ** 20;
@@ -14,7 +16,7 @@ const LEAST = 8;
  * @param {ArrayBuffer} buffer
  * @returns {Labels}
  */
-export function decodeRuns(buffer) {
+function decodeRuns(buffer) {
   const [height, width, count] = new Uint32Array(buffer, 0, 3);
   const lengths = new Uint32Array(buffer, 12, count);
   const values = new Uint16Array(buffer, 12 + 4 * count, count);
@@ -41,10 +43,7 @@ export class Frames {
     return `frame/${index}?video=${this.video}${width ? `&width=${width}` : ''}`;
   }
 
-  /**
-   * @param {number} index
-   * @returns {Promise<ImageBitmap>}
-   */
+  /** @param {number} index @returns {Promise<ImageBitmap>} */
   image(index) {
     let found = this.images.get(index);
     if (!found) {
@@ -57,10 +56,7 @@ export class Frames {
     return found;
   }
 
-  /**
-   * Evict the least recently used images.
-   * @param {ImageBitmap} image any of them; all have the same size
-   */
+  /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
   makeRoom({ width, height }) {
     const most = Math.max(LEAST, Math.floor(BYTES / (4 * width * height)));
     for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - most))) {
@@ -69,18 +65,12 @@ export class Frames {
     }
   }
 
-  /**
-   * Fetch the nearest image at hand for a frame that is slow to decode.
-   * @param {number} index
-   */
+  /** Fetch the nearest image at hand for a frame that is slow to decode. @param {number} index */
   nearImage(index) {
     return fetchImage(`frame/${index}?near=1`);
   }
 
-  /**
-   * @param {number} index
-   * @returns {Promise<Labels>}
-   */
+  /** @param {number} index @returns {Promise<Labels>} */
   async labels(index) {
     return decodeRuns(await (await fetched(`labels/${index}`)).arrayBuffer());
   }
@@ -103,11 +93,7 @@ async function fetchImage(address) {
 /** Share of the image's shorter edge, and of the object's own extent, within which a click belongs to an object. */
 const NEAR = { edge: 0.06, extent: 0.25 };
 
-/**
- * Return the object id at a point, 0 for background.
- * @param {Labels | null} labels
- * @param {Point} point
- */
+/** Return the object id at a point, 0 for background. @param {Labels | null} labels @param {Point} point */
 export function idAt(labels, { x, y }) {
   if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
   return labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
@@ -150,4 +136,150 @@ export function isAway(labels, id, point) {
     }
   }
   return true;
+}
+
+/** Milliseconds before a nearby frame is shown while the requested one is decoded. */
+const SLOW = 60;
+
+const AHEAD = 6;
+
+export class Playback {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    this.count = 1;
+    this.rate = 25;
+    this.frame = 0;
+    this.wanted = 0;
+    this.showing = false;
+    /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
+    this.asked = false;
+    this.playing = false;
+    this.stale = false;
+    this.revision = 0;
+    /** @type {Promise<void>} */
+    this.refreshed = Promise.resolve();
+    element('frame').onchange = () => {
+      this.seek(Number(element('frame').value));
+      element('view').focus();
+    };
+  }
+
+  /** Whether the requested frame is shown and can be changed. */
+  get ready() {
+    return this.playing || (!this.asked && !this.app.viewer.near);
+  }
+
+  /** @param {number} count */
+  setCount(count) {
+    this.count = count;
+    this.app.timeline.setCount(count);
+    for (const id of ['frame', 'first', 'last']) element(id).max = String(count - 1);
+  }
+
+  /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
+  seek(frame) {
+    this.app.tracking.stopFollowing();
+    this.asked = true;
+    return this.goTo(frame);
+  }
+
+  /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
+  async goTo(frame) {
+    this.wanted = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (this.wanted !== this.frame) this.app.toolbox.cancel();
+    if (this.showing) return;
+    this.showing = true;
+    try {
+      let shown = -1;
+      while (shown !== this.wanted || this.stale) {
+        shown = this.wanted;
+        this.stale = false;
+        await this.show(shown);
+      }
+      this.asked = false;
+    } catch (error) {
+      this.wanted = this.frame;
+      this.asked = false;
+      this.app.viewer.stay();
+      this.app.inputs.clear();
+      this.app.fail(error);
+    } finally {
+      this.showing = false;
+    }
+    this.app.inputs.drain();
+  }
+
+  /** @param {number} frame */
+  async show(frame) {
+    const { frames, viewer } = this.app;
+    const wanted = Promise.all([frames.image(frame), frames.labels(frame)]);
+    let arrived = false;
+    wanted.then(() => { arrived = true; }, () => { arrived = true; });
+    if (!this.playing) {
+      setTimeout(() => {
+        if (!arrived) frames.nearImage(frame).then((near) => {
+          if (!arrived && near) viewer.showNear(near);
+        }, () => {});
+      }, SLOW);
+    }
+    const [image, labels] = await wanted;
+    if (frame !== this.frame) this.revision = 0;
+    this.frame = frame;
+    viewer.show(image, labels);
+    this.showNumber();
+  }
+
+  showNumber() {
+    if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
+    const seconds = this.frame / this.rate;
+    element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
+    this.app.timeline.setFrame(this.frame);
+  }
+
+  /** Refresh the masks of a frame that changed. @param {number} frame @param {number} revision of all masks */
+  changed(frame, revision) {
+    if (frame === (this.showing ? this.wanted : this.frame)) this.refresh(revision);
+  }
+
+  /** Fetch the masks of this frame again, unless this revision was already requested. @param {number} revision */
+  refresh(revision) {
+    if (this.showing) this.stale = true;
+    else if (revision > this.revision) {
+      this.revision = revision;
+      this.refreshed = this.fetchLabels();
+    }
+    return this.refreshed;
+  }
+
+  async fetchLabels() {
+    const { frame } = this;
+    try {
+      const labels = await this.app.frames.labels(frame);
+      if (frame === this.frame && !this.showing) this.app.viewer.show(null, labels);
+    } catch (error) {
+      this.app.fail(error);
+    }
+  }
+
+  /** @param {number} by */
+  step(by) {
+    return this.seek(this.wanted + by);
+  }
+
+  async play() {
+    this.playing = !this.playing;
+    element('play').textContent = this.playing ? '❚❚' : '▶';
+    element('play').setAttribute('aria-label', this.playing ? 'Stop' : 'Play');
+    this.app.tracking.stopFollowing();
+    if (this.playing && this.wanted >= this.count - 1) await this.goTo(0);
+    let due = performance.now();
+    while (this.playing && this.wanted < this.count - 1) {
+      await this.goTo(this.wanted + 1);
+      for (let ahead = 1; ahead < AHEAD && this.wanted + ahead < this.count; ahead += 1) this.app.frames.image(this.wanted + ahead).catch(() => {});
+      due = Math.max(performance.now() - 500, due + 1000 / this.rate);
+      await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
+    }
+    if (this.playing) await this.play();
+  }
 }

@@ -2,20 +2,13 @@
 /** The page: turns input into calls to the server and shows its events. */
 
 import { Connection } from './connection.js';
-import { showTools, wire } from './controls.js';
-import { Exporter } from './dialogs.js';
-import { element } from './dom.js';
-import { Frames } from './frames.js';
-import { History } from './history.js';
-import { bindings } from './keys.js';
-import { showObjects } from './objects.js';
-import { Playback } from './playback.js';
-import { lastFrame, restore } from './preferences.js';
-import { Review } from './review.js';
-import { Inputs, KeyDialog, Shortcuts } from './shortcuts.js';
+import { element, lastFrame, restore } from './dom.js';
+import { Frames, Playback } from './frames.js';
+import { Exporter, History, showObjects, showTools, wire } from './panels.js';
+import { bindings, Inputs, KeyDialog, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
-import { Toolbox } from './toolbox.js';
-import { Tracking } from './tracking.js';
+import { Toolbox } from './tools.js';
+import { Review, Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
 /** @typedef {import('./protocol.js').Item} Item */

@@ -6,10 +6,7 @@ import { areas, idAt } from './frames.js';
 
 const PEN_ERASER = 5;
 
-/**
- * @param {import('./viewer.js').Viewer} viewer
- * @param {import('./toolbox.js').Toolbox} toolbox
- */
+/** @param {import('./viewer.js').Viewer} viewer @param {import('./tools.js').Toolbox} toolbox */
 export function watchPointers(viewer, toolbox) {
   const { canvas } = viewer;
   const hover = new Hover(toolbox);
@@ -115,8 +112,8 @@ export function watchPointers(viewer, toolbox) {
 
 /** @typedef {import('./viewer.js').Point} Point */
 
-export class Hover {
-  /** @param {import('./toolbox.js').Toolbox} toolbox */
+class Hover {
+  /** @param {import('./tools.js').Toolbox} toolbox */
   constructor(toolbox) {
     this.toolbox = toolbox;
     /** @type {Point | null} */

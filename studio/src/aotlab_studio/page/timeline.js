@@ -1,12 +1,107 @@
 // @ts-check
-/**
- * Timeline under the video: names, ticks, a row per object, a column per frame.
- *
- * A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll.
- */
+/** Timeline under the video: names, ticks, a row per object, a column per frame, thumbnails. Sizes are CSS pixels.
+
+ A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import { make, onNextPaint } from './dom.js';
-import { drawNames, drawRow, drawTicks, NAMES, ROW, runsOf, TOP } from './strips.js';
+
+/** @typedef {{id: number, name: string, colour: string}} Row */
+
+const ROW = 14;
+const TOP = 22;
+/** Width of the column of names. */
+const NAMES = 96;
+/** Smallest distance of two ticks. */
+const TICK = 64;
+
+/** @param {CanvasRenderingContext2D} context @param {Row[]} objects @param {number} chosen @param {string} ink */
+function drawNames(context, objects, chosen, ink) {
+  context.textBaseline = 'middle';
+  objects.forEach(({ id, name, colour }, index) => {
+    const y = TOP + index * ROW + ROW / 2 - 1;
+    context.fillStyle = colour;
+    context.fillRect(2, y - 4, 8, 8);
+    context.fillStyle = ink;
+    context.font = `${id === chosen ? 'bold ' : ''}11px system-ui, sans-serif`;
+    let text = name;
+    while (text.length > 1 && context.measureText(text).width > NAMES - 20) text = `${text.slice(0, -2)}…`;
+    context.fillText(text, 14, y);
+  });
+}
+
+/**
+ * Draw frame numbers above the rows.
+ * @param {CanvasRenderingContext2D} context
+ * @param {{first: number, span: number, column: number, ink: string}} how
+ */
+function drawTicks(context, { first, span, column, ink }) {
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5].find((one) => one * column >= TICK) || 1e6;
+  context.fillStyle = ink;
+  context.font = '10px system-ui, sans-serif';
+  for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
+    const x = NAMES + (frame - first) * column;
+    context.fillText(String(frame), x + 3, 6);
+    context.globalAlpha = 0.4;
+    context.fillRect(x, 0, 1, TOP - 2);
+    context.globalAlpha = 1;
+  }
+}
+
+/** Return the runs of equal codes. @param {string[]} row @returns {[string, number, number][]} code, first frame, number of frames */
+function runsOf(row) {
+  /** @type {[string, number, number][]} */
+  const runs = [];
+  row.forEach((code, frame) => {
+    const last = runs[runs.length - 1];
+    if (last && last[0] === code) last[2] += 1;
+    else runs.push([code, frame, 1]);
+  });
+  return runs;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {[string, number, number][]} runs
+ * @param {{x: number, y: number, column: number, colour: string, ink: string}} how `x` of the first frame
+ */
+function drawRow(context, runs, { x: left, y, column, colour, ink }) {
+  const gap = column > 4 ? 1 : 0;
+  for (const [code, first, length] of runs) {
+    // if columns are wide, each frame has its own box
+    for (let frame = first; frame < first + length; frame += gap ? 1 : length) {
+      if (code === '-') break;
+      const x = left + frame * column;
+      const width = Math.max(1, gap ? column - gap : column * length);
+      context.globalAlpha = 1;
+      if (code === 'G' || code === 'g') {
+        context.fillStyle = ink;
+        context.fillRect(x, y, width, ROW - 2);
+        context.fillStyle = code === 'G' ? colour : '#888888';
+        context.fillRect(x, y + 3, width, ROW - 8);
+      } else if (code === 'l') {
+        // two lines, unlike any object
+        context.fillStyle = '#e02424';
+        context.fillRect(x, y + 1, width, 2);
+        context.fillRect(x, y + ROW - 5, width, 2);
+      } else if (code === 'a') {
+        context.fillStyle = ink;
+        context.fillRect(x, y + ROW / 2 - 1.5, width, 1);
+      } else {
+        context.globalAlpha = 0.25 + 0.075 * (Number(code) + 1);
+        context.fillStyle = colour;
+        context.fillRect(x, y + 1, width, ROW - 4);
+      }
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+/** Return the description of a row for screen readers. @param {string[] | undefined} row */
+export function summary(row) {
+  if (!row) return 'no masks yet';
+  const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
+  return `given on ${count('Gg')} frames, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
+}
 
 /** Number of frames at the closest zoom. */
 const CLOSEST = 8;
@@ -14,7 +109,6 @@ const CLOSEST = 8;
 /** Smallest number of rows, so that the layout does not move with each new object. */
 const LEAST = 4;
 
-/** @typedef {import('./strips.js').Row} Row */
 
 export class Timeline {
   /**
@@ -105,10 +199,7 @@ export class Timeline {
     this.draw();
   }
 
-  /**
-   * @param {number} frame
-   * @param {Record<string, string>} codes
-   */
+  /** @param {number} frame @param {Record<string, string>} codes */
   setCodes(frame, codes) {
     for (const [id, code] of Object.entries(codes)) {
       const row = this.rows.get(Number(id)) || Array(this.count).fill('-');
@@ -218,11 +309,7 @@ export class Timeline {
     this.canvas.setAttribute('aria-valuetext', `Frame ${this.frame}; frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`);
   }
 
-  /**
-   * Draw everything but the mark of the shown frame.
-   * @param {number} ratio
-   * @param {string} ink
-   */
+  /** Draw everything but the mark of the shown frame. @param {number} ratio @param {string} ink */
   drawStrips(ratio, ink) {
     this.stale = false;
     const { first, span, column } = this;
@@ -258,12 +345,8 @@ const FETCHED = 96;
 /** Milliseconds without a change before thumbnails are fetched. */
 const REST = 300;
 
-export class Thumbnails {
-  /**
-   * @param {HTMLElement} strip
-   * @param {import('./frames.js').Frames} frames
-   * @param {(frame: number) => void} seek
-   */
+class Thumbnails {
+  /** @param {HTMLElement} strip @param {import('./frames.js').Frames} frames @param {(frame: number) => void} seek */
   constructor(strip, frames, seek) {
     this.frames = frames;
     this.strip = strip;

@@ -1,19 +1,37 @@
 // @ts-check
-/** Tools: box and clicks, brush and eraser, lasso and polygon, parts of masks. */
+/** Tools, the chosen one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { pairs } from './connection.js';
 import { toast } from './dom.js';
 import { areas, idAt, isAway } from './frames.js';
 
-/** @typedef {import('./toolbox.js').Tool} Tool */
-/** @typedef {import('./toolbox.js').Toolbox} Toolbox */
 /** @typedef {import('./viewer.js').Point} Point */
+/** @typedef {import('./viewer.js').Mark} Mark */
+/** @typedef {import('./protocol.js').Actions} Actions */
+
+/**
+ * A tool of the page; `TOOLS` lists all.
+ * @typedef {object} Tool
+ * @property {string} name
+ * @property {string} key
+ * @property {string} icon
+ * @property {string} help
+ * @property {boolean} [takesPoints] whether one press is the whole input
+ * @property {boolean} [round] whether it draws with the round brush
+ * @property {boolean} [erases]
+ * @property {boolean} [prompts] whether it keeps the marks of clicks
+ * @property {(box: Toolbox, point: Point) => unknown} press
+ * @property {(box: Toolbox, point: Point) => void} [move]
+ * @property {(box: Toolbox) => unknown} [release]
+ * @property {(box: Toolbox) => unknown} [close]
+ * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
+ */
 
 /** Smallest edge of a box in pixels of the frame; a smaller drag is a click. */
 const SMALLEST = 2;
 
 /** @type {Tool} */
-export const box = {
+const box = {
   name: 'box',
   key: 'X',
   icon: '▢',
@@ -28,7 +46,7 @@ export const box = {
 };
 
 /** @type {Tool} */
-export const click = {
+const click = {
   name: 'click',
   key: 'C',
   icon: '✚',
@@ -38,11 +56,7 @@ export const click = {
   press: (toolbox, point) => mark(toolbox, point),
 };
 
-/**
- * @param {Toolbox} toolbox
- * @param {Point} first
- * @param {Point} last
- */
+/** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
   if (found[2] <= SMALLEST || found[3] <= SMALLEST) {
@@ -121,16 +135,16 @@ const round = {
 };
 
 /** @type {Tool} */
-export const brush = { name: 'brush', key: 'B', icon: '●', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
+const brush = { name: 'brush', key: 'B', icon: '●', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
 
 /** @type {Tool} */
-export const eraser = { name: 'eraser', key: 'E', icon: '○', help: 'Eraser: remove pixels of the object.', erases: true, ...round };
+const eraser = { name: 'eraser', key: 'E', icon: '○', help: 'Eraser: remove pixels of the object.', erases: true, ...round };
 
 /** CSS pixels from the first corner within which a click closes the polygon. */
 const NEAR = 8;
 
 /** @type {Tool} */
-export const lasso = {
+const lasso = {
   name: 'lasso',
   key: 'L',
   icon: '✎',
@@ -142,7 +156,7 @@ export const lasso = {
 };
 
 /** @type {Tool} */
-export const polygon = {
+const polygon = {
   name: 'polygon',
   key: 'P',
   icon: '⬠',
@@ -158,17 +172,13 @@ function send(toolbox) {
   return toolbox.finish('outline', { points: pairs(toolbox.points), erase: toolbox.minus });
 }
 
-/**
- * Return whether a corner closes the polygon.
- * @param {Toolbox} toolbox
- * @param {Point} point
- */
+/** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
 function closes({ points, viewer }, point) {
   return points.length > 2 && Math.hypot(point.x - points[0].x, point.y - points[0].y) < viewer.css(NEAR);
 }
 
 /** @type {Tool} */
-export const part = {
+const part = {
   name: 'part',
   key: 'O',
   icon: '⇄',
@@ -187,7 +197,7 @@ export const part = {
 };
 
 /** @type {Tool} */
-export const split = {
+const split = {
   name: 'split',
   key: 'G',
   icon: '✂',
@@ -199,8 +209,155 @@ export const split = {
   },
 };
 
-/** @type {import('./toolbox.js').Tool} */
+/** @type {Tool} */
 const pan = { name: 'pan', key: 'H', icon: '✥', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
 
-/** @type {import('./toolbox.js').Tool[]} */
+/** @type {Tool[]} */
 export const TOOLS = [box, click, brush, eraser, lasso, polygon, part, split, pan];
+
+export class Toolbox {
+  /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or minus changed */
+  constructor(app, changed) {
+    this.app = app;
+    this.viewer = app.viewer;
+    this.changed = changed;
+    /** @type {Tool} */
+    this.tool = TOOLS[0];
+    this.radius = 12;
+    /** @type {Point[]} */
+    this.points = [];
+    /** @type {Mark[]} */
+    this.marks = [];
+    this.down = false;
+    this.minus = false;
+    /** Whether tools remove unless Shift is held, for pens and touch. */
+    this.inverse = false;
+  }
+
+  invert() {
+    this.inverse = !this.inverse;
+    this.changed();
+  }
+
+  /** @param {string} name */
+  choose(name) {
+    const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
+    if (this.tool.prompts && found.prompts) this.points = [];
+    else this.cancel();
+    this.tool = found;
+    this.app.say(found.help);
+    this.changed();
+  }
+
+  /** @param {number} factor */
+  resize(factor) {
+    this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + 0.5) : this.radius * factor);
+  }
+
+  /** @param {number} radius pixels of the frame */
+  setRadius(radius) {
+    this.radius = Math.min(300, Math.max(0.5, radius));
+    if (this.viewer.cursor) this.viewer.cursor.radius = this.cursorRadius();
+    this.changed();
+    this.viewer.draw();
+  }
+
+  cursorRadius() {
+    return this.tool.round ? this.radius : 0;
+  }
+
+  /** Drop unfinished input. */
+  cancel() {
+    this.points = [];
+    this.marks = [];
+    this.down = false;
+    this.show();
+  }
+
+  /** Whether a stroke or polygon is unfinished, which following must not interrupt. */
+  get drawing() {
+    return this.down || this.points.length > 0;
+  }
+
+  get begun() {
+    return this.drawing || this.marks.length > 0;
+  }
+
+  /** Remove the last corner or click; returns whether it was a click, whose effect is already stored. */
+  dropLast() {
+    if (this.down || !this.points.length) {
+      const isClick = !this.down && this.marks.length > 0;
+      if (isClick) this.marks.pop();
+      else this.cancel();
+      this.show();
+      return isClick;
+    }
+    this.points.pop();
+    this.show();
+    return false;
+  }
+
+  /** @param {Point} point @param {{shift: boolean, right: boolean}} how */
+  press(point, how) {
+    if (!this.app.playback.ready) {
+      this.app.say(`Frame ${this.app.playback.wanted} is still loading; nothing was drawn.`, true);
+      return;
+    }
+    this.minus = (how.shift || how.right) !== this.inverse;
+    if (!this.tool.takesPoints) {
+      this.down = true;
+      this.points = [point];
+    }
+    this.tool.press(this, point);
+    this.show();
+  }
+
+  /** @param {Point} point */
+  move(point) {
+    if (!this.down) return;
+    this.tool.move?.(this, point);
+    this.show();
+  }
+
+  /** Append a point of a free line. @param {Point} point */
+  follow(point) {
+    const last = this.points[this.points.length - 1];
+    if (Math.hypot(point.x - last.x, point.y - last.y) >= 0.7 && this.points.length < 19000) this.points.push(point);
+  }
+
+  async release() {
+    if (!this.down) return;
+    this.down = false;
+    await this.tool.release?.(this);
+  }
+
+  async close() {
+    await this.tool.close?.(this);
+  }
+
+  /**
+   * Send what was drawn, and show it until the answer comes.
+   * @template {'paint' | 'outline' | 'suggest'} A
+   * @param {A} action
+   * @param {Partial<Actions[A]['message']>} values
+   */
+  async finish(action, values) {
+    const mine = this.points;
+    await this.app.draw(action, values);
+    if (this.points === mine) this.cancel();
+  }
+
+  /** Draw unfinished input. */
+  show() {
+    const { tool, points, marks } = this;
+    const erase = tool.erases || (this.minus && tool.round);
+    const shape = tool.shape?.(this) || { points, closed: false, corners: false };
+    this.viewer.sketch = points.length || marks.length ? {
+      ...shape,
+      marks,
+      width: tool.round ? 2 * this.radius : undefined,
+      colour: erase ? '#ffffff' : this.app.colour(),
+    } : null;
+    this.viewer.draw();
+  }
+}

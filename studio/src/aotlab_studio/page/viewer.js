@@ -1,8 +1,7 @@
 // @ts-check
-/** Canvas with the frame, its masks and unfinished input; zoom and pan. */
+/** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
 import { onNextPaint } from './dom.js';
-import { drawCursor, drawPreview, drawSketch } from './sketches.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
@@ -12,10 +11,7 @@ import { drawCursor, drawPreview, drawSketch } from './sketches.js';
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 export class Viewer {
-  /**
-   * @param {HTMLCanvasElement} canvas
-   * @param {HTMLElement} readout shows the pixel under the pointer and the zoom
-   */
+  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} readout shows the pixel under the pointer and the zoom */
   constructor(canvas, readout) {
     this.canvas = canvas;
     this.readout = readout;
@@ -78,10 +74,7 @@ export class Viewer {
     this.paintMask();
   }
 
-  /**
-   * @param {ImageBitmap | null} image null: keep the shown one
-   * @param {import('./frames.js').Labels} labels
-   */
+  /** @param {ImageBitmap | null} image null: keep the shown one @param {import('./frames.js').Labels} labels */
   show(image, labels) {
     this.image = image || this.image;
     this.labels = labels;
@@ -89,10 +82,7 @@ export class Viewer {
     this.paintMask();
   }
 
-  /**
-   * Show a nearby frame while the requested one is decoded: dimmed, without masks.
-   * @param {ImageBitmap} image
-   */
+  /** Show a nearby frame while the requested one is decoded: dimmed, without masks. @param {ImageBitmap} image */
   showNear(image) {
     this.near = image;
     this.draw();
@@ -127,11 +117,7 @@ export class Viewer {
     return (pixels * (window.devicePixelRatio || 1)) / this.zoom;
   }
 
-  /**
-   * Zoom about a point of the canvas, or about its centre.
-   * @param {number} factor
-   * @param {Point} [about] CSS pixels
-   */
+  /** Zoom about a point of the canvas, or about its centre. @param {number} factor @param {Point} [about] CSS pixels */
   zoomBy(factor, about) {
     const ratio = window.devicePixelRatio || 1;
     const x = about ? about.x * ratio : this.canvas.width / 2;
@@ -144,10 +130,7 @@ export class Viewer {
     this.draw();
   }
 
-  /**
-   * @param {number} dx CSS pixels
-   * @param {number} dy
-   */
+  /** @param {number} dx CSS pixels @param {number} dy */
   pan(dx, dy) {
     const ratio = window.devicePixelRatio || 1;
     this.left += dx * ratio;
@@ -156,11 +139,7 @@ export class Viewer {
     this.draw();
   }
 
-  /**
-   * Return the point of the frame under a point of the page.
-   * @param {{clientX: number, clientY: number}} event
-   * @returns {Point}
-   */
+  /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event @returns {Point} */
   pointOf(event) {
     const ratio = window.devicePixelRatio || 1;
     const box = this.canvas.getBoundingClientRect();
@@ -257,4 +236,95 @@ export class Viewer {
     if (this.sketch) drawSketch(context, this.sketch, css);
     if (this.cursor) drawCursor(context, this.cursor, css);
   }
+}
+
+/** @typedef {CanvasRenderingContext2D} Context */
+
+/**
+ * @param {Context} context in pixels of the frame
+ * @param {Sketch} sketch
+ * @param {(pixels: number) => number} css CSS pixels as pixels of the frame
+ */
+function drawSketch(context, sketch, css) {
+  const { points, width } = sketch;
+  context.lineJoin = context.lineCap = 'round';
+  context.strokeStyle = context.fillStyle = sketch.colour;
+  context.beginPath();
+  points.forEach((point, index) => (index ? context.lineTo(point.x, point.y) : context.moveTo(point.x, point.y)));
+  if (width && points.length) {
+    if (points.length === 1) context.lineTo(points[0].x + 0.001, points[0].y);
+    context.globalAlpha = 0.6;
+    context.lineWidth = width;
+    context.stroke();
+    context.globalAlpha = 1;
+  } else if (points.length) {
+    if (sketch.closed) context.closePath();
+    strokeTwice(context, css(1.5));
+    if (sketch.corners) points.forEach((point) => disc(context, point, css(3)));
+  }
+  for (const mark of sketch.marks) drawMark(context, mark, css);
+}
+
+/**
+ * Draw a plus or minus in a ring, in black and white, which no object has.
+ * @param {Context} context
+ * @param {Mark} mark
+ * @param {(pixels: number) => number} css
+ */
+function drawMark(context, { point: { x, y }, positive }, css) {
+  context.fillStyle = '#000';
+  disc(context, { x, y }, css(8));
+  context.fillStyle = '#fff';
+  disc(context, { x, y }, css(6.5));
+  context.strokeStyle = '#000';
+  context.lineWidth = css(2);
+  context.beginPath();
+  context.moveTo(x - css(3.5), y);
+  context.lineTo(x + css(3.5), y);
+  if (positive) {
+    context.moveTo(x, y - css(3.5));
+    context.lineTo(x, y + css(3.5));
+  }
+  context.stroke();
+}
+
+/** @param {Context} context @param {[number, number][][]} outlines @param {(pixels: number) => number} css */
+function drawPreview(context, outlines, css) {
+  context.beginPath();
+  for (const outline of outlines) {
+    outline.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
+    context.closePath();
+  }
+  context.fillStyle = 'rgba(255, 255, 255, 0.25)';
+  context.fill('evenodd');
+  strokeTwice(context, css(1));
+}
+
+/** @param {Context} context @param {{point: Point, radius: number}} cursor @param {(pixels: number) => number} css */
+function drawCursor(context, { point, radius }, css) {
+  const arm = css(6);
+  context.beginPath();
+  context.arc(point.x, point.y, radius, 0, 7);
+  context.moveTo(point.x - arm, point.y);
+  context.lineTo(point.x + arm, point.y);
+  context.moveTo(point.x, point.y - arm);
+  context.lineTo(point.x, point.y + arm);
+  strokeTwice(context, css(1));
+}
+
+/** @param {Context} context @param {number} line */
+function strokeTwice(context, line) {
+  context.lineWidth = 3 * line;
+  context.strokeStyle = '#000';
+  context.stroke();
+  context.lineWidth = 1.2 * line;
+  context.strokeStyle = '#fff';
+  context.stroke();
+}
+
+/** @param {Context} context @param {Point} point @param {number} radius */
+function disc(context, point, radius) {
+  context.beginPath();
+  context.arc(point.x, point.y, radius, 0, 7);
+  context.fill();
 }

@@ -47,28 +47,12 @@ def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_notes(folder: Path) -> dict[str, Any]:
-    """Return objects and checks of a video's review; empty if it is missing or was changed."""
+    """Return objects and checks of a video's review; empty if it is missing."""
     try:
-        notes = json.loads((folder / "review.json").read_text(encoding="utf-8"))
-        objects = [
-            {
-                "id": int(item["id"]),
-                "class_name": str(item.get("class_name", "")),
-                "lost_on": [(int(start), int(end)) for start, end in item["lost_on"]],
-            }
-            for item in notes["objects"]
-        ]
-        checks = [
-            {
-                "frame": int(check["frame"]),
-                "object_id": int(check["object_id"]),
-                "reason": str(check["reason"]),
-            }
-            for check in notes["check"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        notes: dict[str, Any] = json.loads((folder / "review.json").read_text(encoding="utf-8"))
+        return notes
+    except (OSError, ValueError):
         return {"objects": [], "check": []}
-    return {"objects": objects, "check": checks}
 
 
 def render_page(folder: Path, entries: Sequence[Mapping[str, Any]]) -> str:
@@ -93,7 +77,7 @@ def list_sentences(entry: Mapping[str, Any]) -> list[str]:
     """Return what to check in a video: ranges with lost objects, then frames, worst first."""
     rate = Fraction(entry["rate"])
     objects = entry["notes"]["objects"]
-    class_names = {item["id"]: item["class_name"] for item in objects}
+    class_names = {item["id"]: item.get("class_name") for item in objects}
 
     def name(object_id: int) -> str:
         return f"object {object_id}" + (f" ({class_names[object_id]})" if class_names.get(object_id) else "")

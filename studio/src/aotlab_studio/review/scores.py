@@ -1,20 +1,121 @@
-"""Scores of the objects of a tracked frame: confidence, area, center, agreement of both directions, signals."""
+"""Scores of the objects of a tracked frame: confidence, area, agreement of both directions, signals of a wrong mask."""
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from aotlab import LostFlags
-from aotlab_studio.review.signals import Signals
+
+CONTACT_DISTANCE = 3
+"""pixels between the two sides of an outline that are compared"""
+SIMILAR_COLOR = 24
+"""largest difference of a channel (0 to 255) between similar colors"""
+MAX_EDGE = 480
+"""shorter edge of the compared images; larger frames are subsampled"""
 
 
 @dataclass(frozen=True)
-class Score:
+class Signals:
+    """Signals of one object on one frame."""
+
+    fragment: float = 0.0
+    """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
+    contact: float = 0.0
+    """share of its outline along which it touches another object of similar color, 0 to 1"""
+    flip: float = 0.0
+    """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
+
+
+class ReviewSignals:
+    """Signals of the frames of one video, which are given in order, forward or backward."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def update(
+        self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
+    ) -> dict[int, Signals]:
+        """Return the signals of each object on the next frame; no flips if the last one was not its neighbor.
+
+        Args:
+            index: index of the frame.
+            ids: H×W object ids.
+            image: H×W×3 uint8.
+        """
+        step = max(1, min(ids.shape) // MAX_EDGE)
+        ids, image = ids[::step, ::step], image[::step, ::step]
+        contact, outline = _count_contacts(ids, image)
+        changed = np.zeros(ids.shape, bool)
+        if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == ids.shape:
+            last_ids, last_image = self._last[1:]
+            similar = color_distance(image, last_image) <= SIMILAR_COLOR
+            changed = (ids > 0) & (last_ids > 0) & (ids != last_ids) & similar
+        self._last = index, ids.copy(), image.copy()
+        return {
+            object_id: Signals(
+                measure_fragment(ids == object_id),
+                contact[object_id] / max(1, outline[object_id]),
+                measure_flip(ids == object_id, changed),
+            )
+            for object_id in object_ids
+        }
+
+
+def measure_flip(mask: np.ndarray, changed: np.ndarray) -> float:
+    """Return the share of a mask (H×W bool) in the largest connected part of ``changed`` thicker than 2 pixels."""
+    import cv2
+
+    part = mask & changed
+    if not part.any():
+        return 0.0
+    opened = cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
+    return float(stats[1:, cv2.CC_STAT_AREA].max(initial=0) / mask.sum())
+
+
+def measure_fragment(mask: np.ndarray) -> float:
+    """Return the share of a mask (H×W bool) in its second largest part; parts up to 2 pixels apart are one."""
+    import cv2
+
+    pixels = mask.astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(pixels)
+    if not width:
+        return 0.0
+    joined = cv2.morphologyEx(
+        pixels[top : top + height, left : left + width], cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
+    )
+    _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    areas = np.sort(stats[1:, cv2.CC_STAT_AREA])
+    return float(areas[-2] / areas.sum()) if len(areas) > 1 else 0.0
+
+
+def color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the largest difference of a channel."""
+    return np.asarray(np.abs(first.astype(np.int16) - second).max(-1, initial=0))
+
+
+def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
+    """Count by object the pairs of pixels across its outline: to objects of similar color, and to anything."""
+    contact: Counter[int] = Counter()
+    outline: Counter[int] = Counter()
+    for labels, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):
+        rows, columns = np.nonzero(labels[:-CONTACT_DISTANCE] != labels[CONTACT_DISTANCE:])
+        others = rows + CONTACT_DISTANCE
+        inner, outer = labels[rows, columns], labels[others, columns]
+        distance = color_distance(pixels[rows, columns], pixels[others, columns])
+        similar = (inner > 0) & (outer > 0) & (distance <= SIMILAR_COLOR)
+        for side in (inner, outer):
+            outline.update(side.tolist())
+            contact.update(side[similar].tolist())
+    return contact, outline
+
+
+class Score(Struct, frozen=True, array_like=True):
     """One object on one frame."""
 
     confidence: float
@@ -45,9 +146,9 @@ def measure_scores(
     confidence: Mapping[int, float],
     disagreement: Mapping[int, float],
     signals: Mapping[int, Signals] | None = None,
-) -> dict[str, list[float | None]]:
-    """Return the scores of the objects of labels (H×W ids) as JSON values, for `read_scores`."""
-    scores: dict[str, list[float | None]] = {}
+) -> dict[int, Score]:
+    """Return the scores of the objects of labels (H×W ids), rounded for storage."""
+    scores = {}
     rows = np.arange(labels.shape[0], dtype=np.float64)
     columns = np.arange(labels.shape[1], dtype=np.float64)
     for object_id in object_ids:
@@ -56,16 +157,13 @@ def measure_scores(
         area = int(down.sum())
         x = float(across @ columns) / area if area else 0.0
         y = float(down @ rows) / area if area else 0.0
-        value = confidence.get(object_id, 1.0) if area else 0.0
+        value = float(confidence.get(object_id, 1.0)) if area else 0.0
         differ = disagreement.get(object_id)
-        scores[str(object_id)] = [
-            round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
-        ]  # fmt: skip
-        if signals is not None:
-            found = signals.get(object_id, Signals())
-            scores[str(object_id)] += [
-                round(share, 4) for share in (found.fragment, found.contact, found.flip)
-            ]
+        found = (signals or {}).get(object_id, Signals())
+        scores[object_id] = Score(
+            round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(float(differ), 4),
+            round(found.fragment, 4), round(found.contact, 4), round(found.flip, 4),
+        )  # fmt: skip
     return scores
 
 
@@ -79,22 +177,6 @@ def measure_disagreement(
         union = int((mask | other).sum())
         disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
     return disagreement
-
-
-def read_scores(stored: Any) -> dict[int, Score]:
-    """Read the values of `measure_scores`; invalid entries are skipped."""
-    scores = {}
-    for object_id, values in stored.items() if isinstance(stored, dict) else ():
-        try:
-            confidence, area, x, y, differ, *signals = values
-            fragment, contact, flip = map(float, [*signals, 0.0, 0.0, 0.0][:3])
-            differ = None if differ is None else float(differ)
-            score = Score(float(confidence), int(area), float(x), float(y), differ, fragment, contact, flip)
-            if all(map(math.isfinite, (*values[:4], differ or 0, fragment, contact, flip))):
-                scores[int(object_id)] = score
-        except (TypeError, ValueError, OverflowError):
-            continue
-    return scores
 
 
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:

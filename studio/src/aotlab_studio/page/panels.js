@@ -1,0 +1,309 @@
+// @ts-check
+/** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
+
+import { element, make, toast } from './dom.js';
+import { watchPointers } from './pointers.js';
+import { summary } from './timeline.js';
+import { TOOLS } from './tools.js';
+
+/** @typedef {import('./main.js').App} App */
+
+/** Buttons that work while a frame is loading. */
+const FREE = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
+
+/** @param {App} app */
+export function wire(app) {
+  giveFocusBack();
+  makeTools(app);
+  for (const [id, run] of Object.entries(clicks(app))) element(id).onclick = () => app.inputs.add(run, !FREE.includes(id));
+  const { viewer } = app;
+  element('load').onchange = () => loadMasks(app).catch((error) => app.fail(error));
+  for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setLook({ [key]: element(key).checked });
+  element('opacity').oninput = () => viewer.setLook({ opacity: Number(element('opacity').value) });
+  watchPointers(viewer, app.toolbox);
+}
+
+/** Return the focus to the frame after a button, box or list was used with the pointer, so that keys act on the frame. */
+function giveFocusBack() {
+  const back = (/** @type {Event} */ event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (!target.closest('button, input[type=checkbox], input[type=range], select, summary, a') || target.closest('dialog')) return;
+    if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
+    if (event.type === 'click' && target.closest('select')) return;
+    element('view').focus({ preventScroll: true });
+  };
+  document.addEventListener('click', back, true);
+  document.addEventListener('change', back);
+}
+
+/** @param {App} app @returns {Record<string, () => void>} by the button's id */
+function clicks(app) {
+  const { playback, tracking, review } = app;
+  return {
+    undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
+    add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
+    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
+    forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
+    drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+  };
+}
+
+/** @param {App} app */
+function makeTools(app) {
+  for (const { name, key, icon, help } of TOOLS) {
+    const button = make('button', { textContent: icon, title: help, onclick: () => app.toolbox.choose(name) });
+    button.dataset.tool = name;
+    button.append(make('span', { textContent: name }));
+    button.dataset.key = key;
+    element('tools').append(button);
+  }
+  const minus = make('button', { textContent: '−', title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
+  minus.id = 'minus';
+  minus.append(make('span', { textContent: 'minus' }));
+  minus.dataset.key = 'U';
+  element('tools').append(minus);
+  const sizes = make('div', { id: 'sizes' });
+  const size = make('output', {});
+  size.setAttribute('aria-label', 'brush size');
+  for (const [label, text, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', '–', 1 / 1.2], ['Larger brush', '+', 1.2]])) {
+    const button = make('button', { textContent: text, title: label, onclick: () => app.toolbox.resize(factor) });
+    button.setAttribute('aria-label', label);
+    sizes.append(button);
+  }
+  element('tools').append(size, sizes);
+  showTools(app.toolbox);
+}
+
+/** Show which tool is chosen, and the size of the brush. @param {import('./tools.js').Toolbox} toolbox */
+export function showTools(toolbox) {
+  element('minus').setAttribute('aria-pressed', String(toolbox.inverse));
+  for (const button of document.querySelectorAll('#tools [data-tool]')) {
+    button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.tool === toolbox.tool.name));
+  }
+  const size = document.querySelector('#tools output');
+  if (size) size.textContent = `${toolbox.radius.toFixed(toolbox.radius < 10 ? 1 : 0)} px`;
+}
+
+/** @param {App} app */
+async function loadMasks(app) {
+  const [file] = element('load').files;
+  element('load').value = '';
+  if (!file) return;
+  app.say('Loading the masks…');
+  const answer = await fetch(`masks/${app.playback.frame}`, { method: 'POST', body: file });
+  if (!answer.ok) {
+    app.say(await answer.text(), true);
+    return;
+  }
+  const { frames } = await answer.json();
+  app.say(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
+  await app.playback.seek(frames.includes(app.playback.frame) ? app.playback.frame : frames[0]);
+}
+
+/** @typedef {import('./protocol.js').Item} Item */
+
+const ICONS = {
+  eye: 'M2 10c3-5 13-5 16 0-3 5-13 5-16 0z M10 7.5a2.5 2.5 0 1 0 .01 0z',
+  closed: 'M2 9c3 5 13 5 16 0 M5 12l-2 3 M10 13v3 M15 12l2 3',
+  locked: 'M5 9h10v8H5z M7 9V6a3 3 0 0 1 6 0v3',
+  open: 'M5 9h10v8H5z M7 9V5a3 3 0 0 1 6-1',
+  pen: 'M4 16l1-4 8-8 3 3-8 8z',
+};
+
+/** @param {keyof typeof ICONS} icon @param {string} label @param {boolean} pressed @param {() => void} run */
+function toggle(icon, label, pressed, run) {
+  const button = make('button', { className: 'small', title: label, onclick: run });
+  const space = 'http://www.w3.org/2000/svg';
+  const image = document.createElementNS(space, 'svg');
+  image.setAttribute('viewBox', '0 0 20 20');
+  const path = document.createElementNS(space, 'path');
+  path.setAttribute('d', ICONS[icon]);
+  image.append(path);
+  button.append(image);
+  button.setAttribute('aria-label', label);
+  button.setAttribute('aria-pressed', String(pressed));
+  return button;
+}
+
+/** @param {HTMLElement} list @param {Item[]} objects @param {import('./main.js').App} app */
+export function showObjects(list, objects, app) {
+  const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
+    ? document.activeElement.dataset.name : undefined;
+  list.replaceChildren(...objects.map((item) => row(item, app)));
+  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-name="${focused}"]`))?.focus();
+}
+
+/** @param {Item} item @param {import('./main.js').App} app */
+function row(item, app) {
+  const { id, name, colour } = item;
+  const line = make('li', { className: id === app.chosen ? 'chosen' : '' });
+  const change = (/** @type {object} */ changes) => app.change(id, changes);
+  const swatch = make('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
+  swatch.setAttribute('aria-label', `Colour of ${name}`);
+  const choose = make('button', { className: 'choose', title: `${name}: choose; double click renames` });
+  choose.append(make('span', { className: 'name', textContent: name }));
+  choose.setAttribute('aria-pressed', String(id === app.chosen));
+  choose.onclick = () => app.choose(id);
+  choose.ondblclick = () => rename(choose, name, change);
+  choose.onkeydown = (event) => { if (event.key === 'F2') rename(choose, name, change); };
+  choose.append(make('span', { className: 'unseen', textContent: `, ${summary(app.timeline.rows.get(id))}` }));
+  const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
+  const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
+  choose.dataset.name = `choose${id}`;
+  hide.dataset.name = `hide${id}`;
+  lock.dataset.name = `lock${id}`;
+  line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change)), hide, lock);
+  return line;
+}
+
+/** Replace the name by a text field. @param {HTMLElement} button @param {string} name @param {(changes: object) => void} change */
+function rename(button, name, change) {
+  const field = make('input', { type: 'text', value: name, maxLength: 60 });
+  field.setAttribute('aria-label', `New name of ${name}`);
+  const finish = (/** @type {boolean} */ keep) => {
+    field.onblur = null;
+    if (keep && field.value.trim() && field.value !== name) change({ name: field.value.trim() });
+    field.replaceWith(button);
+    button.focus();
+  };
+  field.onkeydown = (event) => {
+    event.stopPropagation();
+    if (event.key === 'Enter') finish(true);
+    if (event.key === 'Escape') finish(false);
+  };
+  field.onblur = () => finish(true);
+  button.replaceWith(field);
+  field.select();
+}
+
+export class History {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+  }
+
+  /** @param {(string | null)[]} titles of the steps that undo and redo would take */
+  setTitles(titles) {
+    for (const [index, id] of ['undo', 'redo'].entries()) {
+      element(id).disabled = !titles[index];
+      element(id).title = titles[index] || '';
+    }
+  }
+
+  /** Show a message with a button that undoes the last step, if it still is the last. @param {string} text */
+  offer(text) {
+    const { step } = this.app.connection;
+    toast(text, { Undo: () => this.undo(step) });
+  }
+
+  /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
+  async undo(step) {
+    const { toolbox } = this.app;
+    if (step === undefined && toolbox.begun && !toolbox.dropLast()) return;
+    this.report(await this.app.send('undo', { step }), 'undone');
+  }
+
+  async redo() {
+    this.report(await this.app.send('redo'), 'redone');
+  }
+
+  /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */
+  report(step, what) {
+    if (!step) return;
+    this.app.say(`${step.title}: ${what}`);
+    if (step.title === 'tracking') this.app.review.refresh();
+    else if (step.frame !== null) this.app.playback.seek(step.frame);
+  }
+
+  /** Remove the last corner or click; without one, the object. */
+  deleteKey() {
+    if (this.app.toolbox.begun) this.undo();
+    else this.app.deleteObject();
+  }
+
+  async resetFrame() {
+    const { frame } = this.app.playback;
+    if ((await this.app.send('remove_keyframe')) !== undefined) this.offer(`Given masks of frame ${frame} are removed`);
+  }
+}
+
+/** Outputs that are chosen together. @type {Record<string, string[]>} */
+const PRESETS = {
+  masks: ['masks', 'overlay'], editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
+};
+
+export class Exporter {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    element('export-start').onclick = () => this.start();
+    element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => make('button', {
+      type: 'button', textContent: name, onclick: () => this.check(outputs),
+    })));
+    element('export-cancel').onclick = () => this.app.send('cancel_export');
+  }
+
+  /** @param {import('./protocol.js').Choice[]} outputs */
+  setNames(outputs) {
+    const fields = element('outputs');
+    const legend = fields.querySelector('legend');
+    fields.replaceChildren(legend, ...outputs.map(({ value, text }) => {
+      const label = make('label', {});
+      label.append(make('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
+      return label;
+    }));
+  }
+
+  /** Choose these outputs. @param {string[]} names */
+  check(names) {
+    for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))) {
+      box.checked = names.includes(box.name);
+    }
+  }
+
+  open() {
+    element('download').hidden = true;
+    element('export-dialog').showModal();
+  }
+
+  async start() {
+    const names = [...document.querySelectorAll('#outputs input')]
+      .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
+    element('export-start').disabled = true;
+    element('export-progress').hidden = element('export-cancel').hidden = false;
+    element('download').hidden = true;
+    const done = await this.app.send('export', { names });
+    element('export-start').disabled = false;
+    element('export-progress').hidden = element('export-cancel').hidden = true;
+    if (done) {
+      element('download').hidden = false;
+      element('download').textContent = `Download ${done}`;
+      element('download').focus();
+    } else {
+      element('export-dialog').close();
+    }
+  }
+
+  /** @param {{done: number, total: number}} event */
+  progress(event) {
+    element('export-progress').value = event.done / event.total;
+  }
+}
+
+/** @param {import('./main.js').App} app */
+function openMerge(app) {
+  const from = app.objects.find((item) => item.id === app.chosen);
+  const others = app.objects.filter((item) => item.id !== app.chosen);
+  if (!from || !others.length) return;
+  element('merge-from').textContent = from.name;
+  element('merge-into').replaceChildren(...others.map((item) => make('option', { value: String(item.id), textContent: item.name })));
+  const dialog = element('merge-dialog');
+  dialog.returnValue = '';
+  dialog.onclose = async () => {
+    if (dialog.returnValue !== 'merge') return;
+    const into = Number(element('merge-into').value);
+    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.history.offer(`${from.name} is merged into ${app.nameOf(into)}`);
+  };
+  dialog.showModal();
+}

@@ -1,0 +1,99 @@
+"""Results of a job of a list of videos, opened as a project for corrections."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from aotlab import Annotations, InputError, read_annotations
+from aotlab_studio.project.folder import FILE, SUFFIX
+from aotlab_studio.project.state import State
+from aotlab_studio.review.scores import measure_scores
+from aotlab_studio.video import CACHE_BYTES
+
+RECORD = ".track.json"
+"""record in a folder of results, written by ``aotlab track``"""
+READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
+"""results with the masks of all frames, the best first"""
+
+
+class JobRecord(msgspec.Struct):
+    """Record of a job: what the page needs of it."""
+
+    video: str
+    frames: int
+    written: list[str]
+    """names of the results in the job's folder"""
+    masks: list[str] = []
+    """given masks as ``[FRAME:]FILE``"""
+    levels: str | None = None
+
+
+def read_job(folder: Path) -> JobRecord | None:
+    """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
+    real = Path(os.path.realpath(folder))
+    try:
+        return msgspec.json.decode((real / RECORD).read_bytes(), type=JobRecord)
+    except (OSError, ValueError):
+        return None
+
+
+def open_results(
+    folder: Path, job: JobRecord, *, project: Path | None = None, cache_bytes: int = CACHE_BYTES
+) -> State:
+    """Open the project of a job's results, with its tracked and given masks; create it on first use.
+
+    Args:
+        project: project folder; None: ``folder`` with the suffix of projects.
+        cache_bytes: as in `State`.
+
+    Raises:
+        InputError: as `State`; the video is missing, or none of the results holds readable masks.
+    """
+    real = Path(os.path.realpath(folder))
+    project = project or real.with_name(real.name + SUFFIX)
+    if not Path(job.video).exists():
+        raise InputError(f"{folder}: its video {job.video} is missing; restore it")
+    fresh = not (project / FILE).is_file()
+    state = State(Path(job.video), project=project, cache_bytes=cache_bytes, levels=job.levels)
+    try:
+        if fresh:
+            _fill(state, folder, job)
+    except BaseException:  # an incomplete project would be opened as complete next time
+        state.close()
+        shutil.rmtree(project, ignore_errors=True)
+        raise
+    return state
+
+
+def _fill(state: State, folder: Path, job: JobRecord) -> None:
+    """Store objects and masks in an empty project; tracked frames without masks show no object."""
+    frames = state.frames
+    video = state.video_info
+    readable = [folder / name for name in READABLE if name in job.written]
+    if not readable:
+        raise InputError(
+            f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
+        )
+    tracked, given = read_annotations(readable[0], video), Annotations(frames.size)
+    for value in job.masks:
+        match = re.fullmatch(r"([0-9]{1,9}):(.+)", value)
+        frame, file = (int(match[1]), Path(match[2])) if match else (None, Path(value))
+        found = read_annotations(file, video, frame=frame)
+        given.frames |= found.frames
+        given.class_names |= found.class_names
+    class_names = tracked.class_names | given.class_names
+    with state.changing_objects([]) as objects:  # stored last: this completes the project
+        for object_id in sorted({*tracked.objects(), *given.objects()}):
+            objects.add(class_names.get(object_id), object_id)
+        for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
+            ids = tracked.mask(index)
+            state.put_tracked(index, ids, measure_scores(ids, objects.ids, {}, {}))
+        for index in given.frames:
+            ids = given.mask(index)
+            state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])

@@ -1,0 +1,107 @@
+"""Painting tools on the mask of one object. Masks are H×W bool; points are (x, y) floats in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from aotlab import InputError
+
+Point = tuple[float, float]
+LARGEST_RADIUS = 500.0
+REACH = 0.25
+"""largest distance from a click at which a mask changes, relative to the image's shorter edge"""
+FINE = 4
+"""fractional bits of OpenCV's drawing coordinates"""
+
+
+def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
+    """Return the mask of a round brush of ``radius`` pixels along the points."""
+    import cv2
+
+    image = np.zeros(size, np.uint8)
+    for point in points:
+        cv2.circle(image, _to_fixed_point(point), round(radius * 2**FINE), 1, -1, shift=FINE)
+    for first, second in pairwise(points):
+        cv2.fillConvexPoly(image, _sweep_disc(first, second, radius), 1, shift=FINE)
+    return image.astype(bool)
+
+
+def draw_polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
+    """Return the mask inside a closed line, which may cross itself (even-odd rule)."""
+    import cv2
+
+    image = np.zeros(size, np.uint8)
+    corners = np.array([_to_fixed_point(point) for point in points], np.int32)
+    cv2.fillPoly(image, [corners], 1, shift=FINE)
+    return image.astype(bool)
+
+
+def fill_mask_holes(mask: np.ndarray) -> np.ndarray:
+    """Fill holes: background that is not connected to the image's border."""
+    import cv2
+
+    outside = np.pad((~mask).astype(np.uint8), 1, constant_values=1)
+    cv2.floodFill(outside, None, (0, 0), 2, flags=4)
+    return mask | (outside[1:-1, 1:-1] == 1)
+
+
+def find_part(mask: np.ndarray, point: Point) -> np.ndarray:
+    """Return the connected part of the mask at a point; raises `InputError` if the point is not in the mask."""
+    import cv2
+
+    x, y = (int(value) for value in point)
+    if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
+        raise InputError(
+            "split: the point is not on the object; click on the part that is to become a new one"
+        )
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return np.asarray(parts == parts[y, x])
+
+
+def limit_change(before: np.ndarray, after: np.ndarray, point: Point, *, positive: bool) -> np.ndarray:
+    """The mask ``before`` with only that part of the change to ``after`` that a click asks for.
+
+    Args:
+        before: H×W bool.
+        after: H×W bool.
+        point: of the click, in pixels. Only the connected part of the change at the point counts, within `REACH`.
+        positive: whether pixels are added or removed.
+
+    Returns:
+        H×W bool.
+    """
+    import cv2
+
+    height, width = before.shape
+    x, y = min(width - 1, max(0, int(point[0]))), min(height - 1, max(0, int(point[1])))
+    change = (after & ~before) if positive else (before & ~after)
+    disc = np.zeros(before.shape, np.uint8)
+    cv2.circle(disc, (x, y), max(8, round(REACH * min(height, width))), 1, -1)
+    _, parts = cv2.connectedComponents((change & (disc > 0)).astype(np.uint8), connectivity=8)
+    return before ^ ((parts == parts[y, x]) & (parts > 0))
+
+
+def _to_fixed_point(point: Point) -> tuple[int, int]:
+    """Convert a point to OpenCV's units, in which pixel centres are integers."""
+    return round((point[0] - 0.5) * 2**FINE), round((point[1] - 0.5) * 2**FINE)
+
+
+def _sweep_disc(first: Point, second: Point, radius: float) -> np.ndarray:
+    """Return the corners, 4×2 int32, of the area swept by a disc between two points."""
+    start, end = np.array(first), np.array(second)
+    length = float(np.hypot(*(end - start)))
+    along = (end - start) / length if length else np.zeros(2)
+    across = np.array([-along[1], along[0]]) * radius
+    corners = [start + across, end + across, end - across, start - across]
+    return np.array([_to_fixed_point((float(x), float(y))) for x, y in corners], np.int32)
+
+
+def find_outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Return the corners (x, y) of each outline of a mask H×W bool, holes included."""
+    import cv2
+
+    found = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
+    return [[(x, y) for x, y in each[:, 0].tolist()] for each in found]

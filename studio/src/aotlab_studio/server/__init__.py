@@ -1,0 +1,1 @@
+"""Session of a page and its web server."""

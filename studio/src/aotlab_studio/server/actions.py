@@ -1,0 +1,146 @@
+"""Actions of the page. The parameters of an action are the fields of its message, checked by their types.
+
+``scripts/page_types.py`` writes messages, results and events as TypeScript for the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import Parameter, signature
+from typing import Any, get_type_hints
+
+import msgspec
+
+from aotlab import InputError, LostFlags, find_output, list_outputs
+from aotlab_studio.project import editing
+from aotlab_studio.project.state import State
+from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
+from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.planning import Request
+
+
+def describe(session: Session) -> Description:
+    """Return all that a page needs when it opens."""
+    state, kinds = session.state, {name: find_output(name) for name in list_outputs()}
+    with state.lock:
+        return Description(
+            name=state.frames.name,
+            video=session.video_id,
+            frames=state.frames.count,
+            size=state.frames.size,
+            rate=float(state.frames.rate),
+            live=session.live is not None,
+            objects=list(state.objects),
+            strips=strips(state),
+            revision=state.revision,
+            outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
+            tracker=session.choice.describe(),
+            history=state.history.titles,
+            job=session.job.report() if session.job is not None and session.job.alive else None,
+        )
+
+
+UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
+"""characters of a strip; ``0`` to ``9``: tracked with this tenth of confidence"""
+
+
+def frame_codes(state: State, index: int) -> dict[int, str]:
+    """Return the characters of all objects on one frame, without `LOST`."""
+    described, scores, confidence = state.described(index), state.scores(index), state.confidence(index)
+    codes = dict.fromkeys(state.objects.ids, UNKNOWN)
+    for object_id in codes:
+        score = scores.get(object_id)
+        if object_id in described:
+            codes[object_id] = KEYFRAME if confidence[object_id] else KEYFRAME_ABSENT
+        elif score is not None:
+            codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
+    return codes
+
+
+def strips(state: State) -> dict[int, str]:
+    """Return a character per frame for every object; one unseen for some frames is lost, see `LostFlags`."""
+    with state.lock:
+        rows = {object_id: [UNKNOWN] * state.frames.count for object_id in state.objects.ids}
+        lost = LostFlags()
+        for index in sorted({*state.keyframes, *state.tracked_frames}):
+            codes, confidence = frame_codes(state, index), state.confidence(index)
+            confidence |= {
+                each: 1.0 for each, code in codes.items() if code in (UNKNOWN, KEYFRAME, KEYFRAME_ABSENT)
+            }
+            for object_id, is_lost in lost.update(confidence).items():
+                rows[object_id][index] = LOST if is_lost else codes[object_id]
+    return {object_id: "".join(row) for object_id, row in rows.items()}
+
+
+def act(session: Session, message: dict[str, Any]) -> Any:
+    """Carry out the action ``do`` of a message and return its result.
+
+    Raises:
+        InputError: unknown action, values of another type, or as the action.
+    """
+    name = message.get("do")
+    if not isinstance(name, str) or name not in ACTIONS:
+        raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
+    try:
+        values = msgspec.structs.asdict(msgspec.convert(message, MESSAGES[name]))
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
+    if "frame" in values:
+        session.state.frames.check(values["frame"])
+    action = ACTIONS[name]
+    subject = session.state if "state" in signature(action).parameters else session
+    propagate = values.pop("propagate", False)
+    if action in EDITS:
+        session.runner.yield_background()
+    elif action in WHEN_IDLE:
+        session.runner.require_idle(name.replace("_", " "))
+    result = action(subject, **values)
+    if propagate:
+        session.runner.propagate(values["frame"])
+    return result
+
+
+def track(
+    session: Session,
+    frame: int,
+    direction: Direction = "forward",
+    first: int = 0,
+    last: int | None = None,
+    object_ids: list[int] | None = None,
+) -> JobProgress:
+    """Start tracking from ``frame`` over frames ``first`` to ``last``, inclusive; None: to the end, and all objects."""
+    return session.track(Request(frame, direction, first, last, object_ids)).report()
+
+
+def go_live(session: Session, frame: int) -> JobProgress:
+    """Track the stream from now on."""
+    return session.go_live(frame).report()
+
+
+def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
+    """Return the type of an action's message: its parameters, and ``propagate`` for an edit."""
+    hints = get_type_hints(action, include_extras=True)
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for name, parameter in list(signature(action).parameters.items())[1:]:
+        required = parameter.default is Parameter.empty
+        fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
+    fields += [("propagate", bool, False)] if action in EDITS else []
+    return msgspec.defstruct(action.__name__, fields, kw_only=True)
+
+
+EDITS: Sequence[Callable[..., Any]] = (
+    editing.paint, editing.outline, Session.suggest, editing.fill_holes, editing.clear, editing.remove_keyframe,
+    editing.split_object, editing.reassign,
+)  # fmt: skip
+"""actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""
+WHEN_IDLE: Sequence[Callable[..., Any]] = (editing.delete_object, editing.merge_objects, editing.drop_results)
+"""actions that are refused while a job runs"""
+OTHERS: Sequence[Callable[..., Any]] = (
+    describe, Session.preview, editing.add_object, editing.change_object, Session.set_tracker, track,
+    Session.take_frame, go_live, Session.pause, Session.resume, Session.stop, Session.undo, Session.redo,
+    Session.review, strips, Session.export, Session.cancel_export,
+)  # fmt: skip
+ACTIONS = {action.__name__: action for action in (*EDITS, *WHEN_IDLE, *OTHERS)}
+"""actions by name; the first parameter of each is the session or its state"""
+MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
+"""message type of each action"""

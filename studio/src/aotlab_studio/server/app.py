@@ -1,0 +1,285 @@
+"""Web server of a session: page, frames and masks over HTTP, actions and events over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from aotlab import InputError
+from aotlab_studio.protocol import Answer, Event, Failure, FrameEvent
+from aotlab_studio.server.actions import act, frame_codes
+from aotlab_studio.server.guard import Guard
+from aotlab_studio.server.session import Session
+from aotlab_studio.server.uploads import load_upload
+
+MESSAGE_BYTES = 2**20
+"""maximum size of a message; the longest stroke takes half of it"""
+UPLOAD_BYTES = 32 * 2**20
+"""maximum size of a file of masks"""
+MAX_CONNECTIONS = 500
+"""below the 1024 files that a process may commonly open"""
+MAX_WAITING = 5000
+"""events queued for a slow page before it is disconnected"""
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FRESH = {"cache-control": "no-store"}
+KEPT = {"cache-control": "private, max-age=3600"}
+
+
+def build(session: Session) -> Starlette:
+    """Return the application, without its guard."""
+    pages = Pages(session)
+    return Starlette(
+        routes=[
+            Route("/", pages.file),
+            Route("/page/{name}", pages.file),
+            Route("/frame/{index}", pages.frame),
+            Route("/labels/{index}", pages.labels),
+            Route("/masks/{index}", pages.masks, methods=["POST"]),
+            Route("/newest", pages.newest),
+            Route("/export.zip", pages.archive),
+            WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
+        ],
+        exception_handlers={InputError: lambda _, error: PlainTextResponse(str(error), 404)},
+    )
+
+
+class Pages:
+    """Responses to HTTP requests."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._files = _page_files()
+
+    async def file(self, request: Request) -> Response:
+        """Return a file of the page."""
+        name = request.path_params.get("name", "index.html")
+        return self._files.get(name, PlainTextResponse("no such file", 404))
+
+    async def frame(self, request: Request) -> Response:
+        """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
+
+        A browser may keep what it asked for by this session's video id: another video has other addresses.
+        """
+        index, frames = _index(request), self._session.state.frames
+        if request.query_params.get("near"):
+            return _jpeg(await run_in_threadpool(frames.near_jpeg, index), FRESH)
+        text = request.query_params.get("width", "")
+        width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+        ours = request.query_params.get("video") == self._session.video_id
+        return _jpeg(await run_in_threadpool(frames.jpeg, index, width), KEPT if ours else FRESH)
+
+    async def newest(self, request: Request) -> Response:
+        """Return the newest image of a stream."""
+        live = self._session.live
+        if live is None:
+            return PlainTextResponse("no stream", 404)
+        return _jpeg(await run_in_threadpool(live.newest, 320), FRESH)
+
+    async def labels(self, request: Request) -> Response:
+        """Return the masks of a frame as run lengths."""
+        state, index = self._session.state, _index(request)
+        content = await run_in_threadpool(lambda: encode_labels(state.labels(index)))
+        return Response(content, media_type="application/octet-stream", headers=FRESH)
+
+    async def masks(self, request: Request) -> Response:
+        """Load the masks of an uploaded file."""
+        state, index = self._session.state, _index(request)
+        state.frames.check(index)
+        body = await _body(request)
+        if body is None:
+            return PlainTextResponse(f"masks: larger than {UPLOAD_BYTES >> 20} MiB; send fewer at once", 413)
+        try:
+            return JSONResponse({"frames": await run_in_threadpool(load_upload, state, index, body)})
+        except InputError as error:
+            return PlainTextResponse(str(error), 422)
+
+    async def archive(self, request: Request) -> Response:
+        """Return the last export."""
+        path = self._session.archive
+        if not path.is_file():
+            return PlainTextResponse("nothing is exported yet", 404)
+        return FileResponse(path, filename=path.name, headers=FRESH)
+
+
+class Connection:
+    """WebSocket of one page: its messages in order, and all events of the session."""
+
+    def __init__(self, session: Session, socket: WebSocket) -> None:
+        self._session, self._socket = session, socket
+        self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Serve until the page disconnects."""
+        await self._socket.accept()
+        listeners = self._session.state.listeners
+        listeners.append(self._notify)
+        sender = asyncio.create_task(self._send())
+        try:
+            while True:
+                await self._receive(await self._socket.receive_text())
+        except (WebSocketDisconnect, RuntimeError, KeyError):
+            pass  # disconnected, or bytes instead of text
+        finally:
+            listeners.remove(self._notify)
+            sender.cancel()
+
+    async def _receive(self, text: str) -> None:
+        """Handle messages in order; an export runs beside later ones, so that it can be cancelled."""
+        try:
+            message = msgspec.json.decode(text, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
+            return
+        if message.get("do") == "export":
+            self._export = asyncio.create_task(self._handle(message))
+        else:
+            await self._handle(message)
+
+    async def _handle(self, message: dict[str, Any]) -> None:
+        """Carry out a message and reply."""
+        message_id = message.get("id")
+        message_id = message_id if isinstance(message_id, int) else None
+        answer: Answer | Failure
+        try:
+            result = await run_in_threadpool(act, self._session, message)
+            state = self._session.state
+            step = state.history.last.serial if state.history.last else 0
+            answer = Answer(message_id, result, state.revision, step)
+        except InputError as error:
+            answer = Failure(message_id, str(error))
+        except Exception:
+            logging.getLogger(__name__).exception("action failed")
+            answer = Failure(message_id, "internal error; the program's output has the details")
+        self._queue.put_nowait(answer)
+
+    def _notify(self, event: Event) -> None:
+        if isinstance(event, FrameEvent):
+            event = replace(event, codes=frame_codes(self._session.state, event.frame))
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+
+    async def _send(self) -> None:
+        while True:
+            message = await self._queue.get()
+            if self._queue.qsize() > MAX_WAITING:
+                await self._socket.close(1013, "too slow")
+                return
+            await self._socket.send_text(msgspec.json.encode(message).decode())
+
+
+class Server(uvicorn.Server):
+    """The server of a session on a bound socket, with its address; `run_here` starts it."""
+
+    def __init__(
+        self, session: Session, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
+    ) -> None:
+        port = listener.getsockname()[1]
+        guard = Guard(build(session), port, host=host, token=token)
+        config = uvicorn.Config(
+            guard,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws_max_size=MESSAGE_BYTES,
+            ws_max_queue=32,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=2,
+        )
+        super().__init__(config)
+        self._listener = listener
+        host = reachable(host)
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.url = f"{self.address}/?token={guard.token}"
+        """first address to open"""
+
+    def run_here(self) -> None:
+        """Serve until Ctrl-C or `should_exit`."""
+        self.run(sockets=[self._listener])
+
+
+def reachable(host: str) -> str:
+    """Return the host to put into an address: for all interfaces, this machine's address in its network."""
+    if host not in ("0.0.0.0", "::", ""):
+        return host
+    family, other = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((other, 9))  # sends nothing
+            return str(probe.getsockname()[0])
+    except OSError:  # no network
+        return "::1" if ":" in host else "127.0.0.1"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0: any free one. Raises `InputError` if it cannot listen there."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
+        # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"host {host}, port {port}: cannot listen there ({error}); choose another port"
+        ) from error
+
+
+def _index(request: Request) -> int:
+    """Return the frame number of an address; raise `InputError` for other text."""
+    text = request.path_params["index"]
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError(f"frame {text[:40]!r}: not a frame number")
+    return int(text)
+
+
+def _jpeg(content: bytes, headers: dict[str, str]) -> Response:
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return the body; None if it is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > UPLOAD_BYTES:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def encode_labels(labels: np.ndarray) -> bytes:
+    """Return H×W ids as run lengths, which a page decodes faster than any image format.
+
+    They run in rows, little-endian: height, width and n (uint32), n lengths (uint32), n ids (uint16).
+    """
+    flat = labels.astype(np.uint16).ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=~flat[:1]))
+    lengths = np.diff(starts, append=flat.size)
+    head = np.array([*labels.shape, len(starts)], "<u4")
+    return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
+
+
+def _page_files() -> dict[str, Response]:
+    """Return the page's files by name, so that no name of a request reaches the file system."""
+    return {
+        file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
+        for file in (files("aotlab_studio") / "page").iterdir()
+        if (kind := KINDS.get(Path(file.name).suffix))
+    }

@@ -1,0 +1,256 @@
+"""Annotation session: one video, its masks, one tracking job at a time; independent of the web."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from aotlab import InputError, Prompt
+from aotlab_studio.project import editing
+from aotlab_studio.project.editing import Box, Clicks, Points
+from aotlab_studio.project.history import Step
+from aotlab_studio.project.painting import find_outlines
+from aotlab_studio.project.state import State
+from aotlab_studio.protocol import (
+    CountEvent,
+    ExportEvent,
+    HistoryEvent,
+    ReviewEntry,
+    TrackerEvent,
+    UndoneStep,
+)
+from aotlab_studio.review.checks import find_checks
+from aotlab_studio.tracking.jobs import MakeTracker, Runner, TrackingJob
+from aotlab_studio.tracking.models import TrackerChoice, import_tracker
+from aotlab_studio.tracking.planning import Request
+from aotlab_studio.video import LiveFrames
+
+Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
+"""from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
+MAX_REVIEW = 500
+"""maximum number of frames to check"""
+
+
+class Session:
+    """Everything a person can do with a video.
+
+    Args:
+        make_tracker: makes the tracker of a job; called in the job's thread.
+        segmenter: turns prompts into a mask; None: prompts are refused.
+        choice: settings of ``make_tracker``; None: it has no settings.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        make_tracker: MakeTracker,
+        segmenter: Segmenter | None = None,
+        choice: TrackerChoice | None = None,
+    ) -> None:
+        self.state = state
+        self.make_tracker, self.segmenter = make_tracker, segmenter
+        self.choice = choice or TrackerChoice({}, {})
+        self.runner = Runner(state, lambda: self.make_tracker())
+        self.video_id = secrets.token_hex(8)
+        self._closed = threading.Event()
+        self._export = threading.Lock()
+        self._export_cancelled = threading.Event()
+        if self.live is not None:
+            self.live.grown = lambda count: state.emit(CountEvent(count))
+
+    @property
+    def job(self) -> TrackingJob | None:
+        """Last tracking job."""
+        return self.runner.job
+
+    def pause(self) -> None:
+        """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
+        self._running_job("pause").pause()
+
+    def resume(self) -> None:
+        """Continue the paused job."""
+        self._running_job("resume").resume()
+
+    def stop(self) -> None:
+        """Stop the running job; its results are kept."""
+        self._running_job("stop").stop()
+
+    def close(self) -> None:
+        """Stop jobs and release the project."""
+        self._closed.set()
+        self.runner.close()
+        if self.live is not None:
+            # a project states its number of frames, which is final only now
+            self.state.project.save_objects(self.state.objects.snapshot())
+        self.state.close()
+
+    def warm(self) -> threading.Thread:
+        """Decode frames for viewing in a thread, which waits while a job runs."""
+        arguments = (self._closed, lambda: self.runner.busy)
+        thread = threading.Thread(target=self.state.frames.warm, args=arguments, name="warm", daemon=True)
+        thread.start()
+        return thread
+
+    def suggest(
+        self,
+        frame: int,
+        object_id: int | None,
+        box: Box | None = None,
+        positive: Clicks | None = None,
+        negative: Clicks | None = None,
+        refine: bool = False,
+        extend: bool = False,
+    ) -> int:
+        """Store the mask of the object that a box and clicks mean; return its object id.
+
+        Args:
+            object_id: the object; None: a new one.
+            positive: clicks on the object, the newest last.
+            negative: clicks beside it.
+            refine: change the object's mask, only near the newest click; all clicks are of one kind.
+            extend: add to the object's mask instead of replacing it.
+
+        Raises:
+            InputError: as `editing.apply_suggestion`, or prompts outside the image.
+        """
+        if object_id is not None:
+            editing.require_editable(self.state, object_id)
+        on, beside = positive or [], negative or []
+        known = at = None
+        if refine and box is None:
+            if object_id is None or bool(on) == bool(beside):
+                raise InputError(
+                    "refine: give an object, and either positive or negative points, the newest last"
+                )
+            known, at = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
+        prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
+        return editing.apply_suggestion(
+            self.state, frame, object_id, self._segment(frame, prompt), extend=extend, at=at
+        )
+
+    def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
+        """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
+        return find_outlines(self._segment(frame, Prompt(positive)))
+
+    def set_tracker(self, changes: dict[str, str]) -> None:
+        """Set values of the next job; raise `InputError` as `TrackerChoice.choose`."""
+        self.choice.choose(changes)
+        self.state.emit(TrackerEvent(self.choice.describe()))
+
+    def track(self, request: Request) -> TrackingJob:
+        """Start a job; raises `InputError` if a job is running, or as `TrackingJob`."""
+        return self.runner.start(request)
+
+    @property
+    def live(self) -> LiveFrames | None:
+        """The stream; None for a file."""
+        return self.state.frames if isinstance(self.state.frames, LiveFrames) else None
+
+    def take_frame(self) -> int:
+        """Keep the stream's newest image as a frame; return its frame number. Raises `InputError` for a file."""
+        return self._require_stream().take()
+
+    def go_live(self, start: int) -> TrackingJob:
+        """Track the stream from now on; the masks of frame ``start`` are the reference.
+
+        Raises:
+            InputError: not a stream, a job is running, or no mask on that frame.
+        """
+        self._require_stream()
+        self.runner.require_idle("go live")
+        if not self.state.labels(start).any():
+            raise InputError(f"frame {start}: no mask to track; paint an object on it first")
+        return self.runner.start(Request(start), live=True)
+
+    def _require_stream(self) -> LiveFrames:
+        if self.live is None:
+            raise InputError(f"{self.state.frames.name}: not a stream; open a camera or an address")
+        return self.live
+
+    def undo(self, step: int | None = None) -> UndoneStep | None:
+        """Undo the last step; raises `InputError` unless it is ``step``, or for tracked masks while a job runs."""
+        self.runner.yield_background(wait=True)
+        last = self.state.history.last
+        if step is not None and (last is None or last.serial != step):
+            raise InputError("undo: something else was done since; use Ctrl+Z step by step")
+        return self._apply_step(last, self.state.history.undo)
+
+    def redo(self) -> UndoneStep | None:
+        """Repeat the step undone last; raise `InputError` as `undo`."""
+        self.runner.yield_background(wait=True)
+        return self._apply_step(self.state.history.next, self.state.history.redo)
+
+    def review(self) -> list[ReviewEntry]:
+        """Return the frames to check, worst first, `MAX_REVIEW` at most."""
+        with self.state.lock:
+            scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
+            given = {index: self.state.described(index) for index in self.state.keyframes}
+        checks = find_checks(scores, given)[:MAX_REVIEW]
+        return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
+
+    @property
+    def archive(self) -> Path:
+        """Archive of the last export."""
+        return self.state.project.folder / "export" / f"{self.state.frames.name}.zip"
+
+    def export(self, names: list[str]) -> str:
+        """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
+
+        Args:
+            names: outputs, of `list_outputs`.
+
+        Returns:
+            name of the archive.
+
+        Raises:
+            InputError: as `export`, another export is running, or it was cancelled.
+        """
+        from aotlab_studio.server.export import export, write_archive
+
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        self._export_cancelled.clear()
+        try:
+            folder = self.archive.parent
+            shutil.rmtree(folder, ignore_errors=True)
+            write_archive(export(self.state, folder, names, on_frame=self._report_export), self.archive)
+            return self.archive.name
+        finally:
+            self._export.release()
+
+    def cancel_export(self) -> None:
+        """Stop a running export; it leaves no file."""
+        self._export_cancelled.set()
+
+    def _running_job(self, action: str) -> TrackingJob:
+        if self.job is None or not self.job.alive:
+            raise InputError(f"{action}: nothing is being tracked")
+        return self.job
+
+    def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
+        """Return the mask H×W bool that a prompt means."""
+        if self.segmenter is None:
+            raise InputError("box and clicks: this session has no segmenter; draw the mask")
+        import_tracker()
+        return self.segmenter(self.state.frames.read(frame), {1: prompt}) == 1
+
+    def _apply_step(self, step: Step | None, move: Callable[[], Step | None]) -> UndoneStep | None:
+        """Undo or repeat a step."""
+        if step is None:
+            return None
+        if any(change.where == "tracked" for change in step.changes):
+            self.runner.require_idle(step.title)
+        with self.state.lock:
+            move()
+            self.state.emit(HistoryEvent(self.state.history.titles))
+        return UndoneStep(step.title, step.frame)
+
+    def _report_export(self, done: int, total: int) -> None:
+        self.state.emit(ExportEvent(done, total))
+        if self._closed.is_set() or self._export_cancelled.is_set():
+            raise InputError("export: cancelled; nothing was written")

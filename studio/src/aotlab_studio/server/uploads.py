@@ -1,0 +1,155 @@
+"""Masks from an uploaded file or archive, in all formats that `read_annotations` knows."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from aotlab import Annotations, InputError, VideoInfo, match_regions, number_frames, read_annotations
+from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
+from aotlab_studio.project.history import Change
+from aotlab_studio.project.objects import NAME_LENGTH, ObjectList
+from aotlab_studio.project.state import State
+
+MAX_UNPACKED_BYTES = 512 * 2**20
+"""maximum size of an unpacked archive"""
+MAX_FILES = 20_000
+SUFFIXES = (".png", ".json", ".xml", ".txt")
+"""suffixes of the files of an archive that are read"""
+
+
+def load_upload(state: State, index: int, content: bytes) -> list[int]:
+    """Store the masks of a file as given masks, in one step.
+
+    Args:
+        index: the frame of an image; other files name their frames.
+        content: PNG, JSON or XML, or a ZIP of a folder of masks.
+
+    Returns:
+        the frames of the masks.
+
+    Raises:
+        InputError: as `read_upload`, no object, or too many.
+    """
+    frames = state.frames
+    found = read_upload(content, state.video_info, index)
+    for frame in found.frames:
+        frames.check(frame)
+    object_ids = found.objects()
+    if not object_ids:
+        raise InputError("mask: contains no object; give ids above 0")
+    with state.step("load masks", min(found.frames)) as changes:
+        with state.changing_objects(changes) as objects:
+            targets = {each: _find_or_add(objects, each, found.class_names.get(each)) for each in object_ids}
+        for frame in sorted(found.frames):  # decoded one by one, to save memory
+            changes.append(_store(state, frame, found.mask(frame), targets))
+    return sorted(found.frames)
+
+
+def _find_or_add(objects: ObjectList, object_id: int, name: str | None) -> int:
+    """Return the object of an id in a file: the one of this id, or a new one with what can be a name of ``name``."""
+    if object_id in objects:
+        return object_id
+    kept = "".join(filter(str.isprintable, name or "")).strip()[:NAME_LENGTH]
+    free = objects.resolve(object_id) == object_id
+    return objects.add(kept or None, object_id if free else None).id
+
+
+def _store(state: State, index: int, labels: np.ndarray, targets: Mapping[int, int]) -> Change:
+    """Store a label map with its ids replaced by ``targets``; locked objects keep their pixels."""
+    table = np.arange(int(labels.max()) + 1, dtype=np.uint16)
+    ids_here = [object_id for object_id in np.unique(labels).tolist() if object_id]
+    table[ids_here] = [targets[object_id] for object_id in ids_here]
+    ids, shown, locked = table[labels], state.labels(index), state.objects.locked
+    keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, table[ids_here]))
+    merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
+    taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
+    return state.set_keyframe(index, merged, state.described(index) | taken | set(table[ids_here].tolist()))
+
+
+def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
+    """Return the objects of an uploaded file.
+
+    Args:
+        index: frame of an image, and of a single mask of a frame beyond the video.
+
+    Raises:
+        InputError: as `read_annotations`, without a path; or an archive that is damaged or has no masks.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
+            if path.is_dir() and any((path / legend).is_file() for legend in LEGENDS):
+                return _read_colors(path, video)
+            found = read_annotations(path, video, frame=index if path.suffix.lower() == ".png" else None)
+        except InputError as error:
+            text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
+            raise InputError(text) from error
+    if len(found.frames) == 1 and max(found.frames) >= (video.length or 0):
+        found.frames = {index: next(iter(found.frames.values()))}
+    return found
+
+
+def _write(content: bytes, folder: Path) -> Path:
+    """Write a file whose suffix is that of its content."""
+    start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    suffix = {b"<": ".xml", b"{": ".json", b"[": ".json"}.get(start, ".png")
+    path = folder / f"masks{suffix}"
+    path.write_bytes(content)
+    return path
+
+
+def _unpack(content: bytes, folder: Path) -> Path:
+    """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several.
+
+    Raises:
+        InputError: damaged, too large, or without masks.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            names = {
+                entry: PurePosixPath(entry.filename) for entry in archive.infolist() if not entry.is_dir()
+            }
+            entries = [entry for entry, name in names.items() if _can_be_masks(name)]
+            if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+                limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
+                raise InputError(f"masks: an archive of more than {limits}; split it")
+            paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
+    except InputError:
+        raise
+    except Exception as error:  # each compression method has its own errors
+        raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
+    texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
+    images = [path for path in paths if path.suffix.lower() == ".png"]
+    if len(texts) == 1 or (not texts and len(images) == 1):
+        return (texts or images)[0]
+    if not paths:
+        raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
+    while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
+        folder = inner[0]
+    return folder
+
+
+def _can_be_masks(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.name[0] != "." and "__MACOSX" not in path.parts
+
+
+def _read_colors(folder: Path, video: VideoInfo) -> Annotations:
+    """Return the objects of coloured images with a legend beside them."""
+    paths = sorted(folder.glob("*.png"))
+    regions = []
+    for path, frame in zip(paths, number_frames(path.stem for path in paths), strict=True):
+        image = read_colors(path)
+        if image is None:
+            raise InputError(f"{path}: not a readable image in colours; save it as RGB")
+        regions += [
+            replace(region, frame=frame, image=path.stem) for region in parse_colors(image, path, video.size)
+        ]
+    return match_regions(regions, video)

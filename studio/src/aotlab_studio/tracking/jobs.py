@@ -1,0 +1,324 @@
+"""Tracking jobs, one at a time: those a person starts, and corrections that propagate in the background."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aotlab import InputError
+from aotlab_studio.project.history import Change
+from aotlab_studio.project.state import State
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
+from aotlab_studio.review.scores import ReviewSignals, measure_scores
+from aotlab_studio.tracking.planning import (
+    Request,
+    Span,
+    plan_propagation,
+    plan_spans,
+    restart_after_correction,
+)
+
+if TYPE_CHECKING:
+    from aotlab import Tracker
+    from aotlab_studio.tracking.spans import TrackedFrame
+
+MakeTracker = Callable[[], "Tracker"]
+RECENT = 20
+"""number of frames over which the speed is measured"""
+PAUSE = 0.6
+"""seconds without a stroke before a correction propagates"""
+TIMEOUT = 20.0
+"""seconds to wait for a background job to end, which it does after the current frame"""
+
+
+class TrackingJob:
+    """One run of the tracker, in a thread that starts at once.
+
+    Args:
+        state: masks to read and write.
+        make_tracker: called in the job's thread.
+        request: what to track.
+        live: track a stream from now on, which cannot be undone, instead of the frames of ``request``.
+        extends: step of the history to extend, for a background job; None: add a step.
+
+    Raises:
+        InputError: as `plan_spans`, or an unknown object.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        make_tracker: MakeTracker,
+        request: Request,
+        *,
+        live: bool = False,
+        extends: int | None = None,
+    ) -> None:
+        self._state, self._make_tracker, self.request = state, make_tracker, request
+        self._live, self.extends = live, extends
+        spans = [] if live else plan_spans(state, request)
+        self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
+        for object_id in self._object_ids or ():
+            state.objects.get(object_id)
+        self.total = sum(span.work for span in spans)
+        self.current_pass, self.passes = 1, max(1, sum(span.passes for span in spans))
+        self._waiting, self._passed = deque(spans), list[Span]()
+        self._span: Span | None = None
+        self._position: int | None = None
+        self._ahead = 0  # frames left in the current span
+        self._seen = 0  # revision of the last correction known to the tracker
+        self.done = 0
+        self.status: JobStatus = "starting"
+        self.problem: str | None = None
+        """error message, if it failed"""
+        self.frame = request.start
+        self.started = self.ended = 0.0
+        """clock (`time.perf_counter`) in seconds"""
+        self._times: deque[float] = deque(maxlen=RECENT + 1)
+        self._signals = ReviewSignals()
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._changes: dict[int, Change] = {}
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.status in ("starting", "running", "paused")
+
+    def pause(self) -> None:
+        """Pause after the current frame."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Continue."""
+        self._times.clear()
+        self._go.set()
+
+    def stop(self) -> None:
+        """Stop after the current frame; results are kept."""
+        self._stop.set()
+        self._go.set()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the end."""
+        self._thread.join(seconds)
+
+    def report(self) -> JobProgress:
+        """Return the progress."""
+        speed = 0.0
+        if len(self._times) > 1 and self._times[-1] > self._times[0]:
+            speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        remaining = round((self.total - self.done) / speed, 1) if speed and self.total else None
+        return JobProgress(
+            self.extends is not None, self.status, self.request.direction, self.frame, self.done, self.total,
+            round(speed, 2), remaining, self.current_pass, self.passes, self.problem,
+        )  # fmt: skip
+
+    def _run(self) -> None:
+        status: JobStatus = "failed"
+        try:
+            self._set_status("starting")
+            tracker = self._make_tracker()
+            self._set_status("running")
+            self.started = time.perf_counter()
+            self._times.append(self.started)
+            self._track(tracker)
+            status = "stopped" if self._stop.is_set() else "done"
+        except InputError as error:
+            self.problem = str(error)
+        except Exception as error:  # any error must reach the page
+            logging.getLogger(__name__).exception("tracking failed")
+            self.problem = f"tracking failed: {error}"
+        self.ended = time.perf_counter()
+        with self._state.lock:
+            changes = list(self._changes.values())
+            if self.extends is None or not self._state.history.extend(self.extends, changes):
+                self._state.finish("tracking", changes, self.request.start)
+        self._set_status(status)
+
+    def _track(self, tracker: Tracker) -> None:
+        """Track the stream, or all spans, and again from every correction of a frame already tracked."""
+        from aotlab_studio.tracking.spans import track_span, track_stream
+
+        if self._live:
+            self._follow(track_stream(tracker, self._state, self.request.start))
+        with self._state.lock:
+            self._seen = self._state.revision
+        while self._waiting and not self._stop.is_set():
+            self._span = span = self._waiting.popleft()
+            self._position = span.after if span.before is None else span.before
+            self._ahead = span.work
+            if self._follow(track_span(tracker, self._state, span)):
+                self._passed.append(span)
+                self._span = None
+                self._take_corrections()
+
+    def _take_corrections(self) -> bool:
+        """Queue spans that corrections make outdated; return whether to leave the current span for them."""
+        state, request = self._state, self.request
+        with state.lock:
+            seen, self._seen = self._seen, state.revision
+            corrected = {index for index, revision in state.keyframe_revisions.items() if revision > seen}
+            if not corrected:
+                return False
+            if request.direction == "both":
+                # each direction must know what the other one passed
+                last = state.frames.count - 1 if request.last is None else request.last
+                leave = any(request.first <= index <= last for index in corrected)
+                if leave:
+                    self._waiting, self._passed = deque(plan_spans(state, request)), []
+            else:
+                outdated = [restart_after_correction(state, span, None, corrected) for span in self._passed]
+                self._waiting.extend(span for span in outdated if span is not None and span.work)
+                rest = self._span and restart_after_correction(state, self._span, self._position, corrected)
+                leave = rest is not None
+                self._waiting.extendleft([rest] if rest is not None else [])
+        self._ahead = 0 if leave else self._ahead
+        self.total = self.done + self._ahead + sum(span.work for span in self._waiting)
+        return leave
+
+    def _follow(self, found: Iterator[TrackedFrame]) -> bool:
+        """Store results; return True at their end, False if stopped or if a tracked frame was corrected."""
+        while not self._stop.is_set():
+            if not self._go.is_set():
+                self._set_status("paused")
+                self._go.wait()
+                self._set_status("stopped" if self._stop.is_set() else "running")
+                continue
+            if not self._live and self._take_corrections():
+                return False
+            item = next(found, None)
+            if item is None:
+                return True
+            self._store(item)
+            self.done += 1
+            self._ahead -= 1
+            self.frame = item.index
+            self._position = item.index if item.reached is None else item.reached
+            self._times.append(time.perf_counter())
+            self._count_passes()
+            self._set_status("running")
+        return False
+
+    def _count_passes(self) -> None:
+        """Update the current pass over the frames; with two references, backward comes before forward."""
+        if self._span is None:
+            return
+        before = sum(span.passes for span in self._passed)
+        second = self._span.before is not None and self._ahead < self._span.last - self._span.before
+        self.current_pass = before + (2 if self._span.passes == 2 and second else 1)
+        self.passes = before + self._span.passes + sum(span.passes for span in self._waiting)
+
+    def _store(self, found: TrackedFrame) -> None:
+        """Store the chosen objects of a result; all others keep their pixels."""
+        state = self._state
+        image = state.frames.read(found.index, "track")
+        with state.lock:
+            free = set(state.objects.ids).difference(state.objects.locked)
+            wanted = free if self._object_ids is None else free & self._object_ids
+            chosen, gone = wanted & set(found.confidence), wanted & found.gone
+            old = state.tracked(found.index)
+            old = np.where(np.isin(old, list(gone)), 0, old)
+            new = np.where(np.isin(found.labels, list(chosen)), found.labels, 0)
+            new = np.where((old > 0) & ~np.isin(old, list(chosen)), old, new).astype(np.uint16)
+            kept = {n: score for n, score in state.scores(found.index).items() if n not in chosen | gone}
+            confidence = {n: score.confidence for n, score in kept.items()}
+            differ = {n: score.disagreement for n, score in kept.items() if score.disagreement is not None}
+            confidence |= {n: found.confidence[n] for n in chosen}
+            differ |= {n: value for n, value in found.disagreement.items() if n in chosen}
+            signals = self._signals.update(found.index, new, image, confidence)
+            scores = measure_scores(new, sorted(confidence), confidence, differ, signals)
+            change = state.put_tracked(found.index, new, scores)
+            if self._live:
+                return
+            first = self._changes.get(found.index, change)
+            self._changes[found.index] = Change("tracked", found.index, first.before, change.after)
+
+    def _set_status(self, status: JobStatus) -> None:
+        self.status = status
+        self._state.emit(JobEvent(self.report()))
+
+
+class Runner:
+    """Starts jobs. A background job yields to everything else.
+
+    Args:
+        make_tracker: makes the tracker of a job; called in the job's thread.
+    """
+
+    def __init__(self, state: State, make_tracker: MakeTracker) -> None:
+        self._state, self._make_tracker = state, make_tracker
+        self.job: TrackingJob | None = None
+        """last job"""
+        self._timer = threading.Timer(PAUSE, self._propagate)  # never started; its successors are
+        self._lock = threading.RLock()
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self.job is not None and self.job.alive
+
+    def start(self, request: Request, live: bool = False) -> TrackingJob:
+        """Start a job; raises `InputError` if one is running, or as `TrackingJob`."""
+        with self._lock:
+            self.require_idle("tracking", "is running already")
+            self.job = TrackingJob(self._state, self._make_tracker, request, live=live)
+            return self.job
+
+    def require_idle(self, action: str, problem: str = "not while tracking runs") -> None:
+        """End a background job; raise `InputError` while any other job runs."""
+        self.yield_background(wait=True)
+        if self.busy:
+            raise InputError(f"{action}: {problem}; stop it first")
+
+    def yield_background(self, *, wait: bool = False) -> None:
+        """Stop the propagation of corrections; with ``wait``, until its last result is stored."""
+        with self._lock:
+            self._timer.cancel()
+            job = self.job
+        if job is not None and job.extends is not None and job.alive:
+            job.stop()
+            if wait:
+                job.wait(TIMEOUT)
+
+    def propagate(self, index: int) -> None:
+        """Track from a corrected frame to its given neighbours, after `PAUSE` seconds without a stroke.
+
+        Does nothing before the first job has ended, as loading a model takes long, or if no results follow.
+        """
+        with self._lock:
+            self._timer.cancel()
+            if self.job is None or (self.job.alive and self.job.extends is None):
+                return
+            self._timer = threading.Timer(PAUSE, self._propagate, (index,))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        """Stop all jobs."""
+        self._closed = True
+        self.yield_background(wait=True)
+        if self.job is not None:
+            self.job.stop()
+            self.job.wait(10)
+
+    def _propagate(self, index: int) -> None:
+        with self._lock, suppress(InputError):  # nothing to track there
+            if self._closed:
+                return
+            if self.busy:
+                self.propagate(index)
+                return
+            request, step = plan_propagation(self._state, index), self._state.history.last
+            if request is not None and step is not None:
+                self.job = TrackingJob(self._state, self._make_tracker, request, extends=step.serial)

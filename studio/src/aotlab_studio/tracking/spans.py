@@ -1,0 +1,221 @@
+"""Tracking from given masks through the frames of a span: forward, backward, or both and merged."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aotlab import InputError, Prediction, Tracker
+from aotlab_studio import video
+from aotlab_studio.project.state import State
+from aotlab_studio.review.scores import measure_disagreement
+from aotlab_studio.tracking.planning import Span
+
+REFERENCES = 4
+"""maximum number of given masks on the other side of the start that the tracker is shown"""
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """Tracking result on one frame."""
+
+    index: int
+    labels: np.ndarray
+    """H×W ids"""
+    confidence: Mapping[int, float]
+    """by id of each tracked object"""
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+    """1 minus the IoU of both directions, where both were tracked"""
+    gone: frozenset[int] = frozenset()
+    """objects stated to be absent, which are not tracked any more"""
+    reached: int | None = None
+    """frame that the tracker has reached, if it is not this one"""
+
+
+@dataclass(frozen=True)
+class DirectionResult:
+    """Prediction of one direction."""
+
+    ids: tuple[int, ...]
+    probabilities: Tensor
+    """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
+    gone: frozenset[int] = frozenset()
+    """see `TrackedFrame`"""
+
+
+def track_span(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFrame]:
+    """Yield the results of a span; frames between two references come twice, merged the second time.
+
+    Frames and given masks are read when tracking reaches them. The caller stores the results.
+    """
+    if span.before is None:
+        assert span.after is not None
+        return _one_way(tracker, state, span.after, range(span.after - 1, span.first - 1, -1))
+    if span.after is None:
+        return _one_way(tracker, state, span.before, range(span.before + 1, span.last + 1))
+    return _both_ways(tracker, state, span, span.before, span.after)
+
+
+def track_stream(tracker: Tracker, state: State, start: int) -> Iterator[TrackedFrame]:
+    """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
+
+    Raises:
+        InputError: the stream ended with an error.
+    """
+    frames = state.frames
+    assert isinstance(frames, video.LiveFrames)
+    _show_references(tracker, state, start, backward=False)
+    for index, image in frames.follow():
+        yield _tracked_frame(index, tracker.step(image), frozenset())
+        if not frames.record and index >= video.KEPT:
+            state.change("tracked", index - video.KEPT, None)
+    if frames.problem is not None:
+        raise InputError(frames.problem)
+
+
+def _show_references(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
+    """Show the tracker its references: masks given on the other side of the start, then the start."""
+    tracker.reset(state.frames.length)
+    with state.lock:
+        known = [index for index in state.keyframes if (index > start if backward else index < start)]
+        # nearest last, as short-term memory is of the frame before
+        nearest = sorted(known, key=lambda index: -abs(index - start))[-REFERENCES:]
+        present = set(np.unique(state.labels(start)).tolist()) - {0}
+        masks = [(index, state.labels(index)) for index in (*nearest, start)]
+    for index, labels in masks:
+        mask = np.where(np.isin(labels, list(present)), labels, 0)
+        if mask.any():
+            try:
+                image = state.frames.read(index, "track")
+            except InputError:
+                if index == start:
+                    raise
+                continue  # a stream that is not recorded keeps recent frames only
+            tracker.step(image, mask)
+
+
+def _one_way(tracker: Tracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
+    """Track away from a reference; given masks on the way are further references.
+
+    A GPU computes the next frame while a result is received and stored.
+    """
+    on_gpu = str(tracker.device).startswith("cuda")
+    waiting: list[tuple[int, Prediction, frozenset[int]]] = []
+    for step in _steps(tracker, state, start, frames):
+        if on_gpu:
+            step[1].receive(confidence=True)
+        waiting.append(step)
+        if len(waiting) > on_gpu:
+            yield replace(_tracked_frame(*waiting.pop(0)), reached=step[0])
+    yield from (_tracked_frame(*step) for step in waiting)
+
+
+def _both_ways(tracker: Tracker, state: State, span: Span, before: int, after: int) -> Iterator[TrackedFrame]:
+    """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
+    described = {index: _described(state, index) for index in span.given}
+    stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
+    with tempfile.TemporaryFile(dir=state.project.folder) as file:
+        for index, prediction, gone in _steps(tracker, state, after, range(after - 1, span.first - 1, -1)):
+            if index > before:
+                levels = (prediction.probabilities * 255).round().byte().cpu().numpy()
+                content = zlib.compress(levels.tobytes(), 1)
+                stored[index] = file.tell(), len(content), prediction.ids, gone
+                file.write(content)
+            yield _tracked_frame(index, prediction, gone)
+        for index, prediction, gone in _steps(tracker, state, before, range(before + 1, span.last + 1)):
+            if index >= after:
+                yield _tracked_frame(index, prediction, gone)
+                continue
+            forward = DirectionResult(prediction.ids, prediction.probabilities, gone)
+            offset, size, ids, missing = stored[index]
+            file.seek(offset)
+            levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(-1, *state.frames.size)
+            share = torch.from_numpy(levels.astype(np.float32))
+            backward = DirectionResult(ids, share / share.sum(0).clamp(min=1), missing)
+            weights = _measure_weights({*forward.ids, *backward.ids}, index, described)
+            yield merge_directions(index, forward, backward, weights)
+
+
+def _steps(
+    tracker: Tracker, state: State, start: int, frames: range
+) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
+    """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
+    _show_references(tracker, state, start, backward=frames.step < 0)
+    gone = state.described(start) - set(tracker.ids)
+    for index in frames:
+        with state.lock:
+            described, given = state.described(index), state.keyframe_mask(index)
+        for object_id in described & set(tracker.ids) - set(np.unique(given).tolist()):
+            tracker.forget(object_id)
+        prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
+        gone = (gone | described) - set(tracker.ids)
+        yield index, prediction, gone
+
+
+def _tracked_frame(index: int, prediction: Prediction, gone: frozenset[int]) -> TrackedFrame:
+    return TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence, gone=gone)
+
+
+def _measure_weights(
+    object_ids: Iterable[int], index: int, described: Mapping[int, frozenset[int]]
+) -> dict[int, float]:
+    """Return the weight of the backward direction for each object, by the distance of the masks that describe it."""
+    weights = {}
+    for object_id in object_ids:
+        frames = [frame for frame, objects in described.items() if object_id in objects]
+        before = max((frame for frame in frames if frame <= index), default=None)
+        after = min((frame for frame in frames if frame > index), default=None)
+        if before is None or after is None:
+            weights[object_id] = 1.0 if before is None else 0.0
+        else:
+            weights[object_id] = (index - before) / (after - before)
+    return weights
+
+
+def _described(state: State, index: int) -> frozenset[int]:
+    """Return the objects that a reference describes; without a given mask, those it shows."""
+    shown = np.unique(state.labels(index)).tolist()
+    return state.described(index) or frozenset(shown) - {0}
+
+
+def merge_directions(
+    index: int, forward: DirectionResult, backward: DirectionResult, weights: Mapping[int, float]
+) -> TrackedFrame:
+    """Return the weighted mean of both directions, object by object.
+
+    Args:
+        forward: from the given masks before it.
+        backward: from the given masks after it.
+        weights: of ``backward`` by object id, from 0 at the given mask before to 1 at the one after; 0 or 1 if only
+            masks on one side describe the object, so that only this direction counts.
+    """
+    ids = forward.ids + tuple(each for each in backward.ids if each not in forward.ids)
+    total = torch.zeros(1 + len(ids), *forward.probabilities.shape[1:])
+    for channel, object_id in enumerate(ids, start=1):
+        weight = weights[object_id]
+        for share, result in ((1 - weight, forward), (weight, backward)):
+            if share and object_id in result.ids:
+                total[channel] += share * result.probabilities[1 + result.ids.index(object_id)].cpu()
+    total[0] = (1 - total[1:].sum(0)).clamp(min=0)
+    sure, channels = total.max(0)
+    confidence = {}
+    for channel, object_id in enumerate(ids, start=1):
+        pixels = sure[channels == channel]
+        confidence[object_id] = float(pixels.mean()) if len(pixels) else 0.0
+    both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
+    first, second = (_labels(result.ids, result.probabilities) for result in (forward, backward))
+    gone = (forward.gone | backward.gone) - set(ids)
+    return TrackedFrame(
+        index, _labels(ids, total), confidence, measure_disagreement(both, first, second), gone
+    )
+
+
+def _labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:
+    channels = probabilities.max(0).indices.cpu().numpy()
+    return np.asarray(np.array([0, *ids], dtype=np.uint16)[channels])

@@ -1,0 +1,176 @@
+"""Walks through the page with the bundled model and from a batch of CVAT files to corrected ones."""
+
+from __future__ import annotations
+
+import shlex
+import zipfile
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aotlab import (
+    Annotations,
+    Prediction,
+    Region,
+    Tracker,
+    VideoInfo,
+    encode_runs,
+    find_mask_writer,
+    read_annotations,
+)
+from aotlab.engine.tracking import tracker as engine
+from aotlab.tools import track as cli
+from aotlab_studio import annotate
+from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask
+from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, open_session, truth
+from studio.tests.annotation.served import Served
+
+pytestmark = [needs_browser, pytest.mark.slow]
+
+NUMBER, LAST = 4, 15
+"""The object of the bundled clip that is painted, and how far it is tracked."""
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """The first frames of the bundled clip."""
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    for index in range(LAST + 1):
+        (folder / f"{index:05d}.jpg").write_bytes((FRAMES / f"{index:05d}.jpg").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def session(clip):
+    session = open_session(clip, Tracker.from_checkpoint())
+    yield session
+    session.close()
+
+
+def scores(page, frames):
+    return [iou(page.labels(index) == 1, true_mask(index, NUMBER)) for index in frames]
+
+
+def test_reload_and_kill_lose_nothing(context, clip):
+    program = Program(clip)
+    page = Page(context, program.url)
+    page.key("b")
+    page.paint(true_mask(0, NUMBER))
+    painted = page.labels(0)
+    page.open(page.tab.url)
+    assert (page.labels(0) == painted).all()
+    page.key("t")
+    page.tab.wait_for_function("() => document.querySelector('#strips').ariaValueNow >= 3")
+    program.kill()
+    page.tab.wait_for_selector("#status.error")
+    again = Program(clip)
+    try:
+        page.open(again.url)
+        assert (page.labels(0) == painted).all()
+        assert np.mean(scores(page, (1, 2, 3))) > 0.8
+        page.seek(3)
+        page.track("t", last=5)
+        assert np.mean(scores(page, range(1, 6))) > 0.8
+    finally:
+        again.close()
+    assert page.problems == []
+
+
+CLIPS = ("a", "b", "c")
+
+
+class Loser(Seer):
+    """Follows the truth, and loses all objects of the second clip."""
+
+    clips = 0
+    config = None
+
+    @classmethod
+    def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
+        return cls()
+
+    def reset(self, length=None):
+        type(self).clips += length is not None
+        super().reset(length)
+
+    def step(self, frame, mask=None):
+        prediction = super().step(frame, mask)
+        if self.clips != 2 or mask is not None:
+            return prediction
+        logits = torch.full_like(prediction.logits, -2.0)
+        logits[0] = 2.0
+        return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+@pytest.fixture
+def batch(tmp_path, monkeypatch):
+    """A list of three clips, tracked."""
+    monkeypatch.setattr(engine, "Tracker", Loser)
+    monkeypatch.setattr(Loser, "clips", 0)
+    regions = [Region(number, encode_runs(truth(0) == number)) for number in (1, 2)]
+    for name in CLIPS:
+        draw_folder(tmp_path / name)
+        first = Annotations(truth(0).shape, {0: regions}, {1: "cell", 2: "dish"}, {0: "00000"})
+        find_mask_writer("cvat").write(tmp_path / f"{name}.xml", first, VideoInfo(name, first.size, LENGTH))
+    (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(f"{name},{name}.xml\n" for name in CLIPS))
+    command = ["--jobs", str(tmp_path / "jobs.csv"), "--output", str(tmp_path / "out"), "--write", "cvat"]
+    assert cli.main(command) == 0
+    return tmp_path / "out"
+
+
+def copied_command(context, report):
+    """What the report's first button copies; the page asks for nothing from elsewhere."""
+    tab = context.new_page()
+    requests = []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(report.as_uri())
+    assert "cell" in tab.inner_text("tr.check")
+    button = tab.locator("button.copy").first
+    button.click()
+    assert button.inner_text() == "copied"
+    tab.evaluate("document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' }))")
+    tab.focus("#paste")
+    tab.keyboard.press("Control+v")
+    command = tab.input_value("#paste")
+    tab.close()
+    assert all(url.startswith("file:") for url in requests)
+    return command
+
+
+def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path, monkeypatch):
+    command = shlex.split(copied_command(context, batch / "review.html"))
+    assert command == ["aotlab", "annotate", str(batch / "b")]
+    monkeypatch.chdir("/")
+    session = annotate.open_session(annotate.parse(command[2:]), ExitStack())
+    session.make_tracker = Seer
+    served = Served(session)
+    page = Page(context, served.url)
+    assert page.tab.inner_text("#objects").split("\n")[0].startswith("cell")
+    assert not page.labels(4).any()
+    page.tab.wait_for_selector("#review li")
+    page.key("Home")
+    page.track("t", last=LENGTH - 1)
+    assert (page.labels(4) == truth(4)).all()
+
+    page.key("Shift+E")
+    for name, wanted in (("masks", False), ("overlay", False), ("cvat", True)):
+        page.tab.set_checked(f"#outputs input[name={name}]", wanted)
+    page.tab.click("#export-start")
+    page.tab.wait_for_selector("#download:not([hidden])")
+    with page.tab.expect_download() as download:
+        page.tab.click("#download")
+    download.value.save_as(tmp_path / "corrected.zip")
+    page.tab.close()
+    assert page.problems == []
+    with zipfile.ZipFile(tmp_path / "corrected.zip") as archive:
+        archive.extract("cvat.xml", tmp_path)
+    again = read_annotations(tmp_path / "cvat.xml", session.state.video_info)
+    served.close()
+    assert again.class_names == {1: "cell", 2: "dish"}
+    assert all((again.mask(index) == truth(index)).all() for index in range(LENGTH))
+    with Image.open(batch / "b" / "thumbnail.jpg") as image:
+        assert np.array(image).any()

@@ -1,0 +1,236 @@
+"""Reviews: scores, signals of wrong masks, frames to check, the output and its HTML page."""
+
+import json
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import LostFlags, TrackedFrame, open_frames
+from aotlab_studio.project.label_store import LabelStore, Note, encode
+from aotlab_studio.review.batch import render_page, write_batch_review
+from aotlab_studio.review.checks import find_checks
+from aotlab_studio.review.output import ReviewFile, format_review, review_video
+from aotlab_studio.review.scores import (
+    ReviewSignals,
+    Score,
+    Signals,
+    measure_flip,
+    measure_fragment,
+    measure_scores,
+    merge_scores,
+)
+
+SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
+
+
+@dataclass
+class Result:
+    """What outputs read of a prediction."""
+
+    labels: np.ndarray
+    confidence: dict[int, float]
+    disagreement: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def ids(self):
+        return tuple(self.confidence)
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "clip").mkdir()
+    for index in range(8):
+        Image.new("RGB", (40, 30)).save(tmp_path / "clip" / f"{index + 100}.png")
+    return open_frames(tmp_path / "clip")
+
+
+def test_review_lists_lost_objects_and_frames(source, tmp_path):
+    output = ReviewFile(tmp_path / "out" / "review.json", source)
+    output.class_names[4] = "fish"
+    output.frame_number = lambda index: index + 100
+    for index, frame in enumerate(source):
+        labels = np.zeros((30, 40), np.uint8)
+        labels[5:15, 5:15] = 4 * (index < 3)
+        result = Result(labels, {4: 0.9 if index < 3 else 0.0})
+        output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))
+    output.finish()
+    review = json.loads((tmp_path / "out" / "review.json").read_text())
+    assert review["objects"][0]["lost_on"] == [[3, 7]]
+    assert review["objects"][0]["class_name"] == "fish"
+    assert {check["reason"] for check in review["check"]} == {"lost", "area"}
+    assert "warning: object 4 is lost on frames 103 to 107" in output.summary()
+    assert "frame 107: object 4 (lost, 1.00)" in output.summary()
+    assert Image.open(tmp_path / "out" / "thumbnail.jpg").size == (3 * 240 + 2 * 8, 180)
+
+
+def test_disagreement_of_directions_is_averaged():
+    labels = np.ones((4, 4), int)
+    scores = {
+        index: measure_scores(labels, [1, 2], {1: 0.9}, {1: value} if value else {})
+        for index, value in enumerate([0.2, 0.4, None])
+    }
+    review = review_video("clip", scores)
+    assert [item["disagreement"] for item in review["objects"]] == [pytest.approx(0.3), None]
+    assert "disagreement" in format_review(review)[0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "after"),
+    [
+        ("unsure", Score(0.5, 100, 10.0, 10.0)),
+        ("area", Score(0.95, 20, 10.0, 10.0)),
+        ("jump", Score(0.95, 100, 30.0, 10.0)),
+        ("disagreement", Score(0.95, 100, 10.0, 10.0, 0.5)),
+        ("fragment", Score(0.95, 100, 10.0, 10.0, fragment=0.2)),
+        ("contact", Score(0.95, 100, 10.0, 10.0, contact=0.5)),
+        ("flip", Score(0.95, 100, 10.0, 10.0, flip=0.2)),
+    ],
+)
+def test_check_names_its_reason_unless_the_mask_was_drawn(reason, after):
+    scores = {0: {1: SEEN}, 1: {1: after}}
+    assert [(check.frame, check.reason) for check in find_checks(scores)] == [(1, reason)]
+    assert find_checks(scores, {1: frozenset({1})}) == []
+
+
+def test_neighboring_checks_of_one_reason_are_merged():
+    scores = {index: {1: Score(0.5 - index / 100, 100, 10.0, 10.0)} for index in range(4)}
+    assert [check.frame for check in find_checks(scores)] == [3]
+
+
+def test_lost_object_is_checked_once():
+    scores = {index: {1: SEEN if index < 2 else GONE} for index in range(20)}
+    lost = [check.frame for check in find_checks(scores) if check.reason == "lost"]
+    assert lost == [1 + LostFlags.FRAMES]
+
+
+def test_scores_survive_storage(tmp_path):
+    labels = np.zeros((6, 8), int)
+    labels[1:3, 2:6] = 5
+    scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
+    assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, 0.1, 0.2, 0.3)}
+    (tmp_path / "000000.png").write_bytes(encode(labels, Note([5], scores)))
+    store = LabelStore(tmp_path, (6, 8))
+    assert store.note(0) == Note([5], scores)
+    assert (store.read(0) == labels).all()
+
+
+def test_scores_of_merged_objects_are_weighted_by_area():
+    merged = merge_scores(
+        {1: Score(1.0, 30, 0.0, 0.0), 2: Score(0.5, 10, 4.0, 8.0), 3: SEEN}, {1: 1, 2: 1, 3: 0}.get
+    )
+    assert merged == {1: Score(0.875, 40, 1.0, 2.0)}
+
+
+def scene(left=(200, 60, 60), right=(200, 60, 60)):
+    """Two touching rectangles, 1 and 2, and their image."""
+    ids = np.zeros((60, 100), np.uint16)
+    ids[10:50, 10:50], ids[10:50, 50:90] = 1, 2
+    image = np.full((60, 100, 3), 30, np.uint8)
+    image[ids == 1], image[ids == 2] = left, right
+    return ids, image
+
+
+def test_flip_is_found_forward_and_backward():
+    ids, image = scene()
+    swapped = ids.copy()
+    swapped[30:50, 30:50] = 2  # a leg of object 1
+    for first, second in ((0, 1), (8, 7)):
+        signals = ReviewSignals()
+        assert signals.update(first, ids, image, [1, 2])[2].flip == 0
+        found = signals.update(second, swapped, image, [1, 2])
+        assert found[2].flip == pytest.approx(400 / 2000, rel=0.05)
+        assert found[1].flip == 0
+    assert signals.update(20, ids, image, [1, 2])[1].flip == 0  # no neighbour
+
+
+def test_occlusion_is_not_a_flip():
+    ids, image = scene(right=(40, 60, 220))
+    moved = ids.copy()
+    moved[10:50, 50:60] = 1
+    later = image.copy()
+    later[10:50, 50:60] = image[10, 10]
+    signals = ReviewSignals()
+    signals.update(0, ids, image, [1, 2])
+    assert signals.update(1, moved, later, [1, 2])[1].flip == 0
+
+
+def test_contact_needs_similar_color():
+    assert ReviewSignals().update(0, *scene(), [1])[1].contact > 0.1
+    assert ReviewSignals().update(0, *scene(right=(40, 60, 220)), [1])[1].contact == 0
+
+
+def test_thin_lines_ignored_and_fragments_found():
+    mask = np.ones((20, 20), bool)
+    line = np.zeros((20, 20), bool)
+    line[:, 5:7] = True
+    assert measure_flip(mask, line) == 0
+    mask[:, 8:12] = False
+    assert measure_fragment(mask) == 0.5
+
+
+def entry(name, lost=(), check=(), label="", status="check", frames=20):
+    """A job's entry, with one object."""
+    objects = [
+        {"id": 1, "class_name": label, "lost_on": list(lost)},
+        {"id": 2, "class_name": "", "lost_on": []},
+    ]
+    checks = [{"frame": frame, "object_id": number, "reason": reason} for frame, number, reason in check]
+    return {
+        "name": name, "status": status, "frames": frames, "objects": 2, "error": "",
+        "notes": {"objects": objects, "check": checks}, "rate": "10",
+    }  # fmt: skip
+
+
+def listed(text):
+    return re.findall(r"<li>([^<]*)", text)
+
+
+def test_frame_is_listed_once_with_class_names(tmp_path):
+    check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure"), (8, 1, "area"), (3, 2, "unsure")]
+    text = render_page(tmp_path, [entry("a", lost=[(2, 6)], check=check, label="<cell>")])
+    assert listed(text) == [
+        "object 1 (&lt;cell&gt;) is lost from frame 2 to 6 (at 0.2 s)",
+        "frame 8: object 1 (&lt;cell&gt;) moves far at once, changes its size at once; object 2 is unsure",
+        "frame 3: object 2 is unsure",
+    ]
+
+
+def test_videos_are_sorted_by_longest_loss(tmp_path):
+    entries = [
+        entry("fine", status="done"),
+        entry("short", lost=[(0, 4)]),
+        entry("long", lost=[(0, 4), (8, 19)]),
+        entry("unsure", check=[(1, 1, "unsure")]),
+    ]
+    names = re.findall(r"<td>(\w+)<a", render_page(tmp_path, entries))
+    assert names == ["long", "short", "unsure", "fine"]
+
+
+def test_only_worst_frames_are_listed(tmp_path):
+    text = render_page(tmp_path, [entry("a", check=[(frame, 1, "unsure") for frame in range(11)])])
+    assert listed(text)[0] == "frame 0: object 1 is unsure"
+    assert listed(text)[-1] == "and 3 more frames, in review.json"
+    assert len(listed(text)) == 9
+
+
+@pytest.mark.parametrize("content", ["{", None])
+def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
+    (tmp_path / "a").mkdir()
+    if content is not None:
+        (tmp_path / "a" / "review.json").write_text(content)
+    write_batch_review(tmp_path, [{"name": "a", "status": "done", "frames": 3, "video": "\udcff.mp4"}])
+    assert json.loads((tmp_path / "review.json").read_text())[0]["objects"] == 0
+
+
+def test_waiting_and_failed_videos_are_listed(tmp_path):
+    records = [
+        {"name": "w", "status": "waiting"},
+        {"name": "f", "status": "failed", "frames": 0, "error": "x < y"},
+    ]
+    write_batch_review(tmp_path, records)
+    page = (tmp_path / "review.html").read_text()
+    assert "1 failed, 1 waiting" in page
+    assert "x &lt; y" in page
