@@ -240,9 +240,9 @@ class ComputeConfig:
     """Precision and compilation in tracking; training has separate settings."""
 
     precision: str = "float32"
-    """float32, bfloat16 or float16 (autocast), or auto: bfloat16 if it is faster on this machine, else float32"""
+    """float32, bfloat16, float16, or auto: bfloat16 if the processor computes it, else float32"""
     compile: bool = False
-    """compile encoder, blocks and decoder with torch.compile; pays off for many frames of one size"""
+    """compile encoder, blocks and decoder with torch.compile, on CUDA; pays off for many frames of one size"""
 
     def __post_init__(self) -> None:
         require_choice(self.precision, PRECISIONS, "compute.precision")

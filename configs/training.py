@@ -150,12 +150,12 @@ class TrainConfig:
     warm_start: str | None = None
     """checkpoint of another model; loads the weights whose names and shapes match: a file or 'bundled'"""
     precision: str = "float32"
-    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 if it is faster on
-    this machine, else float32"""
+    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 if the
+    processor computes it, else float32"""
     accumulate: int = 1
     """number of parts a batch is split into, to save memory"""
     compile: bool = False
-    """compile encoder, blocks and decoder with torch.compile"""
+    """compile encoder, blocks and decoder with torch.compile, on CUDA"""
     checkpoint_activations: bool = False
     """recompute the encoder's activations in the backward pass instead of storing them"""
     schedule: str = "poly"

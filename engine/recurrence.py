@@ -12,8 +12,7 @@ from torch import Tensor
 
 from aotlab.engine.memory.bank import CHANGING, MemoryBank
 from aotlab.engine.memory.relevance import frame_relevance
-from aotlab.networks.model import Model
-from aotlab.networks.vos_model import Features, Propagated
+from aotlab.networks.model import Features, Model, Propagated
 from aotlab.utils.errors import InputError
 
 

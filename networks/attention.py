@@ -1,56 +1,87 @@
-"""The two attentions of the family, as they are defined: over all keys, and over the window around every query."""
+"""The two attentions of the family: over all stored tokens, and over the window around every token."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from aotlab.networks.operations import Operation
-from aotlab.networks.positions import RelativePosition
-
-
-def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """`attention` with heads folded into channels: B×L×C, B×S×C and B×S×D to B×L×D."""
-    query = query.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×L×c
-    key = key.unflatten(2, (heads, -1)).transpose(1, 2)
-    value = value.unflatten(2, (heads, -1)).transpose(1, 2)
-    return attention(query, key, value).transpose(1, 2).flatten(2)
+Size = tuple[int, int]
+"""(height, width) of a map in tokens"""
 
 
-@Operation
-def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention of every query over all keys: B×heads×L×c, B×heads×S×c and B×heads×S×d to B×heads×L×d."""
-    return (query * query.shape[3] ** -0.5 @ key.mT).softmax(3) @ value
+class Attention(nn.Module):
+    """Softmax attention of every query over all keys, without weights of its own (AOT, eq. 1)."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Query B×L×C, key B×S×C and value B×S×D to B×L×D; heads divide C and D."""
+        query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
+        key = key.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×S×c
+        value = value.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×S×d
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
-@Operation
-def local_attention(
-    query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition
-) -> Tensor:
-    """Attention of every token of a map over the window around it, with relative positions (AOT, section 4.3).
+class LocalAttention(nn.Module):
+    """Attention of every token over the window around it, with learned relative positions (AOT, eq. 6).
 
-    query: B×L×C, unscaled; key: B×(n·L)×C and value: B×(n·L)×D of n frames, whose windows are read as one; size:
-    (H, W) of the map, L = H·W, row-major; position: the same in all frames; its shape gives the number of heads and the
-    window. Returns B×L×D.
+    The logit of a key at offset r from its query q is q·k/√c + w_r·q + b_r; with ``relative_value`` the sum over the
+    window is of v + u_r. The published models hold w and b as a grouped 1×1 convolution, which this is as well.
     """
-    heads, area, dim = position.weight.shape
-    query = query.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×L×c
-    keys, values = windows(key, size, heads, area), windows(value, size, heads, area)
-    inside = windows(key.new_ones(1, query.shape[2], 1), size, 1, area)[..., 0] > 0  # 1×1×L×1×window²
-    scores = torch.einsum("bhlc,bhlnwc->bhlnw", query * dim**-0.5, keys)
-    offsets = query @ position.weight.mT + position.bias[:, None]  # B×heads×L×window²
-    logits = (scores + offsets.unsqueeze(3)).masked_fill(~inside, float("-inf"))
-    weights = logits.flatten(3).softmax(3).view_as(logits)  # over the windows of all frames
-    result = torch.einsum("bhlnw,bhlnwd->bhld", weights, values)
-    if position.value is not None:
-        result = result + weights.sum(3) @ position.value.mT
-    return result.transpose(1, 2).flatten(2)
 
+    def __init__(
+        self, dim: int, heads: int, window: int, *, relative_key: bool = True, relative_value: bool = True
+    ) -> None:
+        """Create the relative positions.
 
-def windows(x: Tensor, size: tuple[int, int], heads: int, area: int) -> Tensor:
-    """Tokens B×(n·L)×(heads·c) in each token's window, 0 outside of the map: B×heads×L×n×window²×c."""
-    side = int(area**0.5)
-    maps = F.pad(x.unflatten(1, (-1, *size)), (0, 0, *[side // 2] * 4))  # B×n×(H+side-1)×(W+side-1)×(heads·c)
-    views = maps.unfold(2, side, 1).unfold(3, side, 1).unflatten(4, (heads, -1))  # B×n×H×W×heads×c×side×side
-    return views.permute(0, 4, 2, 3, 1, 6, 7, 5).flatten(5, 6).flatten(2, 3)
+        Args:
+            dim: C, width of queries and keys; with ``relative_value`` also of values.
+            window: side of the window in tokens, odd.
+        """
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.relative_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads) if relative_key else None
+        self.relative_value: nn.Parameter | None = None
+        if relative_value:
+            self.relative_value = nn.Parameter(torch.empty(heads, dim // heads, window**2))
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        """Read a map's window in one or several frames, whose windows are one softmax.
+
+        Args:
+            query: B×L×C tokens, row-major.
+            key: B×(n·L)×C of n frames.
+            value: B×(n·L)×D.
+            size: (H, W) of the map, L = H·W.
+
+        Returns:
+            B×L×D.
+        """
+        query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
+        keys, values = self.unfold(key, size), self.unfold(value, size)  # B×heads×L×n×window²×c
+        logits = torch.einsum("bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys)
+        if self.relative_key is not None:
+            logits = logits + self.relative_logits(query).unsqueeze(3)
+        inside = self.unfold(key.new_ones(1, query.shape[2], self.heads), size)[..., 0] > 0
+        weights = logits.masked_fill(~inside, float("-inf")).flatten(3).softmax(3).view_as(logits)
+        output = torch.einsum("bhlnw,bhlnwd->bhld", weights, values)
+        if self.relative_value is not None:
+            output = output + weights.sum(3) @ self.relative_value.mT
+        return output.transpose(1, 2).flatten(2)
+
+    def relative_logits(self, query: Tensor) -> Tensor:
+        """B×heads×L×c to B×heads×L×window², w_r·q + b_r for every offset r."""
+        assert self.relative_key is not None
+        weight = self.relative_key.weight.view(self.heads, self.window**2, -1)
+        bias = self.relative_key.bias.view(self.heads, 1, self.window**2)  # type: ignore[union-attr]
+        return query @ weight.mT + bias
+
+    def unfold(self, x: Tensor, size: Size) -> Tensor:
+        """Tokens B×(n·L)×(heads·c) in each token's window, 0 outside of the map: B×heads×L×n×window²×c."""
+        maps = F.pad(x.unflatten(1, (-1, *size)), (0, 0, *[self.window // 2] * 4))
+        views = maps.unfold(2, self.window, 1).unfold(3, self.window, 1).unflatten(4, (self.heads, -1))
+        # B×n×H×W×heads×c×window×window
+        return views.permute(0, 4, 2, 3, 1, 6, 7, 5).flatten(5, 6).flatten(2, 3)

@@ -7,58 +7,15 @@ and ``stages``: their parts from the image on, for freezing. Batch norms are fro
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet50
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.networks.primitives import depthwise
 from aotlab.utils.errors import InputError
-
-
-class FrozenNormConv2d(nn.Conv2d):
-    """A convolution and the frozen batch norm after it, computed as one convolution.
-
-    The norm is an affine map with constant coefficients, so scaling the kernel is exact and saves two passes
-    over the activations, forward and backward.
-    """
-
-    def __init__(self, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> None:
-        """Use the kernel of ``conv`` (which has no bias) and ``norm``."""
-        shape = (conv.in_channels, conv.out_channels, conv.kernel_size)
-        super().__init__(*shape, conv.stride, conv.padding, conv.dilation, conv.groups, bias=False)  # type: ignore[arg-type]
-        self.weight = conv.weight
-        self.norm = norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C'×H'×W', convolved and normalised."""
-        kernel, shift = self.scaled()
-        if self.groups == self.in_channels == self.out_channels and self.stride == (1, 1):
-            return depthwise(x, kernel, shift, self.dilation[0])
-        return F.conv2d(x, kernel, shift, self.stride, self.padding, self.dilation, self.groups)
-
-    def scaled(self) -> tuple[Tensor, Tensor]:
-        """Kernel and bias of the convolution that does both."""
-        norm = self.norm
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        return self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-
-
-def join_norms(module: nn.Module) -> None:
-    """Replace every conv that a frozen norm follows by a `FrozenNormConv2d`; the norm becomes the identity."""
-    children = list(module.named_children())
-    for (name, child), (next_name, following) in pairwise(children):
-        if isinstance(child, nn.Conv2d) and isinstance(following, FrozenBatchNorm2d):
-            setattr(module, name, FrozenNormConv2d(child, following))
-            setattr(module, next_name, nn.Identity())
-    for child in module.children():
-        if not isinstance(child, FrozenNormConv2d):
-            join_norms(child)
 
 
 class MobileNetV2(nn.Module):
@@ -75,7 +32,6 @@ class MobileNetV2(nn.Module):
             depthwise.stride = (1, 1)
             if index > 14:
                 depthwise.dilation = depthwise.padding = (2, 2)
-        join_norms(self.features)
         self.ends = (4, 7, 14, 19)
 
     @property
@@ -103,7 +59,6 @@ class ResNet50(nn.Module):
         net = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
         self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
         self.layer1, self.layer2, self.layer3 = net.layer1, net.layer2, net.layer3
-        join_norms(self)
 
     @property
     def stages(self) -> list[nn.Module]:
@@ -112,10 +67,10 @@ class ResNet50(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """B×3×H×W to maps of 256, 512, 1024 and 1024 channels."""
-        quarter = self.layer1(self.maxpool(self.relu(self.conv1(image))))
-        eighth = self.layer2(quarter)
-        sixteenth = self.layer3(eighth)
-        return [quarter, eighth, sixteenth, sixteenth]
+        f4 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(image)))))
+        f8 = self.layer2(f4)
+        f16 = self.layer3(f8)
+        return [f4, f8, f16, f16]
 
 
 def _swin_base() -> nn.Module:

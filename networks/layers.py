@@ -1,16 +1,16 @@
-"""Layers that blocks share: self-attention and feed-forward."""
+"""Layers that the blocks of several papers share."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.networks.attention import global_attention
-from aotlab.networks.positions import Size
-from aotlab.networks.primitives import DepthwiseConv2d, Linear
+from aotlab.networks.attention import Attention, Size
 
 
-def initialise(module: nn.Module) -> None:
+def init_xavier(module: nn.Module) -> None:
     """Draw all parameters of more than one axis Xavier-uniform."""
     for parameter in module.parameters():
         if parameter.dim() > 1:
@@ -18,34 +18,53 @@ def initialise(module: nn.Module) -> None:
 
 
 class SelfAttention(nn.Module):
-    """Self-attention among a frame's own tokens."""
+    """Multi-head self-attention among a frame's tokens."""
 
     def __init__(self, dim: int, heads: int, stride: int = 1) -> None:
-        """``stride``: only every so many-th token, in row order, is read."""
+        """``stride``: keys and values are subsampled by it, in row order."""
         super().__init__()
-        self.heads, self.stride = heads, stride
-        self.query, self.key, self.value = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)
-        self.projection = Linear(dim, dim)
+        self.stride = stride
+        self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.attention = Attention(heads)
+        self.projection = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, position: Tensor | None) -> Tensor:
-        """B×L×C to B×L×C; the position embedding, if any, goes into queries and keys."""
+        """B×L×C to B×L×C; the position embedding, if any, is added to queries and keys."""
         positioned = x if position is None else x + position
         key, value = self.key(positioned[:, :: self.stride]), self.value(x[:, :: self.stride])
-        return self.projection(global_attention(self.query(positioned), key, value, self.heads))
+        return self.projection(self.attention(self.query(positioned), key, value))
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with GroupNorm, GELU and a depthwise 5×5 convolution between them."""
+    """Two linear layers; between them GroupNorm, GELU and a depthwise 5×5 convolution of the map."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.expand = Linear(dim, hidden)
+        self.expand = nn.Linear(dim, hidden)
         self.norm = nn.GroupNorm(32, hidden)
-        self.conv = DepthwiseConv2d(hidden, 5)
-        self.reduce = Linear(hidden, dim)
+        self.conv = nn.Conv2d(hidden, hidden, 5, padding=2, groups=hidden, bias=False)
+        self.reduce = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """B×L×C to B×L×C; ``size`` is the map's."""
         hidden = self.expand(x).unflatten(1, size).permute(0, 3, 1, 2)  # B×hidden×H×W
         hidden = self.conv(F.gelu(self.norm(hidden)))
         return self.reduce(hidden.permute(0, 2, 3, 1).flatten(1, 2))
+
+
+class ConvGN(nn.Sequential):
+    """Convolution with bias, then GroupNorm of 8 groups."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        super().__init__(OrderedDict(conv=conv, gn=nn.GroupNorm(8, outputs)))
+
+
+def map_to_tokens(x: Tensor) -> Tensor:
+    """B×C×H×W to B×L×C, row-major."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def tokens_to_map(x: Tensor, size: Size) -> Tensor:
+    """B×L×C to B×C×H×W."""
+    return x.unflatten(1, size).permute(0, 3, 1, 2)

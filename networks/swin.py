@@ -10,8 +10,6 @@ from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
-from aotlab.networks.primitives import replace_linear
-
 WINDOW = 7
 DEPTHS = (2, 2, 18)
 HEADS = (4, 8, 16)
@@ -72,7 +70,6 @@ class SwinBase(nn.Module):
             self.norms.append(nn.LayerNorm(dim))
             if stage < len(DEPTHS) - 1:
                 self.downsamples.append(PatchMerging(dim, out_dim=2 * dim))
-        replace_linear(self)
 
     @staticmethod
     def _block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:

@@ -13,9 +13,6 @@ from hypothesis import HealthCheck, settings
 
 NOBODY = 65534
 
-# Products are computed by a fixed choice, so that tests see the same numbers everywhere and every time.
-os.environ["AOTLAB_TUNE"] = "off"
-
 # Properties draw the same examples every time, however busy the machine is.
 settings.register_profile(
     "same",

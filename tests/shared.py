@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.fast import optimize
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import from_official
 from tests.golden import filler
 
@@ -72,11 +73,11 @@ def official_weights(variant: str) -> dict[str, torch.Tensor]:
     return filler.fill(golden_table(f"keys/{variant}"))
 
 
-def golden_model(variant: str, overrides: tuple[str, ...] = ()) -> VOSModel:
-    """A model with the reference's weights, in evaluation mode."""
-    model = VOSModel(load_config(variant, overrides).model)
+def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = False) -> Any:
+    """A model with the reference's weights, in evaluation mode; ``fast``: its optimised copy in float32."""
+    model = build_model(load_config(variant, overrides).model)
     model.load_state_dict(from_official(official_weights(variant), model), strict=True)
-    return model.eval()
+    return optimize(model, precision="float32") if fast else model.eval()
 
 
 def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from aotlab.tools.cli.parser import AT_LEAST_ONE, AT_LEAST_TWO, CommandParser, c
 from aotlab.utils.errors import RunStopped
 
 if TYPE_CHECKING:
-    from aotlab.networks.vos_model import VOSModel
+    from aotlab.networks.model import VOSModel
 
 
 def parse(argv: list[str] | None) -> Namespace:

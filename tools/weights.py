@@ -67,8 +67,8 @@ def show(name: str) -> str:
     from torch.utils.flop_counter import FlopCounterMode
 
     from aotlab.configs.files import preset_names
+    from aotlab.networks.models import build_model
     from aotlab.networks.preprocess import network_size
-    from aotlab.networks.vos_model import VOSModel
     from aotlab.networks.weights.checkpoints import read_card, read_settings
     from aotlab.networks.weights.model_card import describe_card
     from aotlab.networks.weights.zoo import published_weights, resolve, weights_path
@@ -80,7 +80,7 @@ def show(name: str) -> str:
     height, width = network_size(FRAME, config.input, align_corners=model_config.align_corners)
     flops = {}
     with torch.device("meta"), torch.no_grad():
-        model = VOSModel(model_config).eval()
+        model = build_model(model_config).eval()
         image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
         features, identities = model.encode(image), model.assign_identities(masks)
         memory = model.memorize(model.propagate(features, identities=identities), identities)

@@ -26,27 +26,28 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config, ModelConfig
 from aotlab.engine.tracking.prompting import SETTINGS, look_size
-from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, embedding_indices
-from aotlab.networks.kernels import SETS
-from aotlab.networks.operations import use
+from aotlab.networks.aot import LSTTState
+from aotlab.networks.attention import LocalAttention
+from aotlab.networks.deaot import GPMState
+from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.model import BlockMemory, Features, KeyValue, Propagated, VOSModel
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.stage import BLOCKS
-from aotlab.networks.vos_model import Features, Propagated, VOSModel
+from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, embedding_indices
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK, locked, remove_leftovers
 from aotlab.utils.versioned_json import Kind, wrap
 
 FILE = "export.yaml"
-EXPORT = Kind("export", 2, "export again")
+EXPORT = Kind("export", 3, "export again")
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 REFERENCE_FRAMES_ONLY = 2**31 - 1
 """interval in frames between additions to long-term memory if only reference frames are stored"""
 EXAMPLE_FRAMES = 2
 """number of long-term frames that propagate is traced with; 1 would become a constant"""
-MAPS = ("quarter", "eighth", "sixteenth", "projected")
+MAPS = Features._fields
 """feature maps by stride, and the last one projected"""
 PROMPT_GRAPHS = ("prompt_encode", "prompt_masks")
 
@@ -117,17 +118,23 @@ def nest_tensors(prefix: str, template: Any, tensors: Tensors) -> Any:
     return type(template)(*values) if tuples else values
 
 
+STATES: dict[str, Any] = {
+    "lstt": LSTTState, "lstt_recurrent": RecurrentState, "gpm": GPMState, "aost": KeyValue, "pyramid": KeyValue,
+}  # fmt: skip
+"""type of a block's state, by block"""
+
+
 def nest_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
-    """Return ``features``, ``identities``, ``current`` or ``memory`` of a model among named tensors."""
+    """Return ``features``, ``identities``, ``states`` or ``memory`` of a model among named tensors."""
 
     def empty(fields: Any) -> Any:
         return fields(*[None] * len(fields._fields))
 
-    blocks = [BLOCKS[stage.block].unlabelled for stage in config.stages]
+    state = empty(STATES[config.stages[0].block])
     templates: dict[str, Any] = {
         "features": empty(Features),
         "identities": [None] * len(config.stages),
-        "current": [[empty(block)] * depth for block, depth in zip(blocks, config.depths, strict=True)],
+        "states": [[state] * depth for depth in config.depths],
         "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in config.depths],
     }
     results = nest_tensors(kind, templates[kind], tensors)
@@ -172,23 +179,23 @@ def _identify(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     """Propagate a reference frame if identities are given, else from memory."""
     config = model.config
-    for number, stage in enumerate(model.stages):
-        if isinstance(stage.temporal, IndexedTemporalEmbedding):
-            stage.temporal.indices = tensors.get(f"temporal_indices_{number}")
+    temporal = getattr(model, "temporal", None)
+    if isinstance(temporal, IndexedTemporalEmbedding):
+        temporal.indices = tensors.get("temporal_indices")
     features = nest_results("features", config, tensors)
     if "identities_0" in tensors:
         propagated = model.propagate(features, identities=nest_results("identities", config, tensors))
     else:
         propagated = model.propagate(features, nest_results("memory", config, tensors))
     decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
-    return name_tensors("embeddings", decoded) | name_tensors("current", propagated.current)
+    return name_tensors("embeddings", decoded) | name_tensors("states", propagated.states)
 
 
 def _memorize(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
     """Memorize a frame; only the sizes of its embeddings are read."""
     config = model.config
     embeddings = [[torch.empty(1, 1, *side)] for side in map_sizes(config, size)]
-    propagated = Propagated(embeddings, nest_results("current", config, tensors))
+    propagated = Propagated(embeddings, nest_results("states", config, tensors))
     identities = nest_results("identities", config, tensors)
     return name_tensors("memory", model.memorize(propagated, identities))
 
@@ -199,17 +206,16 @@ def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 
 
 def _add_temporal(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    """Apply the first stage's temporal embedding, for memory policies that compare queries with keys."""
-    temporal = model.stages[0].temporal
-    assert isinstance(temporal, IndexedTemporalEmbedding)
-    temporal.indices = tensors["temporal_indices_0"]
-    query, key = temporal(tensors["current_0_0_key"], tensors["memory_0_0_long_key"])
+    """Apply the temporal embedding, for memory policies that compare queries with keys."""
+    temporal: Any = model.temporal
+    temporal.indices = tensors["temporal_indices"]
+    query, key = model.add_temporal(tensors["states_0_0_key"], tensors["memory_0_0_long_key"])
     return {"query": query, "key": key}
 
 
 def _encode_prompted(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     assert model.prompts is not None
-    return dict(zip(MAPS, model.prompts.encode(tensors["image"]), strict=True))
+    return dict(zip(MAPS, model.prompts.encode(tensors["image"]), strict=True))  # type: ignore[operator]
 
 
 def _segment(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
@@ -228,8 +234,7 @@ class Graph(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Take inputs in the order of `examples`; return outputs in the order of `results`."""
-        with use(SETS["exportable"]):
-            results = self.method(self.model, dict(zip(self.examples, tensors, strict=True)))
+        results = self.method(self.model, dict(zip(self.examples, tensors, strict=True)))
         return tuple(results.values())
 
 
@@ -243,7 +248,8 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         groups: number of groups of objects in a batch.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    shortcuts = sorted({stage.shortcut for stage in model.stages[1:]})
+    stages = list(getattr(model, "stages", []))
+    shortcuts = sorted({stage.encoder_map for stage in stages[1:]})
     with torch.no_grad():
         encode = Graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
         masks = torch.rand(groups, model.config.max_objects + 1, *size, generator=images)
@@ -252,27 +258,26 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         read = ["features_projected", *(list(features)[index] for index in shortcuts)]
         maps = {name: features[name] for name in read}
         reference = Graph(model, _propagate, maps | identify.results)
-        current = {name: x for name, x in reference.results.items() if name.startswith("current_")}
-        memorize = Graph(model, partial(_memorize, size=size), current | identify.results)
+        states = {name: x for name, x in reference.results.items() if name.startswith("states_")}
+        memorize = Graph(model, partial(_memorize, size=size), states | identify.results)
         memory = {
             name: x.repeat(1, EXAMPLE_FRAMES if "_long_" in name else 1, 1)
             for name, x in memorize.results.items()
         }
-        for number, stage in enumerate(model.stages):
-            if stage.temporal is not None:
-                indices = embedding_indices(EXAMPLE_FRAMES, len(stage.temporal.memory))
-                memory[f"temporal_indices_{number}"] = indices
+        slots = model.config.stages[0].temporal_slots
+        if slots:
+            memory["temporal_indices"] = embedding_indices(EXAMPLE_FRAMES, slots)
         propagate = Graph(model, _propagate, maps | memory)
-        decoded = {name: x for name, x in reference.results.items() if name not in current}
-        refined = {name: features[name] for name in list(features)[:3] if len(model.stages) == 1}
+        decoded = {name: x for name, x in reference.results.items() if name not in states}
+        refined = {name: features[name] for name in list(features)[:3] if not stages}
         decode = Graph(model, _decode, decoded | refined)
         graphs = {
             "encode": encode, "assign_identities": identify, "reference": reference, "propagate": propagate,
             "memorize": memorize, "decode": decode,
         }  # fmt: skip
-        if "temporal_indices_0" in memory:
-            compared = {name: memory[name] for name in ("memory_0_0_long_key", "temporal_indices_0")}
-            key = {"current_0_0_key": current["current_0_0_key"]}
+        if slots:
+            compared = {name: memory[name] for name in ("memory_0_0_long_key", "temporal_indices")}
+            key = {"states_0_0_key": states["states_0_0_key"]}
             graphs["add_temporal"] = Graph(model, _add_temporal, key | compared)
     return graphs
 
@@ -303,11 +308,13 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference, with the indices of temporal embeddings as an input."""
+    """Copy a model for inference: local attention by blocks, the indices of temporal embeddings as an input."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
-    for stage in model.stages:
-        if stage.temporal is not None:
-            stage.temporal = IndexedTemporalEmbedding(stage.temporal)  # type: ignore[assignment]
+    for module in model.modules():
+        if type(module) is LocalAttention:
+            module.__class__ = BlockLocalAttention
+    if isinstance(getattr(model, "temporal", None), TemporalEmbedding):
+        model.temporal = IndexedTemporalEmbedding(model.temporal)  # type: ignore[arg-type]
     return model
 
 
@@ -348,7 +355,7 @@ def export_model(
             _write_onnx(graph, temporary / f"{name}.onnx", config.memory.frames)
         description = Description(
             video_size=list(video), network_size=list(size), groups=groups,
-            heads=model.stages[0].blocks[0].heads, config=config,
+            heads=model.heads, config=config,
             sha256={name: sha256(temporary / f"{name}.onnx") for name in graphs},
         )  # fmt: skip
         content = wrap(EXPORT, asdict(description))

@@ -26,8 +26,8 @@ from aotlab.engine.export.graphs import (
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
-from aotlab.networks.block import BlockMemory, Memory, embedding_indices
-from aotlab.networks.vos_model import Features, Propagated, VOSModel
+from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
+from aotlab.networks.rmem import embedding_indices
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text, sha256
 from aotlab.utils.versioned_json import reading_own, unwrap
@@ -35,7 +35,7 @@ from aotlab.utils.versioned_json import reading_own, unwrap
 if TYPE_CHECKING:
     import onnxruntime
 
-SHARED = ("image", "temporal_indices_", "features_")
+SHARED = ("image", "temporal_indices", "features_")
 """prefixes of inputs shared by all groups of objects"""
 CPU = "CPUExecutionProvider"
 TOLERANCE = 1e-3
@@ -74,9 +74,6 @@ class ExportedModel(nn.Module):
             self._sessions[name] = open_onnx(folder / f"{name}.onnx", provider)
         self._sizes = map_sizes(self.config, self.description.network_size)
 
-    def compile_parts(self, *, dynamic: bool | None = None) -> None:
-        """Do nothing: graphs are compiled already."""
-
     def encode(self, image: Tensor) -> Features:
         """Encode an image 1×3×H×W; raises `InputError` for another size than the export's."""
         inside, video = self.description.network_size, self.description.video_size
@@ -105,20 +102,17 @@ class ExportedModel(nn.Module):
             results = self._results("reference", maps | name_tensors("identities", identities))
         else:
             frames = self._count_frames(memory[0][0].long.key)
-            indices = {
-                f"temporal_indices_{number}": embedding_indices(frames, stage.temporal_slots)
-                for number, stage in enumerate(self.config.stages)
-                if stage.temporal_slots
-            }
+            slots = self.config.stages[0].temporal_slots
+            indices = {"temporal_indices": embedding_indices(frames, slots)} if slots else {}
             results = self._results("propagate", maps | name_tensors("memory", memory) | indices)
         decoded = list_embeddings(results)
         empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
-        return Propagated([*empty, decoded], nest_results("current", self.config, results))
+        return Propagated([*empty, decoded], nest_results("states", self.config, results))
 
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return a frame's memory per stage and block."""
-        current = name_tensors("current", propagated.current)
-        results = self._results("memorize", current | name_tensors("identities", identities))
+        states = name_tensors("states", propagated.states)
+        results = self._results("memorize", states | name_tensors("identities", identities))
         return nest_results("memory", self.config, results)
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
@@ -132,7 +126,7 @@ class ExportedModel(nn.Module):
         if not count:
             return query, key
         indices = embedding_indices(self._count_frames(key), count)
-        tensors = {"current_0_0_key": query, "memory_0_0_long_key": key, "temporal_indices_0": indices}
+        tensors = {"states_0_0_key": query, "memory_0_0_long_key": key, "temporal_indices": indices}
         results = self._results("add_temporal", tensors)
         return results["query"], results["key"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import MemoryPolicy, RelevanceOf, build_policy
-from aotlab.networks.block import BlockMemory, KeyValue, Memory
+from aotlab.networks.model import BlockMemory, KeyValue, Memory
 from aotlab.utils.errors import InputError
 
 CHANGING = (

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
-from aotlab.networks.block import BlockMemory
+from aotlab.networks.model import BlockMemory
 
 RelevanceOf = Callable[[Tensor, int], FrameRelevance]
 """maps the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""

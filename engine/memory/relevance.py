@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.model import Model
-from aotlab.networks.vos_model import Propagated
+from aotlab.networks.model import Model, Propagated
 
 AT_ONCE = 2**22
 """largest number of attention weights in memory at once"""
@@ -37,7 +36,7 @@ def frame_relevance(
     size = propagated.embeddings[0][0].shape[2:]
     resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=model.config.align_corners)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
-    query = propagated.current[0][0].key  # queries and keys of a frame are one projection
+    query = propagated.states[0][0].key  # queries and keys of a frame are one projection
     query, key = model.add_temporal(query, key)
     shares = relevance(query, key, foreground, heads=model.heads, frames=frames)
     return FrameRelevance(shares, key.unflatten(1, (frames, -1)))

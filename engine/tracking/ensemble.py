@@ -165,11 +165,10 @@ def augmented(
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
         limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_OF_LONG)))
-    branches = []
+    branches: list[Branch] = []
     for scale in scales:
         scaled = replace(config, input=replace(limits, scale=limits.scale * scale))
-        branches += [
-            Branch(Tracker(model, scaled, device=device), flip=mirrored, weight=weight)
-            for mirrored in ((False, True) if flip else (False,))
-        ]
+        for mirrored in (False, True) if flip else (False,):
+            shared = branches[0].tracker.model if branches else model
+            branches.append(Branch(Tracker(shared, scaled, device=device), flip=mirrored, weight=weight))
     return branches

@@ -16,14 +16,10 @@ from torch import Tensor
 from aotlab.engine.tracking.inputs import MaskLike, given_mask
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.prompt import Point, Prompt
-from aotlab.networks import kernels
-from aotlab.networks.kernels.folding import folded
-from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.model import Model
+from aotlab.networks.fast import optimize
+from aotlab.networks.model import Model, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalise
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.vos_model import VOSModel
-from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError, require_extra
 
 Window = tuple[int, int, int, int]
@@ -70,9 +66,8 @@ class PromptedFrame:
         require_extra("video", "cv2")  # finds connected parts
         self.network: PromptNetwork = network
         self.align_corners, self.settings = model.config.align_corners, settings
-        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(
-            network.projector.weight.device
-        )
+        self.weight = network.projector.weight
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
         self.image = pixels.permute(2, 0, 1)[None]
         self.size = (frame.shape[0], frame.shape[1])
         self._encoded: dict[Window, tuple[list[Tensor], tuple[int, int]]] = {}
@@ -116,7 +111,7 @@ class PromptedFrame:
             draw_planes(prompt, [other for other in everyone if other is not prompt], window, size)
             for prompt in prompts
         ]
-        logits = self.network(features, torch.stack(planes).to(self.image.device))
+        logits = self.network(features, torch.stack(planes).to(self.weight))
         left, top, right, bottom = window
         inside = (bottom - top, right - left)
         return F.interpolate(logits.float(), inside, mode="bilinear", align_corners=self.align_corners)[:, 0]
@@ -132,7 +127,7 @@ class PromptedFrame:
             part = F.interpolate(part, size, mode="bilinear", antialias=True) / 255
             if len(self._encoded) >= 8:
                 del self._encoded[next(iter(self._encoded))]
-            self._encoded[window] = self.network.encode(normalise(part)), size
+            self._encoded[window] = self.network.encode(normalise(part).to(self.weight)), size
         return self._encoded[window]
 
 
@@ -313,10 +308,7 @@ class NetworkSegmenter:
     """
 
     def __init__(self, model: VOSModel, precision: str = "float32") -> None:
-        kernels.install()
-        self._model = folded(model.eval())
-        cpu = torch.device("cpu")
-        self._autocast = autocast(cpu, fastest_precision(precision, cpu))
+        self._model = optimize(model, precision=precision)
         self._lock = threading.Lock()
         self._known: tuple[np.ndarray, PromptedFrame] | None = None
 
@@ -329,7 +321,6 @@ class NetworkSegmenter:
         with self._lock:
             if self._known is None or not np.array_equal(self._known[0], frame):
                 self._known = frame.copy(), PromptedFrame(self._model, frame)
-            with self._autocast:
-                logits = self._known[1].logits(list(prompts.values()))
+            logits = self._known[1].logits(list(prompts.values()))
         channels = add_background(logits).max(0).indices.cpu().numpy()
         return np.array([0, *prompts], np.uint16)[channels]

@@ -33,13 +33,10 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.prompting import PromptedFrame, add_background, combine_given
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
 from aotlab.media.prompt import Prompt
-from aotlab.networks import kernels
-from aotlab.networks.kernels.folding import folded
-from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.model import Model
+from aotlab.networks import fast
+from aotlab.networks.fast import resolve_precision
+from aotlab.networks.model import Features, Model, VOSModel
 from aotlab.networks.preprocess import network_size, normalise
-from aotlab.networks.primitives import resize
-from aotlab.networks.vos_model import Features, VOSModel
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
@@ -131,21 +128,38 @@ class FrameTracker:
 class Tracker(FrameTracker):
     """Tracks any objects through a video, frame by frame.
 
-    It shares the weights of its model, but for those of encoders, which are copied and folded: train the model only
-    when no tracker of it is in use, and make a new one afterwards.
+    It runs an optimised copy of the model, so that later changes of the model do not reach it.
 
     >>> tracker = Tracker.from_checkpoint("pretrain_models/aott_mini.safetensors")
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
     >>> labels = tracker.step(next_frame).labels
     """
 
-    def __init__(self, model: Model, config: Config, *, device: str | torch.device = "cpu") -> None:
-        self.device = pick_device(str(device))
-        kernels.install()
-        self.model: Model = folded(model.to(self.device).eval())
-        if config.compute.compile:
-            self.model.compile_parts()
-        self.autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
+    def __init__(
+        self, model: Model, config: Config, *, device: str | torch.device = "cpu", optimize: bool = True
+    ) -> None:
+        """Create a tracker without objects.
+
+        Args:
+            model: a `VOSModel`, which is copied; or an optimised model or exported graphs, which run as they are.
+            config: settings of memory, input and computation.
+            device: device of the copy.
+            optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
+
+        Raises:
+            InputError: no such device, or ``compute.compile`` without CUDA.
+        """
+        self.device, compute = pick_device(str(device)), config.compute
+        precision = resolve_precision(compute.precision, self.device)
+        self.model: Model = model
+        self.autocast = autocast(self.device, "float32")
+        if isinstance(model, VOSModel) and optimize:
+            self.model = fast.optimize(
+                model, device=self.device, precision=precision, compile=compute.compile
+            )
+        elif isinstance(model, VOSModel):
+            self.model = model.to(self.device).eval()
+            self.autocast = autocast(self.device, precision)
         self.config = config
         self.temperature = config.confidence_temperature
         self.one_group_at_a_time = False
@@ -160,6 +174,7 @@ class Tracker(FrameTracker):
         config: str | None = None,
         overrides: Sequence[str] = (),
         device: str = "cpu",
+        optimize: bool = True,
         protocol: Protocol = "bounded",
     ) -> Tracker:
         """Load a model and return its tracker; arguments and errors as `load_model`.
@@ -168,6 +183,8 @@ class Tracker(FrameTracker):
             path: checkpoint or folder of `save_pretrained`, or a name: ``bundled``, published weights, hf://OWNER/NAME.
             config: preset or file of settings.
             overrides: settings as ``key=value``.
+            device: see `Tracker`.
+            optimize: see `Tracker`.
             protocol: ``bounded`` for videos of any length: RMem replaces a memory without a bound, unless ``overrides``
                 set a memory policy. ``published``: the memory of the paper's benchmarks.
         """
@@ -178,7 +195,7 @@ class Tracker(FrameTracker):
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
-        return cls(model, bounded, device=device)
+        return cls(model, bounded, device=device, optimize=optimize)
 
     @classmethod
     def from_pretrained(
@@ -210,10 +227,13 @@ class Tracker(FrameTracker):
         Raises:
             InputError: deeper than trained, another kind of model, or exported graphs.
         """
-        if not isinstance(self.model, VOSModel):
+        if not isinstance(self.model, VOSModel | fast.OptimizedModel):
             raise InputError("tracker: exported graphs have a fixed depth; export with model.depth")
-        self.model = self.model.at_depth(depth)
-        self.config = replace(self.config, model=self.model.config)
+        try:
+            self.config = replace(self.config, model=replace(self.model.config, depth=depth))
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        self.model = self.model.at_depth(depth)  # type: ignore[operator]
         self.__dict__.pop("_made_by", None)  # states depend on the depth
         self.reset(self._length)
 
@@ -252,8 +272,9 @@ class Tracker(FrameTracker):
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
         pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
+        resized = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")  # as in the published code
         with self.autocast:
-            features = self.model.encode(normalise(resize(pixels.float() / 255, input_size)))
+            features = self.model.encode(normalise(resized))
             readouts = read_memory(self.model, self.banks, features)
             logits, channels = self.merge_logits(readouts, size)
         return PredictedFrame(features, readouts, logits, channels, input_size)

@@ -7,32 +7,36 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from aotlab.configs.files import setting_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
-from aotlab.networks import kernels
+from aotlab.networks import models
 from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.fast import compile_parts, optimize_training
+from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_settings, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.networks.weights.zoo import resolve
 from aotlab.utils.errors import InputError
 
+CPU = torch.device("cpu")
 log = logging.getLogger(__name__)
 
 
-def build_model(config: Config) -> VOSModel:
+def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     """Build the model with its initial weights; frozen encoder stages do not require gradients.
+
+    ``device``: device that trains it.
 
     Raises:
         InputError: weights are missing or do not match.
     """
-    kernels.install()
-    model = VOSModel(config.model)
+    model = models.build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
         path = resolve(setting_path(settings.start_from))
@@ -47,7 +51,8 @@ def build_model(config: Config) -> VOSModel:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
         warm_start(model, resolve(setting_path(settings.warm_start)))
-    prepare(model, settings)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepare(model, settings, device)
     return model
 
 
@@ -101,8 +106,9 @@ def warm_start(model: VOSModel, path: Path) -> None:
     log.info("%d of %d weights loaded from %s", len(shared), len(own), path.name)
 
 
-def prepare(model: VOSModel, settings: TrainConfig) -> None:
-    """Freeze parts of the encoder and the prompt network; checkpoint activations and compile, if set."""
+def prepare(model: VOSModel, settings: TrainConfig, device: torch.device) -> None:
+    """Optimise for training, freeze encoder and prompts as set; checkpoint activations and compile, if set."""
+    optimize_training(model, device)
     if model.prompts is not None:  # trained by research/bundled/train_prompts.py
         model.prompts.requires_grad_(False)
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
@@ -110,7 +116,7 @@ def prepare(model: VOSModel, settings: TrainConfig) -> None:
         for block in repeated_blocks(model.encoder):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     if settings.compile:
-        model.compile_parts(dynamic=False)
+        compile_parts(model, device, dynamic=False)
 
 
 def start_phases(config: Config) -> list[PhaseRecord]:

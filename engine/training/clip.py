@@ -13,7 +13,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
-from aotlab.networks.vos_model import Features, Propagated, VOSModel
+from aotlab.networks.model import Features, Propagated, VOSModel
 
 
 def hardest_count(pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5) -> int:
@@ -119,7 +119,9 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
         shallower = range(1, model.config.depths[0]) if model.config.scalable else []
         by_depth = []
-        for logits in (*(model.decode(propagated, frames[frame], depth) for depth in shallower), deepest):
+        # only scalable models decode at several depths
+        decoded = [model.decode(propagated, frames[frame], depth) for depth in shallower]  # type: ignore[call-arg]
+        for logits in (*decoded, deepest):
             by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
             kept = [
                 resize_logits(by_object[b, : n + 1], size, align_corners) for b, n in enumerate(clip.objects)

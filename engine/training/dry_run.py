@@ -17,8 +17,8 @@ from aotlab.engine.training.clip import ClipLearner
 from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.trainer import wrap_ddp
-from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.fast import resolve_precision
+from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import peak_resident_bytes
@@ -35,7 +35,7 @@ def dry_run(config: Config, world: World) -> str:
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
     data = open_phases(config)
-    model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build_model(config, world.device)
     lines = [_model_line(config, model, world)]
     for mixture in data.mixtures.values():
         lines += [f"{mixture.phase.name}: {line}" for line in describe_mixture(mixture)]
@@ -83,7 +83,7 @@ def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float],
 def _model_line(config: Config, model: VOSModel, world: World) -> str:
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad) / 1e6
     total = sum(weight.numel() for weight in model.parameters()) / 1e6
-    precision = fastest_precision(config.train.precision, world.device)
+    precision = resolve_precision(config.train.precision, world.device)
     return (
         f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {precision} on "
         f"{world.device.type}, {world.ranks} ranks × {config.train.accumulate} parts"

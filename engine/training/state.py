@@ -15,9 +15,10 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import architecture, first_weights, start_phases
 from aotlab.engine.training.schedule import EMA, parameter_groups
-from aotlab.networks.kernels.tuning import fastest_precision
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.fast import resolve_precision
+from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, card_from_json
+from aotlab.networks.weights.published_keys import PROMPTS
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
@@ -51,8 +52,7 @@ class PhaseState:
         self.command = command
         self.index = [phase.name for phase in config.train.phases].index(self.phase.name)
         # The previous phase may have frozen the identity bank.
-        for stage in model.stages:
-            stage.train_identities(True)
+        train_identities(model, True)
         groups = parameter_groups(model, self.phase.weight_decay, config.train.encoder_lr_ratio)
         self.optimizer = torch.optim.AdamW(groups, lr=self.phase.lr)
         half = config.train.precision == "float16"
@@ -79,12 +79,19 @@ class PhaseState:
         record = PhaseRecord(
             name=phase.name, steps=self.step, planned=phase.steps, hours=self.seconds / 3600, batch=phase.batch,
             clip_length=phase.clip_length, crop=phase.crop, data=self.data, seed=settings.seed,
-            precision=fastest_precision(settings.precision, world.device),
+            precision=resolve_precision(settings.precision, world.device),
             device=f"{world.ranks} × {world.device.type}",
             start=self.earlier[-1].name if self.earlier else first_weights(self.config), command=self.command,
             scores=self.scores,
         )  # fmt: skip
         return ModelCard([*self.earlier, record], AVERAGED)
+
+
+def train_identities(model: VOSModel, learn: bool) -> None:
+    """Train or freeze the identity banks and their norms."""
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] in ("identity_bank", "identity_norm") and not name.startswith(PROMPTS):
+            module.requires_grad_(learn)
 
 
 def fixed_settings(config: Config, index: int) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from aotlab.engine.training.clip import (
     shuffled_identities,
 )
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
-from aotlab.engine.training.state import NotFinite, PhaseState
-from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.engine.training.state import NotFinite, PhaseState, train_identities
+from aotlab.networks.fast import resolve_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import World
@@ -55,7 +55,7 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
         NotFinite: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
     begin, waited, parts = time.perf_counter(), 0.0, state.config.train.accumulate
-    precision = fastest_precision(state.config.train.precision, state.world.device)
+    precision = resolve_precision(state.config.train.precision, state.world.device)
     rates = begin_step(state)
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
     names: list[str] = []
@@ -102,8 +102,8 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     )  # fmt: skip
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
-    for stage in state.model.stages:  # the identity bank is frozen once it embeds predictions
-        stage.train_identities(not feeds_predictions(state))
+    # the identity bank is frozen once it embeds predictions
+    train_identities(state.model, not feeds_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}

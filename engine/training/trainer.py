@@ -95,7 +95,7 @@ def train(
                 f"{output}: holds a state of phase {name}, which train.run leaves out; give another train.output"
             )
         torch.manual_seed(config.train.seed)
-        model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = build_model(config, world.device)
         state: PhaseState | None = None
         opened = Journal(output, config.train.phases, lead=world.lead, log_every=config.train.log_every)
         with stop_flag() as stop, closing(opened) as journal:

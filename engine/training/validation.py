@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
 from aotlab.evaluation.tables import scores_table
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 
 
@@ -24,7 +24,7 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
     Returns:
         J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.
     """
-    training, trained = model.training, model.config.depths[0]
+    trained = model.config.depths[0]
     tracker = Tracker(model, config, device=world.device)
     scores: dict[str, float] = {}
     for depth in range(1 if model.config.scalable else trained, trained + 1):
@@ -38,7 +38,6 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
         )
         suffix = "" if depth == trained else f" at depth {depth}"
         scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
-    model.train(training)
     return scores
 
 

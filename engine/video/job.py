@@ -36,8 +36,8 @@ from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS
 from aotlab.engine.video.streaming import HELPERS
 from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.video import FrameSource, open_frames
+from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import network_size
-from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.devices import reserve_cores
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, remove, require_writable, sha256
@@ -304,7 +304,7 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
     height, width = network_size(size, config.input, align_corners=config.model.align_corners, smallest=1)
     groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
     with torch.device("meta"), torch.inference_mode():
-        model = VOSModel(config.model).eval()
+        model = build_model(config.model).eval()
         features = model.encode(torch.empty(1, 3, height, width))
         masks = torch.empty(groups, identities + 1, height, width)
         write_memory(model, [bank], propagate_reference(model, [bank], features, [masks]))

@@ -16,8 +16,8 @@ from torch import Tensor
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
 from aotlab.configs.schema import Config
-from aotlab.networks.kernels.folding import is_folded
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.model_card import ModelCard, card_from_json
 from aotlab.networks.weights.published_keys import (
     PROMPTS,
@@ -26,6 +26,7 @@ from aotlab.networks.weights.published_keys import (
     is_official,
     likely_presets,
     official_names,
+    rename_earlier,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
@@ -40,11 +41,11 @@ def save_checkpoint(
     """Write weights, settings and the model card as one safetensors file; ``half`` stores floats in 16 bits.
 
     Raises:
-        InputError: a tracker's model, or the file cannot be written.
+        InputError: a tracker's optimised model, or the file cannot be written.
     """
-    if is_folded(model):
+    if not isinstance(model, VOSModel):
         raise InputError(
-            f"{path}: the model of a tracker has its norms folded into its convolutions; save what load_model returns"
+            f"{path}: a tracker's optimised model has fused weights; save the model that load_model returns"
         )
     state = {}
     for key, tensor in model.state_dict().items():
@@ -76,7 +77,7 @@ def load_checkpoint(
     """
     state, inside = _read(path)
     settings = _resolve_settings(path, inside, state, config, overrides)
-    model = VOSModel(settings.model)
+    model = build_model(settings.model)
     if is_official(state):
         state = from_official(state, model)
     _load_strictly(model, state, path, settings.name)
@@ -92,14 +93,14 @@ def build_or_load(
     settings = read_settings(path, config=config, overrides=overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return VOSModel(settings.model).eval(), settings
+        return build_model(settings.model).eval(), settings
 
 
 def load_weights(model: VOSModel, path: Path, name: str) -> None:
     """Load a checkpoint of either kind into an existing model, strictly, to start training from.
 
     A model of restricted memory may start from the AOT or DeAOT that it extends; see `add_missing_weights`. A prompt
-    network that the checkpoint lacks starts from the tracking weights.
+    network that the checkpoint lacks keeps its initial weights.
 
     Args:
         model: changes in place.
@@ -113,12 +114,9 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     if is_official(state):
         state = from_official(state, model)
     state = add_missing_weights(state, model)
-    fresh = model.prompts is not None and not any(key.startswith(PROMPTS) for key in state)
-    if fresh:
+    if not any(key.startswith(PROMPTS) for key in state):
         state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPTS)}
     _load_strictly(model, state, path, name)
-    if fresh and model.prompts is not None:
-        model.prompts.start_from(model)
 
 
 def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -154,7 +152,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if not safe:
             return _read_pth(path), {}
         with safe_open(path, framework="pt") as opened:
-            return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+            return rename_earlier(state), opened.metadata() or {}
     except SafetensorError as error:
         raise InputError(
             f"{path}: truncated or not a safetensors file ({error}); download or train it again"

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from typing_extensions import Self
 
 from aotlab.configs.schema import Config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.zoo import SAVED
 

@@ -11,48 +11,49 @@ from torch import Tensor, nn
 from aotlab.configs.files import preset_names
 
 # Ours to official, applied in order.
+BLOCK = [
+    (r"\.self_attention\.match\.", ".self_attn.linear_QK."),
+    (r"\.self_attention\.value(\d)\.", r".self_attn.linear_V\1."),
+    (r"\.self_attention\.gate(\d)\.", r".self_attn.linear_U\1."),
+    (r"\.self_attention\.conv\.", ".self_attn.dw_conv.conv."),
+    (r"\.self_attention\.query\.", ".self_attn.linear_Q."),
+    (r"\.self_attention\.key\.", ".self_attn.linear_K."),
+    (r"\.self_attention\.value\.", ".self_attn.linear_V."),
+    (r"\.self_attention\.", ".self_attn."),
+    (r"\.(long|short)\.conv\.", r".\1_term_attn.dw_conv.conv."),
+    (r"\.(long|short)\.projection\.", r".\1_term_attn.projection."),
+    (r"\.(long|short)_projection\.", r".\1_term_attn.projection."),
+    (r"\.short_attention\.relative_key\.", ".short_term_attn.relative_emb_k."),
+    (r"\.short_attention\.relative_value", ".short_term_attn.relative_emb_v"),
+    (r"\.id_key_value\.", ".linear_ID_KV."),
+    (r"\.key_value\.", ".linear_QV."),
+    (r"\.gate\.", ".linear_U."),
+    (r"\.id_gate\.", ".linear_ID_U."),
+    (r"\.id_value\.", ".linear_ID_V."),
+    (r"\.query\.", ".linear_Q."),
+    (r"\.value\.", ".linear_V."),
+    (r"\.short_key\.", ".linear_QMem."),
+    (r"\.short_value\.", ".linear_VMem."),
+    (r"\.idle_key\.", ".linear_KMem."),
+    (r"\.short_norm\.", ".norm4."),
+    (r"\.feedforward\.expand\.", ".linear1."),
+    (r"\.feedforward\.reduce\.", ".linear2."),
+    (r"\.feedforward\.norm\.", ".activation.gn."),
+    (r"\.feedforward\.conv\.", ".activation.conv."),
+]
+"""within a block"""
 RULES = [
     (r"^projector\.", "encoder_projector."),
-    (r"^stages\.0\.identity_bank\.", "patch_wise_id_bank."),
-    (r"^stages\.0\.norms\.", "LSTT.decoder_norms."),
-    (r"^stages\.0\.blocks\.", "LSTT.layers."),
-    (r"^stages\.0\.mask_token", "LSTT.mask_token"),
-    (r"^stages\.0\.identity_norm\.", "id_norm."),
-    (r"^stages\.0\.temporal\.query", "cur_pos_emb"),
-    (r"^stages\.0\.temporal\.memory", "mem_pos_emb"),
-    (r"^(\w*LSTT.*)\.self_attention\.match\.", r"\1.self_attn.linear_QK."),
-    (r"^(\w*LSTT.*)\.self_attention\.value(\d)\.", r"\1.self_attn.linear_V\2."),
-    (r"^(\w*LSTT.*)\.self_attention\.gate(\d)\.", r"\1.self_attn.linear_U\2."),
-    (r"^(\w*LSTT.*)\.self_attention\.conv\.", r"\1.self_attn.dw_conv.conv."),
-    (r"^(\w*LSTT.*)\.(long|short)\.conv\.", r"\1.\2_term_attn.dw_conv.conv."),
-    (r"^(\w*LSTT.*)\.(long|short)\.projection\.", r"\1.\2_term_attn.projection."),
-    (r"^(\w*LSTT.*)\.id_key_value\.", r"\1.linear_ID_KV."),
-    (r"^(\w*LSTT.*)\.key_value\.", r"\1.linear_QV."),
-    (r"^(\w*LSTT.*)\.gate\.", r"\1.linear_U."),
-    (r"^(\w*LSTT.*)\.id_gate\.", r"\1.linear_ID_U."),
-    (r"^(\w*LSTT.*)\.id_value\.", r"\1.linear_ID_V."),
-    (r"^(\w*LSTT.*)\.self_attention\.query\.", r"\1.self_attn.linear_Q."),
-    (r"^(\w*LSTT.*)\.self_attention\.key\.", r"\1.self_attn.linear_K."),
-    (r"^(\w*LSTT.*)\.self_attention\.value\.", r"\1.self_attn.linear_V."),
-    (r"^(\w*LSTT.*)\.self_attention\.", r"\1.self_attn."),
-    (r"^(\w*LSTT.*)\.query\.", r"\1.linear_Q."),
-    (r"^(\w*LSTT.*)\.short_key\.", r"\1.linear_QMem."),
-    (r"^(\w*LSTT.*)\.short_value\.", r"\1.linear_VMem."),
-    (r"^(\w*LSTT.*)\.idle_key\.", r"\1.linear_KMem."),
-    (r"^(\w*LSTT.*)\.short_norm\.", r"\1.norm4."),
-    (r"^(\w*LSTT.*)\.value\.", r"\1.linear_V."),
-    (r"^(\w*LSTT.*)\.long_projection\.", r"\1.long_term_attn.projection."),
-    (r"^(\w*LSTT.*)\.short_projection\.", r"\1.short_term_attn.projection."),
-    (r"^(\w*LSTT.*)\.position_key\.", r"\1.short_term_attn.relative_emb_k."),
-    (r"^(\w*LSTT.*)\.position_value", r"\1.short_term_attn.relative_emb_v"),
-    (r"^(\w*LSTT.*)\.feedforward\.expand\.", r"\1.linear1."),
-    (r"^(\w*LSTT.*)\.feedforward\.reduce\.", r"\1.linear2."),
-    (r"^(\w*LSTT.*)\.feedforward\.norm\.", r"\1.activation.gn."),
-    (r"^(\w*LSTT.*)\.feedforward\.conv\.", r"\1.activation.conv."),
+    (r"^(?:stages\.0\.)?identity_bank\.", "patch_wise_id_bank."),
+    (r"^(?:stages\.0\.)?identity_norm\.", "id_norm."),
+    (r"^(?:stages\.0\.)?norms\.", "LSTT.decoder_norms."),
+    (r"^(?:stages\.0\.)?blocks\.", "LSTT.layers."),
+    (r"^mask_token", "LSTT.mask_token"),
+    (r"^temporal\.query", "cur_pos_emb"),
+    (r"^temporal\.memory", "mem_pos_emb"),
     (r"^encoder\.norms\.(\d)\.", r"encoder.norm\1."),
     (r"^encoder\.downsamples\.(\d)\.", r"encoder.layers.\1.downsample."),
     (r"^encoder\.layers\.(\d)\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
-    (r"^(encoder.*)conv(\d)\.norm\.", r"\1bn\2."),
 ]
 MSDEAOT = [
     (r"^stages\.1\.blocks\.0\.", "LSTT.layer_s8."),
@@ -62,10 +63,10 @@ MSDEAOT = [
     (r"^stages\.1\.transition\.", "LSTT.s8_"),
     (r"^stages\.2\.transition\.", "LSTT.s4_"),
     (r"^(LSTT\.s\d_)adapter\.", r"\1proj."),
-    (r"^(LSTT\.s\d_)enter\.0\.", r"\1cons_in."),
-    (r"^(LSTT\.s\d_)enter\.1\.", r"\1cons_in_id."),
-    (r"^(LSTT\.s\d_)leave\.0\.", r"\1cons_out."),
-    (r"^(LSTT\.s\d_)leave\.1\.", r"\1cons_out_id."),
+    (r"^(LSTT\.s\d_)proj_in\.0\.", r"\1cons_in."),
+    (r"^(LSTT\.s\d_)proj_in\.1\.", r"\1cons_in_id."),
+    (r"^(LSTT\.s\d_)refine\.0\.", r"\1cons_out."),
+    (r"^(LSTT\.s\d_)refine\.1\.", r"\1cons_out_id."),
 ]
 PYRAMID = [
     (r"^projector\.", "adapters.0."),
@@ -81,12 +82,24 @@ NEVER_READ = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_nor
 COMPUTED = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
 
-ADDED = (".temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
+ADDED = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
 """parts of the names of what models of restricted memory have beside those they start from"""
 PROMPTS = "prompts."
 """prefix of the prompt network's keys, which have no published names"""
-LEFT_BEHIND = ("LSTT.mask_token", ".short_term_attn.relative_emb_")
-"""parts of the published names of what AOT+ does without"""
+LEFT_BEHIND = ("mask_token", ".short_term_attn.relative_emb_", ".short_attention.relative_")
+"""parts of the names, published and ours, of what AOT+ does without"""
+
+EARLIER = [
+    (r"^prompts\.stage\.", "prompts."),
+    (r"^prompts\.quarter\.", "prompts.bank4."),
+    (r"^prompts\.eighth\.", "prompts.bank8."),
+    (r"\.position_key\.", ".short_attention.relative_key."),
+    (r"\.position_value$", ".short_attention.relative_value"),
+    (r"\.transition\.enter\.", ".transition.proj_in."),
+    (r"\.transition\.leave\.", ".transition.refine."),
+    (r"(encoder\.(?:.+\.)?)conv(\d)\.norm\.", r"\1bn\2."),
+]
+"""names of files of ours before version 0.3; the index of a norm and a single stage follow in `rename_earlier`"""
 
 
 def official_name(key: str) -> str:
@@ -104,19 +117,18 @@ def official_names(keys: Iterable[str]) -> dict[str, str]:
 def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
     """Rules for a scalable model with one block that is applied several times; else none."""
     keys = set(keys)
-    if "decoder.conv_in.1.conv.weight" not in keys or any(
-        key.startswith("stages.0.blocks.1.") for key in keys
-    ):
+    if "decoder.conv_in.1.conv.weight" not in keys or any(key.startswith("blocks.1.") for key in keys):
         return []
-    return [(r"^stages\.0\.blocks\.0\.", "LSTT.layer."), (r"^stages\.0\.norms\.0\.", "LSTT.decoder_norm.")]
+    return [(r"^blocks\.0\.", "LSTT.layer."), (r"^norms\.0\.", "LSTT.decoder_norm.")]
 
 
 def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
         key = re.sub(pattern, replacement, key)
-    # A norm that we join to the convolution before it is one index later in the published Sequential.
-    joined = re.fullmatch(r"(encoder\..*\.)(\d+)\.norm\.(\w+)", key)
-    return f"{joined[1]}{int(joined[2]) + 1}.{joined[3]}" if joined else key
+    if "LSTT." in key:
+        for pattern, replacement in BLOCK:
+            key = re.sub(pattern, replacement, key)
+    return key
 
 
 def is_official(keys: Iterable[str]) -> bool:
@@ -137,6 +149,20 @@ def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Te
         unread = key not in ours and key.startswith(idle)
         if not unread and not key.endswith((COMPUTED, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
+    return renamed
+
+
+def rename_earlier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of a file of ours from before version 0.3; others are returned as they are."""
+    single = not any(key.startswith("stages.1.") for key in state)
+    renamed = {}
+    for key, tensor in state.items():
+        for pattern, replacement in EARLIER:
+            key = re.sub(pattern, replacement, key)
+        if norm := re.fullmatch(r"(.*encoder\.(?:features|layer\d)\..*\.)(\d+)\.norm\.(\w+)", key):
+            key = f"{norm[1]}{int(norm[2]) + 1}.{norm[3]}"  # a norm lay inside the convolution before it
+        if key != "prompts.mask_token":
+            renamed[key.removeprefix("stages.0.") if single else key] = tensor
     return renamed
 
 
@@ -225,7 +251,7 @@ def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
         name = rf"^stages\.{stage}\.blocks\.{block}\.output_norm\."
         numbered.append((name, f"MSLSTT.decoder_norms.{number}."))
     for stage in range(1, 1 + max(int(key.split(".")[1]) for key in keys if key.startswith("stages."))):
-        for ours, published in (("enter", "convs_in"), ("leave", "convs_out")):
+        for ours, published in (("proj_in", "convs_in"), ("refine", "convs_out")):
             numbered.append(
                 (rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}.")
             )

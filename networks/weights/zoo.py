@@ -23,7 +23,7 @@ from aotlab.utils.files import expand_home, is_file, make_folder, read_text, sha
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
-    from aotlab.networks.vos_model import VOSModel
+    from aotlab.networks.model import VOSModel
 
 log = logging.getLogger(__name__)
 
@@ -108,11 +108,9 @@ def resolve(checkpoint: str | Path) -> Path:
 def load_model(
     checkpoint: str | Path, *, config: str | None = None, overrides: Sequence[str] = ()
 ) -> tuple[VOSModel, Config]:
-    """`load_checkpoint` of a file, a name of published weights or a hf:// address, computed by fast kernels."""
-    from aotlab.networks import kernels
+    """`load_checkpoint` of a file, a name of published weights or a hf:// address."""
     from aotlab.networks.weights.checkpoints import load_checkpoint
 
-    kernels.install()
     return load_checkpoint(resolve(checkpoint), config=config, overrides=overrides)
 
 

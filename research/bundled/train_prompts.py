@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
-from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.aot import AOT
+from aotlab.networks.fast import resolve_precision
+from aotlab.networks.model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
 from aotlab.utils.devices import autocast
@@ -121,20 +123,20 @@ class PromptTrainer:
         settings = replace(config.model, prompt_blocks=training.blocks)
         self.config: Config = replace(config, model=settings)
         torch.manual_seed(training.seed)
-        self.model = VOSModel(settings).eval()
+        self.model = build_model(settings).eval()
         self.model.load_state_dict(tracking.state_dict(), strict=False)
         network = self.model.prompts
-        if network is None:
+        if not isinstance(network, PromptNetwork):
             raise InputError("blocks must be at least 1 to train prompts, got 0")
         if tracking.prompts is None:
-            network.start_from(tracking)
+            start_prompts(network, tracking)
         self.network: PromptNetwork = network
         self.checkpoint, self.output, self.training = checkpoint, output, training
         self.images = list_images(data, training.sources)
         self.optimizer = torch.optim.AdamW(_groups(network, training), betas=(0.9, 0.99))
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step, self.seconds = 0, 0.0
-        self.precision = fastest_precision(training.precision, CPU)
+        self.precision = resolve_precision(training.precision, CPU)
         self._resume()
 
     def run(self) -> Path:
@@ -251,13 +253,57 @@ class PromptTrainer:
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
 
 
+def start_prompts(network: PromptNetwork, model: VOSModel) -> None:
+    """Copy a tracking model's encoder; of an AOT also its first block, decoder and identities."""
+    network.encoder.load_state_dict(model.encoder.state_dict())
+    network.projector.load_state_dict(model.projector.state_dict())
+    if not isinstance(model, AOT) or not model.config.decode_all_blocks:
+        return
+    for block, norm in zip(network.blocks, network.norms, strict=True):
+        block.load_state_dict(model.blocks[0].state_dict())
+        norm.load_state_dict(model.norms[0].state_dict())
+    _start_bank(network.identity_bank, model.identity_bank)
+    _start_decoder(network, model.decoder.state_dict())
+
+
+@torch.no_grad()
+def _start_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
+    """Planes on the object begin as the first identity, planes beside it as background."""
+    background, identity = identities.weight[:, 0], identities.weight[:, 1]
+    for plane, gain in enumerate((3.0, -2.1, 0.6, 1.0)):  # discs fill a part of a patch only
+        bank.weight[:, plane] = gain * (identity - background)
+    bank.bias.copy_(identities.bias + 0.5 * background.sum((1, 2)))  # type: ignore[union-attr,operator]
+
+
+@torch.no_grad()
+def _start_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
+    """The last embedding is shared by all blocks; the logit is that of identity 1 against background."""
+    name, state = "conv_in.conv.weight", dict(state)
+    weight, tracking = network.decoder.state_dict()[name].clone(), state[name]
+    dim, blocks = network.projector.out_channels, len(network.blocks)
+    weight[:, :dim] = tracking[:, :dim]
+    for block in range(blocks):
+        weight[:, (1 + block) * dim : (2 + block) * dim] = tracking[:, dim : 2 * dim] / blocks
+    state[name] = weight
+    for key in ("conv_out.weight", "conv_out.bias"):
+        state[key] = state[key][1:2] - state[key][0:1]
+    network.decoder.load_state_dict(state)
+
+
 def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, Any]]:
     """Optimiser groups: matrices, vectors, and the encoder's later half with its projection."""
     layers: Any = getattr(network.encoder, "features", None) or network.encoder.stages
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
     encoder = [x for module in (*later, network.projector) for x in module.parameters()]
     network.encoder.requires_grad_(False)
-    others = (network.stage, network.decoder, network.quarter, network.eighth)
+    others = (
+        network.identity_bank,
+        network.blocks,
+        network.norms,
+        network.decoder,
+        network.bank4,
+        network.bank8,
+    )
     rest = [x for module in others for x in module.parameters()]
     decay, peak = training.weight_decay, training.lr
     matrices, vectors = [x for x in rest if x.dim() > 1], [x for x in rest if x.dim() <= 1]

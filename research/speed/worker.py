@@ -57,7 +57,7 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
 
     config = read_settings(None, config=setting["config"], overrides=setting["overrides"])
     device = pick_device(setting["device"])
-    model = build_model(config).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    model = build_model(config, device).train()
     learner = ClipLearner(model, config.memory)
     optimizer = torch.optim.AdamW((x for x in model.parameters() if x.requires_grad), lr=1e-5)
     generator = torch.Generator().manual_seed(0)

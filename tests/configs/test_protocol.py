@@ -9,7 +9,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.protocol import with_protocol
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.utils.errors import InputError
 
 
@@ -25,7 +25,7 @@ def test_replaced_memory_is_logged(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
     monkeypatch.setattr(
-        "aotlab.engine.tracking.tracker.load_model", lambda *_, **__: (VOSModel(config.model), config)
+        "aotlab.engine.tracking.tracker.load_model", lambda *_, **__: (build_model(config.model), config)
     )
     assert Tracker.from_checkpoint().config.memory.policy == "restricted"
     assert "aott: memory.policy restricted keeps 9 frames instead of all as published" in caplog.text

@@ -22,7 +22,8 @@ from torch._subclasses.fake_tensor import (
 
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import VOSModel
+from aotlab.networks.models import build_model
 
 CUDA = torch.device("cuda", 0)
 NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)
@@ -58,7 +59,7 @@ def _forget_constants() -> None:
 def on_cuda(config: Config) -> VOSModel:
     """A model whose weights lie on the device; call it inside `fake_cuda`."""
     with unset_fake_temporarily(), torch.device("meta"):
-        model = VOSModel(config.model)
+        model = build_model(config.model)
     for module in model.modules():
         for name, weight in module._parameters.items():
             if weight is not None:

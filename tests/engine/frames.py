@@ -6,8 +6,7 @@ from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.recurrence import propagate_reference, read_memory, write_memory
-from aotlab.networks.model import Model
-from aotlab.networks.vos_model import Features, Propagated
+from aotlab.networks.model import Features, Model, Propagated
 
 
 def begin(model: Model, bank: MemoryBank, features: Features, masks: Tensor) -> Propagated:

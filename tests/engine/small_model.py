@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.models import build_model
 
 HEIGHT, WIDTH = 33, 49
 
@@ -14,15 +15,15 @@ HEIGHT, WIDTH = 33, 49
 def build(preset="aott", *overrides):
     config = load_config(preset, ["model.stages.0.window=7", *overrides])
     torch.manual_seed(0)
-    return amplify(VOSModel(config.model)), config
+    return amplify(build_model(config.model)), config
 
 
 def amplify(model):
     """At random initialisation identities hardly reach the logits; with a larger gain, masks follow what was given."""
     with torch.no_grad():
-        for stage in model.stages:
-            if stage.identity_bank is not None:
-                stage.identity_bank.weight *= 300
+        for module in model.modules():
+            if isinstance(module, IdentityBank):
+                module.weight *= 300
         model.decoder.conv_out.weight *= 10
         model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
     return model

@@ -10,7 +10,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.utils.errors import InputError
 from tests.engine.frames import advance, begin
 from tests.golden import filler
@@ -21,17 +21,17 @@ from tests.shared import golden, golden_clip, golden_model
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("variant", ["aost", "aost_share", "r50_aost"])
 @torch.inference_mode()
-def test_every_depth_gives_the_reference_logits(variant: str, depth: int) -> None:
+def test_every_depth_gives_the_reference_logits(variant: str, depth: int, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
     suffix = "" if depth == 3 else f"_d{depth}"
-    model = golden_model(variant).at_depth(depth)
+    model = golden_model(variant, fast=fast).at_depth(depth)
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]), meta["short_term_skip"])
     features = model.encode(images[:1])
     assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
     propagated = begin(model, bank, features, planes(masks[0]))
-    assert len(propagated.current[0]) == depth  # deeper blocks are not computed
+    assert len(propagated.states[0]) == depth  # deeper blocks are not computed
     memory = bank.read()[0][0].long
     assert_close(memory.key[0, :, ::8], arrays["mem_k_l0"])
     assert_close(memory.value[0, :, ::8], arrays["mem_v_l0"])
@@ -56,7 +56,7 @@ def test_fewer_blocks_give_what_the_first_of_all_give_bit_for_bit() -> None:
 def test_a_tracker_changes_its_depth_between_videos() -> None:
     config = load_config("aost", ["model.depth=1"])
     torch.manual_seed(0)
-    tracker = Tracker(VOSModel(config.model), config)
+    tracker = Tracker(build_model(config.model), config)
     frame, mask = np.zeros((40, 60, 3), np.uint8), np.eye(40, 60, dtype=np.uint8)
     for depth in (1, 3, 2):
         tracker.set_depth(depth)

@@ -19,7 +19,8 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy, redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, frame_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.fast import optimize
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import from_official
 from tests.engine.frames import begin
 from tests.golden import filler
@@ -137,15 +138,15 @@ def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
 class Replay:
     """A reference's sequence, run freely on its own masks as the reference ran."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, fast: bool) -> None:
         self.arrays = golden_arrays(f"memory/{file_of(name)}")
         self.meta = golden_table(f"memory/{file_of(name)}")
         frames = self.meta["former_mem_len"] + self.meta["latter_mem_len"]
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
         keys = golden_table(f"keys/{file_of(name)}")
-        self.model = VOSModel(config.model)
-        self.model.load_state_dict(from_official(fill_memory_module().fill(keys), self.model), strict=True)
-        self.model.eval()
+        model = build_model(config.model)
+        model.load_state_dict(from_official(fill_memory_module().fill(keys), model), strict=True)
+        self.model = optimize(model, precision="float32") if fast else model.eval()
         self.images = torch.from_numpy(filler.normalise(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
         self.size = self.arrays["in_masks"].shape[1:]
@@ -181,7 +182,7 @@ class Replay:
         if f"t{number:02}_prop0" not in self.arrays:
             return
         embeddings = propagated.embeddings[0]
-        outputs = len(self.model.stages[0].norms)
+        outputs = 1 if self.model.config.stages[0].block == "gpm" else self.model.config.stages[0].depth
         for place, embedding in enumerate(embeddings[-outputs:], start=3 - outputs):
             assert_close(tokens(embedding), self.arrays[f"t{number:02}_prop{place}"])
 
@@ -206,8 +207,8 @@ class Replay:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 @torch.inference_mode()
-def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str) -> None:
-    replay = Replay(name)
+def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str, fast: bool) -> None:
+    replay = Replay(name, fast=fast)
     replay.start()
     for number in range(1, len(replay.images)):
         replay.step(number)
@@ -217,7 +218,7 @@ def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str) -> None
 def test_presets_hold_the_weights_of_the_published_models(name: str) -> None:
     published = golden_table(f"keys/{file_of(name)}")
     with torch.device("meta"):
-        model = VOSModel(load_config(name).model)
+        model = build_model(load_config(name).model)
         weights = {key: torch.empty(shape) for key, (shape, _) in published.items()}
     shapes = {key: tensor.shape for key, tensor in from_official(weights, model).items()}
     assert shapes == {key: tensor.shape for key, tensor in model.state_dict().items()}

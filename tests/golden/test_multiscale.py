@@ -6,6 +6,8 @@ kernels move them by 1e-5); the same on everything that is measured on the way.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,11 +16,13 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
-from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.vos_model import Propagated, VOSModel
+from aotlab.networks.fast import optimize
+from aotlab.networks.model import Propagated
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import from_official
 from tests.engine.frames import advance, begin
 from tests.golden import filler
+from tests.golden.test_sequences import ReferenceOnTies
 from tests.published import to_official
 from tests.shared import fill_memory_module, golden_arrays, golden_table
 
@@ -40,10 +44,10 @@ def published_weights(name: str) -> dict[str, torch.Tensor]:
     return fill_memory_module().fill(golden_table(f"keys/{name}"))
 
 
-def golden_model(name: str) -> VOSModel:
-    model = VOSModel(load_config(PRESETS[name]).model)
+def golden_model(name: str, *, fast: bool = False) -> Any:
+    model = build_model(load_config(PRESETS[name]).model)
     model.load_state_dict(from_official(published_weights(name), model), strict=True)
-    return model.eval()
+    return optimize(model, precision="float32") if fast else model.eval()
 
 
 def planes(labels: np.ndarray) -> torch.Tensor:
@@ -55,11 +59,13 @@ def tokens(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(2).permute(2, 0, 1)
 
 
-def replay(name: str, capacity: int | None = None) -> tuple[list[Propagated], list[torch.Tensor], MemoryBank]:
+def replay(
+    name: str, fast: bool, capacity: int | None = None
+) -> tuple[list[Propagated], list[torch.Tensor], MemoryBank]:
     """Run a reference's clip, its own masks fed back; a bank over ``capacity`` drops the frame behind the first."""
     arrays, meta = golden(name)
     images = torch.from_numpy(filler.normalise(arrays["in_frames"]))
-    model = golden_model(name)
+    model = golden_model(name, fast=fast)
     bank = MemoryBank(EveryNthFrame(meta["gap"]), meta.get("short_term_skip", 1))
     begin(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
     matched, logits = [], []
@@ -75,9 +81,9 @@ def replay(name: str, capacity: int | None = None) -> tuple[list[Propagated], li
 
 
 @torch.inference_mode()
-def test_two_scale_gpm_gives_the_reference_logits() -> None:
+def test_two_scale_gpm_gives_the_reference_logits(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
-    matched, logits, bank = replay("hq_msdeaot_v2", meta["long_term_capacity"])
+    matched, logits, bank = replay("hq_msdeaot_v2", fast, meta["long_term_capacity"])
     assert bank.frames == [0, 5, 6, 7, 8, 9]
     for frame in (1, 8):
         embeddings = matched[frame - 1].embeddings
@@ -89,15 +95,15 @@ def test_two_scale_gpm_gives_the_reference_logits() -> None:
 
 
 @torch.inference_mode()
-def test_two_scale_gpm_gives_the_reference_identities_and_reference_frame() -> None:
+def test_two_scale_gpm_gives_the_reference_first_frame(fast: bool) -> None:
     arrays, _ = golden("hq_msdeaot_v2")
-    model = golden_model("hq_msdeaot_v2")
+    model = golden_model("hq_msdeaot_v2", fast=fast)
     coarse, fine, none = model.assign_identities(planes(arrays["in_masks"][0]))
     assert_close(coarse.transpose(0, 1), arrays["t00_id16"])
     assert_close(fine.transpose(0, 1), arrays["t00_id8"])
     assert none.numel() == 0
     features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][:1])))
-    for ours, name in ((features.quarter, "enc4"), (features.eighth, "enc8"), (features.projected, "enc16")):
+    for ours, name in ((features.f4, "enc4"), (features.f8, "enc8"), (features.projected, "enc16")):
         assert_close(ours, arrays[f"t00_{name}"])
     embeddings = model.propagate(features, identities=[coarse, fine, none]).embeddings
     for block in range(3):
@@ -106,9 +112,9 @@ def test_two_scale_gpm_gives_the_reference_identities_and_reference_frame() -> N
 
 
 @torch.inference_mode()
-def test_pyramid_aot_gives_the_reference_logits() -> None:
+def test_pyramid_aot_gives_the_reference_logits(fast: bool) -> None:
     arrays, _ = golden("pyramid_r50_aot")
-    matched, logits, bank = replay("pyramid_r50_aot")
+    matched, logits, bank = replay("pyramid_r50_aot", fast)
     assert bank.frames == [0, 2, 4]
     # At stride 8 every second token along both axes is kept, as many as at stride 16.
     assert [stage[0].long.key.shape[1] for stage in bank.read()[:3]] == [3 * 63] * 3
@@ -130,25 +136,27 @@ def test_pyramid_aot_adapts_the_encoders_maps_as_the_reference() -> None:
     assert_close(features.projected, arrays["t01_enc3"])
     for stage, name in zip(model.stages[1:], ("enc2", "enc1", "enc0"), strict=True):
         assert stage.transition is not None
-        assert_close(stage.transition.adapter(features[stage.shortcut]), arrays[f"t01_{name}"])
+        assert_close(stage.transition.adapter(features[stage.encoder_map]), arrays[f"t01_{name}"])
 
 
-def test_the_tracker_running_freely_gives_the_pyramids_masks() -> None:
+def test_the_tracker_running_freely_gives_the_pyramids_masks(fast: bool) -> None:
     arrays, meta = golden("pyramid_r50_aot")
     config = load_config("r50_paotl", [f"memory.every={meta['gap']}"])
-    tracker = Tracker(golden_model("pyramid_r50_aot"), config)
+    tracker = ReferenceOnTies(golden_model("pyramid_r50_aot"), config, optimize=fast)
     for index, frame in enumerate(arrays["in_frames"]):
+        tracker.reference = arrays["masks"][index]
         labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
         assert (labels == arrays["masks"][index]).mean() >= 0.999
 
 
-def test_the_tracker_running_freely_gives_the_two_scale_masks() -> None:
+def test_the_tracker_running_freely_gives_the_two_scale_masks(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
     config = load_config(
         "msdeaotl_hq", [f"memory.every={meta['gap']}", f"memory.short_term_skip={meta['short_term_skip']}"]
     )
-    tracker = Tracker(golden_model("hq_msdeaot_v2"), config)
+    tracker = ReferenceOnTies(golden_model("hq_msdeaot_v2"), config, optimize=fast)
     for index, frame in enumerate(arrays["in_frames"]):
+        tracker.reference = arrays["masks"][index]
         labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
         assert (labels == arrays["masks"][index]).mean() >= 0.999
         if len(tracker.banks[0]) > meta["long_term_capacity"]:
@@ -158,7 +166,7 @@ def test_the_tracker_running_freely_gives_the_two_scale_masks() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_published_names_and_back_are_the_identity(name: str) -> None:
     state = published_weights(name)
-    model = VOSModel(load_config(PRESETS[name]).model)
+    model = build_model(load_config(PRESETS[name]).model)
     model.load_state_dict(from_official(state, model), strict=True)
     back = to_official(model)
     assert all(torch.equal(tensor, state[key]) for key, tensor in back.items())

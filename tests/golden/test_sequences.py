@@ -39,11 +39,11 @@ def planes(labels: np.ndarray) -> torch.Tensor:
 
 @pytest.mark.parametrize("variant", AOT + DEAOT)
 @torch.inference_mode()
-def test_every_variant_gives_the_reference_logits(variant: str) -> None:
+def test_every_variant_gives_the_reference_logits(variant: str, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
-    model = golden_model(variant)
+    model = golden_model(variant, fast=fast)
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]), meta["short_term_skip"])
 
     features = model.encode(images[:1])
@@ -51,10 +51,10 @@ def test_every_variant_gives_the_reference_logits(variant: str) -> None:
         step = 4 if name == "enc_proj" else max(1, ours.shape[1] // 32)
         assert_close(ours[0, ::step], arrays[name])
     size = (features.projected.shape[2], features.projected.shape[3])
-    assert_close(sine_position(size, 256, torch.device("cpu"))[0, :, ::4], arrays["pos_emb"])
+    assert_close(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
     assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
     propagated = begin(model, bank, features, planes(masks[0]))
-    blocks = len(model.stages[0].blocks)
+    blocks = model.config.stages[0].depth
     embeddings = propagated.embeddings[0][-blocks:]  # AOT hands on the stage's input before them
     for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
         step = embedding.shape[1] // 32
@@ -82,8 +82,8 @@ class ReferenceOnTies(Tracker):
 
     reference: np.ndarray
 
-    def __init__(self, *arguments) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments, optimize: bool) -> None:
+        super().__init__(*arguments, optimize=optimize)
         self.ties: list[float] = []
 
     def merge_logits(self, readouts, size):
@@ -98,7 +98,7 @@ class ReferenceOnTies(Tracker):
 
 
 @pytest.mark.parametrize("variant", [*AOT, *DEAOT, "odd_aott", "skip_aott"])
-def test_the_tracker_running_freely_gives_the_reference_masks(variant: str) -> None:
+def test_the_tracker_gives_the_reference_masks(variant: str, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     config = load_config(
@@ -106,7 +106,7 @@ def test_the_tracker_running_freely_gives_the_reference_masks(variant: str) -> N
         ["memory.policy=every_nth", f"memory.every={meta['long_term_gap']}",
          f"memory.short_term_skip={meta['short_term_skip']}"],
     )  # fmt: skip
-    tracker = ReferenceOnTies(golden_model(meta["variant"]), config)
+    tracker = ReferenceOnTies(golden_model(meta["variant"]), config, optimize=fast)
     for index, (frame, reference) in enumerate(zip(frames, arrays["pred"], strict=True)):
         tracker.reference = reference
         prediction = tracker.step(frame, None if index else masks[0])
@@ -128,11 +128,11 @@ def test_an_odd_size_is_resized_as_in_the_reference() -> None:
 
 
 @torch.inference_mode()
-def test_an_object_that_comes_late_joins_as_in_the_reference() -> None:
+def test_an_object_that_comes_late_joins_as_in_the_reference(fast: bool) -> None:
     arrays, meta = golden("late_aotl")
     frames, masks = golden_clip(meta)
     config = load_config("aotl", [f"memory.every={meta['long_term_gap']}"])
-    tracker = Tracker(golden_model("aotl"), config)
+    tracker = Tracker(golden_model("aotl"), config, optimize=fast)
     for index, frame in enumerate(frames):
         mask = None
         if index == 0:
@@ -147,11 +147,11 @@ def test_an_object_that_comes_late_joins_as_in_the_reference() -> None:
 
 
 @torch.inference_mode()
-def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
+def test_fourteen_objects_run_as_one_batch_of_two_groups(fast: bool) -> None:
     arrays, meta = golden("many_aott")
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
-    model = golden_model("aott")
+    model = golden_model("aott", fast=fast)
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
     objects = ObjectTable(10)
     objects.add_objects(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame

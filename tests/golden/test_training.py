@@ -25,8 +25,8 @@ from aotlab.engine.training.clip import (
 )
 from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
+from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import network_size
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.published_keys import official_name
 from tests.golden import filler
 from tests.shared import golden, golden_arrays, golden_table, has_golden
@@ -190,7 +190,7 @@ def test_optimiser_groups_are_the_references(variant):
 
     config = load_config(variant)
     with torch.device("meta"):
-        model = VOSModel(config.model)
+        model = build_model(config.model)
     freeze_stages(model.encoder, config.train.freeze_encoder_stages)
     reference = golden_table(f"keys/{variant}.optim")
     ours = {}

@@ -13,7 +13,9 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
+from aotlab.engine.training.state import train_identities
 from aotlab.networks.encoders import freeze_stages
+from aotlab.networks.fast import optimize_training
 from aotlab.networks.weights.published_keys import official_names
 from tests.golden import filler
 from tests.shared import golden, golden_model
@@ -34,7 +36,7 @@ def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch
 class Reference:
     """A training step of ours on the reference's clips, before and after the optimiser."""
 
-    def __init__(self, variant: str, run: str) -> None:
+    def __init__(self, variant: str, run: str, *, fast: bool) -> None:
         arrays, meta = golden(f"train_{variant}")
         self.meta = meta[run]
         self.arrays = {
@@ -45,11 +47,12 @@ class Reference:
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout2d):
                 module.p = 0
+        if fast:
+            optimize_training(self.model, torch.device("cpu"))
         freeze_stages(self.model.encoder, 2)
         batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
-        for stage in self.model.stages:
-            stage.train_identities(not own)
+        train_identities(self.model, not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
@@ -87,9 +90,10 @@ class Reference:
 RUNS = [f"{name}/{run}" for name in ("aott", "deaotl", "aost", "aost_share") for run in "ab"]
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(scope="module", params=[f"{run}/{kind}" for run in RUNS for kind in ("plain", "fast")])
 def step(request) -> Reference:
-    return Reference(*request.param.split("/"))
+    variant, run, kind = request.param.split("/")
+    return Reference(variant, run, fast=kind == "fast")
 
 
 def test_training_losses_are_the_references(step):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
-from aotlab.networks.encoders import FrozenNormConv2d, build_encoder, freeze_stages
+from aotlab.networks.encoders import build_encoder, freeze_stages
+from aotlab.networks.models import build_model
 from aotlab.networks.swin import SwinBase
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.published_keys import official_name
 from tests.shared import golden_table
 
@@ -19,28 +17,10 @@ def drawn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def random_norm(channels):
-    norm = FrozenBatchNorm2d(channels)
-    norm.weight, norm.bias, norm.running_mean = (drawn(channels, seed=seed) for seed in range(3))
-    norm.running_var = drawn(channels, seed=3).abs() + 0.1
-    return norm
-
-
 @pytest.fixture(scope="module")
 def swin():
     torch.manual_seed(0)
     return SwinBase().eval()
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"stride": 2, "padding": 1}, {"padding": 2, "dilation": 2}, {"groups": 6, "padding": 1}]
-)
-def test_a_joined_norm_equals_convolution_then_norm(options):
-    torch.manual_seed(0)
-    conv, norm = nn.Conv2d(6, 12, 3, bias=False, **options), random_norm(12)
-    x = drawn(2, 6, 9, 11)
-    # The norm scales the kernel instead of the result: float32 rounding.
-    torch.testing.assert_close(FrozenNormConv2d(conv, norm)(x), norm(conv(x)), atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
@@ -65,7 +45,7 @@ def test_swin_rounds_sizes_up_that_fit_neither_patches_nor_windows(swin, size):
 @pytest.mark.parametrize("variant", ["aott", "r50_aotl", "swinb_aotl"])
 def test_two_frozen_stages_are_those_of_the_reference(variant):
     with torch.device("meta"):
-        model = VOSModel(load_config(variant).model)
+        model = build_model(load_config(variant).model)
     freeze_stages(model.encoder, 2)
     groups = golden_table(f"keys/{variant}.optim")
     frozen = {

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.kernels.folding import folded
+from aotlab.networks.fast import optimize
+from aotlab.networks.models import build_model
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.published import to_official
@@ -22,7 +22,7 @@ def settings(blocks):
 @pytest.fixture(scope="module")
 def prompted():
     torch.manual_seed(0)
-    return VOSModel(settings(2).model).eval()
+    return build_model(settings(2).model).eval()
 
 
 def planes(count=2, size=(49, 65)):
@@ -37,19 +37,19 @@ def test_objects_are_rows_of_the_batch_and_share_features(prompted):
     assert torch.allclose(logits[1:], prompted.prompts(features, both[1:]), atol=1e-4)
 
 
-def test_a_folded_network_computes_the_same(prompted):
-    image = torch.rand(1, 3, 49, 65)
-    network, inference = prompted.prompts, folded(prompted).prompts
-    expected = network(network.encode(image), planes())
-    assert torch.allclose(inference(inference.encode(image), planes()), expected, atol=1e-3)
+def test_an_optimized_network_computes_the_same(prompted):
+    image, fast = torch.rand(1, 3, 49, 65), optimize(prompted, precision="float32").prompts
+    with torch.no_grad():
+        expected = prompted.prompts(prompted.prompts.encode(image), planes())
+        assert torch.allclose(fast(fast.encode(image), planes()), expected, atol=1e-3)
 
 
-def test_prompts_lie_in_the_same_file_and_settings_without_them_ignore_them(prompted, tmp_path):
+def test_prompts_lie_in_the_same_file_and_may_be_ignored(prompted, tmp_path):
     path = tmp_path / "model.safetensors"
     save_checkpoint(path, prompted, settings(2))
     loaded, config = load_checkpoint(path)
     assert config.model.prompt_blocks == 2
-    assert torch.equal(loaded.prompts.quarter.weight, prompted.prompts.quarter.weight)
+    assert torch.equal(loaded.prompts.bank4.weight, prompted.prompts.bank4.weight)
     bare = load_checkpoint(path, config="aott")[0]
     assert bare.prompts is None
     assert torch.equal(bare.decoder.conv_out.weight, prompted.decoder.conv_out.weight)
@@ -57,19 +57,16 @@ def test_prompts_lie_in_the_same_file_and_settings_without_them_ignore_them(prom
         load_checkpoint(path, overrides=["model.prompt_blocks=3"])
 
 
-def test_a_model_with_prompts_starts_from_a_file_without_them(tmp_path):
+def test_a_file_without_prompts_leaves_them_as_they_are(tmp_path):
     torch.manual_seed(1)
-    tracking = VOSModel(settings(0).model)
     path = tmp_path / "model.safetensors"
-    save_checkpoint(path, tracking, settings(0))
-    model = VOSModel(settings(2).model)
+    save_checkpoint(path, build_model(settings(0).model), settings(0))
+    model = build_model(settings(2).model)
+    fresh = {key: tensor.clone() for key, tensor in model.prompts.state_dict().items()}
     load_weights(model, path, "aott")
-    block = "value.weight"
-    assert torch.equal(model.prompts.projector.weight, tracking.projector.weight)
-    for own in model.prompts.stage.blocks:
-        assert torch.equal(own.state_dict()[block], tracking.stages[0].blocks[0].state_dict()[block])
+    assert all(torch.equal(tensor, fresh[key]) for key, tensor in model.prompts.state_dict().items())
 
 
 def test_published_names_have_no_prompts(prompted):
     assert not any("prompts" in key for key in to_official(prompted))
-    assert to_official(prompted).keys() == to_official(VOSModel(settings(0).model)).keys()
+    assert to_official(prompted).keys() == to_official(build_model(settings(0).model)).keys()

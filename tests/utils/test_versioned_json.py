@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from aotlab.engine.benchmark.evaluator import Finished
 from aotlab.engine.video.batch import RUN_KIND
 from aotlab.engine.video.job import JobRecord
-from aotlab.networks.kernels.tuning import TIMINGS
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import RECORD, read_own, read_usable, write_own
 from tests.altered import altered
@@ -20,7 +19,6 @@ CONTENTS = {
     "job": (RECORD, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
     "sequence": (RECORD, asdict(Finished("digest", 3, 1.5, 2.5))),
     "run": (RUN_KIND, {"settings": {"write": ["masks"]}, "jobs": ["a", "b"]}),
-    "timings": (TIMINGS, {"machines": {"this": {"linear 3": ["fast", {"fast": 1.0, "slow": 2.0}, "slow"]}}}),
 }
 
 

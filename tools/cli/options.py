@@ -36,8 +36,8 @@ SHARED: dict[str, dict[str, Any]] = {
     "--device": {"default": "cpu", "help": "cpu, cuda, cuda:N or mps"},
     "--precision": {
         "choices": PRECISIONS,
-        "help": "sets the precision of the computation; auto: bfloat16 if it is faster here (default: as in the "
-        "settings)",
+        "help": "sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in "
+        "the settings)",
     },
     "--depth": {
         "metavar": "N",

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.media.masks import write_mask
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.utils.errors import InputError
 from research.bundled.clicks import jaccard
@@ -54,7 +54,7 @@ def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     config = load_config("aott")
     path = tmp_path_factory.mktemp("weights") / "aott.safetensors"
-    save_checkpoint(path, VOSModel(config.model), config, half=True)
+    save_checkpoint(path, build_model(config.model), config, half=True)
     return path
 
 
@@ -165,9 +165,7 @@ def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
     before, (after, config) = load_checkpoint(checkpoint)[0].state_dict(), load_checkpoint(path)
     assert config.model.prompt_blocks == 1
     assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.items())
-    assert not torch.equal(
-        after.prompts.stage.identity_bank.weight, whole.model.stages[0].identity_bank.weight
-    )
+    assert not torch.equal(after.prompts.identity_bank.weight, whole.model.identity_bank.weight)
     (tmp_path / "state.pt").write_bytes(b"damaged")
     with pytest.raises(InputError, match="not a usable training state"):
         PromptTrainer(checkpoint, data, tmp_path, TRAINING)

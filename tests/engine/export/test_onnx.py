@@ -26,12 +26,9 @@ from aotlab.engine.export.runtime import (
     relative_difference,
 )
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.attention import local_attention
-from aotlab.networks.kernels import SETS
-from aotlab.networks.operations import use
-from aotlab.networks.positions import RelativePosition
+from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.model import VOSModel
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import SEAL, wrap
 from tests.altered import altered
@@ -55,7 +52,7 @@ class Export:
 def make(folder, preset, *overrides, groups=1):
     model, config = build(preset, *overrides)
     for name, parameter in model.named_parameters():
-        if name.endswith("position_value"):
+        if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding to 1.6e-3 of the logits' deviation
     export_model(model, config, folder, video=VIDEO, groups=groups, prompts=model.prompts is not None)
     return Export(folder, model, config)
@@ -157,24 +154,18 @@ def test_other_presets_track_as_pytorch(tmp_path, preset, overrides):
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-@pytest.mark.parametrize("size", [(5, 9), (8, 16), (13, 7)])
-@pytest.mark.parametrize("with_value", [True, False])
-def test_exportable_local_attention_is_exact(size, with_value, frames):
-    heads, dim, value_dim, window, length = 2, 8, 12, 7, size[0] * size[1]
-    draw = torch.Generator().manual_seed(0)
-    query = torch.randn(3, length, dim, generator=draw)
-    key = torch.randn(3, frames * length, dim, generator=draw)
-    value = torch.randn(3, frames * length, value_dim, generator=draw)
-    position = RelativePosition(
-        torch.randn(heads, window**2, dim // heads, generator=draw),
-        torch.randn(heads, window**2, generator=draw),
-        torch.randn(heads, value_dim // heads, window**2, generator=draw) if with_value else None,
-    )
-    with use({**SETS["exportable"], "windows": "plain", "spread": "plain"}):
-        expected = local_attention(query, key, value, size, position)
-    with use(SETS["exportable"]):
-        found = local_attention(query, key, value, size, position)
-    assert torch.equal(found, expected)
+@pytest.mark.parametrize("size", [(25, 29), (33, 26)])  # larger maps than windows, so by blocks
+@pytest.mark.parametrize("relative_value", [True, False])
+def test_exportable_local_attention_is_exact(size, relative_value, frames, monkeypatch):
+    torch.manual_seed(0)
+    attention = BlockLocalAttention(8, 2, 7, relative_value=relative_value).requires_grad_(False)
+    for parameter in attention.parameters():
+        parameter.normal_()
+    length = size[0] * size[1]
+    query, key, value = (torch.randn(3, count * length, 8) for count in (1, frames, frames))
+    expected = attention(query, key, value, size)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(attention(query, key, value, size), expected, atol=1e-6, rtol=0)
 
 
 def test_first_frame_policy_is_unchanged_by_the_bound():
@@ -248,7 +239,7 @@ def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     config = replace(config, memory=replace(config.memory, frames=3))
     export_model(model, config, tmp_path / "export", video=VIDEO)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert all(parameter.requires_grad for parameter in model.stages.parameters())
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 @pytest.fixture

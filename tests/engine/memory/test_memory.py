@@ -8,7 +8,7 @@ import torch
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame, FirstFrame, build_policy
-from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.model import BlockMemory, KeyValue
 
 TOKENS, DIM, BATCH = 6, 4, 2
 

@@ -18,7 +18,7 @@ from aotlab.engine.memory.policies import (
     redundancy,
 )
 from aotlab.engine.memory.relevance import FrameRelevance
-from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.model import BlockMemory, KeyValue
 
 TOKENS, DIM = 6, 4
 BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": Restricted, "relevance_redundancy": RelevanceRedundancy}

@@ -13,7 +13,8 @@ from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.engine.video.job import memory_bytes_per_frame
-from aotlab.networks.vos_model import Features, VOSModel
+from aotlab.networks.model import Features
+from aotlab.networks.models import build_model
 from tests.engine.frames import advance, begin
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -30,9 +31,9 @@ def small(block, policy="relevance_redundancy", **memory):
     }  # fmt: skip
     config = from_tree(tree, "small.yaml")
     torch.manual_seed(0)
-    model = VOSModel(config.model)
+    model = build_model(config.model)
     with torch.no_grad():
-        model.stages[0].identity_bank.weight *= 300
+        model.identity_bank.weight *= 300
         model.decoder.conv_out.weight *= 10
     return model, config
 
@@ -43,10 +44,10 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
     # groups keep other frames.
     model, config = small(block, frames=6, relevance_weight=1e4)
     model.eval()
-    first = model.stages[0].blocks[0]
+    first = model.blocks[0]
     with torch.no_grad():  # sharp attention
         (first.key_value if block == "gpm" else first.query).weight *= 4
-    generator, channels = torch.Generator().manual_seed(5), model.encoder.channels
+    generator, channels = torch.Generator().manual_seed(6), model.encoder.channels
     flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
     encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
@@ -109,6 +110,6 @@ def test_training_reaches_what_restricted_memory_adds(block):
     (losses.reference.mean() + losses.tracked.mean()).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None]
     assert [name for name in still if "idle_key" not in name] == []
-    assert model.stages[0].temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
-    assert model.stages[0].identity_bank.weight.grad[:, 3].abs().max() > 0
+    assert model.temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
+    assert model.identity_bank.weight.grad[:, 3].abs().max() > 0
     assert bank.frames == [0, 2, 3]

@@ -10,7 +10,7 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FirstFrame
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipLearner, ClipPlan
-from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.model import BlockMemory, KeyValue
 from tests.engine.small_model import build, clip, run, stripes
 from tests.engine.tracking.test_multiscale import clip_batch
 
@@ -51,9 +51,8 @@ def test_a_later_reference_frame_begins_anew():
 def test_a_tracker_reads_as_many_frames_as_its_settings_say():
     model, config = build("aott", "memory.short_term_frames=3")
     seen = []
-    block = model.stages[0].blocks[0]
-    block.register_forward_pre_hook(lambda _, given: seen.append(given[2]))
-    run(Tracker(model, config), clip(5), {0: stripes([1, 2])})
+    model.blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[2]))
+    run(Tracker(model, config, optimize=False), clip(5), {0: stripes([1, 2])})
     tokens = 3 * 4
     assert [read.short.key.shape[1] // tokens for read in seen[1:]] == [1, 2, 3, 3]
     assert {read.long.key.shape[1] for read in seen[1:]} == {tokens}
@@ -71,9 +70,7 @@ def test_a_training_clip_gives_the_trackers_masks():
     assert len(np.unique(tracked[-1])) >= 2
     # Batched encoding and unused identity planes round differently; a tie may flip a pixel.
     assert (trained == tracked[1:]).mean() > 0.999
-    model.stages[0].blocks[0].register_forward_pre_hook(
-        lambda _, given: (*given[:2], _newest(given[2]), *given[3:])
-    )
+    model.blocks[0].register_forward_pre_hook(lambda _, given: (*given[:2], _newest(given[2]), *given[3:]))
     _, other = ClipLearner(model, config.memory)(clip_batch(frames, [mask] * 5, 3), plan, 1.0)
     assert not torch.equal(other.tracked, losses.tracked)  # so the second frame tells
 

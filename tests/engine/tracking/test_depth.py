@@ -19,7 +19,9 @@ def tracker(preset="aost", *overrides):
 def test_validation_scores_every_depth(monkeypatch):
     model, config = small_model.build("aost")
     depths = []
-    monkeypatch.setattr(validation, "score_video", lambda tracker, _: depths.append(tracker.model.depth))
+    monkeypatch.setattr(
+        validation, "score_video", lambda tracker, _: depths.append(tracker.config.model.depth)
+    )
     monkeypatch.setattr(
         validation, "scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
     )

@@ -16,8 +16,8 @@ from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracking.ensemble import Branch, Ensemble, augmented
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size, normalise
-from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -27,7 +27,8 @@ VIEWS = [(scale, flip) for scale in SCALES for flip in (False, True)]
 
 @pytest.fixture(scope="module")
 def model() -> tuple[VOSModel, Config]:
-    return build()
+    model, config = build()
+    return model.eval(), config
 
 
 def ensemble(model: tuple[VOSModel, Config], *, fused: bool = False) -> Ensemble:

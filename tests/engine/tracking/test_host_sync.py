@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from tests.engine.small_model import clip, stripes
 
 WAITING = {
@@ -55,4 +55,4 @@ def test_a_wait_is_noticed():
 
 def random_model(preset):
     config = load_config(preset, ["model.max_objects=3", "memory.every=2"])
-    return VOSModel(config.model), config
+    return build_model(config.model), config

@@ -11,7 +11,7 @@ from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from tests.engine.small_model import amplify, clip, run, stripes
 
 STAGES = {
@@ -35,7 +35,7 @@ def build(block, policy="every_nth", **model):
     }
     config = from_tree(tree, "small.yaml")
     torch.manual_seed(0)
-    return amplify(VOSModel(config.model)), config
+    return amplify(build_model(config.model)), config
 
 
 def clip_batch(frames, masks, objects):

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.kernels.tuning import Tuner, fastest_precision
-from aotlab.networks.operations import use
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 
 
@@ -36,34 +35,38 @@ def test_half_precision_says_nearly_the_same(precision, count):
     assert tracker.banks[0].read()[0][0].long.key.dtype in (torch.bfloat16, torch.float16)
 
 
-def test_compiled_parts_are_those_of_the_tracked_model(monkeypatch):
-    compiled = []
-    monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda module, dynamic: compiled.append(type(module).__name__)
-    )
-    track("compute.compile=true")
-    assert compiled == ["MobileNetV2", "LSTTBlock", "FPNDecoder"]
+def test_compiling_for_a_cpu_is_refused():
+    with pytest.raises(InputError, match="compile: makes models slower on cpu"):
+        track("compute.compile=true")
 
 
-@pytest.mark.parametrize(("faster", "found"), [("plain", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_auto_is_what_is_faster_here(faster, found):
-
-    def choose(operation, args):
-        return faster if operation.name == "precision_product" else operation.rule(*args)
-
-    with use(choose):
-        _, tracker = track("compute.precision=auto")
-    assert tracker.banks[0].read()[0][0].long.key.dtype == found
+@pytest.mark.parametrize("hardware", [True, False])
+def test_auto_is_bfloat16_where_the_cpu_computes_it(hardware, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    _, tracker = track("compute.precision=auto")
+    dtype = tracker.banks[0].read()[0][0].long.key.dtype
+    assert dtype == (torch.bfloat16 if hardware else torch.float32)
 
 
-def test_auto_is_float32_where_nothing_is_timed():
-    assert fastest_precision("auto", torch.device("cpu")) == "float32"
+def test_tracker_leaves_its_model_as_it_is():
+    model, config = build("aott")
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    tracker = Tracker(model, config)
+    first = tracker.step(clip()[0], stripes([1, 2])).labels
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    tracker.reset()
+    assert (tracker.step(clip()[0], stripes([1, 2])).labels == first).all()
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert model.state_dict().keys() == before.keys()
 
 
-def test_auto_times_one_product_in_both_precisions():
-    tuner = Tuner()
-    with use(tuner):
-        fastest_precision("auto", torch.device("cpu"))
-    ((name, timing),) = tuner.timings.items()
-    assert name.startswith("precision")
-    assert set(timing.seconds) == {"plain", "bfloat16"}
+def test_unoptimized_tracker_runs_the_model_itself():
+    model, config = build("aott", "compute.precision=bfloat16")
+    tracker = Tracker(model, config, optimize=False)
+    tracker.step(clip()[0], stripes([1, 2]))
+    assert tracker.model is model
+    assert tracker.banks[0].read()[0][0].long.key.dtype == torch.bfloat16  # autocast

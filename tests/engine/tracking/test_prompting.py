@@ -21,7 +21,7 @@ from aotlab.engine.tracking.prompting import (
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.utils.errors import InputError
 
 
@@ -156,7 +156,7 @@ def tracker():
     torch.manual_seed(0)
     config = load_config("aott")
     config = replace(config, model=replace(config.model, prompt_blocks=1))
-    tracker = Tracker(VOSModel(config.model), config)
+    tracker = Tracker(build_model(config.model), config)
     tracker.model.prompts.decoder.conv_out.bias.data.fill_(1.0)  # an untrained network finds something
     return tracker
 
@@ -205,8 +205,8 @@ def test_prompts_without_objects_or_pixels_are_refused(tracker, monkeypatch):
 
 def test_masks_given_to_a_tracker_do_not_depend_on_the_prompt_network(tracker):
     bare = load_config("aott")
-    model = VOSModel(bare.model)
-    full = VOSModel(tracker.config.model)
+    model = build_model(bare.model)
+    full = build_model(tracker.config.model)
     model.load_state_dict({key: full.state_dict()[key] for key in model.state_dict()})
     mask = (frame()[..., 0] > 0).astype(np.uint8)
     answers = []

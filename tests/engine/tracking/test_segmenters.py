@@ -8,7 +8,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.engine.tracking.prompting import NetworkSegmenter
 from aotlab.engine.tracking.segmenters import OnnxSegmenter, segment_objects
 from aotlab.media.prompt import Prompt, parse_prompts
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.utils.errors import InputError
 
 onnx = pytest.importorskip("onnx")
@@ -72,9 +72,14 @@ FRAME = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
-def network():
+def model():
     torch.manual_seed(0)
-    return NetworkSegmenter(VOSModel(ModelConfig(prompt_blocks=1)))
+    return build_model(ModelConfig(prompt_blocks=1))
+
+
+@pytest.fixture(scope="module")
+def network(model):
+    return NetworkSegmenter(model)
 
 
 def draw_frame(seed):
@@ -98,8 +103,8 @@ def test_network_encodes_the_last_frame_once(network):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_network_computes_in_the_given_precision(network, precision):
-    segmenter = NetworkSegmenter(network._model, precision)
+def test_network_computes_in_the_given_precision(model, precision):
+    segmenter = NetworkSegmenter(model, precision)
     segmenter(draw_frame(2), {1: Prompt(points=[(10, 10)])})
     maps, _ = next(iter(segmenter._known[1]._encoded.values()))
     assert maps[-1].dtype == getattr(torch, precision)

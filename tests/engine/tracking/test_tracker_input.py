@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.kernels.local_attention import _outside
-from aotlab.networks.positions import sine_position
+from aotlab.networks.fast.local_attention import mask_outside, neighbors
+from aotlab.networks.positions import _sine_position
 from aotlab.networks.preprocess import _statistics
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
@@ -169,7 +169,7 @@ def test_another_default_dtype_of_the_program_changes_nothing(preset):
     frames = small_model.clip(3)
     masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
     expected = small_model.run(Tracker(model, config), frames, masks)
-    caches = [sine_position, _statistics, _outside]
+    caches = [_sine_position, _statistics, mask_outside, neighbors]
     try:
         for cache in caches:
             cache.cache_clear()

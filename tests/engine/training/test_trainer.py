@@ -18,7 +18,7 @@ from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase, tiny_recipe
 
-BANK = "stages.0.identity_bank.weight"
+BANK = "identity_bank.weight"
 
 
 def weights(config):

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config, to_yaml
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.published_keys import (
     from_official,
@@ -16,6 +16,7 @@ from aotlab.networks.weights.published_keys import (
     likely_presets,
     load_encoder_weights,
     official_name,
+    rename_earlier,
 )
 from aotlab.utils.errors import InputError
 from tests.golden import filler
@@ -38,7 +39,7 @@ def config():
 @pytest.fixture(scope="module")
 def model(config):
     torch.manual_seed(0)
-    model = VOSModel(config.model)
+    model = build_model(config.model)
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():  # relative values begin as zeros, which would hide a lost tensor
@@ -49,7 +50,7 @@ def model(config):
 @pytest.fixture(scope="module")
 def aott():
     torch.manual_seed(1)
-    return VOSModel(load_config("aott").model).eval()
+    return build_model(load_config("aott").model).eval()
 
 
 @torch.inference_mode()
@@ -137,7 +138,7 @@ def test_published_keys_round_trip(variant):
         key: torch.full(shape, float(number)).to(getattr(torch, dtype.removeprefix("torch.")))
         for number, (key, (shape, dtype)) in enumerate(keys.items())
     } | filler.fill(computed)
-    model = VOSModel(load_config(variant).model)
+    model = build_model(load_config(variant).model)
     model.load_state_dict(from_official(state, model), strict=True)
     back = to_official(model)
     assert set(back) == set(state)
@@ -168,7 +169,7 @@ def test_pickle_without_weights_rejected(tmp_path, content):
 
 def test_wrong_variant_names_the_right_one(tmp_path):
     torch.manual_seed(0)
-    torch.save({"state_dict": to_official(VOSModel(load_config("aots").model))}, tmp_path / "x.pth")
+    torch.save({"state_dict": to_official(build_model(load_config("aots").model))}, tmp_path / "x.pth")
     with pytest.raises(InputError) as error:
         load_checkpoint(tmp_path / "x.pth", config="aott")
     message = str(error.value)
@@ -188,13 +189,13 @@ def test_missing_key_is_listed_by_its_published_name(tmp_path, aott):
 
 def test_other_shape_is_listed(tmp_path, aott):
     torch.save(to_official(aott), tmp_path / "x.pth")
-    with pytest.raises(InputError, match=r"of another shape \(.*position_"):
+    with pytest.raises(InputError, match=r"of another shape \(.*relative_"):
         load_checkpoint(tmp_path / "x.pth", config="aott", overrides=["model.stages.0.window=7"])
 
 
 def test_encoder_weights_load_without_a_classifier(aott):
     torch.manual_seed(2)
-    fresh = VOSModel(load_config("aott").model).encoder
+    fresh = build_model(load_config("aott").model).encoder
     weights = {
         official_name(f"encoder.{key}").removeprefix("encoder."): tensor
         for key, tensor in aott.encoder.state_dict().items()
@@ -212,7 +213,7 @@ def test_encoder_weights_of_another_network_rejected(aott):
 @pytest.mark.parametrize("name", preset_names())
 def test_keys_name_the_preset(name):
     with torch.device("meta"):
-        model = VOSModel(load_config(name).model)
+        model = build_model(load_config(name).model)
     likely = likely_presets(model.state_dict())
     assert name in likely
     assert likely == likely_presets(to_official(model))
@@ -227,3 +228,35 @@ def test_old_name_of_a_setting_is_read(tmp_path, model, config):
         metadata={"config": text},
     )
     assert load_checkpoint(tmp_path / "old.safetensors")[1].train.image_every == 70
+
+
+EARLIER = {
+    "encoder.features.0.0.norm.bias": "encoder.features.0.1.bias",
+    "encoder.features.2.conv.2.norm.weight": "encoder.features.2.conv.3.weight",
+    "encoder.conv1.norm.weight": "encoder.bn1.weight",
+    "encoder.layer2.0.conv3.norm.bias": "encoder.layer2.0.bn3.bias",
+    "encoder.layer2.0.downsample.0.norm.bias": "encoder.layer2.0.downsample.1.bias",
+    "encoder.patch_embed.norm.weight": "encoder.patch_embed.norm.weight",
+    "encoder.downsamples.0.norm.weight": "encoder.downsamples.0.norm.weight",
+    "stages.0.blocks.1.position_key.weight": "blocks.1.short_attention.relative_key.weight",
+    "stages.0.blocks.1.position_value": "blocks.1.short_attention.relative_value",
+    "stages.0.identity_bank.bias": "identity_bank.bias",
+    "stages.0.temporal.memory": "temporal.memory",
+    "prompts.stage.blocks.0.norm1.bias": "prompts.blocks.0.norm1.bias",
+    "prompts.encoder.features.1.conv.0.0.norm.bias": "prompts.encoder.features.1.conv.0.1.bias",
+    "prompts.quarter.weight": "prompts.bank4.weight",
+}
+
+
+def test_names_of_earlier_files_are_renamed():
+    assert list(rename_earlier(dict.fromkeys(EARLIER))) == list(EARLIER.values())
+    several = ["stages.0.blocks.0.norm1.bias", "stages.1.transition.enter.0.conv.bias"]
+    renamed = rename_earlier(dict.fromkeys([*several, "prompts.stage.mask_token"]))
+    assert list(renamed) == [several[0], "stages.1.transition.proj_in.0.conv.bias"]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_names_of_today_are_not_renamed(name):
+    with torch.device("meta"):
+        state = build_model(load_config(name).model).state_dict()
+    assert list(rename_earlier(state)) == list(state)

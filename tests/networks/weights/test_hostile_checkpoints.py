@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from aotlab.configs.load import load_config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.configs.test_load import BOMB
@@ -26,7 +26,7 @@ ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module"
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return VOSModel(load_config("aott").model).eval()
+    return build_model(load_config("aott").model).eval()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def refusal(path, **options):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
 def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
-    broken = VOSModel(model.config)
+    broken = build_model(model.config)
     broken.load_state_dict(model.state_dict())
     with torch.no_grad():
         broken.decoder.conv_out.bias[0] = value

@@ -11,7 +11,7 @@ import torch
 
 from aotlab import Tracker, load_model
 from aotlab.configs.load import load_config
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.models import build_model
 from aotlab.networks.weights.hub import HubModel
 from aotlab.networks.weights.zoo import (
     get_weights,
@@ -40,7 +40,7 @@ def home(tmp_path, monkeypatch):
 def aott(tmp_path_factory):
     """The published file of AOTT with other weights, and the model."""
     torch.manual_seed(0)
-    model = VOSModel(load_config("aott").model)
+    model = build_model(load_config("aott").model)
     path = tmp_path_factory.mktemp("zoo") / "AOTT_PRE_YTB_DAV.pth"
     torch.save({"state_dict": to_official(model)}, path)
     return SimpleNamespace(path=path, model=model)

@@ -1,0 +1,62 @@
+"""Decoders: from propagated embeddings to identity logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aotlab.networks.layers import ConvGN, init_xavier
+
+
+class FPNDecoder(nn.Module):
+    """Feature pyramid: refines embeddings at stride 16 with the encoder's maps down to stride 4 (AOT, section 5)."""
+
+    def __init__(
+        self, inputs: int, shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
+    ) -> None:
+        """Create the layers.
+
+        Args:
+            inputs: channels of the embeddings.
+            shortcuts: channels of the encoder's maps at strides 4, 8 and 16.
+            outputs: background and identities.
+            dim: channels of the refined embeddings.
+            align_corners: how maps are resized.
+        """
+        super().__init__()
+        self.align_corners = align_corners
+        self.conv_in: nn.Module = ConvGN(inputs, dim, 1)
+        self.conv_16x, self.conv_8x = ConvGN(dim, dim, 3), ConvGN(dim, dim // 2, 3)
+        self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
+        self.adapter_16x, self.adapter_8x = nn.Conv2d(shortcuts[2], dim, 1), nn.Conv2d(shortcuts[1], dim, 1)
+        self.adapter_4x = nn.Conv2d(shortcuts[0], dim // 2, 1)
+        self.conv_out = nn.Conv2d(dim // 2, outputs, 1)
+        init_xavier(self)
+
+    def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
+        """Embeddings B×inputs×H/16×W/16 and the encoder's maps (batch B, or 1 shared by all) to B×outputs×H/4×W/4."""
+        return self.refine(F.relu(self.conv_in(x)), f4, f8, f16)
+
+    def refine(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
+        """B×dim×H/16×W/16 to logits; see `forward`."""
+        x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))
+        x = F.interpolate(x, f8.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        x = F.relu(self.conv_8x(self.adapter_8x(f8) + x))
+        x = F.interpolate(x, f4.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        x = F.relu(self.conv_4x(self.adapter_4x(f4) + x))
+        return self.conv_out(x)
+
+
+class ConvDecoder(nn.Module):
+    """Two convolutions on the embeddings of the finest of several stages, which were refined on the way."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.conv_out_hidden, self.conv_out = ConvGN(inputs, hidden, 3), nn.Conv2d(hidden, outputs, 1)
+        init_xavier(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×inputs×h×w to B×outputs×h×w logits."""
+        return self.conv_out(F.relu(self.conv_out_hidden(x)))

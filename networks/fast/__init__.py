@@ -1,0 +1,154 @@
+"""Faster models: `optimize` for tracking, `optimize_training` for training. The methods' files know nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy, deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from aotlab.networks.attention import Attention, LocalAttention
+from aotlab.networks.fast.attention import SplitAttention
+from aotlab.networks.fast.convolutions import fuse, fuse_encoder
+from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
+from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
+from aotlab.utils.environment import announce_compilation
+from aotlab.utils.errors import InputError
+
+
+def optimize(
+    model: VOSModel, *, device: str | torch.device = "cpu", precision: str = "auto", compile: bool = False
+) -> OptimizedModel:
+    """Return a copy of a model for tracking on a device; the given model stays as it is.
+
+    Norms are folded, activations and sums fused into convolutions, weights cast once, attention computed by the kernel
+    that fits the processor. Masks agree with the model's but for rounding.
+
+    Args:
+        precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
+        compile: also compile encoder, blocks and decoder with torch.compile; CUDA only.
+
+    Raises:
+        InputError: ``compile`` on another device.
+    """
+    device = torch.device(device)
+    dtype = getattr(torch, resolve_precision(precision, device))
+    model = deepcopy(model).eval().requires_grad_(False)
+    networks = [model] if model.prompts is None else [model, model.prompts]
+    for network in networks:
+        fuse_encoder(network.encoder)  # type: ignore[arg-type]
+    replace_modules(model, device, dtype)
+    if compile:
+        compile_parts(model, device)
+    return OptimizedModel(model.to(device, dtype), dtype)
+
+
+def optimize_training(model: VOSModel, device: torch.device) -> None:
+    """Make a model's training steps faster, in place; parameters, buffers and their names stay.
+
+    Frozen norms scale the kernel of the convolution before them, local attention runs by blocks, and on a CPU large
+    depthwise convolutions get their gradients from convolutions.
+    """
+    fold_training_norms(model.encoder)
+    for module in model.modules():
+        if type(module) is LocalAttention:
+            module.__class__ = BlockLocalAttention
+        elif type(module) is nn.Conv2d and device.type == "cpu" and module.groups == module.out_channels > 1:
+            module.__class__ = TrainingConv2d
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return the precision; for auto bfloat16 where the processor computes it in hardware, else float32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        hardware = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        hardware = device.type == "cpu" and (has_amx() or torch.cpu._is_avx512_bf16_supported())
+    return "bfloat16" if hardware else "float32"
+
+
+def has_amx() -> bool:
+    """Return whether the processor multiplies bfloat16 matrices in tiles (AMX)."""
+    return torch.cpu._is_amx_tile_supported()
+
+
+def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Replace attentions, and on a CPU convolutions, by faster ones with the same weights, in place."""
+    # PyTorch's fused attention needs keys as wide as values, and in bfloat16 multiplies without AVX512-BF16
+    split_heads = dtype == torch.bfloat16 and not has_amx()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is LocalAttention:
+                child.__class__ = BlockLocalAttention
+            elif type(child) is Attention and device.type == "cpu" and (child.heads == 1 or split_heads):
+                child.__class__ = SplitAttention
+            elif type(child) in (nn.Conv2d, TrainingConv2d) and device.type == "cpu":
+                setattr(parent, name, fuse(child))  # type: ignore[arg-type]
+
+
+def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None = None) -> None:
+    """Give encoder, blocks and decoder to torch.compile, which compiles when they first run.
+
+    Raises:
+        InputError: on another device than CUDA, where it is slower than the plain model.
+    """
+    if device.type != "cuda":
+        raise InputError(
+            f"compile: makes models slower on {device.type}; set it to false, or use a CUDA device"
+        )
+    announce_compilation()
+    stages: Sequence[nn.Module] = getattr(model, "stages", [model])
+    blocks = [block for stage in stages for block in stage.blocks]  # type: ignore[union-attr]
+    for part in (model.encoder, *blocks, model.decoder):
+        part.compile(dynamic=dynamic)  # type: ignore[operator]
+
+
+class OptimizedModel(nn.Module):
+    """The five methods of a `VOSModel` in one precision; images and masks come in, and logits go out, as float32."""
+
+    def __init__(self, model: VOSModel, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model, self.dtype = model, dtype
+        self.config, self.heads = model.config, model.heads
+
+    @property
+    def prompts(self) -> nn.Module | None:
+        """The prompt network; the caller casts its inputs."""
+        return self.model.prompts
+
+    def at_depth(self, depth: int) -> OptimizedModel:
+        """See `AOST.at_depth`."""
+        other = copy(self)
+        other._modules = {**self._modules, "model": self.model.at_depth(depth)}  # type: ignore[operator]
+        other.config = other.model.config
+        return other
+
+    def encode(self, image: Tensor) -> Features:
+        """See `VOSModel.encode`."""
+        image = image.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.model.encode(image)
+
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """See `VOSModel.assign_identities`."""
+        return self.model.assign_identities(masks.to(self.dtype))
+
+    def propagate(
+        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+    ) -> Propagated:
+        """See `VOSModel.propagate`."""
+        return self.model.propagate(features, memory, identities)
+
+    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+        """See `VOSModel.memorize`."""
+        return self.model.memorize(propagated, identities)
+
+    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+        """See `VOSModel.decode`."""
+        return self.model.decode(propagated, features).float()
+
+    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """See `VOSModel.add_temporal`."""
+        return self.model.add_temporal(query, key)

@@ -1,0 +1,206 @@
+"""Local attention without a copy of keys or values per query; exact, with gradients.
+
+Queries come in blocks of 8×8, each against its padded neighbourhood of side 8 + window - 1. One query further, its
+window lies one token further, so that windows are strided views. On small maps all queries are compared with the
+whole map, which is less work.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.networks.attention import LocalAttention, Size
+
+BLOCK = 8
+"""side of the blocks of queries in tokens"""
+BLOCKS_AT_ONCE = 32
+"""blocks of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
+
+
+class BlockLocalAttention(LocalAttention):
+    """`LocalAttention` by blocks; parameters and their names are the same."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        """Read a map's window; see `LocalAttention.forward`."""
+        if full_map_is_cheaper(size, self.window, self.heads):
+            return self._over_map(query, key, value, size)
+        return self._over_blocks(query, key, value, size)
+
+    def _over_blocks(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        queries = cut_squares(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
+        keys = cut_squares(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
+        values = cut_squares(value, size, self.heads, self.window // 2)
+        outside = mask_outside(size, self.window, query.dtype, query.device)  # rows×columns×64×window²
+        batch, heads, rows, columns = queries.shape[:4]
+        at_once = max(BLOCKS_AT_ONCE // columns, 1)
+        if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
+            at_once, steps = rows, [(slice(None), slice(None))]
+        else:
+            steps = [(slice(b, b + 1), slice(h, h + 1)) for b in range(batch) for h in range(heads)]
+        outputs = []
+        for b, h in steps:
+            for row in range(0, rows, at_once):
+                part = slice(row, row + at_once)
+                q, k, v = (x[b, h, part] for x in (queries, keys, values))
+                outputs.append(self._attend(q, k, v, outside[part], h))
+        output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+        output = output.view(*queries.shape[:4], BLOCK, BLOCK, -1)  # B×heads×rows×columns×8×8×d
+        maps = output.permute(0, 2, 4, 3, 5, 1, 6).flatten(5).flatten(3, 4).flatten(1, 2)
+        return maps[:, : size[0], : size[1]].flatten(1, 2)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, outside: Tensor, heads: slice) -> Tensor:
+        """Attention of some blocks of some heads.
+
+        Args:
+            query: B×heads×rows×columns×1×8×8×c.
+            key, value: their neighbourhoods, B×heads×rows×columns×n×side×side×c and ×d.
+            outside: rows×columns×64×window².
+
+        Returns:
+            N×64×d, N = B·heads·rows·columns.
+        """
+        batch, count = query.shape[:2]
+        dim, frames = query.shape[-1], key.shape[4]
+        queries = query.reshape(batch, count, -1, BLOCK**2, dim)  # B×heads×(rows·columns)×64×c
+        keys = key.reshape(queries.shape[:3].numel(), -1, dim)  # N×(n·side²)×c
+        scores = torch.bmm(queries.flatten(0, 2) * dim**-0.5, keys.mT)  # N×64×(n·side²)
+        offsets = outside.flatten(0, 1)
+        if self.relative_key is not None:
+            weight = self.relative_key.weight.view(self.heads, self.window**2, -1)[heads, None]
+            bias = self.relative_key.bias.view(self.heads, 1, 1, -1)[heads]  # type: ignore[union-attr]
+            offsets = queries @ weight.mT + bias + offsets  # B×heads×(rows·columns)×64×window²
+        else:
+            offsets = offsets.expand(batch, count, *offsets.shape)
+        logits = take_windows(scores, self.window, frames) + offsets.reshape(
+            -1, BLOCK, BLOCK, 1, self.window, self.window
+        )
+        weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
+        spread = spread_windows(weights.view(logits.shape))  # N×64×(n·side²)
+        output = torch.bmm(spread, value.reshape(len(spread), spread.shape[2], -1))
+        if self.relative_value is not None:
+            shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
+            shared = shared.view(batch, count, -1, BLOCK**2, self.window**2)
+            output = output + (shared @ self.relative_value[heads, None].mT).flatten(0, 2)
+        return output
+
+    def _over_map(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        """A weight for every pair of tokens, 0 outside of the window."""
+        tokens = query.shape[1]
+        offset_at, token_at = neighbors(size, self.window, query.device)
+        query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
+        key = key.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×c
+        value = value.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×d
+        if self.relative_key is not None:
+            offsets = self.relative_logits(query)
+        else:
+            offsets = query.new_zeros(*query.shape[:3], self.window**2)
+        # finite, as in `mask_outside`; one more offset, for the tokens outside
+        offsets = F.pad(offsets, (0, 1), value=torch.finfo(offsets.dtype).min / 2)
+        relative = offsets.gather(3, offset_at.expand(*offsets.shape[:2], -1, -1))  # B×heads×L×L
+        scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
+        logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
+        weights = logits.flatten(3).softmax(3).to(value.dtype)
+        output = weights @ value
+        if self.relative_value is not None:
+            shared = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
+            shared = shared.gather(3, token_at.expand(*shared.shape[:2], -1, -1))
+            output = output + shared @ self.relative_value.mT
+        return output.transpose(1, 2).flatten(2)
+
+
+@lru_cache(maxsize=64)
+def full_map_is_cheaper(size: Size, window: int, heads: int) -> bool:
+    """Return whether a map has fewer pairs of tokens than its blocks with their neighbourhoods.
+
+    One head may have half as many more: its values are wide, and the map's are not copied.
+    """
+    blocks = -(-size[0] // BLOCK) * -(-size[1] // BLOCK)
+    pairs = blocks * (BLOCK * (BLOCK + window - 1)) ** 2
+    return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
+
+
+def cut_squares(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
+    """Cut tokens B×(n·H·W)×C into squares of side 8 + 2·margin every 8, views of padded maps.
+
+    Returns:
+        B×heads×rows×columns×n×side×side×(C/heads).
+    """
+    height, width = size
+    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
+    x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
+    squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
+    return squares.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
+
+
+def take_windows(x: Tensor, window: int, frames: int) -> Tensor:
+    """From N×64×(n·side²), queries by neighbours, take each query's window: N×8×8×n×window×window.
+
+    Strided views overlap, which graphs cannot express; when compiling, rows are padded to where the next window begins.
+    """
+    side = BLOCK + window - 1
+    row = frames * side * side
+    if not torch.compiler.is_compiling():
+        steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
+        return x.as_strided((len(x), BLOCK, BLOCK, frames, window, window), steps)
+    x = F.pad(x.flatten(1), (0, BLOCK * side)).unflatten(1, (BLOCK, BLOCK * row + side))
+    x = x[:, :, : BLOCK * (row + 1)].unflatten(2, (BLOCK, row + 1))[..., :row]  # N×8×8×(n·side²)
+    x = x.unflatten(3, (frames, side * side))[..., : window * side]
+    return x.unflatten(4, (window, side))[..., :window]
+
+
+def spread_windows(weights: Tensor) -> Tensor:
+    """Write windows N×8×8×n×window×window back to N×64×(n·side²), 0 elsewhere; the reverse of `take_windows`."""
+    count, _, _, frames, window, _ = weights.shape
+    side = BLOCK + window - 1
+    row = frames * side * side
+    if not torch.compiler.is_compiling():
+        output = weights.new_zeros(count, BLOCK * BLOCK, row)
+        steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
+        output.as_strided(weights.shape, steps).copy_(weights)
+        return output
+    x = F.pad(weights, (0, BLOCK - 1)).flatten(4)  # window rows as long as the neighbourhood's
+    x = F.pad(x, (0, side * side - window * side)).flatten(3)
+    x = F.pad(x, (0, 1)).flatten(2)
+    x = F.pad(x, (0, side - BLOCK)).flatten(1)
+    return x[:, : -BLOCK * side].unflatten(1, (BLOCK * BLOCK, -1))
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # training may save for its gradients what tracking has cached
+def mask_outside(size: Size, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return a very negative number where a query's window leaves the map, else 0: rows×columns×64×window²."""
+    inside = []
+    for length in size:
+        starts = torch.arange(0, length, BLOCK, device=device)
+        coordinates = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
+        valid = (coordinates >= 0) & (coordinates < length)
+        inside.append(valid.unfold(1, window, 1))  # blocks×8×window
+    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
+    # finite, so that a query of the padding, which sees nothing but padding, does not become NaN
+    lowest = torch.finfo(dtype).min / 2
+    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
+    return outside.flatten(4).flatten(2, 3)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def neighbors(size: Size, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return for every query the offset of each token, L×L, and the token at each offset, L×window².
+
+    Outside of the window the offset is window², outside of the map the token is L.
+    """
+    height, width = size
+    rows = torch.arange(height, device=device).repeat_interleave(width)
+    columns = torch.arange(width, device=device).repeat(height)
+    down, right = ((x - x[:, None] + window // 2) for x in (rows, columns))  # L×L
+    inside = (down >= 0) & (down < window) & (right >= 0) & (right < window)
+    offset_at = torch.where(inside, down * window + right, window**2)
+    steps = torch.arange(window, device=device) - window // 2
+    y, x = rows[:, None, None] + steps[:, None], columns[:, None, None] + steps  # L×window×1, L×1×window
+    on_map = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    token_at = torch.where(on_map, y * width + x, height * width).flatten(1)
+    return offset_at, token_at
