@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import SplitAttention
 from aotlab.networks.fast.convolutions import fuse, fuse_encoder
+from aotlab.networks.fast.linear import OneDNNLinear
 from aotlab.networks.fast.local_attention import BlockLocalAttention
 from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
 from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
@@ -76,7 +77,7 @@ def has_amx() -> bool:
 
 
 def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace attentions, and on a CPU convolutions, by faster ones with the same weights, in place."""
+    """Replace attentions, and on a CPU convolutions and linear layers, by faster ones, in place; weights stay."""
     # PyTorch's fused attention needs keys as wide as values, and in bfloat16 multiplies without AVX512-BF16
     split_heads = dtype == torch.bfloat16 and not has_amx()
     for parent in list(model.modules()):
@@ -87,6 +88,8 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
                 child.__class__ = SplitAttention
             elif type(child) in (nn.Conv2d, TrainingConv2d) and device.type == "cpu":
                 setattr(parent, name, fuse(child))  # type: ignore[arg-type]
+            elif type(child) is nn.Linear and device.type == "cpu":
+                child.__class__ = OneDNNLinear
 
 
 def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None = None) -> None:

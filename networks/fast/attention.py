@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from aotlab.networks.attention import Attention
+from aotlab.networks.fast.linear import multiply
 
 QUERIES_AT_ONCE = 512
 """queries whose weights are computed together, so that they stay in the cache"""
@@ -26,11 +27,3 @@ class SplitAttention(Attention):
                 parts = [multiply(multiply(part, keys).softmax(1), values) for part in queries]
                 head_o.copy_(torch.cat(parts))
         return output
-
-
-def multiply(x: Tensor, y: Tensor) -> Tensor:
-    """Return x @ y.mT; in float32 by oneDNN, 1.3 times as fast on AMD (Zen 4) as PyTorch's product."""
-    if x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, y, None, "none", [], "")
-        return product
-    return x @ y.mT
