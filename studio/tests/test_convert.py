@@ -1,5 +1,6 @@
 """Masks converted from every format to PNGs, and to YOLO with images."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -59,3 +60,26 @@ def test_existing_output_is_replaced_with_force_only(video, tmp_path):
     assert (tmp_path / "out.xml").read_text().startswith("<?xml")
     with pytest.raises(InputError, match="replace the input"):
         main([str(tmp_path / "in.json"), str(video), "--to", "masks", "--video", str(video), "--force"])
+
+
+def test_failed_conversion_keeps_the_old_output(video, tmp_path):
+    annotations = tracked()
+    for regions in annotations.frames.values():
+        regions[:] = [replace(region, object_id=1500) for region in regions]
+    find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)
+    (tmp_path / "out.txt").write_text("mine")
+    line = [str(tmp_path / "in.json"), str(tmp_path / "out.txt"), "--to", "mots", "--video", str(video)]
+    with pytest.raises(InputError):
+        main([*line, "--force"])
+    assert (tmp_path / "out.txt").read_text() == "mine"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_folder_with_other_files_is_not_replaced(video, tmp_path):
+    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    line = [str(tmp_path / "in.json"), str(tmp_path / "out"), "--to", "masks", "--video", str(video)]
+    with pytest.raises(InputError, match=r"thesis\.txt"):
+        main([*line, "--force"])
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"

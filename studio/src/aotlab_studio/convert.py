@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from aotlab import CommandParser, InputError, list_mask_formats
@@ -34,21 +36,39 @@ def main(argv: list[str] | None = None) -> int:
     info = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
     annotations = read_annotations(args.masks, info)
     annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
-    if output.is_dir():
-        shutil.rmtree(output)
-    output.unlink(missing_ok=True)
-    if args.to == "masks":
-        for frame in annotations.frames:
-            write_mask(output / f"{source.stem(frame)}.png", annotations.mask(frame))
-    else:
-        length = source.length or max(annotations.frames) + 1
-        writer = find_mask_writer(args.to)
-        writer.write(output, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
-        if writer.images:
-            for index, image in zip(range(max(annotations.frames) + 1), source, strict=False):
-                if index in annotations.frames:
-                    store_frame(source, index, image, output / "images" / source.stem(index))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        written = Path(folder) / output.name
+        if args.to == "masks":
+            for frame in annotations.frames:
+                write_mask(written / f"{source.stem(frame)}.png", annotations.mask(frame))
+        else:
+            length = source.length or max(annotations.frames) + 1
+            writer = find_mask_writer(args.to)
+            writer.write(written, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
+            if writer.images:
+                for index, image in zip(range(max(annotations.frames) + 1), source, strict=False):
+                    if index in annotations.frames:
+                        store_frame(source, index, image, written / "images" / source.stem(index))
+        require_replaceable(output, written)
+        for path in Path(folder).iterdir():  # some formats write a second file
+            target = output.with_name(path.name)
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(path, target)
     counts = {"object": len(annotations.objects()), "frame": len(annotations.frames)}
     objects, frames = (f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
     print(f"{output}: {objects} on {frames}")
     return 0
+
+
+def require_replaceable(output: Path, written: Path) -> None:
+    """Raise `InputError` if an existing folder holds more than files like those to be written."""
+    if not output.is_dir():
+        return
+    suffixes = {path.suffix for path in written.rglob("*") if path.is_file()}
+    for path in output.rglob("*"):
+        if path.is_file() and path.suffix not in suffixes:
+            raise InputError(
+                f"{output}: holds {path.name}, which --force does not replace; give another name"
+            )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as run_lengths
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError, encode_runs
@@ -332,6 +333,17 @@ def coco(*frames):
     return json.dumps(tree).encode()
 
 
+def mots(*frames):
+    lines = []
+    for index in frames:
+        for number in (1, 2):
+            mask = np.asfortranarray(truth(index) == number, np.uint8)
+            lines.append(
+                f"{index} {1000 + number} 1 {HEIGHT} {WIDTH} {run_lengths.encode(mask)['counts'].decode()}"
+            )
+    return "\n".join(lines).encode()
+
+
 def labelme(index):
     rows, columns = np.nonzero(truth(index) == 1)
     box = [[float(columns.min()), float(rows.min())], [float(columns.max()), float(rows.max())]]
@@ -345,6 +357,8 @@ COLOURED = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
 LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
 WHOLE = {
     "coco": coco(3, 5),
+    "mots": mots(3, 5),
+    "archived mots": packed({"clip.txt": mots(3, 5)}),
     "archived coco": packed({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
     "frames": packed({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
     "frames by number": packed({f"mask_{index}.png": png(truth(index)) for index in (3, 5)}),

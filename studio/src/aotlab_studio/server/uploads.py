@@ -100,7 +100,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
 def _write(content: bytes, folder: Path) -> Path:
     """Write a file whose suffix is that of its content."""
     start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    suffix = {b"<": ".xml", b"{": ".json", b"[": ".json"}.get(start, ".png")
+    suffix = ".txt" if start.isdigit() else {b"<": ".xml", b"{": ".json", b"[": ".json"}.get(start, ".png")
     path = folder / f"masks{suffix}"
     path.write_bytes(content)
     return path
@@ -130,6 +130,8 @@ def _unpack(content: bytes, folder: Path) -> Path:
     images = [path for path in paths if path.suffix.lower() == ".png"]
     if len(texts) == 1 or (not texts and len(images) == 1):
         return (texts or images)[0]
+    if len(paths) == 1:
+        return paths[0]
     if not paths:
         raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
