@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
-from omegaconf import OmegaConf
-
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import PhaseConfig
 from aotlab.utils.errors import InputError
@@ -29,6 +27,8 @@ def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] =
     known = get_args(Protocol)
     if protocol not in known:
         raise InputError(f"protocol: must be one of {', '.join(known)}, got {protocol!r}")
+    from omegaconf import OmegaConf
+
     overridden = OmegaConf.select(OmegaConf.from_dotlist(list(overrides)), "memory.policy") is not None
     if protocol == "published" or overridden or config.memory.policy != "every_nth":
         return config

@@ -272,8 +272,11 @@ def number_frames(names: Iterable[str]) -> list[int]:
 
 def image_stem(name: str) -> str:
     """Return an image's name without folder and suffix; it may be an address, a Windows path, or a stem with dots."""
-    path = PurePosixPath(re.split(r"[?#]", name)[0].replace("\\", "/"))
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+    for text in (re.split(r"[?#]", name)[0], name):  # an address may hold the name in its query
+        path = PurePosixPath(text.replace("\\", "/"))
+        if path.suffix.lower() in SUFFIXES:
+            return path.stem
+    return path.name
 
 
 def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[int, int]:

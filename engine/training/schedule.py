@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-NO_DECAY = ("relative_position_bias_table", "position_value", "conv_out")
+NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """name fragments of matrices without weight decay"""
 
 

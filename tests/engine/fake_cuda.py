@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 from unittest.mock import patch
 
@@ -38,6 +39,8 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
         with (
             FakeTensorMode() as mode,
             patch("aotlab.engine.tracking.tracker.pick_device", torch.device),
+            patch("torch.nn.Module.to", _cast),
+            patch("aotlab.networks.fast.deepcopy", lambda model: deepcopy(model, {id(mode): mode})),
             patch("torch.cuda.amp.common.amp_definitely_not_available", return_value=False),
             patch("torch.cuda.is_bf16_supported", return_value=True),
             patch("torch.cuda.current_stream"),
@@ -67,8 +70,20 @@ def on_cuda(config: Config) -> VOSModel:
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = _like(buffer)
-    model.to = lambda device: model  # type: ignore[method-assign]  # PyTorch cannot swap fake weights
     return model
+
+
+def _cast(
+    module: nn.Module, device: Any = None, dtype: torch.dtype | None = None, **options: Any
+) -> nn.Module:
+    """In place of `Module.to`, which cannot swap fake weights: they lie on the device, so only the type changes."""
+    for part in module.modules():
+        for store in (part._parameters, part._buffers):
+            for name, value in store.items():
+                if value is not None and dtype is not None and value.is_floating_point():
+                    cast = value.detach().to(dtype)
+                    store[name] = nn.Parameter(cast, False) if store is part._parameters else cast
+    return module
 
 
 def _like(tensor: torch.Tensor) -> torch.Tensor:

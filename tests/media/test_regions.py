@@ -105,6 +105,7 @@ def test_box_surrounds_pixels():
     [
         ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
         ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
+        ("/data/local-files/?d=clip/00004.jpg", "00004"),
     ],
 )  # fmt: skip
 def test_stem_of_dotted_name_keeps_its_number(name, stem):

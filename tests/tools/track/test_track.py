@@ -230,7 +230,7 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_pat
 
 def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_EVERY", 0)
-    monkeypatch.setattr(resume.Progress, "stopped", lambda *_: None)  # as if it had been killed
+    monkeypatch.setattr(resume.Progress, "save_stopped", lambda *_: None)  # as if it had been killed
     request.getfixturevalue("interrupted")
     steps = tracker.steps
     assert run(video, tmp_path, mask, more=WRITE) == 0
