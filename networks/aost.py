@@ -100,7 +100,7 @@ class ScalableDecoder(FPNDecoder):
 class AOST(VOSModel):
     """AOT of which the first ``depth`` blocks may be used.
 
-    With ``shared`` one block is applied several times, each time with its own memory, and the last output alone is
+    With ``shared`` one block is applied several times, each time with its own memory, and only the last output is
     decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
 

@@ -11,7 +11,7 @@ Size = tuple[int, int]
 
 
 class Attention(nn.Module):
-    """Softmax attention of every query over all keys, without weights of its own (AOT, eq. 1)."""
+    """Softmax attention of every query over all keys, without parameters (AOT, eq. 1)."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()

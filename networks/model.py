@@ -1,4 +1,4 @@
-"""What all methods share: five methods without state, and the types that pass between them."""
+"""Base class of all models: five methods without state, and the types that pass between them."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Stage(nn.Module):
 
         Args:
             transition: from the coarser stage; None for the first.
-            norms: of the last outputs, as many as embeddings to hand on besides the input.
+            norms: of the last outputs, one per embedding besides the input.
             memory_stride: long-term memory keeps one token in this many along each axis.
             keep_input: the input is an embedding too.
         """

@@ -1,6 +1,6 @@
 """Models of restricted memory: AOT+ and DeAOT of RMem (Zhou et al.; CVPR 2024), with its temporal embedding.
 
-Which frames stay in memory is the engine's decision (`aotlab.engine`); ERMU needs no model of its own.
+Which frames stay in memory is the engine's decision (`aotlab.engine`); ERMU uses the models of AOT and DeAOT.
 """
 
 from __future__ import annotations

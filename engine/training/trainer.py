@@ -55,7 +55,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Run:
-    """What all phases of a run share."""
+    """State shared by all phases of a run."""
 
     output: Path
     videos: list[LabelledVideo]

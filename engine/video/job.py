@@ -104,7 +104,7 @@ class JobRecord:
 
 
 def read_job_record(folder: Path) -> JobRecord | None:
-    """Return the record of the job whose results are in a folder; None if there is none, or it is damaged."""
+    """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
     return load_record(folder / RECORD, JobRecord)
 
 

@@ -123,7 +123,7 @@ class Page:
         self.until(lambda: self.tab.evaluate("fetch('intercepted').then((answer) => answer.ok)"))
 
     def at(self, x: float, y: float) -> list[float]:
-        """Where a pixel of the frame is in the window while the whole frame shows."""
+        """Return the window position of a frame's pixel while the whole frame is shown."""
         box = self.tab.locator("#view").bounding_box()
         height, width = self.size
         zoom = min(box["width"] / width, box["height"] / height)

@@ -47,7 +47,7 @@ def write_video(path):
 
 
 def number_of(frame):
-    """Which frame an image is."""
+    """Return the frame number of an image."""
     return int(frame[0, 0, 2]) - 40
 
 

@@ -28,7 +28,7 @@ SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
 @dataclass
 class Result:
-    """What outputs read of a prediction."""
+    """Stand-in for a prediction."""
 
     labels: np.ndarray
     confidence: dict[int, float]
