@@ -52,5 +52,5 @@ def test_killed_export_leaves_nothing(tmp_path):
             break
     if not folder.exists():
         assert ends(export_again, folder)
-    assert read_description(folder).graphs
+    assert read_description(folder).sha256
     assert leftovers(tmp_path) == []
