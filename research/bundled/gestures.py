@@ -22,7 +22,7 @@ from aotlab.media.masks import read_mask, resolve_void
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
 from aotlab_studio.project.painting import draw_polygon
-from aotlab_studio.server.actions import act
+from aotlab_studio.server.actions import run_action
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page
 
@@ -84,7 +84,7 @@ class Person:
     def worst(self, seen: set[int]) -> tuple[int, int]:
         """Return frame and object of the first entry of the review that looks wrong; without one, the worst by eye."""
         by_page = {page_id: each for each, page_id in self.ids.items()}
-        for entry in act(self.page.session, {"do": "review"}):
+        for entry in run_action(self.page.session, {"do": "review"}):
             each = by_page[entry.object_id]
             if entry.frame not in seen and self.score(entry.frame, each) < DOUBTFUL:
                 return entry.frame, each

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab_studio.server.actions import act
+from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.jobs import PAUSE
+from aotlab_studio.tracking.jobs import PROPAGATION_DELAY
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Page:
         message = {"do": action, "frame": self.frame, "object_id": self.chosen, "propagate": True, **values}
         before = self.labels(self.frame)
         try:
-            return act(self.session, message)
+            return run_action(self.session, message)
         except InputError:
             return None
         finally:
@@ -81,6 +81,6 @@ class Page:
 
     def settle(self) -> None:
         """Wait until corrections have propagated and tracking has ended."""
-        time.sleep(PAUSE + 0.1)
+        time.sleep(PROPAGATION_DELAY + 0.1)
         while self.session.runner.busy:
             time.sleep(0.1)

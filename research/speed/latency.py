@@ -23,9 +23,9 @@ from aotlab.tools.cli.parser import command
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
 from aotlab_studio.project import editing
-from aotlab_studio.server.app import Server, bind
+from aotlab_studio.server.app import Server, bind_socket
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 
 TIMES = 40
 TRACKED = 10
@@ -52,7 +52,7 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
         server: of the session, on a free port; it is started and stopped here.
         token: the server's.
     """
-    thread = threading.Thread(target=server.run_here, daemon=True)
+    thread = threading.Thread(target=server.run_on_socket, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.02)
@@ -159,7 +159,7 @@ def tracking_ratio(session: Session, tracker: Tracker) -> Row:
     last = min(TRACKED, session.state.frames.count - 1)
     for _ in range(ROUNDS):
         alone = _alone(session, tracker, last)
-        job = session.track(Request(0, last=last))
+        job = session.track(TrackRequest(0, last=last))
         job.wait()
         assert job.status == "done", job.problem
         ratios.append(alone / (job.ended - job.started))
@@ -220,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     with ExitStack() as leaving:
         session = open_session(parse_annotate(argv), leaving)
         token = secrets.token_urlsafe(24)
-        rows = measure(session, Server(session, bind("127.0.0.1", 0), token=token), token)
+        rows = measure(session, Server(session, bind_socket("127.0.0.1", 0), token=token), token)
         session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")

@@ -19,12 +19,12 @@ class Served:
 
     def __init__(self, session):
         self.session = session
-        self.server = web.Server(session, web.bind("127.0.0.1", 0), token=TOKEN)
+        self.server = web.Server(session, web.bind_socket("127.0.0.1", 0), token=TOKEN)
         self.address = self.server.address
         self.host = self.address.removeprefix("http://")
         self.url = self.server.url
         self.cookie = f"aotlab_{self.host.split(':')[1]}={TOKEN}"
-        self.thread = threading.Thread(target=self.server.run_here, daemon=True)
+        self.thread = threading.Thread(target=self.server.run_on_socket, daemon=True)
         self.thread.start()
         while not self.server.started:
             self.thread.join(0.02)

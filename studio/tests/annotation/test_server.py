@@ -18,7 +18,7 @@ from aotlab import InputError, encode_runs
 from aotlab_studio.project.state import State
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
-from aotlab_studio.server.guard import Guard
+from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import Session
 from aotlab_studio.server.uploads import load_upload
 from aotlab_studio.tracking.models import TrackerChoice
@@ -162,13 +162,13 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     def fail(session, message):
         raise ValueError("unexpected")
 
-    monkeypatch.setattr("aotlab_studio.server.app.act", fail)
+    monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
     assert "internal error" in talk.do("describe")["error"]
     assert "unexpected" in caplog.text
 
 
 def test_address_for_all_interfaces_is_reachable(session):
-    server = web.Server(session, web.bind("0.0.0.0", 0), host="0.0.0.0")
+    server = web.Server(session, web.bind_socket("0.0.0.0", 0), host="0.0.0.0")
     host, port = server.address.removeprefix("http://").rsplit(":", 1)
     assert host != "0.0.0.0"
     socket.create_connection((host, int(port)), timeout=2).close()
@@ -184,7 +184,7 @@ def test_address_for_all_interfaces_is_reachable(session):
     ],
 )  # fmt: skip
 def test_hosts_are_addresses_or_names_of_this_machine(listening, asked, ours):
-    assert Guard(None, 8000, host=listening)._is_ours(f"{asked}:8000") == ours
+    assert GuardMiddleware(None, 8000, host=listening)._is_local_host(f"{asked}:8000") == ours
 
 
 @given(
@@ -260,7 +260,7 @@ def test_malformed_message_keeps_the_connection(served, text):
     assert "result" in talk.do("describe")
 
 
-@pytest.mark.parametrize("content", ["x" * (web.MESSAGE_BYTES + 10), b"\x00\x01"])
+@pytest.mark.parametrize("content", ["x" * (web.MAX_MESSAGE_BYTES + 10), b"\x00\x01"])
 def test_unusable_message_ends_only_its_connection(served, content):
     talk = served.open()
     talk.socket.send(content)
@@ -313,7 +313,7 @@ def test_too_large_uploads_rejected(served, monkeypatch):
     monkeypatch.setattr("aotlab_studio.server.uploads.MAX_UNPACKED_BYTES", 1000)
     answer = post(served, packed({"00000.png": b"\0" * 2000}))
     assert (answer.status_code, "split it" in answer.text) == (422, True)
-    monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
+    monkeypatch.setattr(web, "MAX_UPLOAD_BYTES", 1000)
     assert post(served, b"x" * 2000).status_code == 413
 
 
