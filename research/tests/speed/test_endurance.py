@@ -7,13 +7,15 @@ from PIL import Image
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.media.masks import write_mask
 from research.speed import endurance
-from research.speed.endurance import MIB, Sample, Trial, compare_windows, format_table, main, run
+from research.speed.endurance import MIB, Sample, Trial, compare_windows, format_table, main, run_trial
 from tests.engine.small_model import clip, stripes
 
 
 def trial(policy="first_frame", frames=17, stop_above=None):
-    own = () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
-    text = ",".join([policy, "memory.every=2", *own])
+    policy_settings = (
+        () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
+    )
+    text = ",".join([policy, "memory.every=2", *policy_settings])
     frames_of_clip = list(clip(4))
     return Trial(
         text, BUNDLED_CHECKPOINT, None, (), "cpu", frames_of_clip, stripes([1, 2]), frames, stop_above
@@ -22,7 +24,7 @@ def trial(policy="first_frame", frames=17, stop_above=None):
 
 @pytest.mark.parametrize("policy", ["first_frame", "bounded_fifo", "restricted", "relevance_redundancy"])
 def test_bounded_memory_is_flat_after_it_has_filled(policy):
-    samples = run(trial(policy))
+    samples = run_trial(trial(policy))
     assert len(samples) == 17
     assert all(sample.seconds > 0 and sample.resident > 2**20 for sample in samples)
     most = 1 if policy == "first_frame" else 4
@@ -31,9 +33,9 @@ def test_bounded_memory_is_flat_after_it_has_filled(policy):
 
 
 def test_unbounded_memory_grows_until_the_limit():
-    samples = run(trial("every_nth"))
+    samples = run_trial(trial("every_nth"))
     assert [sample.kept for sample in samples] == [1 + index // 2 for index in range(17)]
-    assert len(run(trial(stop_above=2**20))) == 1
+    assert len(run_trial(trial(stop_above=2**20))) == 1
 
 
 def samples_of(count, growth=0.0):
