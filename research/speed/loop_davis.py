@@ -62,7 +62,7 @@ def loop_davis(
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write the folders and print the lengths of the videos; returns the exit status."""
-    parser = CommandParser("looped", description="DAVIS with every sequence played forward and backward.")
+    parser = CommandParser("loop_davis", description="DAVIS with every sequence played forward and backward.")
     parser.prog = "python -m research.speed.loop_davis"
     parser.add_argument("root", type=Path, help="folder of DAVIS")
     parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")

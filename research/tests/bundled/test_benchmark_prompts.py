@@ -45,7 +45,7 @@ def test_perfect_segmenter_needs_one_click():
     assert evaluate_case(segment_by_color, case, limit=3, other=other).box < 0.3
 
 
-def test_held_out_cases_are_one_per_image_or_video(tmp_path):
+def test_one_held_out_case_per_image_or_video(tmp_path):
     labels = square(10, 10) + 2 * square(35, 50)
     names = [f"static/set/{number:03}" for number in range(60)]
     names += ["clips/kept/0", "clips/kept/1", "clips/used/0"]

@@ -25,7 +25,7 @@ from research.bundled.touching_clips import (
     open_images,
     paste_touching,
 )
-from tests.dataloaders.training.made import phase, rng, write_videos
+from tests.dataloaders.training.in_memory import phase, rng, write_videos
 
 SIDE = 96
 
@@ -42,7 +42,7 @@ def ground(frames=8, *, labelled=False):
     return Clip(np.full((frames, SIDE, SIDE, 3), 40, np.uint8), labels, int(labelled), ("ground",))
 
 
-class Shown:
+class MemoryImage:
     """An image in memory with two squares."""
 
     def __init__(self, name, *, grey=100, side=60):
@@ -79,7 +79,7 @@ def test_labels_match_the_pasted_pixels():
         assert (clip.frames == touching(seed).frames).all()
 
 
-def test_objects_of_the_ground_stay_below():
+def test_background_objects_stay_below():
     clip = paste_touching(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
     assert clip.objects == 4
     assert (
@@ -89,7 +89,9 @@ def test_objects_of_the_ground_stay_below():
 
 def test_clip_of_two_people_has_no_other_object():
     sets = {"CCP": 200, "PennFudan": 200, "ECSSD": 60}
-    shown = [Shown(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)]
+    shown = [
+        MemoryImage(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)
+    ]
     clip = compose_people_clip(ImageSet(tuple(shown)), rng(2), 6, SIDE)
     assert clip.objects == 2
     assert (clip.frames[clip.labels > 0] > 120).mean() > 0.9
@@ -108,7 +110,7 @@ def test_joint_turns_one_side_only():
 
 
 def test_object_is_cut_out_of_its_box():
-    image, labels = Shown("a").read()
+    image, labels = MemoryImage("a").read()
     cutout = cut_out_object(image, labels, rng(0))
     assert cutout.mask.shape == (25, 25)
     assert cutout.mask.all()
@@ -123,7 +125,7 @@ def test_colours_move_towards_another_object():
 
 
 def test_cutouts_come_from_the_same_subset_or_video():
-    greys = [Shown(str(number), grey=50 if number < 2 else 200) for number in range(4)]
+    greys = [MemoryImage(str(number), grey=50 if number < 2 else 200) for number in range(4)]
     images = ImageSet(tuple(greys), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
     for seed in range(10):
         found = draw_cutouts(images, 3, rng(seed))
@@ -131,7 +133,7 @@ def test_cutouts_come_from_the_same_subset_or_video():
         assert all((cutout.image == 200).all() for cutout in found)
     video = VideoSet("videos", (LabelledVideo("one", tuple(greys[:2])),), 3)
     assert all((cutout.image == 50).all() for cutout in draw_cutouts(video, 0, rng(0)))
-    assert draw_cutouts(ImageSet((Shown("small", side=10),)), 0, rng(0)) == []
+    assert draw_cutouts(ImageSet((MemoryImage("small", side=10),)), 0, rng(0)) == []
 
 
 def test_touching_kinds_make_clips_of_training_images(tmp_path):

@@ -102,7 +102,7 @@ def test_composed_images_show_objects_of_both(data):
     assert len(np.unique(composed[composed > 0])) >= 2
 
 
-def test_bars_hide_only_what_they_cover():
+def test_bars_hide_covered_pixels_only():
     rng = np.random.default_rng(0)
     truth = np.zeros((80, 80), np.uint8)
     truth[20:60, 20:60] = 1

@@ -38,32 +38,34 @@ def test_unbounded_memory_grows_until_the_limit():
     assert len(run_trial(trial(stop_above=2**20))) == 1
 
 
-def samples_of(count, growth=0.0):
+def make_samples(count, growth=0.0):
     """Frames of 10 ms and 100 MiB, which from frame 300 on grow by ``growth`` per hundred frames."""
     more = [growth * max(index - 300, 0) / 100 for index in range(count)]
     return [Sample(0.01 + 0.001 * x, int(MIB * (100 + x)), MIB, 1) for x in more]
 
 
 def test_frames_after_the_fill_are_compared_with_the_last():
-    steady, outlier = samples_of(1000), Sample(9.0, 0, 0, 0)
+    steady, outlier = make_samples(1000), Sample(9.0, 0, 0, 0)
     first, last = compare_windows([outlier] * 200 + steady[200:400] + [outlier] * 400 + steady[800:])
     assert first[0] == last[0] == 0.01
 
 
 def test_table_has_a_line_for_each_policy():
-    lines = format_table({"steady": samples_of(150), "growing": samples_of(999, 10), "died": []}).splitlines()
+    lines = format_table(
+        {"steady": make_samples(150), "growing": make_samples(999, 10), "died": []}
+    ).splitlines()
     assert lines[2] == "| steady | 150 | 10.0 | 10.0 | 1.000 | 100.0 | 100.0 | 1.000 | 1.0 | 1 |"
     assert float(lines[3].split("|")[5]) > 4
     assert lines[4].startswith("| died | 0 | - |")
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_every_policy_has_a_trial_and_all_a_table(monkeypatch, tmp_path, capsys):
+def test_each_policy_runs_and_is_in_table(monkeypatch, tmp_path, capsys):
     trials: list[Trial] = []
 
     def run_in_process(trial):
         trials.append(trial)
-        return [] if trial.policy == "every_nth" else samples_of(trial.frames)
+        return [] if trial.policy == "every_nth" else make_samples(trial.frames)
 
     monkeypatch.setattr(endurance, "run_in_process", run_in_process)
     (tmp_path / "video").mkdir()

@@ -38,7 +38,7 @@ class Served:
     def open(self, **headers):
         own = {"Cookie": self.cookie, "Origin": self.address} | headers
         extra = {key: value for key, value in own.items() if value and key != "Origin"}
-        return Talk(
+        return PageSocket(
             connect(
                 f"ws://{self.host}/socket", origin=own["Origin"] or None, additional_headers=extra, proxy=None
             )
@@ -50,7 +50,7 @@ class Served:
         self.session.close()
 
 
-class Talk:
+class PageSocket:
     """A page's side of the WebSocket."""
 
     def __init__(self, socket):

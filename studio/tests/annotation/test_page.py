@@ -17,7 +17,7 @@ from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import TrackerChoice
 from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.browser import Page, iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, Seer, draw, open_session, truth
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
 from studio.tests.annotation.served import Served
 
 pytestmark = needs_browser
@@ -145,7 +145,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
 def test_memory_policy_is_chosen_in_the_page(context, folder):
     offered = {"policy": {"own": "the model's own", "first_frame": "first_frame"}}
     choice = TrackerChoice(offered, {"policy": "own"})
-    served = Served(Session(State(folder), Seer, choice=choice))
+    served = Served(Session(State(folder), TruthTracker, choice=choice))
     page = Page(context, served.url)
     page.tab.click("#settings summary")
     with page.done():
@@ -444,7 +444,7 @@ def test_space_plays_after_a_button_was_clicked(page, session):
 
 def test_deleting_during_tracking_rejected(page, session):
     draw(session, 0, 1)
-    session.make_tracker = lambda: Seer(pause=0.3)
+    session.make_tracker = lambda: TruthTracker(pause=0.3)
     job = session.track(TrackRequest(0))
     page.tab.wait_for_selector("#job:not([hidden])")
     page.key("Delete")
@@ -470,7 +470,7 @@ def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
     at = threading.Semaphore(4)
 
-    class Waiting(Seer):
+    class Waiting(TruthTracker):
         def step(self, frame, mask=None):
             at.acquire(timeout=60)
             return super().step(frame, mask)
@@ -603,7 +603,7 @@ def test_reload_keeps_frame_tool_brush_and_look(page):
     assert page.tab.input_value("#opacity") == "0.8"
 
 
-def test_page_of_an_earlier_run_says_so(page, served, folder):
+def test_page_of_earlier_run_shows_message(page, served, folder):
     port = int(served.host.split(":")[1])
     served.server.should_exit = True
     served.thread.join(10)
@@ -667,7 +667,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
 
 def test_review_grows_while_tracking_runs(page, session, monkeypatch):
     draw(session, 0, 1)
-    session.make_tracker = lambda: Seer(pause=0.5)
+    session.make_tracker = lambda: TruthTracker(pause=0.5)
     job = session.track(TrackRequest(0))
     found: list[Check] = []
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)

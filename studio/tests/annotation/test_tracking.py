@@ -8,7 +8,15 @@ from aotlab_studio.project import editing
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.server.actions import run_action, strips
 from aotlab_studio.tracking.planning import TrackRequest, plan_propagation
-from studio.tests.annotation.clips import LENGTH, Seer, draw, open_session, set_mask, truth, wait_until
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw,
+    open_session,
+    set_mask,
+    truth,
+    wait_until,
+)
 
 
 def run(session, *args, **options):
@@ -76,7 +84,7 @@ def test_both_directions_stop_at_an_absent_object(session):
 
 
 def test_given_mask_on_the_way_is_a_reference(folder):
-    tracker = Seer()
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
     draw(session, 6, 1)
@@ -115,7 +123,7 @@ def test_old_results_of_locked_or_other_objects_stay(session):
 
 
 def test_later_start_uses_masks_given_before(folder):
-    tracker = Seer()
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1)
     draw(session, 6, 1)
@@ -138,7 +146,7 @@ def test_only_chosen_and_unlocked_objects_are_written(session):
 
 
 def test_pause_and_stop_act_within_a_frame(folder):
-    session = open_session(folder, Seer(pause=0.05))
+    session = open_session(folder, TruthTracker(pause=0.05))
     draw(session, 0, 1)
     events = []
     session.state.listeners.append(events.append)
@@ -162,7 +170,7 @@ def test_pause_and_stop_act_within_a_frame(folder):
 
 
 def test_conflicting_actions_during_a_job_rejected(folder):
-    session = open_session(folder, Seer(pause=0.05))
+    session = open_session(folder, TruthTracker(pause=0.05))
     draw(session, 0, 1, 2)
     job = session.track(TrackRequest(0))
     for message in ({"do": "delete_object", "object_id": 1}, {"do": "merge_objects", "object_id": 1, "into": 2},
@@ -193,7 +201,7 @@ def test_invalid_request_rejected(session, request_, words):
 
 
 def test_failed_tracker_is_reported_and_results_stay(folder):
-    class Failing(Seer):
+    class Failing(TruthTracker):
         def step(self, frame, mask=None):
             if len(self.calls) == 4:
                 raise RuntimeError("out of memory")
@@ -209,7 +217,7 @@ def test_failed_tracker_is_reported_and_results_stay(folder):
 
 
 def test_strips_show_given_absent_lost_and_tracked(folder):
-    class Losing(Seer):
+    class Losing(TruthTracker):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
             if int(frame[0, 0, 2]) - 40 >= 4:
@@ -276,7 +284,7 @@ def test_preview_of_a_click_changes_no_mask(served):
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
 def test_correction_during_a_pause_is_a_reference(folder, direction):
-    tracker = Seer(pause=0.02)
+    tracker = TruthTracker(pause=0.02)
     session = open_session(folder, tracker)
     start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
     draw(session, start, 1)
@@ -300,7 +308,7 @@ def test_correction_during_a_pause_is_a_reference(folder, direction):
 
 
 def test_stroke_during_tracking_can_be_undone(folder):
-    session = open_session(folder, Seer(pause=0.03))
+    session = open_session(folder, TruthTracker(pause=0.03))
     draw(session, 0, 1, 2)
     job = session.track(TrackRequest(0))
     editing.clear(session.state, 9, 2)
@@ -314,7 +322,7 @@ def test_stroke_during_tracking_can_be_undone(folder):
 
 def test_correction_propagates_to_the_next_given_mask(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.05)
-    session = open_session(folder, Seer())
+    session = open_session(folder, TruthTracker())
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
@@ -331,7 +339,7 @@ def test_correction_propagates_to_the_next_given_mask(folder, monkeypatch):
 
 
 def test_correction_changes_frames_since_the_last_given_mask(folder):
-    tracker = Seer()
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
     run(session, 0)
@@ -348,7 +356,7 @@ def test_correction_changes_frames_since_the_last_given_mask(folder):
 
 def test_stroke_cancels_propagation(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.05)
-    tracker = Seer()
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1)
     run(session, 0)

@@ -14,7 +14,7 @@ from aotlab_studio.project.state import State
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.planning import TrackRequest
 from aotlab_studio.video import MAX_KEPT_FRAMES, FrameStore, LiveFrames
-from studio.tests.annotation.clips import HEIGHT, WIDTH, Seer, draw, image, open_session, truth
+from studio.tests.annotation.clips import HEIGHT, WIDTH, TruthTracker, draw, image, open_session, truth
 
 LENGTH = 60
 
@@ -117,7 +117,7 @@ class Camera:
 def open_live(tmp_path, camera, *, record=True):
     folder = tmp_path / "live.aotlab"
     frames = LiveFrames(camera, folder / "frames", record=record)
-    return Session(State(folder / "frames", project=folder, frames=frames), Seer)
+    return Session(State(folder / "frames", project=folder, frames=frames), TruthTracker)
 
 
 def is_object_1(labels):
