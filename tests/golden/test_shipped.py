@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.golden import filler
-from tests.golden.ship import ARRAYS, TABLES, reduced
+from tests.golden.ship import ARRAYS, TABLES, reduce_file
 from tests.shared import SHARED_GOLDEN, SHIPPED_GOLDEN, golden, golden_arrays, golden_clip, golden_table
 
 needs_shared = pytest.mark.skipif(
@@ -47,7 +47,7 @@ def test_clips_equal_recorded_checksums(variant: str) -> None:
 @needs_shared
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_equal_shared_data(name: str) -> None:
-    shipped, wanted = golden_arrays(name), reduced(name)
+    shipped, wanted = golden_arrays(name), reduce_file(name)
     assert shipped.keys() == wanted.keys()
     for key, array in wanted.items():
         assert array.dtype == shipped[key].dtype

@@ -98,7 +98,7 @@ def test_broken_frame_is_named_and_others_are_read(tmp_path, folder):
 
 
 class Camera:
-    """Gives the drawn images one by one, each when the test says so."""
+    """Gives the drawn images one by one, on request of the test."""
 
     name, size, rate, length, live, variable = "camera", (HEIGHT, WIDTH), Fraction(25), None, True, True
 

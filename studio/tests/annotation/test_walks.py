@@ -123,7 +123,7 @@ def batch(tmp_path, monkeypatch):
 
 
 def copied_command(context, report):
-    """What the report's first button copies; the page asks for nothing from elsewhere."""
+    """Return the command that the first button copies; fail if the page requests other hosts."""
     tab = context.new_page()
     requests = []
     tab.on("request", lambda request: requests.append(request.url))
