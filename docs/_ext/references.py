@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
-from parsers import parser_of
+from parsers import find_parser
 from sphinx.application import Sphinx
 
 import aotlab
@@ -53,7 +53,7 @@ def commands() -> str:
 
 
 def _command(name: str) -> str:
-    parser = parser_of(name)
+    parser = find_parser(name)
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=86)
     usage = parser.format_usage().removeprefix("usage: ").rstrip()
     title = f"## {parser.prog}"

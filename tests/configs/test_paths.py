@@ -46,7 +46,7 @@ def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["../../evil", "..", ".", "/tmp/evil", "a/b", "a\\b", "", ".hidden", "x" * 300]
 )
-def test_phase_name_that_is_no_file_name_rejected(name):
+def test_unsafe_phase_name_rejected(name):
     assert PhaseConfig(name="pre_ytb_dav").name == "pre_ytb_dav"
     with pytest.raises(InputError, match=r"train\.phases\.name: .* is not a plain name"):
         PhaseConfig(name=name)

@@ -116,7 +116,7 @@ def test_annotations_themselves_have_a_hota_of_100(root, tmp_path):
     assert all(value == pytest.approx(100) for value in found.values())
 
 
-def test_hota_is_what_it_is_by_hand(root, tmp_path):
+def test_hota_equals_manual_computation(root, tmp_path):
     # class 4 is track 3 of both sequences: found on 1 of 3 frames in one, on all in the other
     write_truth(
         root,

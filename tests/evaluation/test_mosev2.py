@@ -31,7 +31,7 @@ def plain_measures(truth, prediction):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_measures_are_those_of_a_plain_evaluator(size):
+def test_measures_equal_plain_evaluator(size):
     rng = np.random.default_rng(size[1])
     truth, prediction = (np.zeros(size, dtype=np.uint8) for _ in range(2))
     for object_id in range(1, 6):
@@ -87,7 +87,7 @@ def test_runs_of_absence_have_equal_weight():
     )  # first seen after an empty start: also a return
 
 
-def test_objects_that_stay_have_no_score_of_going_and_coming():
+def test_permanent_objects_have_no_reappearance_score():
     values = np.full(4, 0.5)
     row = object_row(values, values, values, np.zeros(4))
     assert sorted(row) == ["F", "F_dot", "J", "J&F", "J&F_dot"]

@@ -43,7 +43,7 @@ def test_24_fps_tracked_and_masked_frames_written(videos):
     assert first.object_folders[1].name == "000"
 
 
-def test_where_given_objects_overlap_the_smaller_one_is_on_top(videos):
+def test_smaller_object_is_on_top_of_overlap(videos):
     labels = read_labels(videos[0].masks[0])
     small = read_mask(videos[0].object_folders[2] / "00000.png") > 0
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
@@ -120,7 +120,7 @@ def test_missing_result_is_one_sentence(videos, tmp_path):
         score_sequence(plan_sequence(videos[0]), tmp_path / "results")
 
 
-def test_folder_that_is_no_number_is_the_problem_of_its_video(tmp_path):
+def test_non_numeric_folder_fails_its_video(tmp_path):
     miniatures.make_sav(tmp_path)
     place = tmp_path / "sav_val" / "Annotations_6fps" / "sav_000002"
     (place / "001").rename(place / "hand")

@@ -39,5 +39,5 @@ def test_decay_of_long_sequences_does_not_wrap(count):
     assert decay(values) == 1.0
 
 
-def test_no_frame_has_no_statistics():
+def test_statistics_of_no_frames_are_nan():
     assert np.isnan(list(statistics("J", np.array([])).values())).all()

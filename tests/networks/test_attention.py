@@ -96,7 +96,7 @@ def test_local_attention_gradients_equal_the_definitions(size, window, kind):
 
 @pytest.mark.parametrize("at_once", [1, 8, 64])
 @torch.no_grad()
-def test_blocks_in_parts_equal_all_at_once(at_once, monkeypatch):
+def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
     size, attention = (26, 33), local(BlockLocalAttention)
     query, key, value = tokens(size), tokens(size, 2, seed=1), tokens(size, 2, seed=2)
     with torch.enable_grad():
@@ -106,7 +106,7 @@ def test_blocks_in_parts_equal_all_at_once(at_once, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(6, 7), (26, 33)])
-def test_a_map_that_was_tracked_can_be_learned_from(size):
+def test_inference_mode_map_can_be_trained_on(size):
     attention, given = local(BlockLocalAttention), [tokens(size, seed=seed) for seed in range(3)]
     with torch.inference_mode():
         tracked = attention(*given, size)

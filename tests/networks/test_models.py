@@ -166,7 +166,7 @@ def stored(*, short: bool = True) -> BlockMemory:
 
 
 @torch.no_grad()
-def test_without_a_window_short_term_memory_is_not_read():
+def test_no_window_skips_short_term_memory():
     without, x = block(window=0), torch.randn(1, 12, DIM)
     outputs = [without(x, (3, 4), stored(short=short), None)[0] for short in (True, False)]
     assert torch.equal(*outputs)
@@ -174,7 +174,7 @@ def test_without_a_window_short_term_memory_is_not_read():
 
 
 @torch.no_grad()
-def test_without_relative_positions_keys_alone_decide():
+def test_no_relative_positions_uses_keys_only():
     bare, positioned = block(window=7, relative_position=False), block(window=7)
     missing = positioned.load_state_dict(bare.state_dict(), strict=False).missing_keys
     assert missing
@@ -187,7 +187,7 @@ def test_without_relative_positions_keys_alone_decide():
 
 @pytest.mark.parametrize("sine", [False, True])
 @torch.no_grad()
-def test_sine_positions_tell_tokens_apart(sine):
+def test_sine_positions_distinguish_tokens(sine):
     order, x = torch.randperm(12), torch.randn(1, 12, DIM)
     seen: list[torch.Tensor] = []
     tested = block(window=0, sine_position=sine)

@@ -37,7 +37,7 @@ def test_frames_share_the_temporal_embeddings(frames, indices):
     assert embedding_indices(frames, 4).tolist() == indices
 
 
-def test_the_temporal_embedding_is_added_frame_by_frame():
+def test_temporal_embedding_is_added_per_frame():
     temporal = TemporalEmbedding(4, DIM)
     query, key = temporal(torch.zeros(2, TOKENS, DIM), torch.zeros(2, 5 * TOKENS, DIM))
     assert torch.equal(query, temporal.query.expand(2, TOKENS, DIM))
@@ -55,7 +55,7 @@ def plain_relevance(query, key, weight, heads, frames):
 
 @pytest.mark.parametrize("heads", [1, 8])
 @pytest.mark.parametrize("at_once", [1, 500, 2**22])
-def test_relevance_in_parts_is_that_of_the_whole_matrix(monkeypatch, heads, at_once):
+def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
     monkeypatch.setattr("aotlab.engine.memory.relevance.AT_ONCE", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
@@ -65,7 +65,7 @@ def test_relevance_in_parts_is_that_of_the_whole_matrix(monkeypatch, heads, at_o
     torch.testing.assert_close(ours.sum(1), torch.ones(2))
 
 
-def test_without_foreground_nothing_is_relevant():
+def test_no_foreground_has_zero_relevance():
     ours = relevance(random(1, 4, DIM), random(1, 8, DIM), torch.zeros(1, 4), heads=1, frames=2)
     assert ours.tolist() == [[0, 0]]
 
@@ -82,7 +82,7 @@ def small(block, **stage):
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_the_temporal_embedding_changes_what_is_compared(block):
+def test_temporal_embedding_changes_attention(block):
     torch.manual_seed(0)
     model = build_model(small(block, temporal_slots=4)).eval()
     masks = torch.zeros(1, 3, 33, 49)
@@ -109,7 +109,7 @@ def test_the_temporal_embedding_changes_what_is_compared(block):
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_training_starts_from_the_model_that_is_added_to(tmp_path, block):
+def test_training_starts_from_base_model(tmp_path, block):
     torch.manual_seed(0)
     plain = build_model(small("gpm" if block == "gpm" else "lstt"))
     weights = to_official(plain)
@@ -129,7 +129,7 @@ def test_training_starts_from_the_model_that_is_added_to(tmp_path, block):
     )
 
 
-def test_weights_that_lack_anything_else_are_refused(tmp_path):
+def test_other_missing_weights_rejected(tmp_path):
     weights = to_official(build_model(small("gpm")))
     del weights["LSTT.layers.0.linear_QV.weight"]
     torch.save(weights, tmp_path / "plain.pth")

@@ -13,7 +13,7 @@ TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
 
 @pytest.mark.slow  # tests/engine/export makes and runs graphs too
-def test_it_exports_and_verifies(tmp_path, capsys):
+def test_export_verifies_its_graphs(tmp_path, capsys):
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", "--verify-frames", "3"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("aott as 6 ONNX graphs for 49x33, up to 9 frames in long-term memory")
@@ -23,7 +23,7 @@ def test_it_exports_and_verifies(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("difference", [0.0, float("nan")])
-def test_graphs_that_differ_stop_it(tmp_path, capsys, monkeypatch, difference):
+def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, difference):
     monkeypatch.setattr(
         graphs,
         "export_model",

@@ -26,7 +26,7 @@ from aotlab.utils.files import (
     sha256,
 )
 from aotlab.utils.locks import remove_leftovers
-from tests.limits import files_up_to
+from tests.limits import limit_file_size
 
 NOT_PLAIN = [
     "", ".", "..", "../../evil", "/etc/evil", "a/b", "a\\b", "..\\evil", "C:evil", "c:\\evil", ".finished", "~/../x",
@@ -70,7 +70,7 @@ def test_failed_clean_up_does_not_hide_the_error(tmp_path):
 def test_full_disk_is_one_sentence(tmp_path, kind):
     content, message = torch.zeros(600, 600), r"file\.bin: cannot be written \(File too large\)"
     with (
-        files_up_to(10**6),
+        limit_file_size(10**6),
         pytest.raises(InputError, match=message),
         atomic_file(tmp_path / "file.bin") as file,
     ):
@@ -162,7 +162,7 @@ def test_plain_name_stays_inside_its_folder(name):
         assert Path(os.path.normpath(folder / name)).parent == folder
 
 
-def test_files_folders_and_links_are_told_apart(tmp_path):
+def test_files_folders_and_links_are_distinguished(tmp_path):
     (tmp_path / "file").write_text("abc")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")

@@ -13,7 +13,7 @@ from aotlab.engine.video.batch import RUN_KIND
 from aotlab.engine.video.job import JobRecord
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import RECORD, read_own, read_usable, write_own
-from tests.altered import altered
+from tests.mutations import mutate_tree
 
 CONTENTS = {
     "job": (RECORD, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
@@ -30,7 +30,7 @@ def test_changed_field_rejected(tmp_path, name):
     assert read_own(path, kind, dict) == content
     tree = json.loads(path.read_text())
     for _ in range(60):
-        changed = altered(tree, random)
+        changed = mutate_tree(tree, random)
         path.write_text(json.dumps(changed))
         if changed != tree:
             with pytest.raises(InputError, match=kind.remedy) as refusal:

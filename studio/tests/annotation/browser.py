@@ -57,7 +57,7 @@ def iou(first, second):
 
 
 class Program:
-    """``aotlab annotate`` in a process of its own."""
+    """``aotlab annotate`` in a separate process."""
 
     def __init__(self, video: Path, *options: str) -> None:
         command = [

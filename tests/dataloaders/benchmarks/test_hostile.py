@@ -14,8 +14,8 @@ from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
-from tests.altered import altered
 from tests.engine.benchmark.painting import PaintingTracker
+from tests.mutations import mutate_tree
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
 MINIATURES = (
@@ -89,7 +89,7 @@ def test_malformed_metadata_rejected(root, dataset):
         with pytest.raises(InputError, match=r"meta\.json"):
             open_dataset(dataset, root)
     for _ in range(40):  # one part changed: read, or refused in one sentence
-        path.write_text(json.dumps(altered(whole, random)))
+        path.write_text(json.dumps(mutate_tree(whole, random)))
         with contextlib.suppress(InputError):
             assert all(video.name for video in open_dataset(dataset, root))
 

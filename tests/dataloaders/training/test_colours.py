@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional
 
 from aotlab.dataloaders.training import augment
 from aotlab.dataloaders.training.augment import MILD, STRONG, Jitter, fade_and_blur, jitter
-from tests.dataloaders.training.made import rng
+from tests.dataloaders.training.in_memory import rng
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_jitter_has_its_probability(image):
     assert np.array_equal(jitter(image, Jitter(1, 1, 1, 0.5, probability=0), rng()), image)
 
 
-def test_images_turn_grey_and_blurred_as_often_as_they_should(image):
+def test_greyscale_and_blur_probabilities_match(image):
     results = [fade_and_blur(image, rng(seed)) for seed in range(600)]
     grey = [np.ptp(result.astype(int), axis=-1).max() <= 1 for result in results]
     # A blur of less than about 0.3 pixels may change nothing.

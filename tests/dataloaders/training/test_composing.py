@@ -5,7 +5,7 @@ import pytest
 
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.mixture import compose, random_motion
-from tests.dataloaders.training.made import rng
+from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
 FIRST, SECOND = 60, 220
@@ -86,7 +86,7 @@ def test_ignored_pixels_of_the_first_clip_stay_ignored():
 
 
 @pytest.mark.parametrize("crop", [65, 241, 465])
-def test_motion_brings_objects_to_its_start_at_its_scale(crop):
+def test_motion_starts_at_its_position_and_scale(crop):
     box = 10, 20, 30, 20
     motion = random_motion(box, crop, rng())
     centre = np.array([25.0, 30.0])

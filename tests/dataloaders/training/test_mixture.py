@@ -14,7 +14,7 @@ from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_m
 from aotlab.dataloaders.training.phases import READERS, open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
-from tests.dataloaders.training.made import CROP, Shown, blocks, phase, write_videos
+from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, phase, write_videos
 
 VIDEOS, STATIC = SourceConfig("videos", max_gap=2), SourceConfig("static", kind="static")
 
@@ -85,7 +85,9 @@ def test_shares_of_composed_clips_match_the_phase(monkeypatch):
         lambda first, second, rng, *, max_objects, entering: composed.append(entering) or first,
     )
     shares = {"merge": 0.5, "compose": 0.4, "entering": 0.5}
-    clips = in_memory(Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), clip_length=2, **shares)
+    clips = in_memory(
+        MemoryImage(blocks(1, side=40), "a"), MemoryImage(blocks(1, side=40), "b"), clip_length=2, **shares
+    )
     for index in range(300):
         clips[index]
     assert 32 < len(composed) < 88  # 60 expected, four standard deviations
@@ -139,15 +141,17 @@ def test_reader_of_a_caller_makes_the_clips(root):
 
 
 def test_clip_without_object_is_merged():
-    clips = in_memory(Shown(blocks(0, side=40), "empty"), Shown(blocks(5, side=40), "full"), merge=0.0)
+    clips = in_memory(
+        MemoryImage(blocks(0, side=40), "empty"), MemoryImage(blocks(5, side=40), "full"), merge=0.0
+    )
     found = [clips[index] for index in range(20)]
     assert {clip.names for clip in found} == {("empty", "full"), ("full",)}
     assert all(clip.objects == 1 for clip in found)
 
 
 def test_unreadable_item_is_replaced():
-    broken = Shown(blocks(1), "bad.jpg", error=InputError("bad.jpg: cut off"))
-    whole = Shown(blocks(1, side=40), "good.jpg")
+    broken = MemoryImage(blocks(1), "bad.jpg", error=InputError("bad.jpg: cut off"))
+    whole = MemoryImage(blocks(1, side=40), "good.jpg")
     clips = in_memory(broken, whole, merge=0.0)
     found = [clips[index] for index in range(20)]
     assert all(clip.names == ("good.jpg",) for clip in found)

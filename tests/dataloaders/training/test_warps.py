@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.augment import (
     warp_affine,
     warp_spline,
 )
-from tests.dataloaders.training.made import CROP, blocks, coloured, rng
+from tests.dataloaders.training.in_memory import CROP, blocks, coloured, rng
 
 SHAPES = [(300, 400), (400, 300), (480, 480), (300, 620), (620, 300)]
 
@@ -53,7 +53,7 @@ def test_affine_maps_stay_within_their_limits():
     assert 9 < np.abs(centres[:, 1] - 50).max() <= 10 + 1e-9
 
 
-def test_mirroring_is_exact():
+def test_flip_is_exact():
     mask = rng().integers(0, 9, (CROP, CROP), dtype=np.uint8)
     frame, label = warp_affine(coloured(mask), mask, mirror(CROP), CROP)
     assert np.array_equal(label, mask[:, ::-1])

@@ -18,7 +18,7 @@ def run_first(name, root, split="val", **options):
     return tracker, evaluate(tracker, videos, root / "results", RunOptions(progress=False))
 
 
-def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path):
+def test_objects_are_given_on_metadata_frame(tmp_path):
     make_youtubevos(tmp_path)
     tracker, report = run_first("youtubevos2019", tmp_path)
     assert report.failures == {}
@@ -42,7 +42,7 @@ def test_frames_before_the_first_object_are_background(tmp_path):
     np.testing.assert_array_equal(results[2], read_mask(videos[0].masks[2]))
 
 
-def test_of_all_frames_only_the_wanted_results_are_written(tmp_path):
+def test_only_requested_frames_are_written(tmp_path):
     name = "youtubevos2019"
     make_youtubevos(tmp_path)
     tracker, report = run_first(name, tmp_path, all_frames=True)

@@ -24,7 +24,7 @@ def box(top, left, bottom, right):
     return mask
 
 
-def test_objects_that_lie_on_one_another_keep_all_their_pixels():
+def test_overlapping_objects_keep_all_pixels():
     layers = Layers(PaintingTracker())
     given = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
     layers.step(FRAME, given)
@@ -34,7 +34,7 @@ def test_objects_that_lie_on_one_another_keep_all_their_pixels():
         assert np.array_equal(found.objects[identity], mask)
 
 
-def test_objects_whose_edges_meet_are_tracked_together():
+def test_adjacent_objects_are_tracked_together():
     layers = Layers(PaintingTracker())
     found = layers.step(FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)})
     assert len(layers.layers) == 2

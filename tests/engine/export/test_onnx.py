@@ -31,8 +31,8 @@ from aotlab.networks.model import VOSModel
 from aotlab.networks.prompts import PLANES
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import SEAL, wrap
-from tests.altered import altered
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
+from tests.mutations import mutate_tree
 
 VIDEO = (HEIGHT, WIDTH)
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -254,7 +254,7 @@ def test_altered_descriptions_rejected(described):
     folder, tree = described
     random = Random(0)
     for _ in range(60):
-        changed = altered(tree, random)
+        changed = mutate_tree(tree, random)
         (folder / FILE).write_text(yaml.safe_dump(changed))
         with suppress(InputError):
             read_description(folder)

@@ -37,6 +37,6 @@ def test_validation_scores_every_depth(monkeypatch):
     ("preset", "depth", "words"),
     [("aott", 1, "this model has one depth"), ("aost", 4, "must be 1 to 3, got 4")],
 )
-def test_a_depth_that_was_not_trained_is_refused(preset, depth, words):
+def test_untrained_depth_rejected(preset, depth, words):
     with pytest.raises(InputError, match=words):
         load_config(preset, [f"model.depth={depth}"])

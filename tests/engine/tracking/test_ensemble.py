@@ -35,21 +35,21 @@ def ensemble(model: tuple[VOSModel, Config], *, fused: bool = False) -> Ensemble
     return Ensemble(augmented(*model, scales=SCALES, flip=True), fused_feedback=fused)
 
 
-def mirrored(array: np.ndarray, flip: bool) -> np.ndarray:
+def flip_array(array: np.ndarray, flip: bool) -> np.ndarray:
     return np.ascontiguousarray(array[:, ::-1]) if flip else array
 
 
-def alone(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
+def track_view(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
     """Probabilities of a whole clip as one view sees it by itself, turned back."""
     network, config = model
     tracker = Tracker(network, replace(config, input=replace(config.input, scale=scale)))
-    steps = run(tracker, [mirrored(frame, flip) for frame in frames], {0: mirrored(mask, flip)})
+    steps = run(tracker, [flip_array(frame, flip) for frame in frames], {0: flip_array(mask, flip)})
     return [step.probabilities.flip(-1) if flip else step.probabilities for step in steps]
 
 
-def test_each_view_remembers_its_own_answer_and_the_mean_is_the_result(model):
+def test_ensemble_averages_views_with_separate_memory(model):
     frames, mask = clip(5), stripes([3, 7])
-    views = [alone(model, *view, frames, mask) for view in VIEWS]
+    views = [track_view(model, *view, frames, mask) for view in VIEWS]
     steps = run(ensemble(model), frames, {0: mask})
     for step, *parts in list(zip(steps, *views, strict=True))[1:]:
         mean = torch.stack(parts).mean(0)
@@ -69,7 +69,7 @@ class View:
         self.bank = MemoryBank(build_policy(config.memory))
 
     def see(self, frame: np.ndarray):
-        image = torch.from_numpy(mirrored(frame, self.flip)).permute(2, 0, 1)[None] / 255
+        image = torch.from_numpy(flip_array(frame, self.flip)).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self.size, mode="bicubic", align_corners=False)
         return self.model.encode(normalise(image))
 
@@ -78,25 +78,25 @@ class View:
         small = F.interpolate(labels[None, None].float(), self.size, mode="nearest")[0, 0]
         return self.model.assign_identities(one_hot(small, objects + 1)[None])
 
-    def refer(self, frame: np.ndarray, labels: Tensor, objects: int) -> None:
+    def add_reference(self, frame: np.ndarray, labels: Tensor, objects: int) -> None:
         identities = self.identities(labels, objects)
         propagated = self.model.propagate(self.see(frame), identities=identities)
         self.bank.add_reference(self.model.memorize(propagated, identities))
 
-    def expect(self, frame: np.ndarray, objects: int) -> Tensor:
+    def read_memory(self, frame: np.ndarray, objects: int) -> Tensor:
         features = self.see(frame)
         self.propagated = self.model.propagate(features, self.bank.read())
         logits = self.model.decode(self.propagated, features)[:, : objects + 1]
         logits = F.interpolate(logits, (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
         return (logits.flip(-1) if self.flip else logits)[0].softmax(0)
 
-    def remember(self, labels: Tensor, objects: int) -> None:
+    def write_memory(self, labels: Tensor, objects: int) -> None:
         self.bank.add(self.model.memorize(self.propagated, self.identities(labels, objects)))
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
 @torch.inference_mode()
-def test_new_objects_rule_over_the_common_answer(model, fused):
+def test_new_objects_override_fused_prediction(model, fused):
     frames, first = clip(6), torch.from_numpy(stripes([1, 2]))
     late = torch.zeros_like(first)
     late[:10, 5:20] = 3
@@ -104,27 +104,27 @@ def test_new_objects_rule_over_the_common_answer(model, fused):
     tracker = ensemble(model, fused=fused)
     tracker.step(frames[0], first.numpy())
     for view in views:
-        view.refer(frames[0], first, 2)
+        view.add_reference(frames[0], first, 2)
     objects = 2
     for index, frame in enumerate(frames[1:], start=1):
-        answers = [view.expect(frame, objects) for view in views]
+        answers = [view.read_memory(frame, objects) for view in views]
         common = torch.stack(answers).mean(0).max(0).indices
         kept = [common if fused else answer.max(0).indices for answer in answers]
         if index == 3:
             objects = 3
             common = torch.where(late > 0, late, common)
             for view, own in zip(views, kept, strict=True):
-                view.refer(frame, torch.where(late > 0, late, own), objects)
+                view.add_reference(frame, torch.where(late > 0, late, own), objects)
         else:
             for view, own in zip(views, kept, strict=True):
-                view.remember(own, objects)
+                view.write_memory(own, objects)
         step = tracker.step(frame, late.numpy() if index == 3 else None)
         np.testing.assert_array_equal(step.labels, common.numpy(), err_msg=f"frame {index}")
     assert step.ids == (1, 2, 3)
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
-def test_one_plain_branch_is_the_tracker_itself(model, fused):
+def test_single_branch_ensemble_equals_tracker(model, fused):
     frames, masks = clip(5), {0: stripes([4, 2]), 2: stripes([2, 9])}
     ours = run(Ensemble(augmented(*model), fused_feedback=fused), frames, masks)
     for step, plain in zip(ours, run(Tracker(*model), frames, masks), strict=True):
@@ -180,7 +180,7 @@ def test_objects_are_forgotten_in_every_branch(model):
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.0)])
-def test_senseless_scales_are_refused(model, scales):
+def test_invalid_scales_rejected(model, scales):
     with pytest.raises(InputError, match="scales"):
         augmented(*model, scales=scales)
 

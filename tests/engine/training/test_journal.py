@@ -123,7 +123,7 @@ def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
     assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
 
 
-def test_only_the_lead_writes(journal, tmp_path, capsys):
+def test_only_lead_rank_writes(journal, tmp_path, capsys):
     follower = journal(lead=False)
     train(follower, "late", 1, 2)
     follower.images(1, clip(), list(clip().labels))

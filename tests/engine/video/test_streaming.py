@@ -63,7 +63,7 @@ def test_error_of_writing_ends_the_stream(bad):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are of Linux")
-def test_reading_and_writing_give_way_to_tracking():
+def test_reading_and_writing_have_lower_priority():
     def niceness():
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
@@ -73,7 +73,7 @@ def test_reading_and_writing_give_way_to_tracking():
     assert read == wrote == [niceness() + NICENESS] * 2
 
 
-def test_closed_stream_drops_what_waits_and_ends_its_threads():
+def test_closed_stream_drops_queue_and_ends_threads():
     before, gate, written = set(threading.enumerate()), threading.Event(), []
 
     def write(result):
@@ -90,7 +90,7 @@ def test_closed_stream_drops_what_waits_and_ends_its_threads():
     assert set(threading.enumerate()) <= before
 
 
-def test_channel_drops_the_oldest_that_need_not_be_kept():
+def test_channel_drops_oldest_optional_item():
     channel = Channel(2)
     for item in range(5):
         channel.put_newest(item, lambda item: item == 1)
@@ -99,7 +99,7 @@ def test_channel_drops_the_oldest_that_need_not_be_kept():
     assert [channel.take() for _ in range(3)] == [1, 4, None]
 
 
-def test_closed_channel_lets_the_other_side_go():
+def test_closed_channel_unblocks_other_side():
     channel, answers = Channel(1), []
     channel.put(1)
     thread = threading.Thread(target=lambda: answers.append(channel.put(2)))

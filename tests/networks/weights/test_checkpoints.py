@@ -256,7 +256,7 @@ def test_names_of_earlier_files_are_renamed():
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_names_of_today_are_not_renamed(name):
+def test_current_names_are_not_renamed(name):
     with torch.device("meta"):
         state = build_model(load_config(name).model).state_dict()
     assert list(rename_earlier(state)) == list(state)

@@ -23,7 +23,7 @@ from aotlab.networks.weights.zoo import (
 )
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
-from tests.limits import files_up_to
+from tests.limits import limit_file_size
 from tests.published import to_official
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -165,7 +165,7 @@ def test_changed_file_rejected_at_the_next_load(aott, capsys):
         (CONTENT, "127.0.0.1"),
     ],
 )
-def test_download_of_no_checkpoint_rejected(server, content, words):
+def test_invalid_download_rejected(server, content, words):
     server.content = content or b"x"
     with pytest.raises(InputError, match=words) as refusal:
         get_weights("aott", source=server.url)
@@ -275,7 +275,7 @@ def test_unusable_source_rejected(source):
 
 def test_full_disk_leaves_nothing(aott, server):
     server.content = aott.path.read_bytes()
-    with files_up_to(50_000), pytest.raises(InputError, match="File too large"):
+    with limit_file_size(50_000), pytest.raises(InputError, match="File too large"):
         get_weights("aott", source=server.url)
     assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
 

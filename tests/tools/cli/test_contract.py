@@ -16,7 +16,7 @@ from aotlab.utils.errors import InputError, RunStopped, out_of_memory
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "docs" / "_ext"))
-from parsers import parser_of  # noqa: E402
+from parsers import find_parser  # noqa: E402
 
 OWN_HELP = {
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
@@ -36,7 +36,7 @@ def options():
     """Help and default of every option, by option and command."""
     found: dict[str, dict[str, tuple[str, object]]] = defaultdict(dict)
     for name in COMMANDS:
-        parser = parser_of(name)
+        parser = find_parser(name)
         for action in parser._actions:
             for option in action.option_strings:
                 if option.startswith("--"):

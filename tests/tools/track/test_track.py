@@ -238,7 +238,7 @@ def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracke
 
 
 @pytest.mark.parametrize("more", [["--restart"], ["--write", "vp9", "--force"], ["--end", "3", "--force"]])
-def test_other_inputs_start_over(interrupted, video, mask, tmp_path, tracker, more):
+def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, more):
     steps = tracker.steps
     assert run(video, tmp_path, mask, more=[*WRITE, *more]) == 0
     assert tracker.steps - steps == 4

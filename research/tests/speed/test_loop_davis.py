@@ -7,7 +7,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.training.clips import reflect
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
-from research.speed.looped import loop_davis, main
+from research.speed.loop_davis import loop_davis, main
 from tests.drawn_clips import draw_clip, lay_out_davis, stems_from
 
 

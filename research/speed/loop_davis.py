@@ -1,6 +1,6 @@
 """Long videos of DAVIS: every sequence played forward and backward.
 
-python -m research.speed.looped datasets/DAVIS results/davis_looped --times 3
+python -m research.speed.loop_davis datasets/DAVIS results/davis_looped --times 3
 aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted --output results/restricted
 """
 
@@ -62,8 +62,8 @@ def loop_davis(
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write the folders and print the lengths of the videos; returns the exit status."""
-    parser = CommandParser("looped", description="DAVIS with every sequence played forward and backward.")
-    parser.prog = "python -m research.speed.looped"
+    parser = CommandParser("loop_davis", description="DAVIS with every sequence played forward and backward.")
+    parser.prog = "python -m research.speed.loop_davis"
     parser.add_argument("root", type=Path, help="folder of DAVIS")
     parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
     parser.add_argument(
