@@ -125,7 +125,10 @@ def lint_folder(
             warning(masks / name, "masks without frames, not used; add them or remove the masks")
         )
     usable = 0
-    with ThreadPoolExecutor(workers) as pool, progress_bar(len(names), unit="folder", shown=progress) as bar:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress_bar(len(names), unit="folder", enabled=progress) as bar,
+    ):
         for name in names:
             folder, labels = images / name, masks / name
             frames = _read(_list_files(folder, FRAME_SUFFIXES), check_frame, pool, decode=decode)
@@ -158,7 +161,10 @@ def lint_videos(
 ) -> LintResult:
     """Check the files of a benchmark's videos; ``decode`` as in `lint_folder`."""
     result = LintResult(objects=0 if decode else None)
-    with ThreadPoolExecutor(workers) as pool, progress_bar(len(videos), unit="video", shown=progress) as bar:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress_bar(len(videos), unit="video", enabled=progress) as bar,
+    ):
         for video in videos:
             separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
             given = [path for mask in video.masks.values() for path in list_mask_files(mask)]

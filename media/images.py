@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aotlab.utils.errors import InputError, missing_extra
-from aotlab.utils.files import file_mode, is_file, is_plain_name
+from aotlab.utils.errors import InputError, describe_missing_module
+from aotlab.utils.files import file_mode, is_file, is_file_name
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
@@ -179,7 +179,7 @@ def _read_exr(path: Path) -> np.ndarray:
     try:
         import OpenEXR
     except ModuleNotFoundError as error:
-        raise InputError(f"{path}: {missing_extra('OpenEXR')}") from error
+        raise InputError(f"{path}: {describe_missing_module('OpenEXR')}") from error
     with decoding(path, "EXR", SAVE_AGAIN):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
@@ -218,7 +218,7 @@ class TiffStack:
         try:
             import tifffile
         except ModuleNotFoundError as error:
-            raise InputError(f"{path}: {missing_extra('tifffile')}") from error
+            raise InputError(f"{path}: {describe_missing_module('tifffile')}") from error
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
         with decoding(path, "TIFF", SAVE_AGAIN):
@@ -257,7 +257,7 @@ class TiffStack:
     def _require_part(self, name: str) -> None:
         """Raise unless another file of an OME-TIFF is a file beside it."""
         part = self.path.parent / name
-        if not is_plain_name(name) or (file_mode(part) and not is_file(part)):
+        if not is_file_name(name) or (file_mode(part) and not is_file(part)):
             raise InputError(f"{self.path}: its part {name[:80]!r} is not a file beside it; {SAVE_AGAIN}")
 
     def _find_frames(self) -> tuple[str, int]:

@@ -211,13 +211,13 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.benchmark.evaluator import score
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import scores_table
-    from aotlab.utils.distributed import open_world
+    from aotlab.utils.distributed import join_process_group
 
     if args.memory_frames is not None:
         require_bounded(read_first_settings(args), "--memory-frames")
-    with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         report = track(videos, args, world, stop)
-    if not world.lead:
+    if not world.is_main:
         return 0
     scores = score(videos, report)
     layout = find_rules(videos).table

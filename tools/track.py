@@ -356,12 +356,12 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     """
     from aotlab.engine.video.batch import run_jobs
     from aotlab.engine.video.job_list import list_video_jobs, read_jobs
-    from aotlab.utils.distributed import open_world
+    from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
 
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
-    with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         records = run_jobs(
             jobs,
             args.output,
@@ -372,14 +372,14 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
             force=args.force,
             restart=args.restart,
         )
-        if not world.lead:
+        if not world.is_main:
             return 0
         failed = [record for record in records if record.error is not None]
         tracked = f"{len(records) - len(failed)} of {format_count(len(jobs), 'video')} tracked"
         print(f"{tracked}: {args.output / 'summary.csv'}")
         if stop.is_set():
             print("interrupted: run the same command again to resume", file=sys.stderr)
-            return BY_SIGNAL + stop.number
+            return BY_SIGNAL + stop.signal_number
         for record in failed:
             print(f"error: {record.name}: {record.error}", file=sys.stderr)
         return 1 if failed else 0

@@ -68,20 +68,20 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.devices import reserve_cores
-    from aotlab.utils.distributed import open_world
+    from aotlab.utils.distributed import join_process_group
 
     reserve_cores(config.data.workers)
-    with open_world(args.device) as world:
-        if not world.lead:
+    with join_process_group(args.device) as world:
+        if not world.is_main:
             for name in (None, "aotlab"):
                 logging.getLogger(name).setLevel(logging.ERROR)
         if args.dry_run:
             report = dry_run(config, world)
-            print(report if world.lead else "", end="")
+            print(report if world.is_main else "", end="")
             return 0
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
         trained = train(config, world, restart=args.restart, command=f"aotlab train {typed}")
-        return summarise(trained) if world.lead else 0
+        return summarise(trained) if world.is_main else 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, prefix_errors, read_json, write_text
+from aotlab.utils.files import is_file, is_folder, prefix_errors, read_json, require_file_name, write_text
 
 MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -114,8 +114,8 @@ def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None
 
 
 def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
-    source, sequence = (plain_name(entry[key], name) for key in ("dataset", "seq_name"))
-    annotated = [plain_name(file, name) for file in entry["annotated_image_paths"]]
+    source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
+    annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
     found = (
         {str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"]
     )
@@ -126,7 +126,7 @@ def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
     return BurstSequence(
         f"{source}-{sequence}",
         f"{source}/{sequence}",
-        tuple(plain_name(file, name) for file in entry["all_image_paths"]),
+        tuple(require_file_name(file, name) for file in entry["all_image_paths"]),
         (int(entry["height"]), int(entry["width"])),
         tuple(sorted(ids, key=int)),
         runs,

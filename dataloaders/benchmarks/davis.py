@@ -23,7 +23,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     video_names,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import plain_name, read_text
+from aotlab.utils.files import read_text, require_file_name
 
 SERVER_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""
@@ -104,7 +104,7 @@ def read_list(path: Path) -> list[str]:
         if not line:
             continue
         if "/" not in line and " " not in line:
-            names.add(plain_name(line, f"{path}: line {number}"))
+            names.add(require_file_name(line, f"{path}: line {number}"))
             continue
         parts = line.split()[0].strip("/").split("/")
         if len(parts) != 4:
@@ -112,7 +112,7 @@ def read_list(path: Path) -> list[str]:
                 f"{path}: line {number} is {line!r}; expected a sequence name, or "
                 "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png"
             )
-        names.add(plain_name(parts[2], f"{path}: line {number}"))
+        names.add(require_file_name(parts[2], f"{path}: line {number}"))
     if not names:
         raise InputError(f"{path}: empty list; expected one sequence name per line")
     return sorted(names)

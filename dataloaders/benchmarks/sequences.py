@@ -11,7 +11,7 @@ from typing import Any
 
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, prefix_errors, read_text
+from aotlab.utils.files import is_file, is_folder, prefix_errors, read_text, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -45,7 +45,7 @@ class Video:
     """error message of unreadable files; such a video has no frames"""
 
     def __post_init__(self) -> None:
-        plain_name(self.name, "sequence")
+        require_file_name(self.name, "sequence")
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]
     videos = []
     for name in names:
         try:
-            videos.append(read(plain_name(name, "sequence")))
+            videos.append(read(require_file_name(name, "sequence")))
         except InputError as error:
             videos.append(Video(name, frames=(), problem=str(error)))
     if videos and all(video.problem is not None for video in videos):
@@ -274,7 +274,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
         }
     if not videos:
         raise InputError(f"{path}: lists no video; expected at least one under videos")
-    return {plain_name(name, str(path)): objects for name, objects in videos.items()}
+    return {require_file_name(name, str(path)): objects for name, objects in videos.items()}
 
 
 def read_objects(

@@ -28,9 +28,9 @@ from aotlab.utils.files import (
     atomic_path,
     is_file,
     is_folder,
-    plain_name,
     prefix_errors,
     read_json,
+    require_file_name,
     write_text,
 )
 from aotlab.utils.numbers import MAX_SIDE
@@ -132,10 +132,10 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     with prefix_errors(path):
         for entry in read_json(path)["video_annotations"]:
             image = entry["image"]
-            sequence = plain_name(image["subsequence"], str(path))
+            sequence = require_file_name(image["subsequence"], str(path))
             frame = Frame(
-                plain_name(image["video"], str(path)),
-                plain_name(image["name"], str(path)),
+                require_file_name(image["video"], str(path)),
+                require_file_name(image["name"], str(path)),
                 tuple((_text(item["name"]), _polygons(item["segments"])) for item in entry["annotations"]),
             )
             sequences.setdefault(sequence, []).append((str(image.get("image_path", image["name"])), frame))

@@ -19,7 +19,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name
+from aotlab.utils.files import is_file, is_folder, require_file_name
 
 
 def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -40,7 +40,7 @@ def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> 
 
     def read(name: str) -> Video:
         def read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
-            stems = tuple(sorted(plain_name(stem, "frames") for stem in entry["frames"]))
+            stems = tuple(sorted(require_file_name(stem, "frames") for stem in entry["frames"]))
             known = None if seen is None or "category" not in entry else str(entry["category"]) in seen
             return ListedObject(object_id, stems, len(stems), seen=known)
 

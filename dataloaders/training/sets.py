@@ -22,7 +22,7 @@ from aotlab.dataloaders.training.clips import Clip, reflect, relabel
 from aotlab.media.images import open_image, read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder, plain_name, read_text
+from aotlab.utils.files import is_folder, read_text, require_file_name
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ def read_split(path: Path) -> list[str]:
     """Return the names in a list file, one per line; raises `InputError` if it is missing or empty."""
     list_file(path.stem, path.parent)
     lines = read_text(path, "write one name per line").splitlines()
-    names = [plain_name(line.strip(), str(path)) for line in lines if line.strip()]
+    names = [require_file_name(line.strip(), str(path)) for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: empty list; write one name per line")
     return list(dict.fromkeys(names))

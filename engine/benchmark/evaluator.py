@@ -21,8 +21,8 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
-from aotlab.utils.distributed import RESUME, World
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
+from aotlab.utils.distributed import RESUME_ADVICE, World
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
 from aotlab.utils.files import is_file, real_path, remove, require_writable, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
@@ -128,7 +128,7 @@ def evaluate(
         world.gather(None)  # no rank writes before the others have read the records
         share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
         report = _run_videos(tracker, share, records, EvaluationResult(output), options, world)
-        return _merge(world.gather(report, f"{RESUME} {output}"), videos)
+        return _merge(world.gather(report, f"{RESUME_ADVICE} {output}"), videos)
 
 
 def _run_videos(
@@ -141,7 +141,7 @@ def _run_videos(
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     total, note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
-    with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
+    with progress_bar(total, unit="frame", enabled=options.progress and world.is_main) as bar:
         for video in videos:
             done = bar.n
             bar.set_description(f"{video.name}{note if world.ranks > 1 else ''}", refresh=False)
@@ -161,7 +161,7 @@ def _run_videos(
             except InputError as error:
                 report.failures[video.name] = str(error)
             except (MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 report.failures[video.name] = f"out of memory; {MEMORY_ADVICE}"
             if video.name in report.failures:

@@ -72,7 +72,7 @@ def score_videos(
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
-        bar = opened.enter_context(progress_bar(frames, unit="frame", shown=progress))
+        bar = opened.enter_context(progress_bar(frames, unit="frame", enabled=progress))
         every: Callable[..., Iterator[FrameScores | InputError]] = map
         if workers > 1:
             every = opened.enter_context(worker_pool(workers, __name__)).map

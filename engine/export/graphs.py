@@ -36,11 +36,11 @@ from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, embedding_indices
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove, require_writable, sha256
-from aotlab.utils.locks import LOCK, locked, remove_leftovers
-from aotlab.utils.versioned_json import Kind, wrap
+from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
+from aotlab.utils.versioned_json import FileKind, wrap
 
 FILE = "export.yaml"
-EXPORT = Kind("export", 3, "export again")
+EXPORT = FileKind("export", 3, "export again")
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 REFERENCE_FRAMES_ONLY = 2**31 - 1
@@ -345,7 +345,7 @@ def export_model(
     config = exportable(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     require_writable(folder.parent)
-    lock = folder.parent / f".{folder.name}{LOCK}"
+    lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
         graphs = build_graphs(model, size, groups)

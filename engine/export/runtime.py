@@ -29,8 +29,8 @@ from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
 from aotlab.networks.rmem import embedding_indices
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, plain_name, read_text, sha256
-from aotlab.utils.versioned_json import reading_own, unwrap
+from aotlab.utils.files import is_file, read_text, require_file_name, sha256
+from aotlab.utils.versioned_json import prefix_read_errors, unwrap
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -164,9 +164,9 @@ def read_description(folder: Path) -> Description:
     path = folder / FILE
     if not is_file(path):
         raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")
-    with reading_own(path, EXPORT):
+    with prefix_read_errors(path, EXPORT):
         tree = unwrap(EXPORT, read_mapping(read_text(path, "export again"), str(path), plain=True))
-        digests = {plain_name(name, FILE): digest for name, digest in tree.pop("sha256").items()}
+        digests = {require_file_name(name, FILE): digest for name, digest in tree.pop("sha256").items()}
         config = from_tree(tree.pop("config"), str(path))
         description = Description(**tree, sha256=digests, config=config)
     for name, digest in digests.items():

@@ -44,7 +44,7 @@ class Journal:
 
     def __init__(self, output: Path, phases: list[PhaseConfig], *, lead: bool, log_every: int = 20) -> None:
         self.log, self.tensorboard = output / "log.jsonl", output / "tensorboard"
-        self.lead, self.log_every = lead, log_every
+        self.is_main, self.log_every = lead, log_every
         self.lengths = {phase.name: phase.steps for phase in phases}
         self.pending: list[dict[str, float]] = []
         """measures of the steps since the last log line"""
@@ -61,13 +61,13 @@ class Journal:
         names, steps = list(self.lengths), self.lengths[name]
         self.name, self.done = name, done
         self.first = sum(list(self.lengths.values())[: names.index(name)])
-        if self.lead:
+        if self.is_main:
             drop_later_lines(self.log, names, name, done)
             if self.board is None:
                 from torch.utils.tensorboard import SummaryWriter
 
                 self.board = SummaryWriter(str(self.tensorboard), purge_step=self.first + done + 1)
-        with progress_bar(steps, title=name, done=done, shown=self.lead) as self.bar:
+        with progress_bar(steps, title=name, initial=done, enabled=self.is_main) as self.bar:
             try:
                 yield
             finally:
@@ -88,20 +88,20 @@ class Journal:
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
         """Log J&F, J and F in percent, and print them above the bar."""
-        if self.lead:
+        if self.is_main:
             self._log_values("validation", step, scores)
             values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
             tqdm.write(f"{self.name}, step {step}: validation {values}", file=sys.stderr)
 
     def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
         """Write clips with labels and ``predictions``, B×H×W per frame, to TensorBoard."""
-        if self.lead:
+        if self.is_main:
             image = draw_clips(clip, predictions)
             self._on_board(lambda board: board.add_image("clips", image, self.first + step))
 
     def note(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``, with null for non-finite numbers."""
-        if not self.lead:
+        if not self.is_main:
             return
         finite = {
             key: None if isinstance(value, float) and not math.isfinite(value) else value

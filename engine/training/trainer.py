@@ -34,8 +34,8 @@ from aotlab.engine.training.state import (
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.validation import validate
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.utils.distributed import World, noticing_lost_ranks
-from aotlab.utils.errors import InputError, RunStopped, out_of_memory
+from aotlab.utils.distributed import World, detect_lost_ranks
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.processes import stop_flag
@@ -84,7 +84,7 @@ def train(
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
     with locked_output(output, world):
-        if world.lead:
+        if world.is_main:
             clear_output(output, restart=restart)
         world.gather(None)  # the others look for states when the lead has removed them
         data = open_phases(config, readers)
@@ -97,7 +97,7 @@ def train(
         torch.manual_seed(config.train.seed)
         model = build_model(config, world.device)
         state: PhaseState | None = None
-        opened = Journal(output, config.train.phases, lead=world.lead, log_every=config.train.log_every)
+        opened = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
         with stop_flag() as stop, closing(opened) as journal:
             run = Run(output, data.validation, journal, stop)
             for index, mixture in data.mixtures.items():
@@ -130,7 +130,7 @@ def train_phase(run: Run, state: PhaseState, mixture: Mixture) -> None:
         RunStopped: see `train`.
     """
     world, settings, steps = state.world, state.config.train, state.phase.steps
-    with noticing_lost_ranks():
+    with detect_lost_ranks():
         learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
     batches = clip_loader(
         mixture, state.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
@@ -163,10 +163,10 @@ def train_phase(run: Run, state: PhaseState, mixture: Mixture) -> None:
                 last = state.step == steps
                 if last or (settings.validate_every and state.step % settings.validate_every == 0):
                     validate_averaged(run, state)
-            if world.lead and (last or state.step % settings.save_every == 0):
+            if world.is_main and (last or state.step % settings.save_every == 0):
                 save_state(state, run.output)
     state.ema.copy_to(state.model)
-    if world.lead:
+    if world.is_main:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
@@ -195,7 +195,7 @@ def validate_averaged(run: Run, state: PhaseState) -> None:
         run.journal.scores(state.step, state.scores)
         if state.scores["J&F"] > state.best:
             state.best = state.scores["J&F"]
-            if state.world.lead:
+            if state.world.is_main:
                 save_weights(run, state, "best")
 
 
@@ -224,7 +224,7 @@ def saved_on_failure(run: Run, state: PhaseState) -> Iterator[None]:
         run.journal.note(
             {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
         )
-        if isinstance(error, NotFinite | Interrupted) and not state.world.lead:
+        if isinstance(error, NotFinite | Interrupted) and not state.world.is_main:
             raise RunStopped(
                 reason
             ) from error  # the lead saves; otherwise it may be lost, and every rank saves
@@ -247,7 +247,7 @@ def describe_failure(error: BaseException, state: PhaseState) -> str | None:
         return None
     if isinstance(error, InputError | RunStopped):
         return str(error)
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
     # a lost rank shows up as an error of the backend in the next exchange
     text = str(error).lower()

@@ -17,7 +17,7 @@ from aotlab.engine.video.inputs import resolve_mask_value
 from aotlab.engine.video.job import Job
 from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_folder, plain_name, read_text, real_path
+from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
 
 MASKS = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
@@ -64,7 +64,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
         if not masks:
             names = ", ".join(file.name for file in beside)
             raise InputError(f"{video}: no masks beside it; expected {names}")
-        jobs.append(Job(plain_name(path.stem, video), video, tuple(masks)))
+        jobs.append(Job(require_file_name(path.stem, video), video, tuple(masks)))
     return _require_different_names(jobs, "jobs")
 
 
@@ -125,7 +125,7 @@ def _read_job(row: Any, where: str, folder: Path) -> Job:
         if text and not re.fullmatch("[0-9]{1,9}", text):
             raise InputError(f"{where}: {key} {text[:40]}: expected a frame number, for example 100")
         ends.append(int(text) if text else None)
-    name = plain_name(row.get("name") or Path(row["video"]).stem, where)
+    name = require_file_name(row.get("name") or Path(row["video"]).stem, where)
     video = row["video"] if re.match("[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
     return Job(
         name,

@@ -24,7 +24,7 @@ from aotlab.utils.files import atomic_path, is_folder, real_path, remove, requir
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import (
     MASK_WRITERS,
-    STUDIO,
+    STUDIO_PLUGINS,
     find_plugin,
     list_mask_formats,
     list_plugins,
@@ -299,7 +299,7 @@ def find_output(name: str) -> OutputKind:
     if point is not None:
         plugin: type[Output] = load_plugin(point)
         return OutputKind(plugin.file_name, plugin.description, plugin)
-    if name in list_mask_formats() or name in STUDIO[MASK_WRITERS]:
+    if name in list_mask_formats() or name in STUDIO_PLUGINS[MASK_WRITERS]:
         writer = find_mask_writer(name)
         return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
     raise InputError(f"write {name}: unknown output; give some of {', '.join(list_outputs())}")

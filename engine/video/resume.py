@@ -12,11 +12,11 @@ from aotlab.engine.video.outputs import Restored, TrackedFrame
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
-from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
+from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap, wrap
 
 STATE = ".track.state"
 """name of the file in the output folder"""
-PROGRESS = Kind("progress of a tracked video", 1, "--restart tracks it from the first frame")
+PROGRESS = FileKind("progress of a tracked video", 1, "--restart tracks it from the first frame")
 SAVE_EVERY = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"
@@ -59,7 +59,7 @@ class Progress:
             return
         import torch
 
-        with reading_own(self._path, PROGRESS):
+        with prefix_read_errors(self._path, PROGRESS):
             content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
             if content["made_by"] != self._made_by:
                 return

@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import expand_home, is_file, make_folder, read_text, sha256, user_cache, write_text
+from aotlab.utils.files import (
+    expand_home,
+    is_file,
+    make_folder,
+    read_text,
+    sha256,
+    user_cache_folder,
+    write_text,
+)
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -85,7 +93,7 @@ def published(name: str) -> PublishedWeights:
 def weights_folder() -> Path:
     """Return the folder of named weights; raises `InputError` if the user has no home."""
     home = os.environ.get("AOTLAB_HOME")
-    return (expand_home(home) if home else user_cache()) / "weights"
+    return (expand_home(home) if home else user_cache_folder()) / "weights"
 
 
 def resolve(checkpoint: str | Path) -> Path:

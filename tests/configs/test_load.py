@@ -13,7 +13,7 @@ from aotlab.configs.files import preset_names
 from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import COUNT, PART, POSITIVE, SEED, Range, read_number
+from aotlab.utils.numbers import COUNT, FRACTION, POSITIVE, SEED, Range, parse_number
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -245,9 +245,9 @@ def test_any_override_gives_settings_or_an_input_error(key, value):
 
 @given(st.one_of(st.floats().map(repr), st.integers().map(str), st.text(max_size=10)))
 def test_number_read_is_finite_and_in_range(text):
-    for allowed in (COUNT, PART, POSITIVE, SEED, Range()):
+    for allowed in (COUNT, FRACTION, POSITIVE, SEED, Range()):
         try:
-            value = read_number(text, allowed)
+            value = parse_number(text, allowed)
         except ValueError:
             continue
         assert math.isfinite(value)

@@ -152,6 +152,8 @@ def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path):
 
 
 def test_without_trax_the_extra_is_named(monkeypatch, capsys):
-    monkeypatch.setattr("aotlab.utils.errors.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
+    monkeypatch.setattr(
+        "aotlab.utils.errors.list_extra_modules", lambda: {"vot": ("trax_that_is_not_there",)}
+    )
     assert main(["vot"]) == 2
     assert "pip install 'aotlab[vot]'" in capsys.readouterr().err

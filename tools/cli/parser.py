@@ -22,18 +22,18 @@ from aotlab.tools.cli.stdio import (
     guard_stdout,
     signals_as_exceptions,
 )
-from aotlab.utils.environment import enable_fallback, keep_freed_memory, set_waiting
+from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
     RankError,
     RunStopped,
-    fault_sentence,
-    missing_extra,
-    out_of_memory,
+    describe_missing_module,
+    is_out_of_memory,
+    report_internal_error,
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
-from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, MAX_COUNT, MAX_SIDE, POSITIVE, Range, read_number
+from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
 
 Main = Callable[..., int]
 Options = argparse._ActionsContainer
@@ -125,14 +125,14 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def number(allowed: Range) -> Callable[[str], float]:
     """Return an argparse type for numbers in a range."""
-    return argument_type(partial(read_number, allowed=allowed))
+    return argument_type(partial(parse_number, allowed=allowed))
 
 
 INTEGER = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds are known later, and checked there"""
 AT_LEAST_ONE = number(COUNT)
 AT_LEAST_TWO = number(Range(2, MAX_COUNT, whole=True))
-NOT_NEGATIVE = number(COUNT_OR_NONE)
+NOT_NEGATIVE = number(COUNT_OR_ZERO)
 ABOVE_ZERO = number(POSITIVE)
 PIXELS = number(Range(32, MAX_SIDE, whole=True))
 OBJECTS = number(Range(1, 65535, whole=True))
@@ -182,8 +182,8 @@ def command(main: Main) -> Main:
         # only warnings of libraries: PyTorch logs its caches at exit
         logging.getLogger("aotlab").setLevel(logging.INFO)
         keep_freed_memory()
-        set_waiting()
-        enable_fallback()
+        limit_spin_waiting()
+        enable_mps_fallback()
         try:
             with signals_as_exceptions(), guard_stdout():
                 return main(argv)
@@ -198,12 +198,16 @@ def command(main: Main) -> Main:
                 return _print_error(f"error: standard output: cannot be written ({error})", 1)
             return PIPE_CLOSED
         except Exception as error:
-            sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            sentence = (
+                describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            )
             if sentence is not None:
                 return _print_error(f"error: {sentence}", 2)
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
-            return _print_error(f"error: {fault_sentence(error)}", FAULT)  # the traceback is kept in a file
+            return _print_error(
+                f"error: {report_internal_error(error)}", FAULT
+            )  # the traceback is kept in a file
 
     return run
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from aotlab.utils.processes import ENDING
+from aotlab.utils.processes import STOP_SIGNALS
 
 INTERRUPTED = 130
 """exit status after Ctrl-C, as in shells"""
@@ -61,8 +61,10 @@ def signals_as_exceptions() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in ENDING}
-    replaced = [number for number in ENDING if before[number] in (signal.SIG_DFL, signal.default_int_handler)]
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    replaced = [
+        number for number in STOP_SIGNALS if before[number] in (signal.SIG_DFL, signal.default_int_handler)
+    ]
     raised: list[tuple[float, BaseException]] = []
 
     def end(number: int, _: FrameType | None) -> None:

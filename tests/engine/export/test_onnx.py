@@ -30,7 +30,7 @@ from aotlab.networks.fast.local_attention import BlockLocalAttention
 from aotlab.networks.model import VOSModel
 from aotlab.networks.prompts import PLANES
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import SEAL, wrap
+from aotlab.utils.versioned_json import WRAPPER_KEYS, wrap
 from tests.altered import altered
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -265,7 +265,7 @@ def test_altered_descriptions_rejected(described):
 def test_graph_names_outside_the_folder_rejected(described, name):
     folder, tree = described
     tree["sha256"][name] = tree["sha256"].pop("encode")
-    content = {key: value for key, value in tree.items() if key not in SEAL}
+    content = {key: value for key, value in tree.items() if key not in WRAPPER_KEYS}
     (folder / FILE).write_text(yaml.safe_dump(wrap(EXPORT, content)))
     with pytest.raises(InputError, match="not a usable export"):
         read_description(folder)
