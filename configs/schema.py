@@ -10,12 +10,12 @@ from aotlab.utils.numbers import COUNT, POSITIVE, Range, require, require_choice
 STRIDES = (16, 8, 4)
 WIDTH = Range(1, 2**16, whole=True)
 """channels, heads and objects"""
-STAGE_NUMBERS = {
+STAGE_RANGES = {
     "depth": Range(0, 1000, whole=True), "heads": WIDTH, "window": Range(0, 1001, whole=True),
     "feedforward": Range(0, 2**20, whole=True), "drop_path": Range(0, 1, below_high=True), "dim": WIDTH,
     "self_heads": WIDTH, "self_stride": WIDTH, "memory_stride": WIDTH, "temporal_slots": Range(0, 2**16, whole=True),
 }  # fmt: skip
-MEMORY_NUMBERS = {
+MEMORY_RANGES = {
     "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "newest": COUNT, "insertions": COUNT,
     "relevance_weight": Range(), "redundancy_slope": Range(), "redundancy_threshold": Range(),
     "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
@@ -69,7 +69,7 @@ class StageConfig:
             self.window == 0 or (self.window > 0 and self.window % 2 == 1),
             f"model.stages.window must be odd, or 0 for none, got {self.window}",
         )
-        require_ranges(self, "model.stages.", STAGE_NUMBERS)
+        require_ranges(self, "model.stages.", STAGE_RANGES)
         whole = self.window > 0 and self.sine_position and self.relative_position
         require(
             self.block == "lstt" or whole,
@@ -208,7 +208,7 @@ class MemoryConfig:
 
     def __post_init__(self) -> None:
         require_choice(self.policy, POLICIES, "memory.policy")
-        require_ranges(self, "memory.", MEMORY_NUMBERS)
+        require_ranges(self, "memory.", MEMORY_RANGES)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def show(name: str) -> str:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from aotlab.configs.files import preset_names
+    from aotlab.configs.files import list_presets
     from aotlab.networks.models import build_model
     from aotlab.networks.preprocess import network_size
     from aotlab.networks.weights.checkpoints import read_card, read_settings
@@ -74,7 +74,7 @@ def show(name: str) -> str:
     from aotlab.networks.weights.zoo import published_weights, resolve, weights_path
 
     stored = weights_path(name) if name in published_weights() else None
-    path = stored or (None if name in preset_names() else resolve(name))
+    path = stored or (None if name in list_presets() else resolve(name))
     config = read_settings(path, config=name if path is None or stored else None)
     model_config, card = config.model, None if path is None else read_card(path)
     height, width = network_size(FRAME, config.input, align_corners=model_config.align_corners)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.configs.files import setting_path
+from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.training import sets
@@ -177,7 +177,7 @@ def data_root(data: DataConfig) -> Path:
     """Return the folder of all sources; raises `InputError` if it is not set or missing."""
     if data.root is None:
         raise InputError("data.root: not set; give the folder that holds the training sets, data.root=FOLDER")
-    root = setting_path(data.root)
+    root = resolve_path(data.root)
     if not root.is_dir():
         raise InputError(f"data.root={root}: no such folder; give the folder that holds the training sets")
     return root

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from aotlab.configs.files import ROOT, setting_path
+from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, read_text
@@ -58,7 +58,7 @@ class Model:
     @property
     def files(self) -> list[Path]:
         """Return the paths of the checkpoints."""
-        return [setting_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
+        return [resolve_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,17 @@ def load_table(table: str | Path) -> PaperTable:
     Raises:
         InputError: missing, not YAML, an unknown key or name, or a row with too few figures.
     """
-    from aotlab.configs.load import from_tree, read_mapping  # slow to import
+    from aotlab.configs.load import build_config, parse_yaml  # slow to import
 
     named = TABLES / f"{table}.yaml"
     path = named if is_file(named) else Path(table)
-    tree = {"name": path.stem, **read_mapping(read_text(path, "give a table"), str(path))}
+    tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
     try:
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
             for row in tree["rows"]
         ]
-        built = from_tree(tree, str(path), PaperTable)
+        built = build_config(tree, str(path), PaperTable)
         _check(built)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         names = ", ".join(sorted(file.stem for file in TABLES.glob("*.yaml")))

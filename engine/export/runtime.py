@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.configs.load import from_tree, read_mapping
+from aotlab.configs.load import build_config, parse_yaml
 from aotlab.engine.export.graphs import (
     EXPORT,
     FILE,
@@ -165,9 +165,9 @@ def read_description(folder: Path) -> Description:
     if not is_file(path):
         raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")
     with prefix_read_errors(path, EXPORT):
-        tree = unwrap(EXPORT, read_mapping(read_text(path, "export again"), str(path), plain=True))
+        tree = unwrap(EXPORT, parse_yaml(read_text(path, "export again"), str(path), plain=True))
         digests = {require_file_name(name, FILE): digest for name, digest in tree.pop("sha256").items()}
-        config = from_tree(tree.pop("config"), str(path))
+        config = build_config(tree.pop("config"), str(path))
         description = Description(**tree, sha256=digests, config=config)
     for name, digest in digests.items():
         file = folder / f"{name}.onnx"

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import Protocol, with_protocol
+from aotlab.configs.protocol import Protocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
@@ -189,7 +189,7 @@ class Tracker(FrameTracker):
                 set a memory policy. ``published``: the memory of the paper's benchmarks.
         """
         model, settings = load_model(path, config=config, overrides=overrides)
-        bounded = with_protocol(settings, protocol, overrides)
+        bounded = apply_protocol(settings, protocol, overrides)
         if bounded.memory.policy != settings.memory.policy:
             log.info(
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",

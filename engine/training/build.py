@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from aotlab.configs.files import setting_path
+from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks import models
@@ -39,7 +39,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     model = models.build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
-        path = resolve(setting_path(settings.start_from))
+        path = resolve(resolve_path(settings.start_from))
         if path.suffix == ".safetensors" and _without_prompts(read_settings(path)) != _without_prompts(
             config
         ):
@@ -50,7 +50,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
-        warm_start(model, resolve(setting_path(settings.warm_start)))
+        warm_start(model, resolve(resolve_path(settings.warm_start)))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare(model, settings, device)
     return model
@@ -73,7 +73,7 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
         weights = (
             torchvision_weights(name)
             if source == "torchvision"
-            else read_weights(resolve(setting_path(source)))
+            else read_weights(resolve(resolve_path(source)))
         )
         missing = load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
@@ -122,7 +122,7 @@ def prepare(model: VOSModel, settings: TrainConfig, device: torch.device) -> Non
 def start_phases(config: Config) -> list[PhaseRecord]:
     """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
     start = config.train.start_from
-    card = read_card(resolve(setting_path(start))) if start is not None else None
+    card = read_card(resolve(resolve_path(start))) if start is not None else None
     return card.phases if card is not None else []
 
 
@@ -130,7 +130,7 @@ def first_weights(config: Config) -> str:
     """Return the file name of the initial weights, without machine-specific folders."""
     settings = config.train
     if settings.start_from is not None:
-        return setting_path(settings.start_from).name
+        return resolve_path(settings.start_from).name
     source, warm = settings.encoder_weights, settings.warm_start
     first = f"ImageNet weights of the encoder ({Path(source).name})" if source else "random weights"
-    return f"{setting_path(warm).name} where weights fit, {first}" if warm else first
+    return f"{resolve_path(warm).name} where weights fit, {first}" if warm else first

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from aotlab.configs.files import preset_names
-from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
+from aotlab.configs.files import list_presets
+from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.networks.model import VOSModel
 from aotlab.networks.models import build_model
@@ -207,14 +207,16 @@ def _resolve_settings(
     if config is not None:
         return load_config(config, overrides)
     if "config" not in inside:
-        names = " or ".join(likely_presets(state)) or f"one of {', '.join(preset_names())}"
+        names = " or ".join(likely_presets(state)) or f"one of {', '.join(list_presets())}"
         raise InputError(f"{path}: this file does not name its variant; give config as {names}")
     text = REMOVED.sub("", inside["config"]).replace(
         " picture_every:", " image_every:"
     )  # its name before 0.2
     origin = f"{path}: settings in the file"
-    tree = read_mapping(text, origin, plain=True)
-    return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides)
+    tree = parse_yaml(text, origin, plain=True)
+    return build_config(
+        tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides
+    )
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:

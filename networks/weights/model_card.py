@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 
 AVERAGED = "averaged"
 
@@ -57,7 +57,7 @@ def card_from_json(text: str | None) -> ModelCard | None:
     try:
         content = json.loads(text or "")
         phases = [{name: phase[name] for name in known & phase.keys()} for phase in content["phases"]]
-        return from_tree({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
+        return build_config({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from aotlab.configs.files import preset_names
+from aotlab.configs.files import list_presets
 
 # Ours to official, applied in order.
 BLOCK = [
@@ -187,7 +187,7 @@ def likely_presets(keys: Iterable[str]) -> list[str]:
         family = "deaot" if has(".linear_ID_V.") else "aot"
         memories = ["_rmem", "_ermu"] if has("mem_pos_emb") else [""]
         likely = [f"{family}{size}{memory}" for size in sizes for memory in memories]
-    return [f"{encoder}{name}" for name in likely if f"{encoder}{name}" in preset_names()]
+    return [f"{encoder}{name}" for name in likely if f"{encoder}{name}" in list_presets()]
 
 
 def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -73,11 +73,11 @@ class PublishedWeights:
 @lru_cache
 def published_weights() -> dict[str, PublishedWeights]:
     """Return all published checkpoints by name, in the order of the table."""
-    from aotlab.configs.load import from_tree, read_mapping
+    from aotlab.configs.load import build_config, parse_yaml
 
-    table = read_mapping(read_text(TABLE, "install aotlab again"), str(TABLE))
+    table = parse_yaml(read_text(TABLE, "install aotlab again"), str(TABLE))
     return {
-        name: from_tree({"name": name, **entry}, str(TABLE), PublishedWeights)
+        name: build_config({"name": name, **entry}, str(TABLE), PublishedWeights)
         for name, entry in table.items()
     }
 

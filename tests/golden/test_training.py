@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.files import preset_names
+from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
@@ -179,7 +179,7 @@ def test_the_logged_iou_is_the_references():
 
 
 @pytest.mark.parametrize(
-    "variant", [name for name in preset_names() if has_golden(f"keys/{name}.optim.json")]
+    "variant", [name for name in list_presets() if has_golden(f"keys/{name}.optim.json")]
 )
 def test_optimiser_groups_are_the_references(variant):
     def first_name(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 from aotlab.engine.memory.relevance import relevance
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.models import build_model
@@ -78,7 +78,7 @@ def small(block, **stage):
             "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, **stage}],
         }
     }
-    return from_tree(tree, "small.yaml").model
+    return build_config(tree, "small.yaml").model
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import with_protocol
+from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.parser import AT_LEAST_ONE, INTEGER, CommandParser, Options, argument_type
@@ -220,7 +220,7 @@ def bounded_settings(checkpoint: Path, config: str | None, overrides: Sequence[s
     """Return the settings of a tracker with bounded long-term memory; raise `InputError` as `read_settings` does."""
     from aotlab.networks.weights.checkpoints import read_settings
 
-    return with_protocol(read_settings(checkpoint, config=config, overrides=overrides), "bounded", overrides)
+    return apply_protocol(read_settings(checkpoint, config=config, overrides=overrides), "bounded", overrides)
 
 
 def print_settings(settings: Config) -> None:

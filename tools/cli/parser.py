@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aotlab.configs.files import find_settings
+from aotlab.configs.files import find_config
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
@@ -165,7 +165,7 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
     if checkpoint is not None and not is_file(checkpoint):
         raise InputError(f"{checkpoint}: no such checkpoint; give a file, or a name of aotlab weights list")
     if config is not None:
-        find_settings(config)
+        find_config(config)
 
 
 def command(main: Main) -> Main:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.objects import ObjectTable
@@ -29,7 +29,7 @@ def small(block, policy="relevance_redundancy", **memory):
         },
         "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
     }  # fmt: skip
-    config = from_tree(tree, "small.yaml")
+    config = build_config(tree, "small.yaml")
     torch.manual_seed(0)
     model = build_model(config.model)
     with torch.no_grad():

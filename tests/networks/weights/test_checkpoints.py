@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aotlab.configs.files import preset_names
+from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
@@ -129,7 +129,7 @@ def test_official_names_differ_from_ours(aott):
     assert not is_official(aott.state_dict())
 
 
-@pytest.mark.parametrize("variant", [name for name in preset_names() if has_golden(f"keys/{name}.json")])
+@pytest.mark.parametrize("variant", [name for name in list_presets() if has_golden(f"keys/{name}.json")])
 def test_published_keys_round_trip(variant):
     keys = golden_table(f"keys/{variant}")
     computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}
@@ -210,7 +210,7 @@ def test_encoder_weights_of_another_network_rejected(aott):
         load_encoder_weights(aott.encoder, {"conv9.weight": torch.zeros(3)})
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_keys_name_the_preset(name):
     with torch.device("meta"):
         model = build_model(load_config(name).model)
@@ -255,7 +255,7 @@ def test_names_of_earlier_files_are_renamed():
     assert list(renamed) == [several[0], "stages.1.transition.proj_in.0.conv.bias"]
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_names_of_today_are_not_renamed(name):
     with torch.device("meta"):
         state = build_model(load_config(name).model).state_dict()
