@@ -15,7 +15,7 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.regions import compress, encode_runs
+from aotlab.media.regions import compress_runs, encode_runs
 from tests.drawn_clips import (
     HEIGHT,
     WIDTH,
@@ -158,7 +158,11 @@ def make_burst(root: Path) -> None:
         for index in range(0, 9, 4):
             runs = {track: clip.labels[index] == int(track) for track in ("3", "7")}
             masks.append(
-                {track: {"rle": compress(encode_runs(mask))} for track, mask in runs.items() if mask.any()}
+                {
+                    track: {"rle": compress_runs(encode_runs(mask))}
+                    for track, mask in runs.items()
+                    if mask.any()
+                }
             )
         images = [f"{stem}.jpg" for stem in stems]
         sequences.append(

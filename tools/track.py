@@ -282,7 +282,7 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
         raise InputError(
             f"{args.video[0]}: --box and --point need a video file or a folder; give --mask for a stream"
         )
-    by_number = parse_prompts(args.box, args.point, args.not_point, first=numbers.number(first))
+    by_number = parse_prompts(args.box, args.point, args.not_point, first_frame=numbers.number(first))
     prompts = {numbers.index(number): by_object for number, by_object in by_number.items()}
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=args.checkpoint)
     values = []
@@ -297,7 +297,9 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
 def summarize(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit status."""
     if result.levels is not None:
-        how = "found in the video; --levels LOW,HIGH states others" if result.levels.found else "as stated"
+        how = (
+            "found in the video; --levels LOW,HIGH states others" if result.levels.estimated else "as stated"
+        )
         print(f"levels {result.levels} ({how})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     skipped = f", {result.dropped} skipped" if realtime else ""
@@ -333,7 +335,9 @@ def dry_run(args: Namespace, options: TrackOptions) -> int:
 
     source, numbers, options = open_job(read_job(args), options)
     masks = load_masks(args.mask, source, numbers, options.frames)
-    prompts = parse_prompts(args.box, args.point, args.not_point, first=numbers.number(options.frames.first))
+    prompts = parse_prompts(
+        args.box, args.point, args.not_point, first_frame=numbers.number(options.frames.first)
+    )
     for frame, by_object in prompts.items():
         if source.length is not None and numbers.index(frame) >= source.length:
             raise InputError(

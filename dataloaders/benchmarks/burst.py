@@ -85,7 +85,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
         InputError: a result is missing, not a mask, or of another size.
     """
     from aotlab.media.masks import read_mask
-    from aotlab.media.regions import compress, encode_runs
+    from aotlab.media.regions import compress_runs, encode_runs
 
     tree = read_json(annotations)
     kept, count = [], 0
@@ -98,7 +98,11 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
             labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
             masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
             frames.append(
-                {track: {"rle": compress(encode_runs(mask))} for track, mask in masks.items() if mask.any()}
+                {
+                    track: {"rle": compress_runs(encode_runs(mask))}
+                    for track, mask in masks.items()
+                    if mask.any()
+                }
             )
             count += len(frames[-1])
         kept.append({**entry, "segmentations": frames})

@@ -25,7 +25,7 @@ from aotlab.engine.export.graphs import (
 )
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
 from aotlab.networks.rmem import embedding_indices
 from aotlab.utils.errors import InputError

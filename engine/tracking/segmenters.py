@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.media.prompt import Prompt, box_around
+from aotlab.media.prompt import Prompt, find_box
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import SEGMENTERS, list_plugins, load_plugin
 
@@ -140,7 +140,7 @@ class OnnxSegmenter:
         labels = [1.0] * len(prompt.positive) + [0.0] * len(prompt.negative)
         box = prompt.box
         if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
-            box = box_around(prompt.mask > 0.5)
+            box = find_box(prompt.mask > 0.5)
         if box is None:
             points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
         else:

@@ -10,7 +10,7 @@ from aotlab.dataloaders.benchmarks.burst import annotation_file, read_sequences,
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import read_labels
-from aotlab.media.regions import compress, decode_runs, encode_runs, parse_runs
+from aotlab.media.regions import compress_runs, decode_runs, encode_runs, parse_runs
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
@@ -94,7 +94,9 @@ def test_entries_of_the_wrong_form_are_one_sentence(root, change):
 def test_run_lengths_that_do_not_fill_the_image_rejected(root):
     path = annotation_file(root, "val")
     tree = json.loads(path.read_text())
-    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(encode_runs(np.ones((4, 4), dtype=bool)))
+    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress_runs(
+        encode_runs(np.ones((4, 4), dtype=bool))
+    )
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]
     with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):

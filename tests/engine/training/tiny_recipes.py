@@ -12,8 +12,8 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
 from aotlab.engine.training.trainer import Trained, train
-from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.masks import write_mask
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import World
 
 AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"

@@ -130,7 +130,7 @@ class Project:
             os.sep, "/"
         )
         video = VideoInfo(path, frames.count, frames.size, source=self._source)
-        if frames.levels is not None and not frames.levels.found:
+        if frames.levels is not None and not frames.levels.estimated:
             video.levels = (frames.levels.low, frames.levels.high)
         content = msgspec.json.encode(Head(VERSION, video, msgspec.json.decode(objects, type=Snapshot)))
         write_bytes(self.folder / FILE, msgspec.json.format(content, indent=1) + b"\n")
