@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aotlab.engine.memory.bank import CHANGING, MemoryBank
 from aotlab.engine.memory.relevance import frame_relevance
-from aotlab.networks.model import Features, Model, Propagated
+from aotlab.networks.model import Features, Model, PropagatedFrame
 from aotlab.utils.errors import InputError
 
 
@@ -21,7 +21,7 @@ class FrameReadout(NamedTuple):
 
     newest: int
     """index of the bank's newest frame when it was read"""
-    propagated: Propagated
+    propagated: PropagatedFrame
     logits: Tensor
     """B×(M+1)×h×w"""
 
@@ -31,7 +31,7 @@ class Reference(NamedTuple):
 
     newest: int
     """index of the bank's newest frame then"""
-    propagated: Propagated
+    propagated: PropagatedFrame
     identities: Sequence[Tensor]
     """result of `assign_identities` for the masks"""
 

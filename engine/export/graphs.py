@@ -30,10 +30,10 @@ from aotlab.networks.aot import LSTTState
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.deaot import GPMState
 from aotlab.networks.fast.local_attention import BlockLocalAttention
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Propagated, VOSModel
+from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, embedding_indices
+from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, temporal_slots_by_age
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
@@ -195,14 +195,14 @@ def _memorize(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> di
     """Memorize a frame; only the sizes of its embeddings are read."""
     config = model.config
     embeddings = [[torch.empty(1, 1, *side)] for side in map_sizes(config, size)]
-    propagated = Propagated(embeddings, nest_results("states", config, tensors))
+    propagated = PropagatedFrame(embeddings, nest_results("states", config, tensors))
     identities = nest_results("identities", config, tensors)
     return name_tensors("memory", model.memorize(propagated, identities))
 
 
 def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     features = nest_results("features", model.config, tensors)
-    return {"logits": model.decode(Propagated([list_embeddings(tensors)], []), features)}
+    return {"logits": model.decode(PropagatedFrame([list_embeddings(tensors)], []), features)}
 
 
 def _add_temporal(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
@@ -266,7 +266,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         }
         slots = model.config.stages[0].temporal_slots
         if slots:
-            memory["temporal_indices"] = embedding_indices(EXAMPLE_FRAMES, slots)
+            memory["temporal_indices"] = temporal_slots_by_age(EXAMPLE_FRAMES, slots)
         propagate = Graph(model, _propagate, maps | memory)
         decoded = {name: x for name, x in reference.results.items() if name not in states}
         refined = {name: features[name] for name in list(features)[:3] if not stages}

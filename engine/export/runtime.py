@@ -26,8 +26,8 @@ from aotlab.engine.export.graphs import (
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.synthetic_clip import draw_clip
-from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
-from aotlab.networks.rmem import embedding_indices
+from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.rmem import temporal_slots_by_age
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, read_text, require_file_name, sha256
 from aotlab.utils.versioned_json import prefix_read_errors, unwrap
@@ -92,7 +92,7 @@ class ExportedModel(nn.Module):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Propagate identities from memory to a frame, or on a reference frame from its own.
 
         Only the last stage's embeddings have channels.
@@ -103,19 +103,19 @@ class ExportedModel(nn.Module):
         else:
             frames = self._count_frames(memory[0][0].long.key)
             slots = self.config.stages[0].temporal_slots
-            indices = {"temporal_indices": embedding_indices(frames, slots)} if slots else {}
+            indices = {"temporal_indices": temporal_slots_by_age(frames, slots)} if slots else {}
             results = self._results("propagate", maps | name_tensors("memory", memory) | indices)
         decoded = list_embeddings(results)
         empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
-        return Propagated([*empty, decoded], nest_results("states", self.config, results))
+        return PropagatedFrame([*empty, decoded], nest_results("states", self.config, results))
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return a frame's memory per stage and block."""
         states = name_tensors("states", propagated.states)
         results = self._results("memorize", states | name_tensors("identities", identities))
         return nest_results("memory", self.config, results)
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits of background and identities."""
         embeddings = name_tensors("embeddings", propagated.embeddings[-1])
         return self._results("decode", embeddings | name_tensors("features", features))["logits"]
@@ -125,7 +125,7 @@ class ExportedModel(nn.Module):
         count = self.config.stages[0].temporal_slots
         if not count:
             return query, key
-        indices = embedding_indices(self._count_frames(key), count)
+        indices = temporal_slots_by_age(self._count_frames(key), count)
         tensors = {"states_0_0_key": query, "memory_0_0_long_key": key, "temporal_indices": indices}
         results = self._results("add_temporal", tensors)
         return results["query"], results["key"]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.model import Model, Propagated
+from aotlab.networks.model import Model, PropagatedFrame
 
 AT_ONCE = 2**22
 """largest number of attention weights in memory at once"""
@@ -24,7 +24,7 @@ class FrameRelevance(NamedTuple):
 
 
 def frame_relevance(
-    model: Model, propagated: Propagated, logits: Tensor, key: Tensor, frames: int
+    model: Model, propagated: PropagatedFrame, logits: Tensor, key: Tensor, frames: int
 ) -> FrameRelevance:
     """Compute the attention of a frame's foreground to long-term memory.
 

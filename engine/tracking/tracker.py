@@ -267,7 +267,7 @@ class Tracker(FrameTracker):
             align, limits = self.config.model.align_corners, self.config.input
             smallest = None if mask is None or limits.min_object is None else smallest_area(mask)
             height, width, _ = frame.shape
-            input_size = network_size((height, width), limits, align_corners=align, smallest=smallest)
+            input_size = network_size((height, width), limits, align_corners=align, min_object_area=smallest)
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before

@@ -15,13 +15,13 @@ from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks import models
-from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
+from aotlab.networks.encoders import freeze_stages, list_checkpointed_blocks, load_torchvision_weights
 from aotlab.networks.fast import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_settings, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
-from aotlab.networks.weights.zoo import resolve
+from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.utils.errors import InputError
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     model = models.build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
-        path = resolve(resolve_path(settings.start_from))
+        path = resolve_checkpoint(resolve_path(settings.start_from))
         if path.suffix == ".safetensors" and _without_prompts(read_settings(path)) != _without_prompts(
             config
         ):
@@ -50,7 +50,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
-        warm_start(model, resolve(resolve_path(settings.warm_start)))
+        warm_start(model, resolve_checkpoint(resolve_path(settings.warm_start)))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare(model, settings, device)
     return model
@@ -71,9 +71,9 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
     """Load ImageNet weights from a file or torchvision's download."""
     try:
         weights = (
-            torchvision_weights(name)
+            load_torchvision_weights(name)
             if source == "torchvision"
-            else read_weights(resolve(resolve_path(source)))
+            else read_weights(resolve_checkpoint(resolve_path(source)))
         )
         missing = load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
@@ -113,7 +113,7 @@ def prepare(model: VOSModel, settings: TrainConfig, device: torch.device) -> Non
         model.prompts.requires_grad_(False)
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
     if settings.checkpoint_activations:
-        for block in repeated_blocks(model.encoder):
+        for block in list_checkpointed_blocks(model.encoder):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     if settings.compile:
         compile_parts(model, device, dynamic=False)
@@ -122,7 +122,7 @@ def prepare(model: VOSModel, settings: TrainConfig, device: torch.device) -> Non
 def start_phases(config: Config) -> list[PhaseRecord]:
     """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
     start = config.train.start_from
-    card = read_card(resolve(resolve_path(start))) if start is not None else None
+    card = read_card(resolve_checkpoint(resolve_path(start))) if start is not None else None
     return card.phases if card is not None else []
 
 

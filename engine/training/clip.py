@@ -13,7 +13,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
-from aotlab.networks.model import Features, Propagated, VOSModel
+from aotlab.networks.model import Features, PropagatedFrame, VOSModel
 
 
 def hardest_count(pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5) -> int:
@@ -115,7 +115,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
     losses, predictions = list[Tensor](), list[Tensor]()
 
-    def add_loss(frame: int, propagated: Propagated, deepest: Tensor) -> None:
+    def add_loss(frame: int, propagated: PropagatedFrame, deepest: Tensor) -> None:
         """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
         shallower = range(1, model.config.depths[0]) if model.config.scalable else []
         by_depth = []

@@ -17,8 +17,8 @@ from aotlab.engine.training.build import architecture, first_weights, start_phas
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast import resolve_precision
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, card_from_json
-from aotlab.networks.weights.published_keys import PROMPTS
+from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
@@ -90,7 +90,9 @@ class PhaseState:
 def train_identities(model: VOSModel, learn: bool) -> None:
     """Train or freeze the identity banks and their norms."""
     for name, module in model.named_modules():
-        if name.rpartition(".")[2] in ("identity_bank", "identity_norm") and not name.startswith(PROMPTS):
+        if name.rpartition(".")[2] in ("identity_bank", "identity_norm") and not name.startswith(
+            PROMPT_PREFIX
+        ):
             module.requires_grad_(learn)
 
 
@@ -176,7 +178,7 @@ def restore(state: PhaseState, content: dict[str, Any]) -> None:
     state.step, state.best = content["step"], content["best"]
     state.replaced = Counter(content["replaced"])
     state.seconds, state.scores = content["seconds"], content["scores"]
-    card = card_from_json(content["earlier"])
+    card = parse_card(content["earlier"])
     state.earlier = card.phases if card is not None else []
 
 

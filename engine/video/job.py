@@ -301,7 +301,9 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
         objects: number of tracked objects, at least 1.
     """
     identities = config.model.max_objects
-    height, width = network_size(size, config.input, align_corners=config.model.align_corners, smallest=1)
+    height, width = network_size(
+        size, config.input, align_corners=config.model.align_corners, min_object_area=1
+    )
     groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
     with torch.device("meta"), torch.inference_mode():
         model = build_model(config.model).eval()

@@ -51,9 +51,9 @@ class ModelCard:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def card_from_json(text: str | None) -> ModelCard | None:
+def parse_card(text: str | None) -> ModelCard | None:
     """Return the card in a file's metadata, without unknown fields; None if it is missing or damaged."""
-    known = {each.name for each in fields(PhaseRecord)}
+    known = {item.name for item in fields(PhaseRecord)}
     try:
         content = json.loads(text or "")
         phases = [{name: phase[name] for name in known & phase.keys()} for phase in content["phases"]]

@@ -221,7 +221,7 @@ class Waiting:
 def test_a_constant_left_on_the_cpu_is_caught(monkeypatch):
     with fake_cuda():
         tracker = tracker_on_cuda(settings("aott"))
-        monkeypatch.setattr("aotlab.networks.preprocess._statistics", lambda *_: torch.ones(2, 3, 1, 1))
+        monkeypatch.setattr("aotlab.networks.preprocess._mean_and_std", lambda *_: torch.ones(2, 3, 1, 1))
         with pytest.raises(RuntimeError, match="device"):
             tracker.step(clip(1)[0], stripes([1]))
 

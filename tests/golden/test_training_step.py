@@ -16,7 +16,7 @@ from aotlab.engine.training.schedule import learning_rate, parameter_groups, ref
 from aotlab.engine.training.state import train_identities
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.fast import optimize_training
-from aotlab.networks.weights.published_keys import official_names
+from aotlab.networks.weights.published_keys import map_official_names
 from tests.golden import filler
 from tests.shared import golden, golden_model
 
@@ -83,7 +83,7 @@ class Reference:
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Parameters by published name."""
-        names = official_names(self.model.state_dict())
+        names = map_official_names(self.model.state_dict())
         return {names[name]: parameter for name, parameter in self.model.named_parameters()}
 
 

@@ -9,7 +9,7 @@ from aotlab.configs.load import build_config
 from aotlab.engine.memory.relevance import relevance
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.models import build_model
-from aotlab.networks.rmem import TemporalEmbedding, embedding_indices
+from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
 from tests.published import to_official
@@ -34,7 +34,7 @@ def random(*shape, seed=0):
     ],
 )
 def test_frames_share_the_temporal_embeddings(frames, indices):
-    assert embedding_indices(frames, 4).tolist() == indices
+    assert temporal_slots_by_age(frames, 4).tolist() == indices
 
 
 def test_the_temporal_embedding_is_added_frame_by_frame():

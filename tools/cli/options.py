@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def checkpoint(text: str) -> Path:
     """Return the file of a path, hf://owner/repository, or name of published weights, fetched on first use."""
-    from aotlab.networks.weights.zoo import resolve
+    from aotlab.networks.weights.zoo import resolve_checkpoint
 
-    return resolve(text)
+    return resolve_checkpoint(text)
 
 
 CHECKPOINT = argument_type(checkpoint)
