@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, describe_submission, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video, select_videos
 from aotlab.tools.cli.options import (
     add_dataset_options,
@@ -224,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     table = scores_table(scores, layout) if scores else {}
     show(table, layout, report)
     if not scores:
-        hint = submission_hint(args.dataset, args.root, args.split, args.output)
+        hint = describe_submission(args.dataset, args.root, args.split, args.output)
         print(f"no score: {hint or 'no ground truth for what was tracked'}")
     with after_printing():
         write_scores(args.output / "scores.json", table, report)

@@ -18,12 +18,17 @@ from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import (
     DATASETS,
-    default_root,
+    describe_submission,
     find_dataset,
+    find_default_root,
     open_dataset,
-    submission_hint,
 )
-from aotlab.dataloaders.benchmarks.sequences import Video, read_annotated, require_readable, select_videos
+from aotlab.dataloaders.benchmarks.sequences import (
+    Video,
+    read_annotated_video,
+    require_readable,
+    select_videos,
+)
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,
@@ -50,7 +55,7 @@ def one_video(args: argparse.Namespace) -> Video:
     result = real_path(args.result)
     result = result / "masks" if is_folder(result / "masks") else result
     args.results = result.parent
-    return read_annotated(result.name, args.annotations)
+    return read_annotated_video(result.name, args.annotations)
 
 
 def run(videos: list[Video], args: argparse.Namespace) -> int:
@@ -81,17 +86,17 @@ def run_hota(args: argparse.Namespace) -> int:
     if args.worst:
         raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
     require_extra("hota")
-    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions, write_selection
+    from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import burst_hota
 
-    root = args.root if args.root is not None else default_root(find_dataset(args.dataset)[0])
+    root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_readable(videos)
     require_results(videos, args)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
-        write_selection(truth, annotation_file(root, args.split), names)
+        write_selection(truth, find_annotation_file(root, args.split), names)
         write_predictions(found, truth, args.results, names)
         table = burst_hota(truth, found)
     for column, value in table.items():
@@ -141,7 +146,7 @@ def select_scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[V
         if hidden:
             log.warning("not scored, without annotations: %s", ", ".join(hidden))
         return known
-    hint = submission_hint(args.dataset, args.root, args.split, args.results)
+    hint = describe_submission(args.dataset, args.root, args.split, args.results)
     if hint is not None:
         raise InputError(f"--split {args.split}: {hint}")
     name, dataset = find_dataset(args.dataset)
@@ -201,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
     if find_dataset(args.dataset)[1].hota:
         return run_hota(args)
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
-    if submission_hint(args.dataset, args.root, args.split, args.results) is None:
+    if describe_submission(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
     return run(select_scorable(select_videos(every, args.sequence), args), args)
 

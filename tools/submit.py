@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import (
+    DATASETS,
+    DataSet,
+    find_dataset,
+    find_default_root,
+    open_dataset,
+)
 from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.parser import CommandParser, command, require_new, require_paths
@@ -60,12 +66,12 @@ def write_kind(name: str, dataset: DataSet, split: str, videos: Sequence[Video],
             for video in videos
         )
     require_output(args.output)
-    root = default_root(name) if args.root is None else args.root
+    root = find_default_root(name) if args.root is None else args.root
     if dataset.hota:
-        from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
+        from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions
 
         names = [video.name for video in videos]
-        return write_predictions(args.output, annotation_file(root, split), args.results, names)
+        return write_predictions(args.output, find_annotation_file(root, split), args.results, names)
     from aotlab.dataloaders.benchmarks.visor import write_submission
 
     sequences = {video.name: video.results for video in videos}

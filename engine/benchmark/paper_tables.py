@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from aotlab.configs.files import ROOT, resolve_path
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, read_text
 from aotlab.utils.numbers import align_columns
@@ -30,7 +30,7 @@ class Benchmark:
     @property
     def folder(self) -> Path:
         """Folder of the data set."""
-        return Path(self.root) if self.root else default_root(find_dataset(self.dataset)[0])
+        return Path(self.root) if self.root else find_default_root(find_dataset(self.dataset)[0])
 
     @property
     def server(self) -> str | None:

@@ -57,7 +57,7 @@ def track_video(
 
     def write(result: FrameResult) -> None:
         stem = result.path.stem
-        if video.written is None or stem in video.written:
+        if video.result_stems is None or stem in video.result_stems:
             for file, mask in zip(video.result_files(stem), _masks(video, result), strict=True):
                 write_mask(output / video.name / file, mask)
         if overlay:

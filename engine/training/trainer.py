@@ -16,7 +16,7 @@ from torch import nn
 
 from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.mixture import Mixture, clip_loader
+from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.engine.training.build import build_model
@@ -132,7 +132,7 @@ def train_phase(run: Run, state: PhaseState, mixture: Mixture) -> None:
     world, settings, steps = state.world, state.config.train, state.phase.steps
     with detect_lost_ranks():
         learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
-    batches = clip_loader(
+    batches = build_clip_loader(
         mixture, state.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip

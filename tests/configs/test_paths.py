@@ -8,7 +8,7 @@ import pytest
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, resolve_path
 from aotlab.configs.load import load_config
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.training.phases import data_root
+from aotlab.dataloaders.training.phases import find_data_root
 from aotlab.engine.training.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
@@ -40,7 +40,7 @@ def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
     config = load_config("configs/recipes/finetune.yaml", ["data.root=datasets"])
     bundled = read_settings(BUNDLED_CHECKPOINT).model
     assert build_model(config).config == replace(bundled, prompt_blocks=0)
-    assert data_root(config.data) == ROOT / "datasets"
+    assert find_data_root(config.data) == ROOT / "datasets"
 
 
 @pytest.mark.parametrize(

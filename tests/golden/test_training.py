@@ -14,7 +14,7 @@ import torch
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
-from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
+from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect_index, relabel
 from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
     frame_loss,
@@ -142,7 +142,7 @@ def same_up_to_numbering(ours: np.ndarray, reference: np.ndarray) -> bool:
 
 def test_frame_numbers_fold_back_as_in_the_reference():
     _, meta = golden("data")
-    assert [[length, index, reflect(index, length)] for length, index, _ in meta["reflect"]] == meta[
+    assert [[length, index, reflect_index(index, length)] for length, index, _ in meta["reflect"]] == meta[
         "reflect"
     ]
 
