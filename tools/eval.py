@@ -210,7 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     require_writable(args.output)
     from aotlab.engine.benchmark.evaluator import score
     from aotlab.engine.benchmark.scoring import find_rules
-    from aotlab.evaluation.tables import scores_table
+    from aotlab.evaluation.tables import make_scores_table
     from aotlab.utils.distributed import join_process_group
 
     if args.memory_frames is not None:
@@ -221,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     scores = score(videos, report)
     layout = find_rules(videos).table
-    table = scores_table(scores, layout) if scores else {}
+    table = make_scores_table(scores, layout) if scores else {}
     show(table, layout, report)
     if not scores:
         hint = describe_submission(args.dataset, args.root, args.split, args.output)

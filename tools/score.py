@@ -61,12 +61,12 @@ def one_video(args: argparse.Namespace) -> Video:
 def run(videos: list[Video], args: argparse.Namespace) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import format_table, scores_table, worst_objects
+    from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
 
     require_results(videos, args)
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
     layout = find_rules(videos).table
-    table = scores_table(report.scores, layout) if report.scores else {}
+    table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
     status = report_failures(report.failures)
@@ -87,7 +87,7 @@ def run_hota(args: argparse.Namespace) -> int:
         raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
-    from aotlab.evaluation.hota import burst_hota
+    from aotlab.evaluation.hota import score_burst_hota
 
     root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
@@ -98,7 +98,7 @@ def run_hota(args: argparse.Namespace) -> int:
         truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
         write_selection(truth, find_annotation_file(root, args.split), names)
         write_predictions(found, truth, args.results, names)
-        table = burst_hota(truth, found)
+        table = score_burst_hota(truth, found)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
     if args.json is not None:

@@ -26,7 +26,7 @@ from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
 
 if TYPE_CHECKING:
-    from aotlab.evaluation.submission import Expected
+    from aotlab.evaluation.submission import ExpectedSequence
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -96,11 +96,11 @@ def pack(videos: Sequence[Video], folder: str, args: Namespace) -> int:
     return sum(len(item.frames) for item in wanted)
 
 
-def expect_results(video: Video) -> Expected:
+def expect_results(video: Video) -> ExpectedSequence:
     """Return the results that the server expects of a video; read its given masks."""
     import numpy as np
 
-    from aotlab.evaluation.submission import Expected
+    from aotlab.evaluation.submission import ExpectedSequence
     from aotlab.media.masks import VOID
     from aotlab.media.object_masks import read_labels
 
@@ -109,7 +109,7 @@ def expect_results(video: Video) -> Expected:
     if not ids:
         ids = {int(object_id) for labels in given for object_id in np.unique(labels)} - {0, VOID}
     size = video.output_size(*given[0].shape)
-    return Expected(video.name, video.results, size, frozenset(ids))
+    return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 
 
 def report(problems: Sequence[str], archive: Path) -> None:

@@ -18,7 +18,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.tracking.transfers import OneBehind
 from aotlab.engine.video.streaming import ReadAhead, stream
-from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
@@ -107,7 +107,7 @@ def _reference(video: Video, index: int, size: tuple[int, int], known: set[int])
     """
     if index not in video.masks:
         return None
-    labels = annotation_labels(read_labels(video.masks[index], size=size), merge_ids=video.merge_ids)
+    labels = read_object_ids(read_labels(video.masks[index], size=size), merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:
         labels = np.where(np.isin(labels, list(new)), labels, 0)

@@ -16,7 +16,7 @@ from aotlab.evaluation.sequence_scores import (
     FrameScores,
     ScoringPlan,
     SequenceScores,
-    join,
+    join_scores,
     require_predictions,
     score_files,
 )
@@ -89,7 +89,7 @@ def score_videos(
             raise RunStopped("a scoring process died; try again with workers=1") from error
     for plan in plans:
         if plan.name not in report.failures:
-            scores = report.scores[plan.name] = join(plan, parts[plan.name])
+            scores = report.scores[plan.name] = join_scores(plan, parts[plan.name])
             if scores.unknown_ids:
                 found = ", ".join(map(str, sorted(scores.unknown_ids)))
                 log.warning("%s: unknown ids in predictions count as background: %s", plan.name, found)

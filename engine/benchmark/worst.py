@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.davis import read_object_ids
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
@@ -54,7 +54,7 @@ def _only(file: Path, object_id: int, video: Video) -> np.ndarray:
     mask = read_mask(file)
     if file.parent.name in {folder.name for folder in video.object_folders.values()}:
         return np.where(mask > 0, object_id, 0).astype(np.uint8)
-    labels = annotation_labels(mask, merge_ids=video.merge_ids)
+    labels = read_object_ids(mask, merge_ids=video.merge_ids)
     return np.where(labels == object_id, labels, 0)
 
 

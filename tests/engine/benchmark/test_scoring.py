@@ -11,7 +11,7 @@ from aotlab.engine.benchmark import scoring
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
 from aotlab.engine.benchmark.worst import pick_frames
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
 
@@ -39,7 +39,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
     for name, scores in alone.scores.items():
         # to the last bit
         assert scores.values.tobytes() == shared.scores[name].values.tobytes()
-    assert scores_table(alone.scores) == scores_table(shared.scores)
+    assert make_scores_table(alone.scores) == make_scores_table(shared.scores)
 
 
 def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
