@@ -42,9 +42,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("give at least two folders of results")
     require_paths(*args.results)
     require_extra("score")
-    from aotlab.engine.benchmark.voting import list_sequences, vote_sequence, whole_weights
+    from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
-    weights = whole_weights(args.weights or [], len(args.results))
+    weights = to_integer_weights(args.weights or [], len(args.results))
     if real_path(args.output) in [real_path(folder) for folder in args.results]:
         raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
     require_new(args.output, force=args.force)

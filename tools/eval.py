@@ -69,13 +69,13 @@ def track(
     videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
 ) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
-    from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
-    from aotlab.engine.video.streaming import HELPERS
+    from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
+    from aotlab.engine.video.streaming import HELPER_THREADS
     from aotlab.utils.devices import reserve_cores
 
-    reserve_cores(HELPERS)
+    reserve_cores(HELPER_THREADS)
     tracker, made_by = load(args, str(world.device))
-    options = RunOptions(
+    options = EvaluationOptions(
         overlay=args.overlay,
         made_by=made_by,
         restart=args.restart,
@@ -93,7 +93,7 @@ def track(
 
 def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
     """Return the tracker that the options ask for, and all that its results depend on."""
-    from aotlab.engine.tracking.ensemble import Ensemble, augmented
+    from aotlab.engine.tracking.ensemble import Ensemble, build_branches
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.utils.files import sha256
 
@@ -110,7 +110,7 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
         made_by.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
         if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
             return single, {"models": made_by}
-        branches += augmented(
+        branches += build_branches(
             single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
         )
     views = {"flip": args.flip, "scales": args.scales, "feedback": args.feedback}
@@ -185,8 +185,8 @@ def show(table: dict[str, Any], layout: TableLayout, report: EvaluationResult) -
 
     if table:
         print(format_table(table, layout))
-    if report.found:
-        print(f"finished before: {len(report.found)} of {len(report.finished)}; --restart runs them again")
+    if report.resumed:
+        print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
     if report.fps is not None:
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     report_failures(report.failures)
@@ -208,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     videos = select_videos(every, args.sequence)
     require_writable(args.output)
-    from aotlab.engine.benchmark.evaluator import score
+    from aotlab.engine.benchmark.evaluator import score_finished
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import make_scores_table
     from aotlab.utils.distributed import join_process_group
@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
         report = track(videos, args, world, stop)
     if not world.is_main:
         return 0
-    scores = score(videos, report)
+    scores = score_finished(videos, report)
     layout = find_rules(videos).table
     table = make_scores_table(scores, layout) if scores else {}
     show(table, layout, report)

@@ -65,12 +65,12 @@ def check(args: Namespace, model: VOSModel) -> None:
     """Verify and print one line; raise `RunStopped` if graphs and model differ."""
     import torch
 
-    from aotlab.engine.export.runtime import CPU, TOLERANCE, verify
+    from aotlab.engine.export.runtime import CPU, TOLERANCE, verify_export
 
-    found = verify(model, args.output, frames=args.verify_frames, provider=args.provider or CPU)
+    found = verify_export(model, args.output, frames=args.verify_frames, provider=args.provider or CPU)
     print(
         f"largest difference of logits {found.difference:.1e} of their spread, {found.equal:.4%} of the labels equal; "
-        f"{found.exported:.3f} s per frame, PyTorch {found.pytorch:.3f} ({torch.get_num_threads()} threads)"
+        f"{found.exported_seconds:.3f} s per frame, PyTorch {found.pytorch_seconds:.3f} ({torch.get_num_threads()} threads)"
     )
     if not found.difference <= TOLERANCE:
         raise RunStopped(
@@ -84,15 +84,20 @@ def main(argv: list[str] | None = None) -> int:
     """Export, and verify if asked to; returns the exit status."""
     args = parse(argv)
     require_model(args.checkpoint, args.config)
-    from aotlab.engine.export.graphs import NEEDED, export_model, exportable, require_packages
+    from aotlab.engine.export.graphs import (
+        EXPORT_PACKAGES,
+        export_model,
+        require_packages,
+        resolve_export_config,
+    )
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = read_checkpoint_option(args)
-    settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
+    settings = resolve_export_config(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
         print_settings(settings)
         return 0
-    require_packages(*NEEDED, *(["onnxruntime"] if args.verify else []))
+    require_packages(*EXPORT_PACKAGES, *(["onnxruntime"] if args.verify else []))
     model, config = build_or_load(path, config=args.config, overrides=args.overrides)
     identities = config.model.max_objects
     description = export_model(

@@ -179,7 +179,7 @@ def show_worst(
     args: argparse.Namespace,
 ) -> None:
     """Print the worst objects, and draw them into ``--draw-worst``."""
-    from aotlab.engine.benchmark.worst import write_strip
+    from aotlab.engine.benchmark.object_strips import write_strip
 
     by_name = {video.name: video for video in videos}
     if worst:

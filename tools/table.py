@@ -16,10 +16,10 @@ from pathlib import Path
 from aotlab.engine.benchmark.paper_tables import (
     ROOT,
     Benchmark,
-    Model,
     PaperTable,
-    Row,
-    figures,
+    TableModel,
+    TableRow,
+    format_figures,
     format_table,
     list_missing,
     load_table,
@@ -59,7 +59,7 @@ class Runner:
     done: dict[tuple[str, ...], Path] = field(default_factory=dict)
     """results by the arguments of the command"""
 
-    def run(self, row: Row) -> str:
+    def run(self, row: TableRow) -> str:
         """Return our figures for a row, or the reason for missing ones."""
         benchmark = self.table.benchmarks[row.benchmark]
         try:
@@ -73,7 +73,7 @@ class Runner:
             self.failed = True
             return f"failed: exit status {error.returncode}"
         scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
-        return figures([scores.get(key) for key in self.table.columns.values()])
+        return format_figures([scores.get(key) for key in self.table.columns.values()])
 
     def results(self, name: str, benchmark_name: str) -> Path:
         """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
@@ -125,7 +125,7 @@ def list_benchmark_options(benchmark: Benchmark) -> tuple[str, ...]:
     return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
 
 
-def list_model_options(model: Model) -> tuple[str, ...]:
+def list_model_options(model: TableModel) -> tuple[str, ...]:
     """Return the options of a model."""
     files = (option for file in model.files for option in ("--checkpoint", str(file)))
     presets = (option for name in model.configs for option in ("--config", name))

@@ -23,7 +23,7 @@ from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import format_count
 
 if TYPE_CHECKING:
-    from aotlab.engine.training.trainer import Trained
+    from aotlab.engine.training.trainer import TrainResult
 
 
 RECIPE = "configs/recipes/mini.yaml"
@@ -40,7 +40,7 @@ def parse(argv: list[str] | None) -> Namespace:
     return args
 
 
-def summarise(trained: Trained) -> int:
+def summarise(trained: TrainResult) -> int:
     """Print the file of the weights, and what could not be read; return the exit status."""
     print(f"trained weights: {trained.checkpoint}")
     if not trained.replaced:

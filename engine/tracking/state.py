@@ -60,10 +60,10 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
             "config and memory settings that it was saved with"
         )
     with prefix_read_errors("tracker state", STATES):
-        return _restored(content, config, device)
+        return _restore(content, config, device)
 
 
-def _restored(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
+def _restore(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
     """Build objects and banks from a checked state."""
     objects, length = ObjectTable(config.model.max_objects), state["length"]
     objects.load_state_dict(state["objects"])

@@ -52,11 +52,11 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     if settings.warm_start is not None:
         warm_start(model, resolve_checkpoint(resolve_path(settings.warm_start)))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    prepare(model, settings, device)
+    prepare_model(model, settings, device)
     return model
 
 
-def architecture(config: Config) -> ModelConfig:
+def select_architecture(config: Config) -> ModelConfig:
     """Return the settings that determine the shapes of the weights."""
     stages = [replace(stage, drop_path=0.0) for stage in config.model.stages]
     return replace(config.model, stages=stages, depth=None)
@@ -64,7 +64,7 @@ def architecture(config: Config) -> ModelConfig:
 
 def _without_prompts(config: Config) -> ModelConfig:
     """Return the architecture without the prompt network, which a checkpoint may lack."""
-    return replace(architecture(config), prompt_blocks=0)
+    return replace(select_architecture(config), prompt_blocks=0)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
@@ -94,19 +94,19 @@ def warm_start(model: VOSModel, path: Path) -> None:
     Raises:
         InputError: not a checkpoint, or nothing matches.
     """
-    own = model.state_dict()
+    state = model.state_dict()
     shared = {
         key: tensor
         for key, tensor in read_weights(path).items()
-        if key in own and own[key].shape == tensor.shape
+        if key in state and state[key].shape == tensor.shape
     }
     if not shared:
         raise InputError(f"train.warm_start={path}: no weight matches this model in name and shape")
     model.load_state_dict(shared, strict=False)
-    log.info("%d of %d weights loaded from %s", len(shared), len(own), path.name)
+    log.info("%d of %d weights loaded from %s", len(shared), len(state), path.name)
 
 
-def prepare(model: VOSModel, settings: TrainConfig, device: torch.device) -> None:
+def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) -> None:
     """Optimise for training, freeze encoder and prompts as set; checkpoint activations and compile, if set."""
     optimize_training(model, device)
     if model.prompts is not None:  # trained by research/bundled/train_prompts.py
@@ -119,14 +119,14 @@ def prepare(model: VOSModel, settings: TrainConfig, device: torch.device) -> Non
         compile_parts(model, device, dynamic=False)
 
 
-def start_phases(config: Config) -> list[PhaseRecord]:
+def read_start_phases(config: Config) -> list[PhaseRecord]:
     """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
     start = config.train.start_from
     card = read_card(resolve_checkpoint(resolve_path(start))) if start is not None else None
     return card.phases if card is not None else []
 
 
-def first_weights(config: Config) -> str:
+def describe_start_weights(config: Config) -> str:
     """Return the file name of the initial weights, without machine-specific folders."""
     settings = config.train
     if settings.start_from is not None:

@@ -15,7 +15,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.inputs import split_mask_value
 from aotlab.engine.video.job import (
-    RECORD,
+    RECORD_FILE,
     Job,
     JobRecord,
     describe_inputs,
@@ -35,12 +35,12 @@ from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_r
 
 log = logging.getLogger(__name__)
 
-RUN = ".jobs.json"
+RUN_FILE = ".jobs.json"
 """name of the run's record in the output folder; no job's name starts with a dot"""
 RUN_KIND = FileKind(
     "record of a list of jobs", 1, "replace the results with --force, or choose another folder"
 )
-RESERVED = ("summary.csv", "review.json", "review.html")
+RESERVED_NAMES = ("summary.csv", "review.json", "review.html")
 """names of files of the whole run"""
 
 
@@ -96,14 +96,14 @@ def run_jobs(
         else:
             return None if result is None or result.interrupted else read_job_record(folder)
         record = replace(JobRecord.start(job), error=problem)
-        save_record(require_writable(folder) / RECORD, record)
+        save_record(require_writable(folder) / RECORD_FILE, record)
         return record
 
     with locked_output(require_writable(output), world):
         if world.is_main:
             claim_folder(output, jobs, inputs, force=force)
             for job in jobs if restart else ():
-                remove(output / job.name / RECORD)
+                remove(output / job.name / RECORD_FILE)
         world.gather(None)  # other ranks wait until the lead has claimed the folder
         numbers = world.share([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
@@ -137,14 +137,14 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     """
     remove_leftovers(output)
     old = read_versioned_or_none(
-        output / RUN, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
+        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
     )
     old_names = [name for name in old[1] if is_file_name(name)] if old is not None else []
     names = sorted(job.name for job in jobs)
-    _refuse_inputs(jobs, output, old_names)
+    _require_inputs_outside(jobs, output, old_names)
     problem = None
     if old is not None:
-        others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD).exists())
+        others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD_FILE).exists())
         if others:
             problem = f"results of other jobs ({others[0]}, …)"
         elif old[0] != inputs:
@@ -156,16 +156,18 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
             raise InputError(
                 f"output {output}: holds {problem}; choose another folder, or replace results with --force"
             )
-        for name in {*(old_names or names), *RESERVED, RUN}:
+        for name in {*(old_names or names), *RESERVED_NAMES, RUN_FILE}:
             remove(output / name)
-    write_versioned(output / RUN, RUN_KIND, {"settings": inputs, "jobs": names})
+    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
 
 
-def _refuse_inputs(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
+def _require_inputs_outside(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
     """Raise `InputError` if results would overwrite a video or mask, or a file of the run."""
-    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old_names, *RESERVED)}
+    targets = {
+        real_path(output / name) for name in (*(job.name for job in jobs), *old_names, *RESERVED_NAMES)
+    }
     for job in jobs:
-        if job.name.lower() in RESERVED:
+        if job.name.lower() in RESERVED_NAMES:
             raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
         for path in (Path(job.video), *(split_mask_value(value)[1] for value in job.masks)):
             resolved = real_path(path)

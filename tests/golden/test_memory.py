@@ -16,8 +16,8 @@ import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_policy, redundancy
-from aotlab.engine.memory.relevance import FrameRelevance, frame_relevance
+from aotlab.engine.memory.policies import build_policy, compute_redundancy
+from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
 from aotlab.networks.fast import optimize
 from aotlab.networks.models import build_model
@@ -54,7 +54,7 @@ class ShownBank(SimpleNamespace):
     """The part of a bank that a policy reads, for one group."""
 
     def __len__(self) -> int:
-        return len(self.kept[0])
+        return len(self.frame_indices[0])
 
     def tracked(self, group: int) -> list[int]:
         return list(range(1, len(self)))
@@ -99,7 +99,7 @@ def test_a_policy_drops_the_frames_of_the_reference(policy: str, case: dict, cas
             assert len(shares) == count
             return FrameRelevance(shares[None], keys_of(inputs)[None])
 
-        bank = ShownBank(kept=[kept], newest=step["frame"], policy=chooser)
+        bank = ShownBank(frame_indices=[kept], newest=step["frame"], policy=chooser)
         places = chooser.evict(bank, shown)
         assert (places or [None])[0] == step["evicted_position"]
         if step.get("R") is not None and None not in step["R"]:
@@ -115,8 +115,8 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
     if "d" in step:
         expected = np.array(step["d"])
         bound = 1e-3 * max(1, np.abs(expected).max())
-        np.testing.assert_allclose(redundancy(keys).numpy(), expected, atol=bound)
-    redundancies = redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
+        np.testing.assert_allclose(compute_redundancy(keys).numpy(), expected, atol=bound)
+    redundancies = compute_redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
     scores = chooser.score(running, [chooser.counts[0][frame] for frame in kept], redundancies)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
 
@@ -199,7 +199,7 @@ class Replay:
         if attention is None:
             return
         key = self.bank.read()[0][0].long.key
-        ours = frame_relevance(self.model, propagated, logits, key, len(self.bank))
+        ours = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
         assert (ours.relevance[0] - expected).abs().max() < LOGITS
 

@@ -17,8 +17,8 @@ from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect_index, relabel
 from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
+    count_hardest_pixels,
     frame_loss,
-    hardest_count,
     mean_iou,
     resize_logits,
     soft_jaccard,
@@ -47,7 +47,7 @@ def test_losses_and_their_gradients_are_the_references():
     for case in cases:
         logits = torch.from_numpy(arrays[f"logits_{case['case']}"])[0].requires_grad_()
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
-        count = hardest_count(labels.numel(), case["step"], case["total_steps"])
+        count = count_hardest_pixels(labels.numel(), case["step"], case["total_steps"])
         total = frame_loss(resize_logits(logits, labels.shape, True), labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
         ours = {
@@ -103,7 +103,7 @@ def test_the_weight_of_the_reference_loss_is_the_references():
 
 def test_the_number_of_hardest_pixels_is_exactly_the_references():
     for case in schedule()["top_k"]:
-        assert hardest_count(case["pixels"], case["step"], case["total_steps"]) == case["k"]
+        assert count_hardest_pixels(case["pixels"], case["step"], case["total_steps"]) == case["k"]
 
 
 def test_averaged_weights_are_the_references():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.benchmark.vot import VotSession, fit, serve
+from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError
 
@@ -80,7 +80,7 @@ def test_session_needs_an_object_first():
 
 @pytest.mark.parametrize("shape", [(50, 90), (120, 160), (200, 300), (90, 300)], ids=str)
 def test_masks_are_cut_or_filled_up_to_the_frame(shape):
-    whole = fit(np.ones(shape, dtype=np.uint8), SIZE)
+    whole = fit_mask(np.ones(shape, dtype=np.uint8), SIZE)
     assert whole.shape == SIZE
     assert whole.sum() == min(shape[0], SIZE[0]) * min(shape[1], SIZE[1])
 
@@ -145,7 +145,7 @@ def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path):
         found, _ = client.frame(image, {}, [(trax.Mask.create(late), {})])
         assert len(found) == 2
         found, _ = client.frame(image, {}, [])
-        assert (fit(found[1][0].array(normalize=True), SIZE) == late).all()
+        assert (fit_mask(found[1][0].array(normalize=True), SIZE) == late).all()
         assert found[1][1] == {"confidence": "0.9000"}
         client.quit()
         assert process.wait(60) == 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aotlab.engine.benchmark.evaluator import Finished
+from aotlab.engine.benchmark.evaluator import SequenceRecord
 from aotlab.engine.video.batch import RUN_KIND
 from aotlab.engine.video.job import JobRecord
 from aotlab.utils.errors import InputError
@@ -17,7 +17,7 @@ from tests.altered import altered
 
 CONTENTS = {
     "job": (RUN_RECORD, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
-    "sequence": (RUN_RECORD, asdict(Finished("digest", 3, 1.5, 2.5))),
+    "sequence": (RUN_RECORD, asdict(SequenceRecord("digest", 3, 1.5, 2.5))),
     "run": (RUN_KIND, {"settings": {"write": ["masks"]}, "jobs": ["a", "b"]}),
 }
 

@@ -15,7 +15,7 @@ from aotlab.engine.memory.policies import (
     RelevanceRedundancy,
     Restricted,
     build_policy,
-    redundancy,
+    compute_redundancy,
 )
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
@@ -35,14 +35,16 @@ def relevances(shares, counted=None):
     """Shows relevance by frame number of each group; keys are all unlike each other."""
 
     def look_of(bank):
-        def relevance_of(key, frames):
+        def relevance_fn(key, frames):
             if counted is not None:
                 counted.append(frames)
-            rows = [[own[number] for number in kept] for own, kept in zip(shares, bank.kept, strict=True)]
+            rows = [
+                [own[number] for number in kept] for own, kept in zip(shares, bank.frame_indices, strict=True)
+            ]
             keys = torch.eye(frames)[:, None].expand(len(rows), -1, TOKENS, -1)
             return FrameRelevance(torch.tensor(rows), keys)
 
-        return relevance_of
+        return relevance_fn
 
     return look_of
 
@@ -114,8 +116,8 @@ def test_of_frames_that_are_alike_one_goes():
     assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [
         2
     ]
-    assert redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
-    assert redundancy(keys[:1]).tolist() == [0]
+    assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
+    assert compute_redundancy(keys[:1]).tolist() == [0]
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -136,8 +138,8 @@ def test_without_any_foreground_the_oldest_frame_goes_and_no_score_is_lost(polic
 def test_every_group_decides_for_itself(policy):
     shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
     bank = filled(BOUNDED[policy](4, 1), 5, relevances(shares), groups=2)
-    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
-    assert [stored(bank, group) for group in range(2)] == bank.kept
+    assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [stored(bank, group) for group in range(2)] == bank.frame_indices
 
 
 @pytest.mark.parametrize("policy", BOUNDED)

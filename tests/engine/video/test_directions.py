@@ -8,7 +8,12 @@ import torch
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video.directions import Spill, both_directions, fuse_directions, quantize_probabilities
+from aotlab.engine.video.directions import (
+    Spill,
+    fuse_directions,
+    quantize_probabilities,
+    track_both_directions,
+)
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
@@ -20,7 +25,7 @@ def answer(ids, rows):
 
 
 def both(tracker, frames, masks, folder, stop=None):
-    return list(both_directions(tracker, enumerate(frames), masks, folder, stop or threading.Event()))
+    return list(track_both_directions(tracker, enumerate(frames), masks, folder, stop or threading.Event()))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +110,9 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
 
     found, masks = [], {0: stripes([1]), 9: stripes([1])}
     with pytest.raises(InputError, match="frame 3"):
-        found.extend(both_directions(Tracker(*models["aott"]), broken(), masks, tmp_path, threading.Event()))
+        found.extend(
+            track_both_directions(Tracker(*models["aott"]), broken(), masks, tmp_path, threading.Event())
+        )
     forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
     assert torch.equal(found[2][2].logits, forward[2].logits)
