@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.options import (
     add_config_options,
     add_device_options,
-    add_shared,
-    option_overrides,
+    add_shared_options,
+    list_overrides,
     print_settings,
 )
 from aotlab.tools.cli.parser import CommandParser, command, require_model
@@ -32,15 +32,15 @@ RECIPE = "configs/recipes/mini.yaml"
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = CommandParser("train", "Train a model through the phases of a recipe.")
-    add_shared(parser, "--dry-run", "--restart")
+    add_shared_options(parser, "--dry-run", "--restart")
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
     args = parser.parse_args(argv)
-    args.overrides += option_overrides(args, precision="train.precision")
+    args.overrides += list_overrides(args, precision="train.precision")
     return args
 
 
-def summarise(trained: TrainResult) -> int:
+def print_result(trained: TrainResult) -> int:
     """Print the file of the weights, and what could not be read; return the exit status."""
     print(f"trained weights: {trained.checkpoint}")
     if not trained.replaced:
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
         trained = train(config, world, restart=args.restart, command=f"aotlab train {typed}")
-        return summarise(trained) if world.is_main else 0
+        return print_result(trained) if world.is_main else 0
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ Main = Callable[..., int]
 Options = argparse._ActionsContainer
 """a parser, or a group of its options"""
 
-FAULT = 70
+INTERNAL_ERROR = 70
 """exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
 EXIT_CODES = {
     "0": "done",
@@ -123,20 +123,20 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return read_argument
 
 
-def number(allowed: Range) -> Callable[[str], float]:
+def number_type(allowed: Range) -> Callable[[str], float]:
     """Return an argparse type for numbers in a range."""
     return argument_type(partial(parse_number, allowed=allowed))
 
 
-INTEGER = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
+INTEGER = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds are known later, and checked there"""
-AT_LEAST_ONE = number(COUNT)
-AT_LEAST_TWO = number(Range(2, MAX_COUNT, whole=True))
-NOT_NEGATIVE = number(COUNT_OR_ZERO)
-ABOVE_ZERO = number(POSITIVE)
-PIXELS = number(Range(32, MAX_SIDE, whole=True))
-OBJECTS = number(Range(1, 65535, whole=True))
-SCALE = number(Range(0, 16, above_low=True))
+AT_LEAST_ONE = number_type(COUNT)
+AT_LEAST_TWO = number_type(Range(2, MAX_COUNT, whole=True))
+NOT_NEGATIVE = number_type(COUNT_OR_ZERO)
+ABOVE_ZERO = number_type(POSITIVE)
+PIXELS = number_type(Range(32, MAX_SIDE, whole=True))
+OBJECT_ID = number_type(Range(1, 65535, whole=True))
+SCALE = number_type(Range(0, 16, above_low=True))
 
 
 def require_paths(*paths: str | Path | None) -> None:
@@ -152,7 +152,7 @@ def require_source(source: str) -> None:
         require_paths(source)
 
 
-def require_new(path: Path | None, *, force: bool) -> None:
+def require_new_output(path: Path | None, *, force: bool) -> None:
     """Raise `InputError` if an output exists, unless it is an empty folder or ``force``; None: no output."""
     if path is None or force or not file_mode(path):
         return
@@ -206,14 +206,14 @@ def command(main: Main) -> Main:
             if is_out_of_memory(error):
                 return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
             return _print_error(
-                f"error: {report_internal_error(error)}", FAULT
+                f"error: {report_internal_error(error)}", INTERNAL_ERROR
             )  # the traceback is kept in a file
 
     return run
 
 
 @contextmanager
-def after_printing() -> Iterator[None]:
+def stop_on_write_errors() -> Iterator[None]:
     """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
     try:
         yield
@@ -231,7 +231,7 @@ def report_failures(failures: Mapping[str, str]) -> int:
 def _print_error(sentence: str, status: int) -> int:
     """Print a message on stderr, if it can be written; return ``status``."""
     with suppress(OSError):
-        print(printable(sentence), file=sys.stderr)
+        print(clean_message(sentence), file=sys.stderr)
     return status
 
 
@@ -242,7 +242,7 @@ def _printed_by_other_rank(error: InputError) -> bool:
     )
 
 
-def printable(sentence: str) -> str:
+def clean_message(sentence: str) -> str:
     """Return a message without control characters, shortened if very long: names from files may hold anything."""
     plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
     half = MAX_MESSAGE // 2

@@ -18,9 +18,9 @@ INTERRUPTED = 130
 """exit status after Ctrl-C, as in shells"""
 PIPE_CLOSED = 141
 """exit status after a closed output pipe, as in shells"""
-BY_SIGNAL = 128
+SIGNAL_STATUS = 128
 """exit status after a signal, less the signal's number, as in shells"""
-GRACE = 5.0
+GRACE_SECONDS = 5.0
 """seconds in which further requests to end are ignored"""
 
 
@@ -69,9 +69,9 @@ def signals_as_exceptions() -> Iterator[None]:
 
     def end(number: int, _: FrameType | None) -> None:
         now = time.monotonic()
-        if number != signal.SIGINT and raised and now < raised[-1][0] + GRACE:
+        if number != signal.SIGINT and raised and now < raised[-1][0] + GRACE_SECONDS:
             return  # it is ending
-        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(BY_SIGNAL + number)
+        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(SIGNAL_STATUS + number)
         raised.append((now, error))
         raise error
 
