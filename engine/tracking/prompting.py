@@ -78,17 +78,17 @@ class PromptedFrame:
         for prompt in prompts:
             prompt.check_inside(self.size)
         whole = (0, 0, self.size[1], self.size[0])
-        answers = self._segment_window(whole, prompts, prompts)
+        logits = self._segment_window(whole, prompts, prompts)
         for _ in range(self.settings.refinements):
-            coarse_masks = answers.sigmoid()
+            coarse_masks = logits.sigmoid()
             refined = [
                 self._refine_object(index, prompts, mask)
                 for index, mask in enumerate(coarse_masks.cpu().numpy())
             ]
-            answers = torch.stack(refined)
-        for answer, prompt in zip(answers, prompts, strict=True):
-            drop_far_parts(answer, prompt, self.settings.max_part_distance)
-        return answers
+            logits = torch.stack(refined)
+        for object_logits, prompt in zip(logits, prompts, strict=True):
+            drop_far_parts(object_logits, prompt, self.settings.max_part_distance)
+        return logits
 
     def _refine_object(self, index: int, prompts: Sequence[Prompt], coarse_mask: np.ndarray) -> Tensor:
         """Return the logits H×W of one object from a window around its coarse mask."""
@@ -97,11 +97,11 @@ class PromptedFrame:
             replace(prompt, mask=coarse_mask) if n == index else prompt for n, prompt in enumerate(prompts)
         ]
         left, top, right, bottom = window
-        answer = self.image.new_full(self.size, ABSENT_LOGIT, dtype=torch.float32)
-        answer[top:bottom, left:right] = self._segment_window(
+        logits = self.image.new_full(self.size, ABSENT_LOGIT, dtype=torch.float32)
+        logits[top:bottom, left:right] = self._segment_window(
             window, [prompts_with_mask[index]], prompts_with_mask
         )[0]
-        return answer
+        return logits
 
     def _segment_window(
         self, window: Window, prompts: Sequence[Prompt], all_prompts: Sequence[Prompt]
@@ -231,7 +231,7 @@ def find_window(prompt: Prompt, coarse_mask: np.ndarray, margin: float) -> Windo
 
 
 def drop_far_parts(logits: Tensor, prompt: Prompt, max_distance: float) -> None:
-    """Rule out, in place, connected parts of an answer H×W that are far from any prompt, and pixels beside a box."""
+    """Rule out, in place, connected parts of logits H×W that are far from any prompt, and pixels beside a box."""
     mask = (logits > 0).cpu().numpy()
     distant = mask & ~find_prompted_parts(mask, prompt, max_distance=max_distance)
     if prompt.box is not None and prompt.mask is None:
@@ -258,17 +258,17 @@ def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, max_distance: float
     count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
         return mask
-    held = {_find_part(parts, point) for point in (*prompt.positive, *prompt.scribble)} - {0}
+    prompted = {_find_part(parts, point) for point in (*prompt.positive, *prompt.scribble)} - {0}
     areas = np.bincount(parts.ravel(), minlength=count)
-    if not held:
-        held = {1 + int(np.argmax(areas[1:]))}
-    kept = np.isin(parts, list(held))
+    if not prompted:
+        prompted = {1 + int(np.argmax(areas[1:]))}
+    prompted_mask = np.isin(parts, list(prompted))
     if prompt.box is not None or max_distance == np.inf:
         return mask
-    away: Any = cv2.distanceTransform((~kept).astype(np.uint8), cv2.DIST_L2, 3)
-    reach = max_distance * float(np.sqrt(kept.sum()))
-    close = np.unique(parts[mask & (away <= reach)])
-    return np.isin(parts, close[close > 0])
+    distance: Any = cv2.distanceTransform((~prompted_mask).astype(np.uint8), cv2.DIST_L2, 3)
+    limit = max_distance * float(np.sqrt(prompted_mask.sum()))
+    nearby = np.unique(parts[mask & (distance <= limit)])
+    return np.isin(parts, nearby[nearby > 0])
 
 
 def _find_part(parts: np.ndarray, point: Point) -> int:
