@@ -19,8 +19,16 @@ from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
 
-CONFIG_ERRORS = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, LookupError, OverflowError,
-           RecursionError)  # fmt: skip
+CONFIG_ERRORS = (
+    yaml.YAMLError,
+    OmegaConfBaseException,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+)
 """errors of PyYAML, OmegaConf and the dataclasses for invalid text, keys and values"""
 
 MAX_DEPTH = 40

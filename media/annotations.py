@@ -104,7 +104,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         if annotations is not None:
             return annotations
     if not is_folder(path) and path.suffix.lower() not in (".json", ".xml", ".txt"):
-        read_mask(path)  # says what is wrong with an image
+        read_mask(path)  # raises if it is not a mask image
     raise InputError(
         "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
         "COCO JSON; the package aotlab-studio reads more: pip install 'aotlab[studio]'"

@@ -63,7 +63,7 @@ def catch_decode_errors(path: Path, kind: str, advice: str) -> Iterator[None]:
 
 @contextmanager
 def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image opened by Pillow; its content determines the format, not its suffix. Errors as `catch_decode_errors`."""
+    """Yield an image opened by Pillow; its content determines the format. Raises as `catch_decode_errors`."""
     with catch_decode_errors(path, kind, advice), Image.open(path) as image:
         yield image
 

@@ -51,7 +51,7 @@ def network_size(
         size: (height, width) of the frame in pixels.
         limits: of the edges.
         align_corners: the model's.
-        min_object_area: area of the smallest object in pixels of the frame; None: unknown, ``min_object`` has no effect.
+        min_object_area: area of the smallest object in pixels; None: unknown, ``min_object`` has no effect.
 
     Returns:
         (height, width) in pixels.
@@ -74,7 +74,7 @@ def network_size(
 
 
 def _enlargement_factor(height: float, width: float, object_edge: float | None, limits: InputConfig) -> float:
-    """Factor, at least 1, by which a frame is scaled up if its smallest object has the area of ``object_edge``×``object_edge``."""
+    """Return the factor, at least 1, that scales up a frame; ``object_edge``: root of its smallest object's area."""
     if limits.max_long_edge is None:
         return 1.0
     max_scale = min(MAX_ENLARGEMENT, limits.max_long_edge / max(height, width))

@@ -69,12 +69,15 @@ def check_export(args: Namespace, model: VOSModel) -> None:
 
     agreement = verify_export(model, args.output, frames=args.verify_frames, provider=args.provider or CPU)
     print(
-        f"largest difference of logits {agreement.difference:.1e} of their spread, {agreement.equal:.4%} of the labels equal; "
-        f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} ({torch.get_num_threads()} threads)"
+        f"largest difference of logits {agreement.difference:.1e} of their spread, "
+        f"{agreement.equal:.4%} of the labels equal; "
+        f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} "
+        f"({torch.get_num_threads()} threads)"
     )
     if not agreement.difference <= TOLERANCE:
         raise RunStopped(
-            f"{args.output}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, expected at most "
+            f"{args.output}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, "
+            "expected at most "
             f"{TOLERANCE}; do not use these graphs"
         )
 

@@ -302,7 +302,8 @@ def require_output(path: Path, *suffixes: str) -> Path:
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(
-            f"{_shorten_path(path)}: cannot be written in a format of this name; give one that ends in {' or '.join(suffixes)}"
+            f"{_shorten_path(path)}: cannot be written in a format of this name; "
+            f"give one that ends in {' or '.join(suffixes)}"
         )
     require_replaceable(path)
     require_writable(path.parent)

@@ -1,4 +1,4 @@
-"""Masks of objects from prompts on one frame: a look at the whole frame, then a closer one around each object."""
+"""Masks of objects from prompts on one frame: a pass over the whole frame, then one per object."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ ABSENT_LOGIT = -12.0
 BOX_MARGIN = 0.12
 """distance from a box, as a share of its sides, from which pixels are not of its object"""
 MIN_WINDOW = 32
-"""shortest side of a closer look in pixels of the frame"""
+"""shortest side of an object's window in pixels of the frame"""
 
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """Sizes of the looks and the rule for parts."""
+    """Input sizes and refinement of the prompt network."""
 
     frame_edge: int = 321
-    """longer edge in pixels of the whole frame as the network sees it"""
+    """longer edge in pixels of the whole frame as network input"""
     window_edge: int = 257
-    """longer edge in pixels of a closer look"""
+    """longer edge in pixels of an object's window as network input"""
     margin: float = 0.25
-    """room around an object in a closer look, as a share of its longer side"""
+    """margin of the window around an object, as a fraction of its longer side"""
     refinements: int = 1
-    """closer looks at each object; 0: the whole frame only"""
+    """passes over each object's window; 0: only the whole frame"""
     max_part_distance: float = 0.5
-    """largest distance of a part without a prompt from the prompted part, as a share of the root of its area"""
+    """largest distance of a part without a prompt from the prompted part, as a fraction of the root of its area"""
 
 
 DEFAULT_SETTINGS = PromptSettings()
@@ -91,22 +91,22 @@ class PromptedFrame:
         return logits
 
     def _refine_object(self, index: int, prompts: Sequence[Prompt], coarse_mask: np.ndarray) -> Tensor:
-        """Logits H×W of one object from a look at its region, given its rough mask."""
+        """Return the logits H×W of one object from a window around its coarse mask."""
         window = find_window(prompts[index], coarse_mask, self.settings.margin)
         prompts_with_mask = [
             replace(prompt, mask=coarse_mask) if n == index else prompt for n, prompt in enumerate(prompts)
         ]
         left, top, right, bottom = window
-        answer = self.image.new_full(self.size, ABSENT_LOGIT, dtype=torch.float32)
-        answer[top:bottom, left:right] = self._segment_window(
+        logits = self.image.new_full(self.size, ABSENT_LOGIT, dtype=torch.float32)
+        logits[top:bottom, left:right] = self._segment_window(
             window, [prompts_with_mask[index]], prompts_with_mask
         )[0]
-        return answer
+        return logits
 
     def _segment_window(
         self, window: Window, prompts: Sequence[Prompt], all_prompts: Sequence[Prompt]
     ) -> Tensor:
-        """Logits N×h×w of the objects in a window, at the frame's resolution."""
+        """Return the logits N×h×w of the objects in a window, at the frame's resolution."""
         features, size = self._encode(window)
         planes = [
             draw_prompt_planes(prompt, [other for other in all_prompts if other is not prompt], window, size)
@@ -133,7 +133,7 @@ class PromptedFrame:
 
 
 def window_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) -> tuple[int, int]:
-    """(height, width) as the network sees a window of that size whose longer edge becomes ``edge``."""
+    """Return the network's input (height, width) for a window of a size whose longer edge becomes ``edge``."""
     extra, scale = int(align_corners), edge / max(size)
     height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in size)
     return height, width
@@ -231,7 +231,7 @@ def find_window(prompt: Prompt, coarse_mask: np.ndarray, margin: float) -> Windo
 
 
 def drop_far_parts(logits: Tensor, prompt: Prompt, max_distance: float) -> None:
-    """Rule out, in place, connected parts of an answer H×W that are far from any prompt, and pixels beside a box."""
+    """Rule out, in place, connected parts of logits H×W that are far from any prompt, and pixels beside a box."""
     mask = (logits > 0).cpu().numpy()
     distant = mask & ~find_prompted_parts(mask, prompt, max_distance=max_distance)
     if prompt.box is not None and prompt.mask is None:

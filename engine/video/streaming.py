@@ -26,7 +26,7 @@ POLL_SECONDS = 0.1
 """interval in seconds at which a waiting thread checks whether to stop"""
 
 
-class StallError(Exception):  # noqa: N818
+class StallError(Exception):
     """No item came within the timeout."""
 
 
@@ -206,7 +206,7 @@ class BoundedQueue(Generic[Item]):
             self._changed.notify_all()
 
     def take(self, timeout: float | None = None, stop: threading.Event | None = None) -> Item | None:
-        """Return the oldest item; None at the end or if ``stop`` is set; raises `StallError` after ``timeout`` seconds."""
+        """Return the oldest item; None at the end or if ``stop`` is set; `StallError` after ``timeout`` seconds."""
         start = time.monotonic()
         with self._changed:
             while not self._items and not self._ended:
