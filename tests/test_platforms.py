@@ -40,7 +40,7 @@ def test_unix_only_calls_are_guarded():
 def test_system_without_hangup_signal(monkeypatch):
     monkeypatch.delattr(signal, "SIGHUP", raising=False)
     try:
-        assert [one.name for one in importlib.reload(processes).ENDING] == ["SIGINT", "SIGTERM"]
+        assert [one.name for one in importlib.reload(processes).STOP_SIGNALS] == ["SIGINT", "SIGTERM"]
     finally:
         monkeypatch.undo()
         importlib.reload(processes)
