@@ -267,13 +267,12 @@ def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -
     if args.dry_run:
         print(describe(opened))
         return 0
-    require_effect(args, tracker)
-    inputs = describe_inputs(tracker, options)
     if not args.quiet:
         print(f"{describe(opened)}, into {args.output}", flush=True)
-    result = track_job(
-        opened, args.output, tracker, inputs, force=args.force, restart=args.restart or args.force
-    )
+    require_effect(args, tracker)
+    inputs = describe_inputs(tracker, options)
+    restart = args.restart or args.force
+    result = track_job(opened, args.output, tracker, inputs, force=args.force, restart=restart)
     if result is None:
         print(f"{args.output}: already tracked with these inputs; --restart tracks it again")
         return 0

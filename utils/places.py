@@ -23,7 +23,8 @@ class PlacedValue(NamedTuple):
 
     def __str__(self) -> str:
         """Return ``[FRAME][:ID]=VALUE``."""
-        place = f"{'' if self.frame is None else self.frame}{f':{self.object_id}' if self.object_id else ''}"
+        frame = "" if self.frame is None else str(self.frame)
+        place = frame if self.object_id is None else f"{frame}:{self.object_id}"
         return f"{place}={self.value}" if place else self.value
 
 

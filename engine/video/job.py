@@ -235,9 +235,7 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     masks = load_masks(job.masks, source, numbers, options.frames)
     prompts = parse_prompts(job.boxes, job.points, job.not_points, first=numbers.number(options.frames.first))
     if prompts and not Path(job.video).exists():
-        raise InputError(
-            f"{job.video}: --box and --point need a video file or a folder; give --mask for a stream"
-        )
+        raise InputError(f"{job.video}: prompts need a video file or a folder; give a mask for a stream")
     for frame, by_object in prompts.items():
         if source.length is not None and numbers.index(frame) >= source.length:
             raise InputError(

@@ -67,6 +67,7 @@ def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
     [
         (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
         (["--box", "300,300,20,20"], "outside the image"),
+        (["--box", ":0=3,3,14,14"], "box :0=3,3,14,14: expected [FRAME][:ID]= with an id from 1"),
         (["--box", "99=3,3,14,14"], "prompt of frame 99: the video holds 6 frames"),
     ],
 )

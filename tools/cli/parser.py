@@ -237,7 +237,7 @@ def place_type(option: str, earlier: re.Pattern[str]) -> Callable[[str], str]:
 
 def read_device(text: str) -> str:
     """Return the name of a device; raise `ValueError` for any other text. Whether it is usable, PyTorch knows."""
-    if not re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d+)?", text, re.ASCII):
+    if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", text, re.ASCII):
         raise ValueError(f"{text[:40]}: no such device; give cpu, cuda, cuda:N or mps")
     return text
 
