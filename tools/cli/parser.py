@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -159,8 +159,9 @@ class CommandParser(argparse.ArgumentParser):
     def _require_known(self, arguments: Sequence[str]) -> None:
         """Raise `InputError` for the first unknown option, with the most similar one."""
         known = self._option_string_actions
-        for name in (argument.partition("=")[0] for argument in arguments if re.match("--.", argument)):
-            if not any(option.startswith(name) for option in known):
+        for argument in takewhile(lambda argument: argument != "--", arguments):
+            name = argument.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
                 raise InputError(f"{name}: no such option; {suggest(name, known, f'{self.prog} --help')}")
 
     def _complete(self, word: str = "", before: str = "") -> list[str]:
