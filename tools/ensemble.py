@@ -37,8 +37,13 @@ def main(argv: list[str] | None = None) -> int:
         nargs="+",
         help="folders with <sequence>/<frame>.png, the best first",
     )
-    weights = "weight of each folder, comma-separated (default: all equal)"
-    parser.add_argument("--weights", metavar="LIST", type=list_type(str), action="extend", help=weights)
+    parser.add_argument(
+        "--weights",
+        metavar="LIST",
+        type=list_type(str),
+        action="extend",
+        help="weight of each folder, comma-separated (default: all equal)",
+    )
     parser.add_argument(
         "--output", metavar="DIR", type=Path, required=True, help="folder for the voted results"
     )

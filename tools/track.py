@@ -280,10 +280,10 @@ def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -
 
 
 def describe(opened: OpenJob) -> str:
-    """Return the video, its size and the number of objects to track."""
-    source = opened.source
-    frames = "frames until its end" if source.length is None else format_count(source.length, "frame")
-    height, width = source.size
+    """Return the video, with the numbers of frames and objects to track."""
+    count = opened.options.frames.count(opened.source.length)
+    frames = "frames until its end" if count is None else format_count(count, "frame")
+    height, width = opened.source.size
     objects = format_count(len(opened.objects), "object")
     return f"{opened.job.video}: {frames} of {width}×{height}, {objects} to track"
 

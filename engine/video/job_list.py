@@ -133,7 +133,8 @@ def _read_job(row: Any, where: str, folder: Path) -> Job:
         tuple(resolve_mask_value(mask, folder) for mask in masks),
         tuple(overrides),
         levels,
-        *ends,
+        start=ends[0],
+        end=ends[1],
     )
 
 

@@ -78,6 +78,16 @@ def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
     assert words in lines[0]
 
 
+def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "aotlab.engine.tracking.segmenters.CheckpointSegmenter",
+        lambda checkpoint: lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16),
+    )
+    assert run("--point", "10,10") == 2
+    assert "object 1: no pixel found there" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_box_that_leaves_the_image_shows_both_readings(caplog):
     frame = np.zeros((48, 64, 3), np.uint8)
     prompts = parse_prompts([":2=30,20,40,30"], [])[0]

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from aotlab.configs.files import find_settings
+from aotlab.configs.files import find_settings, preset_names
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
@@ -159,7 +159,7 @@ class CommandParser(argparse.ArgumentParser):
     def _require_known(self, arguments: Sequence[str]) -> None:
         """Raise `InputError` for the first unknown option, with the most similar one."""
         known = self._option_string_actions
-        for argument in takewhile(lambda argument: argument != "--", arguments):
+        for argument in arguments:
             name = argument.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(name) for option in known):
                 raise InputError(f"{name}: no such option; {suggest(name, known, f'{self.prog} --help')}")
@@ -284,7 +284,8 @@ def require_new(path: Path | None, *, force: bool) -> None:
 def require_model(checkpoint: Path | None, config: str | None) -> None:
     """Raise `InputError` if a checkpoint or the preset or file of --config does not exist."""
     if checkpoint is not None and not is_file(checkpoint):
-        raise InputError(f"{checkpoint}: no such checkpoint; give a file, or a name of aotlab weights list")
+        near = suggest(checkpoint.name, preset_names(), "aotlab weights list for names, or give a file")
+        raise InputError(f"{checkpoint}: no such checkpoint; {near}")
     if config is not None:
         find_settings(config)
 

@@ -69,8 +69,8 @@ def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys):
 
 
 def test_earlier_forms_are_read_with_a_hint(video, mask, tmp_path, capsys, caplog):
-    assert run(video, tmp_path, f"2:{mask}", more=["--box", "1/3:1,1,9,9", "--dry-run"]) == 0
-    assert "2 objects to track" in capsys.readouterr().out
+    assert run(video, tmp_path, f"2:{mask}", more=["--box", "1/3:1,1,9,9", "--end", "2", "--dry-run"]) == 0
+    assert "3 frames of 48×32, 2 objects to track" in capsys.readouterr().out
     hints = [record.getMessage() for record in caplog.records]
     assert hints == [
         f"hint: --mask 2:{mask} is written --mask 2={mask}",
@@ -138,6 +138,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--memory-budget", "1GB", "--memory-frames", "4"], "--memory-"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
+    (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
