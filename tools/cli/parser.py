@@ -146,8 +146,9 @@ class CommandParser(argparse.ArgumentParser):
             for name in action.option_strings
         }
         joined: list[str] = []
-        for argument in arguments:
-            if len(joined) > 1 and joined[-2] in lists and re.fullmatch(r"[\d.]+", argument, re.ASCII):
+        for before, argument in pairwise(["", *arguments]):
+            numbers = re.fullmatch(r"[\d.]+ [\d.]+", f"{before} {argument}", re.ASCII)
+            if numbers and len(joined) > 1 and joined[-2] in lists:
                 joined[-1] += f",{argument}"
             else:
                 joined.append(argument)

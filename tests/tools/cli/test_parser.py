@@ -60,8 +60,14 @@ def make_list_parser():
     parser = CommandParser("example", "An example.", renamed={"--size": "--quality"})
     parser.add_argument("video", nargs="?")
     parser.add_argument("--weights", type=list_type(float), action="extend")
+    parser.add_argument("--write", type=list_type(str), action="extend")
     parser.add_argument("--quality")
     return parser
+
+
+@pytest.mark.parametrize("before", [["--write", "masks"], ["--weights", "2,1"]])
+def test_video_named_by_a_number_is_no_part_of_a_list(before):
+    assert make_list_parser().parse_args([*before, "0001"]).video == "0001"
 
 
 def test_lists_are_separated_by_commas_and_extended(caplog):
