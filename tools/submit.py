@@ -79,9 +79,11 @@ def write_kind(
 
 
 def pack(videos: Sequence[Video], folder: str, archive: Path, results: Path | None) -> int:
-    """Write an archive of ``results``, unless they are None, and check it; return the number of masks.
+    """Write an archive of results and check it; return the number of masks.
 
-    ``folder``: folder around the sequences in the archive.
+    Args:
+        folder: folder around the sequences in the archive.
+        results: folder with the masks; None: only check the archive.
     """
     from aotlab.evaluation.submission import check_archive, check_results, write_archive
 

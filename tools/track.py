@@ -370,7 +370,7 @@ def print_outputs() -> int:
 
 
 def require_effect(args: Namespace, tracker: TrackerOptions) -> None:
-    """Raise `InputError` for a bound of memory beside a policy that has none; this reads the checkpoint."""
+    """Raise `InputError` if a bound of memory has no effect on the policy; reads the checkpoint."""
     for name in ("memory_frames", "memory_budget"):
         if getattr(args, name) is not None:
             require_bounded(tracker.read_settings(), f"--{name.replace('_', '-')}")
