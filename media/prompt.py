@@ -92,7 +92,7 @@ class Prompt:
 
 
 def parse_prompts(
-    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first: int = 0
+    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
 ) -> dict[int, dict[int, Prompt]]:
     """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
 
@@ -102,7 +102,7 @@ def parse_prompts(
         boxes: at most one box for each object and frame.
         points: points on an object.
         negative_points: points that are not on an object.
-        first: frame of prompts without one.
+        first_frame: frame of prompts without one.
 
     Raises:
         InputError: a text of another form, two boxes for one object, or an object with nothing but negative points.
@@ -110,7 +110,7 @@ def parse_prompts(
     parsed: dict[tuple[int, int], dict[str, list[tuple[float, ...]]]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not_point", negative_points)):
         for text in texts:
-            frame, object_id, values = _parse_numbers(kind, text, first)
+            frame, object_id, values = _parse_numbers(kind, text, first_frame)
             lists = parsed.setdefault((frame, object_id), {"box": [], "point": [], "not_point": []})
             if kind == "box" and lists["box"]:
                 raise InputError(
@@ -131,7 +131,7 @@ def parse_prompts(
     return prompts
 
 
-def box_around(mask: np.ndarray) -> Box:
+def find_box(mask: np.ndarray) -> Box:
     """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
     import cv2
 

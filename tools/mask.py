@@ -7,8 +7,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.options import PLACES, add_prompt_options, add_shared
-from aotlab.tools.cli.parser import NOT_NEGATIVE, CommandParser, command, require_new, require_paths
+from aotlab.tools.cli.options import PLACES, add_prompt_options, add_shared_options
+from aotlab.tools.cli.parser import NOT_NEGATIVE, CommandParser, command, require_new_output, require_paths
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import atomic_path, is_folder, real_path, require_output
 
@@ -27,7 +27,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add_prompt_options(parser, frames=False)
     output = "PNG to write, with an overlay beside it (default: NAME.mask.png beside the image or video)"
     parser.add_argument("--output", metavar="FILE", type=Path, help=output)
-    add_shared(parser, "--force")
+    add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
     if not (args.box or args.point):
         parser.error(f"{args.source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     if real_path(args.source) in (real_path(output), real_path(overlay)):
         raise InputError(f"--output {output}: is the image itself; give another name")
     for path in (output, overlay):
-        require_new(path, force=args.force)
+        require_new_output(path, force=args.force)
     from PIL import Image
 
     from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import parse_prompts
 
-    prompts = parse_prompts(args.box, args.point, args.not_point, first=-1)
+    prompts = parse_prompts(args.box, args.point, args.not_point, first_frame=-1)
     if set(prompts) != {-1}:
         raise InputError(
             f"{args.source}: boxes and points name a frame; leave it out, or choose it with --frame"

@@ -19,22 +19,27 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.dataloaders.benchmarks.datasets import (
     DATASETS,
-    default_root,
+    describe_submission,
     find_dataset,
+    find_default_root,
     open_dataset,
-    submission_hint,
 )
-from aotlab.dataloaders.benchmarks.sequences import Video, read_annotated, require_readable, select_videos
-from aotlab.tools.cli.options import add_dataset_options, add_shared
+from aotlab.dataloaders.benchmarks.sequences import (
+    Video,
+    read_annotated_video,
+    require_readable,
+    select_videos,
+)
+from aotlab.tools.cli.options import add_dataset_options, add_shared_options
 from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,
     NOT_NEGATIVE,
     CommandParser,
-    after_printing,
     command,
     report_failures,
-    require_new,
+    require_new_output,
     require_paths,
+    stop_on_write_errors,
 )
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
@@ -50,28 +55,28 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     require_paths(result, annotations)
     result = real_path(result)
     result = result / "masks" if is_folder(result / "masks") else result
-    return read_annotated(result.name, annotations), result.parent
+    return read_annotated_video(result.name, annotations), result.parent
 
 
-def run(videos: list[Video], results: Path, args: argparse.Namespace) -> int:
+def score_masks(videos: list[Video], results: Path, args: argparse.Namespace) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import format_table, scores_table, worst_objects
+    from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
 
     require_results(videos, results)
     report = score_videos(videos, results, workers=args.workers, progress=True)
     layout = find_rules(videos).table
-    table = scores_table(report.scores, layout) if report.scores else {}
+    table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
     status = report_failures(report.failures)
-    with after_printing():
+    with stop_on_write_errors():
         # the same content as an evaluation run writes
         write_json(args.json, {**table, "fps": None, "failures": report.failures})
         if table:
             column = layout.columns[0]
             worst = worst_objects(table, args.worst, column)
-            show_worst(worst, column, draw_worst(worst, videos, results, report, args.draw_worst))
+            print_worst(worst, column, draw_worst(worst, videos, results, report, args.draw_worst))
     return status
 
 
@@ -81,27 +86,27 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def run_hota(args: argparse.Namespace) -> int:
+def score_hota(args: argparse.Namespace) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
     if args.worst:
         raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
     require_extra("hota")
-    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions, write_selection
-    from aotlab.evaluation.hota import burst_hota
+    from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
+    from aotlab.evaluation.hota import score_burst_hota
 
-    root = args.root if args.root is not None else default_root(find_dataset(args.dataset)[0])
+    root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_readable(videos)
     require_results(videos, args.results)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
-        truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
-        write_selection(truth, annotation_file(root, args.split), names)
-        write_predictions(found, truth, args.results, names)
-        table = burst_hota(truth, found)
+        truth, predictions = Path(folder) / "truth.json", Path(folder) / "found.json"
+        write_selection(truth, find_annotation_file(root, args.split), names)
+        write_predictions(predictions, truth, args.results, names)
+        table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
-    with after_printing():
+    with stop_on_write_errors():
         write_json(args.json, table)
     return 0
 
@@ -123,7 +128,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--draw-worst", metavar="DIR", type=Path, help="draw the worst objects into this folder"
     )
-    add_shared(parser, "--force")
+    add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
     if args.result is None and args.annotations is None and args.dataset is None:
         parser.error("missing: the results of a video as RESULT, or the benchmark as --dataset")
@@ -145,9 +150,9 @@ def select_scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[V
         if hidden:
             log.warning("not scored, without annotations: %s", ", ".join(hidden))
         return known
-    hint = submission_hint(args.dataset, args.root, args.split, args.results)
-    if hint is not None:
-        raise InputError(f"--split {args.split}: {hint}")
+    remedy = describe_submission(args.dataset, args.root, args.split, args.results)
+    if remedy is not None:
+        raise InputError(f"--split {args.split}: {remedy}")
     name, dataset = find_dataset(args.dataset)
     raise InputError(
         f"--dataset {name} --split {args.split}: no ground truth beside the given masks; "
@@ -172,7 +177,7 @@ def draw_worst(
     folder: Path | None,
 ) -> list[Path]:
     """Draw objects into a folder; return the files, in order. None: draw nothing."""
-    from aotlab.engine.benchmark.worst import write_strip
+    from aotlab.engine.benchmark.object_strips import write_strip
 
     by_name, paths = {video.name: video for video in videos}, []
     for rank, (name, item, _) in enumerate(worst if folder is not None else (), start=1):
@@ -183,7 +188,7 @@ def draw_worst(
     return paths
 
 
-def show_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Sequence[Path]) -> None:
+def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Sequence[Path]) -> None:
     """Print the worst objects, with the file of each that was drawn."""
     if worst:
         print(f"\nworst {column}:")
@@ -197,18 +202,18 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_extra("score")
     for path in (args.json, args.draw_worst):
-        require_new(path, force=args.force)
+        require_new_output(path, force=args.force)
     if args.json is not None:
         require_output(args.json)
     if args.annotations is not None:
         video, results = read_single(args.result, args.annotations)
-        return run([video], results, args)
+        return score_masks([video], results, args)
     if find_dataset(args.dataset)[1].hota:
-        return run_hota(args)
+        return score_hota(args)
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
-    if submission_hint(args.dataset, args.root, args.split, args.results) is None:
+    if describe_submission(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
-    return run(select_scorable(select_videos(every, args.sequence), args), args.results, args)
+    return score_masks(select_scorable(select_videos(every, args.sequence), args), args.results, args)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.options import (
     PLACES,
     add_prompt_options,
-    add_shared,
+    add_shared_options,
     add_tracker_options,
     read_tracker_options,
     require_bounded,
@@ -32,7 +32,7 @@ from aotlab.tools.cli.parser import (
     require_paths,
     require_source,
 )
-from aotlab.tools.cli.stdio import BY_SIGNAL, INTERRUPTED
+from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_STATUS
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_count
@@ -62,7 +62,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "video",
         metavar="VIDEO",
         nargs="*",
-        type=source_path,
+        type=parse_source,
         help="video file, image folder, TIFF stack, rtsp:// or http:// address, camera (/dev/video0), or - for "
         "standard input; several videos are jobs, with their masks beside them",
     )
@@ -83,11 +83,11 @@ def parse(argv: list[str] | None) -> Namespace:
         choices=QUALITIES,
         help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)",
     )
-    add_shared(parser, "--dry-run")
+    add_shared_options(parser, "--dry-run")
     args = parser.parse_args(argv)
     args.several = args.jobs is not None or len(args.video) > 1
     if not args.print_config and "help" not in args.write:
-        require_given(parser, args)
+        require_arguments(parser, args)
         args.output = args.output or default_output(args)
     if args.quality is not None:
         args.overrides = [*args.overrides, f"input.scale={QUALITIES[args.quality]}"]
@@ -127,7 +127,7 @@ def add_mask_and_output_options(parser: CommandParser) -> None:
         action="store_true",
         help="write review.json, and print which objects were lost and which frames to check",
     )
-    add_shared(group, "--force", "--restart")
+    add_shared_options(group, "--force", "--restart")
 
 
 def add_tracking_options(parser: CommandParser) -> None:
@@ -142,7 +142,7 @@ def add_tracking_options(parser: CommandParser) -> None:
         "--remove",
         metavar="FRAME:ID",
         action="extend",
-        type=list_type(argument_type(removal)),
+        type=list_type(argument_type(parse_removal)),
         default=[],
         help="stop tracking an object at this frame",
     )
@@ -151,12 +151,12 @@ def add_tracking_options(parser: CommandParser) -> None:
 def add_source_options(parser: CommandParser) -> None:
     """Add which frames are tracked, and how the source is read."""
     group = parser.add_argument_group("source")
-    for name, which in (("--start", "first"), ("--end", "last")):
+    for name, position in (("--start", "first"), ("--end", "last")):
         group.add_argument(
             name,
             metavar="FRAME",
             type=NOT_NEGATIVE,
-            help=f"{which} frame to track; a list of jobs has it as a column (default: the {which} of the video)",
+            help=f"{position} frame to track; a list of jobs has it as a column (default: the {position} of the video)",
         )
     group.add_argument(
         "--frame-numbers",
@@ -164,7 +164,7 @@ def add_source_options(parser: CommandParser) -> None:
         default="index",
         help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     )
-    add_shared(group, "--levels")
+    add_shared_options(group, "--levels")
     group.add_argument("--realtime", action="store_true", help="drop frames to keep up with the source")
     group.add_argument(
         "--timeout",
@@ -175,7 +175,7 @@ def add_source_options(parser: CommandParser) -> None:
     )
 
 
-def source_path(text: str) -> str:
+def parse_source(text: str) -> str:
     """Return the path of a file:// address, and any other source as it is."""
     if not text.lower().startswith("file://"):
         return text
@@ -185,7 +185,7 @@ def source_path(text: str) -> str:
     return url2pathname(urlsplit(text).path)
 
 
-def removal(text: str) -> tuple[int, int]:
+def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
     match = PLACE.fullmatch(text)
     if match is None or not match["frame"] or not int(match["object_id"] or 0):
@@ -193,7 +193,7 @@ def removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
-def require_given(parser: CommandParser, args: Namespace) -> None:
+def require_arguments(parser: CommandParser, args: Namespace) -> None:
     """Refuse a command line without a video or its objects, or with options of one video beside several."""
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
@@ -291,8 +291,10 @@ def describe(opened: OpenJob) -> str:
 def summarize(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit status."""
     if result.levels is not None:
-        how = "found in the video; --levels LOW,HIGH states others" if result.levels.found else "as stated"
-        print(f"levels {result.levels} ({how})")
+        origin = (
+            "found in the video; --levels LOW,HIGH states others" if result.levels.estimated else "as stated"
+        )
+        print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     skipped = f", {result.dropped} skipped" if realtime else ""
     resumed = f", {result.restored} of them before" if result.restored else ""
@@ -333,9 +335,9 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     if not args.quiet and int(os.environ.get("RANK", "0")) == 0:
         print(f"{format_count(len(jobs), 'video')} to track, into {args.output}", flush=True)
     from aotlab.engine.video.batch import run_jobs
-    from aotlab.utils.distributed import open_world
+    from aotlab.utils.distributed import join_process_group
 
-    with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         records = run_jobs(
             jobs,
             args.output,
@@ -346,14 +348,14 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
             force=args.force,
             restart=args.restart,
         )
-        if not world.lead:
+        if not world.is_main:
             return 0
         failed = [record for record in records if record.error is not None]
         tracked = f"{len(records) - len(failed)} of {format_count(len(jobs), 'video')} tracked"
         print(f"{tracked}: {args.output / 'summary.csv'}")
         if stop.is_set():
             print("interrupted: run the same command again to resume", file=sys.stderr)
-            return BY_SIGNAL + stop.number
+            return SIGNAL_STATUS + stop.signal_number
         for record in failed:
             print(f"error: {record.name}: {record.error}", file=sys.stderr)
         return 1 if failed else 0

@@ -20,13 +20,13 @@ from aotlab.engine.video.inputs import (
 )
 from aotlab.engine.video.outputs import (
     OUTPUTS,
-    refuse_results,
-    refuse_source,
     remove_results,
     remove_temporary_files,
+    require_no_results,
+    require_source_outside,
 )
-from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS, Progress
-from aotlab.engine.video.streaming import HELPERS
+from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE_FILE, UNSUPPORTED_OUTPUTS, Progress
+from aotlab.engine.video.streaming import HELPER_THREADS
 from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aotlab.configs.schema import Config
     from aotlab.engine.tracking.tracker import Tracker
 
-RECORD = ".track.json"
+RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
@@ -126,7 +126,7 @@ class JobRecord:
 
 def read_job_record(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
-    return load_record(folder / RECORD, JobRecord)
+    return load_record(folder / RECORD_FILE, JobRecord)
 
 
 def run_job(
@@ -189,7 +189,7 @@ def track_job(
         if earlier is not None and is_finished(earlier, folder, record.made_by) and not restart:
             return None
         if not (resumable or force):
-            refuse_results(options.write, folder)
+            require_no_results(options.write, folder)
         if opened.prompts:
             made = make_masks(opened, folder / "given", tracker.checkpoint)
             masks = load_masks([*job.masks, *made], source, opened.numbers, options.frames)
@@ -199,22 +199,22 @@ def track_job(
             fitted = fit_memory_budget(options.memory_budget, tracker.read_settings(), source, masks)
             tracker = replace(tracker, overrides=(*tracker.overrides, *fitted))
         saved = _make_progress(folder, source, options, record) if repeatable else None
-        reserve_cores(HELPERS)
+        reserve_cores(HELPER_THREADS)
         loaded = load_tracker(tracker)
         loaded.reset(options.frames.count(source.length))
         if saved is not None and resumable and not restart:
             saved.load(loaded)
         if saved is None or saved.last < 0:
             remove_results(options.write, folder)  # after all checks: masks may be among them
-        save_record(folder / RECORD, record)
+        save_record(folder / RECORD_FILE, record)
         options = replace(options, class_names=masks.annotations.class_names)
         result = track(loaded, source, masks, folder, options, saved)
         record.frames, record.seconds = result.frames, round(result.seconds, 3)
         record.error = UNFINISHED if result.interrupted else result.error
         record.written = sorted(path.name for path in result.written.values())
-        save_record(folder / RECORD, record)
+        save_record(folder / RECORD_FILE, record)
         if record.error is None:
-            remove(folder / STATE)
+            remove(folder / STATE_FILE)
         return result
 
 
@@ -231,9 +231,11 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     numbers = FrameNumbers(source, by_name=options.by_name)
     options = options.with_indices(numbers, job.start, job.end)
     if folder is not None:
-        refuse_source(options.write, folder, Path(job.video))
+        require_source_outside(options.write, folder, Path(job.video))
     masks = load_masks(job.masks, source, numbers, options.frames)
-    prompts = parse_prompts(job.boxes, job.points, job.not_points, first=numbers.number(options.frames.first))
+    prompts = parse_prompts(
+        job.boxes, job.points, job.not_points, first_frame=numbers.number(options.frames.first)
+    )
     if prompts and not Path(job.video).exists():
         raise InputError(f"{job.video}: prompts need a video file or a folder; give a mask for a stream")
     for frame, by_object in prompts.items():
@@ -299,7 +301,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     masks = [(value, _digest_files(split_mask_value(value)[1])) for value in job.masks]
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
-    video = [_stamp(file) for file in files]
+    video = [_read_stamp(file) for file in files]
     parts: tuple[Any, ...] = (dict(inputs), job.overrides, job.levels, masks, str(path), video)
     if (job.start, job.end) != (None, None):
         parts = (*parts, job.start, job.end)
@@ -343,7 +345,7 @@ def _digest_files(path: Path) -> str:
     return total.hexdigest()
 
 
-def _stamp(file: Path) -> tuple[str, int, int]:
+def _read_stamp(file: Path) -> tuple[str, int, int]:
     """Return name, size and time of a file; only the name of a dangling link."""
     try:
         stat = file.stat()
@@ -395,7 +397,9 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
     from aotlab.networks.preprocess import network_size
 
     identities = config.model.max_objects
-    height, width = network_size(size, config.input, align_corners=config.model.align_corners, smallest=1)
+    height, width = network_size(
+        size, config.input, align_corners=config.model.align_corners, min_object_area=1
+    )
     groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
     with torch.device("meta"), torch.inference_mode():
         model = build_model(config.model).eval()

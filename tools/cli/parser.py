@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from aotlab.configs.files import find_settings, preset_names
+from aotlab.configs.files import find_config, list_presets
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
@@ -25,19 +25,19 @@ from aotlab.tools.cli.stdio import (
     guard_stdout,
     signals_as_exceptions,
 )
-from aotlab.utils.environment import enable_fallback, keep_freed_memory, set_waiting
+from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
-    DEBUG,
+    DEBUG_VARIABLE,
     MEMORY_ADVICE,
     InputError,
     RankError,
     RunStopped,
-    fault_sentence,
-    missing_extra,
-    out_of_memory,
+    describe_missing_module,
+    is_out_of_memory,
+    report_internal_error,
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
-from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, MAX_COUNT, MAX_SIDE, POSITIVE, Range, read_number
+from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
 from aotlab.utils.places import split_place
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ Main = Callable[..., int]
 Options = argparse._ActionsContainer
 """a parser, or a group of its options"""
 
-FAULT = 70
+INTERNAL_ERROR = 70
 """exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
 EXIT_CODES = {
     "0": "done",
@@ -110,7 +110,7 @@ class CommandParser(argparse.ArgumentParser):
         if parsed.quiet or parsed.verbose:
             logging.getLogger("aotlab").setLevel(logging.ERROR if parsed.quiet else logging.DEBUG)
         if parsed.verbose:
-            os.environ[DEBUG] = "1"
+            os.environ[DEBUG_VARIABLE] = "1"
         return parsed
 
     def error(self, message: str) -> NoReturn:
@@ -216,13 +216,13 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 def list_type(read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     """Return an argparse type for comma-separated values, for ``action="extend"``."""
 
-    def read_list(text: str) -> list[Any]:
+    def read_sequence_names(text: str) -> list[Any]:
         values = [read(part.strip()) for part in text.split(",") if part.strip()]
         if not values:
             raise argparse.ArgumentTypeError("expected values separated by commas")
         return values
 
-    return read_list
+    return read_sequence_names
 
 
 def place_type(option: str, earlier: re.Pattern[str]) -> Callable[[str], str]:
@@ -244,21 +244,21 @@ def read_device(text: str) -> str:
     return text
 
 
-def number(allowed: Range) -> Callable[[str], float]:
+def number_type(allowed: Range) -> Callable[[str], float]:
     """Return an argparse type for numbers in a range."""
-    return argument_type(partial(read_number, allowed=allowed))
+    return argument_type(partial(parse_number, allowed=allowed))
 
 
-INTEGER = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
+INTEGER = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds are known later, and checked there"""
 DEVICE = argument_type(read_device)
-AT_LEAST_ONE = number(COUNT)
-AT_LEAST_TWO = number(Range(2, MAX_COUNT, whole=True))
-NOT_NEGATIVE = number(COUNT_OR_NONE)
-ABOVE_ZERO = number(POSITIVE)
-PIXELS = number(Range(32, MAX_SIDE, whole=True))
-OBJECTS = number(Range(1, 65535, whole=True))
-SCALE = number(Range(0, 16, above_low=True))
+AT_LEAST_ONE = number_type(COUNT)
+AT_LEAST_TWO = number_type(Range(2, MAX_COUNT, whole=True))
+NOT_NEGATIVE = number_type(COUNT_OR_ZERO)
+ABOVE_ZERO = number_type(POSITIVE)
+PIXELS = number_type(Range(32, MAX_SIDE, whole=True))
+OBJECT_ID = number_type(Range(1, 65535, whole=True))
+SCALE = number_type(Range(0, 16, above_low=True))
 
 
 def require_paths(*paths: str | Path | None) -> None:
@@ -274,7 +274,7 @@ def require_source(source: str) -> None:
         require_paths(source)
 
 
-def require_new(path: Path | None, *, force: bool) -> None:
+def require_new_output(path: Path | None, *, force: bool) -> None:
     """Raise `InputError` if an output exists, unless it is an empty folder or ``force``; None: no output."""
     if path is None or force or not file_mode(path):
         return
@@ -285,10 +285,10 @@ def require_new(path: Path | None, *, force: bool) -> None:
 def require_model(checkpoint: Path | None, config: str | None) -> None:
     """Raise `InputError` if a checkpoint or the preset or file of --config does not exist."""
     if checkpoint is not None and not is_file(checkpoint):
-        near = suggest(checkpoint.name, preset_names(), "aotlab weights list for names, or give a file")
+        near = suggest(checkpoint.name, list_presets(), "aotlab weights list for names, or give a file")
         raise InputError(f"{checkpoint}: no such checkpoint; {near}")
     if config is not None:
-        find_settings(config)
+        find_config(config)
 
 
 def command(main: Main) -> Main:
@@ -305,8 +305,8 @@ def command(main: Main) -> Main:
         # only warnings of libraries: PyTorch logs its caches at exit
         logging.getLogger("aotlab").setLevel(logging.INFO)
         keep_freed_memory()
-        set_waiting()
-        enable_fallback()
+        limit_spin_waiting()
+        enable_mps_fallback()
         try:
             with signals_as_exceptions(), guard_stdout():
                 return main(argv)
@@ -321,18 +321,22 @@ def command(main: Main) -> Main:
                 return _print_error(f"error: standard output: cannot be written ({error})", 1)
             return PIPE_CLOSED
         except Exception as error:
-            sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            sentence = (
+                describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            )
             if sentence is not None:
                 return _print_error(f"error: {sentence}", 2)
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
-            return _print_error(f"error: {fault_sentence(error)}", FAULT)  # the traceback is kept in a file
+            return _print_error(
+                f"error: {report_internal_error(error)}", INTERNAL_ERROR
+            )  # the traceback is kept in a file
 
     return run
 
 
 @contextmanager
-def after_printing() -> Iterator[None]:
+def stop_on_write_errors() -> Iterator[None]:
     """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
     try:
         yield
@@ -350,7 +354,7 @@ def report_failures(failures: Mapping[str, str]) -> int:
 def _print_error(sentence: str, status: int) -> int:
     """Print a message on stderr, if it can be written; return ``status``."""
     with suppress(OSError):
-        print(printable(sentence), file=sys.stderr)
+        print(clean_message(sentence), file=sys.stderr)
     return status
 
 
@@ -361,7 +365,7 @@ def _printed_by_other_rank(error: InputError) -> bool:
     )
 
 
-def printable(sentence: str) -> str:
+def clean_message(sentence: str) -> str:
     """Return a message without control characters, shortened if very long: names from files may hold anything."""
     plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
     half = MAX_MESSAGE // 2

@@ -18,9 +18,9 @@ from aotlab.tools.cli.parser import (
     MAX_MESSAGE,
     PIXELS,
     CommandParser,
+    clean_message,
     command,
     list_type,
-    printable,
 )
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError, RankError
@@ -141,12 +141,12 @@ def test_completion_prints_the_set_up_of_shells(monkeypatch, capsys):
     assert "complete -o default -C 'aotlab completion' aotlab" in capsys.readouterr().out
 
 
-def test_value_of_an_option_is_no_setting():
+def test_option_value_is_not_a_setting():
     assert make_parser().parse_args(["--output", "a=b", "c=d"]).overrides == ["c=d"]
 
 
 @pytest.mark.parametrize("text", ["./take=2", "Take=2", "http://host/video?id=2", "=2", "1=2"])
-def test_other_arguments_with_equals_are_no_settings(text):
+def test_arguments_with_equals_are_not_settings(text):
     assert make_parser().parse_args([text]).video == text
 
 
@@ -225,7 +225,7 @@ def test_invalid_sizes_and_bytes_show_an_example(read, text):
 
 @given(strategies.text(max_size=3 * MAX_MESSAGE))
 def test_messages_are_printable_and_bounded(text):
-    shown = printable(text)
+    shown = clean_message(text)
     assert shown.isprintable()
     assert len(shown) <= MAX_MESSAGE + len(" ... ")
 
