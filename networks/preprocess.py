@@ -59,22 +59,22 @@ def network_size(
     if limits.max_long_edge is not None and max(height, width) > limits.max_long_edge:
         ratio = limits.max_long_edge / max(height, width)
         height, width = height * ratio, width * ratio
-    shown = None if smallest is None else math.sqrt(smallest / (size[0] * size[1]) * height * width)
-    ratio = _enlargement(height, width, shown, limits) * limits.scale
+    object_side = None if smallest is None else math.sqrt(smallest / (size[0] * size[1]) * height * width)
+    ratio = _enlargement(height, width, object_side, limits) * limits.scale
     extra = 1 if align_corners else 0
     sides = [int(side * ratio) - extra for side in (height, width)]
     rounded = [max(round(side / STRIDE), 1) * STRIDE + extra for side in sides]
     return rounded[0], rounded[1]
 
 
-def _enlargement(height: float, width: float, shown: float | None, limits: InputConfig) -> float:
-    """Factor, at least 1, by which a frame is scaled up if its smallest object has the area of ``shown``×``shown``."""
+def _enlargement(height: float, width: float, object_side: float | None, limits: InputConfig) -> float:
+    """Factor, at least 1, that scales a frame up; its smallest object has ``object_side``² pixels."""
     if limits.max_long_edge is None:
         return 1.0
-    room = min(MOST_ENLARGED, limits.max_long_edge / max(height, width))
+    max_factor = min(MOST_ENLARGED, limits.max_long_edge / max(height, width))
     if limits.max_short_edge is not None:
-        room = min(room, limits.max_short_edge / min(height, width))
-    wanted = (limits.min_short_edge or 0) / min(height, width)
-    if shown is not None and limits.min_object is not None:
-        wanted = max(wanted, limits.min_object / shown)
-    return max(1.0, min(wanted, room))
+        max_factor = min(max_factor, limits.max_short_edge / min(height, width))
+    target_factor = (limits.min_short_edge or 0) / min(height, width)
+    if object_side is not None and limits.min_object is not None:
+        target_factor = max(target_factor, limits.min_object / object_side)
+    return max(1.0, min(target_factor, max_factor))
