@@ -16,8 +16,8 @@ from torch import Tensor
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
 from aotlab.configs.schema import Config
+from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
-from aotlab.networks.models import build_model
 from aotlab.networks.weights.model_card import ModelCard, card_from_json
 from aotlab.networks.weights.published_keys import (
     PROMPTS,
