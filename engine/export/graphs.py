@@ -29,7 +29,7 @@ from aotlab.engine.tracking.prompting import SETTINGS, look_size
 from aotlab.networks.aot import LSTTState
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.deaot import GPMState
-from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, Propagated, VOSModel
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
@@ -40,7 +40,7 @@ from aotlab.utils.locks import LOCK, locked, remove_leftovers
 from aotlab.utils.versioned_json import Kind, wrap
 
 FILE = "export.yaml"
-EXPORT = Kind("export", 3, "export again")
+EXPORT = Kind("export", 4, "export again")
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 REFERENCE_FRAMES_ONLY = 2**31 - 1
@@ -130,17 +130,14 @@ def nest_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
     def empty(fields: Any) -> Any:
         return fields(*[None] * len(fields._fields))
 
-    state = empty(STATES[config.stages[0].block])
+    state, depths = empty(STATES[config.stages[0].block]), [depth for depth in config.depths if depth]
     templates: dict[str, Any] = {
         "features": empty(Features),
-        "identities": [None] * len(config.stages),
-        "states": [[state] * depth for depth in config.depths],
-        "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in config.depths],
+        "identities": [None] * len(depths),
+        "states": [[state] * depth for depth in depths],
+        "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in depths],
     }
-    results = nest_tensors(kind, templates[kind], tensors)
-    if kind == "identities":  # B×0×0 for a stage without blocks
-        return [results[0][:, :0, :0] if x is None else x for x in results]
-    return results
+    return nest_tensors(kind, templates[kind], tensors)
 
 
 def list_embeddings(tensors: Tensors) -> list[Tensor]:
@@ -184,7 +181,7 @@ def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
         temporal.indices = tensors.get("temporal_indices")
     features = nest_results("features", config, tensors)
     if "identities_0" in tensors:
-        propagated = model.propagate(features, identities=nest_results("identities", config, tensors))
+        propagated = model.propagate(features, id_embeddings=nest_results("identities", config, tensors))
     else:
         propagated = model.propagate(features, nest_results("memory", config, tensors))
     decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
@@ -248,14 +245,13 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         groups: number of groups of objects in a batch.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    stages = list(getattr(model, "stages", []))
-    shortcuts = sorted({stage.encoder_map for stage in stages[1:]})
+    strides = sorted({stage.stride for stage in model.config.stages[1:]})
     with torch.no_grad():
         encode = Graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
         masks = torch.rand(groups, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _identify, {"masks": masks})
         features = encode.results
-        read = ["features_projected", *(list(features)[index] for index in shortcuts)]
+        read = ["features_projected", *(f"features_f{stride}" for stride in strides)]
         maps = {name: features[name] for name in read}
         reference = Graph(model, _propagate, maps | identify.results)
         states = {name: x for name, x in reference.results.items() if name.startswith("states_")}
@@ -269,7 +265,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
             memory["temporal_indices"] = embedding_indices(EXAMPLE_FRAMES, slots)
         propagate = Graph(model, _propagate, maps | memory)
         decoded = {name: x for name, x in reference.results.items() if name not in states}
-        refined = {name: features[name] for name in list(features)[:3] if not stages}
+        refined = {name: features[name] for name in list(features)[:3] if not strides}
         decode = Graph(model, _decode, decoded | refined)
         graphs = {
             "encode": encode, "assign_identities": identify, "reference": reference, "propagate": propagate,
@@ -312,7 +308,7 @@ def _copy_exportable(model: VOSModel) -> VOSModel:
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
     for module in model.modules():
         if type(module) is LocalAttention:
-            module.__class__ = BlockLocalAttention
+            module.__class__ = TiledLocalAttention
     if isinstance(getattr(model, "temporal", None), TemporalEmbedding):
         model.temporal = IndexedTemporalEmbedding(model.temporal)  # type: ignore[arg-type]
     return model

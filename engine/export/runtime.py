@@ -91,7 +91,7 @@ class ExportedModel(nn.Module):
         return nest_results("identities", self.config, self._results("assign_identities", {"masks": masks}))
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> Propagated:
         """Propagate identities from memory to a frame, or on a reference frame from its own.
 
@@ -99,7 +99,7 @@ class ExportedModel(nn.Module):
         """
         maps = name_tensors("features", features)
         if memory is None:
-            results = self._results("reference", maps | name_tensors("identities", identities))
+            results = self._results("reference", maps | name_tensors("identities", id_embeddings))
         else:
             frames = self._count_frames(memory[0][0].long.key)
             slots = self.config.stages[0].temporal_slots
@@ -109,10 +109,10 @@ class ExportedModel(nn.Module):
         empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
         return Propagated([*empty, decoded], nest_results("states", self.config, results))
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return a frame's memory per stage and block."""
         states = name_tensors("states", propagated.states)
-        results = self._results("memorize", states | name_tensors("identities", identities))
+        results = self._results("memorize", states | name_tensors("identities", id_embeddings))
         return nest_results("memory", self.config, results)
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:

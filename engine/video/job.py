@@ -36,7 +36,7 @@ from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS
 from aotlab.engine.video.streaming import HELPERS
 from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.video import FrameSource, open_frames
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.utils.devices import reserve_cores
 from aotlab.utils.errors import InputError

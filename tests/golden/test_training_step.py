@@ -14,7 +14,7 @@ from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import train_identities
-from aotlab.networks.encoders import freeze_stages
+from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.fast import optimize_training
 from aotlab.networks.weights.published_keys import official_names
 from tests.golden import filler
@@ -49,7 +49,7 @@ class Reference:
                 module.p = 0
         if fast:
             optimize_training(self.model, torch.device("cpu"))
-        freeze_stages(self.model.encoder, 2)
+        freeze_encoder(self.model.encoder, 2)
         batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
         train_identities(self.model, not own)
