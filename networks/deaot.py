@@ -48,11 +48,11 @@ class GatedSelfAttention(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         key_dim, value_dim = dim // 2, 2 * dim
+        self.output = GatedOutput(dim)
         self.query_key = nn.Linear(2 * dim, key_dim)
         self.visual_value, self.id_value = nn.Linear(dim, value_dim), nn.Linear(dim, value_dim)
         self.visual_gate, self.id_gate = nn.Linear(dim, value_dim), nn.Linear(dim, value_dim)
         self.attention = Attention(heads=1)
-        self.output = GatedOutput(dim)
 
     def forward(self, visual: Tensor, id_tokens: Tensor, size: Size) -> Tensor:
         """Normed branches B×L×C each to B×L×2C."""
@@ -183,10 +183,13 @@ class DeAOT(VOSModel):
         # DeAOT has one stage
         block_memories = [None] * len(self.blocks) if memory is None else memory[0]
         id_embedding = None if id_embeddings is None else id_embeddings[0]
-        visual, id_tokens, states = map_to_tokens(x), None, []
+        visual: Tensor = map_to_tokens(x)
+        id_tokens: Tensor | None = None
+        states = []
         for block, block_memory in zip(self.blocks, block_memories, strict=True):
             visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding)
             states.append(state)
+        assert id_tokens is not None  # the first block has created it
         embedding = self.norm(tokens_to_map(torch.cat([visual, id_tokens], 2), size))  # B×2C×h×w
         return Propagated([[embedding]], [states])
 

@@ -16,7 +16,7 @@ from aotlab.engine.benchmark.overlapping import LayeredPrediction, Layers
 from aotlab.engine.tracking.ensemble import Ensemble
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.tracking.transfers import LabelPipeline
 from aotlab.engine.video.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.media.images import read_image
@@ -82,7 +82,7 @@ def _results(
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
     layers = Layers(tracker, len(video.frames)) if video.object_folders else None
-    labels, known = OneBehind(tracker.device), set[int]()
+    labels, known = LabelPipeline(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
         size, given = video.output_size(*shape), video.masks.get(index)

@@ -212,7 +212,7 @@ def find_window(prompt: Prompt, rough: np.ndarray, margin: float) -> Window:
         x, y, across, down = prompt.box
         corners += [(x, y), (x + across, y + down)]
     else:
-        rows, columns = np.nonzero(find_prompted_parts(rough > 0.5, prompt, near=np.inf))
+        rows, columns = np.nonzero(rough > 0.5)
         if len(rows):
             corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     if not corners:
@@ -246,12 +246,15 @@ def drop_far_parts(logits: Tensor, prompt: Prompt, near: float) -> None:
 
 
 def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, near: float) -> np.ndarray:
-    """Connected parts of a mask H×W bool that hold a prompt, or are near one that does.
+    """Return the connected parts of a mask H×W bool that hold a prompt, or are near one that does.
 
-    Without such a part the largest one counts. ``near`` is a share of the root of the prompted parts' area.
+    With a box that is the whole mask. Without a part that holds a prompt the largest one counts. ``near`` is a share of
+    the root of the prompted parts' area.
     """
     import cv2
 
+    if prompt.box is not None:
+        return mask
     count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
         return mask
@@ -260,8 +263,6 @@ def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, near: float) -> np.
     if not held:
         held = {1 + int(np.argmax(areas[1:]))}
     kept = np.isin(parts, list(held))
-    if prompt.box is not None or near == np.inf:
-        return mask
     away: Any = cv2.distanceTransform((~kept).astype(np.uint8), cv2.DIST_L2, 3)
     reach = near * float(np.sqrt(kept.sum()))
     close = np.unique(parts[mask & (away <= reach)])

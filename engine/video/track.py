@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.tracking.transfers import LabelPipeline
 from aotlab.engine.video.directions import FramePrediction, both_directions
 from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
 from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
@@ -258,7 +258,7 @@ class TimedTracker:
     """Tracker that measures the time of `step`; all else is the tracker's."""
 
     def __init__(self, tracker: Tracker) -> None:
-        self._tracker, self._labels = tracker, OneBehind(getattr(tracker, "device", None))
+        self._tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
         self.seconds = 0.0
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:

@@ -120,7 +120,7 @@ def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None
         if isinstance(module, BLOCKS) and not name.startswith("prompts.")
     ]
     for part in (model.encoder, *blocks, model.decoder):
-        part.compile(dynamic=dynamic)  # type: ignore[operator]
+        part.compile(dynamic=dynamic)  # type: ignore[operator, union-attr]
 
 
 class OptimizedModel(nn.Module):

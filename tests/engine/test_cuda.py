@@ -14,7 +14,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.overlapping import Layers
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.ensemble import Ensemble, augmented
-from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.tracking.transfers import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
@@ -152,14 +152,14 @@ def devices(bank: MemoryBank):
 
 
 def run_track(tracker, frames):
-    labels = OneBehind(CUDA)
+    labels = LabelPipeline(CUDA)
     for index, frame in enumerate(frames):
         labels.wait(tracker.step(frame, stripes([1]) if index == 0 else None))
 
 
 def run_layers(tracker, frames):
     """Objects that overlap, as in SA-V: two trackers."""
-    layers, labels = Layers(tracker), OneBehind(CUDA)
+    layers, labels = Layers(tracker), LabelPipeline(CUDA)
     given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
     for index, frame in enumerate(frames):
         labels.wait(layers.step(frame, {} if index else given))
