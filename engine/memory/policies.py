@@ -238,7 +238,7 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
-    build = {
+    build: dict[str, Callable[[], MemoryPolicy]] = {
         "first_frame": FirstFrame,
         "every_nth": partial(EveryNthFrame, every),
         "bounded_fifo": partial(BoundedFIFO, config.frames, every, config.newest),
