@@ -27,7 +27,15 @@ from aotlab.networks.layers import (
     map_to_tokens,
     tokens_to_map,
 )
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
 from aotlab.networks.positions import sine_position
 from aotlab.utils.errors import InputError
 
@@ -138,7 +146,7 @@ class AOST(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks in use on the frame's tokens; see `VOSModel.propagate`."""
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
@@ -157,14 +165,16 @@ class AOST(VOSModel):
         else:
             outputs = [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
         embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
-        return Propagated([embeddings], [states])
+        return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block in use; see `VOSModel.memorize`."""
         pairs = zip(self.blocks_in_use(), propagated.states[0], strict=True)
         return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features, depth: int | None = None) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features, depth: int | None = None) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4.
 
         ``depth``: decode the outputs of fewer blocks than were computed (training); None: of all.

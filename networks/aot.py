@@ -18,7 +18,15 @@ from aotlab.networks.attention import Attention, LocalAttention, Size
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
 from aotlab.networks.positions import sine_position
 
 
@@ -112,7 +120,7 @@ class AOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
@@ -126,14 +134,16 @@ class AOT(VOSModel):
             tokens, state = block(tokens, size, block_memory, id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
             states.append(state)
-        return Propagated([embeddings], [states])
+        return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
         return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         embeddings = torch.cat(propagated.embeddings[0], dim=1)
         return self.decoder(embeddings, features.f4, features.f8, features.f16)

@@ -24,7 +24,15 @@ from aotlab.networks.attention import Attention, LocalAttention, Size
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
 
 
 class GatedOutput(nn.Module):
@@ -175,7 +183,7 @@ class DeAOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
@@ -191,14 +199,16 @@ class DeAOT(VOSModel):
             states.append(state)
         assert id_tokens is not None  # the first block has created it
         embedding = self.norm(tokens_to_map(torch.cat([visual, id_tokens], 2), size))  # B×2C×h×w
-        return Propagated([[embedding]], [states])
+        return PropagatedFrame([[embedding]], [states])
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
         return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         [[embedding]] = propagated.embeddings  # one stage, last block
         return self.decoder(embedding, features.f4, features.f8, features.f16)

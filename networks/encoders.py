@@ -67,7 +67,7 @@ class ResNet50(nn.Module):
         return [f4, f8, f16, f16]
 
 
-def _swin_base() -> nn.Module:
+def _build_swin_base() -> nn.Module:
     """Swin-B; timm, whose import takes as long as a frame, is imported only for models that have it."""
     from aotlab.networks.swin import SwinBase
 
@@ -77,7 +77,7 @@ def _swin_base() -> nn.Module:
 ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "mobilenet_v2": MobileNetV2,
     "resnet50": ResNet50,
-    "swin_base": _swin_base,
+    "swin_base": _build_swin_base,
 }
 
 

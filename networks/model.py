@@ -47,7 +47,7 @@ Memory = Sequence[Sequence[BlockMemory]]
 and pyramid AOT"""
 
 
-class Propagated(NamedTuple):
+class PropagatedFrame(NamedTuple):
     """A frame after propagation."""
 
     embeddings: list[list[Tensor]]
@@ -68,11 +68,11 @@ class Model(Protocol):
     def assign_identities(self, masks: Tensor) -> list[Tensor]: ...
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated: ...
+    ) -> PropagatedFrame: ...
     def memorize(
-        self, propagated: Propagated, id_embeddings: Sequence[Tensor]
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
     ) -> list[list[BlockMemory]]: ...
-    def decode(self, propagated: Propagated, features: Features) -> Tensor: ...
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor: ...
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
@@ -117,7 +117,7 @@ class VOSModel(nn.Module):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Carry identities from memory to a frame, or to a reference frame from its own ``id_embeddings``.
 
         Args:
@@ -127,11 +127,13 @@ class VOSModel(nn.Module):
         """
         raise NotImplementedError
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return this frame's memory per stage and block; its values carry ``id_embeddings``."""
         raise NotImplementedError
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
         raise NotImplementedError
 

@@ -16,7 +16,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.networks.deaot import GPMBlock, GPMState
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel, batch_size
 from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long
 from aotlab.utils.errors import InputError
 
@@ -71,7 +71,7 @@ class MSDeAOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
         memory16, memory8 = (None, None) if memory is None else memory
         id16, id8 = (None, None) if id_embeddings is None else id_embeddings
@@ -84,9 +84,11 @@ class MSDeAOT(VOSModel):
         visual, id_tokens = map_to_tokens(x).chunk(2, 2)
         outputs8, states8 = run_blocks(self.blocks8, visual, id_tokens, size, memory8, id8)
         embedding = self.norm(self.transition4(outputs8, features.f4))
-        return Propagated([outputs16, outputs8, [embedding]], [states16, states8])
+        return PropagatedFrame([outputs16, outputs8, [embedding]], [states16, states8])
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         memory = []
         for number, blocks in enumerate((self.blocks16, self.blocks8)):
@@ -99,7 +101,7 @@ class MSDeAOT(VOSModel):
             memory.append(stage)
         return memory
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         [embedding] = propagated.embeddings[-1]
         return self.decoder(embedding)

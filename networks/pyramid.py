@@ -17,7 +17,15 @@ from aotlab.networks.aost import AOSTBlock
 from aotlab.networks.attention import Size
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import SelfAttention, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
 from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long
 from aotlab.utils.errors import InputError
 
@@ -115,7 +123,7 @@ class PyramidAOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
@@ -132,9 +140,11 @@ class PyramidAOT(VOSModel):
             else:
                 output = [x]
             embeddings.append(output)
-        return Propagated(embeddings, states)
+        return PropagatedFrame(embeddings, states)
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each stage and block; see `VOSModel.memorize`."""
         memory = []
         for number, states in enumerate(propagated.states):
@@ -143,6 +153,6 @@ class PyramidAOT(VOSModel):
             memory.append(stage.memorize(states, (height, width), id_embeddings[number]))  # type: ignore[operator]
         return memory
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w at the stride of the last stage."""
         return self.decoder(torch.cat(propagated.embeddings[-1], dim=1))

@@ -19,7 +19,15 @@ from aotlab.networks.deaot import DeAOT, GPMBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
 from aotlab.networks.positions import sine_position
 
 AddTemporal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -39,12 +47,12 @@ class TemporalEmbedding(nn.Module):
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Query B×L×C and keys B×(T·L)×C, oldest frame first, with their embeddings added."""
         frames = key.shape[1] // query.shape[1]
-        embedding = self.memory[embedding_indices(frames, len(self.memory), key.device)]  # T×C
+        embedding = self.memory[temporal_slots_by_age(frames, len(self.memory), key.device)]  # T×C
         key = key.unflatten(1, (frames, -1)) + embedding[:, None]  # B×T×L×C
         return query + self.query, key.flatten(1, 2)
 
 
-def embedding_indices(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
+def temporal_slots_by_age(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
     """Return the slot of each frame, below ``slots``, oldest frame first.
 
     Each frame has its own while there are enough; then they are shared evenly, counted from the newest.
@@ -148,7 +156,7 @@ class RMemAOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
@@ -162,14 +170,16 @@ class RMemAOT(VOSModel):
             tokens, state = block(tokens, size, block_memory, id_embedding, self.add_temporal)
             embeddings.append(tokens_to_map(norm(tokens), size))
             states.append(state)
-        return Propagated([embeddings], [states])
+        return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
         return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         embeddings = torch.cat(propagated.embeddings[0], dim=1)
         return self.decoder(embeddings, features.f4, features.f8, features.f16)

@@ -18,7 +18,7 @@ from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory
 
-RelevanceOf = Callable[[Tensor, int], FrameRelevance]
+RelevanceFunction = Callable[[Tensor, int], FrameRelevance]
 """maps the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
@@ -27,12 +27,12 @@ MOMENTUM = 0.8
 class Bank(Protocol):
     """Interface of `MemoryBank` for policies."""
 
-    kept: list[list[int]]
+    frame_indices: list[list[int]]
     newest: int
 
     def __len__(self) -> int: ...
 
-    def tracked(self, group: int) -> list[int]: ...
+    def find_tracked(self, group: int) -> list[int]: ...
 
     def read(self) -> list[list[BlockMemory]]: ...
 
@@ -48,10 +48,10 @@ class MemoryPolicy:
     every: float
     """interval in frames between stored ones"""
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
         """Return the position of the frame to evict for each group; ``len(bank)``: the newest; None: there is room.
 
-        Policies that need ``relevance_of`` evict the oldest frame without it.
+        Policies that need ``relevance_fn`` evict the oldest frame without it.
         """
         return None
 
@@ -92,17 +92,17 @@ class BoundedFIFO(MemoryPolicy):
     every: int
     newest: int | None = None
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
         """Evict the oldest tracked frame."""
         full = len(bank) >= self.capacity
         if self.newest is not None:
-            full = full or len(bank.tracked(0)) >= self.newest
-        return oldest(bank) if full else None
+            full = full or len(bank.find_tracked(0)) >= self.newest
+        return find_oldest(bank) if full else None
 
 
-def oldest(bank: Bank) -> list[int]:
+def find_oldest(bank: Bank) -> list[int]:
     """Return the position of every group's oldest tracked frame; ``len(bank)`` without one."""
-    return [next(iter(bank.tracked(group)), len(bank)) for group in range(len(bank.kept))]
+    return [next(iter(bank.find_tracked(group)), len(bank)) for group in range(len(bank.frame_indices))]
 
 
 @dataclass
@@ -121,17 +121,19 @@ class ScoredMemory(MemoryPolicy):
     counts: dict[int, dict[int, float]] = field(default_factory=dict)
     """number of updates with a frame, including its own insertion, by group and frame"""
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
         """Evict the tracked frame with the lowest score, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
-        if relevance_of is None or not (full or self.score_early):
-            return oldest(bank) if full else None
-        frames = relevance_of(bank.read()[0][0].long.key, len(bank))
-        both = on_host(torch.stack([frames.relevance.double(), self.redundancies(frames).double()], 1))
+        if relevance_fn is None or not (full or self.score_early):
+            return find_oldest(bank) if full else None
+        frames = relevance_fn(bank.read()[0][0].long.key, len(bank))
+        both = to_host(torch.stack([frames.relevance.double(), self.redundancies(frames).double()], 1))
         evicted = []
         for group, (relevance, redundancy) in enumerate(both):
             scores = self._update(group, bank, relevance, redundancy)
-            evicted.append(find_lowest(scores if relevance.any() else None, bank.tracked(group), len(bank)))
+            evicted.append(
+                find_lowest(scores if relevance.any() else None, bank.find_tracked(group), len(bank))
+            )
         return evicted if full else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -150,7 +152,7 @@ class ScoredMemory(MemoryPolicy):
 
     def _update(self, group: int, bank: Bank, relevance: np.ndarray, redundancy: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the counts n of a group's T frames; return their scores, T."""
-        frames = bank.kept[group]
+        frames = bank.frame_indices[group]
         if not relevance.any():  # no foreground
             relevance = np.full(len(frames), 1 / len(frames))
         previous, counts = self.running.get(group, {}), self.counts.get(group, {})
@@ -209,15 +211,15 @@ class ERMU(ScoredMemory):
 
     def redundancies(self, frames: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T."""
-        return torch.stack([redundancy(keys) for keys in frames.keys])
+        return torch.stack([compute_redundancy(keys) for keys in frames.keys])
 
 
-def on_host(tensor: Tensor) -> np.ndarray:
+def to_host(tensor: Tensor) -> np.ndarray:
     """Copy to the host and wait for the device; at most once per stored frame."""
     return tensor.cpu().numpy()
 
 
-def redundancy(keys: Tensor) -> Tensor:
+def compute_redundancy(keys: Tensor) -> Tensor:
     """Return each frame's share of the similarity of keys T×L×C: T, sums to 1 but for rounding to 4 decimals.
 
     Shares may be negative; all are 0 if nothing is similar.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def on_gpu(device: object) -> bool:
+def is_gpu(device: object) -> bool:
     """Return whether a tracker's device is a GPU; None: a CPU."""
     return str(device).startswith("cuda")
 
@@ -15,7 +15,7 @@ class LabelPipeline:
 
     def __init__(self, device: object) -> None:
         """``device``: of the tracker, a `torch.device`; None: a CPU."""
-        self._delayed = on_gpu(device)
+        self._delayed = is_gpu(device)
         self._previous: Any = None
 
     def wait(self, newest: Any) -> None:

@@ -17,7 +17,7 @@ from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
 from aotlab.networks.fast.linear import OneDNNLinear
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
-from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
+from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.rmem import RecurrentLSTTBlock
 from aotlab.utils.environment import announce_compilation
 from aotlab.utils.errors import InputError
@@ -151,15 +151,17 @@ class OptimizedModel(nn.Module):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """See `VOSModel.propagate`."""
         return self.model.propagate(features, memory, id_embeddings)
 
-    def memorize(self, propagated: Propagated, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """See `VOSModel.memorize`."""
         return self.model.memorize(propagated, id_embeddings)
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """See `VOSModel.decode`."""
         return self.model.decode(propagated, features).float()
 

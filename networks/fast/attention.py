@@ -8,7 +8,7 @@ from torch import Tensor
 from aotlab.networks.attention import Attention
 from aotlab.networks.fast.linear import linear
 
-QUERIES_AT_ONCE = 512
+QUERY_CHUNK = 512
 """queries whose weights are computed together, so that they stay in the cache"""
 
 
@@ -23,7 +23,7 @@ class SplitAttention(Attention):
             rows = (x[row].chunk(self.heads, dim=1) for x in (query, key, value, output))  # a view per head
             for head_query, head_key, head_value, head_output in zip(*rows, strict=True):
                 keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
-                queries = head_query.contiguous().split(QUERIES_AT_ONCE)
+                queries = head_query.contiguous().split(QUERY_CHUNK)
                 parts = [linear(linear(part, keys).softmax(1), values) for part in queries]
                 head_output.copy_(torch.cat(parts))
         return output

@@ -11,7 +11,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-ONEDNN = {None: ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}
+ONEDNN_ACTIVATIONS = {None: ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}
 """activations as oneDNN names them, with their bounds"""
 
 
@@ -28,7 +28,7 @@ class FusedConv2d(nn.Conv2d):
         if unfused or torch.is_grad_enabled() or torch.compiler.is_compiling():
             x = super().forward(x) if residual is None else super().forward(x) + residual
             return x if self.activation is None else F.relu6(x) if self.activation == "relu6" else F.relu(x)
-        name, bounds = ONEDNN[self.activation]
+        name, bounds = ONEDNN_ACTIVATIONS[self.activation]
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         pointwise = torch.ops.mkldnn._convolution_pointwise
         if residual is None:
