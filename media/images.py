@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -24,6 +24,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".e
 """suffixes of frames in a folder"""
 LOSSLESS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
 """lossless formats; TIFF only with a lossless compression"""
+IMAGE_FORMATS = (*LOSSLESS, "JPEG", "JPEG2000", "WEBP")
+"""formats that may be opened; for some others, such as EPS, Pillow runs external programs"""
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
@@ -61,10 +63,19 @@ def decoding(path: Path, kind: str, advice: str) -> Iterator[None]:
         raise InputError(f"{path}: not a readable {kind} ({describe_error(error)}); {advice}") from error
 
 
+def decode_image(source: Path | BinaryIO) -> Image.Image:
+    """Open an image of `IMAGE_FORMATS`; its content determines the format, not its suffix.
+
+    Raises:
+        Exception: any error of a decoder.
+    """
+    return Image.open(source, formats=IMAGE_FORMATS)
+
+
 @contextmanager
 def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image opened by Pillow; its content determines the format, not its suffix. Errors as `decoding`."""
-    with decoding(path, kind, advice), Image.open(path) as image:
+    """Yield an image as `decode_image` opens it. Errors as `decoding`."""
+    with decoding(path, kind, advice), decode_image(path) as image:
         yield image
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aotlab.engine.video.track import TrackOptions, TrackResult, track
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_coco
+    from aotlab.media.images import decode_image
     from aotlab.media.masks import PALETTE, read_mask, write_mask
     from aotlab.media.overlay import draw_overlay as draw_overlay
     from aotlab.media.prompt import Prompt
@@ -86,6 +87,7 @@ _HOMES = {
     "VideoReader": ("aotlab.media.video", "VideoReader"),
     "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
+    "decode_image": ("aotlab.media.images", "decode_image"),
     "decode_runs": ("aotlab.media.regions", "decode_runs"),
     "draw_overlay": ("aotlab.media.overlay", "draw_overlay"),
     "encode_runs": ("aotlab.media.regions", "encode_runs"),
@@ -143,6 +145,7 @@ __all__ = [
     "VideoWriter",
     "__version__",
     "add_tracker_options",
+    "decode_image",
     "decode_runs",
     "draw_overlay",
     "encode_runs",

@@ -3,14 +3,16 @@
 import io
 import os
 import sys
+from contextlib import suppress
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from aotlab.dataloaders.lint import check_frame, check_mask
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
+from aotlab.evaluation.submission import mask_problem
 from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
@@ -26,7 +28,7 @@ CLIP = draw_clip(("0", "1", "2", "3"), size=(24, 32)).frames
 DEEP = CLIP.astype(np.uint16) * 257
 """the same with 16 bits"""
 FORMATS = (
-    "AVIF", "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "DDS", "ICO",
+    "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "ICO",
 )  # fmt: skip
 READERS = (read_image, read_mask, read_ids, read_saliency)
 
@@ -270,3 +272,20 @@ def test_pipe_among_images_rejected(tmp_path):
     os.mkfifo(tmp_path / "0.png")
     with pytest.raises(InputError, match=r"0\.png: no such image file"):
         open_frames(tmp_path)
+
+
+def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
+    gs, ran = tmp_path / "bin" / "gs", tmp_path / "ran"
+    gs.parent.mkdir()
+    gs.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 10.0 || touch {ran}\n')
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(gs.parent), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    path = tmp_path / "frame.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\nshowpage\n%%EOF\n")
+    for read in (*READERS, lambda path: mask_problem(path.read_bytes(), None)):
+        with suppress(InputError):
+            read(path)
+    with pytest.raises(InputError, match="unknown image format"):
+        read_image(path)
+    assert not ran.exists()

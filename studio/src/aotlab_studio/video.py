@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from PIL import Image
 
-from aotlab import FrameSource, InputError, VideoFrames, VideoReader, open_frames
+from aotlab import FrameSource, InputError, VideoFrames, VideoReader, decode_image, open_frames
 from aotlab_studio.files import write_bytes
 
 Cached = TypeVar("Cached")
@@ -261,7 +260,7 @@ class LiveFrames(FrameSource):
     def read(self, index: int, reader: str = "view") -> np.ndarray:
         """Return a kept frame, H×W×3 uint8 RGB; raise `InputError` if it is not kept."""
         self.check(index)
-        with Image.open(self._file(index)) as image:
+        with decode_image(self._file(index)) as image:
             return np.asarray(image)
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:

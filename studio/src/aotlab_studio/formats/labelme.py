@@ -8,9 +8,8 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from aotlab import InputError, ParsedRegion, fill_polygons, number_frames
+from aotlab import InputError, ParsedRegion, decode_image, fill_polygons, number_frames
 from aotlab_studio.formats.geometry import Size, place_mask, require_size
 
 
@@ -45,7 +44,7 @@ def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
         return None
     try:  # the mask of the box between two points is an image as base64 text
         left, top = (int(value) for value in shape["points"][0])
-        with Image.open(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
+        with decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
             if image.width > size[1] or image.height > size[0]:
                 raise ValueError("it is larger than its image")
             part = np.array(image.convert("L")) > 0
