@@ -31,6 +31,7 @@ from aotlab.media.images import (
     parse_levels,
     read_values,
 )
+from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, is_file, is_folder, real_path
 
@@ -247,6 +248,11 @@ class VideoFrames(FrameSource):
                 if damaged:
                     self.damaged.append(index)
                 yield _require_size(image, self.size, f"{self.path}, frame {index}")
+        missing = count_missing_bytes(self.path)
+        if missing:
+            raise InputError(
+                f"{self.path}: cut off after frame {index}, at least {missing} bytes are missing; copy it again"
+            )
 
     @cached_property
     def index(self) -> VideoIndex:

@@ -1,6 +1,7 @@
 """``aotlab track`` on one video, with a tracker that repeats the last mask."""
 
 import os
+import re
 import signal
 import threading
 
@@ -13,6 +14,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main
 from tests.media.test_streams import write as write_grey
+from tests.media.test_video import cut_off, write_texture
 from tests.tools.track.runs import Repeater, refused, run, save
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
@@ -176,6 +178,16 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
     assert NAMES[2] in capsys.readouterr().err
     assert list(values(tmp_path)) == NAMES[:2]
     assert (tmp_path / "out" / "overlay.mp4").is_file()
+
+
+@pytest.mark.parametrize("more", [(), ("--both-directions",)])
+def test_cut_video_ends_with_status_1_and_keeps_its_masks(mask, tmp_path, capsys, more):
+    path = cut_off(write_texture(tmp_path / "clip.mp4"))
+    save(mask, 1, size=(120, 160))
+    assert run(path, tmp_path, mask, more=("--no-overlay", *more)) == 1
+    assert "error: " in (message := capsys.readouterr().err)
+    count = int(re.search("cut off after frame ([0-9]+)", message)[1]) + 1
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
 
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
