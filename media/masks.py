@@ -65,8 +65,11 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     return labels if size is None else require_mask_size(labels, size, path)
 
 
-def write_mask(path: str | Path, labels: np.ndarray) -> None:
+def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:
     """Write H×W object ids as a palette PNG, or as a 16-bit grey PNG if an id is above 255.
+
+    Args:
+        max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
         ValueError: an id is negative or above 65535.
@@ -75,7 +78,7 @@ def write_mask(path: str | Path, labels: np.ndarray) -> None:
     largest = int(labels.max(initial=0))
     if int(labels.min(initial=0)) < 0 or largest > 65535:
         raise ValueError(f"object ids must be 0 to 65535, got {int(labels.min())} to {largest}")
-    if largest > 255:
+    if largest > VOID or max_id >= VOID:
         image = Image.fromarray(labels.astype(np.uint16))
     else:
         image = Image.fromarray(labels.astype(np.uint8), mode="P")

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{args.image}: is one image; give boxes and points without a frame")
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin)
     labels = segment_objects(read_image(args.image), prompts[0], segmenter)
-    write_mask(output, labels)
+    write_mask(output, labels, max_id=max(prompts[0]))
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[0])
     print(f"{output}: {counts}")
     return 0

@@ -289,7 +289,7 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
     for frame in sorted(prompts):
         image = source.read(frame)
         path = args.output / "given" / f"{frame:05d}.png"
-        write_mask(path, segment_objects(image, prompts[frame], segmenter))
+        write_mask(path, segment_objects(image, prompts[frame], segmenter), max_id=max(prompts[frame]))
         values.append(f"{numbers.number(frame)}:{path}")
     return values
 

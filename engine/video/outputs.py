@@ -50,6 +50,8 @@ class TrackedFrame:
     """prediction with ``labels``; outputs other than masks and overlay need a full `Prediction`"""
     time: Fraction
     """time since the first frame in seconds"""
+    max_id: int = 0
+    """largest object id of the video, if known"""
 
     @property
     def labels(self) -> np.ndarray:
@@ -131,7 +133,7 @@ class FrameFiles(Output):
 
 def save_mask(folder: Path, name: str, tracked: TrackedFrame) -> None:
     """``masks/<frame>.png``: the palette PNG of all objects."""
-    write_mask(folder / name, tracked.labels)
+    write_mask(folder / name, tracked.labels, max_id=tracked.max_id)
 
 
 def save_objects(folder: Path, name: str, tracked: TrackedFrame) -> None:

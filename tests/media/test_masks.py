@@ -53,7 +53,7 @@ def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
 @pytest.mark.parametrize(
     ("name", "kind", "options"),
     [
-        ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}), ("mask.png", "AVIF", {}),
+        ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}),
         ("mask.png", "JPEG2000", {}), ("mask.tif", "TIFF", {"compression": "jpeg"}),
     ],
 )  # fmt: skip

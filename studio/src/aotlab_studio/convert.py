@@ -40,8 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         written = Path(folder) / output.name
         if args.to == "masks":
+            max_id = annotations.objects()[-1]
             for frame in annotations.frames:
-                write_mask(written / f"{source.stem(frame)}.png", annotations.mask(frame))
+                write_mask(written / f"{source.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
         else:
             length = source.length or max(annotations.frames) + 1
             writer = find_mask_writer(args.to)

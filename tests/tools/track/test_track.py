@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.video import resume
+from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import read_mask
+from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main
 from tests.media.test_streams import write as write_grey
@@ -185,8 +187,7 @@ def test_cut_video_ends_with_status_1_and_keeps_its_masks(mask, tmp_path, capsys
     path = cut_off(write_texture(tmp_path / "clip.mp4"))
     save(mask, 1, size=(120, 160))
     assert run(path, tmp_path, mask, more=("--no-overlay", *more)) == 1
-    assert "error: " in (message := capsys.readouterr().err)
-    count = int(re.search("cut off after frame ([0-9]+)", message)[1]) + 1
+    count = int(re.search("error: .*: cut off after frame ([0-9]+)", capsys.readouterr().err)[1]) + 1
     assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
 
 
@@ -272,3 +273,14 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
     for count, more in ((2, []), (3, ["--restart"]), (4, ["--force"])):
         assert run(video, tmp_path, mask, more=more) == 0
         assert tracker.loads == count
+
+
+@pytest.mark.parametrize("object_id", [255, 300])
+def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
+    late = tmp_path / "late.png"
+    Image.fromarray(np.pad(np.full((8, 8), object_id, np.uint16), ((0, 24), (0, 40)))).save(late)
+    assert run(video, tmp_path, mask, f"2:{late}", more=("--no-overlay",)) == 0
+    folder = tmp_path / "out" / "masks"
+    assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
+    info = VideoInfo("video", (32, 48), 4)
+    assert object_id in read_annotations(folder, info).objects()
