@@ -36,8 +36,14 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
         require_size(image["height"], image["width"], video.size)
     names = [str(image.get("file_name", "")) for image in images]
     stated = [image.get("frame_id", image.get("frame_index")) for image in images]
-    frames = stated if all(type(frame) is int for frame in stated) else number_frames(names)
+    frames = number_frames(names)
+    if all(type(frame) is int for frame in stated):
+        frames = stated
+        if not {image_stem(name) for name in names} <= video.numbers.keys():
+            names = [""] * len(names)  # invented by an exporter
     places = {image["id"]: place for image, *place in zip(images, frames, names, strict=True)}
+    if len(places) < len(images):
+        raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")
     class_names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
     regions = []
     for record in tree["annotations"]:
@@ -98,7 +104,8 @@ def find_coco_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, An
 
 def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset."""
-    for holder in (record, record.get("attributes") or {}):
+    attributes = record.get("attributes")
+    for holder in (record, attributes if isinstance(attributes, dict) else {}):
         for key in KEYS:
             value = holder.get(key)
             if isinstance(value, int | str) and not isinstance(value, bool):

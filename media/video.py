@@ -84,6 +84,8 @@ class FrameSource(Protocol):
     """number of frames; None if unknown before all are read"""
     variable: bool = False
     """whether frame times are not multiples of 1 / rate"""
+    named: bool = False
+    """whether frames have names of their own rather than numbers only"""
     live: bool = False
     """whether frames are live and lost if not read in time"""
     damaged: list[int]
@@ -170,7 +172,7 @@ class ImageFrames(FrameSource):
             raise InputError(f"{self._title(0)}: holds values of {first.dtype}; give integers or floats")
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.rate, self.damaged = IMAGE_RATE, []
-        given = parse_levels(levels)
+        self.named, given = bool(self._paths), parse_levels(levels)
         if given is not None:
             self.levels = Levels(*given, linear=linear)
         elif levels is not None or first.dtype != np.uint8:

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab import VideoInfo, find_mask_writer, open_frames, read_annotations, store_frame, write_mask
 
     source = open_frames(args.video)
-    info = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
+    info = VideoInfo.from_source(source)
     annotations = read_annotations(args.masks, info)
     annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
     output.parent.mkdir(parents=True, exist_ok=True)

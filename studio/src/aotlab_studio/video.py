@@ -101,7 +101,7 @@ class FrameStore(FrameSource):
         if count is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.path = path
-        self.name, self.size, self.rate = source.name, source.size, source.rate
+        self.name, self.named, self.size, self.rate = source.name, source.named, source.size, source.rate
         self.count = self.length = count
         self.variable, self.damaged, self.lost = source.variable, source.damaged, source.lost
         self.levels, self.sound = source.levels, source.sound

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -122,7 +123,9 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
                 element.text = str(item)
 
 
-def _parse_tracks(root: Element, size: Size) -> Iterator[ParsedRegion]:
+def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
+    """Return the shapes of tracks, lowest ``z_order`` first."""
+    regions = []
     for index, track in enumerate(root.iter("track")):
         shapes = [
             shape
@@ -133,9 +136,10 @@ def _parse_tracks(root: Element, size: Size) -> Iterator[ParsedRegion]:
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
             key = ("track", track.get("id", index))
         for shape in shapes:
-            yield ParsedRegion(
-                int(shape.attrib["frame"]), _parse_shape(shape, size), track.get("label", ""), key
-            )
+            runs, order = _parse_shape(shape, size), int(shape.get("z_order", 0))
+            region = ParsedRegion(int(shape.attrib["frame"]), runs, track.get("label", ""), key)
+            regions.append((order, region))
+    return [region for _, region in sorted(regions, key=itemgetter(0))]
 
 
 def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
