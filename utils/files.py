@@ -25,6 +25,8 @@ MAX_NAME_BYTES = 255
 """largest length of a file name in bytes"""
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
+NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
+"""number and length of the blocks that `digest_samples` reads"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
 NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -186,6 +188,21 @@ def sha256(path: Path) -> str:
                 total.update(block)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return total.hexdigest()
+
+
+def digest_samples(path: Path) -> str:
+    """Return a digest of a file's size and of blocks from its start to its end; all of it up to 128 KiB.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        total = hashlib.sha256(str(size).encode())
+        for index in range(NUM_SAMPLES):
+            file.seek(max(0, size - SAMPLE_BYTES) * index // (NUM_SAMPLES - 1))
+            total.update(file.read(SAMPLE_BYTES))
     return total.hexdigest()
 
 

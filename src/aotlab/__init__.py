@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
+    from aotlab.utils.files import digest_samples
     from aotlab.utils.plugins import list_mask_formats
 
 __version__ = "0.2.0"
@@ -89,6 +90,7 @@ _HOMES = {
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
     "decode_image": ("aotlab.media.images", "decode_image"),
     "decode_runs": ("aotlab.media.regions", "decode_runs"),
+    "digest_samples": ("aotlab.utils.files", "digest_samples"),
     "draw_overlay": ("aotlab.media.overlay", "draw_overlay"),
     "encode_runs": ("aotlab.media.regions", "encode_runs"),
     "fill_polygons": ("aotlab.media.regions", "fill_polygons"),
@@ -147,6 +149,7 @@ __all__ = [
     "add_tracker_options",
     "decode_image",
     "decode_runs",
+    "digest_samples",
     "draw_overlay",
     "encode_runs",
     "fill_polygons",
