@@ -41,7 +41,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
         frames = stated
         if not {image_stem(name) for name in names} <= video.numbers.keys():
             names = [""] * len(names)  # invented by an exporter
-    places = {image["id"]: place for image, *place in zip(images, frames, names, strict=True)}
+    places = {image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)}
     if len(places) < len(images):
         raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")
     class_names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}

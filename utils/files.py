@@ -297,10 +297,10 @@ def make_folder(folder: Path) -> Path:
 
 
 def require_writable(folder: Path) -> Path:
-    """Create ``folder`` and check that it is writable, before long work starts; raises `InputError` if it is not."""
-    make_folder(folder)
+    """Check that a folder is writable or can be created, before long work starts; raises `InputError` if not."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if file_mode(parent))
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=existing):
             return folder
     except OSError as error:
         raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from error
@@ -313,7 +313,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
         suffixes: allowed suffixes; empty: any.
 
     Raises:
-        InputError: another suffix, not a regular file, or the folder cannot be created or written.
+        InputError: another suffix, not a regular file, or the folder cannot be written.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(

@@ -23,7 +23,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
-from aotlab.utils.files import digest_samples, is_file, real_path, remove, require_writable, sha256
+from aotlab.utils.files import digest_samples, is_file, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.versioned_json import load_record, save_record
@@ -121,7 +121,6 @@ def evaluate(
             holds results of other models or settings.
     """
     options, world = options or RunOptions(), world or World(torch.device("cpu"))
-    require_writable(output)
     _require_outside_data(videos, output)
     with locked_output(output, world):
         records = _read_records(output, videos, options)

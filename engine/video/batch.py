@@ -28,7 +28,7 @@ from aotlab.engine.video.outputs import finish_batch
 from aotlab.engine.video.track import TrackOptions
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, fault_sentence, out_of_memory
-from aotlab.utils.files import atomic_path, is_plain_name, real_path, remove, require_writable
+from aotlab.utils.files import atomic_path, is_plain_name, real_path, remove
 from aotlab.utils.locks import LOCK, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import Kind, read_usable, save_record, write_own
@@ -92,10 +92,10 @@ def run_jobs(
         else:
             return None if result is None or result.interrupted else read_job_record(folder)
         record = replace(JobRecord.start(job), error=problem)
-        save_record(require_writable(folder) / RECORD, record)
+        save_record(folder / RECORD, record)
         return record
 
-    with locked_output(require_writable(output), world):
+    with locked_output(output, world):
         if world.lead:
             claim_folder(output, jobs, inputs, force=force)
             for job in jobs if restart else ():

@@ -27,9 +27,9 @@ from aotlab.engine.video.inputs import (
 )
 from aotlab.engine.video.outputs import (
     OUTPUTS,
+    find_output,
     refuse_results,
     refuse_source,
-    remove_results,
     remove_temporary_files,
 )
 from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS, Progress
@@ -40,7 +40,7 @@ from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.utils.devices import reserve_cores
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, remove, require_writable, sha256
+from aotlab.utils.files import is_file, is_folder, is_plain_name, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -89,7 +89,7 @@ class JobRecord:
     error: str | None = None
     """error message; None on success"""
     written: list[str] = field(default_factory=list)
-    """completed outputs, relative to the job's folder"""
+    """outputs relative to the job's folder; once it has ended, the completed ones"""
     masks: list[str] = field(default_factory=list)
     """masks, as in `Job.masks`"""
     levels: str | None = None
@@ -144,18 +144,20 @@ def run_job(
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
     inputs = describe_inputs(tracker, options) if inputs is None else inputs
     source, numbers, options = open_job(job, options)
-    refuse_source(options.write, folder, Path(job.video))
     record = JobRecord.start(job)
     record.made_by, record.rate = digest_inputs(job, inputs), str(source.rate)
-    with locked_output(require_writable(folder)):
-        remove_temporary_files(options.write, folder)
+    record.written = [find_output(name).file_name for name in options.write]
+    with locked_output(folder):
         repeatable = not options.realtime and (is_file(Path(job.video)) or is_folder(Path(job.video)))
-        earlier = read_job_record(folder) if repeatable else None
-        resumable = earlier is not None and earlier.made_by == record.made_by
-        if earlier is not None and is_finished(earlier, folder, record.made_by) and not restart:
+        earlier = read_job_record(folder) or JobRecord(job.name)
+        resumable = repeatable and earlier.made_by == record.made_by
+        if repeatable and is_finished(earlier, folder, record.made_by) and not restart:
             return None
+        replaced = dict.fromkeys([*record.written, *filter(is_plain_name, earlier.written)])
+        refuse_source(replaced, folder, Path(job.video))
+        remove_temporary_files(replaced, folder)
         if not (resumable or force):
-            refuse_results(options.write, folder)
+            refuse_results(replaced, folder)
         made = () if make_masks is None else make_masks(source, numbers, options.frames.first)
         masks = load_masks([*job.masks, *made], source, numbers, options.frames)
         group_removals(options.removals, masks, source)
@@ -169,11 +171,18 @@ def run_job(
         loaded.reset(options.frames.count(source.length))
         if saved is not None and resumable and not restart:
             saved.load(loaded)
-        if saved is None or saved.last < 0:
-            remove_results(options.write, folder)  # after all checks: masks may be among them
+        fresh = saved is None or saved.last < 0
+        if fresh:
+            for name in replaced:  # after all checks: masks may be among them
+                remove(folder / name)
         save_record(folder / RECORD, record)
         options = replace(options, class_names=masks.annotations.class_names)
-        result = track(loaded, source, masks, folder, options, saved)
+        try:
+            result = track(loaded, source, masks, folder, options, saved)
+        except InputError:  # no frame was written
+            if fresh:
+                remove(folder / RECORD)
+            raise
         record.frames, record.seconds = result.frames, round(result.seconds, 3)
         record.error = UNFINISHED if result.interrupted else result.error
         record.written = sorted(path.name for path in result.written.values())

@@ -284,3 +284,26 @@ def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
     info = VideoInfo("video", (32, 48), 4)
     assert object_id in read_annotations(folder, info).objects()
+
+
+def test_results_of_an_earlier_run_are_replaced_together(video, mask, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(video, tmp_path, mask, more=("--write", "masks,objects,coco")) == 0
+    (out / "notes.txt").write_text("mine")
+    assert run(video, tmp_path, mask, more=("--write", "alpha", "--end", "1")) == 2
+    assert "holds " in capsys.readouterr().err
+    assert run(video, tmp_path, mask, more=("--write", "alpha", "--end", "1", "--force")) == 0
+    assert {path.name for path in out.iterdir()} == {"alpha", "notes.txt", ".track.json"}
+    assert len(list((out / "alpha").iterdir())) == 2
+
+
+def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
+    assert run(video, tmp_path, mask) == 0
+    assert run(tmp_path / "out" / "masks", tmp_path, mask, more=("--write", "alpha", "--force")) == 2
+    assert "would overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
+
+
+def test_failed_run_leaves_no_folder(video, mask, tmp_path):
+    assert run(video, tmp_path, save(tmp_path / "large.png", 1, size=(64, 64))) == 2
+    assert not (tmp_path / "out").exists()
