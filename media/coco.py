@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from aotlab.media.regions import (
     require_size,
 )
 from aotlab.utils.errors import InputError
+
+log = logging.getLogger(__name__)
 
 KEYS = ("track_id", "instance_id", "object_id")
 """fields in which exporters store the object of an annotation, also within "attributes" """
@@ -46,6 +49,9 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
         raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")
     class_names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
     regions = []
+    boxes = sum(1 for record in tree["annotations"] if record.get("bbox") and not record.get("segmentation"))
+    if boxes:
+        log.warning("%d annotations have a box and no segmentation; they are left out", boxes)
     for record in tree["annotations"]:
         if record["image_id"] in places and record.get("segmentation"):
             frame, name = places[record["image_id"]]

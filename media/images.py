@@ -20,6 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from aotlab.utils.errors import InputError, missing_extra
 from aotlab.utils.files import file_mode, is_file, is_plain_name
 
+log = logging.getLogger(__name__)
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
 LOSSLESS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
@@ -160,10 +162,27 @@ def list_images(folder: Path) -> list[Path]:
     ]
     if not names:
         raise InputError(f"{folder}: holds no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
+    kinds = Counter(path.suffix.lower() for path in names)
+    usual = kinds.most_common(1)[0][0]
+    masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
+    if masks:
+        log.warning("%s: %s has a palette, like a mask; it is no frame", folder, masks[0].name)
+        names = [path for path in names if path not in masks]
+    elif len(kinds) > 1:
+        text = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
+        log.warning("%s: all images are frames: %s", folder, text)
     stem, count = Counter(path.stem for path in names).most_common(1)[0]
     if count > 1:
         raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
     return sorted(names, key=lambda path: natural_sort_key(path.name))
+
+
+def _has_palette(path: Path) -> bool:
+    try:
+        with open_image(path, "image", SAVE_AGAIN) as image:
+            return image.mode == "P"
+    except InputError:  # reported when the frame is read
+        return False
 
 
 def natural_sort_key(name: str) -> list[str | int]:

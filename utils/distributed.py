@@ -105,8 +105,7 @@ def open_world(device: str, *, timeout: timedelta | None = None) -> Iterator[Wor
     """
     ranks = 1
     try:
-        if "WORLD_SIZE" in os.environ:
-            ranks = _number("WORLD_SIZE", least=1)
+        ranks = count_ranks()
         if ranks == 1:
             yield World(pick_device(device))
         else:
@@ -117,6 +116,11 @@ def open_world(device: str, *, timeout: timedelta | None = None) -> Iterator[Wor
     finally:
         if ranks > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def count_ranks() -> int:
+    """Return the number of processes started by torchrun, 1 without it; raises `InputError` if it is not a number."""
+    return _number("WORLD_SIZE", least=1) if "WORLD_SIZE" in os.environ else 1
 
 
 def _number(name: str, least: int = 0) -> int:

@@ -136,14 +136,15 @@ def read_text(path: Path, advice: str) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
 
 
+def refuse_constant(name: str) -> float:
+    """Raise ValueError for a constant that JSON lacks: ``Infinity`` or ``NaN``, which Python's parser accepts."""
+    raise ValueError(f"{name} is not a number of JSON")
+
+
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file in UTF-8 of at most `MAX_FILE_BYTES` bytes; raises `InputError` for any other."""
     if not is_file(path):
         raise InputError(f"{path}: no such file; expected a file of masks")
-
-    def refuse_constant(name: str) -> float:
-        raise ValueError(f"{name} is not a number of JSON")
-
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise InputError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MB; split it by video")

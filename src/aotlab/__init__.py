@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
     from aotlab.media.video_writer import VideoWriter
     from aotlab.networks.weights.zoo import list_models, load_model
-    from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
+    from aotlab.tools.cli.options import BYTES, add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
     from aotlab.utils.files import digest_samples
@@ -63,6 +63,7 @@ if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/py
 
 _HOMES = {
     "Annotations": ("aotlab.media.regions", "Annotations"),
+    "BYTES": ("aotlab.tools.cli.options", "BYTES"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "FrameSource": ("aotlab.media.video", "FrameSource"),
     "InputError": ("aotlab.utils.errors", "InputError"),
@@ -120,6 +121,7 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "BYTES",
     "MEMORY_POLICIES",
     "PALETTE",
     "PRECISIONS",

@@ -14,7 +14,7 @@ from aotlab.dataloaders.lint import check_frame, check_mask
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.evaluation.submission import mask_problem
 from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.altered import damaged
@@ -289,3 +289,15 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="unknown image format"):
         read_image(path)
     assert not ran.exists()
+
+
+def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
+    for index in range(3):
+        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
+    write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
+    assert open_frames(tmp_path).length == 3
+    assert "mask.png has a palette, like a mask; it is no frame" in caplog.text
+    Image.fromarray(CLIP[3]).save(tmp_path / "3.webp")
+    (tmp_path / "mask.png").unlink()
+    assert open_frames(tmp_path).length == 4
+    assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text

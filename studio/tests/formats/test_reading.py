@@ -273,3 +273,11 @@ def test_invalid_legend_rejected(colored, legend, words):
         (colored.parent / "legend.json").write_text(json.dumps(legend))
     with pytest.raises(InputError, match=words):
         read_annotations(colored, VIDEO)
+
+
+def test_boxes_beside_polygons_are_named(read, caplog):
+    read({"0.json": labelme(0, shape("a", SQUARE), shape("b", [[1, 1], [9, 9]], kind="rectangle"))})
+    box = '<track id="1"><box frame="0" xtl="1" ytl="1"/></track>'
+    read({"clip.xml": TRACK.format(more=box)})
+    assert "shapes of kind rectangle are left out" in caplog.text
+    assert "shapes of kind box are left out" in caplog.text

@@ -307,3 +307,15 @@ def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
 def test_failed_run_leaves_no_folder(video, mask, tmp_path):
     assert run(video, tmp_path, save(tmp_path / "large.png", 1, size=(64, 64))) == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_path_with_spaces_needs_quotes(video, mask, tmp_path, capsys):
+    video.rename(tmp_path / "my video")
+    assert main([str(tmp_path / "my"), "video", "--output", str(tmp_path / "out")]) == 2
+    assert "my video: a path with spaces; put it in quotes" in capsys.readouterr().err
+
+
+def test_invalid_world_size_rejected(video, mask, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "x")
+    assert run(video, tmp_path, mask) == 2
+    assert "WORLD_SIZE=x: not a whole number" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
@@ -25,6 +26,8 @@ from aotlab import (
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, require_size, trace_outlines
 
+log = logging.getLogger(__name__)
+
 AREAS = ("polygon", "mask")
 """shapes with pixels"""
 OTHERS = ("box", "ellipse", "points", "polyline")
@@ -45,8 +48,10 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
         height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
         require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
+    others = [tag for tag in OTHERS if root.find(f".//{tag}") is not None]
+    if regions and others:
+        log.warning("shapes of kind %s are left out", ", ".join(others))
     if not regions:
-        others = [tag for tag in OTHERS if root.find(f".//{tag}") is not None]
         content = f"only shapes of kind {', '.join(others)}" if others else "no shape"
         raise InputError(f"holds {content}; draw the objects as masks or polygons")
     return regions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -11,6 +12,11 @@ import numpy as np
 
 from aotlab import InputError, ParsedRegion, decode_image, fill_polygons, number_frames
 from aotlab_studio.formats.geometry import Size, place_mask, require_size
+
+SHAPES = {"polygon", "mask", "None"}
+"""kinds of shapes with pixels; None: polygon"""
+
+log = logging.getLogger(__name__)
 
 
 def is_labelme(tree: Any) -> bool:
@@ -30,6 +36,9 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
                 regions.append(ParsedRegion(frame, runs, label, key, name))
+    others = {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
+    if regions and others:
+        log.warning("shapes of kind %s are left out", ", ".join(sorted(others)))
     if not regions:
         raise InputError("holds no polygon or mask; draw the objects as one of these")
     return regions

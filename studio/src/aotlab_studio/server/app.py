@@ -15,7 +15,7 @@ import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -54,7 +54,10 @@ def build(session: Session) -> Starlette:
             Route("/export.zip", pages.archive),
             WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
         ],
-        exception_handlers={InputError: lambda _, error: PlainTextResponse(str(error), 404)},
+        exception_handlers={
+            InputError: lambda _, error: PlainTextResponse(str(error), 404),
+            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
+        },
     )
 
 
