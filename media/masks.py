@@ -52,8 +52,8 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     with open_image(path, "mask", ADVICE) as image:
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
         labels = np.array(image) if lossless else np.empty((0, 0))
-        if getattr(image, "n_frames", 1) > 1:
-            log.warning("%s: holds %d images; the first one is used", path, image.n_frames)
+        if (count := getattr(image, "n_frames", 1)) > 1:
+            log.warning("%s: holds %d images; the first one is used", path, count)
         if kind == "PNG" and mode == "L" and (bits := _read_png_depth(path)) < 8:
             log.warning("%s: its grey values of %d bits are object ids", path, bits)
             labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255

@@ -206,6 +206,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_drop_decoding_traceback)
         self._listener = listener
         host = reachable(host)
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -215,6 +216,13 @@ class Server(uvicorn.Server):
     def run_here(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""
         self.run(sockets=[self._listener])
+
+
+def _drop_decoding_traceback(record: logging.LogRecord) -> bool:
+    """Drop the traceback of a client's text that is not UTF-8; the connection is closed already."""
+    if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+        record.exc_info = None
+    return True
 
 
 def reachable(host: str) -> str:
