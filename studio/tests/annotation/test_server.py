@@ -425,8 +425,6 @@ def test_clients_that_leave_cause_no_traceback(served, caplog):
     talk = served.open()
     talk.socket.protocol.send_text(b"\xff\xfe")  # not UTF-8
     talk.socket.socket.sendall(b"".join(talk.socket.protocol.data_to_send()))
-    with pytest.raises(ConnectionClosed):
-        while True:
-            talk.socket.recv(timeout=10)
+    assert list(talk.socket) != []  # ends when the server closes
     assert served.get("/").status_code == 200
     assert [record for record in caplog.records if record.exc_info] == []
