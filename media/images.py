@@ -38,6 +38,8 @@ MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 LEVEL_PERCENTILES = (0.1, 99.9)
 """percentiles shown as black and white, robust to hot pixels"""
 SAVE_AGAIN = "save it again"
+ORIENTATION = 0x0112
+"""EXIF tag"""
 
 LevelsOption = str | tuple[float, float] | None
 """``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
@@ -109,6 +111,14 @@ def read_image(path: Path) -> np.ndarray:
                 f"{path}: has more than 8 bits a channel; convert it with one range for all images"
             )
         return np.array(image.convert("RGB"))
+
+
+def warn_of_orientation(path: Path) -> None:
+    """Log a warning if an 8-bit image has an EXIF orientation, which is not applied."""
+    if image_kind(path) == "8 bits":
+        with open_image(path, "image", SAVE_AGAIN) as image:
+            if image.getexif().get(ORIENTATION, 1) != 1:
+                log.warning("%s: its EXIF orientation is not applied; frames are read as stored", path)
 
 
 def require_jpeg_end(path: Path, image: Image.Image) -> None:

@@ -30,6 +30,7 @@ from aotlab.media.images import (
     list_images,
     parse_levels,
     read_values,
+    warn_of_orientation,
 )
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
@@ -164,6 +165,7 @@ class ImageFrames(FrameSource):
             self._paths, self._stack = list_images(path), None
             self.name, self.length = real_path(path).name, len(self._paths)
             linear = image_kind(self._paths[0]) == "exr"
+            warn_of_orientation(self._paths[0])
         else:
             self._paths, self._stack = [], TiffStack(path)
             self.name, self.length, linear = path.stem, self._stack.count, False

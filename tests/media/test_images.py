@@ -301,3 +301,12 @@ def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
     (tmp_path / "mask.png").unlink()
     assert open_frames(tmp_path).length == 4
     assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text
+
+
+def test_orientation_is_named_once(tmp_path, caplog):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for index in range(2):
+        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg", exif=exif)
+    assert read_frames(tmp_path).shape == (2, 24, 32, 3)
+    assert caplog.text.count("EXIF orientation is not applied") == 1
