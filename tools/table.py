@@ -17,17 +17,17 @@ from PIL import Image
 
 from aotlab.engine.benchmark.paper_tables import (
     Benchmark,
-    Model,
     PaperTable,
-    Row,
-    figures,
+    TableModel,
+    TableRow,
+    format_figures,
     format_table,
     list_missing,
     load_table,
 )
-from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.masks import write_mask
-from aotlab.tools.cli.options import add_shared
+from aotlab.media.synthetic_clip import draw_clip
+from aotlab.tools.cli.options import add_shared_options
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import atomic_path, require_writable, write_text
@@ -37,7 +37,7 @@ SMOKE_NOTE = (
 )
 
 
-def smoke(table: PaperTable, root: Path) -> PaperTable:
+def make_smoke_table(table: PaperTable, root: Path) -> PaperTable:
     """Return the table with the bundled model on a clip drawn in ``root`` in every row, without published figures."""
     frames, masks = draw_clip(6, 120, 160, seed=0)
     for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
@@ -61,7 +61,7 @@ def smoke(table: PaperTable, root: Path) -> PaperTable:
 
 
 @dataclass
-class Runner:
+class TableRunner:
     """Runs the commands of a table, each once."""
 
     table: PaperTable
@@ -72,7 +72,7 @@ class Runner:
     done: dict[tuple[str, ...], Path] = field(default_factory=dict)
     """results by the arguments of the command"""
 
-    def run(self, row: Row) -> str:
+    def run(self, row: TableRow) -> str:
         """Return our figures for a row, or the reason for missing ones."""
         benchmark = self.table.benchmarks[row.benchmark]
         try:
@@ -86,7 +86,7 @@ class Runner:
             self.failed = True
             return f"failed: exit status {error.returncode}"
         scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
-        return figures([scores.get(key) for key in self.table.columns.values()])
+        return format_figures([scores.get(key) for key in self.table.columns.values()])
 
     def results(self, name: str, benchmark_name: str) -> Path:
         """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
@@ -138,7 +138,7 @@ def list_benchmark_options(benchmark: Benchmark) -> tuple[str, ...]:
     return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
 
 
-def list_model_options(model: Model) -> tuple[str, ...]:
+def list_model_options(model: TableModel) -> tuple[str, ...]:
     """Return the options of a model."""
     files = (option for file in model.files for option in ("--checkpoint", str(file)))
     presets = (option for name in model.configs for option in ("--config", name))
@@ -150,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""
     parser = CommandParser("table", "Run a table of a paper and compare.")
     parser.add_argument("table", help="name of a table, for example aot_davis2017, or a YAML file")
-    add_shared(parser, "--device")
+    add_shared_options(parser, "--device")
     parser.add_argument(
         "--ranks", metavar="N", type=AT_LEAST_ONE, default=1, help="processes that share the videos"
     )
@@ -164,8 +164,8 @@ def main(argv: list[str] | None = None) -> int:
     table = load_table(args.table)
     output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)
     if args.smoke:
-        table = smoke(table, output.parent / "clip")
-    runner = Runner(table, output, args.device, args.ranks)
+        table = make_smoke_table(table, output.parent / "clip")
+    runner = TableRunner(table, output, args.device, args.ranks)
     ours, lacking = [], dict[str, None]()
     for row in runner.table.rows:
         gaps = list_missing(runner.table, row)

@@ -28,23 +28,23 @@ from aotlab.engine.video.inputs import (
 from aotlab.engine.video.outputs import (
     OUTPUTS,
     find_output,
-    refuse_results,
-    refuse_source,
     remove_temporary_files,
+    require_no_results,
+    require_source_outside,
 )
-from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS, Progress
-from aotlab.engine.video.streaming import HELPERS
+from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE_FILE, UNSUPPORTED_OUTPUTS, Progress
+from aotlab.engine.video.streaming import HELPER_THREADS
 from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.video import FrameSource, open_frames
 from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.utils.devices import reserve_cores
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, is_plain_name, remove, sha256
+from aotlab.utils.files import is_file, is_file_name, is_folder, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.versioned_json import load_record, save_record
 
-RECORD = ".track.json"
+RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
@@ -105,7 +105,7 @@ class JobRecord:
 
 def read_job_record(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
-    return load_record(folder / RECORD, JobRecord)
+    return load_record(folder / RECORD_FILE, JobRecord)
 
 
 def run_job(
@@ -153,11 +153,11 @@ def run_job(
         resumable = repeatable and earlier.made_by == record.made_by
         if repeatable and is_finished(earlier, folder, record.made_by) and not restart:
             return None
-        replaced = dict.fromkeys([*record.written, *filter(is_plain_name, earlier.written)])
-        refuse_source(replaced, folder, Path(job.video))
+        replaced = dict.fromkeys([*record.written, *filter(is_file_name, earlier.written)])
+        require_source_outside(replaced, folder, Path(job.video))
         remove_temporary_files(replaced, folder)
         if not (resumable or force):
-            refuse_results(replaced, folder)
+            require_no_results(replaced, folder)
         made = () if make_masks is None else make_masks(source, numbers, options.frames.first)
         masks = load_masks([*job.masks, *made], source, numbers, options.frames)
         group_removals(options.removals, masks, source)
@@ -166,7 +166,7 @@ def run_job(
             fitted = fit_memory_budget(memory_budget, tracker.read_settings(), source, masks)
             tracker = replace(tracker, overrides=(*tracker.overrides, *fitted))
         saved = _make_progress(folder, source, options, record) if repeatable else None
-        reserve_cores(HELPERS)
+        reserve_cores(HELPER_THREADS)
         loaded = load_tracker(tracker)
         loaded.reset(options.frames.count(source.length))
         if saved is not None and resumable and not restart:
@@ -175,20 +175,20 @@ def run_job(
         if fresh:
             for name in replaced:  # after all checks: masks may be among them
                 remove(folder / name)
-        save_record(folder / RECORD, record)
+        save_record(folder / RECORD_FILE, record)
         options = replace(options, class_names=masks.annotations.class_names)
         try:
             result = track(loaded, source, masks, folder, options, saved)
         except InputError:  # no frame was written
             if fresh:
-                remove(folder / RECORD)
+                remove(folder / RECORD_FILE)
             raise
         record.frames, record.seconds = result.frames, round(result.seconds, 3)
         record.error = UNFINISHED if result.interrupted else result.error
         record.written = sorted(path.name for path in result.written.values())
-        save_record(folder / RECORD, record)
+        save_record(folder / RECORD_FILE, record)
         if record.error is None:
-            remove(folder / STATE)
+            remove(folder / STATE_FILE)
         return result
 
 
@@ -224,7 +224,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     masks = [(value, _digest_files(split_mask_value(value)[1])) for value in job.masks]
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
-    video = [_stamp(file) for file in files]
+    video = [_read_stamp(file) for file in files]
     parts: tuple[Any, ...] = (dict(inputs), job.overrides, job.levels, masks, str(path), video)
     if (job.start, job.end) != (None, None):
         parts = (*parts, job.start, job.end)
@@ -266,7 +266,7 @@ def _digest_files(path: Path) -> str:
     return total.hexdigest()
 
 
-def _stamp(file: Path) -> tuple[str, int, int]:
+def _read_stamp(file: Path) -> tuple[str, int, int]:
     """Return name, size and time of a file; only the name of a dangling link."""
     try:
         stat = file.stat()
@@ -310,7 +310,9 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
         objects: number of tracked objects, at least 1.
     """
     identities = config.model.max_objects
-    height, width = network_size(size, config.input, align_corners=config.model.align_corners, smallest=1)
+    height, width = network_size(
+        size, config.input, align_corners=config.model.align_corners, min_object_area=1
+    )
     groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
     with torch.device("meta"), torch.inference_mode():
         model = build_model(config.model).eval()

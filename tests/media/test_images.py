@@ -12,13 +12,13 @@ from PIL import EpsImagePlugin, Image
 
 from aotlab.dataloaders.lint import check_frame, check_mask
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
-from aotlab.evaluation.submission import mask_problem
+from aotlab.evaluation.submission import find_mask_problem
 from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from tests.altered import damaged
 from tests.drawn_clips import draw_clip
+from tests.mutations import corrupt_bytes
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
 OpenEXR = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")
@@ -65,7 +65,7 @@ def test_levels_are_estimated_once_for_all_frames(tmp_path):
         ramp = np.linspace(100, top, 64, dtype=np.uint16)
         write_png(tmp_path / "cells" / f"{index}.png", np.tile(ramp, (8, 1)))
     source = open_frames(tmp_path / "cells")
-    assert source.levels.found
+    assert source.levels.estimated
     assert 100 <= source.levels.low < 110
     assert 3900 < source.levels.high <= 4100
     brightest = [int(frame.max()) for frame in source]
@@ -212,7 +212,7 @@ def test_broken_image_is_read_or_named(tmp_path, kind):
     file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file, format=kind)
-    for number, content in enumerate(damaged(file.getvalue(), 12, 8)):
+    for number, content in enumerate(corrupt_bytes(file.getvalue(), 12, 8)):
         path = tmp_path / ("00000.jpg", "00000.png")[number % 2]
         path.write_bytes(content)
         for read in READERS:
@@ -236,7 +236,7 @@ def test_broken_deep_image_is_read_or_named(tmp_path, suffix):
     if suffix != "png":
         (tmp_path / "frames" / "0.png").unlink()
     messages = []
-    for content in damaged(path.read_bytes(), 12, 8, seed=5):
+    for content in corrupt_bytes(path.read_bytes(), 12, 8, seed=5):
         path.write_bytes(content)
         messages.append(find_error(read_frames, path.parent))
     messages = [message for message in messages if message is not None]
@@ -283,7 +283,7 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     path = tmp_path / "frame.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\nshowpage\n%%EOF\n")
-    for read in (*READERS, lambda path: mask_problem(path.read_bytes(), None)):
+    for read in (*READERS, lambda path: find_mask_problem(path.read_bytes(), None)):
         with suppress(InputError):
             read(path)
     with pytest.raises(InputError, match="unknown image format"):

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, encode_runs, format_coco, read_annotations
-from aotlab.media.regions import compress
-from aotlab_studio.formats.label_studio import pack, unpack
+from aotlab.media.regions import compress_runs
+from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 
 TRACK = """<annotations><version>1.1</version>
@@ -94,7 +94,7 @@ def test_cvat_tracks_are_drawn_in_z_order(read):
 
 
 def test_mots_ignored_region_is_not_an_object(read):
-    line = "0 {} {} 24 40 " + compress(encode_runs(labels(0) == 3))
+    line = "0 {} {} 24 40 " + compress_runs(encode_runs(labels(0) == 3))
     found = read({"mots.txt": f"{line.format(2003, 2)}\n{line.format(10000, 10)}\n"})
     assert found.objects() == [3]
 
@@ -195,13 +195,13 @@ def test_label_studio_region_ids_identify_objects(read):
 
 @pytest.mark.parametrize("cut", [0, 1, 6, 7, 20, -1])
 def test_damaged_brush_mask_rejected(cut):
-    packed = pack(np.random.default_rng(3).random((9, 9)) < 0.5)
+    packed = encode_brush(np.random.default_rng(3).random((9, 9)) < 0.5)
     with pytest.raises(InputError, match="9×9"):
-        unpack(packed[:cut], (9, 9))
+        decode_brush(packed[:cut], (9, 9))
     with pytest.raises(InputError, match="10×9"):
-        unpack(packed, (9, 10))
+        decode_brush(packed, (9, 10))
     with pytest.raises(InputError, match="9×9"):  # four billion words, before memory is allocated
-        unpack([255] * 200, (9, 9))
+        decode_brush([255] * 200, (9, 9))
 
 
 def test_youtube_vis_annotations_without_track_id_are_objects(read):
