@@ -85,6 +85,9 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     add_shared_options(parser, "--dry-run")
     args = parser.parse_args(argv)
+    joined = " ".join(args.video)
+    if len(args.video) > 1 and Path(joined).exists():
+        parser.error(f"{joined}: a path with spaces; put it in quotes")
     args.several = args.jobs is not None or len(args.video) > 1
     if not args.print_config and "help" not in args.write:
         require_arguments(parser, args)
@@ -257,11 +260,14 @@ def read_job(args: Namespace) -> Job:
 
 def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
     """Track one video, or resume it; return the exit status."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    from aotlab.engine.video.job import describe_inputs
+    from aotlab.utils.distributed import count_ranks
+
+    if count_ranks() > 1:
         raise InputError(
             f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.engine.video.job import describe_inputs, open_job, track_job
+    from aotlab.engine.video.job import open_job, track_job
 
     opened = open_job(read_job(args), options, None if args.dry_run else args.output)
     if args.dry_run:

@@ -107,8 +107,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     """
     ranks = 1
     try:
-        if "WORLD_SIZE" in os.environ:
-            ranks = _read_int_variable("WORLD_SIZE", minimum=1)
+        ranks = count_ranks()
         if ranks == 1:
             yield World(pick_device(device))
         else:
@@ -119,6 +118,11 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     finally:
         if ranks > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def count_ranks() -> int:
+    """Return the number of processes started by torchrun, 1 without it; raises `InputError` if it is not a number."""
+    return _read_int_variable("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
 
 
 def _read_int_variable(name: str, minimum: int = 0) -> int:

@@ -28,7 +28,7 @@ from aotlab.engine.video.outputs import finish_batch
 from aotlab.engine.video.track import TrackOptions
 from aotlab.utils.distributed import RESUME_ADVICE, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, is_file_name, real_path, remove, require_writable
+from aotlab.utils.files import atomic_path, is_file_name, real_path, remove
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
@@ -98,10 +98,10 @@ def run_jobs(
         else:
             return None if result is None or result.interrupted else read_job_record(folder)
         record = replace(JobRecord.start(job), error=problem)
-        save_record(require_writable(folder) / RECORD_FILE, record)
+        save_record(folder / RECORD_FILE, record)
         return record
 
-    with locked_output(require_writable(output), world):
+    with locked_output(output, world):
         if world.is_main:
             claim_folder(output, jobs, inputs, force=force)
             for job in jobs if restart else ():
