@@ -44,7 +44,7 @@ def run_job(
 ) -> JobResult:
     """Track one video; call it again after a kill, as often as it takes.
 
-    A job of paths resumes in the middle of its video. With a URL among them, inputs are copied to this machine, and results
+    A job of paths resumes in the middle of its video. With a URL among them, inputs are copied to this machine, results
     are made in a temporary folder and uploaded, the marker last; such a job starts over after a kill.
 
     Args:
