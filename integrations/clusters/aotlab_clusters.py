@@ -15,7 +15,7 @@ from typing import Any
 import fsspec
 
 import aotlab
-from aotlab import InputError, Job, TrackerOptions, TrackOptions, read_job_record
+from aotlab import InputError, Job, TrackerOptions, TrackOptions
 
 RECORD = ".track.json"
 """aotlab's record of a local job, which names local paths"""
@@ -29,6 +29,7 @@ class JobResult:
 
     name: str
     frames: int = 0
+    """frames tracked; 0 if the results existed"""
     error: str | None = None
     """error message; None on success"""
     reused: bool = False
@@ -65,14 +66,13 @@ def run_job(
         files, root = fsspec.core.url_to_fs(output)
         files.invalidate_cache()
         identity = identify(job, tracker, options)
-        marker = read_marker(files, root)
-        if marker is not None and marker["identity"] == identity:
-            return JobResult(job.name, marker["frames"], reused=True)
+        if files.exists(f"{root}/{MARKER}") and files.cat_file(f"{root}/{MARKER}") == identity:
+            return JobResult(job.name, reused=True)
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder) / "results"
             result = track_into(stage_inputs(job, Path(folder)), local, tracker, options)
             if result.error is None:
-                upload(local, files, root, {"identity": identity, "frames": result.frames})
+                upload(local, files, root, identity)
         return result
     except InputError as error:
         return JobResult(job.name, error=str(error))
@@ -82,8 +82,7 @@ def track_into(job: Job, folder: Path, tracker: TrackerOptions, options: TrackOp
     """Track a job with local inputs into a local folder, or resume it; raise `InputError` for a bad input."""
     done = aotlab.run_job(job, folder, tracker, options)
     if done is None:
-        record = read_job_record(folder)
-        return JobResult(job.name, record.frames if record else 0, reused=True)
+        return JobResult(job.name, reused=True)
     return JobResult(job.name, done.frames, "interrupted" if done.interrupted else done.error)
 
 
@@ -122,30 +121,18 @@ def stage_inputs(job: Job, folder: Path) -> Job:
     return replace(job, video=fetch(job.video, 0), masks=tuple(masks))
 
 
-def identify(job: Job, tracker: TrackerOptions, options: TrackOptions) -> str:
-    """Return a text that differs when the results would: the job, sizes and times of its files, and all settings."""
+def identify(job: Job, tracker: TrackerOptions, options: TrackOptions) -> bytes:
+    """Return a marker that differs when the results would: the job, sizes and times of its files, and all settings."""
     stamps = []
     for path in (job.video, *map(mask_path, job.masks)):
         files, source = fsspec.core.url_to_fs(path)
         info = files.info(source) if files.exists(source) else {}
         stamps.append([info.get("size"), str(info.get("ETag") or info.get("mtime") or info.get("created"))])
     settings = replace(tracker, device="cpu").settings_as_yaml()
-    return json.dumps([repr(job), stamps, str(tracker.checkpoint), settings, repr(options)])
+    return json.dumps([repr(job), stamps, str(tracker.checkpoint), settings, repr(options)]).encode()
 
 
-def read_marker(files: Any, root: str) -> dict[str, Any] | None:
-    """Return the content of a finished job's marker; None without one, or if it is damaged."""
-    path = f"{root}/{MARKER}"
-    if not files.exists(path):
-        return None
-    try:
-        marker = json.loads(files.cat_file(path))
-    except ValueError:
-        return None
-    return marker if isinstance(marker, dict) and {"identity", "frames"} <= set(marker) else None
-
-
-def upload(local: Path, files: Any, root: str, marker: dict[str, Any]) -> None:
+def upload(local: Path, files: Any, root: str, marker: bytes) -> None:
     """Replace the results at ``root`` by those of a local folder; the old marker goes first, the new one comes last."""
     if files.exists(f"{root}/{MARKER}"):
         files.rm_file(f"{root}/{MARKER}")
@@ -156,4 +143,4 @@ def upload(local: Path, files: Any, root: str, marker: dict[str, Any]) -> None:
             target = f"{root}/{path.relative_to(local).as_posix()}"
             files.makedirs(target.rpartition("/")[0], exist_ok=True)
             files.put_file(str(path), target)
-    files.pipe_file(f"{root}/{MARKER}", json.dumps(marker).encode())
+    files.pipe_file(f"{root}/{MARKER}", marker)
