@@ -9,7 +9,7 @@ from pathlib import Path
 import PIL.Image
 
 from aotlab import Job, TrackOptions, write_mask
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.synthetic_clip import draw_clip
 
 OPTIONS = TrackOptions(write=("masks", "coco"))
 

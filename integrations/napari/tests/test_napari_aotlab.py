@@ -16,7 +16,7 @@ from napari_aotlab.widget import TrackWidget
 from npe2 import PluginManifest
 
 from aotlab import Tracker, write_mask
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.synthetic_clip import draw_clip
 
 FRAMES = 6
 

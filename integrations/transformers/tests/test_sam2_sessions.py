@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from aotlab_sam2 import Sam2VideoModel, Sam2VideoProcessor  # noqa: E402
 
 from aotlab import Tracker, open_frames  # noqa: E402
-from aotlab.media.drawn_clip import draw_clip  # noqa: E402
+from aotlab.media.synthetic_clip import draw_clip  # noqa: E402
 
 SAMPLE = Path(__file__).parents[3] / "datasets" / "sample"
 
