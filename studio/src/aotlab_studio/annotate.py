@@ -138,6 +138,7 @@ def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     if args.host not in LOCAL:
         print(WARNING.format(host=args.host), file=sys.stderr)
     session.warm()
+    session.runner.resume_queue()
     loading = session.make_tracker.start() if isinstance(session.make_tracker, TrackerLoader) else None
     if not args.no_browser:
         _open_browser(server.url, leaving)

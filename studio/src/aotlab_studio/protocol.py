@@ -92,6 +92,8 @@ class Description:
     tracker: dict[str, Setting]
     history: tuple[str | None, str | None]
     """titles of the steps to undo and to redo"""
+    stale: list[tuple[int, int]]
+    """as in `StaleEvent`"""
     job: JobProgress | None
 
 
@@ -140,6 +142,15 @@ class JobEvent:
 
 
 @dataclass(frozen=True)
+class StaleEvent:
+    """Corrections were queued or have propagated."""
+
+    stretches: list[tuple[int, int]]
+    """first and last frames of tracked masks older than a correction beside them"""
+    event: Literal["stale"] = "stale"
+
+
+@dataclass(frozen=True)
 class TrackerEvent:
     """Settings of the tracker changed."""
 
@@ -156,7 +167,9 @@ class ExportEvent:
     event: Literal["export"] = "export"
 
 
-Event = FrameEvent | ObjectsEvent | CountEvent | HistoryEvent | JobEvent | TrackerEvent | ExportEvent
+Event = (
+    FrameEvent | ObjectsEvent | CountEvent | HistoryEvent | JobEvent | StaleEvent | TrackerEvent | ExportEvent
+)
 
 
 @dataclass(frozen=True)

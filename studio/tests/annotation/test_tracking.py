@@ -5,9 +5,9 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.project import editing
-from aotlab_studio.protocol import JobEvent
-from aotlab_studio.server.actions import act, strips
-from aotlab_studio.tracking.planning import Request, plan_propagation
+from aotlab_studio.protocol import JobEvent, StaleEvent
+from aotlab_studio.server.actions import act, describe, strips
+from aotlab_studio.tracking.planning import Request, find_stale_stretches, plan_propagation
 from studio.tests.annotation.clips import LENGTH, Seer, draw, open_session, set_mask, truth, wait_until
 
 
@@ -363,4 +363,107 @@ def test_stroke_cancels_propagation(folder, monkeypatch):
     job = run(session, 2)
     assert job.status == "done"
     assert job.extends is None
+    session.close()
+
+
+@pytest.fixture
+def short_pause(monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 0.02)
+
+
+def stroke(frame, *point):
+    """The message of a dot on object 1 that propagates."""
+    return {
+        "do": "paint", "frame": frame, "object_id": 1, "points": [point], "radius": 3, "propagate": True,
+    }  # fmt: skip
+
+
+def idle(session):
+    """Whether every correction has propagated."""
+    return not session.state.corrections and not session.runner.busy
+
+
+def test_correction_in_a_reopened_project_propagates(folder, short_pause):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    run(first, 0)
+    first.close()
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    act(session, stroke(6, 50, 20))
+    assert session.state.corrections == [6]
+    wait_until(lambda: idle(session))
+    assert {index for index, _ in tracker.calls} >= set(range(6, LENGTH))
+    assert session.job.status == "done"
+    session.close()
+
+
+def test_corrections_are_queued_and_all_propagate(folder, short_pause):
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1)
+    run(session, 0)
+    events = []
+    session.state.listeners.append(events.append)
+    tracker.pause = 0.1
+    act(session, stroke(8, 50, 20))
+    wait_until(lambda: session.job.extends is not None and session.job.done)
+    act(session, stroke(3, 50, 20))
+    assert session.state.corrections == [8, 3]
+    assert find_stale_stretches(session.state) == [(4, 11), (1, 7)]
+    assert describe(session).stale == [(4, 11), (1, 7)]
+    tracker.calls.clear()
+    tracker.pause = 0
+    wait_until(lambda: idle(session))
+    assert {index for index, _ in tracker.calls} >= set(range(LENGTH))
+    stale = [event.stretches for event in events if isinstance(event, StaleEvent)]
+    assert stale[-1] == []
+    session.close()
+
+
+def test_queue_of_corrections_survives_a_kill(folder, short_pause):
+    first = open_session(folder, Seer())
+    draw(first, 0, 1)
+    run(first, 0)
+    act(first, stroke(5, 50, 20))
+    first.close()
+    session = open_session(folder)
+    assert session.state.corrections == [5]
+    session.runner.resume_queue()
+    wait_until(lambda: idle(session))
+    assert session.job.status == "done"
+    assert session.state.history.titles[0] == "tracking"
+    session.close()
+
+
+def test_undone_correction_leaves_the_queue(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 60)
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    act(session, stroke(5, 50, 20))
+    act(session, stroke(5, 50, 30))
+    session.undo()
+    assert session.state.corrections == [5]
+    session.undo()
+    assert session.state.corrections == []
+    session.redo()
+    assert session.state.corrections == [5]
+    run(session, 0)
+    assert session.state.corrections == []
+    session.close()
+
+
+def test_failed_correction_stays_queued(folder, short_pause):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+
+    def fail():
+        raise InputError("no model")
+
+    session.make_tracker = fail
+    act(session, stroke(5, 50, 20))
+    wait_until(lambda: session.job.status == "failed")
+    assert session.state.corrections == [5]
     session.close()

@@ -74,6 +74,8 @@ export class App {
     this.history.setTitles(state.history);
     this.exporter.setNames(state.outputs);
     this.tracking.setJob(state.job);
+    this.timeline.setStale(state.stale);
+    this.tracking.setWaiting(state.stale.length);
     this.say('');
     await this.playback.goTo(first ? lastFrame(state.name) : this.playback.frame);
     this.review.refresh();
@@ -95,6 +97,9 @@ export class App {
       this.history.setTitles(event.titles);
     } else if (event.event === 'job') {
       this.tracking.setJob(event.job);
+    } else if (event.event === 'stale') {
+      this.timeline.setStale(event.stretches);
+      this.tracking.setWaiting(event.stretches.length);
     } else if (event.event === 'tracker') {
       this.tracking.setSettings(event.settings);
     } else if (event.event === 'export') {

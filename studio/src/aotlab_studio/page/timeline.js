@@ -96,6 +96,29 @@ function drawRow(context, runs, { x: left, y, column, colour, ink }) {
   context.globalAlpha = 1;
 }
 
+/**
+ * Hatch frames whose tracked masks are older than a correction.
+ * @param {CanvasRenderingContext2D} context
+ * @param {{x: number, width: number, height: number}} place
+ */
+function drawStale(context, { x, width, height }) {
+  context.save();
+  context.beginPath();
+  context.rect(x, TOP - 4, width, height + 4);
+  context.clip();
+  context.strokeStyle = '#e0a000';
+  context.lineWidth = 1.5;
+  context.beginPath();
+  for (let left = x - height; left < x + width; left += 6) {
+    context.moveTo(left, TOP + height);
+    context.lineTo(left + height + 4, TOP - 4);
+  }
+  context.stroke();
+  context.fillStyle = '#e0a000';
+  context.fillRect(x, TOP - 4, width, 3);
+  context.restore();
+}
+
 /** Return the description of a row for screen readers. @param {string[] | undefined} row */
 export function summary(row) {
   if (!row) return 'no masks yet';
@@ -139,6 +162,8 @@ export class Timeline {
     this.rows = new Map();
     /** @type {number[]} */
     this.checks = [];
+    /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
+    this.stretches = [];
     this.dragging = false;
     this.strips = document.createElement('canvas');
     this.stale = true;
@@ -183,6 +208,12 @@ export class Timeline {
   setObjects(objects, chosen) {
     this.objects = objects;
     this.chosen = chosen;
+    this.redraw();
+  }
+
+  /** @param {[number, number][]} stretches first and last frames with tracked masks older than a correction */
+  setStale(stretches) {
+    this.stretches = stretches;
     this.redraw();
   }
 
@@ -325,6 +356,7 @@ export class Timeline {
       const from = Math.floor(first);
       if (row) drawRow(context, runsOf(row.slice(from, Math.ceil(first + span))), { x: this.xOf(from), y: TOP + index * ROW, column, colour: object.colour, ink });
     });
+    for (const [start, end] of this.stretches) drawStale(context, { x: this.xOf(start), width: (end + 1 - start) * column, height: this.objects.length * ROW });
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();

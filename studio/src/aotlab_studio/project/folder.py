@@ -47,6 +47,8 @@ class Head(Struct):
     version: int
     video: VideoInfo
     objects: Snapshot
+    corrections: list[Count] = []
+    """frames whose given masks still have to propagate, oldest first"""
 
 
 def read_head(path: Path) -> Head:
@@ -112,6 +114,8 @@ class Project:
         self._lock = lock_folder(folder)
         self.objects: bytes | None = None
         """stored objects; None in a new project"""
+        self.corrections: list[int] = []
+        """frames whose given masks still have to propagate, oldest first"""
         try:
             self._source = None if frames.live else compute_fingerprint(frames.path)
             if (folder / FILE).is_file():
@@ -132,7 +136,8 @@ class Project:
         video = VideoInfo(path, frames.count, frames.size, source=self._source)
         if frames.levels is not None and not frames.levels.found:
             video.levels = (frames.levels.low, frames.levels.high)
-        content = msgspec.json.encode(Head(VERSION, video, msgspec.json.decode(objects, type=Snapshot)))
+        head = Head(VERSION, video, msgspec.json.decode(objects, type=Snapshot), self.corrections)
+        content = msgspec.json.encode(head)
         write_bytes(self.folder / FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
 
@@ -150,6 +155,7 @@ class Project:
                     "choose another folder as project"
                 )
         self.objects = msgspec.json.encode(head.objects)
+        self.corrections = [index for index in head.corrections if index < frames.count]
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name
         if frames.live or (same_name if video.source is None else video.source == self._source):
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,6 +77,18 @@ class State:
         """The video, as readers of annotations take it."""
         frames = self.frames
         return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), frames.stem)
+
+    @property
+    def corrections(self) -> list[int]:
+        """Frames whose given masks still have to propagate, oldest first."""
+        return list(self.project.corrections)
+
+    def set_corrections(self, frames: Sequence[int]) -> None:
+        """Store the frames whose given masks still have to propagate; raise `InputError` if that fails."""
+        with self.lock:
+            if list(frames) != self.project.corrections:
+                self.project.corrections = list(frames)
+                self.project.save_objects(self.objects.snapshot())
 
     def close(self) -> None:
         """Release the project."""

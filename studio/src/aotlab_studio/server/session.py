@@ -78,7 +78,8 @@ class Session:
 
     def stop(self) -> None:
         """Stop the running job; its results are kept."""
-        self._running_job("stop").stop()
+        self._running_job("stop")
+        self.runner.stop()
 
     def close(self) -> None:
         """Stop jobs and release the project."""
@@ -178,12 +179,19 @@ class Session:
         last = self.state.history.last
         if step is not None and (last is None or last.serial != step):
             raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-        return self._apply_step(last, self.state.history.undo)
+        done = self._apply_step(last, self.state.history.undo)
+        if last is not None:
+            self.runner.undo(last.serial)
+        return done
 
     def redo(self) -> UndoneStep | None:
         """Repeat the step undone last; raise `InputError` as `undo`."""
         self.runner.yield_background(wait=True)
-        return self._apply_step(self.state.history.next, self.state.history.redo)
+        following = self.state.history.next
+        done = self._apply_step(following, self.state.history.redo)
+        if following is not None:
+            self.runner.redo(following.serial)
+        return done
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, `MAX_REVIEW` at most."""
