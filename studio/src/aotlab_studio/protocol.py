@@ -24,6 +24,15 @@ class UndoneStep:
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """The result of a prompt."""
+
+    object_id: int
+    taken: list[int]
+    """objects that lost pixels to it"""
+
+
+@dataclass(frozen=True)
 class ReviewEntry:
     """A frame to check."""
 

@@ -156,7 +156,7 @@ export class App {
 
   /**
    * Draw on the chosen object, or on a new one if none is chosen.
-   * @template {'paint' | 'outline' | 'suggest'} A
+   * @template {'paint' | 'outline'} A
    * @param {A} action
    * @param {Partial<Actions[A]['message']>} values
    */

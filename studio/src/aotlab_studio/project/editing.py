@@ -23,6 +23,7 @@ from aotlab_studio.project.painting import (
     limit_change,
 )
 from aotlab_studio.project.state import State
+from aotlab_studio.protocol import Suggestion
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -108,20 +109,40 @@ def fill_holes(state: State, frame: int, object_id: int) -> None:
 
 
 def apply_suggestion(
-    state: State, frame: int, object_id: int | None, found: np.ndarray, *, extend: bool, at: Click | None
-) -> int:
+    state: State,
+    frame: int,
+    object_id: int | None,
+    found: np.ndarray,
+    *,
+    extend: bool,
+    at: Click | None,
+    overwrite: bool = False,
+) -> Suggestion:
     """Store the mask found for prompts, in one step; as `edit_mask`.
 
     Args:
         found: H×W bool.
         extend: add to the object's mask instead of replacing it.
         at: the newest click on a mask that is being corrected: only what is near it changes.
+        overwrite: take pixels of other objects' given masks too; pixels of tracked masks are always taken.
 
     Raises:
         InputError: nothing was found, or nothing changes; the mask stays as it was.
     """
-    if at is None and not (found & ~np.isin(state.labels(frame), state.objects.locked)).any():
-        raise InputError("nothing found there; nothing was changed. Try a tighter box, a click, or the brush")
+    with state.lock:
+        shown = state.labels(frame)
+        given = [] if overwrite else sorted(state.described(frame) - {object_id})
+        free = found & ~np.isin(shown, [*given, *state.objects.locked])
+        if at is None and not free.any():
+            if found.any() and not overwrite:
+                raise InputError(
+                    "only pixels of other objects found there, drawn or locked; nothing was changed. "
+                    "Check “take drawn pixels” to take drawn ones"
+                )
+            raise InputError(
+                "nothing found there; nothing was changed. Try a tighter box, a click, or the brush"
+            )
+        found = free
 
     def edit(before: np.ndarray) -> np.ndarray:
         after = found if at is None else limit_change(before, found, at[0], positive=at[1])
@@ -132,7 +153,11 @@ def apply_suggestion(
             raise InputError("nothing found at the click; nothing was changed. Use the brush or the eraser")
         return after
 
-    return edit_mask(state, frame, object_id, edit, "box and clicks")
+    with state.lock:
+        object_id = edit_mask(state, frame, object_id, edit, "box and clicks")
+        gained = state.labels(frame) == object_id
+    taken = sorted(set(np.unique(shown[gained]).tolist()) - {0, object_id})
+    return Suggestion(object_id, taken)
 
 
 def clear(state: State, frame: int, object_id: int) -> None:
@@ -208,8 +233,14 @@ def merge_objects(state: State, object_id: int, into: int) -> None:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     for each in (object_id, into):
         require_editable(state, each, seen=False)
-    with state.step("merge objects") as changes, state.changing_objects(changes) as objects:
-        objects.rename(object_id, into)
+    pair = {object_id, into}
+    with state.step("merge objects") as changes:
+        for frame in state.keyframes:
+            described = state.described(frame)
+            if len(pair & described) == 1:  # its given mask would hide the tracked pixels of the other one
+                changes.append(state.set_keyframe(frame, state.labels(frame), described | pair))
+        with state.changing_objects(changes) as objects:
+            objects.rename(object_id, into)
 
 
 def drop_results(

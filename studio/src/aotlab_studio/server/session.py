@@ -21,6 +21,7 @@ from aotlab_studio.protocol import (
     ExportEvent,
     HistoryEvent,
     ReviewEntry,
+    Suggestion,
     TrackerEvent,
     UndoneStep,
 )
@@ -106,8 +107,9 @@ class Session:
         negative: Clicks | None = None,
         refine: bool = False,
         extend: bool = False,
-    ) -> int:
-        """Store the mask of the object that a box and clicks mean; return its object id.
+        overwrite: bool = False,
+    ) -> Suggestion:
+        """Store the mask of the object that a box and clicks mean.
 
         Args:
             object_id: the object; None: a new one.
@@ -115,6 +117,7 @@ class Session:
             negative: clicks beside it.
             refine: change the object's mask, only near the newest click; all clicks are of one kind.
             extend: add to the object's mask instead of replacing it.
+            overwrite: take pixels of other objects' given masks too.
 
         Raises:
             InputError: as `editing.apply_suggestion`, or prompts outside the image.
@@ -130,8 +133,9 @@ class Session:
                 )
             known, at = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
         prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
+        found = self._segment(frame, prompt)
         return editing.apply_suggestion(
-            self.state, frame, object_id, self._segment(frame, prompt), extend=extend, at=at
+            self.state, frame, object_id, found, extend=extend, at=at, overwrite=overwrite
         )
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:

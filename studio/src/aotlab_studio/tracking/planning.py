@@ -120,7 +120,10 @@ def find_stale_stretches(state: State) -> list[tuple[int, int]]:
     with state.lock:
         plans = [plan_propagation(state, index) for index in state.corrections]
     return [
-        (plan.start if plan.before is None else plan.before + 1, plan.start if plan.last is None else plan.last)
+        (
+            plan.start if plan.before is None else plan.before + 1,
+            plan.start if plan.last is None else plan.last,
+        )
         for plan in plans
         if plan is not None
     ]
