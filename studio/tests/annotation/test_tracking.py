@@ -413,12 +413,10 @@ def test_corrections_are_queued_and_all_propagate(folder, short_pause):
     assert find_stale_stretches(session.state) == [(4, 11), (1, 7)]
     assert describe(session).stale == [(4, 11), (1, 7)]
     tracker.pause = 0
-    wait_until(lambda: idle(session))
+    wait_until(lambda: StaleEvent([]) in events)
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     ended = [(job.status, job.done == job.total) for job in jobs if job.status in ("done", "stopped")]
     assert ended == [("stopped", False), ("done", True), ("done", True)]
-    stale = [event.stretches for event in events if isinstance(event, StaleEvent)]
-    assert stale[-1] == []
     session.close()
 
 
