@@ -208,7 +208,8 @@ class AnnotationFile(Output):
         frames = self._annotations.frames
         if frames:
             self._annotations.class_names = self.class_names
-            info = VideoInfo(self.source.name, self.source.size, max(frames) + 1, str(self.source.rate))
+            length = max(max(frames) + 1, self.source.length or 0)
+            info = VideoInfo(self.source.name, self.source.size, length, str(self.source.rate))
             self._writer.write(self.path, self._annotations, info)
 
     def drop(self) -> None:

@@ -33,6 +33,16 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
+class ExportResult:
+    """A finished export."""
+
+    archive: str
+    """file name"""
+    missing: int
+    """frames of the range without a result"""
+
+
+@dataclass(frozen=True)
 class ReviewEntry:
     """A frame to check."""
 

@@ -113,7 +113,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
     assert talk.do("strips")["result"] == {"1": "G" + "9" * (LENGTH - 1)}
     assert talk.do("undo")["result"] == {"title": "tracking", "frame": 0}
     assert talk.do("strips")["result"] == {"1": "G" + "-" * (LENGTH - 1)}
-    assert talk.do("export", names=["masks"])["result"] == "clip.zip"
+    assert talk.do("export", names=["masks"])["result"] == {"archive": "clip.zip", "missing": LENGTH - 1}
     assert served.get("/export.zip").content[:2] == b"PK"
 
 

@@ -241,6 +241,11 @@ export class Exporter {
     element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => make('button', {
       type: 'button', textContent: name, onclick: () => this.check(outputs),
     })));
+    element('export-annotated').onclick = () => {
+      const frames = app.timeline.annotated();
+      element('export-first').value = frames ? String(frames[0]) : '';
+      element('export-last').value = frames ? String(frames[1]) : '';
+    };
     element('export-cancel').onclick = () => this.app.send('cancel_export');
   }
 
@@ -264,6 +269,7 @@ export class Exporter {
 
   open() {
     element('download').hidden = true;
+    element('export-missing').textContent = '';
     element('export-dialog').showModal();
   }
 
@@ -273,12 +279,19 @@ export class Exporter {
     element('export-start').disabled = true;
     element('export-progress').hidden = element('export-cancel').hidden = false;
     element('download').hidden = true;
-    const done = await this.app.send('export', { names });
+    element('export-missing').textContent = '';
+    /** @type {Partial<import('./protocol.js').Actions['export']['message']>} */
+    const range = {};
+    if (element('export-first').value) range.first = Number(element('export-first').value);
+    if (element('export-last').value) range.last = Number(element('export-last').value);
+    const done = await this.app.send('export', { names, ...range });
     element('export-start').disabled = false;
     element('export-progress').hidden = element('export-cancel').hidden = true;
     if (done) {
       element('download').hidden = false;
-      element('download').textContent = `Download ${done}`;
+      element('download').textContent = `Download ${done.archive}`;
+      const { missing } = done;
+      if (missing) element('export-missing').textContent = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`;
       element('download').focus();
     } else {
       element('export-dialog').close();

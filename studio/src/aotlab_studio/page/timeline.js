@@ -177,6 +177,12 @@ export class Timeline {
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
+  /** Return the first and last frames with a result; null without any. @returns {[number, number] | null} */
+  annotated() {
+    const found = [...this.rows.values()].map((row) => [row.findIndex((code) => code !== '-'), row.findLastIndex((code) => code !== '-')]).filter(([first]) => first >= 0);
+    return found.length ? [Math.min(...found.map(([first]) => first)), Math.max(...found.map(([, last]) => last))] : null;
+  }
+
   /** Number of frames in view. */
   get span() {
     return Math.min(this.zoomed, this.count);

@@ -19,6 +19,7 @@ from aotlab_studio.project.state import State
 from aotlab_studio.protocol import (
     CountEvent,
     ExportEvent,
+    ExportResult,
     HistoryEvent,
     ReviewEntry,
     Suggestion,
@@ -210,19 +211,24 @@ class Session:
         """Archive of the last export."""
         return self.state.project.folder / "export" / f"{self.state.frames.name}.zip"
 
-    def export(self, names: list[str]) -> str:
+    def export(self, names: list[str], first: int = 0, last: int | None = None) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
 
         Args:
             names: outputs, of `list_outputs`.
-
-        Returns:
-            name of the archive.
+            first: first frame.
+            last: last frame, included; None: the video's.
 
         Raises:
-            InputError: as `export`, another export is running, or it was cancelled.
+            InputError: as `export`, no such frame, another export is running, or it was cancelled.
         """
-        from aotlab_studio.server.export import export, write_archive
+        from aotlab_studio.server.export import export, find_annotated, write_archive
+
+        end = self.state.frames.count - 1 if last is None else last
+        for index in (first, end):
+            self.state.frames.check(index)
+        if first > end:
+            raise InputError(f"export: frames {first} to {end} are none; give a first frame up to the last")
 
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
@@ -230,8 +236,12 @@ class Session:
         try:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
-            write_archive(export(self.state, folder, names, on_frame=self._report_export), self.archive)
-            return self.archive.name
+            written = export(
+                self.state, folder, names, first=first, last=end, on_frame=self._report_export
+            )
+            write_archive(written, self.archive)
+            missing = end + 1 - first - len(find_annotated(self.state, first, end))
+            return ExportResult(self.archive.name, missing)
         finally:
             self._export.release()
 
