@@ -15,6 +15,8 @@ from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
 from aotlab_studio.formats.yolo import parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
+from aotlab_studio.project.folder import FILE
+from aotlab_studio.project.reading import read_project
 
 
 def read(path: Path, video: VideoInfo) -> Annotations | None:
@@ -24,6 +26,8 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
         InputError: another size, another video, a shape that cannot be drawn, or no object.
         Exception: a field is missing or has a value of another type.
     """
+    if (path / FILE).is_file():
+        return read_project(path, video)
     regions = _parse(path, video)
     return None if regions is None else match_regions(regions, video)
 

@@ -116,8 +116,7 @@ def export(
             outputs[name].class_names.update({item.id: item.name for item in state.objects})
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")
-            time = frames.time(index) - frames.time(first)
-            tracked = TrackedFrame(index, image, read_prediction(state, index), time)
+            tracked = TrackedFrame(index, image, read_prediction(state, index), frames.time(index))
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
                     output.write(frames.stem(index), tracked)
