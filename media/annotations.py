@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.media.coco import format_coco, parse_coco
+from aotlab.media.coco import format_coco, parse_classes, parse_coco
 from aotlab.media.images import open_image
 from aotlab.media.masks import read_mask, require_mask_size, resolve_void
 from aotlab.media.regions import (
@@ -117,7 +117,9 @@ def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
     tree = read_json(path)
     if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
         return None
-    return match_regions(parse_coco(tree, video), video)
+    found = match_regions(parse_coco(tree, video), video)
+    found.classes = parse_classes(tree)
+    return found
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:

@@ -49,6 +49,15 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     return regions
 
 
+def parse_classes(tree: Any) -> dict[str, int]:
+    """Return the class ids of COCO JSON by class name; of two ids of a name, the first."""
+    classes: dict[str, int] = {}
+    for record in tree.get("categories") or ():
+        if type(record["id"]) is int and record["id"] >= 0 and record.get("name"):
+            classes.setdefault(str(record["name"]), record["id"])
+    return classes
+
+
 def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     """Return COCO JSON: an image for each annotated frame, an annotation with ``track_id`` for each object on it.
 

@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 RUN = ".jobs.json"
 """name of the run's record in the output folder; no job's name starts with a dot"""
 RUN_KIND = Kind("record of a list of jobs", 1, "replace the results with --force, or choose another folder")
-RESERVED = ("summary.csv", "review.json", "review.html")
+CLASSES = "classes.json"
+"""name of the file with the class ids of all jobs"""
+RESERVED = ("summary.csv", "review.json", "review.html", CLASSES)
 """names of files of the whole run"""
 
 
@@ -56,7 +58,8 @@ def run_jobs(
     """Track all unfinished jobs; every rank must call it and gets all records in order.
 
     Args:
-        output: folder that holds a folder per job, ``summary.csv`` and the files of `Output.finish_batch`.
+        output: folder that holds a folder per job, ``summary.csv``, ``classes.json`` and the files of
+            `Output.finish_batch`.
         tracker: the model of all jobs; it runs on the device of ``world``.
         options: options of every job; an installed review is always written.
         stop: flag that stops the run; the current job resumes next time.
@@ -83,7 +86,14 @@ def run_jobs(
             if earlier is not None and is_finished(earlier, folder, made_by):
                 return earlier
             result = run_job(
-                job, folder, tracker, options, inputs=inputs, load_tracker=load_tracker, force=True
+                job,
+                folder,
+                tracker,
+                options,
+                inputs=inputs,
+                load_tracker=load_tracker,
+                class_list=output / CLASSES,
+                force=True,
             )
         except InputError as error:
             problem = str(error)

@@ -106,6 +106,7 @@ class VideoMasks(Mapping[int, np.ndarray]):
     def __init__(self, annotations: Annotations) -> None:
         frames = sorted(annotations.frames.items())
         self.annotations = Annotations(annotations.size, dict(frames), annotations.class_names)
+        self.annotations.classes = annotations.classes
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.annotations.frames:
@@ -156,6 +157,7 @@ def load_masks(
             owner[index] = file
             result.frames[index] = annotations.frames[index]
         result.class_names |= annotations.class_names
+        result.classes = annotations.classes | result.classes
     if values and not result.frames:
         raise InputError(f"mask {values[0]}: no mask for the frames to track; give one, or another start")
     return VideoMasks(result)

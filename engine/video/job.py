@@ -18,6 +18,7 @@ from aotlab.engine.memory.policies import FirstFrame
 from aotlab.engine.recurrence import propagate_reference, write_memory
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.video.class_list import share_classes
 from aotlab.engine.video.inputs import (
     FrameNumbers,
     VideoMasks,
@@ -118,6 +119,7 @@ def run_job(
     load_tracker: Callable[[TrackerOptions], Tracker] = TrackerOptions.load,
     memory_budget: int | None = None,
     make_masks: MakeMasks | None = None,
+    class_list: Path | None = None,
     force: bool = False,
     restart: bool = False,
 ) -> TrackResult | None:
@@ -135,6 +137,7 @@ def run_job(
         load_tracker: returns the tracker of ``tracker`` with the job's overrides, for example a cached one.
         memory_budget: bytes of long-term memory; None: as in the settings.
         make_masks: makes further masks of this video, called once the folder is locked.
+        class_list: file with the class ids of a list of jobs, to which this job's classes are added.
         force: replace results of other inputs.
         restart: track again from the first frame.
 
@@ -172,7 +175,10 @@ def run_job(
         if saved is None or saved.last < 0:
             remove_results(options.write, folder)  # after all checks: masks may be among them
         save_record(folder / RECORD, record)
-        options = replace(options, class_names=masks.annotations.class_names)
+        classes = masks.annotations.class_ids()
+        if class_list is not None:
+            classes = share_classes(class_list, classes)
+        options = replace(options, class_names=masks.annotations.class_names, classes=classes)
         result = track(loaded, source, masks, folder, options, saved)
         record.frames, record.seconds = result.frames, round(result.seconds, 3)
         record.error = UNFINISHED if result.interrupted else result.error

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from aotlab.engine.video.track import TrackOptions, TrackResult, track
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
-    from aotlab.media.coco import format_coco, parse_coco
+    from aotlab.media.coco import format_coco, parse_classes, parse_coco
     from aotlab.media.masks import PALETTE, read_mask, write_mask
     from aotlab.media.overlay import draw_overlay as draw_overlay
     from aotlab.media.prompt import Prompt
@@ -101,6 +101,7 @@ _HOMES = {
     "match_regions": ("aotlab.media.regions", "match_regions"),
     "number_frames": ("aotlab.media.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
+    "parse_classes": ("aotlab.media.coco", "parse_classes"),
     "parse_coco": ("aotlab.media.coco", "parse_coco"),
     "parse_runs": ("aotlab.media.regions", "parse_runs"),
     "read_annotations": ("aotlab.media.annotations", "read_annotations"),
@@ -158,6 +159,7 @@ __all__ = [
     "match_regions",
     "number_frames",
     "open_frames",
+    "parse_classes",
     "parse_coco",
     "parse_runs",
     "read_annotations",

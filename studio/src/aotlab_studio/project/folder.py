@@ -49,6 +49,8 @@ class Head(Struct):
     objects: Snapshot
     corrections: list[Count] = []
     """frames whose given masks still have to propagate, oldest first"""
+    classes: dict[str, Count] = {}
+    """class ids by class name, as in loaded masks"""
 
 
 def read_head(path: Path) -> Head:
@@ -116,6 +118,8 @@ class Project:
         """stored objects; None in a new project"""
         self.corrections: list[int] = []
         """frames whose given masks still have to propagate, oldest first"""
+        self.classes: dict[str, int] = {}
+        """class ids by class name, as in loaded masks; stored with the objects"""
         try:
             self._source = None if frames.live else compute_fingerprint(frames.path)
             if (folder / FILE).is_file():
@@ -136,7 +140,7 @@ class Project:
         video = VideoInfo(path, frames.count, frames.size, source=self._source)
         if frames.levels is not None and not frames.levels.found:
             video.levels = (frames.levels.low, frames.levels.high)
-        head = Head(VERSION, video, msgspec.json.decode(objects, type=Snapshot), self.corrections)
+        head = Head(VERSION, video, msgspec.json.decode(objects, type=Snapshot), self.corrections, self.classes)
         content = msgspec.json.encode(head)
         write_bytes(self.folder / FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
@@ -155,6 +159,7 @@ class Project:
                     "choose another folder as project"
                 )
         self.objects = msgspec.json.encode(head.objects)
+        self.classes = dict(head.classes)
         self.corrections = [index for index in head.corrections if index < frames.count]
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name
         if frames.live or (same_name if video.source is None else video.source == self._source):

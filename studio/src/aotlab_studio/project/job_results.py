@@ -87,7 +87,9 @@ def _fill(state: State, folder: Path, job: JobRecord) -> None:
         found = read_annotations(file, video, frame=frame)
         given.frames |= found.frames
         given.class_names |= found.class_names
+        given.classes = found.classes | given.classes
     class_names = tracked.class_names | given.class_names
+    state.project.classes = given.classes | tracked.classes
     with state.changing_objects([]) as objects:  # stored last: this completes the project
         for object_id in sorted({*tracked.objects(), *given.objects()}):
             objects.add(class_names.get(object_id), object_id)

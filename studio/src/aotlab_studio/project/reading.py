@@ -22,6 +22,7 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
                 f"made for {Path(state.frames.path).name} of {count} frames, {size[1]}×{size[0]}; give its video"
             )
         annotations = Annotations(size, class_names={item.id: item.name for item in state.objects})
+        annotations.classes = state.project.classes
         for index in sorted({*state.keyframes, *state.tracked_frames}):
             labels, confidence = state.labels(index), state.confidence(index)
             present = state.described(index) | state.scores(index).keys()

@@ -114,6 +114,7 @@ def export(
             else:
                 outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
             outputs[name].class_names.update({item.id: item.name for item in state.objects})
+            outputs[name].classes.update(state.project.classes)
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")
             tracked = TrackedFrame(index, image, read_prediction(state, index), frames.time(index))

@@ -236,10 +236,8 @@ class Session:
         try:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
-            written = export(
-                self.state, folder, names, first=first, last=end, on_frame=self._report_export
-            )
-            write_archive(written, self.archive)
+            export(self.state, folder, names, first=first, last=end, on_frame=self._report_export)
+            write_archive(sorted(folder.iterdir()), self.archive)  # some formats write a second file
             missing = end + 1 - first - len(find_annotated(self.state, first, end))
             return ExportResult(self.archive.name, missing)
         finally:
