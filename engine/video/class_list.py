@@ -42,6 +42,8 @@ def share_classes(path: Path, classes: Mapping[str, int]) -> dict[str, int]:
 def _read_classes(path: Path) -> dict[str, int]:
     with prefix_errors(path):
         tree = read_json(path)
-        if not isinstance(tree, dict) or not all(type(value) is int and value >= 0 for value in tree.values()):
+        if not isinstance(tree, dict) or not all(
+            type(value) is int and value >= 0 for value in tree.values()
+        ):
             raise InputError("not class ids by class name; delete it")
         return tree

@@ -173,7 +173,11 @@ def test_gaps_of_yolo_classes_are_named(tmp_path):
     annotations = tracked()
     annotations.classes = {"ball": 3, "person": 1}
     path = write("yolo", tmp_path, annotations)
-    assert yaml.safe_load((path / "data.yaml").read_text())["names"] == {0: "person", 1: "unused 1", 2: "ball"}
+    assert yaml.safe_load((path / "data.yaml").read_text())["names"] == {
+        0: "person",
+        1: "unused 1",
+        2: "ball",
+    }
     assert (path / "labels" / "00000.txt").read_text().startswith("0 ")
 
 

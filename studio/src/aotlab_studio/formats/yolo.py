@@ -68,7 +68,8 @@ def format_yolo(annotations: Annotations) -> dict[str, str]:
         texts[f"labels/{annotations.stem(frame)}.txt"] = "".join(f"{line}\n" for line in lines)
     by_id = {class_id - first: name for name, class_id in classes.items()}
     names = "".join(
-        f"  {index}: {json.dumps(by_id.get(index, f'unused {index}'))}\n" for index in range(max(by_id, default=-1) + 1)
+        f"  {index}: {json.dumps(by_id.get(index, f'unused {index}'))}\n"
+        for index in range(max(by_id, default=-1) + 1)
     )
     texts["data.yaml"] = f"train: images\nval: images\nnames:\n{names}"  # relative to the file
     return texts

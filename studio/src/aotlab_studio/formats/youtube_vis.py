@@ -7,7 +7,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from aotlab import Annotations, MaskWriter, ParsedRegion, Region, VideoInfo, format_coco, number_frames, parse_coco
+from aotlab import (
+    Annotations,
+    MaskWriter,
+    ParsedRegion,
+    Region,
+    VideoInfo,
+    format_coco,
+    number_frames,
+    parse_coco,
+)
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import mean_confidence
 

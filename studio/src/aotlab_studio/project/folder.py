@@ -140,7 +140,9 @@ class Project:
         video = VideoInfo(path, frames.count, frames.size, source=self._source)
         if frames.levels is not None and not frames.levels.found:
             video.levels = (frames.levels.low, frames.levels.high)
-        head = Head(VERSION, video, msgspec.json.decode(objects, type=Snapshot), self.corrections, self.classes)
+        head = Head(
+            VERSION, video, msgspec.json.decode(objects, type=Snapshot), self.corrections, self.classes
+        )
         content = msgspec.json.encode(head)
         write_bytes(self.folder / FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
