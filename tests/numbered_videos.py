@@ -28,10 +28,9 @@ CODINGS = {
 
 def draw_number(number: int) -> np.ndarray:
     """Return a frame that shows a number from 0 to 255 in binary: H×W×3 uint8."""
-    bits = [number >> bit & 1 for bit in range(BITS)]
-    return np.repeat(
-        np.kron(np.array([bits], np.uint8) * 200 + 28, np.ones((HEIGHT, BLOCK), np.uint8))[..., None], 3, 2
-    )
+    bits = np.array([number >> bit & 1 for bit in range(BITS)], np.uint8)
+    row = np.repeat(28 + 200 * bits, BLOCK)
+    return np.tile(row[None, :, None], (HEIGHT, 1, 3))
 
 
 def read_number(frame: np.ndarray) -> int:

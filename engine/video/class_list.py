@@ -15,14 +15,14 @@ from aotlab.utils.locks import locked
 log = logging.getLogger(__name__)
 
 
-def share_classes(path: Path, classes: Mapping[str, int]) -> dict[str, int]:
+def share_classes(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
     """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
 
     A class keeps its id if no other class of the file has it.
 
     Args:
         path: the file; created if missing.
-        classes: class ids of the video by class name.
+        classes: class ids of the video by class name; None: any id.
 
     Raises:
         InputError: the file is damaged or cannot be written.
@@ -32,8 +32,8 @@ def share_classes(path: Path, classes: Mapping[str, int]) -> dict[str, int]:
         free = (class_id for class_id in count(1) if class_id not in {*shared.values(), *classes.values()})
         for name, class_id in classes.items():
             if name not in shared:
-                shared[name] = next(free) if class_id in shared.values() else class_id
-            if shared[name] != class_id:
+                shared[name] = next(free) if class_id is None or class_id in shared.values() else class_id
+            if class_id not in (None, shared[name]):
                 log.warning("%s: class %r is %d here, not %d", path, name, shared[name], class_id)
         write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
     return shared

@@ -38,6 +38,12 @@ export class Frames {
     this.images = new Map();
   }
 
+  /** Drop the cached images of another video. @param {string} video */
+  setVideo(video) {
+    if (video !== this.video) this.images.clear();
+    this.video = video;
+  }
+
   /** Return the address of a frame. @param {number} index @param {number} [width] in pixels */
   address(index, width) {
     return `frame/${index}?video=${this.video}${width ? `&width=${width}` : ''}`;

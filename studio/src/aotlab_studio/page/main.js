@@ -60,7 +60,7 @@ export class App {
 
   /** Show the state described by the server. @param {import('./protocol.js').Description} state */
   async begin(state) {
-    this.frames.video = state.video;
+    this.frames.setVideo(state.video);
     this.playback.rate = state.rate;
     this.playback.revision = 0;
     this.playback.setCount(state.frames);
