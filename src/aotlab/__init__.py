@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.engine.video.class_list import share_classes
     from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
     from aotlab.engine.video.outputs import (
         LostFlags,
@@ -109,6 +110,7 @@ _HOMES = {
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
+    "share_classes": ("aotlab.engine.video.class_list", "share_classes"),
     "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.engine.video.outputs", "to_detections"),
     "track": ("aotlab.engine.video.track", "track"),
@@ -167,6 +169,7 @@ __all__ = [
     "read_mask",
     "read_tracker_options",
     "run_job",
+    "share_classes",
     "store_frame",
     "to_detections",
     "track",

@@ -33,6 +33,15 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
+class ExportedClips:
+    """Clips of a list of videos whose corrected masks were written into its results."""
+
+    names: list[str]
+    problems: list[str]
+    """error messages of clips that could not be written"""
+
+
+@dataclass(frozen=True)
 class ExportResult:
     """A finished export."""
 
@@ -113,6 +122,9 @@ class Description:
     """titles of the steps to undo and to redo"""
     stale: list[tuple[int, int]]
     """as in `StaleEvent`"""
+    status: Literal["open", "corrected", "accepted"]
+    batch: bool
+    """whether the video is one of a list of videos"""
     job: JobProgress | None
 
 
@@ -170,6 +182,14 @@ class StaleEvent:
 
 
 @dataclass(frozen=True)
+class StatusEvent:
+    """The masks were corrected or accepted."""
+
+    status: Literal["open", "corrected", "accepted"]
+    event: Literal["status"] = "status"
+
+
+@dataclass(frozen=True)
 class TrackerEvent:
     """Settings of the tracker changed."""
 
@@ -187,7 +207,15 @@ class ExportEvent:
 
 
 Event = (
-    FrameEvent | ObjectsEvent | CountEvent | HistoryEvent | JobEvent | StaleEvent | TrackerEvent | ExportEvent
+    FrameEvent
+    | ObjectsEvent
+    | CountEvent
+    | HistoryEvent
+    | JobEvent
+    | StaleEvent
+    | StatusEvent
+    | TrackerEvent
+    | ExportEvent
 )
 
 

@@ -76,6 +76,8 @@ export class App {
     this.tracking.setJob(state.job);
     this.timeline.setStale(state.stale);
     this.tracking.setWaiting(state.stale.length);
+    this.review.setStatus(state.status);
+    element('export-clips').hidden = !state.batch;
     this.say('');
     await this.playback.goTo(first ? lastFrame(state.name) : this.playback.frame);
     this.review.refresh();
@@ -100,6 +102,8 @@ export class App {
     } else if (event.event === 'stale') {
       this.timeline.setStale(event.stretches);
       this.tracking.setWaiting(event.stretches.length);
+    } else if (event.event === 'status') {
+      this.review.setStatus(event.status);
     } else if (event.event === 'tracker') {
       this.tracking.setSettings(event.settings);
     } else if (event.event === 'export') {

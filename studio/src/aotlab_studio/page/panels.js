@@ -45,7 +45,7 @@ function clicks(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => review.accept(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
 
@@ -246,6 +246,7 @@ export class Exporter {
       element('export-first').value = frames ? String(frames[0]) : '';
       element('export-last').value = frames ? String(frames[1]) : '';
     };
+    element('export-clips').onclick = () => this.startClips();
     element('export-cancel').onclick = () => this.app.send('cancel_export');
   }
 
@@ -296,6 +297,18 @@ export class Exporter {
     } else {
       element('export-dialog').close();
     }
+  }
+
+  /** Write all corrected clips into the results of their list. */
+  async startClips() {
+    element('export-clips').disabled = true;
+    element('export-progress').hidden = element('export-cancel').hidden = false;
+    const done = await this.app.send('export_clips');
+    element('export-clips').disabled = false;
+    element('export-progress').hidden = element('export-cancel').hidden = true;
+    if (!done) return;
+    const { names, problems } = done;
+    element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');
   }
 
   /** @param {{done: number, total: number}} event */

@@ -179,6 +179,20 @@ export class Review {
     this.index = -1;
     this.requests = 0;
     this.asked = 0;
+    /** @type {import('./protocol.js').Description['status']} */
+    this.status = 'open';
+  }
+
+  /** @param {import('./protocol.js').Description['status']} status */
+  setStatus(status) {
+    this.status = status;
+    element('correction').textContent = status;
+    element('accept').textContent = status === 'accepted' ? 'Not accepted' : 'Accept the masks';
+  }
+
+  /** Accept the masks, or take that back. */
+  accept() {
+    return this.app.send('accept', { accepted: this.status !== 'accepted' });
   }
 
   /** Refresh while a job runs, but not too often. */

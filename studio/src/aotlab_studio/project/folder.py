@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,6 +24,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".e
 EDGE_BYTES = 64 * 2**10
 """number of bytes of a fingerprint read at the start and at the end of a file"""
 
+Status = Literal["open", "corrected", "accepted"]
+"""whether a person has changed the masks of a project or accepted them"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 
 
@@ -51,6 +53,7 @@ class Head(Struct):
     """frames whose given masks still have to propagate, oldest first"""
     classes: dict[str, Count] = {}
     """class ids by class name, as in loaded masks"""
+    status: Status = "open"
 
 
 def read_head(path: Path) -> Head:
@@ -120,6 +123,7 @@ class Project:
         """frames whose given masks still have to propagate, oldest first"""
         self.classes: dict[str, int] = {}
         """class ids by class name, as in loaded masks; stored with the objects"""
+        self.status: Status = "open"
         try:
             self._source = None if frames.live else compute_fingerprint(frames.path)
             if (folder / FILE).is_file():
@@ -140,9 +144,8 @@ class Project:
         video = VideoInfo(path, frames.count, frames.size, source=self._source)
         if frames.levels is not None and not frames.levels.found:
             video.levels = (frames.levels.low, frames.levels.high)
-        head = Head(
-            VERSION, video, msgspec.json.decode(objects, type=Snapshot), self.corrections, self.classes
-        )
+        items = msgspec.json.decode(objects, type=Snapshot)
+        head = Head(VERSION, video, items, self.corrections, self.classes, self.status)
         content = msgspec.json.encode(head)
         write_bytes(self.folder / FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
@@ -161,7 +164,7 @@ class Project:
                     "choose another folder as project"
                 )
         self.objects = msgspec.json.encode(head.objects)
-        self.classes = dict(head.classes)
+        self.classes, self.status = dict(head.classes), head.status
         self.corrections = [index for index in head.corrections if index < frames.count]
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name
         if frames.live or (same_name if video.source is None else video.source == self._source):

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import VideoInfo
-from aotlab_studio.project.folder import Project, locate, read_levels
+from aotlab_studio.project.folder import Project, Status, locate, read_levels
 from aotlab_studio.project.history import Change, History
 from aotlab_studio.project.label_store import LabelStore, Note, encode
 from aotlab_studio.project.objects import ObjectList
-from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
+from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent, StatusEvent
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import CACHE_BYTES, Frames, FrameStore, Levels, LiveFrames
 
@@ -89,6 +89,14 @@ class State:
             if list(frames) != self.project.corrections:
                 self.project.corrections = list(frames)
                 self.project.save_objects(self.objects.snapshot())
+
+    def set_status(self, status: Status) -> None:
+        """Store whether the masks are corrected or accepted; raise `InputError` if that fails."""
+        with self.lock:
+            if status != self.project.status:
+                self.project.status = status
+                self.project.save_objects(self.objects.snapshot())
+                self.emit(StatusEvent(status))
 
     def close(self) -> None:
         """Release the project."""
@@ -186,7 +194,10 @@ class State:
 
     def finish(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
         """Add a step to the history and notify the listeners."""
-        self.history.add(title, [change for change in changes if change.before != change.after], frame)
+        changed = [change for change in changes if change.before != change.after]
+        self.history.add(title, changed, frame)
+        if changed:
+            self.set_status("corrected")
         self.emit(HistoryEvent(self.history.titles))
 
     def emit(self, event: Event) -> None:

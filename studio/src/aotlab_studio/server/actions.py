@@ -37,6 +37,8 @@ def describe(session: Session) -> Description:
             tracker=session.choice.describe(),
             history=state.history.titles,
             stale=find_stale_stretches(state),
+            status=state.project.status,
+            batch=session.results is not None,
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 
@@ -139,7 +141,7 @@ WHEN_IDLE: Sequence[Callable[..., Any]] = (editing.delete_object, editing.merge_
 OTHERS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, Session.set_tracker, track,
     Session.take_frame, go_live, Session.pause, Session.resume, Session.stop, Session.undo, Session.redo,
-    Session.review, strips, Session.export, Session.cancel_export,
+    Session.review, strips, Session.accept, Session.export, Session.cancel_export, Session.export_clips,
 )  # fmt: skip
 ACTIONS = {action.__name__: action for action in (*EDITS, *WHEN_IDLE, *OTHERS)}
 """actions by name; the first parameter of each is the session or its state"""

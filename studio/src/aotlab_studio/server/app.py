@@ -146,7 +146,7 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") == "export":
+        if message.get("do") in ("export", "export_clips"):
             self._export = asyncio.create_task(self._handle(message))
         else:
             await self._handle(message)

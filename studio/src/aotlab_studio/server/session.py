@@ -6,6 +6,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from aotlab import InputError, Prompt
 from aotlab_studio.project import editing
 from aotlab_studio.project.editing import Box, Clicks, Points
 from aotlab_studio.project.history import Step
+from aotlab_studio.project.job_results import find_results
 from aotlab_studio.project.painting import find_outlines
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import (
     CountEvent,
+    ExportedClips,
     ExportEvent,
     ExportResult,
     HistoryEvent,
@@ -26,6 +29,7 @@ from aotlab_studio.protocol import (
     TrackerEvent,
     UndoneStep,
 )
+from aotlab_studio.review.batch import update_report
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.tracking.jobs import MakeTracker, Runner, TrackingJob
 from aotlab_studio.tracking.models import TrackerChoice, import_tracker
@@ -91,6 +95,9 @@ class Session:
             # a project states its number of frames, which is final only now
             self.state.project.save_objects(self.state.objects.snapshot())
         self.state.close()
+        if self.results is not None:
+            with suppress(InputError):  # a report that cannot be written changes no masks
+                update_report(self.results.parent)
 
     def warm(self) -> threading.Thread:
         """Decode frames for viewing in a thread, which waits while a job runs."""
@@ -205,6 +212,37 @@ class Session:
             given = {index: self.state.described(index) for index in self.state.keyframes}
         checks = find_checks(scores, given)[:MAX_REVIEW]
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
+
+    @property
+    def results(self) -> Path | None:
+        """Folder of the results of the job that the project corrects; None for any other project."""
+        return find_results(self.state.project.folder)
+
+    def accept(self, accepted: bool = True) -> None:
+        """State that the masks are right, or take that back."""
+        self.state.set_status("accepted" if accepted else "corrected")
+        if self.results is not None:
+            update_report(self.results.parent)
+
+    def export_clips(self) -> ExportedClips:
+        """Write the masks of all corrected or accepted clips of the list into its results.
+
+        Raises:
+            InputError: the video is not one of a list, or an export is running.
+        """
+        from aotlab_studio.server.batch_export import export_clips
+
+        if self.results is None:
+            raise InputError("export: this video is not one of a list of videos; export it alone")
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        self._export_cancelled.clear()
+        try:
+            return export_clips(
+                self.results.parent, {self.results.name: self.state}, on_frame=self._report_export
+            )
+        finally:
+            self._export.release()
 
     @property
     def archive(self) -> Path:
