@@ -34,6 +34,7 @@ from studio.tests.annotation.clips import (
     png,
     square,
     truth,
+    wait_until,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
 
@@ -415,3 +416,15 @@ def test_upload_for_missing_frames_changes_nothing(session):
     with pytest.raises(InputError, match="99"):
         load_upload(session.state, 0, content)
     assert session.state.keyframes == []
+
+
+def test_undo_spares_steps_of_another_open_page(served):
+    mine, other = served.open(), served.open()
+    mine.do("outline", frame=0, object_id=None, points=square(5, 5, 10))
+    other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
+    assert "outline, was made in another window" in mine.do("undo")["error"]
+    assert other.do("undo")["result"]["title"] == "outline"
+    assert mine.do("undo")["result"]["title"] == "outline"
+    other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
+    other.socket.close()
+    wait_until(lambda: "error" not in mine.do("undo"))

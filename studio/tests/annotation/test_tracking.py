@@ -466,3 +466,13 @@ def test_failed_correction_stays_queued(folder, short_pause):
     wait_until(lambda: session.job.status == "failed")
     assert session.state.corrections == [5]
     session.close()
+
+
+def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
+    session = open_session(folder)
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    act(session, {"do": "clear", "frame": 5, "object_id": 2, "propagate": True})
+    assert session.state.corrections == []
+    assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
+    session.close()

@@ -113,15 +113,16 @@ export class App {
 
   /** @param {Item[]} objects */
   setObjects(objects) {
+    const none = !this.objects.length;
     this.objects = objects;
-    if (!objects.some((item) => item.id === this.chosen)) this.chosen = objects.length ? objects[objects.length - 1].id : 0;
+    if (!objects.some((item) => item.id === this.chosen)) this.chosen = none && objects.length ? objects[objects.length - 1].id : 0;
     this.timeline.setObjects(objects, this.chosen);
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(element('objects'), objects, this);
     element('empty').hidden = objects.length > 0;
-    for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !objects.length;
-    element('merge').disabled = objects.length < 2;
+    for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !this.chosen;
+    element('merge').disabled = !this.chosen || objects.length < 2;
   }
 
   /**

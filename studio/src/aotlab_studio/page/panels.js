@@ -128,6 +128,7 @@ function toggle(icon, label, pressed, run) {
 
 /** @param {HTMLElement} list @param {Item[]} objects @param {import('./main.js').App} app */
 export function showObjects(list, objects, app) {
+  if (list.querySelector('input[type=text]')) return; // shown again when the name is typed
   const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
     ? document.activeElement.dataset.name : undefined;
   list.replaceChildren(...objects.map((item) => row(item, app)));
@@ -145,27 +146,39 @@ function row(item, app) {
   choose.append(make('span', { className: 'name', textContent: name }));
   choose.setAttribute('aria-pressed', String(id === app.chosen));
   choose.onclick = () => app.choose(id);
-  choose.ondblclick = () => rename(choose, name, change);
-  choose.onkeydown = (event) => { if (event.key === 'F2') rename(choose, name, change); };
+  choose.ondblclick = () => rename(choose, name, change, app);
   choose.append(make('span', { className: 'unseen', textContent: `, ${summary(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   choose.dataset.name = `choose${id}`;
   hide.dataset.name = `hide${id}`;
   lock.dataset.name = `lock${id}`;
-  line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change)), hide, lock);
+  line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change, app)), hide, lock);
   return line;
 }
 
-/** Replace the name by a text field. @param {HTMLElement} button @param {string} name @param {(changes: object) => void} change */
-function rename(button, name, change) {
+/** Rename the chosen object. @param {App} app */
+export function renameChosen(app) {
+  const button = element('objects').querySelector(`[data-name=choose${app.chosen}]`);
+  if (button) rename(button, app.nameOf(app.chosen), (changes) => app.change(app.chosen, changes), app);
+}
+
+/**
+ * Replace the name by a text field.
+ * @param {HTMLElement} button
+ * @param {string} name
+ * @param {(changes: object) => void} change
+ * @param {App} app
+ */
+function rename(button, name, change, app) {
   const field = make('input', { type: 'text', value: name, maxLength: 60 });
   field.setAttribute('aria-label', `New name of ${name}`);
   const finish = (/** @type {boolean} */ keep) => {
     field.onblur = null;
     if (keep && field.value.trim() && field.value !== name) change({ name: field.value.trim() });
     field.replaceWith(button);
-    button.focus();
+    showObjects(element('objects'), app.objects, app);
+    element('view').focus({ preventScroll: true });
   };
   field.onkeydown = (event) => {
     event.stopPropagation();

@@ -220,6 +220,8 @@ export class Timeline {
   /** @param {[number, number][]} stretches first and last frames with tracked masks older than a correction */
   setStale(stretches) {
     this.stretches = stretches;
+    const texts = stretches.map(([start, end]) => `${start} to ${end}`);
+    this.canvas.setAttribute('aria-description', texts.length ? `Older than a correction: ${texts.join(', ')}` : '');
     this.redraw();
   }
 

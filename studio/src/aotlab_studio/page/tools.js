@@ -304,6 +304,7 @@ export class Toolbox {
 
   /** @param {Point} point @param {{shift: boolean, right: boolean}} how */
   press(point, how) {
+    if (this.tool.name !== 'pan') this.app.playback.halt();
     if (!this.app.playback.ready) {
       this.app.say(`Frame ${this.app.playback.wanted} is still loading; nothing was drawn.`, true);
       return;

@@ -127,7 +127,7 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
     for name, parameter in list(signature(action).parameters.items())[1:]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
-    fields += [("propagate", bool, False)] if action in EDITS else []
+    fields += [("propagate", bool, False)] if action in EDITS and action not in LOCAL else []
     return msgspec.defstruct(action.__name__, fields, kw_only=True)
 
 
@@ -136,6 +136,8 @@ EDITS: Sequence[Callable[..., Any]] = (
     editing.split_object, editing.reassign,
 )  # fmt: skip
 """actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""
+LOCAL: Sequence[Callable[..., Any]] = (editing.clear,)
+"""edits of one frame only, which do not propagate"""
 WHEN_IDLE: Sequence[Callable[..., Any]] = (editing.delete_object, editing.merge_objects, editing.drop_results)
 """actions that are refused while a job runs"""
 OTHERS: Sequence[Callable[..., Any]] = (
