@@ -817,7 +817,7 @@ def test_second_delete_removes_no_other_object(page, session):
     page.key("Delete")
     assert page.tab.is_disabled("#delete")
     page.key_done("n")
-    assert session.state.objects.ids == (1, 3)
+    assert session.state.objects.ids == (2, 3)
 
 
 def test_prompt_message_names_who_lost_pixels(page, session):

@@ -145,8 +145,8 @@ function row(item, app) {
   const choose = make('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(make('span', { className: 'name', textContent: name }));
   choose.setAttribute('aria-pressed', String(id === app.chosen));
-  choose.onclick = () => app.choose(id);
-  choose.ondblclick = () => rename(choose, name, change, app);
+  // the first click of two replaces the list, so there is no dblclick
+  choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
   choose.append(make('span', { className: 'unseen', textContent: `, ${summary(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
