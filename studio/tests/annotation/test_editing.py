@@ -13,7 +13,7 @@ from aotlab_studio.project.objects import COLOURS
 from aotlab_studio.protocol import Suggestion
 from aotlab_studio.server.uploads import load_upload
 from aotlab_studio.tracking.planning import Request
-from studio.tests.annotation.clips import draw, open_session, png, square, truth
+from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, truth
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -300,3 +300,20 @@ def test_prompt_names_who_lost_tracked_pixels(session):
     assert session.suggest(4, None, (0, 0, 60, 40)) == Suggestion(2, [1])
     session.undo()
     assert ((session.state.labels(4) == 1) == (truth(4) == 1)).all()
+
+
+def test_large_steps_are_on_disk_and_undone(session, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.project.history.MEMORY_BYTES", 500)
+    draw(session, 0, 1, 2)
+    session.track(Request(0)).wait()
+    (changes,) = session.state.history.last.lists
+    assert changes.on_disk
+    assert changes._file._rolled
+    assert session.state.history.last.size(on_disk=False) == 0
+    session.undo()
+    assert session.state.tracked_frames == []
+    session.redo()
+    assert all((session.state.labels(index) == truth(index)).all() for index in range(LENGTH))
+    assert editing.drop_results(session.state, 3) == LENGTH - 3
+    session.undo()
+    assert (session.state.labels(7) == truth(7)).all()

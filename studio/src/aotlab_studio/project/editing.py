@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
-from aotlab_studio.project.history import Change
+from aotlab_studio.project.history import Change, ChangeList
 from aotlab_studio.project.objects import Item, ItemChanges
 from aotlab_studio.project.painting import (
     LARGEST_RADIUS,
@@ -284,6 +284,6 @@ def _edit_area(
     return edit_mask(state, frame, object_id, lambda mask: mask & ~area if erase else mask | area, title)
 
 
-def _add_object(state: State, changes: list[Change], name: str | None) -> int:
+def _add_object(state: State, changes: ChangeList, name: str | None) -> int:
     with state.changing_objects(changes) as objects:
         return objects.add(name).id

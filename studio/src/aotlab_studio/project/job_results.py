@@ -97,7 +97,7 @@ def _fill(state: State, folder: Path, job: JobRecord) -> None:
         given.classes = found.classes | given.classes
     class_names = tracked.class_names | given.class_names
     state.project.classes = given.classes | tracked.classes
-    with state.changing_objects([]) as objects:  # stored last: this completes the project
+    with state.changing_objects(state.new_changes()) as objects:  # stored last: this completes the project
         for object_id in sorted({*tracked.objects(), *given.objects()}):
             objects.add(class_names.get(object_id), object_id)
         for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):

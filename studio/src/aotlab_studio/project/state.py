@@ -11,7 +11,7 @@ import numpy as np
 
 from aotlab import VideoInfo
 from aotlab_studio.project.folder import Project, Status, locate, read_levels
-from aotlab_studio.project.history import Change, History
+from aotlab_studio.project.history import Change, ChangeList, History
 from aotlab_studio.project.label_store import LabelStore, Note, encode
 from aotlab_studio.project.objects import ObjectList
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent, StatusEvent
@@ -167,7 +167,7 @@ class State:
         return change
 
     @contextmanager
-    def changing_objects(self, changes: list[Change]) -> Iterator[ObjectList]:
+    def changing_objects(self, changes: ChangeList) -> Iterator[ObjectList]:
         """Yield the objects; store what the block changes of them and append the change. Errors restore them."""
         before = self.objects.snapshot()
         try:
@@ -181,22 +181,25 @@ class State:
             raise
 
     @contextmanager
-    def step(self, title: str, frame: int | None = None) -> Iterator[list[Change]]:
+    def step(self, title: str, frame: int | None = None) -> Iterator[ChangeList]:
         """Yield a list for changes, which become one step of the history; if the block fails, they are reverted."""
-        changes: list[Change] = []
+        changes = self.new_changes()
         with self.lock:
             try:
                 yield changes
             except BaseException:
-                self.history.revert(changes)
+                self.history.revert(reversed(changes))
                 raise
             self.finish(title, changes, frame)
 
-    def finish(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
+    def new_changes(self) -> ChangeList:
+        """Return an empty list for the changes of a step."""
+        return ChangeList(self.project.folder)
+
+    def finish(self, title: str, changes: ChangeList, frame: int | None = None) -> None:
         """Add a step to the history and notify the listeners."""
-        changed = [change for change in changes if change.before != change.after]
-        self.history.add(title, changed, frame)
-        if changed:
+        self.history.add(title, changes, frame)
+        if changes:
             self.set_status("corrected")
         self.emit(HistoryEvent(self.history.titles))
 

@@ -301,7 +301,7 @@ class Session:
         """Undo or repeat a step."""
         if step is None:
             return None
-        if any(change.where == "tracked" for change in step.changes):
+        if "tracked" in step.stores:
             self.runner.require_idle(step.title)
         with self.state.lock:
             move()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.project.history import Change
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, StaleEvent
 from aotlab_studio.review.scores import ReviewSignals, measure_scores
@@ -88,7 +87,7 @@ class TrackingJob:
         self._signals = ReviewSignals()
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
-        self._changes: dict[int, Change] = {}
+        self._changes = state.new_changes()
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
 
@@ -143,9 +142,8 @@ class TrackingJob:
             self.problem = f"tracking failed: {error}"
         self.ended = time.perf_counter()
         with self._state.lock:
-            changes = list(self._changes.values())
-            if self.extends is None or not self._state.history.extend(self.extends, changes):
-                self._state.finish("tracking", changes, self.request.start)
+            if self.extends is None or not self._state.history.extend(self.extends, self._changes):
+                self._state.finish("tracking", self._changes, self.request.start)
         self._set_status(status)
         self._on_end(self)
 
@@ -244,8 +242,7 @@ class TrackingJob:
             change = state.put_tracked(found.index, new, scores)
             if self._live:
                 return
-            first = self._changes.get(found.index, change)
-            self._changes[found.index] = Change("tracked", found.index, first.before, change.after)
+            self._changes.append(change)
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
