@@ -179,8 +179,13 @@ export class Timeline {
 
   /** Return the first and last frames with a result; null without any. @returns {[number, number] | null} */
   annotated() {
-    const found = [...this.rows.values()].map((row) => [row.findIndex((code) => code !== '-'), row.findLastIndex((code) => code !== '-')]).filter(([first]) => first >= 0);
-    return found.length ? [Math.min(...found.map(([first]) => first)), Math.max(...found.map(([, last]) => last))] : null;
+    let [first, last] = [this.count, -1];
+    for (const row of this.rows.values()) {
+      row.forEach((code, frame) => {
+        if (code !== '-') [first, last] = [Math.min(first, frame), Math.max(last, frame)];
+      });
+    }
+    return last < 0 ? null : [first, last];
   }
 
   /** Number of frames in view. */

@@ -48,7 +48,7 @@ class ChangeList:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=folder)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(folder))  # noqa: SIM115
         self._places: list[tuple[str, int, Place | None, Place | None]] = []
         self._lock = threading.Lock()
         self.nbytes = 0
