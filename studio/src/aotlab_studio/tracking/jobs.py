@@ -145,7 +145,8 @@ class TrackingJob:
             if self.extends is None or not self._state.history.extend(self.extends, self._changes):
                 self._state.finish("tracking", self._changes, self.request.start)
         self._set_status(status)
-        self._on_end(self)
+        with suppress(InputError):  # a queue that cannot be stored is propagated again after a restart
+            self._on_end(self)
 
     def _track(self, tracker: Tracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
