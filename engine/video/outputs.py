@@ -17,7 +17,7 @@ from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo, encode_runs
-from aotlab.media.video import FrameSource, store_frame
+from aotlab.media.video import FrameSource, VideoFrames, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
@@ -210,7 +210,9 @@ class AnnotationFile(Output):
         frames = self._annotations.frames
         if frames:
             self._annotations.class_names, self._annotations.classes = self.class_names, self.classes
-            length = max(max(frames) + 1, self.source.length or 0)
+            # the header of a video file may state too many frames
+            known = None if isinstance(self.source, VideoFrames) else self.source.length
+            length = max(max(frames) + 1, known or 0)
             info = VideoInfo(self.source.name, self.source.size, length, str(self.source.rate))
             self._writer.write(self.path, self._annotations, info)
 

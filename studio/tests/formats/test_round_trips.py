@@ -185,3 +185,15 @@ def test_mots_classes_without_names_keep_ids(tmp_path):
     path = write("mots", tmp_path, tracked())
     (tmp_path / "mots_classes.json").unlink()
     assert read_annotations(path, VIDEO).class_ids() == {"class 1": 1, "class 2": 2}
+
+
+def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
+    annotations = tracked()
+    del annotations.frames[1]
+    path = write("youtube_vis", tmp_path, annotations)
+    found = read_annotations(path, VideoInfo("clip", SIZE, LENGTH))
+    assert sorted(found.frames) == [0, 2, 3]
+    assert (found.mask(3) == labels(3)).all()
+    one_based = path.read_text().replace("00002.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
+    path.write_text(one_based)
+    assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]

@@ -39,7 +39,9 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     images = []
     for stored in tree["videos"]:
         names = stored.get("file_names") or [""] * lengths[stored["id"]]
-        numbers = number_frames(map(str, names))
+        # of all frames, the order counts; some may be left out
+        some = video.length is None or len(names) < video.length
+        numbers = number_frames(map(str, names)) if some else list(range(len(names)))
         images += [
             {
                 "id": (stored["id"], place), "video_id": stored["id"], "frame_id": numbers[place],
