@@ -33,7 +33,7 @@ def draw_number(number: int) -> np.ndarray:
     return np.tile(row[None, :, None], (HEIGHT, 1, 3))
 
 
-def read_number(frame: np.ndarray) -> int:
+def parse_number(frame: np.ndarray) -> int:
     """Return the number that a frame shows; raise `AssertionError` if it is not readable."""
     bits = []
     for bit in range(BITS):

@@ -3,7 +3,7 @@
 import pytest
 
 from aotlab import VideoReader, open_frames
-from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, read_number, write_numbered
+from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
 
 LENGTH = 40
 
@@ -17,9 +17,9 @@ def read_any_order(path):
     """Return the numbers shown by each frame, the last frames first, then all in order."""
     source = open_frames(path)
     reader = VideoReader(source)
-    found = {index: read_number(reader.read(index)) for index in range(source.index.length - 1, -1, -3)}
+    found = {index: parse_number(reader.read(index)) for index in range(source.index.length - 1, -1, -3)}
     for index in range(source.index.length):
-        assert found.setdefault(index, number := read_number(reader.read(index))) == number
+        assert found.setdefault(index, number := parse_number(reader.read(index))) == number
     reader.close()
     return [found[index] for index in sorted(found)]
 
@@ -27,14 +27,14 @@ def read_any_order(path):
 @pytest.mark.parametrize("name", CODINGS)
 def test_frames_in_any_order_show_their_numbers(name, folder):
     path = write_numbered(folder / name, LENGTH)
-    assert [read_number(frame) for frame in open_frames(path)] == list(range(LENGTH))
+    assert [parse_number(frame) for frame in open_frames(path)] == list(range(LENGTH))
     assert read_any_order(path) == list(range(LENGTH))
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "refresh.ts"])
 def test_video_from_within_a_group_has_frames_as_tracked(name, folder):
     path = cut_start(write_numbered(folder / name, LENGTH), folder / f"cut_{name}", 5)
-    tracked = [read_number(frame) for frame in open_frames(path)]
+    tracked = [parse_number(frame) for frame in open_frames(path)]
     assert tracked[-1] == LENGTH - 1
     assert len(tracked) < LENGTH
     assert read_any_order(path) == tracked

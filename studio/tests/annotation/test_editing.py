@@ -12,7 +12,7 @@ from aotlab_studio.project import editing
 from aotlab_studio.project.objects import COLOURS
 from aotlab_studio.protocol import Suggestion
 from aotlab_studio.server.uploads import load_upload
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, truth
 
 
@@ -33,7 +33,7 @@ def test_eraser_changes_only_the_chosen_object(session):
     draw(session, 0, 1, 2)
     editing.paint(session.state, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
     assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
-    assert session.state.described(0) == {1, 2}
+    assert session.state.list_described(0) == {1, 2}
 
 
 def test_painting_takes_pixels_unless_locked(session):
@@ -188,7 +188,7 @@ def test_merging_objects_changes_all_frames(session):
     assert session.state.objects.ids == (1,)
     for index in (0, 5):
         assert (session.state.labels(index) == (truth(index) > 0)).all()
-        assert session.state.described(index) == {1}
+        assert session.state.list_described(index) == {1}
     session.undo()
     assert (session.state.labels(5) == truth(5)).all()
     with pytest.raises(InputError, match="itself"):
@@ -270,7 +270,7 @@ def test_colours_differ_for_every_kind_of_vision(name, count, least):
 @pytest.mark.parametrize("given", [1, 2])
 def test_merging_given_with_tracked_loses_no_pixel(session, given):
     draw(session, 0, 1, 2)
-    session.track(Request(0)).wait()
+    session.track(TrackRequest(0)).wait()
     editing.paint(session.state, 5, given, [(30, 38)], radius=2)
     before = session.state.labels(5) > 0
     editing.merge_objects(session.state, 2, 1)
@@ -295,7 +295,7 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
 
 def test_prompt_names_who_lost_tracked_pixels(session):
     draw(session, 0, 1)
-    session.track(Request(0)).wait()
+    session.track(TrackRequest(0)).wait()
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == Suggestion(2, [1])
     session.undo()
@@ -305,11 +305,11 @@ def test_prompt_names_who_lost_tracked_pixels(session):
 def test_large_steps_are_on_disk_and_undone(session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.project.history.MEMORY_BYTES", 500)
     draw(session, 0, 1, 2)
-    session.track(Request(0)).wait()
-    (changes,) = session.state.history.last.lists
+    session.track(TrackRequest(0)).wait()
+    (changes,) = session.state.history.undo_step.lists
     assert changes.on_disk
     assert changes._file._rolled
-    assert session.state.history.last.size(on_disk=False) == 0
+    assert session.state.history.undo_step.size(on_disk=False) == 0
     session.undo()
     assert session.state.tracked_frames == []
     session.redo()

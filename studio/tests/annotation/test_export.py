@@ -21,16 +21,16 @@ from aotlab import (
 from aotlab_studio.protocol import ExportResult
 from aotlab_studio.server.export import draw_names, read_prediction
 from aotlab_studio.server.uploads import load_upload
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw, truth
 
 
 def track_part(session):
     """Object 1 on frames 0 to 4, object 2 on frames 3 and 4; no result on the others."""
     draw(session, 0, 1)
-    session.track(Request(0, last=4)).wait()
+    session.track(TrackRequest(0, last=4)).wait()
     draw(session, 3, 2)
-    session.track(Request(3, last=4)).wait()
+    session.track(TrackRequest(3, last=4)).wait()
     return session.archive.parent
 
 
@@ -80,7 +80,7 @@ def test_exported_review_is_that_of_the_page(session):
 
 def test_exported_masks_are_those_shown(session):
     draw(session, 0, 1, 2)
-    session.track(Request(0)).wait()
+    session.track(TrackRequest(0)).wait()
     session.export(["masks", "coco", "overlay"])
     folder = session.archive.parent
     masks = sorted((folder / "masks").iterdir())

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from aotlab import Prediction, open_frames
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import open_session, set_mask
 from studio.tests.annotation.served import Served
-from tests.numbered_videos import HEIGHT, WIDTH, cut_start, read_number, write_numbered
+from tests.numbered_videos import HEIGHT, WIDTH, cut_start, parse_number, write_numbered
 
 LENGTH = 40
 
@@ -25,7 +25,7 @@ class Counter:
         pass
 
     def step(self, frame, mask=None):
-        labels = strip(read_number(frame))
+        labels = strip(parse_number(frame))
         rows = np.stack([labels == 0, labels == 1])
         logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
         return Prediction(self.ids, logits, logits.max(0).indices)
@@ -42,18 +42,18 @@ def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
     path = write_numbered(tmp_path / name, LENGTH)
     if name == "refresh.ts":
         path = cut_start(path, tmp_path / "cut.ts", 5)
-    numbers = [read_number(frame) for frame in open_frames(path)]
+    numbers = [parse_number(frame) for frame in open_frames(path)]
     session = open_session(path, Counter(), cache_bytes=0)
     served = Served(session)
     assert session.state.frames.count == len(numbers)
     for index in (len(numbers) - 1, 7, 14, 1, 0, 13, len(numbers) - 2):
         content = served.get(f"/frame/{index}").content
-        assert read_number(np.asarray(Image.open(BytesIO(content)))) == numbers[index]
+        assert parse_number(np.asarray(Image.open(BytesIO(content)))) == numbers[index]
     set_mask(session.state, 14, None, strip(numbers[14]) == 1)
     for direction in ("forward", "backward"):
-        session.track(Request(14, direction)).wait()
+        session.track(TrackRequest(14, direction)).wait()
     assert [int(session.state.labels(index).sum()) - 1 for index in range(len(numbers))] == numbers
     session.export(["overlay"])
     overlay = open_frames(session.archive.parent / "overlay.mp4")
-    assert [read_number(frame) for frame in overlay] == numbers
+    assert [parse_number(frame) for frame in overlay] == numbers
     served.close()

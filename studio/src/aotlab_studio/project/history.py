@@ -24,14 +24,14 @@ DISK_BYTES = 4 * 2**30
 class Change:
     """One replaced content; None: no file."""
 
-    where: str
+    store: str
     """``given``, ``tracked`` or ``objects``"""
     index: int
     before: bytes | None
     after: bytes | None
 
     @property
-    def undone(self) -> Change:
+    def inverse(self) -> Change:
         """The change back."""
         return replace(self, before=self.after, after=self.before)
 
@@ -71,13 +71,13 @@ class ChangeList:
     @property
     def stores(self) -> set[str]:
         """Stores of the changes: ``given``, ``tracked``, ``objects``."""
-        return {where for where, *_ in self._places}
+        return {store for store, *_ in self._places}
 
     def append(self, change: Change) -> None:
         """Add a change, unless it changes nothing."""
         if change.before != change.after:
             before, after = self._write(change.before), self._write(change.after)
-            self._places.append((change.where, change.index, before, after))
+            self._places.append((change.store, change.index, before, after))
 
     def _write(self, content: bytes | None) -> Place | None:
         if content is None:
@@ -89,9 +89,9 @@ class ChangeList:
             return self.nbytes - len(content), len(content)
 
     def _read(self, entry: tuple[str, int, Place | None, Place | None]) -> Change:
-        where, index, *places = entry
+        store, index, *places = entry
         before, after = (None if place is None else self._read_content(place) for place in places)
-        return Change(where, index, before, after)
+        return Change(store, index, before, after)
 
     def _read_content(self, place: Place) -> bytes:
         with self._lock:
@@ -121,7 +121,7 @@ class Step:
 
     def undone_changes(self) -> Iterator[Change]:
         """Yield the changes back, the last one first."""
-        return (change.undone for each in reversed(self.lists) for change in reversed(each))
+        return (change.inverse for each in reversed(self.lists) for change in reversed(each))
 
     def size(self, *, on_disk: bool) -> int:
         """Return the size of its contents in memory or on disk in bytes."""
@@ -143,19 +143,22 @@ class History:
         self._serial = 0
 
     @property
-    def last(self) -> Step | None:
+    def undo_step(self) -> Step | None:
         """Next step to undo."""
         return self._done[-1] if self._done else None
 
     @property
-    def next(self) -> Step | None:
+    def redo_step(self) -> Step | None:
         """Next step to redo."""
         return self._undone[-1] if self._undone else None
 
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the next steps to undo and to redo."""
-        return self.last.title if self.last else None, self.next.title if self.next else None
+        return (
+            self.undo_step.title if self.undo_step else None,
+            self.redo_step.title if self.redo_step else None,
+        )
 
     def add(self, title: str, changes: ChangeList, frame: int | None = None) -> None:
         """Add a step; undone steps are dropped."""
@@ -182,7 +185,7 @@ class History:
 
     def undo(self) -> Step | None:
         """Undo the last step and return it; None without one. If it fails, the step can still be undone."""
-        step = self.last
+        step = self.undo_step
         if step is not None:
             self._apply(step.undone_changes)
             self._undone.append(self._done.pop())
@@ -190,7 +193,7 @@ class History:
 
     def redo(self) -> Step | None:
         """Repeat the last undone step and return it; None without one. If it fails, it can still be redone."""
-        step = self.next
+        step = self.redo_step
         if step is not None:
             self._apply(step.changes)
             self._done.append(self._undone.pop())
@@ -204,7 +207,7 @@ class History:
         """
         for change in changes:
             with suppress(InputError):
-                self._put(change.undone)
+                self._put(change.inverse)
 
     def _apply(self, changes: Callable[[], Iterator[Change]]) -> None:
         """Store the contents after changes; if one fails, revert those before it."""

@@ -25,7 +25,7 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
         annotations.classes = state.project.classes
         for index in sorted({*state.keyframes, *state.tracked_frames}):
             labels, confidence = state.labels(index), state.confidence(index)
-            present = state.described(index) | state.scores(index).keys()
+            present = state.list_described(index) | state.scores(index).keys()
             annotations.frames[index] = [
                 Region(object_id, encode_runs(labels == object_id), confidence[object_id])
                 for object_id in confidence

@@ -45,7 +45,7 @@ class StoredPrediction:
 def read_prediction(state: State, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were given or tracked there."""
     with state.lock:
-        labels, scores, described = state.labels(index), state.scores(index), state.described(index)
+        labels, scores, described = state.labels(index), state.scores(index), state.list_described(index)
         confidence = {
             object_id: value
             for object_id, value in state.confidence(index).items()
@@ -72,7 +72,7 @@ def find_annotated(state: State, first: int = 0, last: int | None = None) -> lis
         ]
 
 
-def export(
+def export_masks(
     state: State,
     folder: Path,
     names: Sequence[str],
@@ -156,7 +156,7 @@ class ProjectReview(ReviewFile):
         super().write(name, tracked)
         index = tracked.index
         with self._state.lock:
-            self._drawn[index] = self._state.described(index)
+            self._drawn[index] = self._state.list_described(index)
             scores = self._state.scores(index)
         if scores:
             self._scores[index] = scores
