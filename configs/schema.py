@@ -236,6 +236,16 @@ class InputConfig:
 
 
 @dataclass(frozen=True)
+class RulesConfig:
+    """Rules that keep identities apart in tracking; they need no other weights."""
+
+    ownership: bool = False
+    """a component that splits off an object while another one is lost nearby goes to the lost one"""
+    cuts: bool = False
+    """a frame that shares nothing with the one before reads long-term memory only"""
+
+
+@dataclass(frozen=True)
 class ComputeConfig:
     """Precision and compilation in tracking; training has separate settings."""
 
@@ -259,6 +269,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     input: InputConfig = field(default_factory=InputConfig)
+    rules: RulesConfig = field(default_factory=RulesConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -153,15 +153,19 @@ class MemoryBank:
         """Return the positions in `kept` of a group's tracked frames, oldest first; only these are evicted."""
         return [index for index, frame in enumerate(self.kept[group]) if frame not in self.references]
 
-    def read(self) -> list[list[BlockMemory]]:
-        """Return the memory that each block of each stage reads on the next frame."""
+    def read(self, *, short_term: bool = True) -> list[list[BlockMemory]]:
+        """Return the memory that each block of each stage reads on the next frame.
+
+        ``short_term``: False gives zeros in place of short-term memory.
+        """
         several = len(self._short) - self._skip  # frames of short-term memory beyond the oldest
         recent = _concatenated(list(self._short)[: several + 1]) if several > 0 else self._short[0]
         reading = []
         for stage, newest in zip(self._long, recent, strict=True):
             blocks = []
             for long, memory in zip(stage, newest, strict=True):
-                blocks.append(BlockMemory(long.read(), memory.short))
+                short = memory.short if short_term else KeyValue(*map(torch.zeros_like, memory.short))
+                blocks.append(BlockMemory(long.read(), short))
             reading.append(blocks)
         return reading
 
@@ -178,12 +182,17 @@ class MemoryBank:
         self.references.append(self.newest)
         self._store(memory)
 
-    def add(self, memory: Memory, relevance_of: RelevanceOf | None = None) -> None:
+    def add(
+        self, memory: Memory, relevance_of: RelevanceOf | None = None, *, after_cut: bool = False
+    ) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
         ``relevance_of``: returns the relevance of long-term memory to this frame, for policies that need it.
+        ``after_cut``: restart short-term memory with this frame.
         """
         self.newest += 1
+        if after_cut:
+            self._short.clear()
         self._short.append(memory)
         if self.newest - self._inserted < self.policy.every:
             return

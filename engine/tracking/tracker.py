@@ -21,6 +21,7 @@ from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
+from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, frame_array, output_size
 from aotlab.engine.tracking.objects import (
     ObjectTable,
@@ -28,9 +29,12 @@ from aotlab.engine.tracking.objects import (
     one_hot_logits,
     resize_channels,
     smallest_area,
+    swap_channels,
 )
+from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.prompting import PromptedFrame, add_background, combine_given
+from aotlab.engine.tracking.rules import Reassignment
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks import fast
@@ -60,6 +64,12 @@ class PredictedFrame(NamedTuple):
     """H×W int64, the most likely channel of each pixel"""
     input_size: Size
     """(height, width) of the frame in the network"""
+    frame: np.ndarray
+    """H×W×3 uint8"""
+    moved: list[Reassignment]
+    """pixels that a rule reassigned"""
+    cut: bool
+    """whether it shares nothing with the frame before"""
 
 
 class FrameTracker:
@@ -116,13 +126,16 @@ class FrameTracker:
         size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
         if mask is not None or prompts:
             mask = combine_given(self.prompt, frame, mask, prompts, required=not self.ids)
+        cut = False
         if mask is None and not self.ids:
             logits = torch.zeros(1, *size, device=self.device)
             channels = logits[0].long()
         else:
-            logits, channels = self.commit(self.predict(frame, mask, size), mask)
+            predicted = self.predict(frame, mask, size)
+            logits, channels = self.commit(predicted, mask)
+            cut = predicted.cut
         self._frame_shape = frame.shape
-        return Prediction(self.ids, logits, channels, temperature=self.temperature)
+        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
 
 
 class Tracker(FrameTracker):
@@ -212,6 +225,8 @@ class Tracker(FrameTracker):
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
         """memory of each batch of groups"""
+        self.ownership = ComponentOwnership() if self.config.rules.ownership else None
+        self.cuts = CutDetector() if self.config.rules.cuts else None
         self._frame_shape: tuple[int, ...] | None = None
         self._input_size: Size = (0, 0)
 
@@ -275,9 +290,14 @@ class Tracker(FrameTracker):
         resized = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")  # as in the published code
         with self.autocast:
             features = self.model.encode(normalise(resized))
-            readouts = read_memory(self.model, self.banks, features)
+            cut = self.cuts is not None and self.cuts.is_cut(frame)
+            readouts = read_memory(self.model, self.banks, features, after_cut=cut)
             logits, channels = self.merge_logits(readouts, size)
-        return PredictedFrame(features, readouts, logits, channels, input_size)
+        moved: list[Reassignment] = []
+        if self.ownership is not None and len(self.ids) > 1 and not cut:
+            moved = self.ownership.correct(self._labels(channels), frame)
+            channels = swap_channels(logits, channels, moved, self.ids)
+        return PredictedFrame(features, readouts, logits, channels, input_size, frame, moved, cut)
 
     def commit(
         self, predicted: PredictedFrame, mask: np.ndarray | None, *, channels: Tensor | None = None
@@ -289,6 +309,7 @@ class Tracker(FrameTracker):
             with self.autocast:
                 masks = to_one_hot(by_table, self.objects, input_size)
                 write_memory(self.model, self.banks, predicted.readouts, masks)
+            self._observe(predicted, channels)
             return predicted.logits, channels
         objects, banks = deepcopy(self.objects), list(self.banks)
         given = objects.add_objects(mask).to(self.device)
@@ -302,7 +323,24 @@ class Tracker(FrameTracker):
             write_memory(self.model, banks, references)
         self.objects, self.banks, self._input_size = objects, banks, input_size
         channels = resize_channels(given, channels.shape)
-        return objects.without_forgotten(one_hot_logits(channels, len(objects.by_channel)), channels)
+        logits, channels = objects.without_forgotten(
+            one_hot_logits(channels, len(objects.by_channel)), channels
+        )
+        self._observe(predicted, channels, [int(object_id) for object_id in np.unique(mask) if object_id])
+        return logits, channels
+
+    def _observe(self, predicted: PredictedFrame, channels: Tensor, given: Sequence[int] = ()) -> None:
+        """Show the stored channels H×W of a frame to the rules; ``given``: ids of a given mask."""
+        if self.cuts is not None:
+            self.cuts.observe(predicted.frame)
+        if self.ownership is not None and predicted.cut:
+            self.ownership.restart()
+        if self.ownership is not None and (given or len(self.ids) > 1):
+            self.ownership.observe(self._labels(channels), predicted.frame, predicted.moved, given)
+
+    def _labels(self, channels: Tensor) -> np.ndarray:
+        """Convert channels H×W that count the `ids` to object ids; waits for a GPU."""
+        return np.array([0, *self.ids], np.int32)[channels.cpu().numpy()]
 
     def merge_logits(self, readouts: Sequence[FrameReadout], size: Size) -> tuple[Tensor, Tensor]:
         """Merge the logits of all banks.
@@ -314,7 +352,7 @@ class Tracker(FrameTracker):
             logits = torch.zeros(1, *size, device=self.device)
             return logits, logits[0].long()
         ids = self.objects.by_channel
-        _, _, by_bank = zip(*readouts, strict=True)
+        by_bank = [readout.logits for readout in readouts]
         logits = torch.cat(by_bank).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
             logits = logits[:, : len(ids) + 1]
@@ -341,6 +379,8 @@ class Tracker(FrameTracker):
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
+        if self.ownership is not None:
+            self.ownership.forget(object_id)
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -359,6 +399,8 @@ class Tracker(FrameTracker):
             "frame_shape": self._frame_shape,
             "network_size": self._input_size,
             "banks": [bank.state_dict(views=views) for bank in self.banks],
+            "ownership": None if self.ownership is None else self.ownership.state_dict(),
+            "cuts": None if self.cuts is None else self.cuts.state_dict(),
         }
         return wrap(STATES, content)
 
@@ -373,6 +415,7 @@ class Tracker(FrameTracker):
         self.objects, self.banks = loaded.objects, loaded.banks
         self._frame_shape, self._input_size = loaded.frame_shape, loaded.network_size
         self.one_group_at_a_time = loaded.one_group_at_a_time
+        self.ownership, self.cuts = loaded.ownership, loaded.cuts
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
