@@ -22,6 +22,10 @@ CLAIMED_AREA = 0.2, 4.0
 """smallest and largest area of a component that a lost object claims, relative to its median"""
 REACH = 3.0
 """largest distance of its centre from the object's last one, in square roots of the median area"""
+SIMILAR = 1.2
+"""largest difference in colour from the lost object, relative to that from any other object"""
+MAX_DIFFERENCE = 40.0
+"""largest difference in colour from the lost object, in levels of 8 bits, see `measure_colours`"""
 UNDO_FRAMES = 25
 """number of frames in which a claim is undone if the object shows up elsewhere, and not repeated after that"""
 MAX_CLAIMS = 30
@@ -67,8 +71,8 @@ class ComponentOwnership:
     """Gives components that split off an object to a lost object nearby; an `IdentityRule`.
 
     An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
-    not that object's main one, if size and place fit. If several lost objects fit, the one of the most similar colours
-    claims it. A claim is undone if the object shows up elsewhere with colours more like its own.
+    not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. A claim
+    is undone if the object shows up elsewhere with colours more like its own.
     """
 
     def __init__(self) -> None:
@@ -88,7 +92,8 @@ class ComponentOwnership:
                 continue
             main, *others = self._components(labels, source)
             for part in others:
-                owner = self._find_owner(part, source, lost, frame) if source not in lost else None
+                kept = source not in lost and main.area >= LOST_AREA * self._objects[source].median
+                owner = self._find_owner(part, lost, frame) if kept else None
                 if owner is not None:
                     moved.append(Reassignment(part.pixels, source, owner))
                 elif source in claimed and self._is_returned(part, main, source, frame):
@@ -162,11 +167,11 @@ class ComponentOwnership:
                 pixels = np.zeros(labels.shape, bool)
                 pixels[window] = parts == part
                 column, row = centres[part]
-                found.append(Component(pixels, int(areas[part]), (row + top, column + left)))
+                found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
         return found
 
-    def _find_owner(self, part: Component, source: int, lost: Sequence[int], frame: np.ndarray) -> int | None:
-        """Return the lost object that a component of ``source`` belongs to, or None."""
+    def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
+        """Return the lost object that a component of another object belongs to, or None."""
         fitting = []
         for object_id in lost:
             known = self._objects[object_id]
@@ -174,10 +179,13 @@ class ComponentOwnership:
             near = math.dist(part.centre, known.centre) <= REACH * math.sqrt(known.median)
             if near and low <= part.area <= high and not known.barred and known.claims < MAX_CLAIMS:
                 fitting.append(object_id)
-        if len(fitting) < 2:
-            return fitting[0] if fitting else None
+        if not fitting:
+            return None
         colours = measure_colours(part.pixels, frame)
-        return min(fitting, key=lambda object_id: math.dist(colours, self._objects[object_id].colours))
+        differences = {i: math.dist(colours, known.colours) for i, known in self._objects.items()}
+        owner = min(fitting, key=differences.__getitem__)
+        limit = min(MAX_DIFFERENCE, SIMILAR * min(differences.values()))
+        return owner if differences[owner] <= limit else None
 
     def _is_returned(self, part: Component, main: Component, object_id: int, frame: np.ndarray) -> bool:
         """Return whether a component, not the claimed main one, is the object that made the claim."""

@@ -16,7 +16,7 @@ from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
 
 STATE = ".track.state"
 """name of the file in the output folder"""
-PROGRESS = Kind("progress of a tracked video", 1, "--restart tracks it from the first frame")
+PROGRESS = Kind("progress of a tracked video", 2, "--restart tracks it from the first frame")
 SAVE_EVERY = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"
@@ -46,6 +46,7 @@ class Progress:
         self._path, self._made_by = folder / STATE, made_by
         self._masks, self._stem = folder / SOURCE_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
+        self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None
         self._saved = time.monotonic()
 
@@ -65,10 +66,12 @@ class Progress:
                 return
             tracker.load_state_dict(content["state"])
             self._confidence, self.last = content["confidence"], int(content["last"])
+            self._cuts = list(content["cuts"])
 
     def restore(self, index: int) -> Restored:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
-        return Restored(read_mask(self._masks / f"{self._stem(index)}.png"), self._confidence[index])
+        labels = read_mask(self._masks / f"{self._stem(index)}.png")
+        return Restored(labels, self._confidence[index], cut=index in self._cuts)
 
     def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
@@ -81,6 +84,8 @@ class Progress:
         if isinstance(tracked.prediction, Restored):
             return
         prediction = tracked.prediction
+        if tracked.cut:
+            self._cuts.append(tracked.index)
         self._confidence[tracked.index] = (
             dict(prediction.confidence) if self._measure else dict.fromkeys(prediction.ids, 1.0)
         )
@@ -97,6 +102,9 @@ class Progress:
         import torch
 
         frames = {index: scores for index, scores in self._confidence.items() if index <= last}
-        content = {"made_by": self._made_by, "last": last, "confidence": frames, "state": state}
+        cuts = [index for index in self._cuts if index <= last]
+        content = {
+            "made_by": self._made_by, "last": last, "confidence": frames, "cuts": cuts, "state": state
+        }  # fmt: skip
         with atomic_file(self._path) as file:
             torch.save(wrap(PROGRESS, content), file)

@@ -113,6 +113,8 @@ class TrackResult:
     """indices of damaged frames concealed by the decoder"""
     lost: int = 0
     """number of undecodable packets of a stream"""
+    cuts: tuple[int, ...] = ()
+    """numbers of frames that share nothing with the one before, if ``rules.cuts`` is set"""
     levels: Levels | None = None
     """black and white levels of images that are not shown as stored"""
     interrupted: bool = False
@@ -157,6 +159,7 @@ def track(
     outputs = Outputs(opened, source, None if saved is None else saved.count_frame)
     timed: Any = TimedTracker(tracker)
     removals = group_removals(options.removals, masks, source)
+    cuts: list[int] = []
     with stop_flag() as stop:
 
         def predict(frames: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
@@ -165,7 +168,10 @@ def track(
             else:
                 predictions = track_forward(timed, frames, masks, removals, saved)
             for index, frame, prediction in predictions:
-                yield TrackedFrame(index, frame, prediction, source.time(index))
+                tracked = TrackedFrame(index, frame, prediction, source.time(index))
+                if tracked.cut:
+                    cuts.append(index)
+                yield tracked
 
         reader = _read_ahead(source, stop, options, {*masks, *removals})
         problem = _run(stream(reader, predict, outputs.write), outputs, source, options)
@@ -182,6 +188,7 @@ def track(
         dropped=reader.dropped,
         damaged=tuple(source.damaged),
         lost=source.lost,
+        cuts=tuple(options.frame_number(index) for index in cuts),
         levels=source.levels,
         interrupted=stop.is_set(),
         error=_describe_problem(problem, missing) or unused,
