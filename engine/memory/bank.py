@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -203,6 +203,14 @@ class MemoryBank:
         if evicted is not None:
             self.drop(evicted)
         self._store(memory)
+
+    def map_short_term(self, move: Callable[[Tensor, int], Tensor]) -> None:
+        """Replace short-term memory by ``move`` of each tensor B×L×C and the index of its stage."""
+        for index, memory in enumerate(self._short):
+            self._short[index] = [
+                [block._replace(short=KeyValue(*(move(x, stage) for x in block.short))) for block in blocks]
+                for stage, blocks in enumerate(memory)
+            ]
 
     def drop(self, frames: int | Sequence[int]) -> None:
         """Drop a frame from all blocks by its position in `kept`, one per group or the same for all."""

@@ -71,8 +71,8 @@ class ComponentOwnership:
     """Gives components that split off an object to a lost object nearby; an `IdentityRule`.
 
     An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
-    not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. A claim
-    is undone if the object shows up elsewhere with colours more like its own.
+    not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. A
+    claim is undone if the object shows up elsewhere with colours more like its own.
     """
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import Size
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.ownership import ComponentOwnership
+from aotlab.engine.tracking.window import Following
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import Kind, reading_own, unwrap
@@ -32,6 +33,7 @@ class TrackerState(NamedTuple):
     one_group_at_a_time: bool
     ownership: ComponentOwnership | None
     cuts: CutDetector | None
+    following: Following
 
 
 def describe_origin(model: Model, config: Config) -> dict[str, Any]:
@@ -86,5 +88,9 @@ def _restored(state: dict[str, Any], config: Config, device: torch.device) -> Tr
         cuts.load_state_dict(state["cuts"])
     shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
     height, width = map(int, state["network_size"])
+    following = Following()
+    following.load_state_dict(state["following"])
     one_by_one = bool(state["one_group_at_a_time"])
-    return TrackerState(length, objects, banks, shape, (height, width), one_by_one, ownership, cuts)
+    return TrackerState(
+        length, objects, banks, shape, (height, width), one_by_one, ownership, cuts, following
+    )

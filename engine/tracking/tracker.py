@@ -36,6 +36,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.prompting import PromptedFrame, add_background, combine_given
 from aotlab.engine.tracking.rules import Reassignment
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
+from aotlab.engine.tracking.window import Following, ShownObjects, Window, choose_window, find_box
 from aotlab.media.prompt import Prompt
 from aotlab.networks import fast
 from aotlab.networks.fast import resolve_precision
@@ -70,6 +71,10 @@ class PredictedFrame(NamedTuple):
     """pixels that a rule reassigned"""
     cut: bool
     """whether it shares nothing with the frame before"""
+    window: Window | None
+    """part of the frame in the network; None: all of it"""
+    banks: list[MemoryBank]
+    """memory that was read"""
 
 
 class FrameTracker:
@@ -227,6 +232,7 @@ class Tracker(FrameTracker):
         """memory of each batch of groups"""
         self.ownership = ComponentOwnership() if self.config.rules.ownership else None
         self.cuts = CutDetector() if self.config.rules.cuts else None
+        self.following = Following()
         self._frame_shape: tuple[int, ...] | None = None
         self._input_size: Size = (0, 0)
 
@@ -277,27 +283,42 @@ class Tracker(FrameTracker):
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
         """Encode a frame, read memory and merge the logits of all groups; as `FrameTracker.predict`."""
-        input_size = self._input_size
+        input_size, window, banks = self._input_size, self.following.window, self.banks
+        cut = self.cuts is not None and self.cuts.is_cut(frame)
         if not self.banks:
             align, limits = self.config.model.align_corners, self.config.input
             smallest = None if mask is None or limits.min_object is None else smallest_area(mask)
             height, width, _ = frame.shape
-            input_size = network_size((height, width), limits, align_corners=align, smallest=smallest)
-        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
-        pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
-        resized = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")  # as in the published code
+            input_size = network_size(
+                (height, width), limits, align_corners=align, smallest=None if limits.window else smallest
+            )
+            if mask is not None and limits.window:
+                window = self._choose_window([mask], input_size)
+        elif window is not None and (cut or mask is not None):  # objects may be outside of it
+            banks, window = self._encode_again(None), None
         with self.autocast:
-            features = self.model.encode(normalise(resized))
-            cut = self.cuts is not None and self.cuts.is_cut(frame)
-            readouts = read_memory(self.model, self.banks, features, after_cut=cut)
-            logits, channels = self.merge_logits(readouts, size)
+            features = self._encode(frame, input_size, window)
+            readouts = read_memory(self.model, banks, features, after_cut=cut)
+            logits, channels = self.merge_logits(readouts, size, window)
         moved: list[Reassignment] = []
         if self.ownership is not None and len(self.ids) > 1 and not cut:
             moved = self.ownership.correct(self._labels(channels), frame)
             channels = swap_channels(logits, channels, moved, self.ids)
-        return PredictedFrame(features, readouts, logits, channels, input_size, frame, moved, cut)
+        return PredictedFrame(
+            features, readouts, logits, channels, input_size, frame, moved, cut, window, banks
+        )
+
+    def _encode(self, frame: np.ndarray, size: Size, window: Window | None) -> Features:
+        """Encode a frame H×W×3 uint8, or the part of it in a window, at the network's size of the whole frame."""
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
+        pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
+        size = size if window is None else window.size
+        resized = F.interpolate(pixels.float() / 255, size, mode="bicubic")  # as in the published code
+        if window is not None:
+            resized = window.crop(resized).contiguous()
+        return self.model.encode(normalise(resized))
 
     def commit(
         self, predicted: PredictedFrame, mask: np.ndarray | None, *, channels: Tensor | None = None
@@ -307,9 +328,14 @@ class Tracker(FrameTracker):
         by_table, input_size = self.objects.with_forgotten(channels), predicted.input_size
         if mask is None:
             with self.autocast:
-                masks = to_one_hot(by_table, self.objects, input_size)
-                write_memory(self.model, self.banks, predicted.readouts, masks)
+                masks = to_one_hot(by_table, self.objects, input_size, predicted.window)
+                write_memory(self.model, predicted.banks, predicted.readouts, masks)
             self._observe(predicted, channels)
+            if predicted.banks is not self.banks:
+                self.banks = predicted.banks
+                self.following.change(None)
+            if self.following.reference is not None:
+                self._follow(predicted.frame, by_table)
             return predicted.logits, channels
         objects, banks = deepcopy(self.objects), list(self.banks)
         given = objects.add_objects(mask).to(self.device)
@@ -318,10 +344,14 @@ class Tracker(FrameTracker):
         for _ in range(objects.open_batches(one_by_one=self.one_group_at_a_time)):
             banks.append(build_bank(self.config.memory, length=self._length))
         with self.autocast:
-            masks = to_one_hot(given, objects, input_size)
+            masks = to_one_hot(given, objects, input_size, predicted.window)
             references = propagate_reference(self.model, banks, predicted.features, masks)
             write_memory(self.model, banks, references)
         self.objects, self.banks, self._input_size = objects, banks, input_size
+        self.following = Following()  # ends with a later mask, whose objects it does not know
+        if not predicted.banks and self.config.input.window:
+            shown = ShownObjects(predicted.frame, given.cpu().numpy())
+            self.following = Following(predicted.window, shown, shown)
         channels = resize_channels(given, channels.shape)
         logits, channels = objects.without_forgotten(
             one_hot_logits(channels, len(objects.by_channel)), channels
@@ -338,12 +368,70 @@ class Tracker(FrameTracker):
         if self.ownership is not None and (given or len(self.ids) > 1):
             self.ownership.observe(self._labels(channels), predicted.frame, predicted.moved, given)
 
+    def _follow(self, frame: np.ndarray, channels: Tensor) -> None:
+        """Move the window to the objects of a stored frame, or choose another one; waits for a GPU.
+
+        Args:
+            frame: H×W×3 uint8.
+            channels: H×W channels of the table.
+        """
+        following, window = self.following, self.following.window
+        following.last = ShownObjects(frame, channels.cpu().numpy())
+        counts = np.bincount(following.last.channels.ravel(), minlength=len(self.objects.by_channel) + 1)
+        following.count(shown=all(counts[c] for c, name in enumerate(self.objects.by_channel, 1) if name))
+        box = find_box(following.last.channels)
+        moved = None if box is None or window is None else window.follow(box)
+        outgrown = window is not None and (following.is_lost or (box is not None and moved is None))
+        if outgrown or (window is None and following.is_settled):
+            both = [each.channels for each in (following.reference, following.last) if each]
+            wanted = None if following.is_lost else self._choose_window(both, self._input_size)
+            if wanted != window:
+                self.banks = self._encode_again(wanted)
+            following.change(wanted)
+        elif window is not None and moved is not None and moved != window:
+            old, new, stages = window, moved, self.model.config.stages
+            for bank in self.banks:
+                bank.map_short_term(lambda tokens, stage: old.shift(tokens, new, stages[stage].stride))
+            following.window = moved
+
+    def _choose_window(self, labels: Sequence[np.ndarray], size: Size) -> Window | None:
+        """Return a window for the objects on frames H×W, the reference frame first, around those of the last one."""
+        boxes, smallest = [box for each in labels if (box := find_box(each))], smallest_area(labels[0])
+        if smallest is None or len(boxes) < len(labels):
+            return None
+        return choose_window(boxes, smallest / labels[0].size, size, int(self.config.model.align_corners))
+
+    def _encode_again(self, window: Window | None) -> list[MemoryBank]:
+        """Return memory of the reference frame and the last frame in another window; nothing changes."""
+        reference, last = self.following.reference, self.following.last
+        assert reference is not None
+        assert last is not None
+        box = find_box(reference.channels)
+        banks = [build_bank(self.config.memory, length=self._length) for _ in self.banks]
+        for frame, part in (
+            (reference, window if window is None or box is None else window.around(box)),
+            (last, window),
+        ):
+            channels = torch.from_numpy(frame.channels).to(self.device)
+            with self.autocast:
+                features = self._encode(frame.image, self._input_size, part)
+                masks = to_one_hot(channels, self.objects, self._input_size, part)
+                if frame is reference:
+                    references = propagate_reference(self.model, banks, features, masks)
+                    write_memory(self.model, banks, references)
+                if frame is last and last is not reference:
+                    readouts = read_memory(self.model, banks, features, after_cut=True)
+                    write_memory(self.model, banks, readouts, masks)
+        return banks
+
     def _labels(self, channels: Tensor) -> np.ndarray:
         """Convert channels H×W that count the `ids` to object ids; waits for a GPU."""
         return np.array([0, *self.ids], np.int32)[channels.cpu().numpy()]
 
-    def merge_logits(self, readouts: Sequence[FrameReadout], size: Size) -> tuple[Tensor, Tensor]:
-        """Merge the logits of all banks.
+    def merge_logits(
+        self, readouts: Sequence[FrameReadout], size: Size, window: Window | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Merge the logits of all banks, computed in a window or on the whole frame.
 
         Returns:
             Logits (1+n)×H×W of all objects at the output size, and the most likely channel per pixel, H×W int64.
@@ -358,6 +446,8 @@ class Tracker(FrameTracker):
             logits = logits[:, : len(ids) + 1]
         if len(logits) > 1 or 0 in ids:
             self.objects.suppress_absent(logits)
+        if window is not None:
+            logits = window.paste(logits)
         if logits.shape[1] <= FEW_PLANES:
             logits = logits.contiguous()
         align = self.model.config.align_corners
@@ -376,11 +466,16 @@ class Tracker(FrameTracker):
         """
         if not np.isscalar(object_id) or object_id not in self.ids:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
+        if self.groups > 1 and self.following.reference is not None:  # may remove a batch
+            self.banks = self.banks if self.following.window is None else self._encode_again(None)
+            self.following = Following()
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
         if self.ownership is not None:
             self.ownership.forget(object_id)
+        if not self.banks:
+            self.following = Following()
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -400,6 +495,7 @@ class Tracker(FrameTracker):
             "network_size": self._input_size,
             "banks": [bank.state_dict(views=views) for bank in self.banks],
             "ownership": None if self.ownership is None else self.ownership.state_dict(),
+            "following": self.following.state_dict(),
             "cuts": None if self.cuts is None else self.cuts.state_dict(),
         }
         return wrap(STATES, content)
@@ -415,14 +511,17 @@ class Tracker(FrameTracker):
         self.objects, self.banks = loaded.objects, loaded.banks
         self._frame_shape, self._input_size = loaded.frame_shape, loaded.network_size
         self.one_group_at_a_time = loaded.one_group_at_a_time
-        self.ownership, self.cuts = loaded.ownership, loaded.cuts
+        self.ownership, self.cuts, self.following = loaded.ownership, loaded.cuts, loaded.following
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
         return describe_origin(self.model, self.config)
 
 
-def to_one_hot(channels: Tensor, objects: ObjectTable, size: Size) -> list[Tensor]:
-    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at ``size``."""
-    small, count = resize_channels(channels, size), len(objects.by_channel)
+def to_one_hot(
+    channels: Tensor, objects: ObjectTable, size: Size, window: Window | None = None
+) -> list[Tensor]:
+    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at ``size``, or in a window."""
+    small, count = resize_channels(channels, size if window is None else window.size), len(objects.by_channel)
+    small = small if window is None else window.crop(small)
     return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)
