@@ -337,7 +337,7 @@ class Tracker(FrameTracker):
             if self.following.reference is not None:
                 self._follow(predicted.frame, by_table)
             return predicted.logits, channels
-        objects, banks = deepcopy(self.objects), list(self.banks)
+        objects, banks = deepcopy(self.objects), list(predicted.banks)
         given = objects.add_objects(mask).to(self.device)
         if banks:
             given = apply_given_mask(by_table, given, len(objects.by_channel))

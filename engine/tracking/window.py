@@ -26,7 +26,7 @@ LARGEST = 0.6
 """largest number of tokens of a window, relative to the whole frame's"""
 ZOOMS = (2.0, 1.5, 1.25, 1.0)
 """factors by which a window may be scaled up"""
-WANTED_SIDE = 90
+WANTED_SIDE = 60
 """square root of the smallest object's area in pixels of the network that a window is scaled up to"""
 LOGIT_STRIDE = 4
 """pixels per logit of the decoder"""
