@@ -29,7 +29,11 @@ NATIVE = ("input.min_short_edge=null", "input.min_object=null")
 RULES: dict[str, tuple[str, ...]] = {
     "base": (),
     "ownership": ("rules.ownership=true",),
+    "cuts": ("rules.cuts=true",),
+    "window": ("input.window=true",),
     "restricted": ("memory.policy=restricted", "memory.newest=null"),
+    "min_object": ("input.min_object=120",),
+    "all": ("rules.ownership=true", "rules.cuts=true", "input.window=true"),
 }
 """settings of each rule"""
 COLUMNS = (
