@@ -71,8 +71,9 @@ class ComponentOwnership:
     """Gives components that split off an object to a lost object nearby; an `IdentityRule`.
 
     An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
-    not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. A
-    claim is undone if the object shows up elsewhere with colours more like its own.
+    not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. Where
+    objects have merged and parted, the main component may be the wrong one: if the colours of the other are clearly
+    more like the object's, the main one is claimed. A claim is undone if the object shows up elsewhere with colours more like its own.
     """
 
     def __init__(self) -> None:
@@ -92,10 +93,11 @@ class ComponentOwnership:
                 continue
             main, *others = self._components(labels, source)
             for part in others:
-                kept = source not in lost and main.area >= LOST_AREA * self._objects[source].median
-                owner = self._find_owner(part, lost, frame) if kept else None
+                given, kept = self._order(main, part, source, frame)
+                whole = source not in lost and kept.area >= LOST_AREA * self._objects[source].median
+                owner = self._find_owner(given, lost, frame) if whole else None
                 if owner is not None:
-                    moved.append(Reassignment(part.pixels, source, owner))
+                    moved.append(Reassignment(given.pixels, source, owner))
                 elif source in claimed and self._is_returned(part, main, source, frame):
                     moved.append(Reassignment(main.pixels, source, self._objects[source].source))
                     break
@@ -169,6 +171,14 @@ class ComponentOwnership:
                 column, row = centres[part]
                 found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
         return found
+
+    def _order(
+        self, main: Component, part: Component, source: int, frame: np.ndarray
+    ) -> tuple[Component, Component]:
+        """Return the component to give away and the one to keep: the main one, unless the other has its colours."""
+        own = self._objects[source].colours
+        differences = [math.dist(measure_colours(each.pixels, frame), own) for each in (main, part)]
+        return (main, part) if differences[0] > SIMILAR * differences[1] else (part, main)
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
         """Return the lost object that a component of another object belongs to, or None."""

@@ -58,6 +58,11 @@ def test_main_component_is_the_one_that_overlaps():
     assert step(rule, (2, 20, 36, RED), (2, 20, 12, RED)) == [(2, 1, 12)]
 
 
+def test_colors_tell_which_part_is_kept():
+    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
+    assert step(rule, (1, 20, 12, RED), (1, 20, 36, GREEN)) == [(1, 2, 12)]  # they changed places
+
+
 def test_part_stays_while_no_object_is_lost():
     rule = started(*TWO)
     assert step(rule, *TWO, (1, 20, 70, RED)) == []
