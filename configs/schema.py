@@ -230,7 +230,7 @@ class InputConfig:
     min_object: int | None = None
     """square root of the smallest object's area in pixels, on the first mask, below which frames are scaled up"""
     window: bool = False
-    """track small objects in a window that follows them, scaled up for small ones; min_object then has no effect"""
+    """track objects that fill little of the frame in a window that follows them; min_object applies without a window"""
 
     def __post_init__(self) -> None:
         edges = ("max_long_edge", "max_short_edge", "min_short_edge", "min_object")

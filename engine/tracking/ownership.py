@@ -73,7 +73,8 @@ class ComponentOwnership:
     An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
     not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. Where
     objects have merged and parted, the main component may be the wrong one: if the colours of the other are clearly
-    more like the object's, the main one is claimed. A claim is undone if the object shows up elsewhere with colours more like its own.
+    more like the object's, the main one is claimed. A claim is undone if the object shows up elsewhere with colours
+    more like its own.
     """
 
     def __init__(self) -> None:

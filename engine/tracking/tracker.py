@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -286,14 +286,15 @@ class Tracker(FrameTracker):
         input_size, window, banks = self._input_size, self.following.window, self.banks
         cut = self.cuts is not None and self.cuts.is_cut(frame)
         if not self.banks:
-            align, limits = self.config.model.align_corners, self.config.input
-            smallest = None if mask is None or limits.min_object is None else smallest_area(mask)
-            height, width, _ = frame.shape
-            input_size = network_size(
-                (height, width), limits, align_corners=align, smallest=None if limits.window else smallest
+            (height, width, _), limits = frame.shape, self.config.input
+            fit = partial(
+                network_size, (height, width), limits, align_corners=self.config.model.align_corners
             )
+            input_size = fit()
             if mask is not None and limits.window:
                 window = self._choose_window([mask], input_size)
+            if mask is not None and limits.min_object is not None and window is None:
+                input_size = fit(smallest=smallest_area(mask))
         elif window is not None and (cut or mask is not None):  # objects may be outside of it
             banks, window = self._encode_again(None), None
         with self.autocast:
