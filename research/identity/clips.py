@@ -200,7 +200,7 @@ def list_clips(data: Path) -> Iterator[tuple[str, str, Callable[[], Clip]]]:
 
 
 def list_reported(davis: Path) -> Iterator[tuple[str, str, Callable[[], Clip]]]:
-    """Yield group, name and a function that reads the clip, of the lists of ``davis``, which nothing is chosen on."""
+    """Yield the name of a video as its group, of the lists of ``davis``, which nothing is chosen on."""
     frames, masks = davis / "JPEGImages" / "480p", davis / "Annotations" / "480p"
     for path in sorted(masks.iterdir()):
-        yield "reported", path.name, lambda name=path.name: read_video(frames / name, masks / name)  # type: ignore[misc]
+        yield path.name, "reported", lambda name=path.name: read_video(frames / name, masks / name)  # type: ignore[misc]
