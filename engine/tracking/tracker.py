@@ -300,7 +300,10 @@ class Tracker(FrameTracker):
         with self.autocast:
             features = self._encode(frame, input_size, window)
             readouts = read_memory(self.model, banks, features, after_cut=cut)
-            logits, channels = self.merge_logits(readouts, size, window)
+            whole = readouts
+            if window is not None:
+                whole = [readout._replace(logits=window.paste(readout.logits)) for readout in readouts]
+            logits, channels = self.merge_logits(whole, size)
         moved: list[Reassignment] = []
         if self.ownership is not None and len(self.ids) > 1 and not cut:
             moved = self.ownership.correct(self._labels(channels), frame)
@@ -429,10 +432,8 @@ class Tracker(FrameTracker):
         """Convert channels H×W that count the `ids` to object ids; waits for a GPU."""
         return np.array([0, *self.ids], np.int32)[channels.cpu().numpy()]
 
-    def merge_logits(
-        self, readouts: Sequence[FrameReadout], size: Size, window: Window | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Merge the logits of all banks, computed in a window or on the whole frame.
+    def merge_logits(self, readouts: Sequence[FrameReadout], size: Size) -> tuple[Tensor, Tensor]:
+        """Merge the logits of all banks.
 
         Returns:
             Logits (1+n)×H×W of all objects at the output size, and the most likely channel per pixel, H×W int64.
@@ -447,8 +448,6 @@ class Tracker(FrameTracker):
             logits = logits[:, : len(ids) + 1]
         if len(logits) > 1 or 0 in ids:
             self.objects.suppress_absent(logits)
-        if window is not None:
-            logits = window.paste(logits)
         if logits.shape[1] <= FEW_PLANES:
             logits = logits.contiguous()
         align = self.model.config.align_corners
