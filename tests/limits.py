@@ -9,7 +9,7 @@ import pytest
 
 
 @contextmanager
-def files_up_to(size: int) -> Iterator[None]:
+def limit_file_size(size: int) -> Iterator[None]:
     """No file grows beyond ``size`` bytes inside the block: writing more fails as on a full disk (EFBIG)."""
     resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

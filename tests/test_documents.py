@@ -17,7 +17,7 @@ from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "docs" / "_ext"))
-from parsers import parser_of  # noqa: E402
+from parsers import find_parser  # noqa: E402
 
 LEFT_OUT = (".venv", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
 PAGES = sorted(
@@ -67,7 +67,7 @@ def commands(text):
 
 
 @pytest.mark.parametrize("text", blocks("sh", "bash", "shell", "console"))
-def test_commands_can_be_given(text):
+def test_documented_commands_parse(text):
     for words in commands(text):
         check_command(words)
 
@@ -99,9 +99,9 @@ def check_options(command, arguments):
     if command.startswith("-"):
         return
     if {"-h", "--help"} & set(arguments):
-        parser_of(command)
+        find_parser(command)
         return
-    parser = parser_of(command)
+    parser = find_parser(command)
     for action in parser._actions:
         if action.dest in ("checkpoint", "add_checkpoint"):
             action.type = Path  # not fetched
@@ -132,7 +132,7 @@ def test_code_block_parses(language, text):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_resolve(page):
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     for link in LINK.findall(text) + re.findall(r'(?:src|href)="([^"]+)"', text):
         target, _, anchor = link.partition("#")
@@ -154,7 +154,7 @@ def test_named_files_exist(page):
         assert not inside or re.search(rf"\b{inside}\b", (ROOT / name).read_text()), f"no {inside} in {name}"
 
 
-def test_architecture_names_what_the_code_has():
+def test_architecture_names_exist_in_code():
     text = BLOCK.sub("", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
     quoted = [code for code in re.findall(r"`([^`]+)`", text) if "/" not in code]
     named = {part for code in quoted for part in re.findall(r"[A-Za-z_]\w{2,}", code)}

@@ -26,7 +26,7 @@ def sources(package):
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imported(source, package):
+def list_imports(source, package):
     """Full names of all modules that a source imports anywhere, also inside functions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -37,9 +37,9 @@ def imported(source, package):
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def breaches(source, package):
+def find_breaches(source, package):
     """Packages of ours that a source of ``package`` imports and may not; tools share aotlab.tools.cli alone."""
-    names = [name.split(".") for name in imported(source, f"aotlab.{package}")]
+    names = [name.split(".") for name in list_imports(source, f"aotlab.{package}")]
     if package == "tools":
         names = [name for name in names if name[:3] != ["aotlab", "tools", "cli"]]
     subpackages = {name[1] for name in names if name[0] == "aotlab" and len(name) > 1}
@@ -56,14 +56,16 @@ def test_no_module_imports_itself_through_others():
     files = {module_name(path): path for package in ALLOWED for path in sources(package)}
     imports = {}
     for name, path in files.items():
-        found = set(imported(path.read_text(), name.rpartition(".")[0]))
+        found = set(list_imports(path.read_text(), name.rpartition(".")[0]))
         imports[name] = {other for other in found if other in files and other != name}
     TopologicalSorter(imports).prepare()  # a circle is an error that lists its modules
 
 
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_go_leftwards_only(package):
-    found = {str(path.relative_to(ROOT)): breaches(path.read_text(), package) for path in sources(package)}
+    found = {
+        str(path.relative_to(ROOT)): find_breaches(path.read_text(), package) for path in sources(package)
+    }
     assert found
     assert {path: names for path, names in found.items() if names} == {}
 
@@ -81,12 +83,12 @@ def test_imports_go_leftwards_only(package):
     ],
 )
 def test_breach_is_found(package, source, breach):
-    assert breaches(source, package) == {breach}
+    assert find_breaches(source, package) == {breach}
 
 
 def test_evaluation_imports_no_torch():
     for path in sources("evaluation"):
-        assert not [name for name in imported(path.read_text(), "evaluation") if name.startswith("torch")]
+        assert not [name for name in list_imports(path.read_text(), "evaluation") if name.startswith("torch")]
 
 
 @pytest.mark.parametrize("package", LIBRARY)

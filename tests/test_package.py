@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.utils.errors import libraries, missing_extra, require_extra
+from aotlab.utils.errors import describe_missing_module, list_extra_modules, require_extra
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -160,7 +160,7 @@ def test_source_distribution_passes_its_core_tests(distributions, tmp_path):
 
 
 @contextmanager
-def planted(path, text):
+def temporary_file(path, text):
     """A file with a fault in the checkout for a while."""
     path.write_text(text)
     try:
@@ -171,7 +171,7 @@ def planted(path, text):
 
 @pytest.mark.slow
 def test_mypy_sees_every_file(checkout, tmp_path):
-    with planted(checkout / "evaluation" / "planted.py", 'count: int = "one"\n'):
+    with temporary_file(checkout / "evaluation" / "planted.py", 'count: int = "one"\n'):
         found = run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=checkout)
     folders = [init.parent for init in checkout.glob("*/__init__.py") if init.parent.name != "tests"]
     files = sum(len(list(folder.rglob("*.py"))) for folder in folders) + 1
@@ -190,7 +190,7 @@ def pyright():
     return command
 
 
-def complaints(pyright, folder, python, rule):
+def run_pyright(pyright, folder, python, rule):
     """What pyright says by one rule of the files in a folder, without settings that say where packages are."""
     settings = {"exclude": ["build", "tests"], "typeCheckingMode": "off", rule: "error"}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
@@ -203,8 +203,8 @@ def complaints(pyright, folder, python, rule):
 
 @pytest.mark.slow
 def test_pyright_resolves_imports_of_the_checkout(pyright, checkout):
-    with planted(checkout / "tools" / "planted.py", "from aotlab.engine.nowhere import nothing\n"):
-        found = complaints(pyright, checkout, sys.executable, "reportMissingImports")
+    with temporary_file(checkout / "tools" / "planted.py", "from aotlab.engine.nowhere import nothing\n"):
+        found = run_pyright(pyright, checkout, sys.executable, "reportMissingImports")
     lost = 'Import "aotlab.engine.nowhere" could not be resolved'
     assert [one for one in found if "aotlab" in one] == [lost]
 
@@ -218,8 +218,8 @@ def test_pyright_resolves_a_users_script(way, pyright, distributions, checkout, 
     script.parent.mkdir(parents=True)
     script.write_text(SCRIPT)
     python = environment / PYTHON
-    assert complaints(pyright, tmp_path / "user", python, "reportMissingImports") == []
-    (lost,) = complaints(pyright, tmp_path / "user", python, "reportAttributeAccessIssue")
+    assert run_pyright(pyright, tmp_path / "user", python, "reportMissingImports") == []
+    (lost,) = run_pyright(pyright, tmp_path / "user", python, "reportAttributeAccessIssue")
     assert "no_such_method" in lost  # so the tracker's type is known
 
 
@@ -283,7 +283,7 @@ def test_prompt_without_opencv_names_the_extra(tmp_path):
 
 
 def test_extras_are_those_of_the_installed_package():
-    found = libraries()
+    found = list_extra_modules()
     assert {"video", "train", "score", "export"} <= set(found)
     assert "cv2" in found["video"]
     assert "all" not in found
@@ -292,5 +292,8 @@ def test_extras_are_those_of_the_installed_package():
 
 
 def test_missing_extra_of_a_module():
-    assert missing_extra("av.container") == "av must be installed for this; pip install 'aotlab[video]'"
-    assert missing_extra("aotlab.nowhere") is None
+    assert (
+        describe_missing_module("av.container")
+        == "av must be installed for this; pip install 'aotlab[video]'"
+    )
+    assert describe_missing_module("aotlab.nowhere") is None

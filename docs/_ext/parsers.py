@@ -13,7 +13,7 @@ class _Found(BaseException):
     """Carries a parser out of the program that built it."""
 
 
-def parser_of(command: str) -> CommandParser:
+def find_parser(command: str) -> CommandParser:
     """Return the parser of a command, named as in ``aotlab <command>``."""
     plugins = list_plugins(COMMANDS)
     if command in plugins:

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
-from parsers import parser_of
+from parsers import find_parser
 from sphinx.application import Sphinx
 
 import aotlab
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config
-from aotlab.tools.main import COMMANDS, STUDIO
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 
@@ -49,11 +49,11 @@ def _address(folder: Path, link: str) -> str:
 
 def commands() -> str:
     """Return all commands with their options."""
-    return "\n\n".join(_command(name) for name in (*COMMANDS, *STUDIO))
+    return "\n\n".join(_command(name) for name in (*COMMANDS, *STUDIO_COMMANDS))
 
 
 def _command(name: str) -> str:
-    parser = parser_of(name)
+    parser = find_parser(name)
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=86)
     usage = parser.format_usage().removeprefix("usage: ").rstrip()
     title = f"## {parser.prog}"

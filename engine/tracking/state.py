@@ -17,9 +17,9 @@ from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.window import Following
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import Kind, reading_own, unwrap
+from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
 
-STATES = Kind("tracker state", 3, "save it again")
+STATES = FileKind("tracker state", 3, "save it again")
 
 
 class TrackerState(NamedTuple):
@@ -57,7 +57,7 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
     Raises:
         InputError: a state of other weights or settings, or damaged.
     """
-    with reading_own("tracker state", STATES):
+    with prefix_read_errors("tracker state", STATES):
         content = unwrap(STATES, state)
         other = [key for key, value in expected.items() if content["made_by"].get(key) != value]
     if other:
@@ -65,11 +65,11 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
             f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
             "config and memory settings that it was saved with"
         )
-    with reading_own("tracker state", STATES):
-        return _restored(content, config, device)
+    with prefix_read_errors("tracker state", STATES):
+        return _restore(content, config, device)
 
 
-def _restored(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
+def _restore(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
     """Build objects and banks from a checked state."""
     objects, length = ObjectTable(config.model.max_objects), state["length"]
     objects.load_state_dict(state["objects"])
@@ -90,7 +90,7 @@ def _restored(state: dict[str, Any], config: Config, device: torch.device) -> Tr
     height, width = map(int, state["network_size"])
     following = Following()
     following.load_state_dict(state["following"])
-    one_by_one = bool(state["one_group_at_a_time"])
+    separately = bool(state["one_group_at_a_time"])
     return TrackerState(
-        length, objects, banks, shape, (height, width), one_by_one, ownership, cuts, following
+        length, objects, banks, shape, (height, width), separately, ownership, cuts, following
     )

@@ -23,21 +23,21 @@ from aotlab.engine.tracking.prompting import NetworkSegmenter
 from aotlab.engine.tracking.segmenters import OnnxSegmenter, Segmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
-from aotlab.media.prompt import Point, Prompt, box_around
+from aotlab.media.prompt import Point, Prompt, find_box
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
 from research.bundled.clicks import jaccard, next_click
-from research.bundled.prompt_samples import Annotated, list_images, pick_object, split_labels
+from research.bundled.prompt_samples import AnnotatedImage, list_images, pick_object, split_labels
 from research.bundled.prompt_settings import PromptSource, load_prompt_training
 
-CLICKS = (1, 2, 3, 5)
+CLICK_COUNTS = (1, 2, 3, 5)
 """numbers of clicks in the table"""
-TARGETS = (0.85, 0.9)
+TARGET_IOUS = (0.85, 0.9)
 """values of J for the number of clicks (NoC)"""
-SIZES = {"below 2 %": (0.0, 0.02), "2 to 10 %": (0.02, 0.1), "above 10 %": (0.1, 1.01)}
+SIZE_CLASSES = {"below 2 %": (0.0, 0.02), "2 to 10 %": (0.02, 0.1), "above 10 %": (0.1, 1.01)}
 """classes of object sizes as shares of the frame"""
-IMAGES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Result:
     seconds: list[float]
     """duration of each call"""
 
-    def after(self, count: int) -> float:
+    def iou_after(self, count: int) -> float:
         """Return J after ``count`` clicks."""
         return self.clicks[min(count, len(self.clicks)) - 1]
 
-    def needed(self, target: float, limit: int) -> int:
+    def count_clicks(self, target: float, limit: int) -> int:
         """Return the number of clicks to reach ``target``, at most ``limit``."""
         reached = [number for number, score in enumerate(self.clicks, start=1) if score >= target]
         return min(reached[0], limit) if reached else limit
@@ -98,7 +98,7 @@ def read_cases(root: Path, names: Sequence[str] = (), *, every_frame: bool = Fal
             continue
         paths = sorted(folder.glob("*.png"))
         for path in paths if every_frame else paths[:1]:
-            frame, labels = read_image(_image_of(root, path)), read_mask(path)
+            frame, labels = read_image(_find_image(root, path)), read_mask(path)
             ids = sorted(set(np.unique(labels).tolist()) - {0})
             for number in ids if ids == [VOID] else [object_id for object_id in ids if object_id != VOID]:
                 truth = (labels == number).astype(np.uint8)
@@ -108,7 +108,7 @@ def read_cases(root: Path, names: Sequence[str] = (), *, every_frame: bool = Fal
                 yield Case(f"{name}/{number}", frame, truth)
 
 
-def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> Iterator[Case]:
+def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> Iterator[Case]:
     """Yield objects that the training of prompts does not see, evenly chosen: one of an image, of videos the first.
 
     Args:
@@ -119,7 +119,7 @@ def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> I
     Raises:
         InputError: no image is held out.
     """
-    found: dict[Path, Annotated] = {}
+    found: dict[Path, AnnotatedImage] = {}
     for image in list_images(root, sources, held_out=True):
         found.setdefault(image.mask.parent if image.video else image.mask, image)
     if not found:
@@ -136,46 +136,46 @@ def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> I
             yield Case(f"{image.group}/{image.mask.stem}", read_image(image.image), truth)
 
 
-def _image_of(root: Path, annotation: Path) -> Path:
+def _find_image(root: Path, annotation: Path) -> Path:
     stem = root / "JPEGImages" / annotation.relative_to(root / "Annotations")
-    path = next((path for path in map(stem.with_suffix, IMAGES) if path.is_file()), None)
+    path = next((path for path in map(stem.with_suffix, IMAGE_SUFFIXES) if path.is_file()), None)
     if path is None:
         raise InputError(f"{stem.with_suffix('.jpg')}: no such image; every annotation needs one")
     return path
 
 
-def measure(segmenter: Segmenter, case: Case, *, limit: int, other: Case | None = None) -> Result:
+def evaluate_case(segmenter: Segmenter, case: Case, *, limit: int, other: Case | None = None) -> Result:
     """Segment an object from a box, and from clicks until ``limit`` or the highest target is reached.
 
     ``other``: another object whose prompts are given in place of the right ones, a negative control.
     """
     seconds: list[float] = []
 
-    def ask(prompt: Prompt) -> np.ndarray:
+    def segment_prompt(prompt: Prompt) -> np.ndarray:
         start = time.perf_counter()
         labels = segmenter(case.frame, {1: prompt})
         seconds.append(time.perf_counter() - start)
         return labels == 1
 
-    source = case.truth if other is None else _fitted(other.truth, case.truth.shape)
-    box = jaccard(ask(Prompt(box=box_around(source == 1))), case.truth)
+    source = case.truth if other is None else _resize_nearest(other.truth, case.truth.shape)
+    box = jaccard(segment_prompt(Prompt(box=find_box(source == 1))), case.truth)
     points: list[Point] = []
     labels: list[int] = []
     scores: list[float] = []
     answer = np.zeros(source.shape, bool)
-    while len(scores) < limit and (len(scores) < max(CLICKS) or max(scores) < max(TARGETS)):
+    while len(scores) < limit and (len(scores) < max(CLICK_COUNTS) or max(scores) < max(TARGET_IOUS)):
         click = next_click(answer, source)
         if click is None:
             break
         point, label = click
         points.append(point)
         labels.append(label)
-        answer = ask(Prompt(points, labels, mask=answer if scores else None))
+        answer = segment_prompt(Prompt(points, labels, mask=answer if scores else None))
         scores.append(jaccard(answer, case.truth))
     return Result(case.name, case.share, box, scores, seconds)
 
 
-def _fitted(truth: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def _resize_nearest(truth: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Resize a truth to another frame's size, by the nearest pixel."""
     rows = np.arange(size[0]) * truth.shape[0] // size[0]
     columns = np.arange(size[1]) * truth.shape[1] // size[1]
@@ -197,39 +197,42 @@ class Row:
     """median of a call"""
 
 
-def rows_of(results: Sequence[Result], limit: int) -> list[Row]:
+def average_results(results: Sequence[Result], limit: int) -> list[Row]:
     """Average results over all objects and by size; classes without objects are left out."""
     rows = []
-    for name, (low, high) in {"all": (0.0, 1.01), **SIZES}.items():
+    for name, (low, high) in {"all": (0.0, 1.01), **SIZE_CLASSES}.items():
         chosen = [result for result in results if low <= result.share < high]
         if chosen:
             row = Row(
                 name,
                 len(chosen),
                 mean(result.box for result in chosen),
-                {count: mean(result.after(count) for result in chosen) for count in CLICKS},
-                {target: mean(result.needed(target, limit) for result in chosen) for target in TARGETS},
+                {count: mean(result.iou_after(count) for result in chosen) for count in CLICK_COUNTS},
+                {
+                    target: mean(result.count_clicks(target, limit) for result in chosen)
+                    for target in TARGET_IOUS
+                },
                 median(second for result in chosen for second in result.seconds),
             )
             rows.append(row)
     return rows
 
 
-def table_of(rows_by_method: dict[str, list[Row]]) -> str:
+def format_table(rows_by_method: dict[str, list[Row]]) -> str:
     """Format rows of several methods as a Markdown table; J in percent."""
-    titles = ["method", "objects", "n", "box", *(f"{count} clicks" for count in CLICKS)]
-    titles += [*(f"NoC {target:.0%}" for target in TARGETS), "ms"]
+    titles = ["method", "objects", "n", "box", *(f"{count} clicks" for count in CLICK_COUNTS)]
+    titles += [*(f"NoC {target:.0%}" for target in TARGET_IOUS), "ms"]
     lines = [f"| {' | '.join(titles)} |".replace("1 clicks", "1 click"), "|" + "---|" * len(titles)]
     for method, rows in rows_by_method.items():
         for row in rows:
             cells = [method, row.size, str(row.objects), f"{100 * row.box:.1f}"]
-            cells += [f"{100 * row.clicks[count]:.1f}" for count in CLICKS]
-            cells += [f"{row.needed[target]:.1f}" for target in TARGETS]
+            cells += [f"{100 * row.clicks[count]:.1f}" for count in CLICK_COUNTS]
+            cells += [f"{row.needed[target]:.1f}" for target in TARGET_IOUS]
             lines.append(f"| {' | '.join([*cells, f'{1000 * row.seconds:.0f}'])} |")
     return "\n".join(lines)
 
 
-def ellipse(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+def segment_ellipse(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
     """Label the ellipse inside each box; without a box, a circle of a tenth of the frame's shorter side."""
     height, width = frame.shape[:2]
     rows, columns = np.mgrid[:height, :width]
@@ -244,7 +247,7 @@ def ellipse(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
     return labels
 
 
-def grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+def segment_grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
     """Label what OpenCV's GrabCut finds in 3 rounds: in a box, or from discs on clicks and the last answer."""
     import cv2
 
@@ -268,7 +271,7 @@ def grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
     return labels
 
 
-BASELINES = {"GrabCut": grabcut, "ellipse": ellipse}
+BASELINES = {"GrabCut": segment_grabcut, "ellipse": segment_ellipse}
 """methods to compare with, by name"""
 
 
@@ -298,7 +301,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure every method on every object and print one table."""
     args = parse(argv)
     if args.held_out:
-        cases = list(held_out_cases(args.data, load_prompt_training().sources, args.held_out))
+        cases = list(read_held_out_cases(args.data, load_prompt_training().sources, args.held_out))
     else:
         names = args.list.read_text().split() if args.list else []
         cases = list(read_cases(args.data, names, every_frame=args.every_frame))
@@ -315,9 +318,9 @@ def main(argv: list[str] | None = None) -> int:
     with progress_bar(len(methods) * len(cases), unit="object") as bar:
         for name, segmenter in methods.items():
             for case, other in zip(cases, others, strict=True):
-                results[name].append(measure(segmenter, case, limit=args.clicks, other=other))
+                results[name].append(evaluate_case(segmenter, case, limit=args.clicks, other=other))
                 bar.update()
-    print(table_of({name: rows_of(measured, args.clicks) for name, measured in results.items()}))
+    print(format_table({name: average_results(measured, args.clicks) for name, measured in results.items()}))
     if args.output is not None:
         content = {name: [asdict(result) for result in measured] for name, measured in results.items()}
         args.output.write_text(json.dumps(content, indent=1) + "\n")

@@ -21,15 +21,22 @@ from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.utils.progress import progress_bar
-from research.bundled.calibration import expected_calibration_error, fit_temperature, probabilities_at
-from research.bundled.switches import Switches, count_switches
-from research.bundled.touching_clips import Cutout, cut_out, draw_cutouts, like_colours, open_images, touch
+from research.bundled.calibration import expected_calibration_error, fit_temperature, softmax_with_temperature
+from research.bundled.identity_switches import IdentitySwitches, count_switches
+from research.bundled.touching_clips import (
+    Cutout,
+    cut_out_object,
+    draw_cutouts,
+    match_colours,
+    open_images,
+    paste_touching,
+)
 
-SAMPLED = 400
+PIXELS_PER_FRAME = 400
 """pixels of each frame that calibration is measured on"""
 
 PEOPLE = ("CCP", "PennFudan")
@@ -37,7 +44,7 @@ PEOPLE = ("CCP", "PennFudan")
 
 
 @dataclass(frozen=True)
-class Sampled:
+class PixelSample:
     """Pixels that were labelled as an object."""
 
     logits: np.ndarray
@@ -48,7 +55,7 @@ class Sampled:
     def error(self, temperature: float) -> float:
         """Return the expected calibration error at a temperature."""
         chosen = self.logits.argmax(1)
-        own = probabilities_at(self.logits, temperature)[np.arange(len(chosen)), chosen]
+        own = softmax_with_temperature(self.logits, temperature)[np.arange(len(chosen)), chosen]
         return expected_calibration_error(own, chosen == self.truth)
 
 
@@ -73,9 +80,9 @@ def parse(argv: list[str] | None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def calibrate(sampled: list[Sampled], stored: float) -> float:
+def calibrate(sample: list[PixelSample], stored: float) -> float:
     """Print the calibration error on clips of even numbers, with a temperature fitted on the others; return that."""
-    fitted, tested = joined(sampled[1::2]), joined(sampled[::2])
+    fitted, tested = concatenate(sample[1::2]), concatenate(sample[::2])
     temperature = fit_temperature(fitted.logits, fitted.truth)
     print(
         f"calibration error {tested.error(1.0):.2%}, with the stored temperature {stored:g} "
@@ -84,23 +91,23 @@ def calibrate(sampled: list[Sampled], stored: float) -> float:
     return temperature
 
 
-def held_out_images(data: Path) -> ImageSet:
+def list_held_out_images(data: Path) -> ImageSet:
     """Return the images of ``static`` that the recipes here keep out of training."""
     return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), held_out=True)
 
 
-def touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
     """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
     cutouts: list[Cutout] = []
     while not cutouts:
         index = images.draw(rng)
         cutouts = draw_cutouts(images, index, rng)
-    ground = panned(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
-    clip = touch(ground, cutouts, rng, max_objects=10)
+    ground = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
+    clip = paste_touching(ground, cutouts, rng, max_objects=10)
     return replace(clip, names=(Path(images.images[index].name).stem,))
 
 
-def two_people(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
     """Compose a clip of T×side×side frames: people of two images meet, in like colours, before a panned image."""
     people = [image for image in images.images if Path(image.name).parent.name in PEOPLE]
     others = [image for image in images.images if Path(image.name).parent.name not in PEOPLE]
@@ -109,17 +116,19 @@ def two_people(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip
         image, mask = people[index].read()
         if Path(people[index].name).parent.name == "CCP":  # ids of clothes
             mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
-        person = cut_out(image, mask, rng)
+        person = cut_out_object(image, mask, rng)
         if person is not None:
-            cutouts.append(like_colours(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
+            cutouts.append(match_colours(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
         if len(cutouts) == 2:
             break
     image, mask = others[int(rng.integers(len(others)))].read()
-    clip = touch(panned(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2)
+    clip = paste_touching(
+        pan_image(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2
+    )
     return replace(clip, names=(Path(people[index].name).stem,))
 
 
-def panned(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:
+def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:
     """Move a square window across an image H×W×3 with ids H×W."""
     factor = 1.2 * side / min(mask.shape)
     size = round(mask.shape[1] * factor), round(mask.shape[0] * factor)
@@ -135,7 +144,7 @@ def panned(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, sid
     return relabel(np.stack(views), np.stack(labels), rng, minimum=100, max_objects=3)
 
 
-def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], Sampled]:
+def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSample]:
     """Return the labels of each frame, and pixels of the frames after the first."""
     tracker.reset(len(clip.frames))
     found, rng = [], np.random.default_rng(0)
@@ -146,23 +155,23 @@ def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], Sampled]:
         found.append(prediction.labels)
         if index:
             rows, columns = np.nonzero((prediction.labels > 0) & (labels < VOID))
-            drawn = rng.integers(len(rows), size=SAMPLED) if len(rows) else np.zeros(0, int)
+            drawn = rng.integers(len(rows), size=PIXELS_PER_FRAME) if len(rows) else np.zeros(0, int)
             rows, columns = rows[drawn], columns[drawn]
             logits.append(prediction.logits.float().numpy()[:, rows, columns].T)
             channel_of = np.zeros(256, int)
             channel_of[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
             truth.append(channel_of[labels[rows, columns]])
-    return found, Sampled(np.concatenate(logits), np.concatenate(truth))
+    return found, PixelSample(np.concatenate(logits), np.concatenate(truth))
 
 
-def joined(parts: list[Sampled]) -> Sampled:
+def concatenate(parts: list[PixelSample]) -> PixelSample:
     """Pixels of several clips."""
     most = max(part.logits.shape[1] for part in parts)
     wide = [
         np.pad(part.logits, ((0, 0), (0, most - part.logits.shape[1])), constant_values=-np.inf)
         for part in parts
     ]
-    return Sampled(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
+    return PixelSample(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -171,27 +180,27 @@ def main(argv: list[str] | None = None) -> int:
     path = args.checkpoint or BUNDLED_CHECKPOINT
     model, config = load_checkpoint(path)
     tracker = Tracker(model, config)
-    images = held_out_images(args.data)
-    scores, counted, sampled = {}, [], []
+    images = list_held_out_images(args.data)
+    scores, counted, sample = {}, [], []
     with progress_bar(args.clips, unit="clip") as bar:
         for number in range(args.clips):
             rng = np.random.default_rng([args.seed, number])
-            compose = two_people if args.people else touching_clip
+            compose = compose_people_clip if args.people else compose_touching_clip
             clip = compose(images, rng, args.frames, args.size)
-            found, pixels = track(tracker, clip)
+            found, pixels = track_clip(tracker, clip)
             scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
             counted.append(count_switches(clip.labels[1:], found[1:]))
-            sampled.append(pixels)
+            sample.append(pixels)
             bar.update()
-    table = scores_table(scores)
+    table = make_scores_table(scores)
     print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
-    total = Switches(
+    total = IdentitySwitches(
         *(sum(getattr(counts, name) for counts in counted) for name in ("frames", "pixels", "switched"))
     )
     print(
         f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
     )
-    temperature = calibrate(sampled, config.confidence_temperature)
+    temperature = calibrate(sample, config.confidence_temperature)
     if args.calibrate is not None:
         calibrated = replace(config, confidence_temperature=round(temperature, 3))
         save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))

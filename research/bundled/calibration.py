@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-BINS = 15
+NUM_BINS = 15
 TEMPERATURES = np.geomspace(0.25, 8, 241)
 """temperatures that `fit_temperature` tries"""
 
 
-def expected_calibration_error(probability: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+def expected_calibration_error(probability: np.ndarray, right: np.ndarray, bins: int = NUM_BINS) -> float:
     """Mean difference of probability and share of right pixels over equal bins, weighted by their pixels.
 
     Source: Guo et al. 2017.
@@ -25,7 +25,7 @@ def expected_calibration_error(probability: np.ndarray, right: np.ndarray, bins:
     return float(np.abs(gaps).sum() / max(1, counts.sum()))
 
 
-def probabilities_at(logits: np.ndarray, temperature: float) -> np.ndarray:
+def softmax_with_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Softmax of N×C logits divided by a temperature; logits may be -inf."""
     scaled = logits / temperature
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
@@ -41,7 +41,7 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """
 
     def entropy(temperature: float) -> float:
-        own = probabilities_at(logits, temperature)[np.arange(len(truth)), truth]
+        own = softmax_with_temperature(logits, temperature)[np.arange(len(truth)), truth]
         return float(-np.log(np.clip(own, 1e-7, 1)).mean())
 
     return float(min(TEMPERATURES, key=entropy))

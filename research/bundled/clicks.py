@@ -8,7 +8,7 @@ from aotlab.media.masks import VOID
 from aotlab.media.prompt import Point
 
 
-def depths(mask: np.ndarray) -> np.ndarray:
+def distance_to_edge(mask: np.ndarray) -> np.ndarray:
     """Return each pixel's distance to the nearest pixel outside a mask H×W bool; the border is outside."""
     import cv2
 
@@ -16,9 +16,9 @@ def depths(mask: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
 
 
-def worst_error(answer: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int]:
+def find_largest_error(answer: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the depths H×W of what is missing (1) or surplus (0), whichever is deeper, and which it is."""
-    missing, surplus = depths((truth == 1) & ~answer), depths((truth == 0) & answer)
+    missing, surplus = distance_to_edge((truth == 1) & ~answer), distance_to_edge((truth == 0) & answer)
     return (missing, 1) if missing.max() >= surplus.max() else (surplus, 0)
 
 
@@ -35,7 +35,7 @@ def next_click(answer: np.ndarray, truth: np.ndarray) -> tuple[Point, int] | Non
     Returns:
         (x, y) and 1 on the object or 0 beside it; None if nothing is wrong.
     """
-    depth, label = worst_error(answer, truth)
+    depth, label = find_largest_error(answer, truth)
     if depth.max() <= 0:
         return None
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)

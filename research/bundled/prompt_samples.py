@@ -10,10 +10,16 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
-from aotlab.dataloaders.training.augment import STRONG, fade_and_blur, fit_box, jitter, warp_affine
+from aotlab.dataloaders.training.augment import (
+    STRONG_JITTER,
+    box_to_crop_matrix,
+    jitter_colours,
+    random_grey_and_blur,
+    warp_affine,
+)
 from aotlab.dataloaders.training.clips import relabel
-from aotlab.dataloaders.training.mixture import compose
-from aotlab.dataloaders.training.sets import files_by_stem, read_split
+from aotlab.dataloaders.training.mixture import compose_clips
+from aotlab.dataloaders.training.sets import list_files_by_stem, read_split
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
@@ -22,12 +28,12 @@ from research.bundled.touching_clips import is_held_out
 
 MIN_PIXELS = 60
 """pixels of the smallest object that is drawn"""
-COMPOSED, BARRED = 0.22, 0.12
+COMPOSED_PROBABILITY, BARS_PROBABILITY = 0.22, 0.12
 """probability that another image's objects lie over or under the object, and that bars do"""
 
 
 @dataclass(frozen=True)
-class Annotated:
+class AnnotatedImage:
     """An image and its mask on disk."""
 
     image: Path
@@ -54,7 +60,9 @@ class Sample:
     """S×S bool, other objects"""
 
 
-def list_images(root: Path, sources: Sequence[PromptSource], *, held_out: bool = False) -> list[Annotated]:
+def list_images(
+    root: Path, sources: Sequence[PromptSource], *, held_out: bool = False
+) -> list[AnnotatedImage]:
     """List the images of all sources; one in 20, by the checksum of its name, is held out of training.
 
     Raises:
@@ -75,41 +83,41 @@ def list_images(root: Path, sources: Sequence[PromptSource], *, held_out: bool =
             raise InputError(
                 f"{base / 'Annotations'}: no masks of {source.folder or source.videos}; see datasets/README.md"
             )
-        images = {name: files_by_stem(base / "JPEGImages" / name, FRAME_SUFFIXES) for name in names}
+        images = {name: list_files_by_stem(base / "JPEGImages" / name, FRAME_SUFFIXES) for name in names}
         weight, group = source.weight / max(1, len(masks)) ** 0.5, source.folder or source.path
         for mask in masks:
             name = mask.parent.relative_to(base / "Annotations").as_posix()
             if mask.stem not in images[name]:
                 raise InputError(f"{mask}: no image of this name in {base / 'JPEGImages' / name}")
             image = base / "JPEGImages" / name / images[name][mask.stem]
-            found.append(Annotated(image, mask, group, weight, source.parts, bool(source.videos)))
+            found.append(AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos)))
     return found
 
 
 def draw_sample(
-    images: Sequence[Annotated], chances: np.ndarray, size: int, rng: np.random.Generator
+    images: Sequence[AnnotatedImage], probabilities: np.ndarray, size: int, rng: np.random.Generator
 ) -> Sample:
-    """Draw an object and a square view of it of ``size`` pixels; ``chances``: of each image, adding up to 1."""
+    """Draw an object and a square view of it of ``size`` pixels; ``probabilities``: of each image, adding up to 1."""
     while True:
-        drawn = images[rng.choice(len(images), p=chances)]
+        drawn = images[rng.choice(len(images), p=probabilities)]
         image, labels = read_image(drawn.image), read_mask(drawn.mask)
         picked = pick_object(labels, rng, together=drawn.parts)
         if picked is None:
             continue
-        frame, labels = look_at(image, *picked, size, rng)
+        frame, labels = crop_view(image, *picked, size, rng)
         object_id, hidden = picked[1], rng.random()
-        if hidden < COMPOSED:
-            other = images[rng.choice(len(images), p=chances)]
+        if hidden < COMPOSED_PROBABILITY:
+            other = images[rng.choice(len(images), p=probabilities)]
             frame, labels = compose_images(frame, labels, other, rng)
             composed = pick_object(labels, rng, together=0)
             if composed is None:
                 continue
             object_id = composed[1]
         sample = Sample(frame, *split_labels(labels, object_id))
-        if COMPOSED <= hidden < COMPOSED + BARRED:
-            sample = behind_bars(sample, rng)
+        if COMPOSED_PROBABILITY <= hidden < COMPOSED_PROBABILITY + BARS_PROBABILITY:
+            sample = add_bars(sample, rng)
         if (sample.truth == 1).sum() >= 40 and (sample.truth == 0).sum() >= 100:
-            coloured = fade_and_blur(jitter(sample.image, STRONG, rng), rng)
+            coloured = random_grey_and_blur(jitter_colours(sample.image, STRONG_JITTER, rng), rng)
             return Sample(coloured, sample.truth, sample.others)
 
 
@@ -125,11 +133,11 @@ def pick_object(
     """
     is_object = (labels > 0) & (labels != VOID)
     ids, areas = np.unique(labels[is_object], return_counts=True)
-    chances = np.where(areas >= MIN_PIXELS, areas.astype(float) ** 0.2, 0)
-    if not chances.sum():
+    probabilities = np.where(areas >= MIN_PIXELS, areas.astype(float) ** 0.2, 0)
+    if not probabilities.sum():
         return None
     join = len(ids) > 1 and rng.random() < together
-    object_id = int(ids[rng.choice(len(ids), p=chances / chances.sum())])
+    object_id = int(ids[rng.choice(len(ids), p=probabilities / probabilities.sum())])
     if join:
         parts = cv2.connectedComponents(cv2.dilate(is_object.astype(np.uint8), np.ones((5, 5))))[1]
         touching = np.isin(parts, np.unique(parts[labels == object_id])) & is_object
@@ -145,21 +153,21 @@ def split_labels(labels: np.ndarray, object_id: int) -> tuple[np.ndarray, np.nda
 
 
 def compose_images(
-    frame: np.ndarray, labels: np.ndarray, other: Annotated, rng: np.random.Generator
+    frame: np.ndarray, labels: np.ndarray, other: AnnotatedImage, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste the objects of another image over the frame S×S×3, or under its objects; return frame and labels."""
     mask = read_mask(other.mask).astype(np.uint8)
-    whole = fit_box((0, 0, mask.shape[1], mask.shape[0]), len(frame))
+    whole = box_to_crop_matrix((0, 0, mask.shape[1], mask.shape[0]), len(frame))
     pasted, ids = warp_affine(read_image(other.image), mask, whole, len(frame))
     first, second = (
         relabel(pixels[None], objects[None], rng, minimum=MIN_PIXELS, max_objects=10)
         for pixels, objects in ((frame, labels), (pasted, ids))
     )
-    clip = compose(first, second, rng, max_objects=20)
+    clip = compose_clips(first, second, rng, max_objects=20)
     return clip.frames[0], clip.labels[0]
 
 
-def behind_bars(sample: Sample, rng: np.random.Generator) -> Sample:
+def add_bars(sample: Sample, rng: np.random.Generator) -> Sample:
     """Draw one to six straight bars in colours of the image over the object, as of a fence, a net or a pole."""
     rows, columns = sample.truth.shape
     x, y, width, height = cv2.boundingRect((sample.truth == 1).astype(np.uint8))
@@ -181,11 +189,11 @@ def behind_bars(sample: Sample, rng: np.random.Generator) -> Sample:
     return Sample(image, np.where(visible, 0, sample.truth).astype(np.uint8), sample.others & ~visible)
 
 
-def look_at(
+def crop_view(
     image: np.ndarray, labels: np.ndarray, object_id: int, size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Warp to a square view: 36 % the whole image, 50 % close to the object, 14 % between and beyond."""
-    matrix, scale = _view(labels == object_id, size, rng)
+    matrix, scale = _draw_view(labels == object_id, size, rng)
     if scale < 0.8:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.45 / scale))
     frame, labels = warp_affine(image, labels.astype(np.uint8), matrix, size)
@@ -197,7 +205,7 @@ def look_at(
     return frame, labels
 
 
-def _view(mask: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def _draw_view(mask: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Draw the 3×3 map of a view of an object, and its scale."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     rows, columns = mask.shape

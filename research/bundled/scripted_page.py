@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab_studio.server.actions import act
+from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.jobs import PAUSE
+from aotlab_studio.tracking.jobs import PROPAGATION_DELAY
 
 
 @dataclass
@@ -35,13 +35,13 @@ class Page:
         """Return the masks H×W of a frame."""
         return self.session.state.labels(frame)
 
-    def use(self, tool: str) -> None:
+    def choose_tool(self, tool: str) -> None:
         """Choose a tool by its key."""
         if tool != self.tool:
             self.gestures["key"] += 1
         self.tool = tool
 
-    def choose(self, object_id: int) -> None:
+    def choose_object(self, object_id: int) -> None:
         """Choose an object by its key."""
         if object_id != self.chosen:
             self.gestures["key"] += 1
@@ -52,35 +52,35 @@ class Page:
         self.gestures["click"] += 1
         self.frame, self.chosen = frame, object_id
 
-    def do(self, action: str, gesture: str, **values: Any) -> Any:
+    def perform(self, action: str, gesture: str, **values: Any) -> Any:
         """Carry out an action by one gesture; return its result, None if it is refused."""
         self.gestures[gesture] += 1
         message = {"do": action, "frame": self.frame, "object_id": self.chosen, "propagate": True, **values}
         before = self.labels(self.frame)
         try:
-            return act(self.session, message)
+            return run_action(self.session, message)
         except InputError:
             return None
         finally:
             self.changed = not np.array_equal(before, self.labels(self.frame))
 
-    def box(self, mask: np.ndarray, *, new: bool) -> None:
+    def drag_box(self, mask: np.ndarray, *, new: bool) -> None:
         """Drag a box around a mask; for a new object press N if the page would take it for the chosen one's."""
-        self.use("box")
+        self.choose_tool("box")
         ys, xs = np.nonzero(mask)
         left, top = max(0.0, float(xs.min()) - 2), max(0.0, float(ys.min()) - 2)
         width, height = float(xs.max()) + 3 - left, float(ys.max()) + 3 - top
         if not new:
-            self.do("suggest", "drag", box=(left, top, width, height))
+            self.perform("suggest", "drag", box=(left, top, width, height))
             return
         own = self.labels(self.frame) == self.chosen
         inside = own[int(top) : int(top + height), int(left) : int(left + width)].sum()
         if own.any() and inside >= own.sum() / 2:
             self.gestures["key"] += 1
-        self.chosen = self.do("suggest", "drag", box=(left, top, width, height), object_id=None)
+        self.chosen = self.perform("suggest", "drag", box=(left, top, width, height), object_id=None)
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until corrections have propagated and tracking has ended."""
-        time.sleep(PAUSE + 0.1)
+        time.sleep(PROPAGATION_DELAY + 0.1)
         while self.session.runner.busy:
             time.sleep(0.1)

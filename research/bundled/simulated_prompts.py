@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from aotlab.media.prompt import box_around
-from research.bundled.clicks import depths, worst_error
+from aotlab.media.prompt import find_box
+from research.bundled.clicks import distance_to_edge, find_largest_error
 
 POSITIVE, NEGATIVE, BOX, MASK = range(4)
-RADIUS = 5
+DISC_RADIUS = 5
 """radius of a click's disc in pixels"""
 Pixel = tuple[int, int]
 """row and column"""
 
 
-def first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw a first prompt: 42 % one click, 26 % a box, 12 % clicks, 10 % a stroke, 10 % a rough mask.
 
     Args:
@@ -29,7 +29,7 @@ def first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator
     """
     mask = truth == 1
     planes = np.zeros((4, *truth.shape), np.float32)
-    depth, kind = depths(mask), rng.random()
+    depth, kind = distance_to_edge(mask), rng.random()
     if kind < 0.10:
         _add_given_mask(planes, truth, rng)
         return planes
@@ -49,27 +49,27 @@ def first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator
         add_stroke(planes[POSITIVE], depth, rng)
         negatives = int(rng.random() < 0.3)
     for _ in range(negatives):
-        add_disc(planes[NEGATIVE], _beside(truth, others, rng))
+        add_disc(planes[NEGATIVE], _draw_negative_pixel(truth, others, rng))
     if rng.random() < 0.25:  # as in a closer look
-        planes[MASK] = rough_mask(mask, rng)
+        planes[MASK] = distort_mask(mask, rng)
     return planes
 
 
 def _add_given_mask(planes: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> None:
     """Draw in place a rough mask, usually with a click that corrects it or lies on the object."""
-    planes[MASK] = rough_mask(truth == 1, rng)
+    planes[MASK] = distort_mask(truth == 1, rng)
     chance = rng.random()
     if chance < 0.6:
         add_correction(planes, planes[MASK], truth, rng)
     elif chance < 0.88:
-        add_disc(planes[POSITIVE], draw_pixel(depths(truth == 1), rng))
+        add_disc(planes[POSITIVE], draw_pixel(distance_to_edge(truth == 1), rng))
 
 
 def add_correction(
     planes: np.ndarray, answer: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> None:
     """Add in place a click in the deepest error of an answer, H×W in 0 to 1; nothing if no error is deep enough."""
-    depth, label = worst_error(answer > 0.5, truth)
+    depth, label = find_largest_error(answer > 0.5, truth)
     if depth.max() >= 1:
         add_disc(planes[POSITIVE if label else NEGATIVE], draw_pixel(depth, rng))
 
@@ -85,7 +85,7 @@ def draw_pixel(depth: np.ndarray, rng: np.random.Generator, *, exact: float = 0.
     return int(rows[chosen]), int(columns[chosen])
 
 
-def add_disc(plane: np.ndarray, pixel: Pixel | None, radius: int = RADIUS) -> None:
+def add_disc(plane: np.ndarray, pixel: Pixel | None, radius: int = DISC_RADIUS) -> None:
     """Set a disc to 1 in place."""
     import cv2
 
@@ -95,7 +95,7 @@ def add_disc(plane: np.ndarray, pixel: Pixel | None, radius: int = RADIUS) -> No
 
 def add_box(plane: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> None:
     """Fill the box around a mask in place; four times in five each side is moved by 6 % of its length (one sigma)."""
-    left, top, width, height = box_around(mask)
+    left, top, width, height = find_box(mask)
     moved = np.clip(0.06 * rng.normal(size=4), -0.12, 0.18) * (rng.random() < 0.8)
     x0, x1 = round(left - moved[0] * width), round(left + (1 + moved[1]) * width)
     y0, y1 = round(top - moved[2] * height), round(top + (1 + moved[3]) * height)
@@ -119,7 +119,7 @@ def add_stroke(plane: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -
     add_disc(plane, (int(start[0]), int(start[1])), radius)
 
 
-def rough_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def distort_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Distort a mask H×W bool: its outline wanders, parts are missing or too much, edges are soft.
 
     Returns:
@@ -128,7 +128,7 @@ def rough_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     import cv2
 
     size = float(np.sqrt(max(mask.sum(), 30)))
-    signed = np.where(mask, depths(mask), -depths(~mask))
+    signed = np.where(mask, distance_to_edge(mask), -distance_to_edge(~mask))
     noise = rng.normal(size=(rng.integers(3, 9),) * 2).astype(np.float32)
     noise = np.asarray(cv2.resize(noise, mask.shape[::-1], interpolation=cv2.INTER_CUBIC))
     signed = signed + size * (noise * rng.uniform(0.01, 0.1) + 0.03 * rng.normal())
@@ -136,7 +136,9 @@ def rough_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for chance, value, reach in ((0.25, -9.0, (0.15, 0.45)), (0.2, 9.0, (0.1, 0.4))):
         if rng.random() < chance:
             anywhere = (int(rng.integers(mask.shape[0])), int(rng.integers(mask.shape[1])))
-            row, column = (draw_pixel(depths(mask), rng, exact=0) if value < 0 else None) or anywhere
+            row, column = (
+                draw_pixel(distance_to_edge(mask), rng, exact=0) if value < 0 else None
+            ) or anywhere
             near = (rows - row) ** 2 + (columns - column) ** 2 < (size * rng.uniform(*reach)) ** 2
             signed = np.where(near, value, signed)
     if rng.random() < 0.3:
@@ -145,13 +147,13 @@ def rough_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-np.clip(signed / width, -20, 20))), np.float32)
 
 
-def _beside(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> Pixel | None:
+def _draw_negative_pixel(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> Pixel | None:
     """Draw a pixel on another object, or near the object's outline."""
     import cv2
 
     if others.any() and rng.random() < 0.7:
-        return draw_pixel(depths(others & (truth != 1)), rng)
+        return draw_pixel(distance_to_edge(others & (truth != 1)), rng)
     mask = (truth == 1).astype(np.uint8)
     reach = int(min(25, 6 + 0.3 * mask.sum() ** 0.5))
     grown = np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=reach)) > 0
-    return draw_pixel(depths(grown & (truth == 0)), rng, exact=0.1)
+    return draw_pixel(distance_to_edge(grown & (truth == 0)), rng, exact=0.1)

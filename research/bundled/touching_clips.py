@@ -15,20 +15,20 @@ from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig, SourceConfig
 from aotlab.dataloaders.training import sets
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip_horizontally
 from aotlab.dataloaders.training.clips import Clip, relabel
-from aotlab.dataloaders.training.mixture import EDGE, Motion
+from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
 from aotlab.dataloaders.training.phases import READERS, Readers
 from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, VideoSet
 from aotlab.media.masks import VOID
 
-TRIES = 4
+MAX_TRIES = 4
 """number of attempts to draw motions that show every object on the reference frame"""
-LEAST_SHOWN = 0.35
+MIN_VISIBLE = 0.35
 """fraction of each object's pixels that must be visible on the reference frame"""
-LEAST_CUT = 400
+MIN_CUTOUT_PIXELS = 400
 """number of pixels of the smallest object that is cut out"""
-ONE_BODY = 0.9
+MIN_CONNECTED_SHARE = 0.9
 """share of all labelled pixels in one connected part from which an image's objects may be parts of one body"""
 
 
@@ -74,14 +74,14 @@ class Joint:
         return np.asarray(points + share[..., None] * (turned - away))
 
 
-def cut_out(image: np.ndarray, mask: np.ndarray, rng: Generator) -> Cutout | None:
+def cut_out_object(image: np.ndarray, mask: np.ndarray, rng: Generator) -> Cutout | None:
     """Cut an object out of an image H×W×3 with ids H×W, at random parts of one body together; None if all are small."""
     objects = np.where(mask < VOID, mask, 0)
     ids, areas = np.unique(objects[objects > 0], return_counts=True)
-    if not (areas >= LEAST_CUT).any():
+    if not (areas >= MIN_CUTOUT_PIXELS).any():
         return None
-    chosen = objects == rng.choice(ids[areas >= LEAST_CUT])
-    if len(ids) > 1 and rng.random() < 0.5 and _largest_part(objects > 0) >= ONE_BODY:
+    chosen = objects == rng.choice(ids[areas >= MIN_CUTOUT_PIXELS])
+    if len(ids) > 1 and rng.random() < 0.5 and _measure_largest_part(objects > 0) >= MIN_CONNECTED_SHARE:
         chosen = objects > 0
     left, top, width, height = cv2.boundingRect(chosen.astype(np.uint8))
     window = slice(top, top + height), slice(left, left + width)
@@ -97,21 +97,21 @@ def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> lis
     Raises:
         InputError: an image is not readable.
     """
-    own, alike = _alike(source, index, rng)
-    first = cut_out(*own.read(), rng)
+    own, alike = _find_similar(source, index, rng)
+    first = cut_out_object(*own.read(), rng)
     if first is None:
         return []
     found = [first]
     for _ in range(2 if rng.random() < 0.3 else 1):
         kind = rng.random()
         image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
-        cutout = (first if kind < 0.2 else cut_out(image, mask, rng)) or first
-        cutout = Cutout(*flip(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
-        found.append(like_colours(cutout, first, rng.uniform(0.4, 1.0)))
+        cutout = (first if kind < 0.2 else cut_out_object(image, mask, rng)) or first
+        cutout = Cutout(*flip_horizontally(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
+        found.append(match_colours(cutout, first, rng.uniform(0.4, 1.0)))
     return [found[number] for number in rng.permutation(len(found))]
 
 
-def _alike(
+def _find_similar(
     source: ImageSet | VideoSet, index: int, rng: Generator
 ) -> tuple[LabelledImage, Sequence[LabelledImage]]:
     """An image of item ``index``, and images with objects like its own: those of its set or video."""
@@ -124,7 +124,7 @@ def _alike(
     return source.images[index], source.images
 
 
-def like_colours(cutout: Cutout, other: Cutout, share: float) -> Cutout:
+def match_colours(cutout: Cutout, other: Cutout, share: float) -> Cutout:
     """Move mean and deviation of the object's colours (CIELAB) by ``share`` of the way to another's."""
     inside, reference = cutout.mask > 0, other.mask > 0
     own = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -136,7 +136,7 @@ def like_colours(cutout: Cutout, other: Cutout, share: float) -> Cutout:
     return Cutout(image, cutout.mask)
 
 
-def touch(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, max_objects: int) -> Clip:
+def paste_touching(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, max_objects: int) -> Clip:
     """Let objects meet over a clip: they come from different sides, touch or overlap, and pass or part again.
 
     Args:
@@ -145,27 +145,27 @@ def touch(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, max_object
         max_objects: largest number of objects; more are sampled at random.
     """
     side = ground.frames.shape[1]
-    for _ in range(TRIES):
-        motions = meeting(cutouts, side, rng)
-        joints = [random_joints(cutout, rng) for cutout in cutouts]
+    for _ in range(MAX_TRIES):
+        motions = draw_meeting(cutouts, side, rng)
+        joints = [draw_joints(cutout, rng) for cutout in cutouts]
         turn = rng.uniform(0.25, 0.75) if rng.random() < 0.5 else 1.0  # before it objects meet, then go back
         frames, labels = ground.frames.copy(), ground.labels.copy()
         for index in range(len(frames)):
             time = index / max(len(frames) - 1, 1)
             time = turn - abs(time - turn)
             for number, each in enumerate(zip(cutouts, motions, joints, strict=True)):
-                _lay(frames[index], labels[index], *each, time, ground.objects + 1 + number)
+                _paste_cutout(frames[index], labels[index], *each, time, ground.objects + 1 + number)
         pixels = [
             motion.scale**2 * cutout.mask.sum() for motion, cutout in zip(motions, cutouts, strict=True)
         ]
         shown = [(labels[0] == ground.objects + 1 + number).sum() for number in range(len(cutouts))]
-        if all(seen > LEAST_SHOWN * whole for seen, whole in zip(shown, pixels, strict=True)):
+        if all(seen > MIN_VISIBLE * whole for seen, whole in zip(shown, pixels, strict=True)):
             break
     clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
     return replace(clip, names=ground.names)
 
 
-def meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[Motion]:
+def draw_meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[Motion]:
     """Draw motions that bring objects, 0.3 to 0.6 of the frame's ``side``, together near the middle of the frame."""
     size, centre = rng.uniform(0.3, 0.6) * side, rng.uniform(0.35, 0.65, 2) * side
     angle, contact = rng.normal(0, 0.4), rng.uniform(0.2, 0.8)
@@ -183,7 +183,7 @@ def meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[Motion
     return motions
 
 
-def random_joints(cutout: Cutout, rng: Generator) -> list[Joint]:
+def draw_joints(cutout: Cutout, rng: Generator) -> list[Joint]:
     """Draw one to three joints at pixels of an object."""
     pixels, longest = np.argwhere(cutout.mask > 0), cutout.size.max()
     joints = []
@@ -202,7 +202,7 @@ def random_joints(cutout: Cutout, rng: Generator) -> list[Joint]:
     return joints
 
 
-def _lay(
+def _paste_cutout(
     frame: np.ndarray, label: np.ndarray, cutout: Cutout, motion: Motion, joints: Sequence[Joint],
     time: float, number: int,
 ) -> None:  # fmt: skip
@@ -222,12 +222,12 @@ def _lay(
     mask = cv2.remap(cutout.mask, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     image = cv2.remap(cutout.image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     window = slice(top, bottom), slice(left, right)
-    cover = cv2.GaussianBlur(mask, (0, 0), EDGE)[..., None]
+    cover = cv2.GaussianBlur(mask, (0, 0), EDGE_BLUR)[..., None]
     frame[window] = np.rint(frame[window] + cover * (image.astype(np.float32) - frame[window]))
     label[window][mask > 0.5] = number
 
 
-def _largest_part(mask: np.ndarray) -> float:
+def _measure_largest_part(mask: np.ndarray) -> float:
     """Share of a mask's pixels in its largest connected part."""
     areas = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
     return float(areas.max() / areas.sum())
@@ -265,7 +265,7 @@ class TouchingSet:
         """Make a clip of an item; raises `InputError` if it is not readable."""
         clip = self.ground.sample(index, phase, rng, max_objects=max_objects)
         cutouts = draw_cutouts(self.ground, index, rng)
-        return touch(clip, cutouts, rng, max_objects=max_objects) if cutouts else clip
+        return paste_touching(clip, cutouts, rng, max_objects=max_objects) if cutouts else clip
 
 
 TOUCHING_READERS: Readers = {

@@ -35,9 +35,9 @@ from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.processes import stop_flag
-from research.bundled.prompt_samples import Annotated, draw_sample, list_images
-from research.bundled.prompt_settings import RECIPE, PromptTraining, load_prompt_training
-from research.bundled.simulated_prompts import MASK, add_correction, first_prompt
+from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
+from research.bundled.prompt_settings import DEFAULT_RECIPE, PromptTraining, load_prompt_training
+from research.bundled.simulated_prompts import MASK, add_correction, draw_first_prompt
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ SAVE_EVERY = 180.0
 """seconds from one saved state to the next"""
 LOG_EVERY = 25
 """steps from one line of the log to the next"""
-HARDEST = 0.2
+HARDEST_SHARE = 0.2
 """share of the pixels that cross-entropy averages at last"""
-CLICKED = 0.75
+CLICK_PROBABILITY = 0.75
 """probability of a click in a later round; without one the network looks again at its answer, as a closer look does"""
-LATER_WEIGHT = 0.7
+LATER_ROUND_WEIGHT = 0.7
 """weight of the loss after corrections"""
-CLIP = 2.0
+MAX_GRADIENT_NORM = 2.0
 """largest norm of the gradient"""
 
 
@@ -68,7 +68,7 @@ class Batch:
     """B×4×H×W float32, the first prompts"""
 
 
-def draw_batch(images: Sequence[Annotated], training: PromptTraining, step: int) -> Batch:
+def draw_batch(images: Sequence[AnnotatedImage], training: PromptTraining, step: int) -> Batch:
     """Draw the samples of a step, which depend on the seed and the step only."""
     rng = np.random.default_rng([training.seed, step])
     weights = np.array([image.weight for image in images])
@@ -77,7 +77,7 @@ def draw_batch(images: Sequence[Annotated], training: PromptTraining, step: int)
     ]
     pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2) / 255
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples]))
-    planes = np.stack([first_prompt(sample.truth, sample.others, rng) for sample in samples])
+    planes = np.stack([draw_first_prompt(sample.truth, sample.others, rng) for sample in samples])
     return Batch(normalise(pixels.contiguous(memory_format=torch.channels_last)), truth, planes)
 
 
@@ -103,7 +103,7 @@ def prompt_loss(logits: Tensor, truth: Tensor, share: float) -> tuple[Tensor, Te
     return (0.6 * hardest + 1 - (shared + 1) / (union + 1)).mean(), full.detach()
 
 
-def rate(training: PromptTraining, step: int, *, start: int = 0, warmup: int = 100) -> float:
+def learning_rate_factor(training: PromptTraining, step: int, *, start: int = 0, warmup: int = 100) -> float:
     """Factor on the learning rate: a linear rise from ``start``, constant, then a linear fall to 2 %."""
     left = (training.steps - step) / max(1, training.decay * training.steps)
     return min(1.0, (step - start + 1) / warmup) * min(1.0, max(0.02, left))
@@ -129,11 +129,11 @@ class PromptTrainer:
         if not isinstance(network, PromptNetwork):
             raise InputError("blocks must be at least 1 to train prompts, got 0")
         if tracking.prompts is None:
-            start_prompts(network, tracking)
+            init_prompt_network(network, tracking)
         self.network: PromptNetwork = network
         self.checkpoint, self.output, self.training = checkpoint, output, training
         self.images = list_images(data, training.sources)
-        self.optimizer = torch.optim.AdamW(_groups(network, training), betas=(0.9, 0.99))
+        self.optimizer = torch.optim.AdamW(_build_parameter_groups(network, training), betas=(0.9, 0.99))
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step, self.seconds = 0, 0.0
         self.precision = resolve_precision(training.precision, CPU)
@@ -168,19 +168,21 @@ class PromptTrainer:
         precision = autocast(CPU, self.precision)
         with torch.set_grad_enabled(learns), precision:
             features = self.network.encode(batch.images)
-        share = 1 - (1 - HARDEST) * min(1.0, self.step / max(1, self.training.hardest_from))
+        share = 1 - (1 - HARDEST_SHARE) * min(1.0, self.step / max(1, self.training.hardest_from))
         planes, scores, losses = batch.planes, [], []
         for index in range(rounds):
             with precision:
                 output = self.network(features, torch.from_numpy(planes))
             loss, logits = prompt_loss(output, batch.truth, share)
-            losses.append(loss * (LATER_WEIGHT if index else 1.0) / 2)
+            losses.append(loss * (LATER_ROUND_WEIGHT if index else 1.0) / 2)
             scores.append(100 * _mean_iou(logits > 0, batch.truth))
             if index < rounds - 1:
-                planes = _corrected(planes, logits.sigmoid().numpy(), batch.truth.numpy(), rng)
+                planes = _add_corrections(planes, logits.sigmoid().numpy(), batch.truth.numpy(), rng)
         total = torch.stack(losses).sum()
         total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_([x for x in self.network.parameters() if x.grad is not None], CLIP)
+        norm = nn.utils.clip_grad_norm_(
+            [x for x in self.network.parameters() if x.grad is not None], MAX_GRADIENT_NORM
+        )
         if torch.isfinite(norm):
             self.optimizer.step()
         self.step += 1
@@ -193,7 +195,9 @@ class PromptTrainer:
         for group in self.optimizer.param_groups:
             encoder = group["encoder"]
             start, warmup = (self.training.encoder_from, 200) if encoder else (0, 100)
-            group["lr"] = group["peak"] * rate(self.training, self.step, start=start, warmup=warmup)
+            group["lr"] = group["peak"] * learning_rate_factor(
+                self.training, self.step, start=start, warmup=warmup
+            )
             for parameter in group["params"]:
                 parameter.requires_grad_(learns or not encoder)
         self.optimizer.zero_grad(set_to_none=True)
@@ -237,11 +241,11 @@ class PromptTrainer:
         trained = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         path = self.output / f"{self.config.name}.safetensors"
-        save_checkpoint(path, self.model, self.config, half=True, card=self._card())
+        save_checkpoint(path, self.model, self.config, half=True, card=self._build_card())
         self.network.load_state_dict(trained)
         return path
 
-    def _card(self) -> ModelCard:
+    def _build_card(self) -> ModelCard:
         before, training = read_card(self.checkpoint), self.training
         groups = sorted({image.group for image in self.images})
         record = PhaseRecord(
@@ -253,7 +257,7 @@ class PromptTrainer:
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
 
 
-def start_prompts(network: PromptNetwork, model: VOSModel) -> None:
+def init_prompt_network(network: PromptNetwork, model: VOSModel) -> None:
     """Copy a tracking model's encoder; of an AOT also its first block, decoder and identities."""
     network.encoder.load_state_dict(model.encoder.state_dict())
     network.projector.load_state_dict(model.projector.state_dict())
@@ -262,12 +266,12 @@ def start_prompts(network: PromptNetwork, model: VOSModel) -> None:
     for block, norm in zip(network.blocks, network.norms, strict=True):
         block.load_state_dict(model.blocks[0].state_dict())
         norm.load_state_dict(model.norms[0].state_dict())
-    _start_bank(network.identity_bank, model.identity_bank)
-    _start_decoder(network, model.decoder.state_dict())
+    _init_bank(network.identity_bank, model.identity_bank)
+    _init_decoder(network, model.decoder.state_dict())
 
 
 @torch.no_grad()
-def _start_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
+def _init_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
     """Planes on the object begin as the first identity, planes beside it as background."""
     background, identity = identities.weight[:, 0], identities.weight[:, 1]
     for plane, gain in enumerate((3.0, -2.1, 0.6, 1.0)):  # discs fill a part of a patch only
@@ -276,7 +280,7 @@ def _start_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
 
 
 @torch.no_grad()
-def _start_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
+def _init_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
     """The last embedding is shared by all blocks; the logit is that of identity 1 against background."""
     name, state = "conv_in.conv.weight", dict(state)
     weight, tracking = network.decoder.state_dict()[name].clone(), state[name]
@@ -290,7 +294,7 @@ def _start_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
     network.decoder.load_state_dict(state)
 
 
-def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, Any]]:
+def _build_parameter_groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, Any]]:
     """Optimiser groups: matrices, vectors, and the encoder's later half with its projection."""
     layers: Any = getattr(network.encoder, "features", None) or network.encoder.stages
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
@@ -314,7 +318,7 @@ def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, 
     ]
 
 
-def _corrected(
+def _add_corrections(
     planes: np.ndarray, answers: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Planes of the next round: the answer, three times in four as it is, and mostly a click in its deepest error."""
@@ -322,7 +326,7 @@ def _corrected(
     for plane, answer, target in zip(planes, answers, truth, strict=True):
         kind = rng.random()
         plane[MASK] = answer if kind < 0.75 else (answer > 0.5) if kind < 0.9 else 0
-        if rng.random() < CLICKED:
+        if rng.random() < CLICK_PROBABILITY:
             add_correction(plane, answer, target, rng)
     return planes
 
@@ -343,7 +347,7 @@ def main(argv: list[str] | None = None) -> int:
         "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="tracking model to start from"
     )
     parser.add_argument(
-        "--recipe", type=Path, default=RECIPE, help="settings (default: recipes/prompts.yaml)"
+        "--recipe", type=Path, default=DEFAULT_RECIPE, help="settings (default: recipes/prompts.yaml)"
     )
     parser.add_argument("--steps", type=int, help="steps (default: those of the recipe)")
     args = parser.parse_args(argv)

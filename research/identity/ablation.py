@@ -19,7 +19,7 @@ import numpy as np
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
 from research.identity.clips import list_clips, list_reported
@@ -81,7 +81,7 @@ def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], float]:
 
 def measure(clip: Clip, labels: list[np.ndarray]) -> dict[str, float]:
     """Return J and F in percent, counts of exchanged and of all object pixels, and of objects lost and found again."""
-    table = scores_table({"clip": score_labels(list(clip.labels), labels)})
+    table = make_scores_table({"clip": score_labels(list(clip.labels), labels)})
     exchanged = pixels = lost = found = 0
     below = np.zeros(clip.objects + 1, int)
     for truth, own in zip(clip.labels[1:], labels[1:], strict=True):

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.dataloaders.training.clips import Clip, reflect
-from aotlab.dataloaders.training.mixture import EDGE, Motion
+from aotlab.dataloaders.training.clips import Clip, reflect_index
+from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
@@ -149,7 +149,7 @@ def animate(
             matrix = move(index / (len(frames) - 1), cutout.size / 2)[:2]
             mask = cv2.warpAffine(cutout.mask, matrix, (width, height))
             image = cv2.warpAffine(cutout.image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-            cover = cv2.GaussianBlur(mask, (0, 0), EDGE)[..., None]
+            cover = cv2.GaussianBlur(mask, (0, 0), EDGE_BLUR)[..., None]
             frame[:] = np.rint(frame + cover * (image.astype(np.float32) - frame))
             labels[index][mask > 0.5] = number
     return Clip(frames, labels, len(cutouts))
@@ -192,7 +192,8 @@ def list_clips(data: Path) -> Iterator[tuple[str, str, Callable[[], Clip]]]:
                     clip = read_video(*parts)
                     whole = len(clip.frames)
                     kept = [
-                        reflect(i, whole) for i in range(length if group == "long" else min(length, whole))
+                        reflect_index(i, whole)
+                        for i in range(length if group == "long" else min(length, whole))
                     ]
                     return replace(clip, frames=clip.frames[kept], labels=clip.labels[kept])
 

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
-from aotlab.utils.environment import processor_name, set_waiting
+from aotlab.utils.environment import limit_spin_waiting, processor_name
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import parse_size
 from aotlab.utils.progress import progress_bar
 
 WORKER = Path(__file__).with_name("worker.py")
-SETTINGS = (
+SETTINGS_HELP = (
     "A SETTING is a preset, YAML file or checkpoint, then after commas settings of it (memory.every=2, "
     "compute.precision=bfloat16) or of the run: objects=N, size=WIDTHxHEIGHT of the drawn frames, at_frame=N of the "
     "first timed frame, train=CLIPSxFRAMESxCROP for training steps; and @FOLDER to run it by the code of another "
@@ -49,7 +49,7 @@ def parse_setting(text: str) -> dict[str, Any]:
     try:
         run = {
             "objects": int(values.pop("objects", "1")), "size": parse_size(values.pop("size", "854x480")),
-            "at_frame": int(values.pop("at_frame", "0")), "train": step_shape(values.pop("train", None)),
+            "at_frame": int(values.pop("at_frame", "0")), "train": parse_step_shape(values.pop("train", None)),
         }  # fmt: skip
     except ValueError as error:
         raise InputError(f"{text}: {error}") from error
@@ -62,7 +62,7 @@ def parse_setting(text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def step_shape(text: str | None) -> list[int] | None:
+def parse_step_shape(text: str | None) -> list[int] | None:
     """Read "4x5x289": clips, frames per clip and side in pixels of a training step."""
     if text is None:
         return None
@@ -74,7 +74,7 @@ def step_shape(text: str | None) -> list[int] | None:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = CommandParser("compare", description="Seconds per frame or training step.", epilog=SETTINGS)
+    parser = CommandParser("compare", description="Seconds per frame or training step.", epilog=SETTINGS_HELP)
     parser.prog = "python -m research.speed.compare"
     parser.add_argument("settings", nargs="+", metavar="SETTING", help="a model and how it runs")
     parser.add_argument("--rounds", type=AT_LEAST_ONE, default=20, help="timed frames of each (default: 20)")
@@ -97,7 +97,7 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, str(WORKER)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self.ask(json.dumps(setting))
+        self.request(json.dumps(setting))
 
     def __enter__(self) -> Worker:
         return self
@@ -106,7 +106,7 @@ class Worker:
         self._process.kill()
         self._process.communicate()
 
-    def ask(self, line: str) -> str:
+    def request(self, line: str) -> str:
         """Send a line and return the answer; raises InputError if the process has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -125,7 +125,7 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
         workers = [stack.enter_context(Worker(setting)) for setting in settings]
         for number in range(rounds):
             for index in range(len(workers))[:: 1 if number % 2 == 0 else -1]:
-                seconds[index, number], peaks[index] = map(float, workers[index].ask("").split())
+                seconds[index, number], peaks[index] = map(float, workers[index].request("").split())
             bar.update()
     return seconds, peaks
 
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     shared = {"threads": args.threads, "clock": args.clock, "device": args.device}
     settings = [parse_setting(text) | shared for text in args.settings]
-    set_waiting()
+    limit_spin_waiting()
     seconds, peaks = measure(settings, args.rounds)
     print(f"{processor_name()}, {args.threads or 'default'} threads, {args.device}\n")
     print("| setting | s, median | s, fastest | peak MiB | first / this |\n|---|---|---|---|---|")

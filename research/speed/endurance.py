@@ -24,7 +24,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import POLICIES
-from aotlab.dataloaders.training.clips import reflect
+from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
@@ -40,7 +40,7 @@ STATM = Path("/proc/self/statm")
 WINDOW = 200
 """frames of the two windows that are compared: the second of the video, after memory has filled, and the last"""
 MIB = 2**20
-HEADING = (
+TABLE_HEADER = (
     "policy", "frames", "ms, first", "last", "ratio", "resident MiB, first", "last", "ratio", "bank MiB", "frames kept",
 )  # fmt: skip
 
@@ -80,8 +80,8 @@ class Trial:
     @property
     def settings(self) -> tuple[str, ...]:
         """Settings of the model, with those of the policy."""
-        name, *own = self.policy.split(",")
-        return (*self.overrides, f"memory.policy={name}", *own)
+        name, *policy_settings = self.policy.split(",")
+        return (*self.overrides, f"memory.policy={name}", *policy_settings)
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -133,12 +133,12 @@ def run_in_process(trial: Trial) -> list[Sample]:
     spawn = multiprocessing.get_context("spawn")  # a forked process has a copy of this one's memory
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         try:
-            return pool.submit(run, trial).result()
+            return pool.submit(run_trial, trial).result()
         except BrokenProcessPool:
             return []
 
 
-def run(trial: Trial) -> list[Sample]:
+def run_trial(trial: Trial) -> list[Sample]:
     """Track the clip forward and backward; reads, writes and keeps nothing else meanwhile."""
     tracker = Tracker.from_checkpoint(
         trial.checkpoint, config=trial.config, overrides=trial.settings, device=trial.device, protocol="published"
@@ -146,19 +146,22 @@ def run(trial: Trial) -> list[Sample]:
     samples: list[Sample] = []
     with progress_bar(trial.frames, title=trial.policy, unit="frame") as bar:
         for index in range(trial.frames):
-            frame, mask = trial.clip[reflect(index, len(trial.clip))], trial.mask if index == 0 else None
+            frame, mask = (
+                trial.clip[reflect_index(index, len(trial.clip))],
+                trial.mask if index == 0 else None,
+            )
             begin = time.perf_counter()
             tracker.step(frame, mask).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
             size, kept = sum(bank.nbytes for bank in tracker.banks), max(map(len, tracker.banks))
-            samples.append(Sample(seconds, resident_bytes(), size, kept))
+            samples.append(Sample(seconds, read_resident_bytes(), size, kept))
             bar.update()
             if trial.stop_above is not None and samples[-1].resident > trial.stop_above:
                 break
     return samples
 
 
-def resident_bytes() -> int:
+def read_resident_bytes() -> int:
     """Return the bytes of memory of this process; raises InputError if the system does not say."""
     try:
         return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -180,10 +183,10 @@ def compare_windows(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
 
 def format_table(results: Mapping[str, Sequence[Sample]]) -> str:
     """Return a Markdown table with a line for each policy; one that died has no figures."""
-    lines = ["| " + " | ".join(HEADING) + " |", "|---" * len(HEADING) + "|"]
+    lines = ["| " + " | ".join(TABLE_HEADER) + " |", "|---" * len(TABLE_HEADER) + "|"]
     for name, samples in results.items():
         if len(samples) < 3:
-            lines.append(f"| {name} | {len(samples)} |" + " - |" * (len(HEADING) - 2))
+            lines.append(f"| {name} | {len(samples)} |" + " - |" * (len(TABLE_HEADER) - 2))
             continue
         first, last = compare_windows(samples)
         lines.append(
@@ -194,7 +197,7 @@ def format_table(results: Mapping[str, Sequence[Sample]]) -> str:
     return "\n".join(lines)
 
 
-def draw(results: Mapping[str, Sequence[Sample]], path: Path, title: str) -> None:
+def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str) -> None:
     """Draw time, resident memory and long-term memory by frame, with a running median of 51 frames."""
     from matplotlib.figure import Figure
     from scipy.ndimage import median_filter
@@ -223,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     require_paths(args.video, args.masks)
     if args.plot is not None:
         require_output(args.plot, *PLOT_SUFFIXES)
-    resident_bytes()
+    read_resident_bytes()
     clip, mask = load_clip(args)
     trials = [
         Trial(
@@ -236,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
         read_settings(trial.checkpoint, config=trial.config, overrides=trial.settings)
     results = {trial.policy: run_in_process(trial) for trial in trials}
     if args.plot is not None:
-        draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
+        plot_samples(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
     print(format_table(results))
     return 0 if all(results.values()) else 1
 

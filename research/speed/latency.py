@@ -23,12 +23,12 @@ from aotlab.tools.cli.parser import command
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
 from aotlab_studio.project import editing
-from aotlab_studio.server.app import Server, bind
+from aotlab_studio.server.app import Server, bind_socket
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 
-TIMES = 40
-TRACKED = 10
+REPEATS = 40
+FRAMES_PER_ROUND = 10
 """frames per round of tracking"""
 ROUNDS = 3
 
@@ -52,20 +52,20 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
         server: of the session, on a free port; it is started and stopped here.
         token: the server's.
     """
-    thread = threading.Thread(target=server.run_here, daemon=True)
+    thread = threading.Thread(target=server.run_on_socket, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.02)
     host = server.address.removeprefix("http://")
     cookie = f"aotlab_{host.rpartition(':')[2]}={token}"
-    get = _getter(http.client.HTTPConnection(host), cookie)
-    with _connected(server, cookie) as socket:
-        rows = _measure(session, get, _caller(socket))
+    get = _make_get(http.client.HTTPConnection(host), cookie)
+    with _connect(server, cookie) as socket:
+        rows = _measure_actions(session, get, _make_call(socket))
     add_first_mask(session)
-    with _connected(server, cookie) as socket:
+    with _connect(server, cookie) as socket:
         follower = threading.Thread(target=_follow, args=(socket, get), daemon=True)
         follower.start()
-        rows.append(tracking_ratio(session, session.make_tracker()))
+        rows.append(measure_tracking_ratio(session, session.make_tracker()))
     follower.join()
     while session.undo() is not None:
         pass
@@ -74,7 +74,7 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
     return rows
 
 
-def _connected(server: Server, cookie: str) -> Any:
+def _connect(server: Server, cookie: str) -> Any:
     """A page's WebSocket."""
     from websockets.sync.client import connect
 
@@ -111,10 +111,10 @@ def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
         return
 
 
-def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> list[Row]:
+def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> list[Row]:
     rng = np.random.default_rng(0)
     height, width = session.state.frames.size
-    frames = [int(index) for index in rng.integers(0, session.state.frames.count, TIMES)]
+    frames = [int(index) for index in rng.integers(0, session.state.frames.count, REPEATS)]
     number = call("add_object")
     points = np.cumsum(rng.normal(0, 3, (60, 2)), 0) + np.array([width, height]) / 2
 
@@ -138,17 +138,21 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
         point = [width * (0.3 + 0.02 * index), height * 0.5]
         call("preview", frame=frames[0], positive=[point])
 
-    rows = [_row("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: TIMES // 4])]
-    rows += [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
-    rows += [_row("stroke", stroke, frames), _row("box", box, frames[:10])]
+    rows = [
+        _measure_row(
+            "an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: REPEATS // 4]
+        )
+    ]
+    rows += [_measure_row("seek, first time", seek, frames), _measure_row("seek again", seek, frames)]
+    rows += [_measure_row("stroke", stroke, frames), _measure_row("box", box, frames[:10])]
     preview(0)  # encodes the image
-    rows.append(_row("preview of a click, image encoded", preview, list(range(TIMES // 2))))
+    rows.append(_measure_row("preview of a click, image encoded", preview, list(range(REPEATS // 2))))
     while session.undo() is not None:
         pass
     return rows
 
 
-def tracking_ratio(session: Session, tracker: Tracker) -> Row:
+def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
     """Return the speed of a job over the tracker's own on the same frames, measured in turn.
 
     Args:
@@ -156,10 +160,10 @@ def tracking_ratio(session: Session, tracker: Tracker) -> Row:
         tracker: the same.
     """
     ratios = []
-    last = min(TRACKED, session.state.frames.count - 1)
+    last = min(FRAMES_PER_ROUND, session.state.frames.count - 1)
     for _ in range(ROUNDS):
-        alone = _alone(session, tracker, last)
-        job = session.track(Request(0, last=last))
+        alone = _time_tracker(session, tracker, last)
+        job = session.track(TrackRequest(0, last=last))
         job.wait()
         assert job.status == "done", job.problem
         ratios.append(alone / (job.ended - job.started))
@@ -174,7 +178,7 @@ def add_first_mask(session: Session) -> None:
         editing.paint(session.state, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
 
 
-def _alone(session: Session, tracker: Tracker, last: int) -> float:
+def _time_tracker(session: Session, tracker: Tracker, last: int) -> float:
     """Return the seconds of the tracker on the first frames, without outputs."""
     start = time.perf_counter()
     tracker.reset(session.state.frames.count)
@@ -184,7 +188,7 @@ def _alone(session: Session, tracker: Tracker, last: int) -> float:
     return time.perf_counter() - start
 
 
-def _row(name: str, action: Callable[[int], Any], frames: list[int]) -> Row:
+def _measure_row(name: str, action: Callable[[int], Any], frames: list[int]) -> Row:
     seconds = []
     for index in frames:
         start = time.perf_counter()
@@ -193,7 +197,7 @@ def _row(name: str, action: Callable[[int], Any], frames: list[int]) -> Row:
     return Row(name, 1000 * float(np.median(seconds)), 1000 * float(np.quantile(seconds, 0.9)))
 
 
-def _getter(web: http.client.HTTPConnection, cookie: str) -> Callable[[str], bytes]:
+def _make_get(web: http.client.HTTPConnection, cookie: str) -> Callable[[str], bytes]:
     def get(path: str) -> bytes:
         web.request("GET", path, headers={"Cookie": cookie})
         return web.getresponse().read()
@@ -201,7 +205,7 @@ def _getter(web: http.client.HTTPConnection, cookie: str) -> Callable[[str], byt
     return get
 
 
-def _caller(socket: Any) -> Callable[..., Any]:
+def _make_call(socket: Any) -> Callable[..., Any]:
     def call(action: str, **values: Any) -> Any:
         socket.send(json.dumps({"id": 1, "do": action, **values}))
         while True:
@@ -217,10 +221,10 @@ def _caller(socket: Any) -> Callable[..., Any]:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Print latencies and the speed of tracking; returns the exit status."""
-    with ExitStack() as leaving:
-        session = open_session(parse_annotate(argv), leaving)
+    with ExitStack() as cleanup:
+        session = open_session(parse_annotate(argv), cleanup)
         token = secrets.token_urlsafe(24)
-        rows = measure(session, Server(session, bind("127.0.0.1", 0), token=token), token)
+        rows = measure(session, Server(session, bind_socket("127.0.0.1", 0), token=token), token)
         session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")

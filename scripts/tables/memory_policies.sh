@@ -11,7 +11,7 @@ davis=${AOTLAB_DAVIS2017:-datasets/DAVIS}
 times=${TIMES:-3}
 looped=$PWD/results/davis2017_times_$times
 if [ -d "$davis" ] && [[ " $* " != *" --smoke "* ]]; then
-    .venv/bin/python -m research.speed.looped "$davis" "$looped" --times "$times"
+    .venv/bin/python -m research.speed.loop_davis "$davis" "$looped" --times "$times"
     export AOTLAB_DAVIS2017=$looped
 fi
 exec bash "scripts/tables/run.sh" memory_policies "$@"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from studio.tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page, Program, true_mask
 
-SHOWN = 0.5
+FRAME_SECONDS = 0.5
 """Seconds that an image of the recording stays."""
 SIZE = (960, 540)
 
@@ -27,13 +27,13 @@ class Recorder:
         self.images: list[Image.Image] = []
         self.seconds: list[float] = []
 
-    def image(self) -> Image.Image:
+    def screenshot(self) -> Image.Image:
         """The tab as it is."""
         return Image.open(io.BytesIO(self.page.tab.screenshot())).convert("RGB")
 
-    def take(self, seconds: float = SHOWN) -> None:
+    def add_image(self, seconds: float = FRAME_SECONDS) -> None:
         """Add an image that stays for ``seconds``."""
-        self.images.append(self.image().resize(SIZE, Image.Resampling.LANCZOS))
+        self.images.append(self.screenshot().resize(SIZE, Image.Resampling.LANCZOS))
         self.seconds.append(seconds)
 
     def drag(self, *points: tuple[float, float]) -> None:
@@ -44,9 +44,9 @@ class Recorder:
             tab.mouse.down()
             for point in points[1:]:
                 tab.mouse.move(*self.page.at(*point), steps=3)
-                self.take(0.25)
+                self.add_image(0.25)
             tab.mouse.up()
-        self.take(0.8)
+        self.add_image(0.8)
 
     def save(self, path: Path) -> None:
         """Write the recording."""
@@ -57,19 +57,19 @@ class Recorder:
         )
 
 
-def box(number: int, room: int = 8) -> tuple[tuple[float, float], ...]:
+def box(number: int, margin: int = 8) -> tuple[tuple[float, float], ...]:
     """Points of a drag over the box of an object of the first frame."""
     rows, columns = np.nonzero(true_mask(0, number))
-    left, right = float(columns.min() - room), float(columns.max() + room)
-    top, bottom = float(rows.min() - room), float(rows.max() + room)
+    left, right = float(columns.min() - margin), float(columns.max() + margin)
+    top, bottom = float(rows.min() - margin), float(rows.max() + margin)
     shares = (0, 0.3, 0.7, 1)
     return tuple((left + share * (right - left), top + share * (bottom - top)) for share in shares)
 
 
-def play(recorder: Recorder, docs: Path) -> None:
+def record_demo(recorder: Recorder, docs: Path) -> None:
     """Box three objects, track them and open the review, with an image after each step."""
     page = recorder.page
-    recorder.take(1.5)
+    recorder.add_image(1.5)
     page.key("x")
     for number in (4, 1, 3):
         if number != 4:
@@ -81,23 +81,23 @@ def play(recorder: Recorder, docs: Path) -> None:
     while page.tab.is_visible("#job"):
         now = int((re.findall(r"(\d+) of", page.tab.inner_text("#job-text")) or [-1])[0])
         if now != done:
-            recorder.take(0.4)
+            recorder.add_image(0.4)
             done = now
         page.tab.wait_for_timeout(60)
-    recorder.take(1.5)
+    recorder.add_image(1.5)
     page.tab.emulate_media(color_scheme="dark")
     page.key(".")
     page.tab.wait_for_timeout(1500)
-    recorder.take(2)
+    recorder.add_image(2)
     save(recorder, docs / "annotate_review.png")
     page.key("Shift+E")
     page.tab.wait_for_timeout(500)
-    recorder.take(2)
+    recorder.add_image(2)
 
 
 def save(recorder: Recorder, path: Path) -> None:
     """Write an image of the tab, with as many colours as look the same."""
-    recorder.image().quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
+    recorder.screenshot().quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(docs: Path) -> None:
@@ -113,7 +113,7 @@ def main(docs: Path) -> None:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
                 context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme="light")
                 recorder = Recorder(Page(context, program.url))
-                play(recorder, docs)
+                record_demo(recorder, docs)
                 recorder.save(docs / "annotate.webp")
                 browser.close()
         finally:

@@ -13,17 +13,17 @@ from aotlab_studio import protocol
 from aotlab_studio.server.actions import ACTIONS, MESSAGES
 
 HEADER = "// Written by studio/scripts/page_types.py from protocol.py and actions.py.\n"
-NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}
+TYPE_NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}
 
 
-def type_name(kind: Any, found: dict[str, Any]) -> str:
-    """Return the TypeScript of a type, and add the classes it uses to ``found``."""
+def type_name(kind: Any, classes: dict[str, Any]) -> str:
+    """Return the TypeScript of a type, and add the classes it uses to ``classes``."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return type_name(arguments[0], found)
+        return type_name(arguments[0], classes)
     if origin is Literal:
         return " | ".join(f"'{value}'" for value in arguments)
-    names = [type_name(argument, found) for argument in arguments]
+    names = [type_name(argument, classes) for argument in arguments]
     if origin in (Union, UnionType):
         return " | ".join(names)
     if origin is list:
@@ -32,34 +32,36 @@ def type_name(kind: Any, found: dict[str, Any]) -> str:
         return f"[{', '.join(names)}]"
     if origin is dict:
         return f"Record<{names[0]}, {names[1]}>"
-    if kind in NAMES:
-        return NAMES[kind]
-    found[kind.__name__] = kind
+    if kind in TYPE_NAMES:
+        return TYPE_NAMES[kind]
+    classes[kind.__name__] = kind
     return str(kind.__name__)
 
 
-def fields_of(kind: Any, found: dict[str, Any]) -> list[str]:
+def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     """Return the fields of a class; those a page may omit are optional."""
     hints = get_type_hints(kind, include_extras=True)
     required = set(getattr(kind, "__required_keys__", hints))
     if issubclass(kind, msgspec.Struct):
         required = {each.name for each in msgspec.structs.fields(kind) if each.required}
-    return [f"{name}{'?' * (name not in required)}: {type_name(hint, found)}" for name, hint in hints.items()]
+    return [
+        f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()
+    ]
 
 
-def declarations() -> str:
+def format_declarations() -> str:
     """Return the whole file."""
-    found: dict[str, Any] = {"Answer": protocol.Answer, "Failure": protocol.Failure}
+    classes: dict[str, Any] = {"Answer": protocol.Answer, "Failure": protocol.Failure}
     actions = []
     for name, action in ACTIONS.items():
-        message = "; ".join(fields_of(MESSAGES[name], found))
-        result = type_name(get_type_hints(action)["return"], found)
+        message = "; ".join(list_fields(MESSAGES[name], classes))
+        result = type_name(get_type_hints(action)["return"], classes)
         actions.append(f"  {name}: {{\n    message: {{ {message} }};\n    result: {result};\n  }};")
-    event = type_name(protocol.Event, found)
+    event = type_name(protocol.Event, classes)
     done: dict[str, str] = {}
-    while len(done) < len(found):
-        for name, kind in list(found.items()):
-            lines = [f"  {line};" for line in fields_of(kind, found)]
+    while len(done) < len(classes):
+        for name, kind in list(classes.items()):
+            lines = [f"  {line};" for line in list_fields(kind, classes)]
             done[name] = "\n".join([f"export interface {name} {{", *lines, "}"])
     table = "\n".join(["export interface Actions {", *actions, "}"])
     blocks = [done[name] for name in sorted(done)]
@@ -67,4 +69,4 @@ def declarations() -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(declarations(), encoding="utf-8")
+    Path(sys.argv[1]).write_text(format_declarations(), encoding="utf-8")

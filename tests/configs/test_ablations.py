@@ -32,7 +32,7 @@ def load(name, overrides=()):
     return load_config(f"configs/ablations/{name}.yaml", overrides)
 
 
-def model_of(config):
+def build_from(config):
     torch.manual_seed(0)
     return build_model(config.model)
 
@@ -106,7 +106,7 @@ def test_row_trains_and_tracks(name, tmp_path, data):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(settings))  # JSON is YAML
     config = load_config(str(recipe))
-    before = model_of(config).state_dict()
+    before = build_from(config).state_dict()
     checkpoint = run(config).checkpoint
     lines = log_lines(config)
     assert len(lines) == 2

@@ -15,7 +15,7 @@ from tests.engine.small_model import build
 
 
 @pytest.mark.parametrize("preset", ["deaott", "aost"])
-def test_a_frame_computes_nothing_twice_and_nothing_unused(preset):
+def test_frame_graph_has_no_duplicate_or_unused_operation(preset):
     model, _ = build(preset)
     model = model.eval()
     for module in model.modules():

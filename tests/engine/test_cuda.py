@@ -11,10 +11,10 @@ import torch
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.engine.benchmark.overlapping import Layers
+from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank, build_bank
-from aotlab.engine.tracking.ensemble import Ensemble, augmented
-from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.tracking.ensemble import Ensemble, build_branches
+from aotlab.engine.tracking.transfers import DelayedLabels
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
@@ -46,7 +46,7 @@ def watch_host(monkeypatch):
         fetched.append(tensor.device)
         return np.full(tensor.shape, 0.5)
 
-    monkeypatch.setattr("aotlab.engine.memory.policies.on_host", count)
+    monkeypatch.setattr("aotlab.engine.memory.policies.to_host", count)
     return fetched
 
 
@@ -79,7 +79,7 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_policy_fetches_one_tensor_at_most_when_a_full_bank_takes_in_a_frame(policy, monkeypatch):
+def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
     overrides = [f"memory.policy={policy}", "memory.frames=2"]
     with fake_cuda():
@@ -94,10 +94,10 @@ def test_a_policy_fetches_one_tensor_at_most_when_a_full_bank_takes_in_a_frame(p
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
-def test_ensembles_of_scales_and_mirrored_frames_stay_on_the_device(fused):
+def test_ensemble_of_scales_and_flips_stays_on_device(fused):
     with fake_cuda():
         config = settings("aott")
-        branches = augmented(on_cuda(config), config, scales=(1.0, 1.5), flip=True, device=str(CUDA))
+        branches = build_branches(on_cuda(config), config, scales=(1.0, 1.5), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
         for index, frame in enumerate(clip(4)):
             prediction = together.step(frame, {0: stripes([1, 2]), 2: stripes([0, 3])}.get(index))
@@ -108,7 +108,7 @@ def test_ensembles_of_scales_and_mirrored_frames_stay_on_the_device(fused):
     "preset",
     ["aott", *(pytest.param(name, marks=pytest.mark.slow) for name in ("deaott", "msdeaott", "r50_paotl"))],
 )
-def test_a_training_step_stays_on_the_device(preset):
+def test_training_step_stays_on_device(preset):
     config = settings(preset)
     with fake_cuda():
         model = on_cuda(config).train()
@@ -152,14 +152,14 @@ def devices(bank: MemoryBank):
 
 
 def run_track(tracker, frames):
-    labels = OneBehind(CUDA)
+    labels = DelayedLabels(CUDA)
     for index, frame in enumerate(frames):
         labels.wait(tracker.step(frame, stripes([1]) if index == 0 else None))
 
 
 def run_layers(tracker, frames):
     """Objects that overlap, as in SA-V: two trackers."""
-    layers, labels = Layers(tracker), OneBehind(CUDA)
+    layers, labels = LayeredTracker(tracker), DelayedLabels(CUDA)
     given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
     for index, frame in enumerate(frames):
         labels.wait(layers.step(frame, {} if index else given))
@@ -186,7 +186,7 @@ def run_annotator(tracker, frames):
         (run_annotator, ["sent"] * 3 + ["waited for 2"] * 2 + ["waited for 3"] * 2),
     ],
 )
-def test_frames_go_up_from_pinned_memory_and_labels_come_down_one_frame_behind(run, expected, monkeypatch):
+def test_transfers_pin_frames_and_delay_labels_by_one_frame(run, expected, monkeypatch):
     events = []
     with fake_cuda():
         tracker = tracker_on_cuda(settings("aott"))
@@ -218,15 +218,15 @@ class Waiting:
         self.events.append(f"waited for {self.frame}")
 
 
-def test_a_constant_left_on_the_cpu_is_caught(monkeypatch):
+def test_constant_on_cpu_is_detected(monkeypatch):
     with fake_cuda():
         tracker = tracker_on_cuda(settings("aott"))
-        monkeypatch.setattr("aotlab.networks.preprocess._statistics", lambda *_: torch.ones(2, 3, 1, 1))
+        monkeypatch.setattr("aotlab.networks.preprocess._mean_and_std", lambda *_: torch.ones(2, 3, 1, 1))
         with pytest.raises(RuntimeError, match="device"):
             tracker.step(clip(1)[0], stripes([1]))
 
 
-def test_a_value_on_the_host_is_caught():
+def test_host_value_is_detected():
     with fake_cuda():
         tracker = tracker_on_cuda(settings("aott"))
         prediction = tracker.step(clip(1)[0], stripes([1]))

@@ -58,7 +58,7 @@ def ours(code: CodeType) -> bool:
 
 
 @pytest.mark.parametrize(("preset", "kind"), LIMITS, ids=" ".join)
-def test_a_frame_runs_through_few_functions_and_files(preset: str, kind: str) -> None:
+def test_frame_path_is_short(preset: str, kind: str) -> None:
     """The third frame of a small video, or the first that long-term memory stores after the reference frame."""
     every = 2 if kind == MEMORY else 10
     tracker = Tracker(*build(preset, *([] if preset == "aott" else [f"memory.every={every}"])))

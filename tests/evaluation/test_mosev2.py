@@ -8,7 +8,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import score_object
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
-from aotlab.evaluation.tables import format_table, scores_table
+from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import ListedObject
 from tests.evaluation.scoring import disc, plain_f, score_sequence
@@ -31,7 +31,7 @@ def plain_measures(truth, prediction):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_measures_are_those_of_a_plain_evaluator(size):
+def test_measures_equal_plain_evaluator(size):
     rng = np.random.default_rng(size[1])
     truth, prediction = (np.zeros(size, dtype=np.uint8) for _ in range(2))
     for object_id in range(1, 6):
@@ -87,7 +87,7 @@ def test_runs_of_absence_have_equal_weight():
     )  # first seen after an empty start: also a return
 
 
-def test_objects_that_stay_have_no_score_of_going_and_coming():
+def test_permanent_objects_have_no_reappearance_score():
     values = np.full(4, 0.5)
     row = object_row(values, values, values, np.zeros(4))
     assert sorted(row) == ["F", "F_dot", "J", "J&F", "J&F_dot"]
@@ -110,7 +110,7 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)
     assert scores.values[3].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
-    table = scores_table({"a": scores}, TABLE)
+    table = make_scores_table({"a": scores}, TABLE)
     assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
     assert "-" in format_table(table, TABLE).splitlines()[2]
     assert plan_sequence(Video("a", (), annotations=truth)).ids == (3,)

@@ -7,9 +7,9 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.measures import region_and_contour, score_object
+from aotlab.evaluation.measures import measure_region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit
@@ -43,7 +43,7 @@ def test_24_fps_tracked_and_masked_frames_written(videos):
     assert first.object_folders[1].name == "000"
 
 
-def test_where_given_objects_overlap_the_smaller_one_is_on_top(videos):
+def test_smaller_object_is_on_top_of_overlap(videos):
     labels = read_labels(videos[0].masks[0])
     small = read_mask(videos[0].object_folders[2] / "00000.png") > 0
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
@@ -65,7 +65,7 @@ def test_results_as_ids_are_scored_too(videos, tmp_path):
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
     scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
     whole, small = (read_mask(videos[0].object_folders[object_id] / "00004.png") > 0 for object_id in (1, 2))
-    expected = score_object(whole, whole & ~small, whole.shape, region_and_contour)
+    expected = score_object(whole, whole & ~small, whole.shape, measure_region_and_contour)
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 
@@ -107,7 +107,7 @@ def test_object_without_pixels_is_written_empty(videos, tmp_path):
     assert video.result_files("00004") == ("000/00004.png", "001/00004.png", "002/00004.png")
     results = tmp_path / "results"
     shutil.copytree(first.parent, results)
-    table = scores_table({video.name: score_sequence(plan_sequence(video), results)})
+    table = make_scores_table({video.name: score_sequence(plan_sequence(video), results)})
     assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
 
 
@@ -120,7 +120,7 @@ def test_missing_result_is_one_sentence(videos, tmp_path):
         score_sequence(plan_sequence(videos[0]), tmp_path / "results")
 
 
-def test_folder_that_is_no_number_is_the_problem_of_its_video(tmp_path):
+def test_non_numeric_folder_fails_its_video(tmp_path):
     miniatures.make_sav(tmp_path)
     place = tmp_path / "sav_val" / "Annotations_6fps" / "sav_000002"
     (place / "001").rename(place / "hand")

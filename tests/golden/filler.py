@@ -103,7 +103,7 @@ def clip(
     margin = 2 * (frames + 1)
     ground = texture(draws, (height + 2 * margin, width + 2 * margin), BACKGROUND_CELL, (20, 236))
     size = max(1.0, (objects / 3.0) ** 0.5)
-    things = [Thing(draws, number, (height, width), size) for number in range(1, objects + 1)]
+    things = [MovingShape(draws, number, (height, width), size) for number in range(1, objects + 1)]
     shown, labels = [], np.zeros((frames, height, width), np.uint8)
     for time in range(frames):
         top, left = margin + pan * time
@@ -115,7 +115,7 @@ def clip(
     return np.stack(shown), labels
 
 
-class Thing:
+class MovingShape:
     """A textured ellipse or rectangle and its way through the image."""
 
     def __init__(self, draws: RandomState, number: int, bounds: tuple[int, int], size: float) -> None:
@@ -146,7 +146,7 @@ class Thing:
     def paint(self, time: int, image: np.ndarray, labels: np.ndarray) -> None:
         """Draw it over an H×W×3 image and its H×W ids."""
         middle = [
-            bounced(int(at), int(radius), int(side - radius))
+            reflect(int(at), int(radius), int(side - radius))
             for at, radius, side in zip(self.centre + self.speed * time, self.radii, self.bounds, strict=True)
         ]
         rows, columns = np.nonzero(self.shape)
@@ -156,7 +156,7 @@ class Thing:
         labels[rows[seen], columns[seen]] = self.number
 
 
-def bounced(position: int, low: int, high: int) -> int:
+def reflect(position: int, low: int, high: int) -> int:
     """A position that runs on beyond its limits, reflected back between them."""
     if high <= low:
         return low

@@ -26,7 +26,7 @@ STEP = 2.0**-14
 def sequence(arrays: Arrays) -> Arrays:
     """A sequence of a model, without what its tests do not look at."""
     return {
-        name: rounded(array, STEP)
+        name: round_to(array, STEP)
         for name, array in arrays.items()
         if name != "last_margin" and not name.endswith("_stats")
     }
@@ -47,7 +47,7 @@ def whole(arrays: Arrays) -> Arrays:
     return arrays
 
 
-def rounded(array: np.ndarray, step: float) -> np.ndarray:
+def round_to(array: np.ndarray, step: float) -> np.ndarray:
     """Float32 to the nearest multiple of ``step``; other kinds as they are."""
     if array.dtype != np.float32:
         return array
@@ -75,7 +75,7 @@ TABLES = (
 )  # fmt: skip
 
 
-def reduced(name: str) -> Arrays:
+def reduce_file(name: str) -> Arrays:
     """The part of a file beside the project that is shipped."""
     with np.load(SHARED_GOLDEN / f"{name}.npz") as file:
         return ARRAYS[name]({key: file[key] for key in file.files})
@@ -86,7 +86,7 @@ def main() -> int:
     for name in ARRAYS:
         path = SHIPPED_GOLDEN / f"{name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(path, reduced(name))
+        write_arrays(path, reduce_file(name))
     for name in TABLES:
         path = SHIPPED_GOLDEN / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from tests.shared import golden, golden_clip, golden_model
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("variant", ["aost", "aost_share", "r50_aost"])
 @torch.inference_mode()
-def test_every_depth_gives_the_reference_logits(variant: str, depth: int, fast: bool) -> None:
+def test_depth_logits_equal_reference(variant: str, depth: int, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
@@ -43,7 +43,7 @@ def test_every_depth_gives_the_reference_logits(variant: str, depth: int, fast: 
 
 
 @torch.inference_mode()
-def test_fewer_blocks_give_what_the_first_of_all_give_bit_for_bit() -> None:
+def test_fewer_blocks_equal_first_blocks_exactly() -> None:
     model, image = golden_model("aost"), torch.zeros(1, 3, 33, 49)
     masks = planes(np.eye(33, 49))
     features, identities = model.encode(image), model.assign_identities(masks)
@@ -53,7 +53,7 @@ def test_fewer_blocks_give_what_the_first_of_all_give_bit_for_bit() -> None:
     assert torch.equal(found, model.decode(whole, features, 2))
 
 
-def test_a_tracker_changes_its_depth_between_videos() -> None:
+def test_depth_can_change_between_videos() -> None:
     config = load_config("aost", ["model.depth=1"])
     torch.manual_seed(0)
     tracker = Tracker(build_model(config.model), config)

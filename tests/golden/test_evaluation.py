@@ -19,7 +19,7 @@ from tests.golden import filler
 from tests.shared import golden, official_weights
 
 
-def frames_of(sequence: dict) -> np.ndarray:
+def draw_frames(sequence: dict) -> np.ndarray:
     """The clip of a sequence's recipe, T×H×W×3 uint8, known by its checksum."""
     start = {int(number): frame for number, frame in sequence["start"].items()}
     shape = (len(sequence["frame_names"]), sequence["height"], sequence["width"], sequence["num_objects"])
@@ -34,7 +34,7 @@ def lay_out_davis(root: Path, arrays: dict[str, np.ndarray], meta: dict) -> None
         name = sequence["name"]
         folder = root / "JPEGImages" / "480p" / name
         folder.mkdir(parents=True)
-        for stem, frame in zip(sequence["frame_names"], frames_of(sequence), strict=True):
+        for stem, frame in zip(sequence["frame_names"], draw_frames(sequence), strict=True):
             Image.fromarray(frame).save(folder / f"{stem}.jpg", format="PNG")
         first = sequence["frame_names"][0]
         write_mask(root / "Annotations" / "480p" / name / f"{first}.png", arrays[f"{name}/label_{first}"])
@@ -43,7 +43,7 @@ def lay_out_davis(root: Path, arrays: dict[str, np.ndarray], meta: dict) -> None
     (lists / "val.txt").write_text("\n".join(sequence["name"] for sequence in meta["seqs"]))
 
 
-def test_an_official_checkpoint_on_davis_2017_gives_the_reference_masks(tmp_path: Path) -> None:
+def test_official_checkpoint_on_davis_2017_equals_reference(tmp_path: Path) -> None:
     arrays, meta = golden("eval_aott_davis2017")
     lay_out_davis(tmp_path / "DAVIS", arrays, meta)
     torch.save({"state_dict": official_weights("aott")}, tmp_path / "AOTT.pth")
@@ -68,7 +68,7 @@ def lay_out_youtube_vos(folder: Path, arrays: dict[str, np.ndarray], meta: dict)
     for sequence in meta["seqs"]:
         name, stems = sequence["name"], sequence["frame_names"]
         (folder / "JPEGImages" / name).mkdir(parents=True)
-        for stem, frame in zip(stems, frames_of(sequence), strict=True):
+        for stem, frame in zip(stems, draw_frames(sequence), strict=True):
             Image.fromarray(frame).save(folder / "JPEGImages" / name / f"{stem}.jpg", format="PNG")
         objects = {}
         for index, stem in enumerate(stems):
@@ -81,7 +81,7 @@ def lay_out_youtube_vos(folder: Path, arrays: dict[str, np.ndarray], meta: dict)
     (folder / "meta.json").write_text(json.dumps({"videos": videos}))
 
 
-def test_objects_that_come_late_with_gaps_in_their_ids_give_the_reference_masks(tmp_path: Path) -> None:
+def test_late_objects_with_id_gaps_equal_reference(tmp_path: Path) -> None:
     arrays, meta = golden("eval_aotl_youtubevos2019")
     lay_out_youtube_vos(tmp_path / "YouTubeVOS" / "valid", arrays, meta)
     torch.save({"state_dict": official_weights("aotl")}, tmp_path / "AOTL.pth")

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_policy, redundancy
-from aotlab.engine.memory.relevance import FrameRelevance, frame_relevance
+from aotlab.engine.memory.policies import build_policy, compute_redundancy
+from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
 from aotlab.networks.fast import optimize
 from aotlab.networks.models import build_model
-from aotlab.networks.weights.published_keys import from_official
+from aotlab.networks.weights.published_keys import convert_official
 from tests.engine.frames import begin
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
@@ -35,7 +35,7 @@ def preset(policy: str, family: str) -> str:
     return f"r50_{family}l_{policy}"
 
 
-def file_of(preset_name: str) -> str:
+def reference_name(preset_name: str) -> str:
     """The reference's file: policy before the model's name."""
     encoder, family, policy = preset_name.split("_")
     return f"{policy}_{encoder}_{family}"
@@ -50,11 +50,11 @@ def cases() -> list[tuple[str, dict]]:
     ]
 
 
-class ShownBank(SimpleNamespace):
+class FakeBank(SimpleNamespace):
     """The part of a bank that a policy reads, for one group."""
 
     def __len__(self) -> int:
-        return len(self.kept[0])
+        return len(self.frame_indices[0])
 
     def tracked(self, group: int) -> list[int]:
         return list(range(1, len(self)))
@@ -63,7 +63,7 @@ class ShownBank(SimpleNamespace):
         return [[SimpleNamespace(long=SimpleNamespace(key=None))]]
 
 
-def keys_of(inputs: dict) -> torch.Tensor:
+def draw_keys(inputs: dict) -> torch.Tensor:
     """The keys T×L×C of a case; RMem, which does not read them, ships without."""
     return torch.empty(0) if inputs["K"] is None else torch.from_numpy(inputs["K"])
 
@@ -81,7 +81,7 @@ def case_arrays() -> dict[str, dict[str, np.ndarray]]:
 @pytest.mark.parametrize(
     ("policy", "case"), cases(), ids=lambda value: value if isinstance(value, str) else value["name"]
 )
-def test_a_policy_drops_the_frames_of_the_reference(policy: str, case: dict, case_arrays: dict) -> None:
+def test_evicted_frames_equal_reference(policy: str, case: dict, case_arrays: dict) -> None:
     arrays = case_arrays[policy]
     frames = case["former_mem_len"] + case["latter_mem_len"]
     config = load_config(
@@ -97,9 +97,9 @@ def test_a_policy_drops_the_frames_of_the_reference(policy: str, case: dict, cas
         def shown(_, count, inputs=arrays_of_step):
             shares = plain_relevance(inputs["A"], inputs["f"])
             assert len(shares) == count
-            return FrameRelevance(shares[None], keys_of(inputs)[None])
+            return FrameRelevance(shares[None], draw_keys(inputs)[None])
 
-        bank = ShownBank(kept=[kept], newest=step["frame"], policy=chooser)
+        bank = FakeBank(frame_indices=[kept], newest=step["frame"], policy=chooser)
         places = chooser.evict(bank, shown)
         assert (places or [None])[0] == step["evicted_position"]
         if step.get("R") is not None and None not in step["R"]:
@@ -111,12 +111,12 @@ def test_a_policy_drops_the_frames_of_the_reference(policy: str, case: dict, cas
 def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> None:
     running = np.array([chooser.running[0][frame] for frame in kept])
     np.testing.assert_allclose(running, step["R"], atol=1e-5)
-    keys = keys_of(inputs)
+    keys = draw_keys(inputs)
     if "d" in step:
         expected = np.array(step["d"])
         bound = 1e-3 * max(1, np.abs(expected).max())
-        np.testing.assert_allclose(redundancy(keys).numpy(), expected, atol=bound)
-    redundancies = redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
+        np.testing.assert_allclose(compute_redundancy(keys).numpy(), expected, atol=bound)
+    redundancies = compute_redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
     scores = chooser.score(running, [chooser.counts[0][frame] for frame in kept], redundancies)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
 
@@ -139,13 +139,13 @@ class Replay:
     """A reference's sequence, run freely on its own masks as the reference ran."""
 
     def __init__(self, name: str, *, fast: bool) -> None:
-        self.arrays = golden_arrays(f"memory/{file_of(name)}")
-        self.meta = golden_table(f"memory/{file_of(name)}")
+        self.arrays = golden_arrays(f"memory/{reference_name(name)}")
+        self.meta = golden_table(f"memory/{reference_name(name)}")
         frames = self.meta["former_mem_len"] + self.meta["latter_mem_len"]
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
-        keys = golden_table(f"keys/{file_of(name)}")
+        keys = golden_table(f"keys/{reference_name(name)}")
         model = build_model(config.model)
-        model.load_state_dict(from_official(fill_memory_module().fill(keys), model), strict=True)
+        model.load_state_dict(convert_official(fill_memory_module().fill(keys), model), strict=True)
         self.model = optimize(model, precision="float32") if fast else model.eval()
         self.images = torch.from_numpy(filler.normalise(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
@@ -199,7 +199,7 @@ class Replay:
         if attention is None:
             return
         key = self.bank.read()[0][0].long.key
-        ours = frame_relevance(self.model, propagated, logits, key, len(self.bank))
+        ours = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
         assert (ours.relevance[0] - expected).abs().max() < LOGITS
 
@@ -207,7 +207,7 @@ class Replay:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 @torch.inference_mode()
-def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str, fast: bool) -> None:
+def test_restricted_memory_equals_reference(name: str, fast: bool) -> None:
     replay = Replay(name, fast=fast)
     replay.start()
     for number in range(1, len(replay.images)):
@@ -215,10 +215,10 @@ def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str, fast: b
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_hold_the_weights_of_the_published_models(name: str) -> None:
-    published = golden_table(f"keys/{file_of(name)}")
+def test_presets_match_published_weights(name: str) -> None:
+    published = golden_table(f"keys/{reference_name(name)}")
     with torch.device("meta"):
         model = build_model(load_config(name).model)
         weights = {key: torch.empty(shape) for key, (shape, _) in published.items()}
-    shapes = {key: tensor.shape for key, tensor in from_official(weights, model).items()}
+    shapes = {key: tensor.shape for key, tensor in convert_official(weights, model).items()}
     assert shapes == {key: tensor.shape for key, tensor in model.state_dict().items()}

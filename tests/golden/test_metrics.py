@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
 from tests.shared import golden_arrays, golden_table
@@ -46,10 +46,10 @@ def clips(
     }
 
 
-def table_of(videos: list[Video], results: Path) -> dict:
+def score_table(videos: list[Video], results: Path) -> dict:
     report = score_videos(videos, results)
     assert report.failures == {}
-    return scores_table(report.scores, find_rules(videos).table)
+    return make_scores_table(report.scores, find_rules(videos).table)
 
 
 def assert_row(found: dict, wanted: dict[str, float], names: dict[str, str]) -> None:
@@ -70,14 +70,14 @@ def assert_objects(table: dict, wanted: dict[str, dict], names: dict[str, str]) 
         assert_row(row, wanted[key], names)
 
 
-def test_the_table_of_vost(golden: Golden, tmp_path: Path) -> None:
+def test_vost_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     wanted = golden[1]["vost"]
     truth = clips(golden, "vost", "gt", lambda name, _: wanted["frames"][name])
     lay_out_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
     for name, clip in clips(golden, "vost", "pred", lambda name, _: wanted["frames"][name]).items():
         write_labels(tmp_path / "results" / name, clip)
-    table = table_of(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
+    table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
     assert_row(table, wanted["global"], {
         "J-Mean": "J", "J-Recall": "J-Recall", "J-Decay": "J-Decay",
         "J_last-Mean": "J_tr", "J_last-Recall": "J_tr-Recall", "J_last-Decay": "J_tr-Decay",
@@ -88,7 +88,7 @@ def test_the_table_of_vost(golden: Golden, tmp_path: Path) -> None:
     })  # fmt: skip
 
 
-def test_the_table_of_visor(golden: Golden, tmp_path: Path) -> None:
+def test_visor_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     def stems(name: str, count: int) -> list[str]:
         return stems_from(140, count, 60, f"{name[:-10]}_frame_{{:010d}}")
 
@@ -97,7 +97,7 @@ def test_the_table_of_visor(golden: Golden, tmp_path: Path) -> None:
     write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
     for name, clip in clips(golden, "visor", "pred", stems).items():
         write_labels(tmp_path / "results" / name, clip)
-    table = table_of(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
+    table = score_table(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
     columns = ("J-Recall", "J-Decay", "F-Recall", "F-Decay")
     assert_row(
         table,
@@ -109,7 +109,7 @@ def test_the_table_of_visor(golden: Golden, tmp_path: Path) -> None:
     assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
 
 
-def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path) -> None:
+def test_youtube_vos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     wanted = golden[1]["ytvos"]
     root = tmp_path / "YouTubeVOS"
     lay_out_split(
@@ -121,7 +121,7 @@ def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path) -> None:
     for name, clip in found.items():
         write_labels(tmp_path / "results" / name, clip)
     videos = open_dataset("youtubevos2019", root, "train")
-    table = table_of(videos, tmp_path / "results")
+    table = score_table(videos, tmp_path / "results")
     names = ("overall", "J_seen", "F_seen", "J_unseen", "F_unseen")
     assert_row(table, wanted["global"]["exclusive"], {name: name for name in names})
     for key, row in wanted["per_object"].items():
@@ -129,7 +129,7 @@ def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path) -> None:
         assert_row(table["sequences"][name]["objects"][object_id], row["exclusive"], {"J": "J", "F": "F"})
 
 
-def test_the_table_of_lvos(golden: Golden, tmp_path: Path) -> None:
+def test_lvos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     wanted = golden[1]["lvos"]
     folder = tmp_path / "LVOS" / "valid"
     lay_out_split(folder, clips(golden, "lvos", "gt", lambda _, count: stems_from(1, count, 5, LVOS_STEM)))
@@ -138,7 +138,7 @@ def test_the_table_of_lvos(golden: Golden, tmp_path: Path) -> None:
     found = clips(golden, "lvos", "pred", lambda _, count: stems_from(1, count, 5, LVOS_STEM))
     for name, clip in found.items():
         write_labels(tmp_path / "results" / name, clip)
-    table = table_of(open_dataset("lvosv2", tmp_path / "LVOS"), tmp_path / "results")
+    table = score_table(open_dataset("lvosv2", tmp_path / "LVOS"), tmp_path / "results")
     names = {
         f"{column}-{group}-Mean": f"{column}_{group}" for column in "JFV" for group in ("seen", "unseen")
     }

@@ -17,9 +17,9 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
 from aotlab.networks.fast import optimize
-from aotlab.networks.model import Propagated
+from aotlab.networks.model import PropagatedFrame
 from aotlab.networks.models import build_model
-from aotlab.networks.weights.published_keys import from_official
+from aotlab.networks.weights.published_keys import convert_official
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.test_sequences import ReferenceOnTies
@@ -46,7 +46,7 @@ def published_weights(name: str) -> dict[str, torch.Tensor]:
 
 def golden_model(name: str, *, fast: bool = False) -> Any:
     model = build_model(load_config(PRESETS[name]).model)
-    model.load_state_dict(from_official(published_weights(name), model), strict=True)
+    model.load_state_dict(convert_official(published_weights(name), model), strict=True)
     return optimize(model, precision="float32") if fast else model.eval()
 
 
@@ -61,7 +61,7 @@ def tokens(x: torch.Tensor) -> torch.Tensor:
 
 def replay(
     name: str, fast: bool, capacity: int | None = None
-) -> tuple[list[Propagated], list[torch.Tensor], MemoryBank]:
+) -> tuple[list[PropagatedFrame], list[torch.Tensor], MemoryBank]:
     """Run a reference's clip, its own masks fed back; a bank over ``capacity`` drops the frame behind the first."""
     arrays, meta = golden(name)
     images = torch.from_numpy(filler.normalise(arrays["in_frames"]))
@@ -81,7 +81,7 @@ def replay(
 
 
 @torch.inference_mode()
-def test_two_scale_gpm_gives_the_reference_logits(fast: bool) -> None:
+def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
     matched, logits, bank = replay("hq_msdeaot_v2", fast, meta["long_term_capacity"])
     assert bank.frames == [0, 5, 6, 7, 8, 9]
@@ -95,7 +95,7 @@ def test_two_scale_gpm_gives_the_reference_logits(fast: bool) -> None:
 
 
 @torch.inference_mode()
-def test_two_scale_gpm_gives_the_reference_first_frame(fast: bool) -> None:
+def test_two_scale_gpm_first_frame_equals_reference(fast: bool) -> None:
     arrays, _ = golden("hq_msdeaot_v2")
     model = golden_model("hq_msdeaot_v2", fast=fast)
     coarse, fine, none = model.assign_identities(planes(arrays["in_masks"][0]))
@@ -112,7 +112,7 @@ def test_two_scale_gpm_gives_the_reference_first_frame(fast: bool) -> None:
 
 
 @torch.inference_mode()
-def test_pyramid_aot_gives_the_reference_logits(fast: bool) -> None:
+def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     arrays, _ = golden("pyramid_r50_aot")
     matched, logits, bank = replay("pyramid_r50_aot", fast)
     assert bank.frames == [0, 2, 4]
@@ -129,7 +129,7 @@ def test_pyramid_aot_gives_the_reference_logits(fast: bool) -> None:
 
 
 @torch.inference_mode()
-def test_pyramid_aot_adapts_the_encoders_maps_as_the_reference() -> None:
+def test_pyramid_aot_adapters_equal_reference() -> None:
     arrays, _ = golden("pyramid_r50_aot")
     model = golden_model("pyramid_r50_aot")
     features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][1:2])))
@@ -139,7 +139,7 @@ def test_pyramid_aot_adapts_the_encoders_maps_as_the_reference() -> None:
         assert_close(stage.transition.adapter(features[stage.encoder_map]), arrays[f"t01_{name}"])
 
 
-def test_the_tracker_running_freely_gives_the_pyramids_masks(fast: bool) -> None:
+def test_free_running_pyramid_tracker_equals_reference(fast: bool) -> None:
     arrays, meta = golden("pyramid_r50_aot")
     config = load_config("r50_paotl", [f"memory.every={meta['gap']}"])
     tracker = ReferenceOnTies(golden_model("pyramid_r50_aot"), config, optimize=fast)
@@ -149,7 +149,7 @@ def test_the_tracker_running_freely_gives_the_pyramids_masks(fast: bool) -> None
         assert (labels == arrays["masks"][index]).mean() >= 0.999
 
 
-def test_the_tracker_running_freely_gives_the_two_scale_masks(fast: bool) -> None:
+def test_free_running_two_scale_tracker_equals_reference(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
     config = load_config(
         "msdeaotl_hq", [f"memory.every={meta['gap']}", f"memory.short_term_skip={meta['short_term_skip']}"]
@@ -164,10 +164,10 @@ def test_the_tracker_running_freely_gives_the_two_scale_masks(fast: bool) -> Non
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_published_names_and_back_are_the_identity(name: str) -> None:
+def test_published_names_round_trip(name: str) -> None:
     state = published_weights(name)
     model = build_model(load_config(PRESETS[name]).model)
-    model.load_state_dict(from_official(state, model), strict=True)
+    model.load_state_dict(convert_official(state, model), strict=True)
     back = to_official(model)
     assert all(torch.equal(tensor, state[key]) for key, tensor in back.items())
     # What is left has no place in ours because the reference does not read it either.

@@ -39,7 +39,7 @@ def planes(labels: np.ndarray) -> torch.Tensor:
 
 @pytest.mark.parametrize("variant", AOT + DEAOT)
 @torch.inference_mode()
-def test_every_variant_gives_the_reference_logits(variant: str, fast: bool) -> None:
+def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
@@ -98,7 +98,7 @@ class ReferenceOnTies(Tracker):
 
 
 @pytest.mark.parametrize("variant", [*AOT, *DEAOT, "odd_aott", "skip_aott"])
-def test_the_tracker_gives_the_reference_masks(variant: str, fast: bool) -> None:
+def test_tracker_masks_equal_reference(variant: str, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     config = load_config(
@@ -115,7 +115,7 @@ def test_the_tracker_gives_the_reference_masks(variant: str, fast: bool) -> None
     assert max(tracker.ties) <= 0.0005
 
 
-def test_an_odd_size_is_resized_as_in_the_reference() -> None:
+def test_odd_size_is_resized_as_reference() -> None:
     arrays, meta = golden("odd_aott")
     frames, _ = golden_clip(meta)
     size = network_size(frames.shape[1:3], align_corners=True)
@@ -128,7 +128,7 @@ def test_an_odd_size_is_resized_as_in_the_reference() -> None:
 
 
 @torch.inference_mode()
-def test_an_object_that_comes_late_joins_as_in_the_reference(fast: bool) -> None:
+def test_late_object_equals_reference(fast: bool) -> None:
     arrays, meta = golden("late_aotl")
     frames, masks = golden_clip(meta)
     config = load_config("aotl", [f"memory.every={meta['long_term_gap']}"])
@@ -147,7 +147,7 @@ def test_an_object_that_comes_late_joins_as_in_the_reference(fast: bool) -> None
 
 
 @torch.inference_mode()
-def test_fourteen_objects_run_as_one_batch_of_two_groups(fast: bool) -> None:
+def test_14_objects_are_two_groups_in_one_batch(fast: bool) -> None:
     arrays, meta = golden("many_aott")
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
@@ -155,7 +155,7 @@ def test_fourteen_objects_run_as_one_batch_of_two_groups(fast: bool) -> None:
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
     objects = ObjectTable(10)
     objects.add_objects(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame
-    assert objects.open_batches(one_by_one=False) == 1
+    assert objects.open_batches(separately=False) == 1
 
     def grouped(labels: np.ndarray) -> torch.Tensor:
         return objects.split(objects.add_objects(labels))[0]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.golden import filler
-from tests.golden.ship import ARRAYS, TABLES, reduced
+from tests.golden.ship import ARRAYS, TABLES, reduce_file
 from tests.shared import SHARED_GOLDEN, SHIPPED_GOLDEN, golden, golden_arrays, golden_clip, golden_table
 
 needs_shared = pytest.mark.skipif(
@@ -30,14 +30,14 @@ def reference_filler() -> ModuleType:
     return module
 
 
-def test_they_take_no_more_than_4_mb() -> None:
+def test_shipped_data_is_below_4_mb() -> None:
     files = [path for path in SHIPPED_GOLDEN.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".npz", ".json", ".md"}
     assert sum(path.stat().st_size for path in files) <= 4_000_000
 
 
 @pytest.mark.parametrize("variant", ["aott", "deaott"])
-def test_clips_are_those_that_were_recorded(variant: str) -> None:
+def test_clips_equal_recorded_checksums(variant: str) -> None:
     _, meta = golden(variant)
     frames, masks = golden_clip(meta)
     assert crc32(frames.tobytes()) == meta["frames_crc32"]
@@ -46,8 +46,8 @@ def test_clips_are_those_that_were_recorded(variant: str) -> None:
 
 @needs_shared
 @pytest.mark.parametrize("name", ARRAYS)
-def test_arrays_are_those_beside_the_project(name: str) -> None:
-    shipped, wanted = golden_arrays(name), reduced(name)
+def test_arrays_equal_shared_data(name: str) -> None:
+    shipped, wanted = golden_arrays(name), reduce_file(name)
     assert shipped.keys() == wanted.keys()
     for key, array in wanted.items():
         assert array.dtype == shipped[key].dtype
@@ -56,7 +56,7 @@ def test_arrays_are_those_beside_the_project(name: str) -> None:
 
 @needs_shared
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_are_those_beside_the_project(name: str) -> None:
+def test_tables_equal_shared_data(name: str) -> None:
     assert golden_table(name) == json.loads((SHARED_GOLDEN / f"{name}.json").read_text())
 
 
@@ -69,7 +69,7 @@ def test_tables_are_those_beside_the_project(name: str) -> None:
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("r50_deaotl", "swinb_aotl")),
     ],
 )
-def test_weights_are_the_references_to_the_bit(variant: str, reference_filler: ModuleType) -> None:
+def test_filler_weights_equal_reference_exactly(variant: str, reference_filler: ModuleType) -> None:
     published = golden_table(f"keys/{variant}")
     assert published
     for name, (shape, _) in published.items():
@@ -84,7 +84,7 @@ def test_weights_are_the_references_to_the_bit(variant: str, reference_filler: M
 @pytest.mark.parametrize(
     "recipe", [(6, 129, 193, 2, 1), (5, 60, 80, 4, 41), (5, 129, 193, 14, 7), (6, 45, 61, 3, 5, {3: 3})]
 )
-def test_clips_are_the_references_to_the_bit(recipe: tuple, reference_filler: ModuleType) -> None:
+def test_filler_clips_equal_reference_exactly(recipe: tuple, reference_filler: ModuleType) -> None:
     ours, wanted = filler.clip(*recipe), reference_filler.clip(*recipe)
     np.testing.assert_array_equal(ours[0], wanted[0])
     np.testing.assert_array_equal(ours[1], wanted[1])

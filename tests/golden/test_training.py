@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.files import preset_names
+from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
-from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
+from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect_index, relabel
 from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
+    count_hardest_pixels,
     frame_loss,
-    hardest_count,
     mean_iou,
     resize_logits,
     soft_jaccard,
@@ -27,7 +27,7 @@ from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import network_size
-from aotlab.networks.weights.published_keys import official_name
+from aotlab.networks.weights.published_keys import to_official_name
 from tests.golden import filler
 from tests.shared import golden, golden_arrays, golden_table, has_golden
 
@@ -41,13 +41,13 @@ def loss_arrays() -> tuple[dict[str, np.ndarray], list[dict]]:
     return arrays, json.loads(str(arrays.pop("cases")))
 
 
-def test_losses_and_their_gradients_are_the_references():
+def test_losses_and_gradients_equal_reference():
     arrays, cases = loss_arrays()
     assert cases
     for case in cases:
         logits = torch.from_numpy(arrays[f"logits_{case['case']}"])[0].requires_grad_()
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
-        count = hardest_count(labels.numel(), case["step"], case["total_steps"])
+        count = count_hardest_pixels(labels.numel(), case["step"], case["total_steps"])
         total = frame_loss(resize_logits(logits, labels.shape, True), labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
         ours = {
@@ -66,7 +66,7 @@ def test_losses_and_their_gradients_are_the_references():
 
 
 @pytest.mark.parametrize("table", range(6))
-def test_learning_rates_are_the_references(table):
+def test_learning_rates_equal_reference(table):
     entry = schedule()["lr"][table]
     peak, final, total = entry["base_lr"], entry["min_lr"], entry["total_steps"]
     ratio = load_config("aott").train.encoder_lr_ratio
@@ -81,7 +81,7 @@ def test_learning_rates_are_the_references(table):
 @pytest.mark.parametrize(
     ("table", "options"), [("lr_cosine", {"cosine": True}), ("lr_restart2", {"restarts": 2})]
 )
-def test_other_schedules_are_the_references(table, options):
+def test_other_schedules_equal_reference(table, options):
     entry = schedule()[table]
     peak, final, total = entry["base_lr"], entry["min_lr"], entry["total_steps"]
     for step, lr, encoder_lr in entry["rows"]:
@@ -90,7 +90,7 @@ def test_other_schedules_are_the_references(table, options):
         assert final + (now - final) * 0.1 == pytest.approx(encoder_lr, rel=1e-12)
 
 
-def test_the_weight_of_the_reference_loss_is_the_references():
+def test_reference_loss_weight_equals_reference():
     until = {"pre": 0.1}
     steps = {(entry["stage"], entry["model"]): entry["total_steps"] for entry in schedule()["lr"]}
     for entry in schedule()["aux_weight"]:
@@ -101,12 +101,12 @@ def test_the_weight_of_the_reference_loss_is_the_references():
             assert ours == pytest.approx(weight, rel=1e-12, abs=1e-15)
 
 
-def test_the_number_of_hardest_pixels_is_exactly_the_references():
+def test_hardest_pixel_count_equals_reference():
     for case in schedule()["top_k"]:
-        assert hardest_count(case["pixels"], case["step"], case["total_steps"]) == case["k"]
+        assert count_hardest_pixels(case["pixels"], case["step"], case["total_steps"]) == case["k"]
 
 
-def test_averaged_weights_are_the_references():
+def test_averaged_weights_equal_reference():
     table = schedule()["ema"]
     model = torch.nn.Module()
     model.weight = torch.nn.Parameter(torch.tensor(table["initial"]))
@@ -123,7 +123,7 @@ def test_averaged_weights_are_the_references():
             torch.testing.assert_close(ours, kept[step], atol=1e-5, rtol=0)
 
 
-def test_network_sizes_are_exactly_the_references():
+def test_network_sizes_equal_reference():
     rows = golden_table("models/sizes")
     ours = [
         [height, width, scale, align, short, *network_size(
@@ -140,14 +140,14 @@ def same_up_to_numbering(ours: np.ndarray, reference: np.ndarray) -> bool:
     return one_to_one and (0, 0) in pairs
 
 
-def test_frame_numbers_fold_back_as_in_the_reference():
+def test_frame_numbers_fold_back_as_reference():
     _, meta = golden("data")
-    assert [[length, index, reflect(index, length)] for length, index, _ in meta["reflect"]] == meta[
+    assert [[length, index, reflect_index(index, length)] for length, index, _ in meta["reflect"]] == meta[
         "reflect"
     ]
 
 
-def test_merging_two_clips_gives_the_references_pixels_and_objects():
+def test_merged_clips_equal_reference():
     # Which of the kept objects gets which number is random in ours, so labels agree up to a renumbering.
     arrays, meta = golden("data")
     recipe = meta["merge"]
@@ -160,7 +160,7 @@ def test_merging_two_clips_gives_the_references_pixels_and_objects():
     assert same_up_to_numbering(merged.labels, arrays["merge_label"])
 
 
-def test_relabelling_keeps_the_references_objects():
+def test_relabelled_objects_equal_reference():
     arrays, meta = golden("data")
     labels = arrays["crop_in"]
     clip = relabel(
@@ -170,7 +170,7 @@ def test_relabelling_keeps_the_references_objects():
     assert same_up_to_numbering(clip.labels, arrays["crop_out"])
 
 
-def test_the_logged_iou_is_the_references():
+def test_logged_iou_equals_reference():
     arrays, meta = golden("data")
     labels, recipe = torch.from_numpy(arrays["merge_label"]), meta["iou"]
     assert recipe["value"] == pytest.approx(0.39605, abs=1e-5)
@@ -179,14 +179,16 @@ def test_the_logged_iou_is_the_references():
 
 
 @pytest.mark.parametrize(
-    "variant", [name for name in preset_names() if has_golden(f"keys/{name}.optim.json")]
+    "variant", [name for name in list_presets() if has_golden(f"keys/{name}.optim.json")]
 )
-def test_optimiser_groups_are_the_references(variant):
+def test_optimiser_groups_equal_reference(variant):
     def first_name(name: str) -> str:
         """The name of a shared parameter under which the reference registers it first."""
         if not config.model.stages[0].shared:
-            return official_name(name)
-        return official_name(name).replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
+            return to_official_name(name)
+        return (
+            to_official_name(name).replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
+        )
 
     config = load_config(variant)
     with torch.device("meta"):
@@ -202,6 +204,6 @@ def test_optimiser_groups_are_the_references(variant):
         if not group.get("frozen")
     }
     frozen = {
-        official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+        to_official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
     assert frozen == {name for group in reference if group.get("frozen") for name in group["params"]}

@@ -11,12 +11,12 @@ import torch
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, hardest_count
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, count_hardest_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import train_identities
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.fast import optimize_training
-from aotlab.networks.weights.published_keys import official_names
+from aotlab.networks.weights.published_keys import map_official_names
 from tests.golden import filler
 from tests.shared import golden, golden_model
 
@@ -56,7 +56,7 @@ class Reference:
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
-            ClipPlan(identities, hardest_count(batch.labels[0, 0].numel(), step, total), own),
+            ClipPlan(identities, count_hardest_pixels(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()
@@ -83,7 +83,7 @@ class Reference:
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Parameters by published name."""
-        names = official_names(self.model.state_dict())
+        names = map_official_names(self.model.state_dict())
         return {names[name]: parameter for name, parameter in self.model.named_parameters()}
 
 
@@ -96,7 +96,7 @@ def step(request) -> Reference:
     return Reference(variant, run, fast=kind == "fast")
 
 
-def test_training_losses_are_the_references(step):
+def test_training_losses_equal_reference(step):
     # 1e-4 relative; with own masks fed back a flipped pixel may change losses by 1e-3.
     tolerance = 1e-3 if step.meta["use_prev_pred"] else 1e-4
     assert step.loss.item() == pytest.approx(float(step.arrays["loss"]), rel=tolerance)
@@ -104,13 +104,13 @@ def test_training_losses_are_the_references(step):
     np.testing.assert_allclose(ours, step.arrays["frame_losses"], rtol=tolerance)
 
 
-def test_training_masks_are_the_references(step):
+def test_training_masks_equal_reference(step):
     ours = torch.stack(step.losses.predictions).numpy()
     # Ties within rounding: a few pixels of each mask.
     assert (ours == step.arrays["pred"]).mean() > 0.999
 
 
-def test_gradient_norms_are_the_references(step):
+def test_gradient_norms_equal_reference(step):
     norms = dict(zip(step.arrays["grad_names"].tolist(), step.arrays["grad_norms"].tolist(), strict=True))
     assert norms
     for name, norm in norms.items():
@@ -124,14 +124,14 @@ def test_gradient_norms_are_the_references(step):
     assert total == pytest.approx(float(step.arrays["total_grad_norm"]), rel=1e-2)
 
 
-def test_the_gradient_of_the_last_layer_is_the_references(step):
+def test_last_layer_gradient_equals_reference(step):
     reference = step.arrays["grad_conv_out"]
     ours = step.gradients["decoder.conv_out.weight"].numpy()
     # 1e-3 of its largest entry
     assert np.abs(ours - reference).max() < 1e-3 * np.abs(reference).max()
 
 
-def test_the_same_parameters_get_no_gradient(step):
+def test_unused_parameters_equal_reference(step):
     names = {
         name.removeprefix("AOT.").removeprefix("module.") for name in step.arrays["no_grad_params"].tolist()
     }
@@ -143,7 +143,7 @@ def test_the_same_parameters_get_no_gradient(step):
     assert trainable - set(step.gradients) == names
 
 
-def test_an_optimiser_step_changes_weights_as_in_the_reference(step):
+def test_optimiser_step_equals_reference(step):
     peak, final = step.meta["lr_config"]
     now = learning_rate(step.meta["opt_step"], step.meta["total_steps"], peak=peak, final=final)
     assert now == pytest.approx(float(step.arrays["lr"]), rel=1e-12)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from aotlab import InputError, format_coco, read_annotations, write_mask
 from aotlab.utils import plugins
-from tests.altered import altered, damaged
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.mutations import corrupt_bytes, mutate_tree
 
 
 def read_or_reject(path):
@@ -32,13 +32,13 @@ def check_replaced_parts(path, tree, count):
     assert read_or_reject(path)
     random = Random(0)
     for _ in range(count):
-        path.write_text(json.dumps(altered(tree, random)))
+        path.write_text(json.dumps(mutate_tree(tree, random)))
         read_or_reject(path)
 
 
 def check_damage(path, content):
     """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
-    for number, changed in enumerate(damaged(content, 40, 3)):
+    for number, changed in enumerate(corrupt_bytes(content, 40, 3)):
         path.write_bytes(changed)
         assert read_or_reject(path) is None or number >= 9
 

@@ -15,8 +15,8 @@ from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from tests.altered import damaged
 from tests.drawn_clips import draw_clip
+from tests.mutations import corrupt_bytes
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
 OpenEXR = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")
@@ -63,7 +63,7 @@ def test_levels_are_estimated_once_for_all_frames(tmp_path):
         ramp = np.linspace(100, top, 64, dtype=np.uint16)
         write_png(tmp_path / "cells" / f"{index}.png", np.tile(ramp, (8, 1)))
     source = open_frames(tmp_path / "cells")
-    assert source.levels.found
+    assert source.levels.estimated
     assert 100 <= source.levels.low < 110
     assert 3900 < source.levels.high <= 4100
     brightest = [int(frame.max()) for frame in source]
@@ -210,7 +210,7 @@ def test_broken_image_is_read_or_named(tmp_path, kind):
     file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file, format=kind)
-    for number, content in enumerate(damaged(file.getvalue(), 12, 8)):
+    for number, content in enumerate(corrupt_bytes(file.getvalue(), 12, 8)):
         path = tmp_path / ("00000.jpg", "00000.png")[number % 2]
         path.write_bytes(content)
         for read in READERS:
@@ -234,7 +234,7 @@ def test_broken_deep_image_is_read_or_named(tmp_path, suffix):
     if suffix != "png":
         (tmp_path / "frames" / "0.png").unlink()
     messages = []
-    for content in damaged(path.read_bytes(), 12, 8, seed=5):
+    for content in corrupt_bytes(path.read_bytes(), 12, 8, seed=5):
         path.write_bytes(content)
         messages.append(find_error(read_frames, path.parent))
     messages = [message for message in messages if message is not None]

@@ -74,7 +74,7 @@ def test_missing_address_is_named_without_its_password(served):
     assert "secret" not in str(caught.value)
 
 
-def test_stream_that_ends_early_gives_what_came(tmp_path, served):
+def test_truncated_stream_yields_received_frames(tmp_path, served):
     content = write(tmp_path / "whole.ts", 30).read_bytes()
     (tmp_path / "cut.ts").write_bytes(content[: len(content) * 2 // 3])
     count = len(list(open_frames(f"{served}/cut.ts")))

@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab.media.video import has_variable_rate, open_container, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
-from tests.altered import damaged
+from tests.mutations import corrupt_bytes
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """display matrix of a phone video: the stored image is turned to the right to be shown"""
@@ -127,7 +127,7 @@ def test_damaged_video_gives_frames_or_is_named(tmp_path, suffix):
     path = write_texture(tmp_path / f"damaged.{suffix}", CONTAINERS[suffix], count=12)
     content = path.read_bytes()
     assert read_all(path) == (12, None)
-    for number, changed in enumerate(damaged(content, 20, 20)):
+    for number, changed in enumerate(corrupt_bytes(content, 20, 20)):
         path.write_bytes(changed)
         count, message = read_all(path)
         assert count > 0 or message is not None
@@ -161,12 +161,12 @@ def test_frames_filled_in_by_the_decoder_are_counted(tmp_path):
             break
     else:
         raise AssertionError("no damage that the decoder fills in")
-    damaged = list(source.damaged)
+    corrupt_bytes = list(source.damaged)
     changed = [
         i for i, (frame, other) in enumerate(zip(source, frames, strict=True)) if (frame != other).any()
     ]
-    assert set(damaged) <= set(changed)
-    assert source.damaged == damaged  # counted again
+    assert set(corrupt_bytes) <= set(changed)
+    assert source.damaged == corrupt_bytes  # counted again
 
 
 def test_unreadable_packet_ends_the_check_of_times():

@@ -9,7 +9,7 @@ from aotlab.configs.load import load_config
 from aotlab.networks.encoders import build_encoder, freeze_stages
 from aotlab.networks.models import build_model
 from aotlab.networks.swin import SwinBase
-from aotlab.networks.weights.published_keys import official_name
+from aotlab.networks.weights.published_keys import to_official_name
 from tests.shared import golden_table
 
 
@@ -34,7 +34,7 @@ def test_norms_hold_no_parameters_and_do_not_change_in_training(name):
 
 @pytest.mark.parametrize("size", [(50, 70), (29, 113), (1, 1)])
 @torch.inference_mode()
-def test_swin_rounds_sizes_up_that_fit_neither_patches_nor_windows(swin, size):
+def test_swin_pads_sizes_to_patches_and_windows(swin, size):
     maps = swin(drawn(1, 3, *size))
     assert [tuple(x.shape[2:]) for x in maps[:3]] == [
         (-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16)
@@ -43,17 +43,17 @@ def test_swin_rounds_sizes_up_that_fit_neither_patches_nor_windows(swin, size):
 
 
 @pytest.mark.parametrize("variant", ["aott", "r50_aotl", "swinb_aotl"])
-def test_two_frozen_stages_are_those_of_the_reference(variant):
+def test_two_frozen_stages_equal_reference(variant):
     with torch.device("meta"):
         model = build_model(load_config(variant).model)
     freeze_stages(model.encoder, 2)
     groups = golden_table(f"keys/{variant}.optim")
     frozen = {
-        official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+        to_official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
     assert frozen == {name for group in groups if group.get("frozen") for name in group["params"]}
 
 
-def test_an_unknown_encoder_names_those_there_are():
+def test_unknown_encoder_lists_known_ones():
     with pytest.raises(ValueError, match="mobilenet_v2, resnet50, swin_base, got vgg"):
         build_encoder("vgg")

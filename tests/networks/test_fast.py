@@ -93,7 +93,7 @@ def test_training_keeps_names_results_and_gradients(preset):
         torch.testing.assert_close(gradients[1][name], expected, atol=bound, rtol=0, msg=name)
 
 
-def test_a_trained_model_is_optimized_for_tracking():
+def test_trained_model_is_optimized_for_tracking():
     model, image, given = small("aot"), images(2, 49, 65), masks(1, 4, 49, 65)
     optimize_training(model, CPU)
     expected, _ = track(model, image, given)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aotlab.configs.load import from_tree, load_config
+from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
@@ -166,7 +166,7 @@ def stored(*, short: bool = True) -> BlockMemory:
 
 
 @torch.no_grad()
-def test_without_a_window_short_term_memory_is_not_read():
+def test_no_window_skips_short_term_memory():
     without, x = block(window=0), torch.randn(1, 12, DIM)
     outputs = [without(x, (3, 4), stored(short=short), None)[0] for short in (True, False)]
     assert torch.equal(*outputs)
@@ -174,7 +174,7 @@ def test_without_a_window_short_term_memory_is_not_read():
 
 
 @torch.no_grad()
-def test_without_relative_positions_keys_alone_decide():
+def test_no_relative_positions_uses_keys_only():
     bare, positioned = block(window=7, relative_position=False), block(window=7)
     missing = positioned.load_state_dict(bare.state_dict(), strict=False).missing_keys
     assert missing
@@ -187,7 +187,7 @@ def test_without_relative_positions_keys_alone_decide():
 
 @pytest.mark.parametrize("sine", [False, True])
 @torch.no_grad()
-def test_sine_positions_tell_tokens_apart(sine):
+def test_sine_positions_distinguish_tokens(sine):
     order, x = torch.randperm(12), torch.randn(1, 12, DIM)
     seen: list[torch.Tensor] = []
     tested = block(window=0, sine_position=sine)
@@ -222,7 +222,7 @@ def test_sine_positions_tell_tokens_apart(sine):
 )
 def test_invalid_stages_rejected(stages, others, words):
     with pytest.raises(InputError) as error:
-        from_tree({"model": {"stages": stages, **others}}, "mine.yaml")
+        build_config({"model": {"stages": stages, **others}}, "mine.yaml")
     message = str(error.value)
     assert message.startswith("mine.yaml: ")
     assert "\n" not in message
@@ -230,7 +230,7 @@ def test_invalid_stages_rejected(stages, others, words):
 
 
 def test_unknown_block_rejected():
-    config = from_tree({"model": {"stages": [{"block": "lsttt"}]}}, "mine.yaml")
+    config = build_config({"model": {"stages": [{"block": "lsttt"}]}}, "mine.yaml")
     with pytest.raises(
         InputError,
         match=r"model\.stages\.block must be one of lstt, lstt_recurrent, gpm, aost, pyramid, got lsttt",

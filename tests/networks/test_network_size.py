@@ -10,8 +10,8 @@ from aotlab.networks.preprocess import network_size
 UP = InputConfig(min_short_edge=480, min_object=120)
 
 
-def size_of(video, limits=UP, smallest=None):
-    return network_size(video, limits, align_corners=False, smallest=smallest)
+def compute_size(video, limits=UP, smallest=None):
+    return network_size(video, limits, align_corners=False, min_object_area=smallest)
 
 
 @pytest.mark.parametrize(
@@ -26,30 +26,30 @@ def size_of(video, limits=UP, smallest=None):
         ((1080, 1920), 8 * 8, (592, 1040)),  # scaled down, never up
     ],
 )
-def test_frames_are_scaled_up_to_the_first_of_the_limits(video, smallest, expected):
-    assert size_of(video, smallest=smallest) == expected
+def test_frames_are_scaled_up_to_first_limit(video, smallest, expected):
+    assert compute_size(video, smallest=smallest) == expected
 
 
-def test_frames_of_unknown_objects_are_scaled_up_to_the_short_edge_only():
-    assert size_of((320, 480)) == (480, 720)
-    assert size_of((480, 848)) == (480, 848)
+def test_unknown_objects_are_scaled_by_short_edge_only():
+    assert compute_size((320, 480)) == (480, 720)
+    assert compute_size((480, 848)) == (480, 848)
 
 
 def test_presets_never_scale_up():
-    assert size_of((240, 432), InputConfig(), smallest=4) == (240, 432)
+    assert compute_size((240, 432), InputConfig(), smallest=4) == (240, 432)
 
 
-def test_without_a_limit_of_the_long_edge_nothing_is_scaled_up():
+def test_no_long_edge_limit_disables_scaling_up():
     limits = InputConfig(max_long_edge=None, min_short_edge=480, min_object=120)
-    assert size_of((2160, 3840), limits, smallest=4) == (2160, 3840)
-    assert size_of((240, 432), limits, smallest=4) == (240, 432)
+    assert compute_size((2160, 3840), limits, smallest=4) == (2160, 3840)
+    assert compute_size((240, 432), limits, smallest=4) == (240, 432)
 
 
-def test_the_limit_of_the_short_edge_holds_too():
+def test_short_edge_limit_applies():
     limits = InputConfig(max_short_edge=400, min_short_edge=480, min_object=120)
-    assert size_of((320, 480), limits, smallest=4) == (400, 608)
+    assert compute_size((320, 480), limits, smallest=4) == (400, 608)
 
 
-def test_the_scale_applies_after_scaling_up():
+def test_scale_applies_after_scaling_up():
     limits = InputConfig(scale=0.5, min_short_edge=480)
-    assert size_of((320, 480), limits) == (240, 352)  # 360 is between 352 and 368: half to even
+    assert compute_size((320, 480), limits) == (240, 352)  # 360 is between 352 and 368: half to even

@@ -29,7 +29,7 @@ def planes(count=2, size=(49, 65)):
     return torch.rand(count, len(PLANES), *size, generator=torch.Generator().manual_seed(1))
 
 
-def test_objects_are_rows_of_the_batch_and_share_features(prompted):
+def test_objects_share_features_across_batch(prompted):
     features = prompted.prompts.encode(torch.rand(1, 3, 49, 65))
     both = planes()
     logits = prompted.prompts(features, both)
@@ -37,14 +37,14 @@ def test_objects_are_rows_of_the_batch_and_share_features(prompted):
     assert torch.allclose(logits[1:], prompted.prompts(features, both[1:]), atol=1e-4)
 
 
-def test_an_optimized_network_computes_the_same(prompted):
+def test_optimized_network_equals_plain(prompted):
     image, fast = torch.rand(1, 3, 49, 65), optimize(prompted, precision="float32").prompts
     with torch.no_grad():
         expected = prompted.prompts(prompted.prompts.encode(image), planes())
         assert torch.allclose(fast(fast.encode(image), planes()), expected, atol=1e-3)
 
 
-def test_prompts_lie_in_the_same_file_and_may_be_ignored(prompted, tmp_path):
+def test_prompts_share_checkpoint_and_are_optional(prompted, tmp_path):
     path = tmp_path / "model.safetensors"
     save_checkpoint(path, prompted, settings(2))
     loaded, config = load_checkpoint(path)
@@ -57,7 +57,7 @@ def test_prompts_lie_in_the_same_file_and_may_be_ignored(prompted, tmp_path):
         load_checkpoint(path, overrides=["model.prompt_blocks=3"])
 
 
-def test_a_file_without_prompts_leaves_them_as_they_are(tmp_path):
+def test_file_without_prompts_keeps_prompt_network(tmp_path):
     torch.manual_seed(1)
     path = tmp_path / "model.safetensors"
     save_checkpoint(path, build_model(settings(0).model), settings(0))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
-from aotlab.engine.memory.relevance import relevance
+from aotlab.configs.load import build_config
+from aotlab.engine.memory.relevance import attention_per_frame
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.models import build_model
-from aotlab.networks.rmem import TemporalEmbedding, embedding_indices
+from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
 from tests.published import to_official
@@ -34,10 +34,10 @@ def random(*shape, seed=0):
     ],
 )
 def test_frames_share_the_temporal_embeddings(frames, indices):
-    assert embedding_indices(frames, 4).tolist() == indices
+    assert temporal_slots_by_age(frames, 4).tolist() == indices
 
 
-def test_the_temporal_embedding_is_added_frame_by_frame():
+def test_temporal_embedding_is_added_per_frame():
     temporal = TemporalEmbedding(4, DIM)
     query, key = temporal(torch.zeros(2, TOKENS, DIM), torch.zeros(2, 5 * TOKENS, DIM))
     assert torch.equal(query, temporal.query.expand(2, TOKENS, DIM))
@@ -55,18 +55,18 @@ def plain_relevance(query, key, weight, heads, frames):
 
 @pytest.mark.parametrize("heads", [1, 8])
 @pytest.mark.parametrize("at_once", [1, 500, 2**22])
-def test_relevance_in_parts_is_that_of_the_whole_matrix(monkeypatch, heads, at_once):
-    monkeypatch.setattr("aotlab.engine.memory.relevance.AT_ONCE", at_once)
+def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
+    monkeypatch.setattr("aotlab.engine.memory.relevance.MAX_CHUNK_WEIGHTS", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
-    ours = relevance(query, key, weight, heads=heads, frames=5)
+    ours = attention_per_frame(query, key, weight, heads=heads, frames=5)
     # sums in another order round differently
     torch.testing.assert_close(ours, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(ours.sum(1), torch.ones(2))
 
 
-def test_without_foreground_nothing_is_relevant():
-    ours = relevance(random(1, 4, DIM), random(1, 8, DIM), torch.zeros(1, 4), heads=1, frames=2)
+def test_no_foreground_has_zero_relevance():
+    ours = attention_per_frame(random(1, 4, DIM), random(1, 8, DIM), torch.zeros(1, 4), heads=1, frames=2)
     assert ours.tolist() == [[0, 0]]
 
 
@@ -78,11 +78,11 @@ def small(block, **stage):
             "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, **stage}],
         }
     }
-    return from_tree(tree, "small.yaml").model
+    return build_config(tree, "small.yaml").model
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_the_temporal_embedding_changes_what_is_compared(block):
+def test_temporal_embedding_changes_attention(block):
     torch.manual_seed(0)
     model = build_model(small(block, temporal_slots=4)).eval()
     masks = torch.zeros(1, 3, 33, 49)
@@ -109,7 +109,7 @@ def test_the_temporal_embedding_changes_what_is_compared(block):
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_training_starts_from_the_model_that_is_added_to(tmp_path, block):
+def test_training_starts_from_base_model(tmp_path, block):
     torch.manual_seed(0)
     plain = build_model(small("gpm" if block == "gpm" else "lstt"))
     weights = to_official(plain)
@@ -129,7 +129,7 @@ def test_training_starts_from_the_model_that_is_added_to(tmp_path, block):
     )
 
 
-def test_weights_that_lack_anything_else_are_refused(tmp_path):
+def test_other_missing_weights_rejected(tmp_path):
     weights = to_official(build_model(small("gpm")))
     del weights["LSTT.layers.0.linear_QV.weight"]
     torch.save(weights, tmp_path / "plain.pth")

@@ -70,7 +70,7 @@ def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
         (["--weights", "1", "2", "0"], "give numbers above 0"),
     ],
 )
-def test_senseless_weights_rejected(folders, tmp_path, capsys, more, message):
+def test_invalid_weights_rejected(folders, tmp_path, capsys, more, message):
     assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 2
     assert message in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from aotlab.tools.score import main as score
 from tests import miniatures
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from
 from tests.engine.benchmark.painting import PaintingTracker
-from tests.limits import files_up_to
+from tests.limits import limit_file_size
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
     (output / "scores.json").unlink()
     masks = results(output)
     capsys.readouterr()
-    with files_up_to(50):
+    with limit_file_size(50):
         assert tool.main([*given, "--output", str(output)]) == 1
     said = capsys.readouterr()
     assert "J&F" in said.out

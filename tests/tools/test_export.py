@@ -13,7 +13,7 @@ TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
 
 @pytest.mark.slow  # tests/engine/export makes and runs graphs too
-def test_it_exports_and_verifies(tmp_path, capsys):
+def test_export_verifies_its_graphs(tmp_path, capsys):
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", "--verify-frames", "3"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("aott as 6 ONNX graphs for 49x33, up to 9 frames in long-term memory")
@@ -23,13 +23,15 @@ def test_it_exports_and_verifies(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("difference", [0.0, float("nan")])
-def test_graphs_that_differ_stop_it(tmp_path, capsys, monkeypatch, difference):
+def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, difference):
     monkeypatch.setattr(
         graphs,
         "export_model",
         lambda *args, **settings: SimpleNamespace(sha256={}, config=load_config("aott")),
     )
-    monkeypatch.setattr(runtime, "verify", lambda *args, **settings: Agreement(difference, 0.5, 0.1, 0.1))
+    monkeypatch.setattr(
+        runtime, "verify_export", lambda *args, **settings: Agreement(difference, 0.5, 0.1, 0.1)
+    )
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == (0 if difference == 0 else 1)
     captured = capsys.readouterr()
     assert ("expected at most 0.001" in captured.err) == (difference != 0)

@@ -10,7 +10,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.score import main
 from tests import miniatures
-from tests.limits import files_up_to
+from tests.limits import limit_file_size
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
@@ -63,7 +63,7 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
 
 
 def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys):
-    with files_up_to(10):
+    with limit_file_size(10):
         assert main([*davis, "--workers", "1", "--json", str(tmp_path / "scores.file")]) == 1
     said = capsys.readouterr()
     assert "overall" in said.out or "J&F" in said.out

@@ -96,7 +96,7 @@ def test_same_results_give_the_same_archive(mose):
     assert mose.archive.read_bytes() == first
 
 
-def test_other_palettes_become_the_standard_one(mose):
+def test_palettes_are_standardized(mose):
     grey, odd = (mose.results / FIRST / f"{stem}.png" for stem in ("00001", "00002"))
     before = [read_mask(path) for path in (grey, odd)]
     Image.fromarray(before[0]).save(grey)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.engine.benchmark.paper_tables import list_missing, load_table
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
@@ -130,7 +130,7 @@ def test_table_with_a_mistake_rejected(small, tmp_path, capsys, old, new, messag
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_command_of_every_table_can_be_given(path):
+def test_table_commands_parse(path):
     table = load_table(path)
     for row in table.rows:
         model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
@@ -147,7 +147,7 @@ def test_command_of_every_table_can_be_given(path):
 
 @pytest.mark.skipif(not FACTS.is_file(), reason="the published results (../shared/specs) are not here")
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_published_figure_stands_together_with_its_row(path):
+def test_published_figures_match_their_row(path):
     """All figures of a row are on one line of the collected results, or in one paragraph of text."""
     text = FACTS.read_text()
     passages = [line for line in text.splitlines() if line.startswith("|")]
@@ -162,7 +162,7 @@ def test_published_figure_stands_together_with_its_row(path):
 
 
 @pytest.mark.slow
-def test_real_table_runs_from_end_to_end_on_the_bundled_clip(tmp_path, capfd):
+def test_real_table_runs_on_bundled_clip(tmp_path, capfd):
     assert tool.main(["aot_davis2016", "--smoke", "--output", str(tmp_path)]) == 0
     captured = capfd.readouterr()
     assert captured.err.count("$ python -m aotlab.tools.eval") == 1
@@ -178,4 +178,4 @@ def test_default_roots_follow_the_environment(monkeypatch, data, base):
     for name, dataset in DATASETS.items():
         monkeypatch.delenv(f"AOTLAB_{name.upper()}", raising=False)
         if dataset.folder is not None:
-            assert default_root(name) == Path(base) / dataset.folder
+            assert find_default_root(name) == Path(base) / dataset.folder

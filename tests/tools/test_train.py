@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.tools.train import main
 from tests.engine.training.tiny_recipes import draw_sets
 
@@ -40,7 +40,7 @@ def write_data(folder):
     return root
 
 
-def test_settings_may_stand_before_and_behind_options(capsys):
+def test_settings_are_accepted_before_and_after_options(capsys):
     assert main(["train.seed=7", "--config", RECIPE, "train.keep=2", "--print-config", "base=deaotl"]) == 0
     text = capsys.readouterr().out
     assert "seed: 7" in text
@@ -70,7 +70,7 @@ def test_bad_settings_are_one_sentence(overrides, sentence, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path):
+def test_validation_changes_only_the_log(tmp_path):
     root, logs, weights = write_data(tmp_path), [], []
     for every in (0, 1):
         output = tmp_path / f"every{every}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.benchmark.vot import VotSession, fit, serve
+from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError
 
@@ -62,7 +62,7 @@ def test_objects_keep_the_order_in_which_they_are_given():
     assert [mask.tolist() for mask in found] == [late.tolist()]
 
 
-def test_object_that_others_hide_stays_empty_in_its_place():
+def test_hidden_object_keeps_its_position_empty():
     session = VotSession(PaintingTracker())
     session.begin(frame(), [disc(60, 60, 10), np.zeros(SIZE, dtype=bool)])
     found, confidence = session.advance(frame())
@@ -79,8 +79,8 @@ def test_session_needs_an_object_first():
 
 
 @pytest.mark.parametrize("shape", [(50, 90), (120, 160), (200, 300), (90, 300)], ids=str)
-def test_masks_are_cut_or_filled_up_to_the_frame(shape):
-    whole = fit(np.ones(shape, dtype=np.uint8), SIZE)
+def test_masks_are_cropped_or_padded_to_frame(shape):
+    whole = fit_mask(np.ones(shape, dtype=np.uint8), SIZE)
     assert whole.shape == SIZE
     assert whole.sum() == min(shape[0], SIZE[0]) * min(shape[1], SIZE[1])
 
@@ -127,7 +127,7 @@ server.quit()
 
 
 @pytest.mark.slow
-def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path):
+def test_trax_session_handles_boxes_and_late_objects(tmp_path):
     trax = pytest.importorskip("trax", reason="TraX is not installed: pip install 'aotlab[vot]'")
     connect = pytest.importorskip("trax.client").Client
     Image.fromarray(frame()).save(tmp_path / "1.png")
@@ -145,13 +145,15 @@ def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path):
         found, _ = client.frame(image, {}, [(trax.Mask.create(late), {})])
         assert len(found) == 2
         found, _ = client.frame(image, {}, [])
-        assert (fit(found[1][0].array(normalize=True), SIZE) == late).all()
+        assert (fit_mask(found[1][0].array(normalize=True), SIZE) == late).all()
         assert found[1][1] == {"confidence": "0.9000"}
         client.quit()
         assert process.wait(60) == 0
 
 
-def test_without_trax_the_extra_is_named(monkeypatch, capsys):
-    monkeypatch.setattr("aotlab.utils.errors.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
+def test_missing_trax_names_extra(monkeypatch, capsys):
+    monkeypatch.setattr(
+        "aotlab.utils.errors.list_extra_modules", lambda: {"vot": ("trax_that_is_not_there",)}
+    )
     assert main(["vot"]) == 2
     assert "pip install 'aotlab[vot]'" in capsys.readouterr().err

@@ -16,17 +16,17 @@ from aotlab.utils.files import (
     atomic_file,
     atomic_path,
     is_file,
+    is_file_name,
     is_folder,
-    is_plain_name,
     make_folder,
-    plain_name,
     read_text,
+    require_file_name,
     require_output,
     require_writable,
     sha256,
 )
 from aotlab.utils.locks import remove_leftovers
-from tests.limits import files_up_to
+from tests.limits import limit_file_size
 
 NOT_PLAIN = [
     "", ".", "..", "../../evil", "/etc/evil", "a/b", "a\\b", "..\\evil", "C:evil", "c:\\evil", ".finished", "~/../x",
@@ -70,7 +70,7 @@ def test_failed_clean_up_does_not_hide_the_error(tmp_path):
 def test_full_disk_is_one_sentence(tmp_path, kind):
     content, message = torch.zeros(600, 600), r"file\.bin: cannot be written \(File too large\)"
     with (
-        files_up_to(10**6),
+        limit_file_size(10**6),
         pytest.raises(InputError, match=message),
         atomic_file(tmp_path / "file.bin") as file,
     ):
@@ -148,7 +148,7 @@ def test_unusable_outputs_rejected_before_the_work(tmp_path):
 @pytest.mark.parametrize("name", NOT_PLAIN, ids=ascii)
 def test_names_that_are_not_plain_rejected(name):
     with pytest.raises(InputError, match=r"^list\.txt: .* is not a plain name") as caught:
-        plain_name(name, "list.txt")
+        require_file_name(name, "list.txt")
     assert len(str(caught.value)) < 250
 
 
@@ -157,12 +157,12 @@ def test_names_that_are_not_plain_rejected(name):
 )
 def test_plain_name_stays_inside_its_folder(name):
     folder = Path("/results").absolute()
-    if is_plain_name(name):
-        assert plain_name(name, "list.txt") == name
+    if is_file_name(name):
+        assert require_file_name(name, "list.txt") == name
         assert Path(os.path.normpath(folder / name)).parent == folder
 
 
-def test_files_folders_and_links_are_told_apart(tmp_path):
+def test_files_folders_and_links_are_distinguished(tmp_path):
     (tmp_path / "file").write_text("abc")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")

@@ -14,11 +14,11 @@ from research.bundled.benchmark_prompts import (
     BASELINES,
     Case,
     Result,
-    held_out_cases,
+    average_results,
+    evaluate_case,
     main,
-    measure,
     read_cases,
-    rows_of,
+    read_held_out_cases,
 )
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_settings import PromptSource
@@ -39,13 +39,13 @@ def test_perfect_segmenter_needs_one_click():
     truth = square(10, 10)
     case = Case("first", drawn(truth), truth)
     other = Case("second", drawn(truth), square(35, 50))
-    result = measure(segment_by_color, case, limit=20)
-    assert result.box == result.after(5) == 1
-    assert result.needed(0.9, 20) == 1
-    assert measure(segment_by_color, case, limit=3, other=other).box < 0.3
+    result = evaluate_case(segment_by_color, case, limit=20)
+    assert result.box == result.iou_after(5) == 1
+    assert result.count_clicks(0.9, 20) == 1
+    assert evaluate_case(segment_by_color, case, limit=3, other=other).box < 0.3
 
 
-def test_held_out_cases_are_one_per_image_or_video(tmp_path):
+def test_one_held_out_case_per_image_or_video(tmp_path):
     labels = square(10, 10) + 2 * square(35, 50)
     names = [f"static/set/{number:03}" for number in range(60)]
     names += ["clips/kept/0", "clips/kept/1", "clips/used/0"]
@@ -62,18 +62,18 @@ def test_held_out_cases_are_one_per_image_or_video(tmp_path):
         PromptSource("static", folder="set"),
         PromptSource("clips", videos="list.txt", held_out=["kept"]),
     ]
-    cases = list(held_out_cases(tmp_path, sources, 100))
+    cases = list(read_held_out_cases(tmp_path, sources, 100))
     assert [case.name for case in cases if case.name.startswith("clips")] == ["clips/0"]
     assert 2 < len(cases) < 15
     assert all((case.truth == 1).sum() == 400 for case in cases)
-    assert len(list(held_out_cases(tmp_path, sources, 2))) == 2
+    assert len(list(read_held_out_cases(tmp_path, sources, 2))) == 2
     with pytest.raises(InputError, match="holds no image out"):
-        list(held_out_cases(tmp_path, [PromptSource("clips", videos="list.txt")], 1))
+        list(read_held_out_cases(tmp_path, [PromptSource("clips", videos="list.txt")], 1))
 
 
 def test_rows_are_means_by_size():
     results = [Result("a", 0.01, 0.5, [0.2, 0.9], [0.1]), Result("b", 0.5, 0.7, [0.6], [0.3])]
-    rows = {row.size: row for row in rows_of(results, 20)}
+    rows = {row.size: row for row in average_results(results, 20)}
     assert list(rows) == ["all", "below 2 %", "above 10 %"]
     assert rows["all"].clicks == pytest.approx({1: 0.4, 2: 0.75, 3: 0.75, 5: 0.75})
     assert rows["all"].needed[0.85] == 11

@@ -18,7 +18,7 @@ def test_click_is_in_the_middle_of_the_largest_error():
     assert next_click(truth == 1, truth) is None
 
 
-def test_ignored_pixels_neither_draw_clicks_nor_count():
+def test_ignored_pixels_get_no_clicks_and_no_score():
     truth = square(10, 10)
     truth[30:] = 255
     answer = (truth == 1) | (truth == 255)

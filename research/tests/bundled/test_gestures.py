@@ -12,9 +12,9 @@ def test_scripted_person_annotates_and_corrects(tmp_path):
     assert list(person.annotate(150, 0.9)) == [(3, 1.0)]
     assert person.page.gestures == {"click": 0, "drag": 2, "key": 1}
     editing.clear(session.state, 5, 2)
-    assert person.worst({0}) == (5, 2)
+    assert person.find_worst({0}) == (5, 2)
     person.page.go_to(5, 2)
-    person.improve(150)
+    person.correct_frame(150)
     assert person.score(5, 2) == 1
     assert person.page.gestures == {"click": 1, "drag": 3, "key": 1}
     session.close()

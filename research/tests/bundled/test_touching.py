@@ -11,21 +11,21 @@ from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.dataloaders.training.sets import ImageSet, LabelledVideo, Subset, VideoSet
 from research.bundled import touching_clips
-from research.bundled.benchmark_touching import two_people
-from research.bundled.switches import touching_ids
+from research.bundled.benchmark_touching import compose_people_clip
+from research.bundled.identity_switches import find_touching_ids
 from research.bundled.touching_clips import (
     TOUCHING_READERS,
     Cutout,
     Joint,
-    cut_out,
+    cut_out_object,
     draw_cutouts,
+    draw_joints,
     is_held_out,
-    like_colours,
+    match_colours,
     open_images,
-    random_joints,
-    touch,
+    paste_touching,
 )
-from tests.dataloaders.training.made import phase, rng, write_videos
+from tests.dataloaders.training.in_memory import phase, rng, write_videos
 
 SIDE = 96
 
@@ -42,7 +42,7 @@ def ground(frames=8, *, labelled=False):
     return Clip(np.full((frames, SIDE, SIDE, 3), 40, np.uint8), labels, int(labelled), ("ground",))
 
 
-class Shown:
+class MemoryImage:
     """An image in memory with two squares."""
 
     def __init__(self, name, *, grey=100, side=60):
@@ -59,15 +59,15 @@ class Shown:
 
 def touching(seed, **options):
     cutouts = [disc((200, 60, 60)), disc((200, 70, 60))]
-    return touch(ground(), cutouts, rng(seed), **{"max_objects": 10, **options})
+    return paste_touching(ground(), cutouts, rng(seed), **{"max_objects": 10, **options})
 
 
 def test_two_objects_meet_in_most_clips():
     clips = [touching(seed) for seed in range(30)]
     assert sum(clip.objects == 2 for clip in clips) >= 27
-    met = [any(len(touching_ids(labels)) == 2 for labels in clip.labels) for clip in clips]
+    met = [any(len(find_touching_ids(labels)) == 2 for labels in clip.labels) for clip in clips]
     assert sum(met) >= 20
-    assert sum(len(touching_ids(clip.labels[0])) == 0 for clip in clips) >= 8  # some begin apart
+    assert sum(len(find_touching_ids(clip.labels[0])) == 0 for clip in clips) >= 8  # some begin apart
 
 
 def test_labels_match_the_pasted_pixels():
@@ -79,16 +79,20 @@ def test_labels_match_the_pasted_pixels():
         assert (clip.frames == touching(seed).frames).all()
 
 
-def test_objects_of_the_ground_stay_below():
-    clip = touch(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
+def test_background_objects_stay_below():
+    clip = paste_touching(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
     assert clip.objects == 4
-    assert touch(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
+    assert (
+        paste_touching(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
+    )
 
 
 def test_clip_of_two_people_has_no_other_object():
     sets = {"CCP": 200, "PennFudan": 200, "ECSSD": 60}
-    shown = [Shown(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)]
-    clip = two_people(ImageSet(tuple(shown)), rng(2), 6, SIDE)
+    shown = [
+        MemoryImage(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)
+    ]
+    clip = compose_people_clip(ImageSet(tuple(shown)), rng(2), 6, SIDE)
     assert clip.objects == 2
     assert (clip.frames[clip.labels > 0] > 120).mean() > 0.9
     assert (clip.frames[clip.labels == 0] < 120).mean() > 0.9
@@ -102,26 +106,26 @@ def test_joint_turns_one_side_only():
     assert np.hypot(*moved) == pytest.approx(20)
     assert abs(np.arctan2(moved[1], moved[0])) == pytest.approx(0.4)
     assert joint.bend(swinging, 0.0) == pytest.approx(swinging)
-    assert 1 <= len(random_joints(disc(0), rng(0))) <= 3
+    assert 1 <= len(draw_joints(disc(0), rng(0))) <= 3
 
 
 def test_object_is_cut_out_of_its_box():
-    image, labels = Shown("a").read()
-    cutout = cut_out(image, labels, rng(0))
+    image, labels = MemoryImage("a").read()
+    cutout = cut_out_object(image, labels, rng(0))
     assert cutout.mask.shape == (25, 25)
     assert cutout.mask.all()
-    assert cut_out(image, np.where(labels, 255, 0).astype(np.uint8), rng(0)) is None
+    assert cut_out_object(image, np.where(labels, 255, 0).astype(np.uint8), rng(0)) is None
 
 
 def test_colours_move_towards_another_object():
     blue, red = disc((20, 40, 200)), disc((200, 60, 50))
-    moved = like_colours(blue, red, 1.0)
+    moved = match_colours(blue, red, 1.0)
     assert np.abs(moved.image.astype(int) - red.image).max() <= 4
-    assert (like_colours(blue, red, 0.0).image.astype(int) - blue.image).max() <= 4
+    assert (match_colours(blue, red, 0.0).image.astype(int) - blue.image).max() <= 4
 
 
 def test_cutouts_come_from_the_same_subset_or_video():
-    greys = [Shown(str(number), grey=50 if number < 2 else 200) for number in range(4)]
+    greys = [MemoryImage(str(number), grey=50 if number < 2 else 200) for number in range(4)]
     images = ImageSet(tuple(greys), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
     for seed in range(10):
         found = draw_cutouts(images, 3, rng(seed))
@@ -129,7 +133,7 @@ def test_cutouts_come_from_the_same_subset_or_video():
         assert all((cutout.image == 200).all() for cutout in found)
     video = VideoSet("videos", (LabelledVideo("one", tuple(greys[:2])),), 3)
     assert all((cutout.image == 50).all() for cutout in draw_cutouts(video, 0, rng(0)))
-    assert draw_cutouts(ImageSet((Shown("small", side=10),)), 0, rng(0)) == []
+    assert draw_cutouts(ImageSet((MemoryImage("small", side=10),)), 0, rng(0)) == []
 
 
 def test_touching_kinds_make_clips_of_training_images(tmp_path):

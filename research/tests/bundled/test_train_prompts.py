@@ -17,7 +17,7 @@ from aotlab.utils.errors import InputError
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_samples import (
     Sample,
-    behind_bars,
+    add_bars,
     compose_images,
     draw_sample,
     list_images,
@@ -25,7 +25,7 @@ from research.bundled.prompt_samples import (
     split_labels,
 )
 from research.bundled.prompt_settings import PromptSource, PromptTraining, load_prompt_training
-from research.bundled.simulated_prompts import add_correction, first_prompt, rough_mask
+from research.bundled.simulated_prompts import add_correction, distort_mask, draw_first_prompt
 from research.bundled.touching_clips import is_held_out
 from research.bundled.train_prompts import PromptTrainer, draw_batch, main, prompt_loss
 
@@ -68,8 +68,8 @@ def test_held_out_images_are_not_trained_on(data):
 
 def test_sample_is_a_function_of_its_seed(data):
     images = list_images(data, TRAINING.sources)
-    chances = np.full(len(images), 1 / len(images))
-    first, second = (draw_sample(images, chances, 65, np.random.default_rng(3)) for _ in range(2))
+    probabilities = np.full(len(images), 1 / len(images))
+    first, second = (draw_sample(images, probabilities, 65, np.random.default_rng(3)) for _ in range(2))
     assert first.image.shape == (65, 65, 3)
     assert (first.truth == 1).sum() >= 40
     assert not (first.others & (first.truth == 1)).any()
@@ -102,12 +102,12 @@ def test_composed_images_show_objects_of_both(data):
     assert len(np.unique(composed[composed > 0])) >= 2
 
 
-def test_bars_hide_only_what_they_cover():
+def test_bars_hide_covered_pixels_only():
     rng = np.random.default_rng(0)
     truth = np.zeros((80, 80), np.uint8)
     truth[20:60, 20:60] = 1
     sample = Sample(np.full((80, 80, 3), 255, np.uint8), truth, np.zeros((80, 80), bool))
-    hidden = [behind_bars(sample, rng) for _ in range(8)]
+    hidden = [add_bars(sample, rng) for _ in range(8)]
     assert any((each.truth != truth).any() for each in hidden)
     for each in hidden:
         assert (each.truth <= truth).all()
@@ -122,7 +122,7 @@ def test_simulated_prompts_lie_on_objects():
     others[45:60, 45:60] = True
     rng = np.random.default_rng(0)
     for _ in range(60):
-        planes = first_prompt(truth, others, rng)
+        planes = draw_first_prompt(truth, others, rng)
         assert planes.min() >= 0
         assert planes.max() == pytest.approx(1, abs=0.6)
         assert planes.any()
@@ -138,7 +138,7 @@ def test_rough_masks_resemble_the_mask():
     mask = np.zeros((65, 65), bool)
     mask[10:50, 10:50] = True
     scores = [
-        jaccard(rough_mask(mask, np.random.default_rng(seed)) > 0.5, mask.astype(np.uint8))
+        jaccard(distort_mask(mask, np.random.default_rng(seed)) > 0.5, mask.astype(np.uint8))
         for seed in range(20)
     ]
     assert 0.6 < np.mean(scores) < 0.98

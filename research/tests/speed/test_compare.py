@@ -6,7 +6,7 @@ from aotlab.utils.errors import InputError
 from research.speed.compare import main, parse_setting
 
 
-def test_settings_of_model_run_and_checkout_are_told_apart():
+def test_setting_parts_are_separated():
     setting = parse_setting("aotl,memory.every=2,objects=3,size=64x48@.")
     assert setting["config"] == "aotl"
     assert setting["overrides"] == ["memory.every=2", "compute.precision=float32"]

@@ -7,13 +7,15 @@ from PIL import Image
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.media.masks import write_mask
 from research.speed import endurance
-from research.speed.endurance import MIB, Sample, Trial, compare_windows, format_table, main, run
+from research.speed.endurance import MIB, Sample, Trial, compare_windows, format_table, main, run_trial
 from tests.engine.small_model import clip, stripes
 
 
 def trial(policy="first_frame", frames=17, stop_above=None):
-    own = () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
-    text = ",".join([policy, "memory.every=2", *own])
+    policy_settings = (
+        () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
+    )
+    text = ",".join([policy, "memory.every=2", *policy_settings])
     frames_of_clip = list(clip(4))
     return Trial(
         text, BUNDLED_CHECKPOINT, None, (), "cpu", frames_of_clip, stripes([1, 2]), frames, stop_above
@@ -22,7 +24,7 @@ def trial(policy="first_frame", frames=17, stop_above=None):
 
 @pytest.mark.parametrize("policy", ["first_frame", "bounded_fifo", "restricted", "relevance_redundancy"])
 def test_bounded_memory_is_flat_after_it_has_filled(policy):
-    samples = run(trial(policy))
+    samples = run_trial(trial(policy))
     assert len(samples) == 17
     assert all(sample.seconds > 0 and sample.resident > 2**20 for sample in samples)
     most = 1 if policy == "first_frame" else 4
@@ -31,37 +33,39 @@ def test_bounded_memory_is_flat_after_it_has_filled(policy):
 
 
 def test_unbounded_memory_grows_until_the_limit():
-    samples = run(trial("every_nth"))
+    samples = run_trial(trial("every_nth"))
     assert [sample.kept for sample in samples] == [1 + index // 2 for index in range(17)]
-    assert len(run(trial(stop_above=2**20))) == 1
+    assert len(run_trial(trial(stop_above=2**20))) == 1
 
 
-def samples_of(count, growth=0.0):
+def make_samples(count, growth=0.0):
     """Frames of 10 ms and 100 MiB, which from frame 300 on grow by ``growth`` per hundred frames."""
     more = [growth * max(index - 300, 0) / 100 for index in range(count)]
     return [Sample(0.01 + 0.001 * x, int(MIB * (100 + x)), MIB, 1) for x in more]
 
 
 def test_frames_after_the_fill_are_compared_with_the_last():
-    steady, outlier = samples_of(1000), Sample(9.0, 0, 0, 0)
+    steady, outlier = make_samples(1000), Sample(9.0, 0, 0, 0)
     first, last = compare_windows([outlier] * 200 + steady[200:400] + [outlier] * 400 + steady[800:])
     assert first[0] == last[0] == 0.01
 
 
 def test_table_has_a_line_for_each_policy():
-    lines = format_table({"steady": samples_of(150), "growing": samples_of(999, 10), "died": []}).splitlines()
+    lines = format_table(
+        {"steady": make_samples(150), "growing": make_samples(999, 10), "died": []}
+    ).splitlines()
     assert lines[2] == "| steady | 150 | 10.0 | 10.0 | 1.000 | 100.0 | 100.0 | 1.000 | 1.0 | 1 |"
     assert float(lines[3].split("|")[5]) > 4
     assert lines[4].startswith("| died | 0 | - |")
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_every_policy_has_a_trial_and_all_a_table(monkeypatch, tmp_path, capsys):
+def test_each_policy_runs_and_is_in_table(monkeypatch, tmp_path, capsys):
     trials: list[Trial] = []
 
     def run_in_process(trial):
         trials.append(trial)
-        return [] if trial.policy == "every_nth" else samples_of(trial.frames)
+        return [] if trial.policy == "every_nth" else make_samples(trial.frames)
 
     monkeypatch.setattr(endurance, "run_in_process", run_in_process)
     (tmp_path / "video").mkdir()

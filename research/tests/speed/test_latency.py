@@ -4,12 +4,12 @@ import json
 
 from aotlab_studio.tracking.models import TrackerLoader
 from research.speed.latency import main
-from studio.tests.annotation.clips import Seer, draw_folder
+from studio.tests.annotation.clips import TruthTracker, draw_folder
 
 
-def test_latencies_are_measured_and_nothing_is_kept(tmp_path, capsys, monkeypatch):
+def test_latency_run_leaves_no_files(tmp_path, capsys, monkeypatch):
     video = draw_folder(tmp_path / "clip")
-    tracker = Seer(pause=0.02)
+    tracker = TruthTracker(pause=0.02)
     monkeypatch.setattr(TrackerLoader, "__call__", lambda self: tracker)
     assert main([str(video)]) == 0
     rows = capsys.readouterr().out.splitlines()

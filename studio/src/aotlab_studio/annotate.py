@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aotlab_studio.project.state import State
     from aotlab_studio.server.session import Session
 
-WARNING = (
+HOST_WARNING = (
     "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
     "unencrypted; ssh -L is safer"
 )
@@ -82,10 +82,10 @@ def parse(argv: list[str] | None) -> Namespace:
     return args
 
 
-def open_session(args: Namespace, leaving: ExitStack) -> Session:
+def open_session(args: Namespace, cleanup: ExitStack) -> Session:
     """Return the session of the video, project or stream on the command line; the first job loads the model.
 
-    ``leaving``: receives what must be removed at the end.
+    ``cleanup``: receives what must be removed at the end.
     """
     from aotlab_studio.project.job_results import open_results, read_job
     from aotlab_studio.project.state import State
@@ -96,7 +96,7 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=options.checkpoint)
     path = Path(args.video)
     if "://" in args.video or path.is_char_device() or path.is_fifo():
-        state = open_stream(args, leaving)
+        state = open_stream(args, cleanup)
     elif (job := read_job(path)) is not None:
         state = open_results(path, job, project=args.project, cache_bytes=args.cache)
     else:
@@ -107,7 +107,7 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
     return Session(state, loader, segmenter, loader.choice)
 
 
-def open_stream(args: Namespace, leaving: ExitStack) -> State:
+def open_stream(args: Namespace, cleanup: ExitStack) -> State:
     """Return the state of a stream; frames are stored in the project, or in a temporary folder without --record."""
     from aotlab import open_frames
     from aotlab_studio.project.state import State
@@ -119,37 +119,37 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
     if (folder / "project.json").exists():
         raise InputError(f"--project {folder}: already a project; choose another folder for this stream")
     if temporary is not None:
-        leaving.callback(shutil.rmtree, temporary, ignore_errors=True)
+        cleanup.callback(shutil.rmtree, temporary, ignore_errors=True)
     frames = LiveFrames(source, folder / "frames", record=args.record)
     return State(folder / "frames", project=folder, frames=frames)
 
 
-def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
+def serve_page(session: Session, args: Namespace, cleanup: ExitStack) -> None:
     """Print the address of the page and serve it until Ctrl-C."""
-    from aotlab_studio.server.app import Server, bind
-    from aotlab_studio.server.guard import LOCAL
+    from aotlab_studio.server.app import Server, bind_socket
+    from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
-    server = Server(session, bind(args.host, args.port), host=args.host)
+    server = Server(session, bind_socket(args.host, args.port), host=args.host)
     frames = session.state.frames
     unit = "frame" if frames.count == 1 else "frames"
     print(f"{frames.name}: {frames.count} {unit}, masks in {session.state.project.folder}")
     print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-    if args.host not in LOCAL:
-        print(WARNING.format(host=args.host), file=sys.stderr)
-    session.warm()
-    loading = session.make_tracker.start() if isinstance(session.make_tracker, TrackerLoader) else None
+    if args.host not in LOCAL_HOSTS:
+        print(HOST_WARNING.format(host=args.host), file=sys.stderr)
+    session.prefetch()
+    loading = session.make_tracker.preload() if isinstance(session.make_tracker, TrackerLoader) else None
     if not args.no_browser:
-        _open_browser(server.url, leaving)
+        _open_browser(server.url, cleanup)
     try:
-        server.run_here()
+        server.run_on_socket()
     finally:
         session.close()
         if loading is not None:
-            _end_while_loading(loading, leaving, sys.exc_info()[1])
+            _exit_while_loading(loading, cleanup, sys.exc_info()[1])
 
 
-def _end_while_loading(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
+def _exit_while_loading(loading: threading.Thread, cleanup: ExitStack, error: BaseException | None) -> None:
     """End at once while a model is being loaded, with the exit status of ``error``.
 
     Loading may take a minute and cannot be stopped; Python would wait for it at exit, or PyTorch abort. Everything is
@@ -157,7 +157,7 @@ def _end_while_loading(loading: threading.Thread, leaving: ExitStack, error: Bas
     """
     loading.join(LOAD_TIMEOUT)
     if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
-        leaving.close()
+        cleanup.close()
         with suppress(Exception):  # a closed standard output
             if isinstance(error, KeyboardInterrupt):
                 print("interrupted", file=sys.stderr)
@@ -167,7 +167,7 @@ def _end_while_loading(loading: threading.Thread, leaving: ExitStack, error: Bas
     loading.join()
 
 
-def _open_browser(url: str, leaving: ExitStack) -> None:
+def _open_browser(url: str, cleanup: ExitStack) -> None:
     """Open the page in a browser, if there is one.
 
     The address is in a file that only this user may read, as every user of the machine can read command lines.
@@ -175,7 +175,7 @@ def _open_browser(url: str, leaving: ExitStack) -> None:
     import webbrowser
 
     folder = Path(tempfile.mkdtemp(prefix="aotlab-"))
-    leaving.callback(shutil.rmtree, folder, ignore_errors=True)
+    cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
     file = folder / "open.html"
     with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}"><title>aotlab</title>\n')
@@ -195,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     for path in (*read_tracker_options(args).checkpoints, *(args.segmenter or ())):
         if not path.exists():
             raise InputError(f"{path}: no such file; give a checkpoint, or a name of `aotlab weights`")
-    with ExitStack() as leaving:
-        session = open_session(args, leaving)
-        serve_page(session, args, leaving)
+    with ExitStack() as cleanup:
+        session = open_session(args, cleanup)
+        serve_page(session, args, cleanup)
     return 0

@@ -21,7 +21,7 @@ from aotlab_studio.files import write_bytes
 Cached = TypeVar("Cached")
 
 
-class RecentCache(Generic[Cached]):
+class LRUCache(Generic[Cached]):
     """Cache that evicts the least recently used items. Thread-safe.
 
     Args:
@@ -29,8 +29,8 @@ class RecentCache(Generic[Cached]):
         size_of: returns the size of an item in bytes.
     """
 
-    def __init__(self, limit: int, size_of: Callable[[Cached], int]) -> None:
-        self.limit, self._size_of = limit, size_of
+    def __init__(self, limit: int, measure_bytes: Callable[[Cached], int]) -> None:
+        self.limit, self._size_of = limit, measure_bytes
         self.nbytes = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()
@@ -65,9 +65,9 @@ class RecentCache(Generic[Cached]):
 
 CACHE_BYTES = 512 * 2**20
 """memory for decoded frames and JPEGs"""
-MAX_NEAR = 12
+MAX_NEAREST_DISTANCE = 12
 """largest distance of a frame shown until the wanted one is decoded"""
-QUALITY = 90
+JPEG_QUALITY = 90
 """JPEG quality, 0 to 100"""
 
 Levels = str | tuple[float, float] | None
@@ -108,8 +108,8 @@ class FrameStore(FrameSource):
         self.levels, self.sound = source.levels, source.sound
         self._readers: dict[str, tuple[threading.Lock, VideoReader]] = {}
         self._lock = threading.Lock()
-        self._decoded: RecentCache[DecodedFrame] = RecentCache(cache_bytes // 2, attrgetter("nbytes"))
-        self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2, len)
+        self._decoded: LRUCache[DecodedFrame] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
+        self._jpegs: LRUCache[bytes] = LRUCache(cache_bytes // 2, len)
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame."""
@@ -132,7 +132,7 @@ class FrameStore(FrameSource):
         Raises:
             InputError: no such frame, or it cannot be read.
         """
-        self.check(index)
+        self.require_frame(index)
         found = self._decoded.get(index)
         if found is None and isinstance(self._source, VideoFrames):
             lock, video = self._reader(reader)
@@ -146,7 +146,7 @@ class FrameStore(FrameSource):
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
-        self.check(index)
+        self.require_frame(index)
         width = None if width is None or width >= self.size[1] else max(16, width)
         found = self._jpegs.get((index, width))
         if found is None:
@@ -154,18 +154,19 @@ class FrameStore(FrameSource):
             self._jpegs.put((index, width), found)
         return found
 
-    def near_jpeg(self, index: int) -> bytes:
+    def nearest_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""
-        self.check(index)
+        self.require_frame(index)
         for other in sorted(
-            range(index - MAX_NEAR, index + MAX_NEAR + 1), key=lambda other: abs(other - index)
+            range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1),
+            key=lambda other: abs(other - index),
         ):
             if (other, None) in self._jpegs or other in self._decoded:
                 return self.jpeg(other)
-        key = index if self._index is None else self._index.key_before(index)
+        key = index if self._index is None else self._index.find_key_frame(index)
         return encode_jpeg(self.read(key, "near"), None)
 
-    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
+    def prefetch(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
         """Fill the cache with JPEGs of the first frames; run in a thread.
 
         Args:
@@ -180,7 +181,7 @@ class FrameStore(FrameSource):
             if (index, None) not in self._jpegs:
                 self._jpegs.put((index, None), encode_jpeg(self.read(index, "warm"), None))
 
-    def check(self, index: int) -> None:
+    def require_frame(self, index: int) -> None:
         """Raise `InputError` for a frame that does not exist."""
         if not 0 <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
@@ -208,13 +209,13 @@ def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     done, content = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )
     assert done
     return content.tobytes()
 
 
-KEPT = 250
+MAX_KEPT_FRAMES = 250
 """number of frames kept if the stream is not recorded"""
 
 
@@ -223,7 +224,7 @@ class LiveFrames(FrameSource):
 
     Args:
         folder: folder of kept frames (JPEG).
-        record: keep all frames; otherwise the last `KEPT`.
+        record: keep all frames; otherwise the last `MAX_KEPT_FRAMES`.
     """
 
     live = True
@@ -247,30 +248,30 @@ class LiveFrames(FrameSource):
         self._keeping = threading.Lock()
         self._thread = threading.Thread(target=self._read_frames, name="camera", daemon=True)
         self._thread.start()
-        self.take()
+        self.capture()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(index) for index in range(self.count))
 
-    def check(self, index: int) -> None:
+    def require_frame(self, index: int) -> None:
         """Raise `InputError` if a frame is not kept."""
-        first = 0 if self.record else max(0, self.count - KEPT)
+        first = 0 if self.record else max(0, self.count - MAX_KEPT_FRAMES)
         if not first <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of {first} to {self.count - 1}")
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
         """Return a kept frame, H×W×3 uint8 RGB; raise `InputError` if it is not kept."""
-        self.check(index)
-        with Image.open(self._file(index)) as image:
+        self.require_frame(index)
+        with Image.open(self._frame_path(index)) as image:
             return np.asarray(image)
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a kept frame as JPEG; raise `InputError` if it is not kept."""
-        self.check(index)
+        self.require_frame(index)
         small = width is not None and width < self.size[1]
-        return encode_jpeg(self.read(index), width) if small else self._file(index).read_bytes()
+        return encode_jpeg(self.read(index), width) if small else self._frame_path(index).read_bytes()
 
-    def near_jpeg(self, index: int) -> bytes:
+    def nearest_jpeg(self, index: int) -> bytes:
         """Return the frame itself."""
         return self.jpeg(index)
 
@@ -281,10 +282,10 @@ class LiveFrames(FrameSource):
             raise InputError(f"{self.name}: has no image yet")
         return encode_jpeg(image, min(width, self.size[1]))
 
-    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
+    def prefetch(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
         """Do nothing: kept frames are JPEGs."""
 
-    def take(self) -> int:
+    def capture(self) -> int:
         """Keep the newest image; return its frame number. Raises `InputError` without an image or disk space."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended, 30)
@@ -293,7 +294,7 @@ class LiveFrames(FrameSource):
             raise InputError(self.problem or f"{self.name}: gives no image; check the source")
         return self._keep(image)
 
-    def follow(self) -> Iterator[tuple[int, np.ndarray]]:
+    def iter_new_frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield frame number and image of each new image, which is kept; drop images to keep up with the stream."""
         seen = self._number
         while True:
@@ -309,14 +310,14 @@ class LiveFrames(FrameSource):
     def _keep(self, image: np.ndarray) -> int:
         with self._keeping:
             index = self.count
-            write_bytes(self._file(index), encode_jpeg(image, None))
+            write_bytes(self._frame_path(index), encode_jpeg(image, None))
             self.count += 1
-        if not self.record and index >= KEPT:
-            self._file(index - KEPT).unlink(missing_ok=True)
+        if not self.record and index >= MAX_KEPT_FRAMES:
+            self._frame_path(index - MAX_KEPT_FRAMES).unlink(missing_ok=True)
         self.grown(self.count)
         return index
 
-    def _file(self, index: int) -> Path:
+    def _frame_path(self, index: int) -> Path:
         return self.path / f"{index:06d}.jpg"
 
     def _read_frames(self) -> None:

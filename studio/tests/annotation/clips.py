@@ -46,12 +46,12 @@ def write_video(path):
             writer.write(image(index))
 
 
-def number_of(frame):
+def find_frame_number(frame):
     """Return the frame number of an image."""
     return int(frame[0, 0, 2]) - 40
 
 
-class Seer:
+class TruthTracker:
     """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
 
     device = "cpu"
@@ -74,7 +74,7 @@ class Seer:
 
     def step(self, frame, mask=None):
         time.sleep(self.pause)
-        index = number_of(frame)
+        index = find_frame_number(frame)
         self.calls.append((index, None if mask is None else sorted(set(np.unique(mask).tolist()) - {0})))
         labels = truth(index)
         if mask is not None:
@@ -87,7 +87,7 @@ class Seer:
 
 
 def open_session(path, tracker=None, **options):
-    tracker = tracker or Seer()
+    tracker = tracker or TruthTracker()
     return Session(State(path, **options), lambda: tracker, segment_by_color)
 
 
@@ -120,7 +120,7 @@ def png(labels):
     return content.getvalue()
 
 
-def packed(members, compression=zipfile.ZIP_DEFLATED):
+def zip_files(members, compression=zipfile.ZIP_DEFLATED):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", compression) as archive:
         for name, member in members.items():

@@ -19,12 +19,12 @@ class Served:
 
     def __init__(self, session):
         self.session = session
-        self.server = web.Server(session, web.bind("127.0.0.1", 0), token=TOKEN)
+        self.server = web.Server(session, web.bind_socket("127.0.0.1", 0), token=TOKEN)
         self.address = self.server.address
         self.host = self.address.removeprefix("http://")
         self.url = self.server.url
         self.cookie = f"aotlab_{self.host.split(':')[1]}={TOKEN}"
-        self.thread = threading.Thread(target=self.server.run_here, daemon=True)
+        self.thread = threading.Thread(target=self.server.run_on_socket, daemon=True)
         self.thread.start()
         while not self.server.started:
             self.thread.join(0.02)
@@ -38,7 +38,7 @@ class Served:
     def open(self, **headers):
         own = {"Cookie": self.cookie, "Origin": self.address} | headers
         extra = {key: value for key, value in own.items() if value and key != "Origin"}
-        return Talk(
+        return PageSocket(
             connect(
                 f"ws://{self.host}/socket", origin=own["Origin"] or None, additional_headers=extra, proxy=None
             )
@@ -50,7 +50,7 @@ class Served:
         self.session.close()
 
 
-class Talk:
+class PageSocket:
     """A page's side of the WebSocket."""
 
     def __init__(self, socket):

@@ -27,7 +27,7 @@ from aotlab import (
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab_studio import annotate as cli
 from aotlab_studio.project.job_results import open_results, read_job
-from aotlab_studio.server.export import export
+from aotlab_studio.server.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
 
@@ -65,7 +65,7 @@ def test_settings_are_shown_with_memory_bounded(capsys):
 
 
 def test_address_is_printed_with_a_warning_for_other_hosts(video, capsys, monkeypatch, never_loaded):
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
     assert cli.main([str(video), "--no-browser", "--host", "0.0.0.0"]) == 0
     captured = capsys.readouterr()
     assert "clip: 12 frames, masks in" in captured.out
@@ -85,7 +85,7 @@ def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, n
         looked.set()
 
     monkeypatch.setattr("webbrowser.open", look)
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: looked.wait(20))
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: looked.wait(20))
     assert cli.main([str(video)]) == 0
     ((url, mode, page),) = opened
     address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]
@@ -120,7 +120,7 @@ def test_page_is_served_before_pytorch_is_loaded(video):
         "import sys; from contextlib import ExitStack; from aotlab_studio import annotate; "
         "from aotlab_studio.server import app as server; "
         f"session = annotate.open_session(annotate.parse([{str(video)!r}]), ExitStack()); "
-        "server.Server(session, server.bind('127.0.0.1', 0)); print('torch' in sys.modules)"
+        "server.Server(session, server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
@@ -207,7 +207,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)
-    export(state, tmp_path / "export", ["cvat"])
+    export_masks(state, tmp_path / "export", ["cvat"])
     exported = read_annotations(tmp_path / "export" / "cvat.xml", state.video_info)
     assert exported.class_names == {1: "cell", 7: "cell"}
     assert ((exported.mask(2) == 7) == fixed).all()

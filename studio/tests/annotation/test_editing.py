@@ -31,7 +31,7 @@ def test_eraser_changes_only_the_chosen_object(session):
     draw(session, 0, 1, 2)
     editing.paint(session.state, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
     assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
-    assert session.state.described(0) == {1, 2}
+    assert session.state.list_described(0) == {1, 2}
 
 
 def test_painting_takes_pixels_unless_locked(session):
@@ -186,7 +186,7 @@ def test_merging_objects_changes_all_frames(session):
     assert session.state.objects.ids == (1,)
     for index in (0, 5):
         assert (session.state.labels(index) == (truth(index) > 0)).all()
-        assert session.state.described(index) == {1}
+        assert session.state.list_described(index) == {1}
     session.undo()
     assert (session.state.labels(5) == truth(5)).all()
     with pytest.raises(InputError, match="itself"):

@@ -5,13 +5,13 @@ import zipfile
 
 from aotlab import TrackedFrame, list_outputs, open_frames, read_mask
 from aotlab_studio.server.export import draw_names, read_prediction
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import LENGTH, draw, truth
 
 
 def test_exported_masks_are_those_shown(session):
     draw(session, 0, 1, 2)
-    session.track(Request(0)).wait()
+    session.track(TrackRequest(0)).wait()
     session.export(["masks", "coco", "overlay"])
     folder = session.archive.parent
     masks = sorted((folder / "masks").iterdir())

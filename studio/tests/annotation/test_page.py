@@ -15,9 +15,9 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import TrackerChoice
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.browser import Page, iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, Seer, draw, open_session, truth
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
 from studio.tests.annotation.served import Served
 
 pytestmark = needs_browser
@@ -145,7 +145,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
 def test_memory_policy_is_chosen_in_the_page(context, folder):
     offered = {"policy": {"own": "the model's own", "first_frame": "first_frame"}}
     choice = TrackerChoice(offered, {"policy": "own"})
-    served = Served(Session(State(folder), Seer, choice=choice))
+    served = Served(Session(State(folder), TruthTracker, choice=choice))
     page = Page(context, served.url)
     page.tab.click("#settings summary")
     with page.done():
@@ -364,7 +364,7 @@ def test_failed_frame_drops_its_queued_keys(page, session):
     page.status("broken")
     page.wait_frame(0)
     assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
-    assert session.state.described(1) == set()
+    assert session.state.list_described(1) == set()
     page.key_done("m")
     assert not page.labels(0).any()
 
@@ -444,8 +444,8 @@ def test_space_plays_after_a_button_was_clicked(page, session):
 
 def test_deleting_during_tracking_rejected(page, session):
     draw(session, 0, 1)
-    session.make_tracker = lambda: Seer(pause=0.3)
-    job = session.track(Request(0))
+    session.make_tracker = lambda: TruthTracker(pause=0.3)
+    job = session.track(TrackRequest(0))
     page.tab.wait_for_selector("#job:not([hidden])")
     page.key("Delete")
     page.status("stop it first")
@@ -470,14 +470,14 @@ def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
     at = threading.Semaphore(4)
 
-    class Waiting(Seer):
+    class Waiting(TruthTracker):
         def step(self, frame, mask=None):
             at.acquire(timeout=60)
             return super().step(frame, mask)
 
     session.make_tracker = Waiting
     page.objects(1)
-    job = session.track(Request(0))
+    job = session.track(TrackRequest(0))
     page.wait_frame(3)
     page.tab.mouse.move(*page.at(40, 5))
     page.tab.mouse.down()
@@ -492,7 +492,7 @@ def test_stroke_while_following_is_kept(page, session):
     at.release(100)
     job.wait(20)
     with page.tracked():
-        session.track(Request(5))
+        session.track(TrackRequest(5))
     assert page.tab.is_checked("#follow")
     page.wait_frame(LENGTH - 1)
 
@@ -603,7 +603,7 @@ def test_reload_keeps_frame_tool_brush_and_look(page):
     assert page.tab.input_value("#opacity") == "0.8"
 
 
-def test_page_of_an_earlier_run_says_so(page, served, folder):
+def test_page_of_earlier_run_shows_message(page, served, folder):
     port = int(served.host.split(":")[1])
     served.server.should_exit = True
     served.thread.join(10)
@@ -611,8 +611,8 @@ def test_page_of_an_earlier_run_says_so(page, served, folder):
     again = open_session(folder)
     other = Served.__new__(Served)
     other.session = again
-    other.server = web.Server(again, web.bind("127.0.0.1", port), token="another")
-    other.thread = threading.Thread(target=other.server.run_here, daemon=True)
+    other.server = web.Server(again, web.bind_socket("127.0.0.1", port), token="another")
+    other.thread = threading.Thread(target=other.server.run_on_socket, daemon=True)
     other.thread.start()
     page.status("This page belongs to an earlier run of the program")
     page.status("aotlab annotate clip")
@@ -667,8 +667,8 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
 
 def test_review_grows_while_tracking_runs(page, session, monkeypatch):
     draw(session, 0, 1)
-    session.make_tracker = lambda: Seer(pause=0.5)
-    job = session.track(Request(0))
+    session.make_tracker = lambda: TruthTracker(pause=0.5)
+    job = session.track(TrackRequest(0))
     found: list[Check] = []
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
     page.tab.wait_for_selector("#job:not([hidden])")
@@ -720,7 +720,7 @@ def test_durations_are_shown_in_minutes(page):
 def test_correction_propagates_without_a_key(page, session):
     draw(session, 0, 1)
     with page.tracked():
-        session.track(Request(0))
+        session.track(TrackRequest(0))
     page.seek(4)
     page.key("x")
     page.drag((37, 22), (53, 38))

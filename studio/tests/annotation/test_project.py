@@ -14,10 +14,10 @@ from PIL import Image
 from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.project import editing
-from aotlab_studio.project.folder import FILE, locate
-from aotlab_studio.project.label_store import Note, encode
+from aotlab_studio.project.folder import PROJECT_FILE, locate_project
+from aotlab_studio.project.label_store import Note, encode_png
 from aotlab_studio.project.state import State
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import LENGTH, draw, draw_folder, open_session, truth, write_video
 
 
@@ -57,7 +57,7 @@ def test_project_of_an_early_name_opens_for_its_video_only(tmp_path):
     first = open_session(tmp_path / "take.mp4", project=tmp_path / "take.aotlab")
     draw(first, 0, 1)
     first.close()
-    file = tmp_path / "take.aotlab" / FILE
+    file = tmp_path / "take.aotlab" / PROJECT_FILE
     stored = json.loads(file.read_text())
     del stored["video"]["source"]  # as projects were at first
     file.write_text(json.dumps(stored))
@@ -75,7 +75,7 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     session.close()
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_here", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
     with pytest.raises(InputError, match="same_video"):
         cli.main([str(folder), "--no-browser"])
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
@@ -85,7 +85,7 @@ def test_version_1_is_read_and_written_as_version_2(folder):
     first = open_session(folder)
     draw(first, 0, 1, 2)
     first.close()
-    file = folder.parent / "clip.aotlab" / FILE
+    file = folder.parent / "clip.aotlab" / PROJECT_FILE
     stored = json.loads(file.read_text())
     stored["version"] = 1
     for item in stored["objects"]["items"]:
@@ -104,7 +104,7 @@ def test_version_1_is_read_and_written_as_version_2(folder):
 def test_reopened_project_holds_everything(folder):
     first = open_session(folder)
     draw(first, 0, 1, 2)
-    first.track(Request(0)).wait()
+    first.track(TrackRequest(0)).wait()
     editing.clear(first.state, 7, 2)
     editing.change_object(first.state, 2, {"name": "box", "hidden": True})
     session_scores = first.state.scores(5)
@@ -115,7 +115,7 @@ def test_reopened_project_holds_everything(folder):
         assert again.state.objects.get(2).hidden
         assert (again.state.labels(5) == truth(5)).all()
         assert (again.state.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
-        assert again.state.described(7) == {2}
+        assert again.state.list_described(7) == {2}
         assert again.state.scores(5) == session_scores
         assert len(again.state.tracked_frames) == LENGTH - 1
         again.close()
@@ -205,7 +205,7 @@ def parts(tree, path=()):
 
 
 def test_replaced_fields_of_a_project_are_read_or_rejected(video, project):
-    text = (project / FILE).read_text()
+    text = (project / PROJECT_FILE).read_text()
     assert look(video)
     for path in parts(json.loads(text)):
         for value in VALUES:
@@ -214,15 +214,15 @@ def test_replaced_fields_of_a_project_are_read_or_rejected(video, project):
             for key in path[:-1]:
                 parent = parent[key]
             parent[path[-1]] = value
-            (project / FILE).write_text(json.dumps(tree))
+            (project / PROJECT_FILE).write_text(json.dumps(tree))
             look(video)
             with suppress(InputError):
-                locate(project)
+                locate_project(project)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff\xfe", b"[" * 100_000])
 def test_invalid_project_file_rejected(video, project, content):
-    (project / FILE).write_bytes(content)
+    (project / PROJECT_FILE).write_bytes(content)
     assert not look(video)
 
 
@@ -231,7 +231,12 @@ def test_damaged_or_strange_masks_do_no_harm(video, project):
     content = path.read_bytes()
     ids = np.zeros(SIZE, np.uint16)
     wrong = [content[: len(content) * tenth // 10] for tenth in range(10)]
-    wrong += [encode(ids, 5), encode(ids, {"described": [None]}), encode(ids[:5], Note()), b"GIF89a"]
+    wrong += [
+        encode_png(ids, 5),
+        encode_png(ids, {"described": [None]}),
+        encode_png(ids[:5], Note()),
+        b"GIF89a",
+    ]
     for each in wrong:
         path.write_bytes(each)
         assert look(video)
@@ -247,7 +252,7 @@ def test_damaged_or_strange_masks_do_no_harm(video, project):
 def test_damaged_mask_is_named_and_set_aside(video, project, caplog, damage):
     path = project / "given" / "000000.png"
     content = path.read_bytes()
-    content = content[:-30] if damage == "cut off" else encode(np.ones((5, 7), np.uint16), Note())
+    content = content[:-30] if damage == "cut off" else encode_png(np.ones((5, 7), np.uint16), Note())
     path.write_bytes(content)
     state = State(video)
     assert f"{path}: damaged, or not of the video's size 32×24; kept as 000000.png.damaged" in caplog.text

@@ -18,7 +18,7 @@ from aotlab import InputError, encode_runs
 from aotlab_studio.project.state import State
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
-from aotlab_studio.server.guard import Guard
+from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import Session
 from aotlab_studio.server.uploads import load_upload
 from aotlab_studio.tracking.models import TrackerChoice
@@ -26,14 +26,14 @@ from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
     WIDTH,
-    Seer,
+    TruthTracker,
     draw,
     draw_folder,
     open_session,
-    packed,
     png,
     square,
     truth,
+    zip_files,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
 
@@ -120,7 +120,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
 def test_tracker_settings_are_chosen_and_announced(folder):
     offered = {"model": {"mini": "the bundled model", "other": "other"}, "policy": {"own": "the model's own"}}
     choice = TrackerChoice(offered, {"model": "mini", "policy": "own"})
-    served = Served(Session(State(folder), Seer, choice=choice))
+    served = Served(Session(State(folder), TruthTracker, choice=choice))
     first, second = served.open(), served.open()
     assert first.do("describe")["result"]["tracker"]["model"]["chosen"] == "mini"
     first.do("set_tracker", changes={"model": "other"})
@@ -162,13 +162,13 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     def fail(session, message):
         raise ValueError("unexpected")
 
-    monkeypatch.setattr("aotlab_studio.server.app.act", fail)
+    monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
     assert "internal error" in talk.do("describe")["error"]
     assert "unexpected" in caplog.text
 
 
 def test_address_for_all_interfaces_is_reachable(session):
-    server = web.Server(session, web.bind("0.0.0.0", 0), host="0.0.0.0")
+    server = web.Server(session, web.bind_socket("0.0.0.0", 0), host="0.0.0.0")
     host, port = server.address.removeprefix("http://").rsplit(":", 1)
     assert host != "0.0.0.0"
     socket.create_connection((host, int(port)), timeout=2).close()
@@ -184,7 +184,7 @@ def test_address_for_all_interfaces_is_reachable(session):
     ],
 )  # fmt: skip
 def test_hosts_are_addresses_or_names_of_this_machine(listening, asked, ours):
-    assert Guard(None, 8000, host=listening)._is_ours(f"{asked}:8000") == ours
+    assert GuardMiddleware(None, 8000, host=listening)._is_local_host(f"{asked}:8000") == ours
 
 
 @given(
@@ -260,7 +260,7 @@ def test_malformed_message_keeps_the_connection(served, text):
     assert "result" in talk.do("describe")
 
 
-@pytest.mark.parametrize("content", ["x" * (web.MESSAGE_BYTES + 10), b"\x00\x01"])
+@pytest.mark.parametrize("content", ["x" * (web.MAX_MESSAGE_BYTES + 10), b"\x00\x01"])
 def test_unusable_message_ends_only_its_connection(served, content):
     talk = served.open()
     talk.socket.send(content)
@@ -269,7 +269,7 @@ def test_unusable_message_ends_only_its_connection(served, content):
     assert "result" in served.open().do("describe")
 
 
-BROKEN_LZMA = packed({"a.png": b"x" * 99}, zipfile.ZIP_LZMA).replace(b"\x80\0\0<", b"\x80\0\0\xc3")
+BROKEN_LZMA = zip_files({"a.png": b"x" * 99}, zipfile.ZIP_LZMA).replace(b"\x80\0\0<", b"\x80\0\0\xc3")
 
 
 def post(served, content, frame=0):
@@ -287,7 +287,7 @@ def test_mask_is_uploaded_for_the_shown_frame(served):
     [b"", b"no image", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
      png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
      b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
-     packed({}), packed({"note.md": b"x"}), BROKEN_LZMA, packed({"1/00000.png": b"x", "2/00000.png": b"x"})],
+     zip_files({}), zip_files({"note.md": b"x"}), BROKEN_LZMA, zip_files({"1/00000.png": b"x", "2/00000.png": b"x"})],
 )  # fmt: skip
 def test_broken_upload_rejected_without_a_path(served, content):
     answer = post(served, content)
@@ -304,16 +304,16 @@ def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     names = ["../../escaped.png", f"{tmp_path}/escaped.png", "..\\escaped.png", "a/../../escaped/00001.png"]
     for name in names:
-        post(served, packed({name: png(truth(0)), f"x{name}": png(truth(0))}))
+        post(served, zip_files({name: png(truth(0)), f"x{name}": png(truth(0))}))
     assert [path.name for path in tmp_path.rglob("*") if "escaped" in path.name] == []
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_too_large_uploads_rejected(served, monkeypatch):
     monkeypatch.setattr("aotlab_studio.server.uploads.MAX_UNPACKED_BYTES", 1000)
-    answer = post(served, packed({"00000.png": b"\0" * 2000}))
+    answer = post(served, zip_files({"00000.png": b"\0" * 2000}))
     assert (answer.status_code, "split it" in answer.text) == (422, True)
-    monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
+    monkeypatch.setattr(web, "MAX_UPLOAD_BYTES", 1000)
     assert post(served, b"x" * 2000).status_code == 413
 
 
@@ -358,18 +358,18 @@ LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
 WHOLE = {
     "coco": coco(3, 5),
     "mots": mots(3, 5),
-    "archived mots": packed({"clip.txt": mots(3, 5)}),
-    "archived coco": packed({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
-    "frames": packed({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
-    "frames by number": packed({f"mask_{index}.png": png(truth(index)) for index in (3, 5)}),
-    "object_ids": packed(
+    "archived mots": zip_files({"clip.txt": mots(3, 5)}),
+    "archived coco": zip_files({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
+    "frames": zip_files({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
+    "frames by number": zip_files({f"mask_{index}.png": png(truth(index)) for index in (3, 5)}),
+    "object_ids": zip_files(
         {
             f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number))
             for index in (3, 5)
             for number in (1, 2)
         }
     ),
-    "colours": packed(
+    "colours": zip_files(
         {f"{index:05d}.png": png(COLOURED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}
     ),
 }
@@ -387,7 +387,7 @@ def test_upload_of_several_frames_is_one_step(session, kind):
 
 def test_single_image_is_for_the_shown_frame(session):
     assert load_upload(session.state, 7, png(truth(7))) == [7]
-    coloured = packed({"mask.png": png(COLOURED[truth(8)]), "legend.json": LEGEND})
+    coloured = zip_files({"mask.png": png(COLOURED[truth(8)]), "legend.json": LEGEND})
     assert load_upload(session.state, 8, coloured) == [8]
     assert (session.state.labels(8) == truth(8)).all()
 
@@ -398,7 +398,7 @@ def test_upload_names_new_objects(session):
 
 
 def test_folder_names_become_object_names(session):
-    content = packed({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
+    content = zip_files({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
     load_upload(session.state, 0, content)
     assert [item.name for item in session.state.objects] == ["cat", "dog"]
     assert (session.state.labels(3) == truth(3)).all()
@@ -406,12 +406,12 @@ def test_folder_names_become_object_names(session):
 
 def test_labelme_files_are_matched_by_image_name(session):
     assert load_upload(session.state, 0, labelme(4)) == [4]
-    assert load_upload(session.state, 0, packed({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
+    assert load_upload(session.state, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
     assert [item.name for item in session.state.objects] == ["box"]
 
 
 def test_upload_for_missing_frames_changes_nothing(session):
-    content = packed({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
+    content = zip_files({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
     with pytest.raises(InputError, match="99"):
         load_upload(session.state, 0, content)
     assert session.state.keyframes == []

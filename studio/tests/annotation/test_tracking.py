@@ -6,13 +6,21 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.project import editing
 from aotlab_studio.protocol import JobEvent
-from aotlab_studio.server.actions import act, strips
-from aotlab_studio.tracking.planning import Request, plan_propagation
-from studio.tests.annotation.clips import LENGTH, Seer, draw, open_session, set_mask, truth, wait_until
+from aotlab_studio.server.actions import run_action, strips
+from aotlab_studio.tracking.planning import TrackRequest, plan_propagation
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw,
+    open_session,
+    set_mask,
+    truth,
+    wait_until,
+)
 
 
 def run(session, *args, **options):
-    job = session.track(Request(*args, **options))
+    job = session.track(TrackRequest(*args, **options))
     job.wait(30)
     assert not job.alive
     return job
@@ -76,7 +84,7 @@ def test_both_directions_stop_at_an_absent_object(session):
 
 
 def test_given_mask_on_the_way_is_a_reference(folder):
-    tracker = Seer()
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
     draw(session, 6, 1)
@@ -115,7 +123,7 @@ def test_old_results_of_locked_or_other_objects_stay(session):
 
 
 def test_later_start_uses_masks_given_before(folder):
-    tracker = Seer()
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1)
     draw(session, 6, 1)
@@ -131,18 +139,18 @@ def test_only_chosen_and_unlocked_objects_are_written(session):
     assert shown(session, 2) == list(range(LENGTH))
     editing.change_object(session.state, 2, {"locked": True})
     draw(session, 0, 1)
-    before = session.state.tracked(5) == 2
+    before = session.state.tracked_mask(5) == 2
     run(session, 0)
-    assert (before == (session.state.tracked(5) == 2)).all()
+    assert (before == (session.state.tracked_mask(5) == 2)).all()
     assert shown(session, 1) == list(range(LENGTH))
 
 
 def test_pause_and_stop_act_within_a_frame(folder):
-    session = open_session(folder, Seer(pause=0.05))
+    session = open_session(folder, TruthTracker(pause=0.05))
     draw(session, 0, 1)
     events = []
     session.state.listeners.append(events.append)
-    job = session.track(Request(0))
+    job = session.track(TrackRequest(0))
     job.pause()
     wait_until(lambda: job.status == "paused")
     done = job.done
@@ -162,13 +170,13 @@ def test_pause_and_stop_act_within_a_frame(folder):
 
 
 def test_conflicting_actions_during_a_job_rejected(folder):
-    session = open_session(folder, Seer(pause=0.05))
+    session = open_session(folder, TruthTracker(pause=0.05))
     draw(session, 0, 1, 2)
-    job = session.track(Request(0))
+    job = session.track(TrackRequest(0))
     for message in ({"do": "delete_object", "object_id": 1}, {"do": "merge_objects", "object_id": 1, "into": 2},
                     {"do": "track", "frame": 0}, {"do": "drop_results", "frame": 0}):  # fmt: skip
         with pytest.raises(InputError, match="stop it first"):
-            act(session, message)
+            run_action(session, message)
     job.stop()
     job.wait(5)
     session.close()
@@ -177,11 +185,11 @@ def test_conflicting_actions_during_a_job_rejected(folder):
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (Request(3), "no mask to track"),
-        (Request(99), "has no frame 99"),
-        (Request(0, "both", 2, 6), "does not hold frame 0"),
-        (Request(0, object_ids=(7,)), "no such object"),
-        (Request(0, "backward"), "no further frame"),
+        (TrackRequest(3), "no mask to track"),
+        (TrackRequest(99), "has no frame 99"),
+        (TrackRequest(0, "both", 2, 6), "does not hold frame 0"),
+        (TrackRequest(0, object_ids=(7,)), "no such object"),
+        (TrackRequest(0, "backward"), "no further frame"),
     ],
 )
 def test_invalid_request_rejected(session, request_, words):
@@ -193,7 +201,7 @@ def test_invalid_request_rejected(session, request_, words):
 
 
 def test_failed_tracker_is_reported_and_results_stay(folder):
-    class Failing(Seer):
+    class Failing(TruthTracker):
         def step(self, frame, mask=None):
             if len(self.calls) == 4:
                 raise RuntimeError("out of memory")
@@ -209,7 +217,7 @@ def test_failed_tracker_is_reported_and_results_stay(folder):
 
 
 def test_strips_show_given_absent_lost_and_tracked(folder):
-    class Losing(Seer):
+    class Losing(TruthTracker):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
             if int(frame[0, 0, 2]) - 40 >= 4:
@@ -276,11 +284,11 @@ def test_preview_of_a_click_changes_no_mask(served):
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
 def test_correction_during_a_pause_is_a_reference(folder, direction):
-    tracker = Seer(pause=0.02)
+    tracker = TruthTracker(pause=0.02)
     session = open_session(folder, tracker)
     start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
     draw(session, start, 1)
-    job = session.track(Request(start, direction))
+    job = session.track(TrackRequest(start, direction))
     wait_until(lambda: job.done >= 4)
     job.pause()
     wait_until(lambda: job.status == "paused")
@@ -300,9 +308,9 @@ def test_correction_during_a_pause_is_a_reference(folder, direction):
 
 
 def test_stroke_during_tracking_can_be_undone(folder):
-    session = open_session(folder, Seer(pause=0.03))
+    session = open_session(folder, TruthTracker(pause=0.03))
     draw(session, 0, 1, 2)
-    job = session.track(Request(0))
+    job = session.track(TrackRequest(0))
     editing.clear(session.state, 9, 2)
     session.undo()
     job.wait(10)
@@ -313,12 +321,14 @@ def test_stroke_during_tracking_can_be_undone(folder):
 
 
 def test_correction_propagates_to_the_next_given_mask(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 0.05)
-    session = open_session(folder, Seer())
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.05)
+    session = open_session(folder, TruthTracker())
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
-    act(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True})
+    run_action(
+        session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True}
+    )
     wait_until(lambda: session.job.extends is not None and not session.job.alive)
     assert shown(session, 2) == [5, 6, 7, 8]
     assert session.state.history.titles == ("box and clicks", None)
@@ -329,12 +339,12 @@ def test_correction_propagates_to_the_next_given_mask(folder, monkeypatch):
 
 
 def test_correction_changes_frames_since_the_last_given_mask(folder):
-    tracker = Seer()
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
     run(session, 0)
     draw(session, 6, 1)
-    assert plan_propagation(session.state, 6) == Request(6, last=LENGTH - 1, before=0)
+    assert plan_propagation(session.state, 6) == TrackRequest(6, last=LENGTH - 1, before=0)
     tracker.calls.clear()
     job = session.track(plan_propagation(session.state, 6))
     job.wait()
@@ -345,17 +355,17 @@ def test_correction_changes_frames_since_the_last_given_mask(folder):
 
 
 def test_stroke_cancels_propagation(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PAUSE", 0.05)
-    tracker = Seer()
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.05)
+    tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1)
     run(session, 0)
     tracker.pause = 0.2
     stroke = {"do": "paint", "frame": 2, "object_id": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
-    act(session, stroke)
+    run_action(session, stroke)
     wait_until(lambda: session.job.extends is not None and session.job.done)
     first = session.job
-    act(session, {**stroke, "points": [[33, 20]]})
+    run_action(session, {**stroke, "points": [[33, 20]]})
     wait_until(lambda: session.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total

@@ -12,9 +12,9 @@ from aotlab import InputError, VideoWriter, open_frames
 from aotlab_studio import annotate as cli
 from aotlab_studio.project.state import State
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import Request
-from aotlab_studio.video import KEPT, FrameStore, LiveFrames
-from studio.tests.annotation.clips import HEIGHT, WIDTH, Seer, draw, image, open_session, truth
+from aotlab_studio.tracking.planning import TrackRequest
+from aotlab_studio.video import MAX_KEPT_FRAMES, FrameStore, LiveFrames
+from studio.tests.annotation.clips import HEIGHT, WIDTH, TruthTracker, draw, image, open_session, truth
 
 LENGTH = 60
 
@@ -46,11 +46,11 @@ def test_any_order_gives_the_same_frames(video):
 def test_slow_frame_has_nearby_image_at_once(video):
     store = FrameStore(video)
     store._reader("view")[0].acquire()  # someone decodes on the way to the frame
-    near = cv2.imdecode(np.frombuffer(store.near_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert abs(int(near[20, 20]) - 4 * store._index.key_before(50)) < 6
+    near = cv2.imdecode(np.frombuffer(store.nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert abs(int(near[20, 20]) - 4 * store._index.find_key_frame(50)) < 6
     store._reader("view")[0].release()
     store.read(45)
-    near = cv2.imdecode(np.frombuffer(store.near_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
+    near = cv2.imdecode(np.frombuffer(store.nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - 180) < 4
 
 
@@ -78,7 +78,7 @@ def test_warming_fills_the_cache_and_waits_for_jobs(video):
         cached.append(nbytes(store))
         return len(cached) < 3
 
-    store.warm(threading.Event(), busy)
+    store.prefetch(threading.Event(), busy)
     assert cached[:3] == [0, 0, 0]
     assert all((index, None) in store._jpegs for index in range(LENGTH))
 
@@ -117,7 +117,7 @@ class Camera:
 def open_live(tmp_path, camera, *, record=True):
     folder = tmp_path / "live.aotlab"
     frames = LiveFrames(camera, folder / "frames", record=record)
-    return Session(State(folder / "frames", project=folder, frames=frames), Seer)
+    return Session(State(folder / "frames", project=folder, frames=frames), TruthTracker)
 
 
 def is_object_1(labels):
@@ -158,7 +158,7 @@ def test_stream_is_tracked_and_recorded(tmp_path):
 
 
 def test_unrecorded_stream_drops_old_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.video.KEPT", 3)
+    monkeypatch.setattr("aotlab_studio.video.MAX_KEPT_FRAMES", 3)
     camera = Camera()
     session = open_live(tmp_path, camera, record=False)
     draw(session, 0, 1)
@@ -171,7 +171,7 @@ def test_unrecorded_stream_drops_old_frames(tmp_path, monkeypatch):
     assert len(session.state.tracked_frames) <= 4
     with pytest.raises(InputError, match="no frame 0; give one of"):
         session.state.frames.read(0)
-    assert KEPT > 3
+    assert MAX_KEPT_FRAMES > 3
     session.close()
 
 
@@ -197,7 +197,7 @@ def test_only_streams_with_a_mask_go_live(tmp_path, session):
     with pytest.raises(InputError, match="no mask to track"):
         live.go_live(0)
     with pytest.raises(InputError):
-        live.track(Request(0))
+        live.track(TrackRequest(0))
     live.close()
 
 

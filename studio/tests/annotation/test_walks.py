@@ -25,7 +25,7 @@ from aotlab.engine.tracking import tracker as engine
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask
-from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, open_session, truth
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, open_session, truth
 from studio.tests.annotation.served import Served
 
 pytestmark = [needs_browser, pytest.mark.slow]
@@ -83,7 +83,7 @@ def test_reload_and_kill_lose_nothing(context, clip):
 CLIPS = ("a", "b", "c")
 
 
-class Loser(Seer):
+class LosingTracker(TruthTracker):
     """Follows the truth, and loses all objects of the second clip."""
 
     clips = 0
@@ -109,8 +109,8 @@ class Loser(Seer):
 @pytest.fixture
 def batch(tmp_path, monkeypatch):
     """A list of three clips, tracked."""
-    monkeypatch.setattr(engine, "Tracker", Loser)
-    monkeypatch.setattr(Loser, "clips", 0)
+    monkeypatch.setattr(engine, "Tracker", LosingTracker)
+    monkeypatch.setattr(LosingTracker, "clips", 0)
     regions = [Region(number, encode_runs(truth(0) == number)) for number in (1, 2)]
     for name in CLIPS:
         draw_folder(tmp_path / name)
@@ -146,7 +146,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path,
     assert command == ["aotlab", "annotate", str(batch / "b")]
     monkeypatch.chdir("/")
     session = annotate.open_session(annotate.parse(command[2:]), ExitStack())
-    session.make_tracker = Seer
+    session.make_tracker = TruthTracker
     served = Served(session)
     page = Page(context, served.url)
     assert page.tab.inner_text("#objects").split("\n")[0].startswith("cell")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, encode_runs, format_coco, read_annotations
-from aotlab_studio.formats.label_studio import pack, unpack
+from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 
 TRACK = """<annotations><version>1.1</version>
@@ -177,13 +177,13 @@ def test_label_studio_region_ids_identify_objects(read):
 
 @pytest.mark.parametrize("cut", [0, 1, 6, 7, 20, -1])
 def test_damaged_brush_mask_rejected(cut):
-    packed = pack(np.random.default_rng(3).random((9, 9)) < 0.5)
+    packed = encode_brush(np.random.default_rng(3).random((9, 9)) < 0.5)
     with pytest.raises(InputError, match="9×9"):
-        unpack(packed[:cut], (9, 9))
+        decode_brush(packed[:cut], (9, 9))
     with pytest.raises(InputError, match="10×9"):
-        unpack(packed, (9, 10))
+        decode_brush(packed, (9, 10))
     with pytest.raises(InputError, match="9×9"):  # four billion words, before memory is allocated
-        unpack([255] * 200, (9, 9))
+        decode_brush([255] * 200, (9, 9))
 
 
 def test_youtube_vis_annotations_without_track_id_are_objects(read):

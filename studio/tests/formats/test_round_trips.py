@@ -19,7 +19,7 @@ from aotlab import (
     list_mask_formats,
     read_annotations,
 )
-from aotlab_studio.formats.label_studio import pack, unpack
+from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
@@ -140,15 +140,15 @@ def test_label_studio_interface_is_written(tmp_path):
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 60), st.integers(1, 60))))
 @example(np.repeat([False, True], [18200, 1300]).reshape(150, 130))  # runs longer than a block
 def test_brush_masks_are_packed_and_unpacked(mask):
-    assert (unpack(pack(mask), mask.shape) == mask).all()
+    assert (decode_brush(encode_brush(mask), mask.shape) == mask).all()
 
 
 def test_label_studio_sdk_reads_and_writes_brush_masks():
     brush = pytest.importorskip("label_studio_sdk.converter.brush", reason="needs label-studio-sdk")
     mask = np.random.default_rng(3).random((15, 33)) < 0.3
     flat = np.repeat(mask.ravel(), 4).astype(np.uint8) * 255
-    assert (brush.decode_rle(pack(mask)) == flat).all()
-    assert (unpack(list(brush.encode_rle(flat)), mask.shape) == mask).all()
+    assert (brush.decode_rle(encode_brush(mask)) == flat).all()
+    assert (decode_brush(list(brush.encode_rle(flat)), mask.shape) == mask).all()
 
 
 def test_datumaro_reads_cvat_polygons(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import LostFlags, TrackedFrame, open_frames
-from aotlab_studio.project.label_store import LabelStore, Note, encode
+from aotlab_studio.project.label_store import LabelStore, Note, encode_png
 from aotlab_studio.review.batch import render_page, write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.output import ReviewFile, format_review, review_video
@@ -123,9 +123,9 @@ def test_scores_survive_storage(tmp_path):
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, 0.1, 0.2, 0.3)}
-    (tmp_path / "000000.png").write_bytes(encode(labels, Note([5], scores)))
+    (tmp_path / "000000.png").write_bytes(encode_png(labels, Note([5], scores)))
     store = LabelStore(tmp_path, (6, 8))
-    assert store.note(0) == Note([5], scores)
+    assert store.read_note(0) == Note([5], scores)
     assert (store.read(0) == labels).all()
 
 

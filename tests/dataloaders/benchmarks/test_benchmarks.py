@@ -69,7 +69,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
-def test_option_is_refused_where_it_means_nothing(make, option):
+def test_inapplicable_option_rejected(make, option):
     with pytest.raises(InputError, match=rf"--{option.replace('_', '-')}: not for davis2017; .* can be"):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
@@ -82,7 +82,7 @@ def test_folder_may_bring_new_objects_in_later_masks(make):
     assert [sorted(video.masks) for video in open_dataset("folder", make("folder"))] == [[0], [0]]
 
 
-def test_mose_passes_over_videos_of_one_frame(make, caplog):
+def test_mose_skips_single_frame_videos(make, caplog):
     assert [video.name for video in open_dataset("mose", make("mose"), "train")] == ["0a0b0c0d", "1a1b1c1d"]
     assert "330ac20d" in caplog.text
 

@@ -26,7 +26,7 @@ def test_only_the_first_label_of_each_object_is_given(root):
     assert len(late.frames) == 7
 
 
-def test_list_beside_the_data_tells_which_videos_are_unseen(root):
+def test_list_file_marks_unseen_videos(root):
     assert [video.seen for video in open_dataset("lvosv1", root)] == [True, False]
     (root / "valid" / "unseen_videos.txt").unlink()
     assert [video.seen for video in open_dataset("lvosv1", root)] == [None, None]

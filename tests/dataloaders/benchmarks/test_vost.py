@@ -14,7 +14,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_frames_begin_anywhere_and_the_first_mask_alone_is_given(root):
+def test_first_mask_is_given_at_any_start_frame(root):
     video, _ = open_dataset("vost", root)
     assert [path.stem for path in video.frames][:2] == ["frame00012", "frame00018"]
     assert {index: path.stem for index, path in video.masks.items()} == {0: "frame00012"}

@@ -44,7 +44,7 @@ def test_only_masks_where_objects_begin_are_given(root):
     assert sorted(video.masks) == [0, 2]
 
 
-def test_all_frames_are_run_on_but_only_the_listed_ones_written(root):
+def test_all_frames_are_tracked_and_listed_ones_written(root):
     sparse = open_dataset("youtubevos2018", root)[0]
     dense = open_dataset("youtubevos2018", root, all_frames=True)[0]
     assert len(sparse.frames) == 6
@@ -70,7 +70,7 @@ def test_frames_before_the_first_listed_one_are_not_run(root):
     assert list(video.masks) == [0]
 
 
-def test_seen_means_a_category_of_the_training_set(root):
+def test_training_categories_are_seen(root):
     videos = open_dataset("youtubevos2019", root, "train")
     assert {item.object_id: item.seen for item in videos[0].objects} == {2: False, 3: True, 5: True}
     (root / "seen_categories.txt").unlink()
@@ -91,7 +91,7 @@ def test_seen_means_a_category_of_the_training_set(root):
         (lambda root: list_objects(root, {}), f"no frame of {LATE}"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_named(root, spoil, message):
+def test_missing_files_are_named(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
         require_readable(open_dataset("youtubevos2019", root))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.augment import FILL, count_ids, crop_video, move_image
-from tests.dataloaders.training.made import CROP, coloured, phase, rng
+from aotlab.dataloaders.training.augment import FILL, count_ids, make_image_clip, make_video_clip
+from tests.dataloaders.training.in_memory import CROP, coloured, phase, rng
 
 
 def painted(shape=(50, 70), value=3):
@@ -14,19 +14,19 @@ def painted(shape=(50, 70), value=3):
     return np.where(mask[..., None] > 0, 255, 0).repeat(3, -1).astype(np.uint8), mask
 
 
-def clip_of(kind, image, mask, seed=0, **options):
+def make_clip(kind, image, mask, seed=0, **options):
     """Frames and labels of a clip of this image, as a single one or as a video that stands still."""
     settings = phase(**{"clip_length": 4, **options})
     if kind == "static":
-        return move_image(image, mask, settings, rng(seed))
-    return crop_video([image] * 4, [mask] * 4, settings, rng(seed))
+        return make_image_clip(image, mask, settings, rng(seed))
+    return make_video_clip([image] * 4, [mask] * 4, settings, rng(seed))
 
 
 @pytest.mark.parametrize("augmentation", ["aot", "deaot"])
 @pytest.mark.parametrize("kind", ["static", "video"])
 @pytest.mark.parametrize("shape", [(50, 70), (200, 31), (65, 65), (30, 31), (400, 300)])
 def test_frames_and_masks_have_the_size_of_the_crop(kind, shape, augmentation):
-    frames, labels = clip_of(kind, *painted(shape), augmentation=augmentation, thin_plate=0.5)
+    frames, labels = make_clip(kind, *painted(shape), augmentation=augmentation, thin_plate=0.5)
     assert (frames.shape, frames.dtype) == ((4, CROP, CROP, 3), np.uint8)
     assert (labels.shape, labels.dtype) == ((4, CROP, CROP), np.uint8)
 
@@ -38,7 +38,7 @@ def test_labels_follow_their_pixels(kind, thin_plate, seed):
     mask[30:90, 40:120] = 3
     image[mask > 0] = 255
     options = {"augmentation": "aot", "short_edge": 100}  # the colours of deaot hide the fill
-    frames, labels = clip_of(kind, image, mask, seed, thin_plate=thin_plate, **options)
+    frames, labels = make_clip(kind, image, mask, seed, thin_plate=thin_plate, **options)
     assert set(np.unique(labels)) == {0, 3}
     # Images are interpolated and masks are not: they may part along the outline.
     assert ((frames.mean(-1) > 180) == (labels == 3)).mean() > 0.96
@@ -48,18 +48,18 @@ def test_reference_frame_of_an_image_is_not_turned():
     image = coloured(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
     turned = 0
     for seed in range(10):
-        _, labels = clip_of("static", image, image[..., 0], seed)
+        _, labels = make_clip("static", image, image[..., 0], seed)
         assert (labels[0] == labels[0][:1]).all()
         turned += not (labels[1] == labels[1][:1]).all()
     assert turned == 10
 
 
-def test_crop_looks_for_an_object_on_the_reference_frame():
+def test_crop_contains_object_on_reference_frame():
     # One object at the end of a wide image, which a single random crop shows about one time in six.
     image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
     mask[:, :60] = 1
     shown = [
-        count_ids(crop_video([image], [mask], phase(short_edge=65), rng(seed))[1][0])[1] > 100
+        count_ids(make_video_clip([image], [mask], phase(short_edge=65), rng(seed))[1][0])[1] > 100
         for seed in range(60)
     ]
     assert np.mean(shown) > 0.45
@@ -68,17 +68,21 @@ def test_crop_looks_for_an_object_on_the_reference_frame():
 def test_all_frames_of_a_video_are_cut_alike():
     mask = rng().integers(1, 9, (80, 120), dtype=np.uint8)
     other = np.roll(mask, 1, axis=1)
-    _, labels = crop_video([coloured(mask), coloured(other)], [mask, other], phase(short_edge=100), rng(4))
-    _, alone = crop_video([coloured(mask)], [mask], phase(short_edge=100), rng(4))
+    _, labels = make_video_clip(
+        [coloured(mask), coloured(other)], [mask, other], phase(short_edge=100), rng(4)
+    )
+    _, alone = make_video_clip([coloured(mask)], [mask], phase(short_edge=100), rng(4))
     assert np.array_equal(labels[0], alone[0])
     assert not np.array_equal(labels[1], alone[0])
 
 
-def test_small_video_lies_in_the_crop_on_an_even_colour():
+def test_small_video_is_padded_with_uniform_colour():
     places = set()
     for seed in range(10):
         image, mask = np.full((32, 48, 3), 200, np.uint8), np.full((32, 48), 1, np.uint8)
-        frames, labels = crop_video([image], [mask], phase(short_edge=32, augmentation="deaot"), rng(seed))
+        frames, labels = make_video_clip(
+            [image], [mask], phase(short_edge=32, augmentation="deaot"), rng(seed)
+        )
         outside = labels[0] == 0
         assert (frames[0][outside] == FILL).all()  # no jitter, blur or grey there
         rows, columns = np.nonzero(~outside)
@@ -91,7 +95,7 @@ def test_scale_of_a_video_is_random_around_its_short_edge():
     image, mask = np.zeros((60, 90, 3), np.uint8), np.ones((60, 90), np.uint8)
     heights = []
     for seed in range(100):
-        _, labels = crop_video([image], [mask], phase(short_edge=40), rng(seed))
+        _, labels = make_video_clip([image], [mask], phase(short_edge=40), rng(seed))
         heights.append(int(labels[0].any(axis=1).sum()))
     assert 27 <= min(heights) <= 30  # 0.7 times 40 is 28
     assert 50 <= max(heights) <= 52  # 1.3 times 40 is 52
@@ -102,11 +106,11 @@ def test_scale_of_a_video_is_random_around_its_short_edge():
     [("aot", "static", True), ("aot", "video", False), (None, "video", False), ("deaot", "static", True),
      ("deaot", "video", True)],
 )  # fmt: skip
-def test_which_augmentation_changes_whose_colours(augmentation, kind, changed):
+def test_augmentations_change_expected_colours(augmentation, kind, changed):
     image, mask = np.full((80, 80, 3), (180, 90, 40), np.uint8), np.ones((80, 80), np.uint8)
     means = []
     for seed in range(6):
-        frames, labels = clip_of(kind, image, mask, seed, augmentation=augmentation)
+        frames, labels = make_clip(kind, image, mask, seed, augmentation=augmentation)
         means += [
             frame[label == 1].mean(0) for frame, label in zip(frames, labels, strict=True) if label.any()
         ]
@@ -118,7 +122,7 @@ def test_thin_plates_bend_and_affine_maps_do_not():
 
     def bend(thin_plate, seed):
         """How far the outline between two stripes is from a straight line, in pixels."""
-        _, labels = clip_of("static", coloured(mask), mask, seed, thin_plate=thin_plate, crop=160)
+        _, labels = make_clip("static", coloured(mask), mask, seed, thin_plate=thin_plate, crop=160)
         label = labels[1].astype(int)
         edge = np.array(
             [np.flatnonzero(np.diff(row == 8)).mean() if (row == 8).any() else np.nan for row in label]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, reflect, relabel
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, choose_frames, fits_as_reference
+from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, reflect_index, relabel
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, choose_frames, is_reference_frame
 from aotlab.utils.errors import InputError
-from tests.dataloaders.training.made import CROP, Shown, blocks, phase, rng, video_of
+from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, make_video, phase, rng
 
 
 def labelled(labels):
@@ -34,7 +34,7 @@ def test_relabel_keeps_reference_objects():
     assert not clip.labels[1, 10:, 10:].any()  # not on the reference frame
 
 
-def test_object_of_exactly_the_minimum_is_dropped():
+def test_object_of_minimum_size_is_dropped():
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, :10, :10] = 1
     frames = np.zeros((1, 20, 20, 3), np.uint8)
@@ -70,7 +70,7 @@ def test_merged_clips_keep_ids_below_void():
     assert not (merged.labels == 255).any()
 
 
-def test_merging_pastes_the_seconds_objects_over_the_first():
+def test_merging_pastes_second_clip_over_first():
     below, above = np.zeros((2, 30, 30), np.uint8), np.zeros((2, 30, 30), np.uint8)
     below[:, :, :15], above[:, 15:, :], above[:, 0, 0] = 1, 1, 255
     first = Clip(np.full((2, 30, 30, 3), 10, np.uint8), below, 1, ("a",))
@@ -98,11 +98,11 @@ def test_object_covered_by_merging_is_no_longer_counted():
     [(1, 9, 0), (5, 4, 4), (5, 5, 3), (5, 8, 0), (5, 9, 1), (5, -1, 1), (5, -4, 4), (2, -3, 1)],
 )
 def test_frame_numbers_fold_back_at_both_ends(length, index, place):
-    assert reflect(index, length) == place
+    assert reflect_index(index, length) == place
 
 
 def test_frames_lie_within_the_gap_and_run_both_ways():
-    video = video_of(*[blocks(1)] * 60)
+    video = make_video(*[blocks(1)] * 60)
     steps = np.array([np.diff(choose_frames(video, 5, 3, rng(seed))) for seed in range(200)])
     assert np.abs(steps).max() <= 3
     straight = steps[(steps > 0).all(1) | (steps < 0).all(1)]  # the others turn back at an end
@@ -122,13 +122,13 @@ def test_frames_lie_within_the_gap_and_run_both_ways():
         (counts(_255=5000), False),
     ],
 )
-def test_reference_frame_shows_enough_and_leaves_little_open(table, fits):
-    assert fits_as_reference(table) is fits
+def test_reference_frame_shows_most_objects(table, fits):
+    assert is_reference_frame(table) is fits
 
 
-def test_reference_frame_is_looked_for():
+def test_reference_frame_is_searched():
     empty, tiny, open_, good = blocks(0), blocks(1, side=10), blocks(1, 255), blocks(1, 0)
-    video = video_of(empty, tiny, open_, good, empty, empty)
+    video = make_video(empty, tiny, open_, good, empty, empty)
     starts = [choose_frames(video, 2, 1, rng(seed))[0] for seed in range(40)]
     # One frame in six fits, and 20 tries miss it in 3 of 100 clips.
     assert starts.count(3) > 34
@@ -136,7 +136,7 @@ def test_reference_frame_is_looked_for():
 
 def test_frames_without_newcomers_are_preferred():
     old, both = blocks(1, 0), blocks(1, 2)
-    video = video_of(*[old] * 10, *[both] * 2)
+    video = make_video(*[old] * 10, *[both] * 2)
     choices = [choose_frames(video, 3, 2, rng(seed)) for seed in range(200)]
     newcomers = sum(indices[0] < 10 and max(indices) >= 10 for indices in choices)
     # A single choice meets one about one time in six.
@@ -144,7 +144,7 @@ def test_frames_without_newcomers_are_preferred():
 
 
 def test_each_file_is_decoded_once():
-    video = video_of(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
+    video = make_video(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
     clip = VideoSet("made", (video,), 1).sample(0, phase(clip_length=3), rng(3), max_objects=10)
     assert clip.names == ("made",)
     assert sum(frame.read_images for frame in video.frames) <= 3
@@ -156,13 +156,16 @@ def test_small_objects_are_left_out_of_videos_only():
     mask = np.zeros((CROP, CROP), np.uint8)
     mask[:30, :30], mask[40:44, 40:44] = 1, 2
     still = phase(clip_length=2, short_edge=CROP)
-    for source, objects in ((VideoSet("made", (video_of(mask, mask),), 1), 1), (ImageSet((Shown(mask),)), 2)):
+    for source, objects in (
+        (VideoSet("made", (make_video(mask, mask),), 1), 1),
+        (ImageSet((MemoryImage(mask),)), 2),
+    ):
         clips = [source.sample(0, still, rng(seed), max_objects=10) for seed in range(20)]
         assert max(clip.objects for clip in clips) == objects
 
 
 def test_frames_of_two_sizes_rejected():
-    video = video_of(blocks(1), blocks(1, side=30))
+    video = make_video(blocks(1), blocks(1, side=30))
     forwards = next(seed for seed in range(50) if choose_frames(video, 2, 1, rng(seed))[0] == 0)
     with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
         VideoSet("made", (video,), 1).sample(0, phase(clip_length=2), rng(forwards), max_objects=10)

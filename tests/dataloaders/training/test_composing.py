@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.mixture import compose, random_motion
-from tests.dataloaders.training.made import rng
+from aotlab.dataloaders.training.mixture import compose_clips, random_motion
+from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
 FIRST, SECOND = 60, 220
@@ -21,7 +21,7 @@ def square(grey, ground, left, top, side, frames=4):
 
 
 def composed(seed, **options):
-    return compose(
+    return compose_clips(
         square(FIRST, 0, 25, 25, 30),
         square(SECOND, 120, 10, 10, 40),
         rng(seed),
@@ -81,12 +81,14 @@ def test_ignored_pixels_of_the_first_clip_stay_ignored():
     first = square(FIRST, 0, 25, 25, 30)
     labels = first.labels.copy()
     labels[:, :20] = 255
-    clip = compose(Clip(first.frames, labels, 1), square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10)
+    clip = compose_clips(
+        Clip(first.frames, labels, 1), square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10
+    )
     assert (clip.labels == 255).any()
 
 
 @pytest.mark.parametrize("crop", [65, 241, 465])
-def test_motion_brings_objects_to_its_start_at_its_scale(crop):
+def test_motion_starts_at_its_position_and_scale(crop):
     box = 10, 20, 30, 20
     motion = random_motion(box, crop, rng())
     centre = np.array([25.0, 30.0])

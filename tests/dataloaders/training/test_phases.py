@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
-from tests.dataloaders.training.made import write_videos
+from tests.dataloaders.training.in_memory import write_videos
 
 RECIPE = "configs/recipes/finetune.yaml"
 
@@ -53,7 +53,7 @@ def test_same_videos_are_held_back_in_every_phase(folder):
     assert all("clip05" not in names and len(names) == 9 for names in trained_on(data))
 
 
-def test_of_few_videos_none_is_held_back(folder, caplog):
+def test_few_videos_are_all_trained_on(folder, caplog):
     with caplog.at_level(logging.INFO):
         data = open_phases(load_config(RECIPE, [f"data.root={folder(9)}"]))
     assert data.validation == []

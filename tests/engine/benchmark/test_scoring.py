@@ -8,10 +8,10 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark import scoring
+from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
-from aotlab.engine.benchmark.worst import pick_frames
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
 
@@ -33,13 +33,13 @@ def davis(tmp_path):
 def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkeypatch):
     alone = score_videos(davis, tmp_path / "results")
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
-    monkeypatch.setattr(scoring, "CHUNK", 2)  # a sequence of three frames becomes two parts
+    monkeypatch.setattr(scoring, "CHUNK_FRAMES", 2)  # a sequence of three frames becomes two parts
     shared = score_videos(davis, tmp_path / "results", workers=2)
     assert list(alone.scores) == list(shared.scores)
     for name, scores in alone.scores.items():
         # to the last bit
         assert scores.values.tobytes() == shared.scores[name].values.tobytes()
-    assert scores_table(alone.scores) == scores_table(shared.scores)
+    assert make_scores_table(alone.scores) == make_scores_table(shared.scores)
 
 
 def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_late_objects_count_from_first_sight(tmp_path):
     assert score_videos(videos, tmp_path / "results").scores["second"].region[1, 0] == 0
 
 
-def test_masks_that_are_all_given_are_no_truth(davis):
+def test_given_masks_are_not_ground_truth(davis):
     bear = davis[0]
     given = dict(enumerate(bear.annotations))
     assert has_annotations(bear)
@@ -109,7 +109,7 @@ def test_masks_that_are_all_given_are_no_truth(davis):
     assert find_rules([]) is find_rules(davis)
 
 
-def scores_of(*region):
+def make_scores(*region):
     """One object, id 3, by its J in every frame."""
     values = np.array([[region]] * 2)
     return SequenceScores(values, ids=(3,), frames=tuple(f"{index:02d}" for index in range(len(region))))
@@ -119,17 +119,17 @@ def scores_of(*region):
     ("worst", "wanted"),
     [(0, ["00", "03", "06", "09"]), (5, ["00", "03", "05", "09"]), (8, ["00", "03", "06", "08"])],
 )
-def test_frames_are_spread_and_the_worst_is_one_of_them(worst, wanted):
+def test_shown_frames_are_spread_and_include_worst(worst, wanted):
     region = [0.9] * 10
     region[worst] = 0.1
-    assert pick_frames(scores_of(*region), 3, 4) == wanted
+    assert pick_frames(make_scores(*region), 3, 4) == wanted
 
 
-def test_frames_that_do_not_count_are_not_shown():
+def test_unscored_frames_are_not_shown():
     nan = float("nan")
-    assert pick_frames(scores_of(nan, 0.5, nan, 0.25), 3, 4) == ["01", "03"]
+    assert pick_frames(make_scores(nan, 0.5, nan, 0.25), 3, 4) == ["01", "03"]
 
 
-def test_frame_that_counts_without_being_there_has_no_image():
+def test_missing_scored_frame_has_no_image():
     values = np.array([[[0.5, 0.0]]] * 2)
     assert pick_frames(SequenceScores(values, ids=(3,), frames=("01", "")), 3, 4) == ["01"]

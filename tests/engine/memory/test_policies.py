@@ -15,7 +15,7 @@ from aotlab.engine.memory.policies import (
     RelevanceRedundancy,
     Restricted,
     build_policy,
-    redundancy,
+    compute_redundancy,
 )
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
@@ -31,30 +31,32 @@ def frame(number, groups=1):
     return [[BlockMemory(kv, kv)]]
 
 
-def relevances(shares, counted=None):
+def fake_relevance(shares, counted=None):
     """Shows relevance by frame number of each group; keys are all unlike each other."""
 
-    def look_of(bank):
-        def relevance_of(key, frames):
+    def make_relevance(bank):
+        def relevance_fn(key, frames):
             if counted is not None:
                 counted.append(frames)
-            rows = [[own[number] for number in kept] for own, kept in zip(shares, bank.kept, strict=True)]
+            rows = [
+                [own[number] for number in kept] for own, kept in zip(shares, bank.frame_indices, strict=True)
+            ]
             keys = torch.eye(frames)[:, None].expand(len(rows), -1, TOKENS, -1)
             return FrameRelevance(torch.tensor(rows), keys)
 
-        return relevance_of
+        return relevance_fn
 
-    return look_of
+    return make_relevance
 
 
-def filled(policy, frames, look_of=None, references=(0,), groups=1):
+def filled(policy, frames, make_relevance=None, references=(0,), groups=1):
     bank = MemoryBank(policy)
     with torch.no_grad():
         for number in range(frames):
             if number in references:
                 bank.add_reference(frame(number, groups))
             else:
-                bank.add(frame(number, groups), look_of and look_of(bank))
+                bank.add(frame(number, groups), make_relevance and make_relevance(bank))
     return bank
 
 
@@ -64,12 +66,12 @@ def stored(bank, group=0):
 
 @pytest.mark.parametrize("policy", BOUNDED)
 @pytest.mark.parametrize("frames", [2, 4, 9])
-def test_a_bounded_bank_never_grows_and_never_loses_its_reference(policy, frames):
+def test_bounded_bank_keeps_size_and_reference(policy, frames):
     share = np.random.default_rng(0).random(40).tolist()
     bank = MemoryBank(BOUNDED[policy](frames, 1))
     with torch.no_grad():
         for number in range(40):
-            bank.add(frame(number), relevances([share])(bank)) if number else bank.add_reference(
+            bank.add(frame(number), fake_relevance([share])(bank)) if number else bank.add_reference(
                 frame(number)
             )
             assert len(bank) == min(number + 1, frames)
@@ -80,17 +82,17 @@ def test_a_bounded_bank_never_grows_and_never_loses_its_reference(policy, frames
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
-def test_room_for_one_frame_is_the_references(policy):
-    assert filled(BOUNDED[policy](1, 2), 9, relevances([[1.0] * 9])).frames == [0]
+def test_bank_of_one_frame_keeps_reference(policy):
+    assert filled(BOUNDED[policy](1, 2), 9, fake_relevance([[1.0] * 9])).frames == [0]
 
 
-def test_first_in_is_first_out():
+def test_fifo_evicts_oldest_frame():
     assert filled(BoundedFIFO(4, 1), 8).frames == [0, 5, 6, 7]
     assert filled(BoundedFIFO(4, 2), 8).frames == [0, 2, 4, 6]
     assert filled(BoundedFIFO(4, 2), 9).frames == [0, 4, 6, 8]
 
 
-def test_so_many_newest_frames_are_kept_besides_all_references():
+def test_newest_frames_are_kept_beside_references():
     policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=4, newest=1, every=2))
     assert filled(policy, 9).frames == [0, 8]
     assert filled(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
@@ -98,14 +100,14 @@ def test_so_many_newest_frames_are_kept_besides_all_references():
     assert filled(BoundedFIFO(9, 1, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
 
 
-def test_the_least_relevant_frame_goes_and_the_newest_is_not_judged():
+def test_least_relevant_frame_is_evicted_except_newest():
     shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
     for policy in (Restricted(4, 1), RelevanceRedundancy(4, 1)):
-        assert filled(policy, 5, relevances([shares])).frames == [0, 1, 3, 4]
-        assert filled(policy, 6, relevances([shares])).frames[-1] == 5
+        assert filled(policy, 5, fake_relevance([shares])).frames == [0, 1, 3, 4]
+        assert filled(policy, 6, fake_relevance([shares])).frames[-1] == 5
 
 
-def test_of_frames_that_are_alike_one_goes():
+def test_redundant_frame_is_evicted():
     shares = torch.full((1, 4), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
     keys[2] = keys[3]
@@ -114,35 +116,35 @@ def test_of_frames_that_are_alike_one_goes():
     assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [
         2
     ]
-    assert redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
-    assert redundancy(keys[:1]).tolist() == [0]
+    assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
+    assert compute_redundancy(keys[:1]).tolist() == [0]
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_relevance_is_computed_when_a_frame_has_to_go_or_from_the_first_on(early):
+def test_relevance_is_computed_on_eviction_or_from_start(early):
     counted = []
-    filled(Restricted(4, 2, early), 12, relevances([[1.0] * 12], counted))
+    filled(Restricted(4, 2, early), 12, fake_relevance([[1.0] * 12], counted))
     assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
-def test_without_any_foreground_the_oldest_frame_goes_and_no_score_is_lost(policy):
+def test_no_foreground_evicts_oldest_frame(policy):
     chooser = BOUNDED[policy](3, 1)
-    assert filled(chooser, 6, relevances([[0.0] * 6])).frames == [0, 4, 5]
+    assert filled(chooser, 6, fake_relevance([[0.0] * 6])).frames == [0, 4, 5]
     assert all(np.isfinite(list(chooser.running[0].values())))
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
-def test_every_group_decides_for_itself(policy):
+def test_groups_evict_independently(policy):
     shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
-    bank = filled(BOUNDED[policy](4, 1), 5, relevances(shares), groups=2)
-    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
-    assert [stored(bank, group) for group in range(2)] == bank.kept
+    bank = filled(BOUNDED[policy](4, 1), 5, fake_relevance(shares), groups=2)
+    assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [stored(bank, group) for group in range(2)] == bank.frame_indices
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
-def test_later_references_stay_while_tracked_frames_can_go(policy):
-    shares = relevances([[1.0] * 20])
+def test_tracked_frames_are_evicted_before_later_references(policy):
+    shares = fake_relevance([[1.0] * 20])
     assert filled(BOUNDED[policy](4, 1), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
     bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5))
     assert bank.frames == [0, 3, 4, 5]
@@ -166,12 +168,12 @@ def test_settings_name_bounded_policies_and_their_constants():
 @pytest.mark.parametrize(
     ("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)]
 )
-def test_a_long_video_is_remembered_more_rarely(length, every):
+def test_long_video_stores_fewer_frames(length, every):
     assert build_policy(load_config("r50_aotl_rmem").memory, length=length).every == every
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
-def test_training_forgets_the_oldest_whatever_the_policy(policy):
+def test_training_evicts_oldest_frame(policy):
     config = MemoryConfig(policy, every=5, every_in_training=4, frames=9, insertions=30)
     assert build_policy(config, training=True, length=3000) == BoundedFIFO(9, 4)
     bank = MemoryBank(build_policy(config, training=True), training=True)

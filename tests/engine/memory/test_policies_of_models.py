@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.objects import ObjectTable
@@ -29,7 +29,7 @@ def small(block, policy="relevance_redundancy", **memory):
         },
         "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
     }  # fmt: skip
-    config = from_tree(tree, "small.yaml")
+    config = build_config(tree, "small.yaml")
     torch.manual_seed(0)
     model = build_model(config.model)
     with torch.no_grad():
@@ -39,7 +39,7 @@ def small(block, policy="relevance_redundancy", **memory):
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_groups_of_a_batch_track_as_they_would_alone(block):
+def test_batched_groups_equal_single_groups(block):
     # Features that are unlike each other but for those that only the decoder reads, relevance alone tells: so the
     # groups keep other frames.
     model, config = small(block, frames=6, relevance_weight=1e4)
@@ -53,7 +53,7 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
     objects = ObjectTable(2)
     objects.add_objects(labels[0].numpy())
-    objects.open_batches(one_by_one=False)
+    objects.open_batches(separately=False)
     masks = [objects.split(shown)[0] for shown in labels]
 
     def track(groups):
@@ -65,16 +65,16 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
         return bank, logits
 
     both, logits = track(slice(0, 2))
-    assert both.kept[0] != both.kept[1]
+    assert both.frame_indices[0] != both.frame_indices[1]
     for group in range(2):
         alone, own = track(slice(group, group + 1))
-        assert both.kept[group] == alone.frames
+        assert both.frame_indices[group] == alone.frames
         # batched and single matrix products round differently
         torch.testing.assert_close(logits[group], own[0], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
-def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
+def test_memory_stays_within_bound_and_reuses_buffer(policy):
     model, config = build("aott", f"memory.policy={policy}", "memory.every=1", "memory.frames=3")
     tracker = Tracker(model, config)
     addresses, sizes = set(), set()
@@ -88,7 +88,7 @@ def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
     assert sizes == {3 * memory_bytes_per_frame(config, clip(1).shape[1:3], 2)}
 
 
-def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one():
+def test_bounded_policies_below_capacity_equal_every_nth():
     frames, mask = clip(6), stripes([1, 2])
     results = []
     for policy in ("every_nth", *BOUNDED):
@@ -99,7 +99,7 @@ def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_training_reaches_what_restricted_memory_adds(block):
+def test_training_updates_restricted_memory_layers(block):
     model, config = small(block)
     frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]

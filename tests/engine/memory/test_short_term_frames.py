@@ -24,7 +24,7 @@ def frame(number, blocks=2):
     return [[BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]]
 
 
-def held(bank, block=0):
+def short_term_frames(bank, block=0):
     """Numbers of the frames in short-term memory, in the order of its tokens."""
     short = bank.read()[0][block].short
     assert torch.equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
@@ -33,22 +33,26 @@ def held(bank, block=0):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("skip", [1, 2, 4])
-def test_short_term_memory_holds_the_frames_up_to_the_one_of_skip_steps_ago(skip, count):
+def test_short_term_memory_ends_skip_frames_ago(skip, count):
     bank = MemoryBank(FirstFrame(), skip, count)
     for number in range(9):
         (bank.add if number else bank.add_reference)(frame(number))
         newest = max(number + 1 - skip, 0)
-        assert held(bank) == held(bank, block=1) == list(range(max(newest - count + 1, 0), newest + 1))
+        assert (
+            short_term_frames(bank)
+            == short_term_frames(bank, block=1)
+            == list(range(max(newest - count + 1, 0), newest + 1))
+        )
 
 
-def test_a_later_reference_frame_begins_anew():
+def test_later_reference_clears_short_term_memory():
     bank = MemoryBank(FirstFrame(), 1, 3)
     for number in range(6):
         (bank.add_reference if number in (0, 4) else bank.add)(frame(number))
-    assert held(bank) == [4, 5]
+    assert short_term_frames(bank) == [4, 5]
 
 
-def test_a_tracker_reads_as_many_frames_as_its_settings_say():
+def test_tracker_reads_configured_short_term_frames():
     model, config = build("aott", "memory.short_term_frames=3")
     seen = []
     model.blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[2]))
@@ -59,7 +63,7 @@ def test_a_tracker_reads_as_many_frames_as_its_settings_say():
 
 
 @torch.inference_mode()
-def test_a_training_clip_gives_the_trackers_masks():
+def test_training_clip_equals_tracker():
     model, config = build("aott", "memory.short_term_frames=2")
     model.eval()
     frames, mask = clip(5), stripes([1, 2, 3])

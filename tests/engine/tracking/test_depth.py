@@ -23,7 +23,7 @@ def test_validation_scores_every_depth(monkeypatch):
         validation, "score_video", lambda tracker, _: depths.append(tracker.config.model.depth)
     )
     monkeypatch.setattr(
-        validation, "scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
+        validation, "make_scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
     )
     video = type("Video", (), {"name": "one"})()
     scores = validation.validate(model, config, [video], World("cpu"))
@@ -37,6 +37,6 @@ def test_validation_scores_every_depth(monkeypatch):
     ("preset", "depth", "words"),
     [("aott", 1, "this model has one depth"), ("aost", 4, "must be 1 to 3, got 4")],
 )
-def test_a_depth_that_was_not_trained_is_refused(preset, depth, words):
+def test_untrained_depth_rejected(preset, depth, words):
     with pytest.raises(InputError, match=words):
         load_config(preset, [f"model.depth={depth}"])

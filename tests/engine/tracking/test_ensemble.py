@@ -14,7 +14,7 @@ from aotlab.configs.schema import Config, InputConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.recurrence import one_hot
-from aotlab.engine.tracking.ensemble import Branch, Ensemble, augmented
+from aotlab.engine.tracking.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size, normalise
@@ -32,24 +32,24 @@ def model() -> tuple[VOSModel, Config]:
 
 
 def ensemble(model: tuple[VOSModel, Config], *, fused: bool = False) -> Ensemble:
-    return Ensemble(augmented(*model, scales=SCALES, flip=True), fused_feedback=fused)
+    return Ensemble(build_branches(*model, scales=SCALES, flip=True), fused_feedback=fused)
 
 
-def mirrored(array: np.ndarray, flip: bool) -> np.ndarray:
+def flip_array(array: np.ndarray, flip: bool) -> np.ndarray:
     return np.ascontiguousarray(array[:, ::-1]) if flip else array
 
 
-def alone(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
+def track_view(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
     """Probabilities of a whole clip as one view sees it by itself, turned back."""
     network, config = model
     tracker = Tracker(network, replace(config, input=replace(config.input, scale=scale)))
-    steps = run(tracker, [mirrored(frame, flip) for frame in frames], {0: mirrored(mask, flip)})
+    steps = run(tracker, [flip_array(frame, flip) for frame in frames], {0: flip_array(mask, flip)})
     return [step.probabilities.flip(-1) if flip else step.probabilities for step in steps]
 
 
-def test_each_view_remembers_its_own_answer_and_the_mean_is_the_result(model):
+def test_ensemble_averages_views_with_separate_memory(model):
     frames, mask = clip(5), stripes([3, 7])
-    views = [alone(model, *view, frames, mask) for view in VIEWS]
+    views = [track_view(model, *view, frames, mask) for view in VIEWS]
     steps = run(ensemble(model), frames, {0: mask})
     for step, *parts in list(zip(steps, *views, strict=True))[1:]:
         mean = torch.stack(parts).mean(0)
@@ -69,7 +69,7 @@ class View:
         self.bank = MemoryBank(build_policy(config.memory))
 
     def see(self, frame: np.ndarray):
-        image = torch.from_numpy(mirrored(frame, self.flip)).permute(2, 0, 1)[None] / 255
+        image = torch.from_numpy(flip_array(frame, self.flip)).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self.size, mode="bicubic", align_corners=False)
         return self.model.encode(normalise(image))
 
@@ -78,25 +78,25 @@ class View:
         small = F.interpolate(labels[None, None].float(), self.size, mode="nearest")[0, 0]
         return self.model.assign_identities(one_hot(small, objects + 1)[None])
 
-    def refer(self, frame: np.ndarray, labels: Tensor, objects: int) -> None:
+    def add_reference(self, frame: np.ndarray, labels: Tensor, objects: int) -> None:
         identities = self.identities(labels, objects)
         propagated = self.model.propagate(self.see(frame), identities=identities)
         self.bank.add_reference(self.model.memorize(propagated, identities))
 
-    def expect(self, frame: np.ndarray, objects: int) -> Tensor:
+    def read_memory(self, frame: np.ndarray, objects: int) -> Tensor:
         features = self.see(frame)
         self.propagated = self.model.propagate(features, self.bank.read())
         logits = self.model.decode(self.propagated, features)[:, : objects + 1]
         logits = F.interpolate(logits, (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
         return (logits.flip(-1) if self.flip else logits)[0].softmax(0)
 
-    def remember(self, labels: Tensor, objects: int) -> None:
+    def write_memory(self, labels: Tensor, objects: int) -> None:
         self.bank.add(self.model.memorize(self.propagated, self.identities(labels, objects)))
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
 @torch.inference_mode()
-def test_new_objects_rule_over_the_common_answer(model, fused):
+def test_new_objects_override_fused_prediction(model, fused):
     frames, first = clip(6), torch.from_numpy(stripes([1, 2]))
     late = torch.zeros_like(first)
     late[:10, 5:20] = 3
@@ -104,29 +104,29 @@ def test_new_objects_rule_over_the_common_answer(model, fused):
     tracker = ensemble(model, fused=fused)
     tracker.step(frames[0], first.numpy())
     for view in views:
-        view.refer(frames[0], first, 2)
+        view.add_reference(frames[0], first, 2)
     objects = 2
     for index, frame in enumerate(frames[1:], start=1):
-        answers = [view.expect(frame, objects) for view in views]
+        answers = [view.read_memory(frame, objects) for view in views]
         common = torch.stack(answers).mean(0).max(0).indices
         kept = [common if fused else answer.max(0).indices for answer in answers]
         if index == 3:
             objects = 3
             common = torch.where(late > 0, late, common)
             for view, own in zip(views, kept, strict=True):
-                view.refer(frame, torch.where(late > 0, late, own), objects)
+                view.add_reference(frame, torch.where(late > 0, late, own), objects)
         else:
             for view, own in zip(views, kept, strict=True):
-                view.remember(own, objects)
+                view.write_memory(own, objects)
         step = tracker.step(frame, late.numpy() if index == 3 else None)
         np.testing.assert_array_equal(step.labels, common.numpy(), err_msg=f"frame {index}")
     assert step.ids == (1, 2, 3)
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
-def test_one_plain_branch_is_the_tracker_itself(model, fused):
+def test_single_branch_ensemble_equals_tracker(model, fused):
     frames, masks = clip(5), {0: stripes([4, 2]), 2: stripes([2, 9])}
-    ours = run(Ensemble(augmented(*model), fused_feedback=fused), frames, masks)
+    ours = run(Ensemble(build_branches(*model), fused_feedback=fused), frames, masks)
     for step, plain in zip(ours, run(Tracker(*model), frames, masks), strict=True):
         np.testing.assert_array_equal(step.labels, plain.labels)
         assert step.ids == plain.ids
@@ -147,12 +147,12 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
 @pytest.mark.parametrize("count", [5, 7])
 def test_groups_one_at_a_time_give_the_same_masks(count):
     few, frames, mask = build("aott", "model.max_objects=3"), clip(4), stripes(range(1, count + 1))
-    tracker, one_by_one = Tracker(*few), Tracker(*few)
-    one_by_one.one_group_at_a_time = True
-    plain, slow = (run(one, frames, {0: mask})[-1] for one in (tracker, one_by_one))
+    tracker, separately = Tracker(*few), Tracker(*few)
+    separately.one_group_at_a_time = True
+    plain, slow = (run(one, frames, {0: mask})[-1] for one in (tracker, separately))
     # batches of other sizes round otherwise, and this model's logits are very steep; 3e-4 was seen
     torch.testing.assert_close(plain.probabilities, slow.probabilities, atol=2e-3, rtol=0)
-    assert tracker.groups == one_by_one.groups == -(-count // 3)
+    assert tracker.groups == separately.groups == -(-count // 3)
 
 
 def test_frame_of_another_size_rejected_in_mid_video(model):
@@ -180,9 +180,9 @@ def test_objects_are_forgotten_in_every_branch(model):
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.0)])
-def test_senseless_scales_are_refused(model, scales):
+def test_invalid_scales_rejected(model, scales):
     with pytest.raises(InputError, match="scales"):
-        augmented(*model, scales=scales)
+        build_branches(*model, scales=scales)
 
 
 def test_weights_must_be_positive(model):
@@ -191,10 +191,10 @@ def test_weights_must_be_positive(model):
 
 
 def test_several_scales_limit_the_short_edge_as_published(model):
-    branches = augmented(*model, scales=(1.0, 1.3))
+    branches = build_branches(*model, scales=(1.0, 1.3))
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
     assert [branch.tracker.config.input.scale for branch in branches] == [1.0, 1.3]
-    assert augmented(*model)[0].tracker.config.input.max_short_edge is None
+    assert build_branches(*model)[0].tracker.config.input.max_short_edge is None
 
 
 def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):

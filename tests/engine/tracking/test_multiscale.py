@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.tracker import Tracker
@@ -33,7 +33,7 @@ def build(block, policy="every_nth", **model):
         "model": {"dim": 64, "decode_all_blocks": block != "gpm", "stages": STAGES[block], **model},
         "memory": {"policy": policy, "every": 2},
     }
-    config = from_tree(tree, "small.yaml")
+    config = build_config(tree, "small.yaml")
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config
 
@@ -45,7 +45,7 @@ def clip_batch(frames, masks, objects):
 
 
 @pytest.mark.parametrize("block", STAGES)
-def test_one_optimiser_step_reaches_every_parameter_and_lowers_the_loss(block):
+def test_optimiser_step_changes_all_parameters_and_lowers_loss(block):
     model, config = build(block)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
     plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=False)
@@ -69,7 +69,7 @@ def test_one_optimiser_step_reaches_every_parameter_and_lowers_the_loss(block):
 
 @pytest.mark.parametrize("block", STAGES)
 @torch.inference_mode()
-def test_a_training_clip_gives_the_trackers_masks(block):
+def test_training_clip_equals_tracker(block):
     model, config = build(block)
     model.eval()
     frames, mask = clip(5), stripes([1, 2, 3])

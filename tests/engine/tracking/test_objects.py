@@ -11,7 +11,7 @@ from tests.engine.small_model import clip, run, stripes
 
 
 @pytest.mark.parametrize("name", ["aott", "few"])
-def test_a_forgotten_object_is_gone_and_the_others_keep_their_ids(models, name):
+def test_forgotten_object_leaves_other_ids_unchanged(models, name):
     frames, ids = clip(5), [4, 7, 9, 300, 12][: 3 if name == "aott" else 5]
     tracker = Tracker(*models[name])
     before = run(tracker, frames[:3], {0: stripes(ids)})[-1]
@@ -28,7 +28,7 @@ def test_a_forgotten_object_is_gone_and_the_others_keep_their_ids(models, name):
         assert list(prediction.confidence) == list(left)
 
 
-def test_the_pixels_of_a_forgotten_object_go_to_the_next_likely_one(models):
+def test_pixels_of_forgotten_object_go_to_next_likely(models):
     frames, mask = clip(3), stripes([1, 2, 3])
     kept, forgot = Tracker(*models["aott"]), Tracker(*models["aott"])
     plain = run(kept, frames, {0: mask})[2]
@@ -41,7 +41,7 @@ def test_the_pixels_of_a_forgotten_object_go_to_the_next_likely_one(models):
     assert (found.labels == np.array([0, 1, 2, 3])[expected.max(0).indices.numpy()]).all()
 
 
-def test_a_forgotten_id_given_again_is_a_new_object(models):
+def test_forgotten_id_given_again_is_new_object(models):
     frames, again = clip(5), np.zeros((33, 49), np.int64)
     again[20:30, 5:15] = 2
     tracker = Tracker(*models["aott"])
@@ -59,7 +59,7 @@ def test_a_forgotten_id_given_again_is_a_new_object(models):
     assert tracker.step(frames[4]).logits.shape[0] == 4
 
 
-def test_after_the_last_object_nothing_is_tracked_or_remembered(models):
+def test_no_objects_left_ends_tracking_and_memory(models):
     frames = clip(5)
     tracker = Tracker(*models["aott"])
     run(tracker, frames[:2], {0: stripes([1, 2])})
@@ -72,7 +72,7 @@ def test_after_the_last_object_nothing_is_tracked_or_remembered(models):
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(again, fresh, strict=True))
 
 
-def test_a_bank_without_objects_goes_and_changes_no_label(models):
+def test_empty_bank_is_dropped_without_changing_labels(models):
     frames, late = clip(6), stripes([0, 0, 0, 0, 6, 7])
     late[:20] = 0
     trackers = [Tracker(*models["few"]) for _ in range(2)]

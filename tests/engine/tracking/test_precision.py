@@ -20,7 +20,7 @@ def track(*overrides, count=2):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("count", [2, 5], ids=["one group", "two groups"])
-def test_half_precision_says_nearly_the_same(precision, count):
+def test_half_precision_is_close_to_float32(precision, count):
     """8 bits of mantissa leave errors of a per cent or so, which random weights show as a few other labels.
 
     What is remembered of them makes later frames differ more.
@@ -35,13 +35,13 @@ def test_half_precision_says_nearly_the_same(precision, count):
     assert tracker.banks[0].read()[0][0].long.key.dtype in (torch.bfloat16, torch.float16)
 
 
-def test_compiling_for_a_cpu_is_refused():
+def test_compiling_for_cpu_rejected():
     with pytest.raises(InputError, match="compile: makes models slower on cpu"):
         track("compute.compile=true")
 
 
 @pytest.mark.parametrize("hardware", [True, False])
-def test_auto_is_bfloat16_where_the_cpu_computes_it(hardware, monkeypatch):
+def test_auto_is_bfloat16_on_supporting_cpu(hardware, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     _, tracker = track("compute.precision=auto")
@@ -49,7 +49,7 @@ def test_auto_is_bfloat16_where_the_cpu_computes_it(hardware, monkeypatch):
     assert dtype == (torch.bfloat16 if hardware else torch.float32)
 
 
-def test_tracker_leaves_its_model_as_it_is():
+def test_tracker_does_not_change_its_model():
     model, config = build("aott")
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     tracker = Tracker(model, config)

@@ -13,11 +13,11 @@ from aotlab.engine.tracking.prompting import (
     PromptedFrame,
     PromptSettings,
     add_background,
-    draw_planes,
+    draw_prompt_planes,
     drop_far_parts,
     find_prompted_parts,
     find_window,
-    look_size,
+    window_input_size,
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
@@ -60,9 +60,9 @@ def frame():
     return pixels
 
 
-def test_clicks_and_boxes_are_drawn_where_the_window_shows_them():
+def test_clicks_and_boxes_are_drawn_in_window_coordinates():
     prompt = Prompt(points=[(30, 30), (60, 60)], labels=[1, 0], box=(20, 20, 20, 10))
-    planes = draw_planes(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
+    planes = draw_prompt_planes(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
     assert planes.shape == (4, 129, 129)
     assert planes[0, 21, 21] == 1
     assert planes[0, 40, 40] == 0
@@ -73,13 +73,13 @@ def test_clicks_and_boxes_are_drawn_where_the_window_shows_them():
     assert not planes[3].any()
 
 
-def test_a_stroke_has_no_gaps():
-    plane = draw_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
+def test_stroke_has_no_gaps():
+    plane = draw_prompt_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
     assert plane[20, 5:60].all()
     assert not plane[30].any()
 
 
-def test_the_region_holds_prompt_and_answer_and_stays_in_the_frame():
+def test_region_covers_prompt_and_answer_within_frame():
     rough = np.zeros((90, 120))
     rough[20:50, 20:50] = 0.9
     left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), rough, 0.25)
@@ -89,7 +89,7 @@ def test_the_region_holds_prompt_and_answer_and_stays_in_the_frame():
     assert find_window(Prompt(box=(100, 70, 20, 20)), rough, 0.25)[2:] == (120, 90)
 
 
-def test_parts_far_from_any_prompt_are_dropped_and_near_ones_kept():
+def test_parts_far_from_prompts_are_dropped():
     logits = torch.full((60, 60), -5.0)
     logits[5:25, 5:25] = 5
     logits[5:25, 28:32] = 5
@@ -102,23 +102,23 @@ def test_parts_far_from_any_prompt_are_dropped_and_near_ones_kept():
 @pytest.mark.parametrize(
     ("options", "kept"), [({}, 24), ({"points": [(40, 10)]}, 41), ({"mask": np.ones((60, 60))}, 60)]
 )
-def test_pixels_beside_a_box_are_dropped_unless_another_prompt_is_there(options, kept):
+def test_pixels_outside_box_need_another_prompt(options, kept):
     logits = torch.full((60, 60), 5.0)
     drop_far_parts(logits, Prompt(box=(10, 0, 12, 60), **options), 0.5)
     assert (logits[10] > 0).nonzero().max() + 1 == kept
 
 
-def test_without_a_prompted_part_the_largest_counts():
+def test_largest_part_is_kept_without_prompted_part():
     mask = np.zeros((60, 60), bool)
     mask[5:25, 5:25] = mask[50:55, 50:55] = True
-    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]), near=0.1)
+    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]), max_distance=0.1)
     assert kept[10, 10]
     assert not kept[52, 52]
 
 
-def test_objects_of_one_frame_are_found_together_at_two_resolutions():
+def test_objects_are_segmented_together_at_two_resolutions():
     model = Model()
-    logits = PromptedFrame(model, frame(), PromptSettings(whole_edge=113, close_edge=65)).logits(
+    logits = PromptedFrame(model, frame(), PromptSettings(frame_edge=113, window_edge=65)).logits(
         [Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))]
     )
     labels = add_background(logits).max(0).indices.numpy()
@@ -127,15 +127,15 @@ def test_objects_of_one_frame_are_found_together_at_two_resolutions():
     assert model.prompts.looks == [(81, 113), (65, 65), (65, 65)]
 
 
-def test_a_second_prompt_uses_the_encoding_of_the_frame():
+def test_second_prompt_reuses_frame_encoding():
     model = Model()
-    prompted = PromptedFrame(model, frame(), PromptSettings(closer=0))
+    prompted = PromptedFrame(model, frame(), PromptSettings(refinements=0))
     prompted.logits([Prompt(points=[(30, 30)])])
     prompted.logits([Prompt(points=[(80, 50)])])
     assert len(model.prompts.looks) == 1
 
 
-def test_prompts_outside_the_frame_and_models_without_prompts_are_refused():
+def test_outside_prompts_and_promptless_models_rejected():
     with pytest.raises(InputError, match="outside the image of 120×90"):
         PromptedFrame(Model(), frame()).logits([Prompt(points=[(300, 30)])])
     model = Model()
@@ -147,8 +147,8 @@ def test_prompts_outside_the_frame_and_models_without_prompts_are_refused():
 @pytest.mark.parametrize(
     ("size", "expected"), [((480, 854), (225, 401)), ((40, 40), (401, 401)), ((5, 400), (33, 401))]
 )
-def test_looks_have_sizes_of_whole_tokens(size, expected):
-    assert look_size(size, 401, align_corners=True) == expected
+def test_view_sizes_are_whole_tokens(size, expected):
+    assert window_input_size(size, 401, align_corners=True) == expected
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def tracker():
     return tracker
 
 
-def test_a_tracker_answers_prompts_without_remembering(tracker):
+def test_prompts_do_not_change_memory(tracker):
     tracker.reset()
     answer = tracker.prompt(frame(), {4: Prompt(points=[(30, 30)]), 9: Prompt(box=(72, 42, 26, 26))})
     assert answer.ids == (4, 9)
@@ -169,7 +169,7 @@ def test_a_tracker_answers_prompts_without_remembering(tracker):
     assert tracker.ids == ()
 
 
-def test_a_step_with_prompts_is_a_step_with_their_masks(tracker):
+def test_step_with_prompts_equals_step_with_masks(tracker):
     prompts = {4: Prompt(points=[(30, 30)])}
     tracker.reset()
     mask = tracker.prompt(frame(), prompts).labels
@@ -182,7 +182,7 @@ def test_a_step_with_prompts_is_a_step_with_their_masks(tracker):
     assert torch.equal(tracker.step(frame()[::-1]).logits, later.logits)
 
 
-def test_a_prompted_object_comes_over_a_given_mask(tracker):
+def test_prompted_object_overrides_given_mask(tracker):
     tracker.reset()
     mask = np.full((90, 120), 7)
     prompts = {4: Prompt(points=[(30, 30)])}
@@ -192,7 +192,7 @@ def test_a_prompted_object_comes_over_a_given_mask(tracker):
     assert (labels[~expected] == 7).all()
 
 
-def test_prompts_without_objects_or_pixels_are_refused(tracker, monkeypatch):
+def test_prompts_without_objects_or_pixels_rejected(tracker, monkeypatch):
     tracker.reset()
     with pytest.raises(InputError, match="at least one object"):
         tracker.prompt(frame(), {})
@@ -203,7 +203,7 @@ def test_prompts_without_objects_or_pixels_are_refused(tracker, monkeypatch):
     assert tracker.ids == ()
 
 
-def test_masks_given_to_a_tracker_do_not_depend_on_the_prompt_network(tracker):
+def test_tracking_is_independent_of_prompt_network(tracker):
     bare = load_config("aott")
     model = build_model(bare.model)
     full = build_model(tracker.config.model)

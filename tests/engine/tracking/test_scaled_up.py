@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.export.graphs import exportable
+from aotlab.engine.export.graphs import resolve_export_config
 from aotlab.engine.tracking.ensemble import Branch, Ensemble
-from aotlab.engine.tracking.objects import smallest_area
+from aotlab.engine.tracking.objects import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -29,8 +29,8 @@ def small_and_large():
     return mask
 
 
-def test_the_smallest_object_of_the_first_mask_decides_for_the_video(model, small_and_large):
-    assert smallest_area(small_and_large) == 100
+def test_smallest_first_object_sets_video_scale(model, small_and_large):
+    assert find_smallest_area(small_and_large) == 100
     tracker = Tracker(*model)
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None, scale=2.0)))
     frames = clip(5)
@@ -39,14 +39,14 @@ def test_the_smallest_object_of_the_first_mask_decides_for_the_video(model, smal
         assert torch.equal(tracker.step(frame, mask).logits, plain.step(frame, mask).logits)
 
 
-def test_a_mask_of_large_objects_changes_nothing(model):
+def test_large_objects_are_not_scaled_up(model):
     frames, mask = clip(3), np.ones((HEIGHT, WIDTH), np.int64)
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None)))
     expected, found = (run(each, frames, {0: mask}) for each in (plain, Tracker(*model)))
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
 
 
-def test_the_next_video_is_scaled_by_its_own_mask(model, small_and_large):
+def test_next_video_is_scaled_by_its_first_mask(model, small_and_large):
     frames, tracker = clip(2), Tracker(*model)
     run(tracker, frames, {0: small_and_large})
     tracker.reset()
@@ -55,7 +55,7 @@ def test_the_next_video_is_scaled_by_its_own_mask(model, small_and_large):
     assert torch.equal(expected[1].logits, found[1].logits)
 
 
-def test_a_resumed_video_keeps_its_size(model, small_and_large):
+def test_resumed_video_keeps_its_size(model, small_and_large):
     frames, first = clip(5), Tracker(*model)
     whole = run(Tracker(*model), frames, {0: small_and_large})
     run(first, frames[:2], {0: small_and_large})
@@ -65,7 +65,7 @@ def test_a_resumed_video_keeps_its_size(model, small_and_large):
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[2:], rest, strict=True))
 
 
-def test_branches_of_an_ensemble_scale_as_their_trackers_do(model, small_and_large):
+def test_ensemble_branches_scale_as_trackers(model, small_and_large):
     frames = clip(3)
     expected = run(Tracker(*model), frames, {0: small_and_large})
     found = run(Ensemble([Branch(Tracker(*model))]), frames, {0: small_and_large})
@@ -74,4 +74,4 @@ def test_branches_of_an_ensemble_scale_as_their_trackers_do(model, small_and_lar
 
 
 def test_exported_graphs_have_one_size(model):
-    assert exportable(model[1]).input.min_object is None
+    assert resolve_export_config(model[1]).input.min_object is None

@@ -36,7 +36,7 @@ def resumed(model, config, state):
 @pytest.mark.parametrize(
     "policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy", "first_frame"]
 )
-def test_a_split_and_resumed_run_equals_the_whole_one_bit_for_bit(bounded, tmp_path, policy):
+def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
     frames = clip(9)
     whole = run(Tracker(*bounded[policy]), frames, LATE)
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
@@ -52,7 +52,7 @@ def test_a_split_and_resumed_run_equals_the_whole_one_bit_for_bit(bounded, tmp_p
             assert torch.equal(found.logits, expected.logits)
 
 
-def test_the_first_tracker_may_go_on_after_its_state_was_loaded(bounded):
+def test_saved_tracker_can_continue(bounded):
     frames = clip(7)
     first = Tracker(*bounded["restricted"])
     run(first, frames[:4], LATE)
@@ -61,7 +61,7 @@ def test_the_first_tracker_may_go_on_after_its_state_was_loaded(bounded):
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
 
 
-def test_a_state_stays_what_it_was_while_the_tracker_goes_on(bounded):
+def test_saved_state_is_independent_of_tracker(bounded):
     frames, tracker = clip(8), Tracker(*bounded["bounded_fifo"])
     run(tracker, frames[:4], LATE)
     state = tracker.state_dict()
@@ -70,7 +70,7 @@ def test_a_state_stays_what_it_was_while_the_tracker_goes_on(bounded):
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
 
 
-def test_a_state_before_the_first_mask_and_one_with_forgotten_objects_resume(bounded, tmp_path):
+def test_states_without_mask_or_with_forgotten_objects_resume(bounded, tmp_path):
     frames = clip(5)
     first = Tracker(*bounded["every_nth"])
     first.step(frames[0])
@@ -82,13 +82,13 @@ def test_a_state_before_the_first_mask_and_one_with_forgotten_objects_resume(bou
     assert torch.equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
 
 
-def test_a_state_of_other_settings_is_refused(bounded):
+def test_state_of_other_settings_rejected(bounded):
     tracker = Tracker(*bounded["every_nth"])
     with pytest.raises(InputError, match="other settings of memory"):
         tracker.load_state_dict(Tracker(*bounded["restricted"]).state_dict())
 
 
-def test_a_state_of_other_weights_is_refused(bounded):
+def test_state_of_other_weights_rejected(bounded):
     model, config = build("aotl", "model.max_objects=3", "memory.frames=3", "memory.every=2")
     state = Tracker(model, config).state_dict()
     with torch.no_grad():
@@ -134,7 +134,7 @@ def changed(tree, change):
     return change(tree)
 
 
-def test_a_refused_state_leaves_the_tracker_as_it_was(bounded):
+def test_rejected_state_leaves_tracker_unchanged(bounded):
     frames, tracker, other = clip(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
     for each in (tracker, other):
         run(each, frames[:3], {0: stripes([4, 9])})

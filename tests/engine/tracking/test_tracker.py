@@ -17,13 +17,13 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
-def test_any_frame_size_gives_labels_of_that_size(tracker, size):
+def test_labels_have_frame_size(tracker, size):
     predictions = run(tracker, clip(3, *size), {0: np.ones(size, np.uint8)})
     assert [prediction.labels.shape for prediction in predictions] == [size] * 3
     assert [prediction.logits.shape for prediction in predictions] == [(2, *size)] * 3
 
 
-def test_labels_come_in_any_size_asked_for(tracker):
+def test_labels_have_requested_size(tracker):
     frames = clip(3)
     masks = {0: stripes([4]), 2: stripes([4, 9])}
     for index, frame in enumerate(frames):
@@ -41,7 +41,7 @@ def test_labels_come_in_any_size_asked_for(tracker):
         ([5, 70000], np.uint64, np.uint32),
     ],
 )
-def test_ids_are_kept_as_given_in_as_few_bytes_as_they_need(tracker, ids, given, returned):
+def test_ids_keep_values_in_smallest_dtype(tracker, ids, given, returned):
     mask = stripes(ids, dtype=given)
     predictions = run(tracker, clip(3), {0: mask})
     assert (predictions[0].labels == mask).all()
@@ -51,13 +51,13 @@ def test_ids_are_kept_as_given_in_as_few_bytes_as_they_need(tracker, ids, given,
         assert set(np.unique(prediction.labels)) <= {0, *ids}
 
 
-def test_what_was_given_reaches_later_frames(tracker):
+def test_given_masks_affect_later_frames(tracker):
     # The other tests mean little unless the random model shows several objects.
     labels = run(tracker, clip(3), {0: stripes([1, 2, 3])})[2].labels
     assert len(np.unique(labels)) >= 3
 
 
-def test_the_first_prediction_is_the_given_mask_with_certainty(tracker):
+def test_first_prediction_equals_given_mask(tracker):
     mask = stripes([2, 5])
     prediction = tracker.step(clip(1)[0], mask)
     assert (prediction.labels == mask).all()
@@ -74,13 +74,13 @@ def test_frames_before_the_first_mask_are_background(tracker):
     assert (predictions[2].labels == stripes([3])).all()
 
 
-def test_a_boolean_mask_is_one_object(tracker):
+def test_boolean_mask_is_one_object(tracker):
     prediction = tracker.step(clip(1)[0], stripes([3]) > 0)
     assert prediction.ids == (1,)
     assert (prediction.labels == (stripes([3]) > 0)).all()
 
 
-def test_probabilities_add_up_to_one_and_confidence_is_a_probability(tracker):
+def test_probabilities_sum_to_one(tracker):
     for prediction in run(tracker, clip(4), {0: stripes([1, 2]), 2: stripes([0, 8])}):
         total = prediction.probabilities.sum(0)
         torch.testing.assert_close(total, torch.ones_like(total), atol=1e-6, rtol=0)  # float32 rounding
@@ -88,14 +88,14 @@ def test_probabilities_add_up_to_one_and_confidence_is_a_probability(tracker):
         assert all(0 <= value <= 1 for value in prediction.confidence.values())
 
 
-def test_confidence_is_the_mean_over_an_objects_own_pixels_and_zero_where_it_has_none():
+def test_confidence_is_mean_over_object_pixels():
     probabilities = torch.tensor([[[0.9, 0.2, 0.3]], [[0.06, 0.7, 0.5]], [[0.04, 0.1, 0.2]]])
     prediction = Prediction((4, 6), probabilities.log(), torch.tensor([[0, 1, 1]]))
     assert repr(prediction) == "Prediction(ids=[4, 6], height=1, width=3, device=cpu)"
     assert prediction.confidence == pytest.approx({4: 0.6, 6: 0})
 
 
-def test_a_temperature_changes_the_confidence_only(models):
+def test_temperature_changes_confidence_only(models):
     model, config = models["aott"]
     plain, calibrated = (
         run(Tracker(model, replace(config, confidence_temperature=each)), clip(2), {0: stripes([1])})[1]
@@ -109,7 +109,7 @@ def test_a_temperature_changes_the_confidence_only(models):
 
 
 @pytest.mark.parametrize("name", ["aott", "aotl"])
-def test_a_late_object_joins_and_known_ones_keep_their_prediction(models, name):
+def test_late_object_keeps_known_predictions(models, name):
     frames, late = clip(5), np.zeros((HEIGHT, WIDTH), np.uint8)
     late[20:30, 5:15] = 4
     before = run(Tracker(*models[name]), frames[:3], {0: stripes([9])})[2].labels
@@ -120,7 +120,7 @@ def test_a_late_object_joins_and_known_ones_keep_their_prediction(models, name):
     assert predictions[4].logits.shape[0] == 3
 
 
-def test_a_corrected_mask_replaces_an_object_and_leaves_the_others(models):
+def test_corrected_mask_replaces_one_object(models):
     frames, corrected = clip(4), np.zeros((HEIGHT, WIDTH), np.uint8)
     corrected[25:, 40:] = 1
     before = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1, 2])})[2].labels
@@ -131,7 +131,7 @@ def test_a_corrected_mask_replaces_an_object_and_leaves_the_others(models):
     assert tracker.ids == (1, 2)
 
 
-def test_an_all_zero_mask_says_nothing(models):
+def test_all_zero_mask_changes_nothing(models):
     frames = clip(3)
     plain = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2])})
     empty = run(
@@ -163,7 +163,7 @@ def test_reset_forgets_the_video(tracker):
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(first, again, strict=True))
 
 
-def test_a_frame_may_be_a_view_that_is_not_contiguous(models):
+def test_non_contiguous_frame_is_accepted(models):
     frames = clip(2)
     views = [np.flip(np.flip(frame, 1).copy(), 1) for frame in frames]
     plain, viewed = (run(Tracker(*models["aott"]), f, {0: stripes([1, 2])}) for f in (frames, views))
@@ -172,7 +172,7 @@ def test_a_frame_may_be_a_view_that_is_not_contiguous(models):
 
 @pytest.mark.parametrize("name", ["aott", "aotl"])
 @torch.inference_mode()
-def test_a_training_clip_gives_the_trackers_masks(models, name):
+def test_training_clip_equals_tracker(models, name):
     model, config = models[name]
     model.eval()
     frames, mask = clip(6), stripes([1, 2, 3])

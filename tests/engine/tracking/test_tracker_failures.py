@@ -48,7 +48,7 @@ def failing(monkeypatch, owner, name, call, error):
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 @pytest.mark.parametrize("name", ["encode", "propagate", "assign_identities", "memorize"])
-def test_a_first_mask_whose_step_fails_begins_no_video(restricted, monkeypatch, name, error):
+def test_failed_first_step_starts_no_video(restricted, monkeypatch, name, error):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
         failing(patch, tracker.model, name, 1, error)
@@ -69,9 +69,7 @@ def test_a_first_mask_whose_step_fails_begins_no_video(restricted, monkeypatch, 
         ("memorize", 3, NEWEST),
     ],
 )
-def test_a_step_that_fails_before_memory_changes_may_be_taken_again(
-    restricted, monkeypatch, name, call, mask, error
-):
+def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask, error):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
     with monkeypatch.context() as patch:
@@ -86,9 +84,7 @@ def test_a_step_that_fails_before_memory_changes_may_be_taken_again(
 
 
 @pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
-def test_a_step_that_fails_while_memory_changes_leaves_a_tracker_that_asks_for_a_reset(
-    restricted, monkeypatch, name, mask
-):
+def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
     state = copy.deepcopy(other.state_dict())
@@ -106,7 +102,7 @@ def test_a_step_that_fails_while_memory_changes_leaves_a_tracker_that_asks_for_a
     assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
 
 
-def test_fresh_trackers_in_threads_of_their_own_track_as_alone(restricted):
+def test_fresh_trackers_in_threads_are_independent(restricted):
     frames, first = clip(5), Tracker(*restricted)
     found: dict[int, list[torch.Tensor]] = {}
 
@@ -125,7 +121,7 @@ def test_fresh_trackers_in_threads_of_their_own_track_as_alone(restricted):
     )
 
 
-def test_of_two_threads_in_one_tracker_only_one_changes_memory(restricted, monkeypatch):
+def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
     decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
@@ -154,7 +150,7 @@ def test_of_two_threads_in_one_tracker_only_one_changes_memory(restricted, monke
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda tracker: pickle.loads(pickle.dumps(tracker))])
-def test_a_copy_goes_on_as_the_tracker_does(restricted, duplicate):
+def test_copied_tracker_continues_equally(restricted, duplicate):
     frames = clip(6)
     tracker = tracking(restricted, frames)
     other = duplicate(tracker)
@@ -163,7 +159,7 @@ def test_a_copy_goes_on_as_the_tracker_does(restricted, duplicate):
 
 
 @pytest.mark.parametrize("number", [0, -1, 3, None, "1", 2**70, [1], float("nan"), np.array([1, 2])])
-def test_an_object_that_is_not_tracked_cannot_be_forgotten(restricted, number):
+def test_forgetting_untracked_object_rejected(restricted, number):
     tracker = Tracker(*restricted)
     tracker.step(clip(1)[0], FIRST)
     with pytest.raises(InputError, match=r"is not tracked; give one of \[1, 2\]"):

@@ -25,7 +25,7 @@ class Counter:
         return batches
 
 
-def test_twenty_three_objects_are_three_groups_in_one_batch(models, monkeypatch):
+def test_23_objects_are_three_groups_in_one_batch(models, monkeypatch):
     model, config = models["aott"]
     calls, tracker = Counter(model, monkeypatch), Tracker(model, config)
     frames, mask = clip(3), stripes(range(1, 24))
@@ -37,7 +37,7 @@ def test_twenty_three_objects_are_three_groups_in_one_batch(models, monkeypatch)
         assert prediction.logits.shape[0] == 24
 
 
-def test_objects_beyond_the_groups_there_are_get_a_bank_of_their_own(models, monkeypatch):
+def test_objects_beyond_existing_groups_get_new_bank(models, monkeypatch):
     model, config = models["few"]
     calls, tracker = Counter(model, monkeypatch), Tracker(model, config)
     frames, late = clip(4), stripes([0, 0, 0, 50, 60])
@@ -52,7 +52,7 @@ def test_objects_beyond_the_groups_there_are_get_a_bank_of_their_own(models, mon
     assert [bank.frames for bank in tracker.banks] == [[0, 2], [0]]
 
 
-def test_the_image_is_encoded_once_a_frame_whatever_the_number_of_objects(models, monkeypatch):
+def test_image_is_encoded_once_per_frame(models, monkeypatch):
     model, config = models["few"]
     calls, original = [], model.encode
     monkeypatch.setattr(model, "encode", lambda image: calls.append(image.shape[0]) or original(image))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.fast.local_attention import mask_outside, neighbors
+from aotlab.networks.fast.local_attention import build_window_mask, find_neighbors
 from aotlab.networks.positions import _sine_position
-from aotlab.networks.preprocess import _statistics
+from aotlab.networks.preprocess import _mean_and_std
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
@@ -28,7 +28,7 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
     ],
 )
 @pytest.mark.parametrize("tracking", [False, True])
-def test_a_mask_that_is_none_is_refused_and_leaves_the_tracker_as_it_was(models, mask, words, tracking):
+def test_invalid_mask_leaves_tracker_unchanged(models, mask, words, tracking):
     frames, tracker, second = clip(3), Tracker(*models["aott"]), Tracker(*models["aott"])
     if tracking:
         for each in (tracker, second):
@@ -39,14 +39,14 @@ def test_a_mask_that_is_none_is_refused_and_leaves_the_tracker_as_it_was(models,
     assert torch.equal(tracker.step(frames[2]).logits, second.step(frames[2]).logits)
 
 
-def test_a_frame_of_another_size_is_refused_with_both_sizes(tracker):
+def test_frame_of_another_size_rejected_with_both_sizes(tracker):
     tracker.step(clip(1)[0], stripes([1]))
     with pytest.raises(InputError, match=r"40×20, but the video began with 49×33; call reset"):
         tracker.step(np.zeros((20, 40, 3), np.uint8))
 
 
 @pytest.mark.parametrize("kind", ["image", "tensor"])
-def test_an_image_or_tensor_is_tracked_as_the_array_it_shows(models, kind):
+def test_image_and_tensor_are_tracked_as_array(models, kind):
     frames, mask = clip(2), stripes([1, 2]).astype(np.uint8)
     make = Image.fromarray if kind == "image" else torch.from_numpy
     plain, other = Tracker(*models["aott"]), Tracker(*models["aott"])
@@ -71,7 +71,7 @@ def test_an_image_or_tensor_is_tracked_as_the_array_it_shows(models, kind):
         np.zeros((HEIGHT, WIDTH, 4), np.uint8),
     ],
 )
-def test_whatever_is_no_frame_is_refused_in_a_sentence_and_begins_no_video(tracker, frame):
+def test_invalid_frame_rejected_before_video_starts(tracker, frame):
     with pytest.raises(InputError, match="frame: expected H×W×3 uint8 RGB, got"):
         tracker.step(frame, stripes([1]))
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
@@ -88,7 +88,7 @@ def test_whatever_is_no_frame_is_refused_in_a_sentence_and_begins_no_video(track
         stripes([1]).astype("timedelta64[s]"),
     ],
 )
-def test_whatever_is_no_mask_is_refused_in_a_sentence_and_begins_no_video(tracker, mask):
+def test_invalid_mask_rejected_before_video_starts(tracker, mask):
     with pytest.raises(InputError, match="mask: "):
         tracker.step(clip(1)[0], mask)
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
@@ -103,7 +103,7 @@ def test_nested_lists_of_ids_are_a_mask(tracker):
     "size",
     [(0, 5), (-1, 5), (5,), (5, 5, 5), 5, "ab", (5.5, 5), (float("nan"), 5), (None, 5), (10**9, 10**9)],
 )
-def test_an_output_size_that_is_none_is_refused_and_begins_no_video(tracker, size):
+def test_invalid_output_size_rejected_before_video_starts(tracker, size):
     with pytest.raises(
         InputError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768, got"
     ):
@@ -111,7 +111,7 @@ def test_an_output_size_that_is_none_is_refused_and_begins_no_video(tracker, siz
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
-def test_a_first_frame_that_the_model_refuses_begins_no_video(models, monkeypatch):
+def test_failed_encoding_starts_no_video(models, monkeypatch):
     tracker = Tracker(*models["aott"])
     encode = tracker.model.encode
 
@@ -133,7 +133,7 @@ DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
-def test_any_integer_mask_comes_back_as_it_was_given(models, ids, dtype, offset):
+def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     ids = [number for number in ids if number <= np.iinfo(dtype).max]
     mask = np.roll(stripes(ids or [1], dtype=dtype), offset, axis=1)
     tracker = Tracker(*models["aott"])
@@ -146,7 +146,7 @@ def test_any_integer_mask_comes_back_as_it_was_given(models, ids, dtype, offset)
     assert prediction.ids == tuple(int(number) for number in np.unique(mask) if number)
 
 
-def test_frames_that_may_not_be_written_are_taken_without_a_warning(models, recwarn):
+def test_read_only_frames_give_no_warning(models, recwarn):
     frame = np.ascontiguousarray(clip(1)[0])
     frame.setflags(write=False)  # as NumPy's view of an image is
     torch.set_warn_always(True)
@@ -158,18 +158,18 @@ def test_frames_that_may_not_be_written_are_taken_without_a_warning(models, recw
 
 
 @pytest.mark.parametrize("length", ["9", 2.5, float("nan"), 0, -1])
-def test_a_length_is_a_number_of_frames(tracker, length):
+def test_invalid_length_rejected(tracker, length):
     with pytest.raises(InputError, match="reset: length"):
         tracker.reset(length)
 
 
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
-def test_another_default_dtype_of_the_program_changes_nothing(preset):
+def test_default_dtype_has_no_effect(preset):
     model, config = small_model.build(preset)
     frames = small_model.clip(3)
     masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
     expected = small_model.run(Tracker(model, config), frames, masks)
-    caches = [_sine_position, _statistics, mask_outside, neighbors]
+    caches = [_sine_position, _mean_and_std, build_window_mask, find_neighbors]
     try:
         for cache in caches:
             cache.cache_clear()

@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import trainer
-from aotlab.engine.training.state import saved_states
+from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
-from tests.limits import files_up_to
+from tests.limits import limit_file_size
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 MEGABYTE = 10**6
@@ -27,7 +27,7 @@ MEGABYTE = 10**6
 
 
 def states(config):
-    return saved_states(Path(config.train.output))
+    return list_saved_states(Path(config.train.output))
 
 
 def leftovers(config):
@@ -132,7 +132,7 @@ def fill_disk(monkeypatch):
 
             def train_step(*args):
                 if next(count, None) is None and not full:
-                    full.append(stack.enter_context(files_up_to(size)))
+                    full.append(stack.enter_context(limit_file_size(size)))
                 return original(*args)
 
             monkeypatch.setattr(trainer, "train_step", train_step)
@@ -162,7 +162,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
     with ExitStack() as disk:
 
         def save(path, *args, **options):
-            disk.enter_context(files_up_to(MEGABYTE))
+            disk.enter_context(limit_file_size(MEGABYTE))
             save_checkpoint(path, *args, **options)
 
         monkeypatch.setattr(trainer, "save_checkpoint", save)

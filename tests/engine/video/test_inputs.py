@@ -71,7 +71,7 @@ def test_masks_are_at_their_frames(source, masks, values, within, expected):
         (["none.png"], FrameRange(), "none.png"),
     ],
 )
-def test_invalid_masks_are_refused(source, masks, values, within, words):
+def test_invalid_masks_rejected(source, masks, values, within, words):
     with pytest.raises(InputError, match=words):
         load_masks(values, source, within=within)
 
@@ -104,6 +104,6 @@ def test_file_names_number_frames(source, start, end, expected):
         (3, None, True, "no frame is numbered 3; its file names have 10 to 14"),
     ],
 )
-def test_invalid_ranges_are_refused(source, start, end, by_name, words):
+def test_invalid_ranges_rejected(source, start, end, by_name, words):
     with pytest.raises(InputError, match=words):
         FrameNumbers(source, by_name=by_name).range(start, end)

@@ -94,7 +94,7 @@ def test_video_without_masks_and_empty_folder_are_refused(tmp_path):
         read_jobs(tmp_path / "none.csv")
 
 
-def test_unreadable_list_is_refused(tmp_path):
+def test_unreadable_list_rejected(tmp_path):
     (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
     (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))
     os.mkfifo(tmp_path / "pipe.csv")

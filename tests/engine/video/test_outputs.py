@@ -68,7 +68,7 @@ def test_all_outputs_agree_with_each_other(report, out):
             assert not one["lost"]
 
 
-def test_object_has_no_image_before_it_came(report, out):
+def test_object_has_no_image_before_first_frame(report, out):
     names = sorted(path.name for path in (out / "objects" / "9").iterdir())
     assert names == ["f2.png", "f3.png"]
 

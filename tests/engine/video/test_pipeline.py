@@ -14,13 +14,13 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video import outputs
-from aotlab.engine.video.outputs import OUTPUTS, refuse_source
+from aotlab.engine.video.outputs import OUTPUTS, require_source_outside
 from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, stripes
-from tests.limits import files_up_to
+from tests.limits import limit_file_size
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = TrackOptions(progress=False)
@@ -98,7 +98,7 @@ def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
     assert track(Echo(), Source(), {0: MASK}, tmp_path, options).cuts == (104,)
 
 
-def test_stalled_source_keeps_what_came(tmp_path):
+def test_stalled_source_keeps_received_frames(tmp_path):
     release = threading.Event()
     source = Source(at={3: lambda: release.wait(120)})
     result = track(Echo(), source, {0: MASK}, tmp_path, TrackOptions(timeout=0.3, progress=False))
@@ -107,13 +107,13 @@ def test_stalled_source_keeps_what_came(tmp_path):
     assert written(tmp_path) == ([0, 1, 2], 3)
 
 
-def test_broken_source_keeps_what_came(tmp_path):
+def test_broken_source_keeps_received_frames(tmp_path):
     result = track(Echo(), Source(at={2: fail(InputError("it broke"))}), {0: MASK}, tmp_path, QUIET)
     assert result.error == "it broke"
     assert written(tmp_path) == ([0, 1], 2)
 
 
-def test_full_disk_keeps_what_fitted(tmp_path, monkeypatch):
+def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     write = outputs.write_mask
 
     def full(path, labels):
@@ -192,7 +192,7 @@ def test_realtime_never_skips_annotated_frames(tmp_path):
 
 
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
-    with files_up_to(6000):
+    with limit_file_size(6000):
         options = TrackOptions(write=("masks", "coco"), progress=False)
         result = track(Echo(), Source(60), {0: MASK}, tmp_path, options)
     assert list(result.written) == ["masks"]
@@ -228,7 +228,7 @@ def outputs_folder(tmp_path):
 )
 def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source, output, names):
     with pytest.raises(InputError, match="the results would overwrite"):
-        refuse_source(names, outputs_folder / output, outputs_folder / source)
+        require_source_outside(names, outputs_folder / output, outputs_folder / source)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source,
     [("out/overlay.mp4", "out", ["masks"]), ("frames", ".", OUTPUTS), ("frames", "frames", OUTPUTS)],
 )
 def test_results_beside_the_video_are_accepted(outputs_folder, source, output, names):
-    refuse_source(names, outputs_folder / output, outputs_folder / source)
+    require_source_outside(names, outputs_folder / output, outputs_folder / source)
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):

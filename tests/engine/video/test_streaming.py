@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aotlab.engine.video.streaming import AHEAD, BEHIND, Channel, ReadAhead, stream
+from aotlab.engine.video.streaming import READ_AHEAD, WRITE_BEHIND, BoundedQueue, ReadAhead, stream
 from aotlab.utils.processes import NICENESS
 
 
@@ -28,13 +28,13 @@ def test_few_items_are_read_ahead_and_few_results_wait():
             yield number
 
     results = stream(ReadAhead(items()), negative, write)
-    for _ in range(BEHIND + 1):
+    for _ in range(WRITE_BEHIND + 1):
         next(results)
     time.sleep(0.3)
     # those that wait to be tracked, and one in the hands of each of the three
-    assert len(read) <= AHEAD + BEHIND + 3
+    assert len(read) <= READ_AHEAD + WRITE_BEHIND + 3
     gate.set()
-    assert len(list(results)) == 40 - BEHIND - 1
+    assert len(list(results)) == 40 - WRITE_BEHIND - 1
 
 
 def test_error_of_tracking_comes_after_earlier_results():
@@ -63,7 +63,7 @@ def test_error_of_writing_ends_the_stream(bad):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are of Linux")
-def test_reading_and_writing_give_way_to_tracking():
+def test_reading_and_writing_have_lower_priority():
     def niceness():
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
@@ -73,7 +73,7 @@ def test_reading_and_writing_give_way_to_tracking():
     assert read == wrote == [niceness() + NICENESS] * 2
 
 
-def test_closed_stream_drops_what_waits_and_ends_its_threads():
+def test_closed_stream_drops_queue_and_ends_threads():
     before, gate, written = set(threading.enumerate()), threading.Event(), []
 
     def write(result):
@@ -90,8 +90,8 @@ def test_closed_stream_drops_what_waits_and_ends_its_threads():
     assert set(threading.enumerate()) <= before
 
 
-def test_channel_drops_the_oldest_that_need_not_be_kept():
-    channel = Channel(2)
+def test_channel_drops_oldest_optional_item():
+    channel = BoundedQueue(2)
     for item in range(5):
         channel.put_newest(item, lambda item: item == 1)
     assert channel.dropped == 3
@@ -99,8 +99,8 @@ def test_channel_drops_the_oldest_that_need_not_be_kept():
     assert [channel.take() for _ in range(3)] == [1, 4, None]
 
 
-def test_closed_channel_lets_the_other_side_go():
-    channel, answers = Channel(1), []
+def test_closed_channel_unblocks_other_side():
+    channel, answers = BoundedQueue(1), []
     channel.put(1)
     thread = threading.Thread(target=lambda: answers.append(channel.put(2)))
     thread.start()

@@ -14,8 +14,8 @@ from aotlab.tools.cli.parser import (
     MAX_MESSAGE,
     PIXELS,
     CommandParser,
+    clean_message,
     command,
-    printable,
 )
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError, RankError
@@ -44,12 +44,12 @@ def test_settings_may_be_anywhere(last, first):
     assert (args.video, args.output, args.flip) == ("clip.mp4", "a=b", True)
 
 
-def test_value_of_an_option_is_no_setting():
+def test_option_value_is_not_a_setting():
     assert make_parser().parse_args(["--output", "a=b", "c=d"]).overrides == ["c=d"]
 
 
 @pytest.mark.parametrize("text", ["./take=2", "Take=2", "http://host/video?id=2", "=2", "1=2"])
-def test_other_arguments_with_equals_are_no_settings(text):
+def test_arguments_with_equals_are_not_settings(text):
     assert make_parser().parse_args([text]).video == text
 
 
@@ -128,7 +128,7 @@ def test_invalid_sizes_and_bytes_show_an_example(read, text):
 
 @given(strategies.text(max_size=3 * MAX_MESSAGE))
 def test_messages_are_printable_and_bounded(text):
-    shown = printable(text)
+    shown = clean_message(text)
     assert shown.isprintable()
     assert len(shown) <= MAX_MESSAGE + len(" ... ")
 

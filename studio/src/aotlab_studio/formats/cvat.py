@@ -24,9 +24,9 @@ from aotlab import (
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, require_size, trace_outlines
 
-AREAS = ("polygon", "mask")
+AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
-OTHERS = ("box", "ellipse", "points", "polyline")
+IGNORED_SHAPES = ("box", "ellipse", "points", "polyline")
 """shapes without pixels"""
 
 Shapes = dict[int, dict[str, object]]
@@ -45,7 +45,7 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
         require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     if not regions:
-        others = [tag for tag in OTHERS if root.find(f".//{tag}") is not None]
+        others = [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None]
         content = f"only shapes of kind {', '.join(others)}" if others else "no shape"
         raise InputError(f"holds {content}; draw the objects as masks or polygons")
     return regions
@@ -127,7 +127,7 @@ def _parse_tracks(root: Element, size: Size) -> Iterator[ParsedRegion]:
         shapes = [
             shape
             for shape in track
-            if shape.tag in AREAS and shape.get("outside") != "1" and shape.get("keyframe", "1") == "1"
+            if shape.tag in AREA_SHAPES and shape.get("outside") != "1" and shape.get("keyframe", "1") == "1"
         ]
         key: Hashable = int(track.get("group_id", 0)) or None
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
@@ -143,7 +143,7 @@ def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
     for image in root.iter("image"):
         require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
         frame, name = int(image.attrib["id"]), image.get("name", "")
-        shapes = [shape for shape in image if shape.tag in AREAS]
+        shapes = [shape for shape in image if shape.tag in AREA_SHAPES]
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None
             yield ParsedRegion(frame, _parse_shape(shape, size), shape.get("label", ""), key, name)

@@ -27,15 +27,15 @@ from aotlab import (
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size, mean_confidence, require_size
 
-KINDS = ("brushlabels", "polygonlabels")
+RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
-FOLDER = "/data/local-files/?d="
+LOCAL_FILES_URL = "/data/local-files/?d="
 """prefix of images in Label Studio's local storage"""
 CHANNELS = 4
 """channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)"""
-SIZES = (3, 4, 8, 16)
+RUN_BIT_LENGTHS = (3, 4, 8, 16)
 """possible bits of a block's length"""
-MAX_BLOCK = 2 ** SIZES[-1]
+MAX_RUN = 2 ** RUN_BIT_LENGTHS[-1]
 
 
 def is_label_studio(tree: Any) -> bool:
@@ -62,7 +62,7 @@ def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
             frame,
             _parse_result(result, size),
             str(next(iter(result["value"].get(result["type"]) or ()), "")),
-            _find_key(str(result.get("id")), uses),
+            _find_object_key(str(result.get("id")), uses),
             name,
         )
         for frame, name, task in zip(number_frames(names), names, tasks, strict=True)
@@ -88,14 +88,14 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
                 "score": round(region.confidence, 4),
                 "value": {
                     "format": "rle",
-                    "rle": pack(decode_runs(region.runs, annotations.size)),
+                    "rle": encode_brush(decode_runs(region.runs, annotations.size)),
                     "brushlabels": [annotations.class_name(region.object_id)],
                 },
             }
             for region in regions
         ]
         prediction = {"model_version": "aotlab", "score": mean_confidence(regions), "result": results}
-        image = f"{FOLDER}{video.name}/{annotations.stem(frame)}.jpg"
+        image = f"{LOCAL_FILES_URL}{video.name}/{annotations.stem(frame)}.jpg"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
 
@@ -123,7 +123,7 @@ LABEL_STUDIO = MaskWriter("label_studio.json", "Label Studio, predictions", _wri
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]]:
     for version in (*(task.get("annotations") or ()), *(task.get("predictions") or ())):
         if not version.get("was_cancelled") and version.get("result"):
-            return [result for result in version["result"] if result.get("type") in KINDS]
+            return [result for result in version["result"] if result.get("type") in RESULT_TYPES]
     return []
 
 
@@ -131,18 +131,18 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
     require_size(result["original_height"], result["original_width"], size)
     value = result["value"]
     if "rle" in value:
-        return encode_runs(unpack(value["rle"], size))
+        return encode_runs(decode_brush(value["rle"], size))
     points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
     return fill_polygons([points], size)
 
 
-def _find_key(name: str, uses: Counter[str]) -> Hashable:
+def _find_object_key(name: str, uses: Counter[str]) -> Hashable:
     """Return the object of a region: our object id, or the region's id if several tasks have it."""
     ours = re.fullmatch(r"object-(\d{1,5})", name)
     return int(ours[1]) if ours else name if uses[name] > 1 else None
 
 
-def unpack(packed: object, size: Size) -> np.ndarray:
+def decode_brush(packed: object, size: Size) -> np.ndarray:
     """Return H×W bool, True where alpha is above 0; raises `InputError` unless it is a brush mask of this size."""
     wrong = InputError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
@@ -159,7 +159,7 @@ def unpack(packed: object, size: Size) -> np.ndarray:
     words = size[0] * size[1] * CHANNELS
     if take(32) != words or take(5) != 7:
         raise wrong
-    sizes = [take(4) + 1 for _ in SIZES]
+    sizes = [take(4) + 1 for _ in RUN_BIT_LENGTHS]
     image, done = np.zeros(words, dtype=np.uint8), 0
     while done < words:
         repeated, choice = take(1), take(2)
@@ -171,22 +171,22 @@ def unpack(packed: object, size: Size) -> np.ndarray:
     return image.reshape(*size, CHANNELS)[..., -1] > 0
 
 
-def pack(mask: np.ndarray) -> list[int]:
-    """Return the brush mask of an H×W bool mask; the inverse of `unpack`."""
+def encode_brush(mask: np.ndarray) -> list[int]:
+    """Return the brush mask of an H×W bool mask; the inverse of `decode_brush`."""
     flat = np.asarray(mask, dtype=bool).ravel()
     edges = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1), flat.size]
-    fields = [(flat.size * CHANNELS, 32), (7, 5), *((bits - 1, 4) for bits in SIZES)]
+    fields = [(flat.size * CHANNELS, 32), (7, 5), *((bits - 1, 4) for bits in RUN_BIT_LENGTHS)]
     for start, end in pairwise(edges):
-        fields += _blocks(int(end - start) * CHANNELS, 255 if flat[start] else 0)
+        fields += _split_run(int(end - start) * CHANNELS, 255 if flat[start] else 0)
     text = "".join(f"{value:0{bits}b}" for value, bits in fields)
     text += "0" * (-len(text) % 8)
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
 
 
-def _blocks(length: int, value: int) -> Iterator[tuple[int, int]]:
+def _split_run(length: int, value: int) -> Iterator[tuple[int, int]]:
     """Yield values and bit counts of the blocks of one run."""
     while length > 0:
-        part = min(length, MAX_BLOCK)
-        choice = next(index for index, bits in enumerate(SIZES) if part <= 2**bits)
-        yield from ((1, 1), (choice, 2), (part - 1, SIZES[choice]), (value, 8))
+        part = min(length, MAX_RUN)
+        choice = next(index for index, bits in enumerate(RUN_BIT_LENGTHS) if part <= 2**bits)
+        yield from ((1, 1), (choice, 2), (part - 1, RUN_BIT_LENGTHS[choice]), (value, 8))
         length -= part

@@ -9,7 +9,7 @@ from aotlab import Annotations, InputError, MaskWriter, ParsedRegion, VideoInfo,
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size, require_size
 
-INSTANCES = 1000
+IDS_PER_CLASS = 1000
 """largest number of objects of one class, plus one"""
 
 
@@ -22,8 +22,8 @@ def parse_mots(text: str, size: Size) -> list[ParsedRegion]:
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
         require_size(height, width, size)
-        classes[number % INSTANCES].add(class_id)
-        records.append((frame, parse_runs(counts, size), number % INSTANCES, class_id))
+        classes[number % IDS_PER_CLASS].add(class_id)
+        records.append((frame, parse_runs(counts, size), number % IDS_PER_CLASS, class_id))
     return [
         ParsedRegion(frame, runs, key=object_id if len(classes[object_id]) == 1 else (class_id, object_id))
         for frame, runs, object_id, class_id in records
@@ -36,16 +36,16 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
     By the format's rule, an object is written as 1000 times its class plus its id.
     """
     height, width = annotations.size
-    large = [object_id for object_id in annotations.objects() if object_id >= INSTANCES]
+    large = [object_id for object_id in annotations.objects() if object_id >= IDS_PER_CLASS]
     if large:
         raise InputError(
-            f"{video.name}: MOTS text cannot hold object {large[0]}; give ids below {INSTANCES}, or another format"
+            f"{video.name}: MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}, or another format"
         )
     lines = []
     for record in format_coco(annotations, video)["annotations"]:
         if record["area"]:
             class_id, counts = record["category_id"], record["segmentation"]["counts"]
-            number = class_id * INSTANCES + record["track_id"]
+            number = class_id * IDS_PER_CLASS + record["track_id"]
             lines.append(f"{record['image_id'] - 1} {number} {class_id} {height} {width} {counts}\n")
     write_bytes(path, "".join(lines).encode())
 

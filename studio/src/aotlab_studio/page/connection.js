@@ -25,7 +25,7 @@ export class Connection {
       this.delay = 250;
       this.onChange(true);
     };
-    this.socket.onmessage = (message) => this.take(JSON.parse(message.data));
+    this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     this.socket.onclose = () => {
       for (const { reject } of this.waiting.values()) reject(new Error('the connection was lost'));
       this.waiting.clear();
@@ -36,7 +36,7 @@ export class Connection {
   }
 
   /** Return why there is no connection. @param {string} name of the video */
-  async reason(name) {
+  async explainLoss(name) {
     try {
       if ((await fetch('page/main.js', { cache: 'no-store' })).status === 403) {
         return `This page belongs to an earlier run of the program. Open the new link that “aotlab annotate ${name}” printed.`;
@@ -48,7 +48,7 @@ export class Connection {
   }
 
   /** @param {import('./protocol.js').Event | import('./protocol.js').Answer | import('./protocol.js').Failure} answer */
-  take(answer) {
+  receive(answer) {
     if ('event' in answer) {
       this.onEvent(answer);
       return;
@@ -84,4 +84,4 @@ export class Connection {
 }
 
 /** Points as messages have them. @param {import('./viewer.js').Point[]} points @returns {[number, number][]} */
-export const pairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
+export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);

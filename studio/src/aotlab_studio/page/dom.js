@@ -11,77 +11,77 @@ export const element = (id) => document.getElementById(id);
  * @param {object} values
  * @returns {HTMLElementTagNameMap[K]}
  */
-export function make(kind, values) {
+export function createElement(kind, values) {
   return Object.assign(document.createElement(kind), values);
 }
 
 /** Return a function that draws once at the next screen refresh, however often it is called until then. @param {() => void} draw */
-export function onNextPaint(draw) {
-  let asked = false;
+export function drawOncePerRefresh(draw) {
+  let scheduled = false;
   return () => {
-    if (asked) return;
-    asked = true;
+    if (scheduled) return;
+    scheduled = true;
     requestAnimationFrame(() => {
-      asked = false;
+      scheduled = false;
       draw();
     });
   };
 }
 
-const SECONDS = 12;
-const MOST = 3;
+const TOAST_SECONDS = 12;
+const MAX_TOASTS = 3;
 
 /** @param {string} text @param {Record<string, () => void>} [buttons] by label */
 export function toast(text, buttons = {}) {
-  const box = make('div', { className: 'toast' });
+  const box = createElement('div', { className: 'toast' });
   const close = () => box.remove();
-  box.append(make('span', { textContent: text }));
+  box.append(createElement('span', { textContent: text }));
   for (const [label, run] of Object.entries(buttons)) {
-    box.append(make('button', { textContent: label, onclick: () => { close(); run(); } }));
+    box.append(createElement('button', { textContent: label, onclick: () => { close(); run(); } }));
   }
-  const end = make('button', { className: 'small', textContent: '×', onclick: close });
+  const end = createElement('button', { className: 'small', textContent: '×', onclick: close });
   end.setAttribute('aria-label', 'Close this message');
   box.append(end);
   element('toasts').append(box);
-  while (element('toasts').children.length > MOST) element('toasts').firstElementChild.remove();
-  setTimeout(close, SECONDS * 1000);
+  while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild.remove();
+  setTimeout(close, TOAST_SECONDS * 1000);
 }
 
-const KEY = 'aotlab';
+const STORAGE_KEY = 'aotlab';
 
 /** @returns {Record<string, any>} */
-export function stored() {
+export function loadSettings() {
   try {
-    return JSON.parse(localStorage.getItem(KEY) || '{}') || {};
+    return JSON.parse(localStorage.getItem(STORAGE_KEY) || '{}') || {};
   } catch {
     return {};
   }
 }
 
 /** @param {Record<string, any>} changes */
-export function remember(changes) {
+export function saveSettings(changes) {
   try {
-    localStorage.setItem(KEY, JSON.stringify({ ...stored(), ...changes }));
+    localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...loadSettings(), ...changes }));
   } catch {
     // storage is full or forbidden; settings are not kept
   }
 }
 
 /** Restore the settings of the last visit, and store them when the page is left. @param {import('./main.js').App} app */
-export function restore(app) {
-  const { tool, radius, look } = stored();
+export function restoreSettings(app) {
+  const { tool, radius, look } = loadSettings();
   if (typeof tool === 'string') app.toolbox.choose(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
-  if (look && typeof look === 'object') app.viewer.setLook(look);
+  if (look && typeof look === 'object') app.viewer.setStyle(look);
   for (const name of ['fill', 'outline']) element(name).checked = app.viewer.look[/** @type {'fill' | 'outline'} */ (name)];
   element('opacity').value = String(app.viewer.look.opacity);
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
-    remember({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, frame: { [app.name]: playback.frame } });
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, frame: { [app.name]: playback.frame } });
   });
 }
 
 /** Return the frame of a video that was shown last. @param {string} name */
-export function lastFrame(name) {
-  return Number(stored().frame?.[name]) || 0;
+export function loadLastFrame(name) {
+  return Number(loadSettings().frame?.[name]) || 0;
 }

@@ -4,10 +4,10 @@
 import { element } from './dom.js';
 
 /** Largest size of the cached images in bytes. */
-const BYTES = 192 * 2 ** 20;
+const MAX_CACHE_BYTES = 192 * 2 ** 20;
 
 /** Smallest number of cached images, whatever their size. */
-const LEAST = 8;
+const MIN_CACHED_IMAGES = 8;
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
@@ -30,7 +30,7 @@ function decodeRuns(buffer) {
   return { height, width, ids };
 }
 
-export class Frames {
+export class FrameCache {
   constructor() {
     /** Id of the video; addresses of frames hold it, as browsers cache images by address. */
     this.video = '';
@@ -49,7 +49,7 @@ export class Frames {
     if (!found) {
       found = fetchImage(this.address(index));
       found.catch(() => this.images.delete(index));
-      found.then((image) => this.makeRoom(image), () => {});
+      found.then((image) => this.evict(image), () => {});
     }
     this.images.delete(index);
     this.images.set(index, found);
@@ -57,8 +57,8 @@ export class Frames {
   }
 
   /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
-  makeRoom({ width, height }) {
-    const most = Math.max(LEAST, Math.floor(BYTES / (4 * width * height)));
+  evict({ width, height }) {
+    const most = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
     for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - most))) {
       this.images.get(index)?.then((bitmap) => bitmap.close(), () => {});
       this.images.delete(index);
@@ -72,12 +72,12 @@ export class Frames {
 
   /** @param {number} index @returns {Promise<Labels>} */
   async labels(index) {
-    return decodeRuns(await (await fetched(`labels/${index}`)).arrayBuffer());
+    return decodeRuns(await (await fetchOk(`labels/${index}`)).arrayBuffer());
   }
 }
 
 /** @param {string} address */
-async function fetched(address) {
+async function fetchOk(address) {
   const answer = await fetch(address);
   if (!answer.ok) throw new Error(await answer.text());
   return answer;
@@ -85,13 +85,13 @@ async function fetched(address) {
 
 /** @param {string} address */
 async function fetchImage(address) {
-  return createImageBitmap(await (await fetched(address)).blob());
+  return createImageBitmap(await (await fetchOk(address)).blob());
 }
 
 /** @typedef {import('./viewer.js').Point} Point */
 
 /** Share of the image's shorter edge, and of the object's own extent, within which a click belongs to an object. */
-const NEAR = { edge: 0.06, extent: 0.25 };
+const CLICK_REACH = { edge: 0.06, extent: 0.25 };
 
 /** Return the object id at a point, 0 for background. @param {Labels | null} labels @param {Point} point */
 export function idAt(labels, { x, y }) {
@@ -105,7 +105,7 @@ export function idAt(labels, { x, y }) {
  * @param {number} id
  * @param {number[]} [box] x, y, width, height
  */
-export function areas(labels, id, box = [0, 0, 0, 0]) {
+export function countPixels(labels, id, box = [0, 0, 0, 0]) {
   const found = { all: 0, inside: 0 };
   if (!labels || !id) return found;
   const [left, top, right, bottom] = [box[0], box[1], box[0] + box[2], box[1] + box[3]];
@@ -125,9 +125,9 @@ export function areas(labels, id, box = [0, 0, 0, 0]) {
  * @param {number} id
  * @param {Point} point
  */
-export function isAway(labels, id, point) {
+export function isFarFrom(labels, id, point) {
   const { width, height, ids } = labels;
-  const reach = Math.max(2, NEAR.edge * Math.min(width, height), NEAR.extent * Math.sqrt(areas(labels, id).all));
+  const reach = Math.max(2, CLICK_REACH.edge * Math.min(width, height), CLICK_REACH.extent * Math.sqrt(countPixels(labels, id).all));
   const [top, bottom] = [Math.max(0, Math.floor(point.y - reach)), Math.min(height, Math.ceil(point.y + reach))];
   const [left, right] = [Math.max(0, Math.floor(point.x - reach)), Math.min(width, Math.ceil(point.x + reach))];
   for (let y = top; y < bottom; y += 1) {
@@ -139,9 +139,9 @@ export function isAway(labels, id, point) {
 }
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
-const SLOW = 60;
+const NEAR_IMAGE_DELAY = 60;
 
-const AHEAD = 6;
+const PREFETCH_FRAMES = 6;
 
 export class Playback {
   /** @param {import('./main.js').App} app */
@@ -150,10 +150,10 @@ export class Playback {
     this.count = 1;
     this.rate = 25;
     this.frame = 0;
-    this.wanted = 0;
+    this.target = 0;
     this.showing = false;
     /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
-    this.asked = false;
+    this.requested = false;
     this.playing = false;
     this.stale = false;
     this.revision = 0;
@@ -167,7 +167,7 @@ export class Playback {
 
   /** Whether the requested frame is shown and can be changed. */
   get ready() {
-    return this.playing || (!this.asked && !this.app.viewer.near);
+    return this.playing || (!this.requested && !this.app.viewer.near);
   }
 
   /** @param {number} count */
@@ -180,30 +180,30 @@ export class Playback {
   /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
   seek(frame) {
     this.app.tracking.stopFollowing();
-    this.asked = true;
+    this.requested = true;
     return this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   async goTo(frame) {
-    this.wanted = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (this.wanted !== this.frame) this.app.toolbox.cancel();
+    this.target = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (this.target !== this.frame) this.app.toolbox.cancel();
     if (this.showing) return;
     this.showing = true;
     try {
       let shown = -1;
-      while (shown !== this.wanted || this.stale) {
-        shown = this.wanted;
+      while (shown !== this.target || this.stale) {
+        shown = this.target;
         this.stale = false;
         await this.show(shown);
       }
-      this.asked = false;
+      this.requested = false;
     } catch (error) {
-      this.wanted = this.frame;
-      this.asked = false;
+      this.target = this.frame;
+      this.requested = false;
       this.app.viewer.stay();
       this.app.inputs.clear();
-      this.app.fail(error);
+      this.app.showError(error);
     } finally {
       this.showing = false;
     }
@@ -221,7 +221,7 @@ export class Playback {
         if (!arrived) frames.nearImage(frame).then((near) => {
           if (!arrived && near) viewer.showNear(near);
         }, () => {});
-      }, SLOW);
+      }, NEAR_IMAGE_DELAY);
     }
     const [image, labels] = await wanted;
     if (frame !== this.frame) this.revision = 0;
@@ -238,8 +238,8 @@ export class Playback {
   }
 
   /** Refresh the masks of a frame that changed. @param {number} frame @param {number} revision of all masks */
-  changed(frame, revision) {
-    if (frame === (this.showing ? this.wanted : this.frame)) this.refresh(revision);
+  refreshFrame(frame, revision) {
+    if (frame === (this.showing ? this.target : this.frame)) this.refresh(revision);
   }
 
   /** Fetch the masks of this frame again, unless this revision was already requested. @param {number} revision */
@@ -258,13 +258,13 @@ export class Playback {
       const labels = await this.app.frames.labels(frame);
       if (frame === this.frame && !this.showing) this.app.viewer.show(null, labels);
     } catch (error) {
-      this.app.fail(error);
+      this.app.showError(error);
     }
   }
 
   /** @param {number} by */
   step(by) {
-    return this.seek(this.wanted + by);
+    return this.seek(this.target + by);
   }
 
   async play() {
@@ -272,11 +272,11 @@ export class Playback {
     element('play').textContent = this.playing ? '❚❚' : '▶';
     element('play').setAttribute('aria-label', this.playing ? 'Stop' : 'Play');
     this.app.tracking.stopFollowing();
-    if (this.playing && this.wanted >= this.count - 1) await this.goTo(0);
+    if (this.playing && this.target >= this.count - 1) await this.goTo(0);
     let due = performance.now();
-    while (this.playing && this.wanted < this.count - 1) {
-      await this.goTo(this.wanted + 1);
-      for (let ahead = 1; ahead < AHEAD && this.wanted + ahead < this.count; ahead += 1) this.app.frames.image(this.wanted + ahead).catch(() => {});
+    while (this.playing && this.target < this.count - 1) {
+      await this.goTo(this.target + 1);
+      for (let ahead = 1; ahead < PREFETCH_FRAMES && this.target + ahead < this.count; ahead += 1) this.app.frames.image(this.target + ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

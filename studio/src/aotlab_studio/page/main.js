@@ -2,9 +2,9 @@
 /** The page: turns input into calls to the server and shows its events. */
 
 import { Connection } from './connection.js';
-import { element, lastFrame, restore } from './dom.js';
-import { Frames, Playback } from './frames.js';
-import { Exporter, History, showObjects, showTools, wire } from './panels.js';
+import { element, loadLastFrame, restoreSettings } from './dom.js';
+import { FrameCache, Playback } from './frames.js';
+import { Exporter, History, showObjects, showTools, connectControls } from './panels.js';
 import { bindings, Inputs, KeyDialog, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
@@ -15,7 +15,7 @@ import { Viewer } from './viewer.js';
 /** @typedef {import('./protocol.js').Actions} Actions */
 
 /** Actions that end a series of clicks. */
-const ENDING = ['fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'track'];
+const CLICK_ENDING_ACTIONS = ['fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'track'];
 
 export class App {
   constructor() {
@@ -26,10 +26,10 @@ export class App {
     /** Only this object is drawn; 0: all. */
     this.isolated = 0;
     /** Number of pending answers; the first one describes the session. */
-    this.awaited = 1;
+    this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
-    this.frames = new Frames();
+    this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), this.frames, (frame) => this.playback.seek(frame), (id) => this.choose(id));
     this.playback = new Playback(this);
@@ -39,27 +39,27 @@ export class App {
     this.review = new Review(this);
     this.history = new History(this);
     this.exporter = new Exporter(this);
-    wire(this);
+    connectControls(this);
     this.keyDialog = new KeyDialog(new Shortcuts(bindings(this), this.inputs));
-    restore(this);
-    this.connection = new Connection((event) => this.take(event), (connected) => this.connected(connected));
+    restoreSettings(this);
+    this.connection = new Connection((event) => this.handleEvent(event), (connected) => this.connected(connected));
   }
 
   /** @param {boolean} connected */
   async connected(connected) {
     if (!connected) {
-      this.say(await this.connection.reason(this.name), true);
+      this.showMessage(await this.connection.explainLoss(this.name), true);
       return;
     }
     try {
-      this.begin(await this.connection.call('describe', {}));
+      this.showSession(await this.connection.call('describe', {}));
     } catch (error) {
-      this.fail(error);
+      this.showError(error);
     }
   }
 
   /** Show the state described by the server. @param {import('./protocol.js').Description} state */
-  async begin(state) {
+  async showSession(state) {
     this.frames.video = state.video;
     this.playback.rate = state.rate;
     this.playback.revision = 0;
@@ -74,17 +74,17 @@ export class App {
     this.history.setTitles(state.history);
     this.exporter.setNames(state.outputs);
     this.tracking.setJob(state.job);
-    this.say('');
-    await this.playback.goTo(first ? lastFrame(state.name) : this.playback.frame);
+    this.showMessage('');
+    await this.playback.goTo(first ? loadLastFrame(state.name) : this.playback.frame);
     this.review.refresh();
-    if (first) this.wait(-1);
+    if (first) this.countPending(-1);
   }
 
   /** @param {import('./protocol.js').Event} event */
-  take(event) {
+  handleEvent(event) {
     if (event.event === 'frame') {
       this.timeline.setCodes(event.frame, event.codes);
-      this.playback.changed(event.frame, event.revision);
+      this.playback.refreshFrame(event.frame, event.revision);
       this.review.tick(event.frame, event.codes);
     } else if (event.event === 'objects') {
       this.setObjects(event.objects);
@@ -124,29 +124,29 @@ export class App {
    */
   async send(action, values = {}) {
     const { frame } = this.playback;
-    if (ENDING.includes(action)) this.toolbox.cancel();
+    if (CLICK_ENDING_ACTIONS.includes(action)) this.toolbox.cancel();
     const said = element('status').textContent;
-    this.wait(1);
+    this.countPending(1);
     try {
       const common = { frame, object_id: this.chosen, propagate: element('propagate').checked };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
       const result = await this.connection.call(action, message);
       await this.playback.refresh(this.connection.revision);
-      if (element('status').className && element('status').textContent === said) this.say('');
+      if (element('status').className && element('status').textContent === said) this.showMessage('');
       return result;
     } catch (error) {
-      this.fail(error);
+      this.showError(error);
       return undefined;
     } finally {
-      this.wait(-1);
+      this.countPending(-1);
     }
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
-  wait(by) {
-    const before = this.awaited > 0;
-    this.awaited += by;
-    if (before !== this.awaited > 0) element('stage').setAttribute('aria-busy', String(this.awaited > 0));
+  countPending(by) {
+    const before = this.pendingCount > 0;
+    this.pendingCount += by;
+    if (before !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
   }
 
   /**
@@ -162,12 +162,12 @@ export class App {
   }
 
   /** @param {unknown} error */
-  fail(error) {
-    this.say(error instanceof Error ? error.message : String(error), true);
+  showError(error) {
+    this.showMessage(error instanceof Error ? error.message : String(error), true);
   }
 
   /** @param {number} id */
-  nameOf(id) {
+  getName(id) {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
   }
 
@@ -176,7 +176,7 @@ export class App {
   }
 
   /** @param {string} text @param {boolean} [problem] */
-  say(text, problem = false) {
+  showMessage(text, problem = false) {
     element('status').textContent = text;
     element('status').className = problem ? 'error' : '';
   }
@@ -193,7 +193,7 @@ export class App {
     this.isolated = id && id !== this.isolated ? id : 0;
     if (this.isolated) this.choose(id);
     else this.setObjects(this.objects);
-    this.say(this.isolated ? `Only ${this.nameOf(id)} is drawn; a double click shows all again.` : '');
+    this.showMessage(this.isolated ? `Only ${this.getName(id)} is drawn; a double click shows all again.` : '');
   }
 
   /** @param {number} by */
@@ -235,7 +235,7 @@ export class App {
   }
 
   toggleFill() {
-    this.viewer.setLook({ fill: !this.viewer.look.fill });
+    this.viewer.setStyle({ fill: !this.viewer.look.fill });
     element('fill').checked = this.viewer.look.fill;
   }
 }

@@ -1,30 +1,30 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { element, make, toast } from './dom.js';
+import { element, createElement, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
-import { summary } from './timeline.js';
+import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {import('./main.js').App} App */
 
 /** Buttons that work while a frame is loading. */
-const FREE = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
+const UNBLOCKED_BUTTONS = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
 
 /** @param {App} app */
-export function wire(app) {
-  giveFocusBack();
+export function connectControls(app) {
+  returnFocus();
   makeTools(app);
-  for (const [id, run] of Object.entries(clicks(app))) element(id).onclick = () => app.inputs.add(run, !FREE.includes(id));
+  for (const [id, run] of Object.entries(buttonActions(app))) element(id).onclick = () => app.inputs.add(run, !UNBLOCKED_BUTTONS.includes(id));
   const { viewer } = app;
-  element('load').onchange = () => loadMasks(app).catch((error) => app.fail(error));
-  for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setLook({ [key]: element(key).checked });
-  element('opacity').oninput = () => viewer.setLook({ opacity: Number(element('opacity').value) });
+  element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
+  for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setStyle({ [key]: element(key).checked });
+  element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
 }
 
 /** Return the focus to the frame after a button, box or list was used with the pointer, so that keys act on the frame. */
-function giveFocusBack() {
+function returnFocus() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     if (!target.closest('button, input[type=checkbox], input[type=range], select, summary, a') || target.closest('dialog')) return;
@@ -37,7 +37,7 @@ function giveFocusBack() {
 }
 
 /** @param {App} app @returns {Record<string, () => void>} by the button's id */
-function clicks(app) {
+function buttonActions(app) {
   const { playback, tracking, review } = app;
   return {
     undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
@@ -52,22 +52,22 @@ function clicks(app) {
 /** @param {App} app */
 function makeTools(app) {
   for (const { name, key, icon, help } of TOOLS) {
-    const button = make('button', { textContent: icon, title: help, onclick: () => app.toolbox.choose(name) });
+    const button = createElement('button', { textContent: icon, title: help, onclick: () => app.toolbox.choose(name) });
     button.dataset.tool = name;
-    button.append(make('span', { textContent: name }));
+    button.append(createElement('span', { textContent: name }));
     button.dataset.key = key;
     element('tools').append(button);
   }
-  const minus = make('button', { textContent: '−', title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
+  const minus = createElement('button', { textContent: '−', title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
   minus.id = 'minus';
-  minus.append(make('span', { textContent: 'minus' }));
+  minus.append(createElement('span', { textContent: 'minus' }));
   minus.dataset.key = 'U';
   element('tools').append(minus);
-  const sizes = make('div', { id: 'sizes' });
-  const size = make('output', {});
+  const sizes = createElement('div', { id: 'sizes' });
+  const size = createElement('output', {});
   size.setAttribute('aria-label', 'brush size');
   for (const [label, text, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', '–', 1 / 1.2], ['Larger brush', '+', 1.2]])) {
-    const button = make('button', { textContent: text, title: label, onclick: () => app.toolbox.resize(factor) });
+    const button = createElement('button', { textContent: text, title: label, onclick: () => app.toolbox.resize(factor) });
     button.setAttribute('aria-label', label);
     sizes.append(button);
   }
@@ -90,14 +90,14 @@ async function loadMasks(app) {
   const [file] = element('load').files;
   element('load').value = '';
   if (!file) return;
-  app.say('Loading the masks…');
+  app.showMessage('Loading the masks…');
   const answer = await fetch(`masks/${app.playback.frame}`, { method: 'POST', body: file });
   if (!answer.ok) {
-    app.say(await answer.text(), true);
+    app.showMessage(await answer.text(), true);
     return;
   }
   const { frames } = await answer.json();
-  app.say(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
+  app.showMessage(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
   await app.playback.seek(frames.includes(app.playback.frame) ? app.playback.frame : frames[0]);
 }
 
@@ -113,7 +113,7 @@ const ICONS = {
 
 /** @param {keyof typeof ICONS} icon @param {string} label @param {boolean} pressed @param {() => void} run */
 function toggle(icon, label, pressed, run) {
-  const button = make('button', { className: 'small', title: label, onclick: run });
+  const button = createElement('button', { className: 'small', title: label, onclick: run });
   const space = 'http://www.w3.org/2000/svg';
   const image = document.createElementNS(space, 'svg');
   image.setAttribute('viewBox', '0 0 20 20');
@@ -137,17 +137,17 @@ export function showObjects(list, objects, app) {
 /** @param {Item} item @param {import('./main.js').App} app */
 function row(item, app) {
   const { id, name, colour } = item;
-  const line = make('li', { className: id === app.chosen ? 'chosen' : '' });
+  const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
   const change = (/** @type {object} */ changes) => app.change(id, changes);
-  const swatch = make('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
+  const swatch = createElement('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
   swatch.setAttribute('aria-label', `Colour of ${name}`);
-  const choose = make('button', { className: 'choose', title: `${name}: choose; double click renames` });
-  choose.append(make('span', { className: 'name', textContent: name }));
+  const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
+  choose.append(createElement('span', { className: 'name', textContent: name }));
   choose.setAttribute('aria-pressed', String(id === app.chosen));
   choose.onclick = () => app.choose(id);
   choose.ondblclick = () => rename(choose, name, change);
   choose.onkeydown = (event) => { if (event.key === 'F2') rename(choose, name, change); };
-  choose.append(make('span', { className: 'unseen', textContent: `, ${summary(app.timeline.rows.get(id))}` }));
+  choose.append(createElement('span', { className: 'unseen', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   choose.dataset.name = `choose${id}`;
@@ -159,7 +159,7 @@ function row(item, app) {
 
 /** Replace the name by a text field. @param {HTMLElement} button @param {string} name @param {(changes: object) => void} change */
 function rename(button, name, change) {
-  const field = make('input', { type: 'text', value: name, maxLength: 60 });
+  const field = createElement('input', { type: 'text', value: name, maxLength: 60 });
   field.setAttribute('aria-label', `New name of ${name}`);
   const finish = (/** @type {boolean} */ keep) => {
     field.onblur = null;
@@ -211,7 +211,7 @@ export class History {
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */
   report(step, what) {
     if (!step) return;
-    this.app.say(`${step.title}: ${what}`);
+    this.app.showMessage(`${step.title}: ${what}`);
     if (step.title === 'tracking') this.app.review.refresh();
     else if (step.frame !== null) this.app.playback.seek(step.frame);
   }
@@ -238,7 +238,7 @@ export class Exporter {
   constructor(app) {
     this.app = app;
     element('export-start').onclick = () => this.start();
-    element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => make('button', {
+    element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => createElement('button', {
       type: 'button', textContent: name, onclick: () => this.check(outputs),
     })));
     element('export-cancel').onclick = () => this.app.send('cancel_export');
@@ -249,8 +249,8 @@ export class Exporter {
     const fields = element('outputs');
     const legend = fields.querySelector('legend');
     fields.replaceChildren(legend, ...outputs.map(({ value, text }) => {
-      const label = make('label', {});
-      label.append(make('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
+      const label = createElement('label', {});
+      label.append(createElement('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
       return label;
     }));
   }
@@ -297,13 +297,13 @@ function openMerge(app) {
   const others = app.objects.filter((item) => item.id !== app.chosen);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
-  element('merge-into').replaceChildren(...others.map((item) => make('option', { value: String(item.id), textContent: item.name })));
+  element('merge-into').replaceChildren(...others.map((item) => createElement('option', { value: String(item.id), textContent: item.name })));
   const dialog = element('merge-dialog');
   dialog.returnValue = '';
   dialog.onclose = async () => {
     if (dialog.returnValue !== 'merge') return;
     const into = Number(element('merge-into').value);
-    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.history.offer(`${from.name} is merged into ${app.nameOf(into)}`);
+    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.history.offer(`${from.name} is merged into ${app.getName(into)}`);
   };
   dialog.showModal();
 }

@@ -1,8 +1,8 @@
 // @ts-check
 /** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan; a preview of a click's mask. */
 
-import { pairs } from './connection.js';
-import { areas, idAt } from './frames.js';
+import { toPairs } from './connection.js';
+import { countPixels, idAt } from './frames.js';
 
 const PEN_ERASER = 5;
 
@@ -43,7 +43,7 @@ export function watchPointers(viewer, toolbox) {
     }
     viewer.cursor = null;
     hover.clear();
-    const point = viewer.pointOf(event);
+    const point = viewer.toImagePoint(event);
     const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
     if (event.pointerType === 'touch' && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
     else toolbox.press(point, how);
@@ -63,12 +63,12 @@ export function watchPointers(viewer, toolbox) {
       return;
     }
     for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
-      toolbox.move(viewer.pointOf(each));
+      toolbox.move(viewer.toImagePoint(each));
     }
     if (event.pointerType !== 'touch') {
-      viewer.pointer = viewer.placeOf(viewer.pointOf(event));
-      hover.move(viewer.pointOf(event));
-      viewer.cursor = toolbox.cursorRadius() ? { point: viewer.pointOf(event), radius: toolbox.cursorRadius() } : null;
+      viewer.pointer = viewer.placeOf(viewer.toImagePoint(event));
+      hover.move(viewer.toImagePoint(event));
+      viewer.cursor = toolbox.cursorRadius() ? { point: viewer.toImagePoint(event), radius: toolbox.cursorRadius() } : null;
       viewer.draw();
     }
   });
@@ -93,7 +93,7 @@ export function watchPointers(viewer, toolbox) {
     viewer.draw();
   });
   canvas.addEventListener('dblclick', (event) => {
-    if (toolbox.tool.prompts) toolbox.app.isolate(idAt(viewer.labels, viewer.pointOf(event)));
+    if (toolbox.tool.prompts) toolbox.app.isolate(idAt(viewer.labels, viewer.toImagePoint(event)));
     else toolbox.close();
   });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
@@ -117,7 +117,7 @@ class Hover {
   constructor(toolbox) {
     this.toolbox = toolbox;
     /** @type {Point | null} */
-    this.wanted = null;
+    this.target = null;
     this.asking = false;
   }
 
@@ -125,7 +125,7 @@ class Hover {
   get useful() {
     const { tool, down, minus, app, viewer } = this.toolbox;
     if (tool.name !== 'click' || down || minus || app.tracking.job || !app.playback.ready) return false;
-    return !areas(viewer.labels, app.chosen).all; // last, because it reads every pixel
+    return !countPixels(viewer.labels, app.chosen).all; // last, because it reads every pixel
   }
 
   /** @param {Point} point */
@@ -136,12 +136,12 @@ class Hover {
       this.clear();
       return;
     }
-    this.wanted = point;
+    this.target = point;
     if (!this.asking) this.ask();
   }
 
   clear() {
-    this.wanted = null;
+    this.target = null;
     this.toolbox.viewer.preview = [];
   }
 
@@ -149,11 +149,11 @@ class Hover {
   async ask() {
     const { app, viewer } = this.toolbox;
     this.asking = true;
-    while (this.wanted) {
-      const [point, { frame }] = [this.wanted, app.playback];
-      this.wanted = null;
+    while (this.target) {
+      const [point, { frame }] = [this.target, app.playback];
+      this.target = null;
       try {
-        const outlines = await app.connection.call('preview', { frame, positive: pairs([point]) });
+        const outlines = await app.connection.call('preview', { frame, positive: toPairs([point]) });
         viewer.preview = this.useful && app.playback.frame === frame ? outlines : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong

@@ -1,7 +1,7 @@
 // @ts-check
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog where keys can be changed. */
 
-import { element, make, remember, stored } from './dom.js';
+import { element, createElement, saveSettings, loadSettings } from './dom.js';
 import { TOOLS } from './tools.js';
 
 export class Inputs {
@@ -31,21 +31,21 @@ export class Inputs {
 
 /** @typedef {{keys: string[], text: string, run: (key: string) => void, acts?: boolean}} Binding */
 
-const NAMES = /** @type {Record<string, string>} */ ({
+const KEY_NAMES = /** @type {Record<string, string>} */ ({
   ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
 });
 
 /** Keys identified by their position, whatever the layout. */
-const PLACES = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
+const KEYS_BY_POSITION = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
 
 /** Modifiers, and keys that move the focus. */
-const NOT_ALONE = ['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'Dead', 'Tab', 'CapsLock'];
+const MODIFIERS = ['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'Dead', 'Tab', 'CapsLock'];
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
-export function nameOf(event) {
+export function keyName(event) {
   const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
-  let key = NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
-  if (!control && PLACES[event.code]) key = PLACES[event.code];
+  let key = KEY_NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
+  if (!control && KEYS_BY_POSITION[event.code]) key = KEYS_BY_POSITION[event.code];
   // the letter displaced by W, A, S or D takes the name of that key in turn
   else if (!control && 'WASD'.includes(key) && /^Key[A-Z]$/.test(event.code)) key = event.code[3];
   const shift = event.shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key)) ? 'Shift+' : '';
@@ -53,7 +53,7 @@ export function nameOf(event) {
 }
 
 /** Return whether a key can be a shortcut. @param {KeyboardEvent} event */
-const isKey = (event) => !NOT_ALONE.includes(event.key);
+const isKey = (event) => !MODIFIERS.includes(event.key);
 
 export class Shortcuts {
   /** @param {Record<string, Binding[]>} groups bindings by task @param {Inputs} inputs */
@@ -65,7 +65,7 @@ export class Shortcuts {
     for (const binding of Object.values(groups).flat()) for (const key of binding.keys) this.bindings.set(key, binding);
     /** Changed keys, by the default key. @type {Record<string, string>} */
     this.chosen = {};
-    for (const [key, own] of Object.entries(stored().keys || {})) if (this.bindings.has(key) && typeof own === 'string') this.chosen[key] = own;
+    for (const [key, own] of Object.entries(loadSettings().keys || {})) if (this.bindings.has(key) && typeof own === 'string') this.chosen[key] = own;
     document.addEventListener('keydown', (event) => this.press(event));
   }
 
@@ -88,21 +88,21 @@ export class Shortcuts {
     const other = this.meant(own);
     if (other && other !== key) return this.bindings.get(other);
     this.chosen[key] = own;
-    remember({ keys: this.chosen });
+    saveSettings({ keys: this.chosen });
     return undefined;
   }
 
   reset() {
     this.chosen = {};
-    remember({ keys: {} });
+    saveSettings({ keys: {} });
   }
 
   /** Run the binding of a key, unless a dialog is open or text is being typed. @param {KeyboardEvent} event */
   press(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
-    const name = nameOf(event);
-    if (stored().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
+    const name = keyName(event);
+    if (loadSettings().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
       return;
@@ -122,30 +122,30 @@ export class KeyDialog {
     this.shortcuts = shortcuts;
     /** Button that waits for a new key. @type {HTMLButtonElement | null} */
     this.waiting = null;
-    element('single-keys').checked = stored().singleKeys !== false;
-    element('single-keys').onchange = () => remember({ singleKeys: element('single-keys').checked });
+    element('single-keys').checked = loadSettings().singleKeys !== false;
+    element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
     element('reset-keys').onclick = () => {
       shortcuts.reset();
       this.show();
-      this.say('All keys are reset.');
+      this.showMessage('All keys are reset.');
     };
     const dialog = element('help-dialog');
-    dialog.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.take(event));
+    dialog.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.recordKey(event));
     dialog.addEventListener('close', () => this.wait(null));
     this.show();
   }
 
   open() {
-    this.say('Click a key to change it.');
+    this.showMessage('Click a key to change it.');
     element('help-dialog').showModal();
   }
 
   show() {
     element('keys').replaceChildren(...Object.entries(this.shortcuts.groups).map(([task, table]) => {
-      const group = make('section', {});
-      const list = make('ul', {});
+      const group = createElement('section', {});
+      const list = createElement('ul', {});
       list.append(...table.map((binding) => this.line(binding)));
-      group.append(make('h3', { textContent: task }), list);
+      group.append(createElement('h3', { textContent: task }), list);
       return group;
     }));
     showKeys((key) => this.shortcuts.current(key));
@@ -153,14 +153,14 @@ export class KeyDialog {
 
   /** @param {Binding} binding */
   line({ keys, text }) {
-    const names = make('span', {});
+    const names = createElement('span', {});
     for (const key of keys) {
-      const button = make('button', { type: 'button', textContent: this.shortcuts.current(key), onclick: () => this.wait(button) });
+      const button = createElement('button', { type: 'button', textContent: this.shortcuts.current(key), onclick: () => this.wait(button) });
       button.dataset.default = key;
       names.append(button);
     }
-    const line = make('li', {});
-    line.append(names, make('span', { textContent: text }));
+    const line = createElement('li', {});
+    line.append(names, createElement('span', { textContent: text }));
     return line;
   }
 
@@ -169,28 +169,28 @@ export class KeyDialog {
     this.waiting?.removeAttribute('aria-pressed');
     this.waiting = button;
     button?.setAttribute('aria-pressed', 'true');
-    if (button) this.say(`Press the new key for ${button.textContent}; Escape cancels.`);
+    if (button) this.showMessage(`Press the new key for ${button.textContent}; Escape cancels.`);
   }
 
   /** @param {KeyboardEvent} event */
-  take(event) {
+  recordKey(event) {
     if (!this.waiting || !isKey(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    const [key, name] = [this.waiting.dataset.default || '', nameOf(event)];
+    const [key, name] = [this.waiting.dataset.default || '', keyName(event)];
     this.wait(null);
     if (name === 'Escape') {
-      this.say('');
+      this.showMessage('');
       return;
     }
     const taken = this.shortcuts.change(key, name);
-    this.say(taken ? `${name} is the key for “${taken.text}”; change that one first.` : `The key is now ${name}.`);
+    this.showMessage(taken ? `${name} is the key for “${taken.text}”; change that one first.` : `The key is now ${name}.`);
     this.show();
     /** @type {HTMLElement | null} */ (element('keys').querySelector(`[data-default="${CSS.escape(key)}"]`))?.focus();
   }
 
   /** @param {string} text */
-  say(text) {
+  showMessage(text) {
     element('keys-status').textContent = text;
   }
 }
@@ -215,7 +215,7 @@ function showKeys(current) {
 
 
 const PAN_STEP = 80;
-const PANS = /** @type {Record<string, [number, number]>} */ ({ 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] });
+const PAN_KEYS = /** @type {Record<string, [number, number]>} */ ({ 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 export function bindings(app) {
@@ -254,7 +254,7 @@ export function bindings(app) {
       { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
       { keys: ['Space'], text: 'play, stop', run: () => playback.play() },
       { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy(['-', 'PageDown'].includes(key) ? 1 / 1.25 : 1.25, viewer.pointer || undefined) },
-      { keys: Object.keys(PANS), text: 'pan', run: (key) => viewer.pan(...PANS[key]) },
+      { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
       { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
     ],
@@ -276,7 +276,7 @@ export function bindings(app) {
 }
 
 const CURSOR_STEP = 8;
-const DIRECTIONS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] });
+const CURSOR_KEYS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] });
 
 /** @param {import('./main.js').App} app @param {string} name the key: W, A, S or D, with or without Shift */
 function moveCursor(app, name) {
@@ -284,7 +284,7 @@ function moveCursor(app, name) {
   const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
   const point = viewer.cursor ? viewer.cursor.point : middle;
   const by = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
-  const [dx, dy] = DIRECTIONS[name[name.length - 1]] || [0, 0];
+  const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
   const next = {
     x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
     y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
@@ -293,7 +293,7 @@ function moveCursor(app, name) {
   viewer.pointer = viewer.placeOf(next);
   toolbox.move(next);
   viewer.draw();
-  app.say(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+  app.showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
 }
 
 /** Press the chosen tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */

@@ -3,28 +3,28 @@
 
  A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { make, onNextPaint } from './dom.js';
+import { createElement, drawOncePerRefresh } from './dom.js';
 
 /** @typedef {{id: number, name: string, colour: string}} Row */
 
-const ROW = 14;
-const TOP = 22;
+const ROW_HEIGHT = 14;
+const RULER_HEIGHT = 22;
 /** Width of the column of names. */
-const NAMES = 96;
+const NAMES_WIDTH = 96;
 /** Smallest distance of two ticks. */
-const TICK = 64;
+const MIN_TICK_DISTANCE = 64;
 
 /** @param {CanvasRenderingContext2D} context @param {Row[]} objects @param {number} chosen @param {string} ink */
 function drawNames(context, objects, chosen, ink) {
   context.textBaseline = 'middle';
   objects.forEach(({ id, name, colour }, index) => {
-    const y = TOP + index * ROW + ROW / 2 - 1;
+    const y = RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1;
     context.fillStyle = colour;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = ink;
     context.font = `${id === chosen ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
-    while (text.length > 1 && context.measureText(text).width > NAMES - 20) text = `${text.slice(0, -2)}…`;
+    while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
     context.fillText(text, 14, y);
   });
 }
@@ -35,20 +35,20 @@ function drawNames(context, objects, chosen, ink) {
  * @param {{first: number, span: number, column: number, ink: string}} how
  */
 function drawTicks(context, { first, span, column, ink }) {
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5].find((one) => one * column >= TICK) || 1e6;
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5].find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
   context.fillStyle = ink;
   context.font = '10px system-ui, sans-serif';
   for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
-    const x = NAMES + (frame - first) * column;
+    const x = NAMES_WIDTH + (frame - first) * column;
     context.fillText(String(frame), x + 3, 6);
     context.globalAlpha = 0.4;
-    context.fillRect(x, 0, 1, TOP - 2);
+    context.fillRect(x, 0, 1, RULER_HEIGHT - 2);
     context.globalAlpha = 1;
   }
 }
 
 /** Return the runs of equal codes. @param {string[]} row @returns {[string, number, number][]} code, first frame, number of frames */
-function runsOf(row) {
+function findRuns(row) {
   /** @type {[string, number, number][]} */
   const runs = [];
   row.forEach((code, frame) => {
@@ -75,21 +75,21 @@ function drawRow(context, runs, { x: left, y, column, colour, ink }) {
       context.globalAlpha = 1;
       if (code === 'G' || code === 'g') {
         context.fillStyle = ink;
-        context.fillRect(x, y, width, ROW - 2);
+        context.fillRect(x, y, width, ROW_HEIGHT - 2);
         context.fillStyle = code === 'G' ? colour : '#888888';
-        context.fillRect(x, y + 3, width, ROW - 8);
+        context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
       } else if (code === 'l') {
         // two lines, unlike any object
         context.fillStyle = '#e02424';
         context.fillRect(x, y + 1, width, 2);
-        context.fillRect(x, y + ROW - 5, width, 2);
+        context.fillRect(x, y + ROW_HEIGHT - 5, width, 2);
       } else if (code === 'a') {
         context.fillStyle = ink;
-        context.fillRect(x, y + ROW / 2 - 1.5, width, 1);
+        context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
       } else {
         context.globalAlpha = 0.25 + 0.075 * (Number(code) + 1);
         context.fillStyle = colour;
-        context.fillRect(x, y + 1, width, ROW - 4);
+        context.fillRect(x, y + 1, width, ROW_HEIGHT - 4);
       }
     }
   }
@@ -97,17 +97,17 @@ function drawRow(context, runs, { x: left, y, column, colour, ink }) {
 }
 
 /** Return the description of a row for screen readers. @param {string[] | undefined} row */
-export function summary(row) {
+export function describeRow(row) {
   if (!row) return 'no masks yet';
   const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
   return `given on ${count('Gg')} frames, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
 }
 
 /** Number of frames at the closest zoom. */
-const CLOSEST = 8;
+const MIN_SPAN = 8;
 
 /** Smallest number of rows, so that the layout does not move with each new object. */
-const LEAST = 4;
+const MIN_ROWS = 4;
 
 
 export class Timeline {
@@ -115,7 +115,7 @@ export class Timeline {
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLImageElement} preview
    * @param {HTMLElement} thumbnails
-   * @param {import('./frames.js').Frames} frames
+   * @param {import('./frames.js').FrameCache} frames
    * @param {(frame: number) => void} seek
    * @param {(id: number) => void} choose called with the object whose row is clicked
    */
@@ -142,7 +142,7 @@ export class Timeline {
     this.dragging = false;
     this.strips = document.createElement('canvas');
     this.stale = true;
-    this.draw = onNextPaint(() => this.drawNow());
+    this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.redraw()).observe(canvas);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
@@ -159,12 +159,12 @@ export class Timeline {
 
   /** Width of a frame in CSS pixels. */
   get column() {
-    return Math.max(1, this.canvas.clientWidth - NAMES) / this.span;
+    return Math.max(1, this.canvas.clientWidth - NAMES_WIDTH) / this.span;
   }
 
   /** Return the left edge of a frame in CSS pixels. @param {number} frame */
-  xOf(frame) {
-    return NAMES + (frame - this.first) * this.column;
+  frameToX(frame) {
+    return NAMES_WIDTH + (frame - this.first) * this.column;
   }
 
   /** @param {number} count of frames */
@@ -222,7 +222,7 @@ export class Timeline {
    */
   zoomBy(factor, about = this.frame + 0.5) {
     const share = (about - this.first) / this.span;
-    this.zoomed = Math.max(CLOSEST, this.span * factor);
+    this.zoomed = Math.max(MIN_SPAN, this.span * factor);
     if (this.zoomed >= this.count) this.zoomed = Infinity;
     this.show(about - share * this.span);
   }
@@ -238,22 +238,22 @@ export class Timeline {
 
   /** Return the frame under the pointer, with its fraction. @param {MouseEvent} event */
   placeOf(event) {
-    return this.first + (event.clientX - this.canvas.getBoundingClientRect().left - NAMES) / this.column;
+    return this.first + (event.clientX - this.canvas.getBoundingClientRect().left - NAMES_WIDTH) / this.column;
   }
 
   /** @param {MouseEvent} event */
-  frameOf(event) {
+  eventToFrame(event) {
     return Math.min(this.count - 1, Math.max(0, Math.floor(this.placeOf(event))));
   }
 
   /** Return whether the pointer is on the names. @param {MouseEvent} event */
   isName(event) {
-    return event.clientX - this.canvas.getBoundingClientRect().left < NAMES;
+    return event.clientX - this.canvas.getBoundingClientRect().left < NAMES_WIDTH;
   }
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   objectAt(event) {
-    return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - TOP) / ROW)];
+    return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
@@ -263,12 +263,12 @@ export class Timeline {
     if (this.isName(event)) return;
     this.dragging = true;
     this.canvas.setPointerCapture(event.pointerId);
-    this.seek(this.frameOf(event));
+    this.seek(this.eventToFrame(event));
   }
 
   /** @param {PointerEvent} event */
   hover(event) {
-    const frame = this.frameOf(event);
+    const frame = this.eventToFrame(event);
     if (this.dragging) this.seek(frame);
     this.canvas.title = this.objectAt(event)?.name || '';
     this.preview.hidden = this.isName(event) && !this.dragging;
@@ -287,7 +287,7 @@ export class Timeline {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const height = TOP + Math.max(LEAST, this.objects.length) * ROW + 2;
+    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.objects.length) * ROW_HEIGHT + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
     const ink = getComputedStyle(this.canvas).color;
     for (const canvas of this.stale ? [this.canvas, this.strips] : [this.canvas]) {
@@ -298,7 +298,7 @@ export class Timeline {
     const { context } = this;
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const x = this.xOf(this.frame);
+    const x = this.frameToX(this.frame);
     context.fillStyle = ink;
     context.fillRect(x + this.column / 2 - 1, 0, 2, height);
     context.globalAlpha = 0.18;
@@ -317,36 +317,36 @@ export class Timeline {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     drawNames(context, this.objects, this.chosen, ink);
     context.beginPath();
-    context.rect(NAMES, 0, this.canvas.clientWidth, this.strips.height);
+    context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, this.strips.height);
     context.clip();
     drawTicks(context, { first, span, column, ink });
     this.objects.forEach((object, index) => {
       const row = this.rows.get(object.id);
       const from = Math.floor(first);
-      if (row) drawRow(context, runsOf(row.slice(from, Math.ceil(first + span))), { x: this.xOf(from), y: TOP + index * ROW, column, colour: object.colour, ink });
+      if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, colour: object.colour, ink });
     });
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();
-      const x = this.xOf(frame + 0.5);
+      const x = this.frameToX(frame + 0.5);
       context.moveTo(x - 4, 12);
       context.lineTo(x + 4, 12);
       context.lineTo(x, 20);
       context.fill();
     }
-    this.thumbnails.show({ left: NAMES, width: this.canvas.clientWidth - NAMES, first, span });
+    this.thumbnails.show({ left: NAMES_WIDTH, width: this.canvas.clientWidth - NAMES_WIDTH, first, span });
   }
 }
 
 /** Width of a thumbnail in CSS pixels, and in pixels of the fetched image. */
-const WIDTH = 68;
-const FETCHED = 96;
+const THUMBNAIL_WIDTH = 68;
+const THUMBNAIL_PIXELS = 96;
 
 /** Milliseconds without a change before thumbnails are fetched. */
-const REST = 300;
+const THUMBNAIL_DELAY = 300;
 
 class Thumbnails {
-  /** @param {HTMLElement} strip @param {import('./frames.js').Frames} frames @param {(frame: number) => void} seek */
+  /** @param {HTMLElement} strip @param {import('./frames.js').FrameCache} frames @param {(frame: number) => void} seek */
   constructor(strip, frames, seek) {
     this.frames = frames;
     this.strip = strip;
@@ -364,21 +364,21 @@ class Thumbnails {
     if (key === this.view || !this.strip.offsetParent) return;
     this.view = key;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.fetch(view, key), REST);
+    this.timer = setTimeout(() => this.fetch(view, key), THUMBNAIL_DELAY);
   }
 
   /** @param {{left: number, width: number, first: number, span: number}} view @param {string} key */
   async fetch({ left, width, first, span }, key) {
-    const count = Math.max(1, Math.min(Math.floor(span), Math.floor(width / WIDTH)));
+    const count = Math.max(1, Math.min(Math.floor(span), Math.floor(width / THUMBNAIL_WIDTH)));
     this.strip.style.marginLeft = `${left}px`;
     const frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
-    const images = frames.map((frame) => make('img', { alt: '', title: `frame ${frame}`, onclick: () => this.seek(frame) }));
+    const images = frames.map((frame) => createElement('img', { alt: '', title: `frame ${frame}`, onclick: () => this.seek(frame) }));
     this.strip.replaceChildren(...images);
     for (const [index, image] of images.entries()) {
       if (key !== this.view) return;
       await new Promise((resolve) => {
         image.onload = image.onerror = resolve;
-        image.src = this.frames.address(frames[index], FETCHED);
+        image.src = this.frames.address(frames[index], THUMBNAIL_PIXELS);
       });
     }
   }

@@ -1,9 +1,9 @@
 // @ts-check
 /** Tools, the chosen one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { pairs } from './connection.js';
+import { toPairs } from './connection.js';
 import { toast } from './dom.js';
-import { areas, idAt, isAway } from './frames.js';
+import { countPixels, idAt, isFarFrom } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./viewer.js').Mark} Mark */
@@ -28,7 +28,7 @@ import { areas, idAt, isAway } from './frames.js';
  */
 
 /** Smallest edge of a box in pixels of the frame; a smaller drag is a click. */
-const SMALLEST = 2;
+const MIN_BOX_EDGE = 2;
 
 /** @type {Tool} */
 const box = {
@@ -53,20 +53,20 @@ const click = {
   help: 'Clicks: on an object, or on what its mask lacks; with Shift or the right button: on what is too much.',
   prompts: true,
   takesPoints: true,
-  press: (toolbox, point) => mark(toolbox, point),
+  press: (toolbox, point) => releaseMark(toolbox, point),
 };
 
 /** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (found[2] <= SMALLEST || found[3] <= SMALLEST) {
+  if (found[2] <= MIN_BOX_EDGE || found[3] <= MIN_BOX_EDGE) {
     toolbox.points = [];
-    await mark(toolbox, first);
+    await releaseMark(toolbox, first);
     return;
   }
   const mine = toolbox.points;
   toolbox.marks = [];
-  const { all, inside } = areas(toolbox.viewer.labels, toolbox.app.chosen, found);
+  const { all, inside } = countPixels(toolbox.viewer.labels, toolbox.app.chosen, found);
   await suggest(toolbox, { box: found }, inside < all / 2);
   if (toolbox.points === mine) toolbox.cancel();
 }
@@ -76,25 +76,25 @@ async function releaseBox(toolbox, first, last) {
  * @param {Toolbox} toolbox
  * @param {Point} point
  */
-async function mark(toolbox, point) {
+async function releaseMark(toolbox, point) {
   const { app, viewer: { labels } } = toolbox;
   const positive = !toolbox.minus;
-  const present = Boolean(labels && areas(labels, app.chosen).all);
+  const present = Boolean(labels && countPixels(labels, app.chosen).all);
   const other = idAt(labels, point);
   if (positive && other) {
     app.choose(other);
-    app.say(`${app.nameOf(other)} is chosen.`);
+    app.showMessage(`${app.getName(other)} is chosen.`);
     return;
   }
   if (!positive && !present) {
-    app.say('Click on the object first: it has no mask on this frame to remove from.');
+    app.showMessage('Click on the object first: it has no mask on this frame to remove from.');
     return;
   }
-  const away = Boolean(positive && present && labels && isAway(labels, app.chosen, point));
+  const away = Boolean(positive && present && labels && isFarFrom(labels, app.chosen, point));
   const added = { point, positive };
   if (!away) toolbox.marks.push(added);
   toolbox.show();
-  const points = { [positive ? 'positive' : 'negative']: pairs([point]) };
+  const points = { [positive ? 'positive' : 'negative']: toPairs([point]) };
   const done = await suggest(toolbox, { ...points, refine: present && !away }, away);
   if (done === undefined) toolbox.marks = toolbox.marks.filter((one) => one !== added);
   toolbox.show();
@@ -113,8 +113,8 @@ async function suggest({ app }, prompts, away) {
   if (!away || id === undefined) return id;
   app.choose(id);
   const { step } = app.connection;
-  toast(`${app.nameOf(id)} is new`, {
-    [`More of ${app.nameOf(before)}`]: async () => {
+  toast(`${app.getName(id)} is new`, {
+    [`More of ${app.getName(before)}`]: async () => {
       if ((await app.send('undo', { step })) === undefined) return;
       app.choose(before);
       await app.send('suggest', { ...prompts, frame, object_id: before, extend: true });
@@ -130,7 +130,7 @@ const round = {
   press: () => {},
   move: (toolbox, point) => toolbox.follow(point),
   release: (toolbox) => toolbox.finish('paint', {
-    points: pairs(toolbox.points), radius: toolbox.radius, erase: Boolean(toolbox.tool.erases || toolbox.minus),
+    points: toPairs(toolbox.points), radius: toolbox.radius, erase: Boolean(toolbox.tool.erases || toolbox.minus),
   }),
 };
 
@@ -141,7 +141,7 @@ const brush = { name: 'brush', key: 'B', icon: '●', help: 'Brush: draw on the 
 const eraser = { name: 'eraser', key: 'E', icon: '○', help: 'Eraser: remove pixels of the object.', erases: true, ...round };
 
 /** CSS pixels from the first corner within which a click closes the polygon. */
-const NEAR = 8;
+const CLOSE_DISTANCE = 8;
 
 /** @type {Tool} */
 const lasso = {
@@ -162,19 +162,19 @@ const polygon = {
   icon: '⬠',
   help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
   takesPoints: true,
-  press: (toolbox, point) => (closes(toolbox, point) ? send(toolbox) : toolbox.points.push(point)),
+  press: (toolbox, point) => (closesOutline(toolbox, point) ? send(toolbox) : toolbox.points.push(point)),
   close: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : undefined),
   shape: ({ points }) => ({ points, closed: false, corners: true }),
 };
 
 /** @param {Toolbox} toolbox */
 function send(toolbox) {
-  return toolbox.finish('outline', { points: pairs(toolbox.points), erase: toolbox.minus });
+  return toolbox.finish('outline', { points: toPairs(toolbox.points), erase: toolbox.minus });
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
-function closes({ points, viewer }, point) {
-  return points.length > 2 && Math.hypot(point.x - points[0].x, point.y - points[0].y) < viewer.css(NEAR);
+function closesOutline({ points, viewer }, point) {
+  return points.length > 2 && Math.hypot(point.x - points[0].x, point.y - points[0].y) < viewer.css(CLOSE_DISTANCE);
 }
 
 /** @type {Tool} */
@@ -191,8 +191,8 @@ const part = {
       app.choose(other);
       return;
     }
-    const lost = await app.send('reassign', { point: pairs([point])[0] });
-    if (lost !== undefined) app.history.offer(`A part of ${app.nameOf(lost)} is ${app.nameOf(app.chosen)}’s now`);
+    const lost = await app.send('reassign', { point: toPairs([point])[0] });
+    if (lost !== undefined) app.history.offer(`A part of ${app.getName(lost)} is ${app.getName(app.chosen)}’s now`);
   },
 };
 
@@ -204,7 +204,7 @@ const split = {
   help: 'Split: click on a separate part of the object to make it a new object.',
   takesPoints: true,
   press: async (toolbox, point) => {
-    const id = await toolbox.app.send('split_object', { point: pairs([point])[0] });
+    const id = await toolbox.app.send('split_object', { point: toPairs([point])[0] });
     if (id !== undefined) toolbox.app.choose(id);
   },
 };
@@ -245,7 +245,7 @@ export class Toolbox {
     if (this.tool.prompts && found.prompts) this.points = [];
     else this.cancel();
     this.tool = found;
-    this.app.say(found.help);
+    this.app.showMessage(found.help);
     this.changed();
   }
 
@@ -300,7 +300,7 @@ export class Toolbox {
   /** @param {Point} point @param {{shift: boolean, right: boolean}} how */
   press(point, how) {
     if (!this.app.playback.ready) {
-      this.app.say(`Frame ${this.app.playback.wanted} is still loading; nothing was drawn.`, true);
+      this.app.showMessage(`Frame ${this.app.playback.target} is still loading; nothing was drawn.`, true);
       return;
     }
     this.minus = (how.shift || how.right) !== this.inverse;

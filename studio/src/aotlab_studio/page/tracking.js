@@ -1,7 +1,7 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings, streams; frames to check, ranked. */
 
-import { element, make } from './dom.js';
+import { element, createElement } from './dom.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
@@ -25,7 +25,7 @@ export class Tracking {
   setSettings(settings) {
     for (const [name, { chosen, offered }] of Object.entries(settings)) {
       const list = element(name);
-      list.replaceChildren(...offered.map(({ value, text }) => make('option', { value, textContent: text })));
+      list.replaceChildren(...offered.map(({ value, text }) => createElement('option', { value, textContent: text })));
       list.value = chosen;
       list.onchange = () => this.app.send('set_tracker', { changes: { [name]: list.value } });
     }
@@ -47,7 +47,7 @@ export class Tracking {
       if (job.done) this.app.review.refreshLive();
       if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
-      this.app.say(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
+      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
       this.app.review.refresh();
     }
     this.job = alive ? job : null;
@@ -57,7 +57,7 @@ export class Tracking {
   showBackground(job) {
     const alive = ['starting', 'running'].includes(job.status);
     element('propagation').textContent = alive ? `correction: ${job.done} of ${job.total} frames` : '';
-    if (job.problem) this.app.say(job.problem, true);
+    if (job.problem) this.app.showMessage(job.problem, true);
     if (!alive && job.done) this.app.review.refresh();
   }
 
@@ -87,7 +87,7 @@ export class Tracking {
     if (element('only').checked) values.object_ids = [this.app.chosen];
     if (this.app.playback.playing) this.app.playback.play();
     const report = await this.app.send('track', values);
-    if (report) this.app.say('');
+    if (report) this.app.showMessage('');
   }
 
   /** Drop the results from this frame on. */
@@ -99,7 +99,7 @@ export class Tracking {
     const count = await this.app.send('drop_results', values);
     if (count === undefined) return;
     if (count) this.app.history.offer(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
-    else this.app.say('No results from this frame on.');
+    else this.app.showMessage('No results from this frame on.');
     this.app.review.refresh();
   }
 
@@ -113,7 +113,7 @@ export class Tracking {
   }
 
   async goLive() {
-    if (await this.app.send('go_live')) this.app.say('');
+    if (await this.app.send('go_live')) this.app.showMessage('');
   }
 
   /** Show the newest image of the stream. @param {boolean} live */
@@ -138,13 +138,13 @@ export function duration(seconds) {
 /** @typedef {import('./protocol.js').ReviewEntry} Check */
 /** @typedef {{frame: number, checks: Check[], done?: boolean}} Visit */
 
-const MARKED = 50;
+const MAX_MARKED = 50;
 
 /** Milliseconds between two refreshes while tracking runs. */
-const LIVE = 2000;
+const REVIEW_INTERVAL = 2000;
 
 /** Group the checks by frame, the worst first. @param {Check[]} checks the worst first @returns {Visit[]} */
-function visitsOf(checks) {
+function groupByFrame(checks) {
   /** @type {Map<number, Check[]>} */
   const byFrame = new Map();
   for (const check of checks) byFrame.set(check.frame, [...(byFrame.get(check.frame) || []), check]);
@@ -164,7 +164,7 @@ export class Review {
 
   /** Refresh while a job runs, but not too often. */
   refreshLive() {
-    if (performance.now() - this.asked > LIVE) this.refresh();
+    if (performance.now() - this.asked > REVIEW_INTERVAL) this.refresh();
   }
 
   /** Fetch the checks; an answer to an older request is dropped. */
@@ -177,9 +177,9 @@ export class Review {
     let visits;
     try {
       strips = await connection.call('strips', {});
-      visits = visitsOf(await connection.call('review', {}));
+      visits = groupByFrame(await connection.call('review', {}));
     } catch (error) {
-      this.app.fail(error);
+      this.app.showError(error);
       return;
     }
     if (request !== this.requests) return;
@@ -194,8 +194,8 @@ export class Review {
 
   show() {
     const open = this.visits.filter((visit) => !visit.done);
-    this.app.timeline.setChecks(open.slice(0, MARKED).map((visit) => visit.frame));
-    showChecks(element('review'), this.visits.slice(0, MARKED), this.app);
+    this.app.timeline.setChecks(open.slice(0, MAX_MARKED).map((visit) => visit.frame));
+    showChecks(element('review'), this.visits.slice(0, MAX_MARKED), this.app);
     element('next').textContent = `Next frame to check (${open.length})`;
   }
 
@@ -215,7 +215,7 @@ export class Review {
 
   next() {
     if (!this.visits.some((visit) => !visit.done)) {
-      this.app.say('No frames to check. Track first.');
+      this.app.showMessage('No frames to check. Track first.');
       return;
     }
     do this.index = (this.index + 1) % this.visits.length;
@@ -228,7 +228,7 @@ export class Review {
     const { app } = this;
     this.index = this.visits.indexOf(visit);
     app.choose(visit.checks[0].object_id);
-    app.say(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it, or go to the next frame to check.`);
+    app.showMessage(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(visit.frame);
   }
 
@@ -236,8 +236,8 @@ export class Review {
   sentence({ checks }) {
     const ids = [...new Set(checks.map((check) => check.object_id))];
     const worst = checks.filter((check) => check.object_id === ids[0]).map((check) => check.sentence);
-    const others = ids.slice(1).map((id) => this.app.nameOf(id));
-    return `${this.app.nameOf(ids[0])} ${worst.join(', ')}${others.length ? `; also ${others.join(', ')}` : ''}`;
+    const others = ids.slice(1).map((id) => this.app.getName(id));
+    return `${this.app.getName(ids[0])} ${worst.join(', ')}${others.length ? `; also ${others.join(', ')}` : ''}`;
   }
 }
 
@@ -246,12 +246,12 @@ function showChecks(list, visits, app) {
   list.replaceChildren(...visits.map((visit) => {
     const { frame, done, checks } = visit;
     const worst = app.objects.find((one) => one.id === checks[0].object_id);
-    const button = make('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
-    const dot = make('span', { className: 'dot', textContent: done ? '✓' : '' });
+    const button = createElement('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
+    const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
     dot.style.background = worst && !done ? worst.colour : 'none';
-    const image = make('img', { src: app.frames.address(frame, 96), loading: 'lazy', alt: '' });
-    button.append(image, dot, make('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
-    const line = make('li', {});
+    const image = createElement('img', { src: app.frames.address(frame, 96), loading: 'lazy', alt: '' });
+    button.append(image, dot, createElement('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
+    const line = createElement('li', {});
     line.append(button);
     return line;
   }));

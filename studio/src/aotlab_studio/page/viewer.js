@@ -1,7 +1,7 @@
 // @ts-check
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { onNextPaint } from './dom.js';
+import { drawOncePerRefresh } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
@@ -44,7 +44,7 @@ export class Viewer {
     /** Position of the pointer in CSS pixels of the canvas. @type {Point | null} */
     this.pointer = null;
     /** Draw at the next screen refresh. */
-    this.draw = onNextPaint(() => this.drawNow());
+    this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
@@ -69,7 +69,7 @@ export class Viewer {
   }
 
   /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
-  setLook(changes) {
+  setStyle(changes) {
     this.look = { ...this.look, ...changes };
     this.paintMask();
   }
@@ -140,7 +140,7 @@ export class Viewer {
   }
 
   /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event @returns {Point} */
-  pointOf(event) {
+  toImagePoint(event) {
     const ratio = window.devicePixelRatio || 1;
     const box = this.canvas.getBoundingClientRect();
     return {

@@ -15,12 +15,12 @@ from aotlab import InputError
 from aotlab_studio.project.history import Change
 from aotlab_studio.project.objects import Item, ItemChanges
 from aotlab_studio.project.painting import (
-    LARGEST_RADIUS,
+    MAX_RADIUS,
     draw_polygon,
     draw_stroke,
     fill_mask_holes,
     find_part,
-    limit_change,
+    limit_to_click,
 )
 from aotlab_studio.project.state import State
 
@@ -30,7 +30,7 @@ Point = tuple[Coordinate, Coordinate]
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
 Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
-Radius = Annotated[float, Meta(ge=0.5, le=LARGEST_RADIUS)]
+Radius = Annotated[float, Meta(ge=0.5, le=MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 
 Edit = Callable[[np.ndarray], np.ndarray]
@@ -74,7 +74,7 @@ def edit_mask(state: State, frame: int, object_id: int | None, edit: Edit, title
         after = edit(before) & ~np.isin(shown, state.objects.locked)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
-        described = state.described(frame)
+        described = state.list_described(frame)
         if object_id in described and (before == after).all():
             return object_id
         with state.step(title, frame) as changes:
@@ -108,27 +108,27 @@ def fill_holes(state: State, frame: int, object_id: int) -> None:
 
 
 def apply_suggestion(
-    state: State, frame: int, object_id: int | None, found: np.ndarray, *, extend: bool, at: Click | None
+    state: State, frame: int, object_id: int | None, mask: np.ndarray, *, extend: bool, click: Click | None
 ) -> int:
     """Store the mask found for prompts, in one step; as `edit_mask`.
 
     Args:
-        found: H×W bool.
+        mask: H×W bool.
         extend: add to the object's mask instead of replacing it.
-        at: the newest click on a mask that is being corrected: only what is near it changes.
+        click: the newest click on a mask that is being corrected: only what is near it changes.
 
     Raises:
         InputError: nothing was found, or nothing changes; the mask stays as it was.
     """
-    if at is None and not (found & ~np.isin(state.labels(frame), state.objects.locked)).any():
+    if click is None and not (mask & ~np.isin(state.labels(frame), state.objects.locked)).any():
         raise InputError("nothing found there; nothing was changed. Try a tighter box, a click, or the brush")
 
     def edit(before: np.ndarray) -> np.ndarray:
-        after = found if at is None else limit_change(before, found, at[0], positive=at[1])
+        after = mask if click is None else limit_to_click(before, mask, click[0], positive=click[1])
         after = before | after if extend else after
         if not after.any():
             raise InputError("nothing would be left of the object; press M if it is not on this frame")
-        if at is not None and (after == before).all():
+        if click is not None and (after == before).all():
             raise InputError("nothing found at the click; nothing was changed. Use the brush or the eraser")
         return after
 
@@ -142,9 +142,9 @@ def clear(state: State, frame: int, object_id: int) -> None:
 
 def remove_keyframe(state: State, frame: int) -> None:
     """Remove the given masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
-    state.frames.check(frame)
+    state.frames.require_frame(frame)
     with state.step("remove given mask", frame) as changes:
-        kept = state.described(frame).intersection(state.objects.locked)
+        kept = state.list_described(frame).intersection(state.objects.locked)
         changes.append(state.set_keyframe(frame, state.keyframe_mask(frame), kept))
 
 
@@ -191,15 +191,15 @@ def add_object(state: State, name: str | None = None) -> int:
 
 def change_object(state: State, object_id: int, changes: ItemChanges) -> None:
     """Set name, colour, hidden or locked; raises `InputError` for anything else."""
-    with state.step("change object") as done, state.changing_objects(done) as objects:
+    with state.step("change object") as done, state.edit_objects(done) as objects:
         objects.change(object_id, changes)
 
 
 def delete_object(state: State, object_id: int) -> None:
     """Remove an object from all frames; raises `InputError` for an unknown or locked one."""
     require_editable(state, object_id, seen=False)
-    with state.step("delete object") as changes, state.changing_objects(changes) as objects:
-        objects.rename(object_id, 0)
+    with state.step("delete object") as changes, state.edit_objects(changes) as objects:
+        objects.remap(object_id, 0)
 
 
 def merge_objects(state: State, object_id: int, into: int) -> None:
@@ -208,8 +208,8 @@ def merge_objects(state: State, object_id: int, into: int) -> None:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     for each in (object_id, into):
         require_editable(state, each, seen=False)
-    with state.step("merge objects") as changes, state.changing_objects(changes) as objects:
-        objects.rename(object_id, into)
+    with state.step("merge objects") as changes, state.edit_objects(changes) as objects:
+        objects.remap(object_id, into)
 
 
 def drop_results(
@@ -229,22 +229,24 @@ def drop_results(
     """
     last = state.frames.count - 1 if last is None else last
     chosen = state.objects.ids if object_ids is None else object_ids
-    gone = {state.objects.get(object_id).id for object_id in chosen}.difference(state.objects.locked)
+    removed_ids = {state.objects.get(object_id).id for object_id in chosen}.difference(state.objects.locked)
     with state.step("drop results", frame) as changes:
         for index in state.tracked_frames:
-            if frame <= index <= last and state.scores(index).keys() & gone:
-                changes.append(_drop_objects(state, index, gone))
+            if frame <= index <= last and state.scores(index).keys() & removed_ids:
+                changes.append(_drop_objects(state, index, removed_ids))
         return len(changes)
 
 
-def _drop_objects(state: State, index: int, gone: set[int]) -> Change:
+def _drop_objects(state: State, index: int, removed_ids: set[int]) -> Change:
     """Remove objects from the tracked mask of a frame."""
-    kept = {object_id: score for object_id, score in state.scores(index).items() if object_id not in gone}
+    kept = {
+        object_id: score for object_id, score in state.scores(index).items() if object_id not in removed_ids
+    }
     if not kept:
         return state.change("tracked", index, None)
-    labels = state.tracked(index)
+    labels = state.tracked_mask(index)
     labels = np.where(np.isin(labels, list(kept)), labels, 0)
-    return state.put_tracked(index, labels, kept)
+    return state.set_tracked(index, labels, kept)
 
 
 def _edit_area(
@@ -254,5 +256,5 @@ def _edit_area(
 
 
 def _add_object(state: State, changes: list[Change], name: str | None) -> int:
-    with state.changing_objects(changes) as objects:
+    with state.edit_objects(changes) as objects:
         return objects.add(name).id

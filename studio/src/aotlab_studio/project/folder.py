@@ -16,18 +16,18 @@ from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot
 from aotlab_studio.video import Frames
 
-SUFFIX = ".aotlab"
-FILE = "project.json"
-VERSION = 2
+PROJECT_SUFFIX = ".aotlab"
+PROJECT_FILE = "project.json"
+FORMAT_VERSION = 2
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """files of a folder of frames that its fingerprint covers"""
-EDGE_BYTES = 64 * 2**10
+FINGERPRINT_BYTES = 64 * 2**10
 """number of bytes of a fingerprint read at the start and at the end of a file"""
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 
 
-class VideoInfo(Struct, omit_defaults=True):
+class StoredVideo(Struct, omit_defaults=True):
     """The video of a project."""
 
     path: str
@@ -41,31 +41,33 @@ class VideoInfo(Struct, omit_defaults=True):
     """fingerprint as `compute_fingerprint`; None in projects of earlier versions"""
 
 
-class Head(Struct):
+class ProjectHeader(Struct):
     """Contents of ``project.json``."""
 
     version: int
-    video: VideoInfo
+    video: StoredVideo
     objects: Snapshot
 
 
-def read_head(path: Path) -> Head:
+def read_header(path: Path) -> ProjectHeader:
     """Read ``project.json``; raise `InputError` if it is damaged."""
     try:
         tree = msgspec.json.decode(path.read_bytes())
         if tree["version"] == 1:
             for item in tree["objects"]["items"]:
                 item["id"] = item.pop("number")
-        elif tree["version"] != VERSION:
-            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads 1 and {VERSION}")
-        return msgspec.convert(tree, Head)
+        elif tree["version"] != FORMAT_VERSION:
+            raise ValueError(
+                f"version {str(tree['version'])[:20]}; this program reads 1 and {FORMAT_VERSION}"
+            )
+        return msgspec.convert(tree, ProjectHeader)
     except Exception as error:  # damaged files cause errors of any kind
         raise InputError(
             f"{path}: not a usable project ({str(error)[:200]}); restore it from a copy, or delete it"
         ) from error
 
 
-def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
+def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     """Return the video and the project folder for a path: a video, a folder of frames, or a project.
 
     A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
@@ -73,13 +75,15 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     Raises:
         InputError: a project whose video is missing.
     """
-    if not (path / FILE).is_file():
+    if not (path / PROJECT_FILE).is_file():
         real = Path(os.path.realpath(path))
-        folder, early = real.with_name(real.name + SUFFIX), real.with_name(real.stem + SUFFIX)
-        if not (folder / FILE).is_file() and (early / FILE).is_file():  # name in earlier versions
-            folder = early if Path(read_head(early / FILE).video.path).name == real.name else folder
+        folder, early = real.with_name(real.name + PROJECT_SUFFIX), real.with_name(real.stem + PROJECT_SUFFIX)
+        if (
+            not (folder / PROJECT_FILE).is_file() and (early / PROJECT_FILE).is_file()
+        ):  # name in earlier versions
+            folder = early if Path(read_header(early / PROJECT_FILE).video.path).name == real.name else folder
         return path, project or folder
-    stored = read_head(path / FILE).video.path
+    stored = read_header(path / PROJECT_FILE).video.path
     for video in (path / stored, Path(os.path.realpath(path)).parent / Path(stored).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
@@ -90,7 +94,7 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
     """Return the levels of a project; None if unset."""
-    return read_head(folder / FILE).video.levels if (folder / FILE).is_file() else None
+    return read_header(folder / PROJECT_FILE).video.levels if (folder / PROJECT_FILE).is_file() else None
 
 
 class Project:
@@ -106,7 +110,13 @@ class Project:
 
     def __init__(self, folder: Path, frames: Frames, *, same_video: bool = False) -> None:
         self.folder, self._frames = folder, frames
-        for name in (LOCK, FILE, "given", "tracked", "export"):  # would write files outside the project
+        for name in (
+            LOCK,
+            PROJECT_FILE,
+            "given",
+            "tracked",
+            "export",
+        ):  # would write files outside the project
             if (folder / name).is_symlink():
                 raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
         self._lock = lock_folder(folder)
@@ -114,8 +124,8 @@ class Project:
         """stored objects; None in a new project"""
         try:
             self._source = None if frames.live else compute_fingerprint(frames.path)
-            if (folder / FILE).is_file():
-                self._load(read_head(folder / FILE), same_video=same_video)
+            if (folder / PROJECT_FILE).is_file():
+                self._load(read_header(folder / PROJECT_FILE), same_video=same_video)
             self.given, self.tracked = (
                 LabelStore(folder / name, frames.size) for name in ("given", "tracked")
             )
@@ -129,18 +139,20 @@ class Project:
         path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(self.folder)).replace(
             os.sep, "/"
         )
-        video = VideoInfo(path, frames.count, frames.size, source=self._source)
-        if frames.levels is not None and not frames.levels.found:
+        video = StoredVideo(path, frames.count, frames.size, source=self._source)
+        if frames.levels is not None and not frames.levels.estimated:
             video.levels = (frames.levels.low, frames.levels.high)
-        content = msgspec.json.encode(Head(VERSION, video, msgspec.json.decode(objects, type=Snapshot)))
-        write_bytes(self.folder / FILE, msgspec.json.format(content, indent=1) + b"\n")
+        content = msgspec.json.encode(
+            ProjectHeader(FORMAT_VERSION, video, msgspec.json.decode(objects, type=Snapshot))
+        )
+        write_bytes(self.folder / PROJECT_FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
 
     def close(self) -> None:
         """Release the lock."""
         self._lock.release()
 
-    def _load(self, head: Head, *, same_video: bool) -> None:
+    def _load(self, head: ProjectHeader, *, same_video: bool) -> None:
         """Load the objects; raise `InputError` if the project is not of this video."""
         video, frames = head.video, self._frames
         for key, stored, here in (("frames", video.frames, frames.count), ("size", video.size, frames.size)):
@@ -187,7 +199,7 @@ def _add_file(digest: hashlib.blake2b, path: Path) -> int:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest.update(f"{size}\0".encode())
-        digest.update(file.read(EDGE_BYTES))
-        file.seek(max(0, size - EDGE_BYTES))
-        digest.update(file.read(EDGE_BYTES))
+        digest.update(file.read(FINGERPRINT_BYTES))
+        file.seek(max(0, size - FINGERPRINT_BYTES))
+        digest.update(file.read(FINGERPRINT_BYTES))
     return size

@@ -16,14 +16,14 @@ LIMIT_BYTES = 256 * 2**20
 class Change:
     """One replaced content; None: no file."""
 
-    where: str
+    store: str
     """``given``, ``tracked`` or ``objects``"""
     index: int
     before: bytes | None
     after: bytes | None
 
     @property
-    def undone(self) -> Change:
+    def inverse(self) -> Change:
         """The change back."""
         return replace(self, before=self.after, after=self.before)
 
@@ -60,19 +60,22 @@ class History:
         self._serial = 0
 
     @property
-    def last(self) -> Step | None:
+    def undo_step(self) -> Step | None:
         """Next step to undo."""
         return self._done[-1] if self._done else None
 
     @property
-    def next(self) -> Step | None:
+    def redo_step(self) -> Step | None:
         """Next step to redo."""
         return self._undone[-1] if self._undone else None
 
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the next steps to undo and to redo."""
-        return self.last.title if self.last else None, self.next.title if self.next else None
+        return (
+            self.undo_step.title if self.undo_step else None,
+            self.redo_step.title if self.redo_step else None,
+        )
 
     def add(self, title: str, changes: Sequence[Change], frame: int | None = None) -> None:
         """Add a step; undone steps are dropped."""
@@ -94,15 +97,15 @@ class History:
 
     def undo(self) -> Step | None:
         """Undo the last step and return it; None without one. If it fails, the step can still be undone."""
-        step = self.last
+        step = self.undo_step
         if step is not None:
-            self._apply([change.undone for change in reversed(step.changes)])
+            self._apply([change.inverse for change in reversed(step.changes)])
             self._undone.append(self._done.pop())
         return step
 
     def redo(self) -> Step | None:
         """Repeat the last undone step and return it; None without one. If it fails, it can still be redone."""
-        step = self.next
+        step = self.redo_step
         if step is not None:
             self._apply(step.changes)
             self._done.append(self._undone.pop())
@@ -112,7 +115,7 @@ class History:
         """Undo changes that are no step yet, after an error, which says more than any error here."""
         for change in reversed(changes):
             with suppress(InputError):
-                self._put(change.undone)
+                self._put(change.inverse)
 
     def _apply(self, changes: Sequence[Change]) -> None:
         """Store the contents after changes; if one fails, revert those before it."""

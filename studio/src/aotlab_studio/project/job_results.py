@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 
 from aotlab import Annotations, InputError, read_annotations
-from aotlab_studio.project.folder import FILE, SUFFIX
+from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.project.state import State
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.video import CACHE_BYTES
 
-RECORD = ".track.json"
+RECORD_FILE = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""
-READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
+READABLE_OUTPUTS = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""
 
 
@@ -38,7 +38,7 @@ def read_job(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
     real = Path(os.path.realpath(folder))
     try:
-        return msgspec.json.decode((real / RECORD).read_bytes(), type=JobRecord)
+        return msgspec.json.decode((real / RECORD_FILE).read_bytes(), type=JobRecord)
     except (OSError, ValueError):
         return None
 
@@ -56,14 +56,14 @@ def open_results(
         InputError: as `State`; the video is missing, or none of the results holds readable masks.
     """
     real = Path(os.path.realpath(folder))
-    project = project or real.with_name(real.name + SUFFIX)
+    project = project or real.with_name(real.name + PROJECT_SUFFIX)
     if not Path(job.video).exists():
         raise InputError(f"{folder}: its video {job.video} is missing; restore it")
-    fresh = not (project / FILE).is_file()
+    fresh = not (project / PROJECT_FILE).is_file()
     state = State(Path(job.video), project=project, cache_bytes=cache_bytes, levels=job.levels)
     try:
         if fresh:
-            _fill(state, folder, job)
+            _import_results(state, folder, job)
     except BaseException:  # an incomplete project would be opened as complete next time
         state.close()
         shutil.rmtree(project, ignore_errors=True)
@@ -71,11 +71,11 @@ def open_results(
     return state
 
 
-def _fill(state: State, folder: Path, job: JobRecord) -> None:
+def _import_results(state: State, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty project; tracked frames without masks show no object."""
     frames = state.frames
     video = state.video_info
-    readable = [folder / name for name in READABLE if name in job.written]
+    readable = [folder / name for name in READABLE_OUTPUTS if name in job.written]
     if not readable:
         raise InputError(
             f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
@@ -88,12 +88,12 @@ def _fill(state: State, folder: Path, job: JobRecord) -> None:
         given.frames |= found.frames
         given.class_names |= found.class_names
     class_names = tracked.class_names | given.class_names
-    with state.changing_objects([]) as objects:  # stored last: this completes the project
+    with state.edit_objects([]) as objects:  # stored last: this completes the project
         for object_id in sorted({*tracked.objects(), *given.objects()}):
             objects.add(class_names.get(object_id), object_id)
         for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
             ids = tracked.mask(index)
-            state.put_tracked(index, ids, measure_scores(ids, objects.ids, {}, {}))
+            state.set_tracked(index, ids, measure_scores(ids, objects.ids, {}, {}))
         for index in given.frames:
             ids = given.mask(index)
             state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])

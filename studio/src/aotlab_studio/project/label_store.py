@@ -19,14 +19,14 @@ from PIL.PngImagePlugin import PngInfo
 from aotlab import PALETTE, InputError
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.scores import Score
-from aotlab_studio.video import RecentCache
+from aotlab_studio.video import LRUCache
 
-NOTE = "aotlab"
+NOTE_KEY = "aotlab"
 """key of the PNG text that holds the note"""
 
-FRAME = re.compile("[0-9]{6}|[1-9][0-9]{6,8}")
+FRAME_NAME = re.compile("[0-9]{6}|[1-9][0-9]{6,8}")
 """stem of a frame's file"""
-END = b"\0\0\0\0IEND\xaeB`\x82"
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 """last bytes of a complete PNG"""
 CACHE_BYTES = 32 * 2**20
 """memory for decoded maps"""
@@ -42,10 +42,10 @@ class Note(Struct, omit_defaults=True):
     """by object id"""
 
 
-def encode(ids: np.ndarray, note: Note) -> bytes:
+def encode_png(ids: np.ndarray, note: Note) -> bytes:
     """Return a palette PNG (16-bit grey if an id is above 255) of H×W ids, with the note as text."""
     text = PngInfo()
-    text.add_text(NOTE, msgspec.json.encode(note).decode())
+    text.add_text(NOTE_KEY, msgspec.json.encode(note).decode())
     if ids.max(initial=0) > 255:
         image = Image.fromarray(ids.astype(np.uint16))
     else:
@@ -56,21 +56,21 @@ def encode(ids: np.ndarray, note: Note) -> bytes:
     return content.getvalue()
 
 
-def decode(content: bytes) -> np.ndarray:
-    """Read H×W uint16 ids from a PNG of `encode`; other content raises any error of a decoder."""
+def decode_png(content: bytes) -> np.ndarray:
+    """Read H×W uint16 ids from a PNG of `encode_png`; other content raises any error of a decoder."""
     with Image.open(BytesIO(content), formats=["PNG"]) as image:
         return np.array(image).astype(np.uint16)
 
 
-def _set_damaged_aside(folder: Path, size: tuple[int, int]) -> None:
+def _quarantine_damaged(folder: Path, size: tuple[int, int]) -> None:
     """Rename files that are cut off or of another size, so that they are not overwritten, and log a warning."""
     for path in folder.glob("*.png"):
-        if not FRAME.fullmatch(path.stem) or not path.is_file():
+        if not FRAME_NAME.fullmatch(path.stem) or not path.is_file():
             continue
         try:
             with Image.open(path, formats=["PNG"]) as image, path.open("rb") as file:
-                file.seek(-len(END), os.SEEK_END)
-                whole = image.size == size[::-1] and file.read() == END
+                file.seek(-len(PNG_END), os.SEEK_END)
+                whole = image.size == size[::-1] and file.read() == PNG_END
         except Exception:  # decoders raise all kinds of errors
             whole = False
         if not whole:
@@ -91,10 +91,12 @@ class LabelStore:
 
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.folder, self.size = folder, size
-        _set_damaged_aside(folder, size)
-        self._cache: RecentCache[np.ndarray] = RecentCache(CACHE_BYTES, attrgetter("nbytes"))
+        _quarantine_damaged(folder, size)
+        self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self._present = {
-            int(path.stem) for path in folder.glob("*.png") if FRAME.fullmatch(path.stem) and path.is_file()
+            int(path.stem)
+            for path in folder.glob("*.png")
+            if FRAME_NAME.fullmatch(path.stem) and path.is_file()
         }
 
     def __contains__(self, index: int) -> bool:
@@ -113,7 +115,7 @@ class LabelStore:
         if found is not None or index not in self._present:
             return found
         try:
-            ids = decode(self._path(index).read_bytes()).reshape(self.size)
+            ids = decode_png(self._path(index).read_bytes()).reshape(self.size)
         except Exception as error:  # decoders raise all kinds of errors
             raise InputError(
                 f"{self._path(index)}: not a readable mask ({error}); delete this file"
@@ -121,15 +123,15 @@ class LabelStore:
         self._cache.put(index, ids)
         return ids
 
-    def note(self, index: int) -> Note:
+    def read_note(self, index: int) -> Note:
         """Return the note of a frame, without decoding the pixels; an empty one if it is damaged."""
         try:
             with Image.open(self._path(index), formats=["PNG"]) as image:
-                return msgspec.json.decode(image.info.get(NOTE, "{}"), type=Note)
+                return msgspec.json.decode(image.info.get(NOTE_KEY, "{}"), type=Note)
         except Exception:  # decoders raise all kinds of errors
             return Note()
 
-    def content(self, index: int) -> bytes | None:
+    def read_content(self, index: int) -> bytes | None:
         """Return the file of a frame; None without a file."""
         return self._path(index).read_bytes() if index in self._present else None
 
@@ -147,7 +149,7 @@ class LabelStore:
             self._cache.drop(index)
             return
         write_bytes(path, content)
-        self._cache.put(index, decode(content))
+        self._cache.put(index, decode_png(content))
         self._present.add(index)
 
     def _path(self, index: int) -> Path:

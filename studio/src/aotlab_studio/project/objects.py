@@ -107,7 +107,7 @@ class ObjectList:
         """Set name, colour, hidden or locked; raise `InputError` for unusable values."""
         self._items[object_id] = _check_item(replace(self.get(object_id), **changes))
 
-    def rename(self, object_id: int, to: int) -> None:
+    def remap(self, object_id: int, to: int) -> None:
         """Remove an object; its pixels become those of another object, or background (0)."""
         self.get(object_id)
         if to:

@@ -10,10 +10,10 @@ import numpy as np
 from aotlab import InputError
 
 Point = tuple[float, float]
-LARGEST_RADIUS = 500.0
-REACH = 0.25
+MAX_RADIUS = 500.0
+CLICK_REACH = 0.25
 """largest distance from a click at which a mask changes, relative to the image's shorter edge"""
-FINE = 4
+SUBPIXEL_BITS = 4
 """fractional bits of OpenCV's drawing coordinates"""
 
 
@@ -23,9 +23,11 @@ def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -
 
     image = np.zeros(size, np.uint8)
     for point in points:
-        cv2.circle(image, _to_fixed_point(point), round(radius * 2**FINE), 1, -1, shift=FINE)
+        cv2.circle(
+            image, _to_fixed_point(point), round(radius * 2**SUBPIXEL_BITS), 1, -1, shift=SUBPIXEL_BITS
+        )
     for first, second in pairwise(points):
-        cv2.fillConvexPoly(image, _sweep_disc(first, second, radius), 1, shift=FINE)
+        cv2.fillConvexPoly(image, _sweep_disc(first, second, radius), 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
 
 
@@ -35,7 +37,7 @@ def draw_polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
 
     image = np.zeros(size, np.uint8)
     corners = np.array([_to_fixed_point(point) for point in points], np.int32)
-    cv2.fillPoly(image, [corners], 1, shift=FINE)
+    cv2.fillPoly(image, [corners], 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
 
 
@@ -61,13 +63,13 @@ def find_part(mask: np.ndarray, point: Point) -> np.ndarray:
     return np.asarray(parts == parts[y, x])
 
 
-def limit_change(before: np.ndarray, after: np.ndarray, point: Point, *, positive: bool) -> np.ndarray:
+def limit_to_click(before: np.ndarray, after: np.ndarray, point: Point, *, positive: bool) -> np.ndarray:
     """The mask ``before`` with only that part of the change to ``after`` that a click asks for.
 
     Args:
         before: H×W bool.
         after: H×W bool.
-        point: of the click, in pixels. Only the connected part of the change at the point counts, within `REACH`.
+        point: of the click, in pixels. Only the connected part of the change at the point counts, within `CLICK_REACH`.
         positive: whether pixels are added or removed.
 
     Returns:
@@ -79,14 +81,14 @@ def limit_change(before: np.ndarray, after: np.ndarray, point: Point, *, positiv
     x, y = min(width - 1, max(0, int(point[0]))), min(height - 1, max(0, int(point[1])))
     change = (after & ~before) if positive else (before & ~after)
     disc = np.zeros(before.shape, np.uint8)
-    cv2.circle(disc, (x, y), max(8, round(REACH * min(height, width))), 1, -1)
+    cv2.circle(disc, (x, y), max(8, round(CLICK_REACH * min(height, width))), 1, -1)
     _, parts = cv2.connectedComponents((change & (disc > 0)).astype(np.uint8), connectivity=8)
     return before ^ ((parts == parts[y, x]) & (parts > 0))
 
 
 def _to_fixed_point(point: Point) -> tuple[int, int]:
     """Convert a point to OpenCV's units, in which pixel centres are integers."""
-    return round((point[0] - 0.5) * 2**FINE), round((point[1] - 0.5) * 2**FINE)
+    return round((point[0] - 0.5) * 2**SUBPIXEL_BITS), round((point[1] - 0.5) * 2**SUBPIXEL_BITS)
 
 
 def _sweep_disc(first: Point, second: Point, radius: float) -> np.ndarray:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import VideoInfo
-from aotlab_studio.project.folder import Project, locate, read_levels
+from aotlab_studio.project.folder import Project, locate_project, read_levels
 from aotlab_studio.project.history import Change, History
-from aotlab_studio.project.label_store import LabelStore, Note, encode
+from aotlab_studio.project.label_store import LabelStore, Note, encode_png
 from aotlab_studio.project.objects import ObjectList
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
@@ -25,8 +25,8 @@ Listener = Callable[[Event], None]
 class State:
     """Masks of one video. Thread-safe; hold ``lock`` to read and then write.
 
-    A given mask describes some objects (`described`) and may state that one of them is absent. For all other objects,
-    the tracked mask is shown.
+    A given mask describes some objects (`list_described`) and may state that one of them is absent. For all other
+    objects, the tracked mask is shown.
 
     Args:
         path: a video file, a folder of frames, or a project.
@@ -50,7 +50,7 @@ class State:
         levels: Levels = None,
         same_video: bool = False,
     ) -> None:
-        video, folder = locate(path, project)
+        video, folder = locate_project(path, project)
         self.frames: Frames = frames or FrameStore(
             video, cache_bytes=cache_bytes, levels=levels or read_levels(folder)
         )
@@ -68,7 +68,7 @@ class State:
         if self.project.objects is not None:
             self.objects.restore(self.project.objects)
         for where in self._scores:
-            for index in self._store(where):
+            for index in self._find_store(where):
                 if index < self.frames.count:
                     self._load_note(where, index)
 
@@ -82,24 +82,26 @@ class State:
         """Release the project."""
         self.project.close()
 
-    def described(self, index: int) -> frozenset[int]:
+    def list_described(self, index: int) -> frozenset[int]:
         """Return the objects that the given mask of a frame describes."""
         return frozenset(map(self.objects.resolve, self._described.get(index, ()))) - {0}
 
     @property
     def keyframes(self) -> list[int]:
         """Frames whose given mask describes an object."""
-        return [index for index in sorted(self._described) if self.described(index)]
+        return [index for index in sorted(self._described) if self.list_described(index)]
 
     def scores(self, index: int) -> dict[int, Score]:
         """Return the tracking scores of the objects of a frame."""
-        return self._joined("tracked", index)
+        return self._merge_scores("tracked", index)
 
     def confidence(self, index: int) -> dict[int, float]:
         """Return the confidence of all objects on a frame: 1 or 0 by a given mask, 0 for an object without any."""
         found = {object_id: score.confidence for object_id, score in self.scores(index).items()}
-        present = {object_id for object_id, score in self._joined("given", index).items() if score.area > 0}
-        found |= {object_id: float(object_id in present) for object_id in self.described(index)}
+        present = {
+            object_id for object_id, score in self._merge_scores("given", index).items() if score.area > 0
+        }
+        found |= {object_id: float(object_id in present) for object_id in self.list_described(index)}
         return {object_id: found.get(object_id, 0.0) for object_id in self.objects.ids}
 
     @property
@@ -109,17 +111,17 @@ class State:
 
     def keyframe_mask(self, index: int) -> np.ndarray:
         """Return the given mask of a frame: H×W ids of the objects it describes."""
-        return self._ids("given", index)
+        return self._read_ids("given", index)
 
-    def tracked(self, index: int) -> np.ndarray:
+    def tracked_mask(self, index: int) -> np.ndarray:
         """Return the tracked mask of a frame: H×W ids."""
-        return self._ids("tracked", index)
+        return self._read_ids("tracked", index)
 
     def labels(self, index: int) -> np.ndarray:
         """Return the mask shown on a frame, H×W uint16 ids: given, and tracked for all other objects."""
-        self.frames.check(index)
+        self.frames.require_frame(index)
         with self.lock:
-            described, tracked = self.described(index), self.tracked(index)
+            described, tracked = self.list_described(index), self.tracked_mask(index)
             if not described:
                 return tracked
             given = self.keyframe_mask(index)
@@ -132,22 +134,22 @@ class State:
         content = None
         if object_ids:
             ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
-            content = encode(ids, Note(object_ids, measure_scores(ids, object_ids, {}, {})))
+            content = encode_png(ids, Note(object_ids, measure_scores(ids, object_ids, {}, {})))
         return self.change("given", index, content)
 
-    def put_tracked(self, index: int, labels: np.ndarray, scores: dict[int, Score]) -> Change:
+    def set_tracked(self, index: int, labels: np.ndarray, scores: dict[int, Score]) -> Change:
         """Store the tracked mask of a frame, H×W ids, with the scores of its objects."""
-        return self.change("tracked", index, encode(labels, Note(scores=scores)))
+        return self.change("tracked", index, encode_png(labels, Note(scores=scores)))
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
         """Replace one content and return the change for the history."""
-        change = Change(where, index, self._store(where).content(index), after)
+        change = Change(where, index, self._find_store(where).read_content(index), after)
         if change.before != after:
             self._put(change)
         return change
 
     @contextmanager
-    def changing_objects(self, changes: list[Change]) -> Iterator[ObjectList]:
+    def edit_objects(self, changes: list[Change]) -> Iterator[ObjectList]:
         """Yield the objects; store what the block changes of them and append the change. Errors restore them."""
         before = self.objects.snapshot()
         try:
@@ -170,9 +172,9 @@ class State:
             except BaseException:
                 self.history.revert(changes)
                 raise
-            self.finish(title, changes, frame)
+            self.add_step(title, changes, frame)
 
-    def finish(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
+    def add_step(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
         """Add a step to the history and notify the listeners."""
         self.history.add(title, [change for change in changes if change.before != change.after], frame)
         self.emit(HistoryEvent(self.history.titles))
@@ -182,19 +184,19 @@ class State:
         for listener in list(self.listeners):
             listener(event)
 
-    def _store(self, where: str) -> LabelStore:
+    def _find_store(self, where: str) -> LabelStore:
         return self.project.given if where == "given" else self.project.tracked
 
-    def _ids(self, where: str, index: int) -> np.ndarray:
-        ids = self._store(where).read(index)
+    def _read_ids(self, where: str, index: int) -> np.ndarray:
+        ids = self._find_store(where).read(index)
         return np.zeros(self.frames.size, np.uint16) if ids is None else self.objects.resolve_ids(ids)
 
-    def _joined(self, where: str, index: int) -> dict[int, Score]:
+    def _merge_scores(self, where: str, index: int) -> dict[int, Score]:
         return merge_scores(self._scores[where].get(index, {}), self.objects.resolve)
 
     def _put(self, change: Change) -> None:
         """Store the content after a change on disk and in memory."""
-        where, index, content = change.where, change.index, change.after
+        where, index, content = change.store, change.index, change.after
         self.revision += 1
         if where == "objects":
             assert content is not None
@@ -202,7 +204,7 @@ class State:
             self.project.save_objects(content)
             self.emit(ObjectsEvent(self.revision, list(self.objects)))
             return
-        self._store(where).put(index, content)
+        self._find_store(where).put(index, content)
         self._load_note(where, index)
         if where == "given":
             self.keyframe_revisions[index] = self.revision
@@ -210,8 +212,8 @@ class State:
 
     def _load_note(self, where: str, index: int) -> None:
         """Load the scores of a frame and the objects it describes."""
-        store, scores = self._store(where), self._scores[where]
-        note = store.note(index) if index in store else Note()
+        store, scores = self._find_store(where), self._scores[where]
+        note = store.read_note(index) if index in store else Note()
         scores.pop(index, None)
         if index in store:
             scores[index] = note.scores

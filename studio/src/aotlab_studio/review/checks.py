@@ -75,7 +75,7 @@ def _check_object(
     kept: dict[str, list[Check]] = {}
     unseen = 0
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
-        unseen = 0 if index in skip or score.seen else unseen + 1
+        unseen = 0 if index in skip or score.visible else unseen + 1
         if index in skip:
             continue
         severities = {

@@ -154,7 +154,7 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
 def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return counts and lost ranges of one object; a range starts at the first frame without the object."""
     own = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
-    runs = [(seen, list(run)) for seen, run in groupby(own, lambda index: own[index].seen)]
+    runs = [(seen, list(run)) for seen, run in groupby(own, lambda index: own[index].visible)]
     lost = [run for seen, run in runs if not seen and len(run) >= LostFlags.FRAMES]
     visible = [score.confidence for score in own.values() if score.area]
     differ = [score.disagreement for score in own.values() if score.disagreement is not None]

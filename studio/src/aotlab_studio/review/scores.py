@@ -135,7 +135,7 @@ class Score(Struct, frozen=True, array_like=True):
     """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
 
     @property
-    def seen(self) -> bool:
+    def visible(self) -> bool:
         """Whether it has pixels that are its own with enough confidence."""
         return self.area > 0 and self.confidence >= LostFlags.MIN_CONFIDENCE
 

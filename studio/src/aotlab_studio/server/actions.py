@@ -16,7 +16,7 @@ from aotlab_studio.project import editing
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 
 
 def describe(session: Session) -> Description:
@@ -44,9 +44,9 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 """characters of a strip; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
-def frame_codes(state: State, index: int) -> dict[int, str]:
+def encode_frame_codes(state: State, index: int) -> dict[int, str]:
     """Return the characters of all objects on one frame, without `LOST`."""
-    described, scores, confidence = state.described(index), state.scores(index), state.confidence(index)
+    described, scores, confidence = state.list_described(index), state.scores(index), state.confidence(index)
     codes = dict.fromkeys(state.objects.ids, UNKNOWN)
     for object_id in codes:
         score = scores.get(object_id)
@@ -63,7 +63,7 @@ def strips(state: State) -> dict[int, str]:
         rows = {object_id: [UNKNOWN] * state.frames.count for object_id in state.objects.ids}
         lost = LostFlags()
         for index in sorted({*state.keyframes, *state.tracked_frames}):
-            codes, confidence = frame_codes(state, index), state.confidence(index)
+            codes, confidence = encode_frame_codes(state, index), state.confidence(index)
             confidence |= {
                 each: 1.0 for each, code in codes.items() if code in (UNKNOWN, KEYFRAME, KEYFRAME_ABSENT)
             }
@@ -72,7 +72,7 @@ def strips(state: State) -> dict[int, str]:
     return {object_id: "".join(row) for object_id, row in rows.items()}
 
 
-def act(session: Session, message: dict[str, Any]) -> Any:
+def run_action(session: Session, message: dict[str, Any]) -> Any:
     """Carry out the action ``do`` of a message and return its result.
 
     Raises:
@@ -86,17 +86,17 @@ def act(session: Session, message: dict[str, Any]) -> Any:
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
-        session.state.frames.check(values["frame"])
+        session.state.frames.require_frame(values["frame"])
     action = ACTIONS[name]
     subject = session.state if "state" in signature(action).parameters else session
     propagate = values.pop("propagate", False)
-    if action in EDITS:
-        session.runner.yield_background()
-    elif action in WHEN_IDLE:
+    if action in EDIT_ACTIONS:
+        session.runner.stop_background()
+    elif action in IDLE_ACTIONS:
         session.runner.require_idle(name.replace("_", " "))
     result = action(subject, **values)
     if propagate:
-        session.runner.propagate(values["frame"])
+        session.runner.schedule_propagation(values["frame"])
     return result
 
 
@@ -109,7 +109,7 @@ def track(
     object_ids: list[int] | None = None,
 ) -> JobProgress:
     """Start tracking from ``frame`` over frames ``first`` to ``last``, inclusive; None: to the end, and all objects."""
-    return session.track(Request(frame, direction, first, last, object_ids)).report()
+    return session.track(TrackRequest(frame, direction, first, last, object_ids)).report()
 
 
 def go_live(session: Session, frame: int) -> JobProgress:
@@ -124,23 +124,27 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
     for name, parameter in list(signature(action).parameters.items())[1:]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
-    fields += [("propagate", bool, False)] if action in EDITS else []
+    fields += [("propagate", bool, False)] if action in EDIT_ACTIONS else []
     return msgspec.defstruct(action.__name__, fields, kw_only=True)
 
 
-EDITS: Sequence[Callable[..., Any]] = (
+EDIT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, Session.suggest, editing.fill_holes, editing.clear, editing.remove_keyframe,
     editing.split_object, editing.reassign,
 )  # fmt: skip
 """actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""
-WHEN_IDLE: Sequence[Callable[..., Any]] = (editing.delete_object, editing.merge_objects, editing.drop_results)
+IDLE_ACTIONS: Sequence[Callable[..., Any]] = (
+    editing.delete_object,
+    editing.merge_objects,
+    editing.drop_results,
+)
 """actions that are refused while a job runs"""
-OTHERS: Sequence[Callable[..., Any]] = (
+OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, Session.set_tracker, track,
     Session.take_frame, go_live, Session.pause, Session.resume, Session.stop, Session.undo, Session.redo,
     Session.review, strips, Session.export, Session.cancel_export,
 )  # fmt: skip
-ACTIONS = {action.__name__: action for action in (*EDITS, *WHEN_IDLE, *OTHERS)}
+ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *IDLE_ACTIONS, *OTHER_ACTIONS)}
 """actions by name; the first parameter of each is the session or its state"""
 MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
 """message type of each action"""

@@ -22,98 +22,103 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
 from aotlab_studio.protocol import Answer, Event, Failure, FrameEvent
-from aotlab_studio.server.actions import act, frame_codes
-from aotlab_studio.server.guard import Guard
+from aotlab_studio.server.actions import encode_frame_codes, run_action
+from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import Session
 from aotlab_studio.server.uploads import load_upload
 
-MESSAGE_BYTES = 2**20
+MAX_MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
-UPLOAD_BYTES = 32 * 2**20
+MAX_UPLOAD_BYTES = 32 * 2**20
 """maximum size of a file of masks"""
 MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
-MAX_WAITING = 5000
+MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
-KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-FRESH = {"cache-control": "no-store"}
-KEPT = {"cache-control": "private, max-age=3600"}
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+NO_CACHE_HEADERS = {"cache-control": "no-store"}
+CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 
-def build(session: Session) -> Starlette:
+def build_app(session: Session) -> Starlette:
     """Return the application, without its guard."""
-    pages = Pages(session)
+    endpoints = Endpoints(session)
     return Starlette(
         routes=[
-            Route("/", pages.file),
-            Route("/page/{name}", pages.file),
-            Route("/frame/{index}", pages.frame),
-            Route("/labels/{index}", pages.labels),
-            Route("/masks/{index}", pages.masks, methods=["POST"]),
-            Route("/newest", pages.newest),
-            Route("/export.zip", pages.archive),
+            Route("/", endpoints.get_file),
+            Route("/page/{name}", endpoints.get_file),
+            Route("/frame/{index}", endpoints.get_frame),
+            Route("/labels/{index}", endpoints.get_labels),
+            Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
+            Route("/newest", endpoints.get_newest),
+            Route("/export.zip", endpoints.get_archive),
             WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
         ],
         exception_handlers={InputError: lambda _, error: PlainTextResponse(str(error), 404)},
     )
 
 
-class Pages:
+class Endpoints:
     """Responses to HTTP requests."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._files = _page_files()
+        self._files = _load_page_files()
 
-    async def file(self, request: Request) -> Response:
+    async def get_file(self, request: Request) -> Response:
         """Return a file of the page."""
         name = request.path_params.get("name", "index.html")
         return self._files.get(name, PlainTextResponse("no such file", 404))
 
-    async def frame(self, request: Request) -> Response:
+    async def get_frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
 
         A browser may keep what it asked for by this session's video id: another video has other addresses.
         """
-        index, frames = _index(request), self._session.state.frames
+        index, frames = _parse_index(request), self._session.state.frames
         if request.query_params.get("near"):
-            return _jpeg(await run_in_threadpool(frames.near_jpeg, index), FRESH)
+            return _jpeg_response(await run_in_threadpool(frames.nearest_jpeg, index), NO_CACHE_HEADERS)
         text = request.query_params.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
-        ours = request.query_params.get("video") == self._session.video_id
-        return _jpeg(await run_in_threadpool(frames.jpeg, index, width), KEPT if ours else FRESH)
+        cacheable = request.query_params.get("video") == self._session.video_id
+        return _jpeg_response(
+            await run_in_threadpool(frames.jpeg, index, width),
+            CACHE_HEADERS if cacheable else NO_CACHE_HEADERS,
+        )
 
-    async def newest(self, request: Request) -> Response:
+    async def get_newest(self, request: Request) -> Response:
         """Return the newest image of a stream."""
         live = self._session.live
         if live is None:
             return PlainTextResponse("no stream", 404)
-        return _jpeg(await run_in_threadpool(live.newest, 320), FRESH)
+        return _jpeg_response(await run_in_threadpool(live.newest, 320), NO_CACHE_HEADERS)
 
-    async def labels(self, request: Request) -> Response:
+    async def get_labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
-        state, index = self._session.state, _index(request)
+        state, index = self._session.state, _parse_index(request)
         content = await run_in_threadpool(lambda: encode_labels(state.labels(index)))
-        return Response(content, media_type="application/octet-stream", headers=FRESH)
+        return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
-    async def masks(self, request: Request) -> Response:
+    async def upload_masks(self, request: Request) -> Response:
         """Load the masks of an uploaded file."""
-        state, index = self._session.state, _index(request)
-        state.frames.check(index)
-        body = await _body(request)
+        state, index = self._session.state, _parse_index(request)
+        state.frames.require_frame(index)
+        body = await _read_body(request)
         if body is None:
-            return PlainTextResponse(f"masks: larger than {UPLOAD_BYTES >> 20} MiB; send fewer at once", 413)
+            return PlainTextResponse(
+                f"masks: larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer at once", 413
+            )
         try:
             return JSONResponse({"frames": await run_in_threadpool(load_upload, state, index, body)})
         except InputError as error:
             return PlainTextResponse(str(error), 422)
 
-    async def archive(self, request: Request) -> Response:
+    async def get_archive(self, request: Request) -> Response:
         """Return the last export."""
         path = self._session.archive
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
-        return FileResponse(path, filename=path.name, headers=FRESH)
+        return FileResponse(path, filename=path.name, headers=NO_CACHE_HEADERS)
 
 
 class Connection:
@@ -157,9 +162,9 @@ class Connection:
         message_id = message_id if isinstance(message_id, int) else None
         answer: Answer | Failure
         try:
-            result = await run_in_threadpool(act, self._session, message)
+            result = await run_in_threadpool(run_action, self._session, message)
             state = self._session.state
-            step = state.history.last.serial if state.history.last else 0
+            step = state.history.undo_step.serial if state.history.undo_step else 0
             answer = Answer(message_id, result, state.revision, step)
         except InputError as error:
             answer = Failure(message_id, str(error))
@@ -170,33 +175,33 @@ class Connection:
 
     def _notify(self, event: Event) -> None:
         if isinstance(event, FrameEvent):
-            event = replace(event, codes=frame_codes(self._session.state, event.frame))
+            event = replace(event, codes=encode_frame_codes(self._session.state, event.frame))
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:
         while True:
             message = await self._queue.get()
-            if self._queue.qsize() > MAX_WAITING:
+            if self._queue.qsize() > MAX_QUEUED_EVENTS:
                 await self._socket.close(1013, "too slow")
                 return
             await self._socket.send_text(msgspec.json.encode(message).decode())
 
 
 class Server(uvicorn.Server):
-    """The server of a session on a bound socket, with its address; `run_here` starts it."""
+    """The server of a session on a bound socket, with its address; `run_on_socket` starts it."""
 
     def __init__(
         self, session: Session, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
     ) -> None:
         port = listener.getsockname()[1]
-        guard = Guard(build(session), port, host=host, token=token)
+        guard = GuardMiddleware(build_app(session), port, host=host, token=token)
         config = uvicorn.Config(
             guard,
             log_level="warning",
             access_log=False,
             server_header=False,
             lifespan="off",
-            ws_max_size=MESSAGE_BYTES,
+            ws_max_size=MAX_MESSAGE_BYTES,
             ws_max_queue=32,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=120,
@@ -204,17 +209,17 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._listener = listener
-        host = reachable(host)
+        host = find_reachable_host(host)
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.url = f"{self.address}/?token={guard.token}"
         """first address to open"""
 
-    def run_here(self) -> None:
+    def run_on_socket(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""
         self.run(sockets=[self._listener])
 
 
-def reachable(host: str) -> str:
+def find_reachable_host(host: str) -> str:
     """Return the host to put into an address: for all interfaces, this machine's address in its network."""
     if host not in ("0.0.0.0", "::", ""):
         return host
@@ -227,7 +232,7 @@ def reachable(host: str) -> str:
         return "::1" if ":" in host else "127.0.0.1"
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0: any free one. Raises `InputError` if it cannot listen there."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -241,7 +246,7 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _index(request: Request) -> int:
+def _parse_index(request: Request) -> int:
     """Return the frame number of an address; raise `InputError` for other text."""
     text = request.path_params["index"]
     if not (text.isascii() and text.isdigit() and len(text) < 10):
@@ -249,16 +254,16 @@ def _index(request: Request) -> int:
     return int(text)
 
 
-def _jpeg(content: bytes, headers: dict[str, str]) -> Response:
+def _jpeg_response(content: bytes, headers: dict[str, str]) -> Response:
     return Response(content, media_type="image/jpeg", headers=headers)
 
 
-async def _body(request: Request) -> bytes | None:
+async def _read_body(request: Request) -> bytes | None:
     """Return the body; None if it is too large."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > UPLOAD_BYTES:
+        if size > MAX_UPLOAD_BYTES:
             return None
         parts.append(part)
     return b"".join(parts)
@@ -276,10 +281,10 @@ def encode_labels(labels: np.ndarray) -> bytes:
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
 
 
-def _page_files() -> dict[str, Response]:
+def _load_page_files() -> dict[str, Response]:
     """Return the page's files by name, so that no name of a request reaches the file system."""
     return {
         file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
         for file in (files("aotlab_studio") / "page").iterdir()
-        if (kind := KINDS.get(Path(file.name).suffix))
+        if (kind := CONTENT_TYPES.get(Path(file.name).suffix))
     }

@@ -45,7 +45,7 @@ def read_prediction(state: State, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs."""
     with state.lock:
         labels, confidence = state.labels(index), state.confidence(index)
-        scores, described = state.scores(index), state.described(index)
+        scores, described = state.scores(index), state.list_described(index)
         disagreement = {
             object_id: score.disagreement
             for object_id, score in scores.items()
@@ -54,7 +54,7 @@ def read_prediction(state: State, index: int) -> StoredPrediction:
     return StoredPrediction(labels, tuple(confidence), confidence, disagreement)
 
 
-def export(
+def export_masks(
     state: State,
     folder: Path,
     names: Sequence[str],

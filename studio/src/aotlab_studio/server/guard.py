@@ -12,14 +12,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """content security policy: the page loads nothing from elsewhere and cannot be embedded"""
 
-HEADERS = {
-    "content-security-policy": POLICY,
+SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -27,11 +27,11 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 """hosts reachable from this machine only"""
 
 
-class Guard:
+class GuardMiddleware:
     """Passes requests with the right host, origin and cookie to ``app``; refuses others with 400 or 403.
 
     The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send.
@@ -46,7 +46,7 @@ class Guard:
         self.token = token or secrets.token_urlsafe(24)
         self.cookie = f"aotlab_{port}"  # cookies are shared by all ports of a host
         self._names = {"localhost", "127.0.0.1", "[::1]", host.lower()}
-        if host not in LOCAL:  # this machine's names in a network
+        if host not in LOCAL_HOSTS:  # this machine's names in a network
             short = socket.gethostname().lower()
             self._names |= {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
 
@@ -56,17 +56,17 @@ class Guard:
             return
         request = HTTPConnection(scope)
         first = self._asks_for_cookie(request)
-        refusal = self._refusal(request, first=first)
+        refusal = self._find_refusal(request, first=first)
         if refusal is not None:
             status, sentence = refusal
-            await PlainTextResponse(sentence, status, HEADERS)(scope, receive, send)
+            await PlainTextResponse(sentence, status, SECURITY_HEADERS)(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
             """Send a message; the first one of a response gets the headers, and the cookie when it is asked for."""
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
+                headers.update(SECURITY_HEADERS)
                 if first:
                     headers.append(
                         "set-cookie", f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
@@ -75,10 +75,10 @@ class Guard:
 
         await self._app(scope, receive, with_headers)
 
-    def _refusal(self, request: HTTPConnection, *, first: bool) -> tuple[int, str] | None:
+    def _find_refusal(self, request: HTTPConnection, *, first: bool) -> tuple[int, str] | None:
         """Return status and message for a request to refuse; None to serve it."""
         headers = request.headers
-        if not self._is_ours(headers.get("host", "")):
+        if not self._is_local_host(headers.get("host", "")):
             return 400, "wrong Host: open the address that the program printed"
         origin = headers.get("origin")
         changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
@@ -100,7 +100,7 @@ class Guard:
     def _is_token(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.token.encode())
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_local_host(self, host: str) -> bool:
         """Whether a Host header is an address or name of this machine; other names may be rebound."""
         name, _, port = host.lower().rpartition(":")
         if port != str(self._port):
@@ -111,4 +111,4 @@ class Guard:
             ipaddress.ip_address(name.strip("[]"))
         except ValueError:
             return False
-        return self._host not in LOCAL
+        return self._host not in LOCAL_HOSTS

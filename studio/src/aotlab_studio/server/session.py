@@ -25,14 +25,14 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.tracking.jobs import MakeTracker, Runner, TrackingJob
+from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerChoice, import_tracker
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from aotlab_studio.video import LiveFrames
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
-MAX_REVIEW = 500
+MAX_REVIEW_ENTRIES = 500
 """maximum number of frames to check"""
 
 
@@ -55,7 +55,7 @@ class Session:
         self.state = state
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or TrackerChoice({}, {})
-        self.runner = Runner(state, lambda: self.make_tracker())
+        self.runner = JobRunner(state, lambda: self.make_tracker())
         self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
@@ -70,15 +70,15 @@ class Session:
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
-        self._running_job("pause").pause()
+        self._require_job("pause").pause()
 
     def resume(self) -> None:
         """Continue the paused job."""
-        self._running_job("resume").resume()
+        self._require_job("resume").resume()
 
     def stop(self) -> None:
         """Stop the running job; its results are kept."""
-        self._running_job("stop").stop()
+        self._require_job("stop").stop()
 
     def close(self) -> None:
         """Stop jobs and release the project."""
@@ -89,10 +89,10 @@ class Session:
             self.state.project.save_objects(self.state.objects.snapshot())
         self.state.close()
 
-    def warm(self) -> threading.Thread:
+    def prefetch(self) -> threading.Thread:
         """Decode frames for viewing in a thread, which waits while a job runs."""
         arguments = (self._closed, lambda: self.runner.busy)
-        thread = threading.Thread(target=self.state.frames.warm, args=arguments, name="warm", daemon=True)
+        thread = threading.Thread(target=self.state.frames.prefetch, args=arguments, name="warm", daemon=True)
         thread.start()
         return thread
 
@@ -121,16 +121,16 @@ class Session:
         if object_id is not None:
             editing.require_editable(self.state, object_id)
         on, beside = positive or [], negative or []
-        known = at = None
+        known = click = None
         if refine and box is None:
             if object_id is None or bool(on) == bool(beside):
                 raise InputError(
                     "refine: give an object, and either positive or negative points, the newest last"
                 )
-            known, at = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
+            known, click = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
         prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
         return editing.apply_suggestion(
-            self.state, frame, object_id, self._segment(frame, prompt), extend=extend, at=at
+            self.state, frame, object_id, self._segment(frame, prompt), extend=extend, click=click
         )
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
@@ -142,7 +142,7 @@ class Session:
         self.choice.choose(changes)
         self.state.emit(TrackerEvent(self.choice.describe()))
 
-    def track(self, request: Request) -> TrackingJob:
+    def track(self, request: TrackRequest) -> TrackingJob:
         """Start a job; raises `InputError` if a job is running, or as `TrackingJob`."""
         return self.runner.start(request)
 
@@ -153,7 +153,7 @@ class Session:
 
     def take_frame(self) -> int:
         """Keep the stream's newest image as a frame; return its frame number. Raises `InputError` for a file."""
-        return self._require_stream().take()
+        return self._require_stream().capture()
 
     def go_live(self, start: int) -> TrackingJob:
         """Track the stream from now on; the masks of frame ``start`` are the reference.
@@ -165,7 +165,7 @@ class Session:
         self.runner.require_idle("go live")
         if not self.state.labels(start).any():
             raise InputError(f"frame {start}: no mask to track; paint an object on it first")
-        return self.runner.start(Request(start), live=True)
+        return self.runner.start(TrackRequest(start), live=True)
 
     def _require_stream(self) -> LiveFrames:
         if self.live is None:
@@ -174,23 +174,23 @@ class Session:
 
     def undo(self, step: int | None = None) -> UndoneStep | None:
         """Undo the last step; raises `InputError` unless it is ``step``, or for tracked masks while a job runs."""
-        self.runner.yield_background(wait=True)
-        last = self.state.history.last
+        self.runner.stop_background(wait=True)
+        last = self.state.history.undo_step
         if step is not None and (last is None or last.serial != step):
             raise InputError("undo: something else was done since; use Ctrl+Z step by step")
         return self._apply_step(last, self.state.history.undo)
 
     def redo(self) -> UndoneStep | None:
         """Repeat the step undone last; raise `InputError` as `undo`."""
-        self.runner.yield_background(wait=True)
-        return self._apply_step(self.state.history.next, self.state.history.redo)
+        self.runner.stop_background(wait=True)
+        return self._apply_step(self.state.history.redo_step, self.state.history.redo)
 
     def review(self) -> list[ReviewEntry]:
-        """Return the frames to check, worst first, `MAX_REVIEW` at most."""
+        """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most."""
         with self.state.lock:
             scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
-            given = {index: self.state.described(index) for index in self.state.keyframes}
-        checks = find_checks(scores, given)[:MAX_REVIEW]
+            given = {index: self.state.list_described(index) for index in self.state.keyframes}
+        checks = find_checks(scores, given)[:MAX_REVIEW_ENTRIES]
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
@@ -208,9 +208,9 @@ class Session:
             name of the archive.
 
         Raises:
-            InputError: as `export`, another export is running, or it was cancelled.
+            InputError: as `export_masks`, another export is running, or it was cancelled.
         """
-        from aotlab_studio.server.export import export, write_archive
+        from aotlab_studio.server.export import export_masks, write_archive
 
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
@@ -218,7 +218,7 @@ class Session:
         try:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
-            write_archive(export(self.state, folder, names, on_frame=self._report_export), self.archive)
+            write_archive(export_masks(self.state, folder, names, on_frame=self._report_export), self.archive)
             return self.archive.name
         finally:
             self._export.release()
@@ -227,7 +227,7 @@ class Session:
         """Stop a running export; it leaves no file."""
         self._export_cancelled.set()
 
-    def _running_job(self, action: str) -> TrackingJob:
+    def _require_job(self, action: str) -> TrackingJob:
         if self.job is None or not self.job.alive:
             raise InputError(f"{action}: nothing is being tracked")
         return self.job
@@ -243,7 +243,7 @@ class Session:
         """Undo or repeat a step."""
         if step is None:
             return None
-        if any(change.where == "tracked" for change in step.changes):
+        if any(change.store == "tracked" for change in step.changes):
             self.runner.require_idle(step.title)
         with self.state.lock:
             move()

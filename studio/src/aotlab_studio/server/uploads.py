@@ -20,7 +20,7 @@ from aotlab_studio.project.state import State
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
 MAX_FILES = 20_000
-SUFFIXES = (".png", ".json", ".xml", ".txt")
+MASK_SUFFIXES = (".png", ".json", ".xml", ".txt")
 """suffixes of the files of an archive that are read"""
 
 
@@ -40,15 +40,15 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     frames = state.frames
     found = read_upload(content, state.video_info, index)
     for frame in found.frames:
-        frames.check(frame)
+        frames.require_frame(frame)
     object_ids = found.objects()
     if not object_ids:
         raise InputError("mask: contains no object; give ids above 0")
     with state.step("load masks", min(found.frames)) as changes:
-        with state.changing_objects(changes) as objects:
+        with state.edit_objects(changes) as objects:
             targets = {each: _find_or_add(objects, each, found.class_names.get(each)) for each in object_ids}
         for frame in sorted(found.frames):  # decoded one by one, to save memory
-            changes.append(_store(state, frame, found.mask(frame), targets))
+            changes.append(_store_labels(state, frame, found.mask(frame), targets))
     return sorted(found.frames)
 
 
@@ -61,7 +61,7 @@ def _find_or_add(objects: ObjectList, object_id: int, name: str | None) -> int:
     return objects.add(kept or None, object_id if free else None).id
 
 
-def _store(state: State, index: int, labels: np.ndarray, targets: Mapping[int, int]) -> Change:
+def _store_labels(state: State, index: int, labels: np.ndarray, targets: Mapping[int, int]) -> Change:
     """Store a label map with its ids replaced by ``targets``; locked objects keep their pixels."""
     table = np.arange(int(labels.max()) + 1, dtype=np.uint16)
     ids_here = [object_id for object_id in np.unique(labels).tolist() if object_id]
@@ -70,7 +70,9 @@ def _store(state: State, index: int, labels: np.ndarray, targets: Mapping[int, i
     keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, table[ids_here]))
     merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
     taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
-    return state.set_keyframe(index, merged, state.described(index) | taken | set(table[ids_here].tolist()))
+    return state.set_keyframe(
+        index, merged, state.list_described(index) | taken | set(table[ids_here].tolist())
+    )
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
@@ -140,7 +142,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
 
 
 def _can_be_masks(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.name[0] != "." and "__MACOSX" not in path.parts
+    return path.suffix.lower() in MASK_SUFFIXES and path.name[0] != "." and "__MACOSX" not in path.parts
 
 
 def _read_colors(folder: Path, video: VideoInfo) -> Annotations:

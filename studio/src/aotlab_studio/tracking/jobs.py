@@ -18,8 +18,8 @@ from aotlab_studio.project.state import State
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.scores import ReviewSignals, measure_scores
 from aotlab_studio.tracking.planning import (
-    Request,
     Span,
+    TrackRequest,
     plan_propagation,
     plan_spans,
     restart_after_correction,
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from aotlab_studio.tracking.spans import TrackedFrame
 
 MakeTracker = Callable[[], "Tracker"]
-RECENT = 20
+SPEED_FRAMES = 20
 """number of frames over which the speed is measured"""
-PAUSE = 0.6
+PROPAGATION_DELAY = 0.6
 """seconds without a stroke before a correction propagates"""
-TIMEOUT = 20.0
+STOP_TIMEOUT = 20.0
 """seconds to wait for a background job to end, which it does after the current frame"""
 
 
@@ -56,7 +56,7 @@ class TrackingJob:
         self,
         state: State,
         make_tracker: MakeTracker,
-        request: Request,
+        request: TrackRequest,
         *,
         live: bool = False,
         extends: int | None = None,
@@ -67,13 +67,13 @@ class TrackingJob:
         self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
         for object_id in self._object_ids or ():
             state.objects.get(object_id)
-        self.total = sum(span.work for span in spans)
+        self.total = sum(span.num_frames for span in spans)
         self.current_pass, self.passes = 1, max(1, sum(span.passes for span in spans))
-        self._waiting, self._passed = deque(spans), list[Span]()
+        self._pending_spans, self._finished_spans = deque(spans), list[Span]()
         self._span: Span | None = None
         self._position: int | None = None
-        self._ahead = 0  # frames left in the current span
-        self._seen = 0  # revision of the last correction known to the tracker
+        self._frames_left = 0  # frames left in the current span
+        self._known_revision = 0  # revision of the last correction known to the tracker
         self.done = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
@@ -81,10 +81,10 @@ class TrackingJob:
         self.frame = request.start
         self.started = self.ended = 0.0
         """clock (`time.perf_counter`) in seconds"""
-        self._times: deque[float] = deque(maxlen=RECENT + 1)
+        self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self._stop, self._go = threading.Event(), threading.Event()
-        self._go.set()
+        self._stop, self._unpaused = threading.Event(), threading.Event()
+        self._unpaused.set()
         self._changes: dict[int, Change] = {}
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
@@ -96,17 +96,17 @@ class TrackingJob:
 
     def pause(self) -> None:
         """Pause after the current frame."""
-        self._go.clear()
+        self._unpaused.clear()
 
     def resume(self) -> None:
         """Continue."""
         self._times.clear()
-        self._go.set()
+        self._unpaused.set()
 
     def stop(self) -> None:
         """Stop after the current frame; results are kept."""
         self._stop.set()
-        self._go.set()
+        self._unpaused.set()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end."""
@@ -142,7 +142,7 @@ class TrackingJob:
         with self._state.lock:
             changes = list(self._changes.values())
             if self.extends is None or not self._state.history.extend(self.extends, changes):
-                self._state.finish("tracking", changes, self.request.start)
+                self._state.add_step("tracking", changes, self.request.start)
         self._set_status(status)
 
     def _track(self, tracker: Tracker) -> None:
@@ -150,15 +150,15 @@ class TrackingJob:
         from aotlab_studio.tracking.spans import track_span, track_stream
 
         if self._live:
-            self._follow(track_stream(tracker, self._state, self.request.start))
+            self._store_results(track_stream(tracker, self._state, self.request.start))
         with self._state.lock:
-            self._seen = self._state.revision
-        while self._waiting and not self._stop.is_set():
-            self._span = span = self._waiting.popleft()
-            self._position = span.after if span.before is None else span.before
-            self._ahead = span.work
-            if self._follow(track_span(tracker, self._state, span)):
-                self._passed.append(span)
+            self._known_revision = self._state.revision
+        while self._pending_spans and not self._stop.is_set():
+            self._span = span = self._pending_spans.popleft()
+            self._position = span.backward_from if span.forward_from is None else span.forward_from
+            self._frames_left = span.num_frames
+            if self._store_results(track_span(tracker, self._state, span)):
+                self._finished_spans.append(span)
                 self._span = None
                 self._take_corrections()
 
@@ -166,7 +166,7 @@ class TrackingJob:
         """Queue spans that corrections make outdated; return whether to leave the current span for them."""
         state, request = self._state, self.request
         with state.lock:
-            seen, self._seen = self._seen, state.revision
+            seen, self._known_revision = self._known_revision, state.revision
             corrected = {index for index, revision in state.keyframe_revisions.items() if revision > seen}
             if not corrected:
                 return False
@@ -175,35 +175,37 @@ class TrackingJob:
                 last = state.frames.count - 1 if request.last is None else request.last
                 leave = any(request.first <= index <= last for index in corrected)
                 if leave:
-                    self._waiting, self._passed = deque(plan_spans(state, request)), []
+                    self._pending_spans, self._finished_spans = deque(plan_spans(state, request)), []
             else:
-                outdated = [restart_after_correction(state, span, None, corrected) for span in self._passed]
-                self._waiting.extend(span for span in outdated if span is not None and span.work)
+                outdated = [
+                    restart_after_correction(state, span, None, corrected) for span in self._finished_spans
+                ]
+                self._pending_spans.extend(span for span in outdated if span is not None and span.num_frames)
                 rest = self._span and restart_after_correction(state, self._span, self._position, corrected)
                 leave = rest is not None
-                self._waiting.extendleft([rest] if rest is not None else [])
-        self._ahead = 0 if leave else self._ahead
-        self.total = self.done + self._ahead + sum(span.work for span in self._waiting)
+                self._pending_spans.extendleft([rest] if rest is not None else [])
+        self._frames_left = 0 if leave else self._frames_left
+        self.total = self.done + self._frames_left + sum(span.num_frames for span in self._pending_spans)
         return leave
 
-    def _follow(self, found: Iterator[TrackedFrame]) -> bool:
+    def _store_results(self, results: Iterator[TrackedFrame]) -> bool:
         """Store results; return True at their end, False if stopped or if a tracked frame was corrected."""
         while not self._stop.is_set():
-            if not self._go.is_set():
+            if not self._unpaused.is_set():
                 self._set_status("paused")
-                self._go.wait()
+                self._unpaused.wait()
                 self._set_status("stopped" if self._stop.is_set() else "running")
                 continue
             if not self._live and self._take_corrections():
                 return False
-            item = next(found, None)
+            item = next(results, None)
             if item is None:
                 return True
-            self._store(item)
+            self._store_frame(item)
             self.done += 1
-            self._ahead -= 1
+            self._frames_left -= 1
             self.frame = item.index
-            self._position = item.index if item.reached is None else item.reached
+            self._position = item.index if item.reached_frame is None else item.reached_frame
             self._times.append(time.perf_counter())
             self._count_passes()
             self._set_status("running")
@@ -213,42 +215,49 @@ class TrackingJob:
         """Update the current pass over the frames; with two references, backward comes before forward."""
         if self._span is None:
             return
-        before = sum(span.passes for span in self._passed)
-        second = self._span.before is not None and self._ahead < self._span.last - self._span.before
+        before = sum(span.passes for span in self._finished_spans)
+        second = (
+            self._span.forward_from is not None
+            and self._frames_left < self._span.last - self._span.forward_from
+        )
         self.current_pass = before + (2 if self._span.passes == 2 and second else 1)
-        self.passes = before + self._span.passes + sum(span.passes for span in self._waiting)
+        self.passes = before + self._span.passes + sum(span.passes for span in self._pending_spans)
 
-    def _store(self, found: TrackedFrame) -> None:
+    def _store_frame(self, result: TrackedFrame) -> None:
         """Store the chosen objects of a result; all others keep their pixels."""
         state = self._state
-        image = state.frames.read(found.index, "track")
+        image = state.frames.read(result.index, "track")
         with state.lock:
             free = set(state.objects.ids).difference(state.objects.locked)
             wanted = free if self._object_ids is None else free & self._object_ids
-            chosen, gone = wanted & set(found.confidence), wanted & found.gone
-            old = state.tracked(found.index)
-            old = np.where(np.isin(old, list(gone)), 0, old)
-            new = np.where(np.isin(found.labels, list(chosen)), found.labels, 0)
+            chosen, absent_ids = wanted & set(result.confidence), wanted & result.absent_ids
+            old = state.tracked_mask(result.index)
+            old = np.where(np.isin(old, list(absent_ids)), 0, old)
+            new = np.where(np.isin(result.labels, list(chosen)), result.labels, 0)
             new = np.where((old > 0) & ~np.isin(old, list(chosen)), old, new).astype(np.uint16)
-            kept = {n: score for n, score in state.scores(found.index).items() if n not in chosen | gone}
+            kept = {
+                n: score for n, score in state.scores(result.index).items() if n not in chosen | absent_ids
+            }
             confidence = {n: score.confidence for n, score in kept.items()}
-            differ = {n: score.disagreement for n, score in kept.items() if score.disagreement is not None}
-            confidence |= {n: found.confidence[n] for n in chosen}
-            differ |= {n: value for n, value in found.disagreement.items() if n in chosen}
-            signals = self._signals.update(found.index, new, image, confidence)
-            scores = measure_scores(new, sorted(confidence), confidence, differ, signals)
-            change = state.put_tracked(found.index, new, scores)
+            disagreement = {
+                n: score.disagreement for n, score in kept.items() if score.disagreement is not None
+            }
+            confidence |= {n: result.confidence[n] for n in chosen}
+            disagreement |= {n: value for n, value in result.disagreement.items() if n in chosen}
+            signals = self._signals.update(result.index, new, image, confidence)
+            scores = measure_scores(new, sorted(confidence), confidence, disagreement, signals)
+            change = state.set_tracked(result.index, new, scores)
             if self._live:
                 return
-            first = self._changes.get(found.index, change)
-            self._changes[found.index] = Change("tracked", found.index, first.before, change.after)
+            first = self._changes.get(result.index, change)
+            self._changes[result.index] = Change("tracked", result.index, first.before, change.after)
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
         self._state.emit(JobEvent(self.report()))
 
 
-class Runner:
+class JobRunner:
     """Starts jobs. A background job yields to everything else.
 
     Args:
@@ -259,7 +268,7 @@ class Runner:
         self._state, self._make_tracker = state, make_tracker
         self.job: TrackingJob | None = None
         """last job"""
-        self._timer = threading.Timer(PAUSE, self._propagate)  # never started; its successors are
+        self._timer = threading.Timer(PROPAGATION_DELAY, self._propagate)  # never started; its successors are
         self._lock = threading.RLock()
         self._closed = False
 
@@ -268,7 +277,7 @@ class Runner:
         """Whether a job runs or waits."""
         return self.job is not None and self.job.alive
 
-    def start(self, request: Request, live: bool = False) -> TrackingJob:
+    def start(self, request: TrackRequest, live: bool = False) -> TrackingJob:
         """Start a job; raises `InputError` if one is running, or as `TrackingJob`."""
         with self._lock:
             self.require_idle("tracking", "is running already")
@@ -277,11 +286,11 @@ class Runner:
 
     def require_idle(self, action: str, problem: str = "not while tracking runs") -> None:
         """End a background job; raise `InputError` while any other job runs."""
-        self.yield_background(wait=True)
+        self.stop_background(wait=True)
         if self.busy:
             raise InputError(f"{action}: {problem}; stop it first")
 
-    def yield_background(self, *, wait: bool = False) -> None:
+    def stop_background(self, *, wait: bool = False) -> None:
         """Stop the propagation of corrections; with ``wait``, until its last result is stored."""
         with self._lock:
             self._timer.cancel()
@@ -289,10 +298,10 @@ class Runner:
         if job is not None and job.extends is not None and job.alive:
             job.stop()
             if wait:
-                job.wait(TIMEOUT)
+                job.wait(STOP_TIMEOUT)
 
-    def propagate(self, index: int) -> None:
-        """Track from a corrected frame to its given neighbours, after `PAUSE` seconds without a stroke.
+    def schedule_propagation(self, index: int) -> None:
+        """Track from a corrected frame to its given neighbours, after `PROPAGATION_DELAY` seconds without a stroke.
 
         Does nothing before the first job has ended, as loading a model takes long, or if no results follow.
         """
@@ -300,14 +309,14 @@ class Runner:
             self._timer.cancel()
             if self.job is None or (self.job.alive and self.job.extends is None):
                 return
-            self._timer = threading.Timer(PAUSE, self._propagate, (index,))
+            self._timer = threading.Timer(PROPAGATION_DELAY, self._propagate, (index,))
             self._timer.daemon = True
             self._timer.start()
 
     def close(self) -> None:
         """Stop all jobs."""
         self._closed = True
-        self.yield_background(wait=True)
+        self.stop_background(wait=True)
         if self.job is not None:
             self.job.stop()
             self.job.wait(10)
@@ -317,8 +326,8 @@ class Runner:
             if self._closed:
                 return
             if self.busy:
-                self.propagate(index)
+                self.schedule_propagation(index)
                 return
-            request, step = plan_propagation(self._state, index), self._state.history.last
+            request, step = plan_propagation(self._state, index), self._state.history.undo_step
             if request is not None and step is not None:
                 self.job = TrackingJob(self._state, self._make_tracker, request, extends=step.serial)

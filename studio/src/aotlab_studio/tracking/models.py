@@ -15,18 +15,18 @@ from aotlab_studio.protocol import Choice, Setting
 if TYPE_CHECKING:
     from aotlab import Tracker
 
-AS_STARTED = "own"
+INITIAL_CHOICE = "own"
 """value that keeps the setting of the model and command line"""
-KEYS = {"policy": "memory.policy", "precision": "compute.precision"}
+SETTING_KEYS = {"policy": "memory.policy", "precision": "compute.precision"}
 """key of each offered setting but the model"""
 
 
-_importing = threading.Lock()
+_import_lock = threading.Lock()
 
 
 def import_tracker() -> None:
     """Import PyTorch in one thread at a time: two that import torchvision at once fail with a deadlock."""
-    with _importing:
+    with _import_lock:
         from aotlab import Tracker  # noqa: F401
 
 
@@ -78,11 +78,11 @@ class TrackerLoader:
         for name, path in known.items():
             self._models.setdefault(name, path)
         models = {name: "the bundled model" if name == "bundled" else name for name in self._models}
-        policies = {AS_STARTED: "as started", **{name: name for name in MEMORY_POLICIES}}
-        precisions = {AS_STARTED: "as started", **{name: name for name in PRECISIONS}}
+        policies = {INITIAL_CHOICE: "as started", **{name: name for name in MEMORY_POLICIES}}
+        precisions = {INITIAL_CHOICE: "as started", **{name: name for name in PRECISIONS}}
         self.choice = TrackerChoice(
             {"model": models, "policy": policies, "precision": precisions},
-            {"model": next(iter(models)), "policy": AS_STARTED, "precision": AS_STARTED},
+            {"model": next(iter(models)), "policy": INITIAL_CHOICE, "precision": INITIAL_CHOICE},
         )
         self._lock = threading.Lock()
         self._loaded: tuple[dict[str, str], Tracker] | None = None
@@ -94,7 +94,11 @@ class TrackerLoader:
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen["model"]]
-                picked = [f"{key}={chosen[name]}" for name, key in KEYS.items() if chosen[name] != AS_STARTED]
+                picked = [
+                    f"{key}={chosen[name]}"
+                    for name, key in SETTING_KEYS.items()
+                    if chosen[name] != INITIAL_CHOICE
+                ]
                 options = replace(
                     self._options,
                     checkpoints=(checkpoint,),
@@ -105,7 +109,7 @@ class TrackerLoader:
                 self._loaded = chosen, options.load()
             return self._loaded[1]
 
-    def start(self) -> threading.Thread:
+    def preload(self) -> threading.Thread:
         """Start loading in a thread, so that the first job need not wait; that job reports errors.
 
         Join the thread before Python exits: PyTorch aborts a program that ends while it is being loaded.

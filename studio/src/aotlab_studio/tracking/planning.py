@@ -11,7 +11,7 @@ from aotlab_studio.protocol import Direction
 
 
 @dataclass(frozen=True)
-class Request:
+class TrackRequest:
     """Frames and objects to track."""
 
     start: int
@@ -31,28 +31,28 @@ class Request:
 class Span:
     """Frames tracked from one reference, or from two and merged."""
 
-    before: int | None
+    forward_from: int | None
     """first reference frame, tracked forward to ``last``"""
-    after: int | None
+    backward_from: int | None
     """last reference frame, tracked backward to ``first``"""
     first: int
     last: int
-    given: tuple[int, ...] = ()
+    keyframes: tuple[int, ...] = ()
     """reference frames; with both directions, they weight the merge of each object"""
 
     @property
-    def work(self) -> int:
+    def num_frames(self) -> int:
         """Number of frames to pass through the tracker."""
-        forward = 0 if self.before is None else self.last - self.before
-        return forward + (0 if self.after is None else self.after - self.first)
+        forward = 0 if self.forward_from is None else self.last - self.forward_from
+        return forward + (0 if self.backward_from is None else self.backward_from - self.first)
 
     @property
     def passes(self) -> int:
         """Passes over the frames: one for each direction."""
-        return (self.before is not None) + (self.after is not None)
+        return (self.forward_from is not None) + (self.backward_from is not None)
 
 
-def plan_spans(state: State, request: Request) -> list[Span]:
+def plan_spans(state: State, request: TrackRequest) -> list[Span]:
     """Return the spans of a request in the order of tracking.
 
     Raises:
@@ -60,17 +60,17 @@ def plan_spans(state: State, request: Request) -> list[Span]:
     """
     last = state.frames.count - 1 if request.last is None else request.last
     for index in (request.start, request.first, last):
-        state.frames.check(index)
+        state.frames.require_frame(index)
     if not request.first <= request.start <= last:
         raise InputError(
             f"range {request.first} to {last}: does not hold frame {request.start}, where tracking starts"
         )
     given = [index for index in state.keyframes if request.first <= index <= last]
     given = [index for index in sorted({*given, request.start}) if state.labels(index).any()]
-    spans = _spans(request, given, last)
+    spans = _build_spans(request, given, last)
     if not spans:
         raise InputError(f"frame {request.start}: no mask to track; paint an object on it first")
-    spans = [span for span in spans if span.work]
+    spans = [span for span in spans if span.num_frames]
     if not spans:
         raise InputError(f"frame {request.start}: no further frame in this direction; go to another frame")
     return spans
@@ -87,8 +87,8 @@ def restart_after_correction(
         position: frame tracked last; None: the span is finished.
         corrected: frames whose given masks changed since they were read.
     """
-    forward = span.before is not None
-    start = span.before if span.before is not None else span.after
+    forward = span.forward_from is not None
+    start = span.forward_from if span.forward_from is not None else span.backward_from
     assert start is not None
     end = (span.last if forward else span.first) if position is None else position
     passed = [index for index in corrected if min(start, end) <= index <= max(start, end)]
@@ -96,10 +96,10 @@ def restart_after_correction(
         return None
     index = min(passed) if forward else max(passed)
     index = index if state.labels(index).any() else start
-    return replace(span, before=index) if forward else replace(span, after=index)
+    return replace(span, forward_from=index) if forward else replace(span, backward_from=index)
 
 
-def plan_propagation(state: State, index: int) -> Request | None:
+def plan_propagation(state: State, index: int) -> TrackRequest | None:
     """Return the request to replace results that a correction outdates, between its given neighbours; None if none."""
     tracked, given = set(state.tracked_frames), set(state.keyframes)
     last = first = index
@@ -108,14 +108,16 @@ def plan_propagation(state: State, index: int) -> Request | None:
     while first - 1 in tracked - given:
         first -= 1
     before = first - 1
-    between = first < index and before in given and state.described(index) <= state.described(before)
+    between = (
+        first < index and before in given and state.list_described(index) <= state.list_described(before)
+    )
     between = between and all(state.labels(frame).any() for frame in (before, index))
     if last == index and not between:
         return None
-    return Request(index, last=last, before=before if between else None)
+    return TrackRequest(index, last=last, before=before if between else None)
 
 
-def _spans(request: Request, given: Sequence[int], last: int) -> list[Span]:
+def _build_spans(request: TrackRequest, given: Sequence[int], last: int) -> list[Span]:
     """Return the spans from the nearest mask; for both directions, from the first and the last mask."""
     if request.direction == "forward":
         starts = [index for index in given if index >= request.start]

@@ -17,7 +17,7 @@ from aotlab_studio.project.state import State
 from aotlab_studio.review.scores import measure_disagreement
 from aotlab_studio.tracking.planning import Span
 
-REFERENCES = 4
+MAX_REFERENCES = 4
 """maximum number of given masks on the other side of the start that the tracker is shown"""
 
 
@@ -32,9 +32,9 @@ class TrackedFrame:
     """by id of each tracked object"""
     disagreement: Mapping[int, float] = field(default_factory=dict)
     """1 minus the IoU of both directions, where both were tracked"""
-    gone: frozenset[int] = frozenset()
+    absent_ids: frozenset[int] = frozenset()
     """objects stated to be absent, which are not tracked any more"""
-    reached: int | None = None
+    reached_frame: int | None = None
     """frame that the tracker has reached, if it is not this one"""
 
 
@@ -45,7 +45,7 @@ class DirectionResult:
     ids: tuple[int, ...]
     probabilities: Tensor
     """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
-    gone: frozenset[int] = frozenset()
+    absent_ids: frozenset[int] = frozenset()
     """see `TrackedFrame`"""
 
 
@@ -54,12 +54,14 @@ def track_span(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFr
 
     Frames and given masks are read when tracking reaches them. The caller stores the results.
     """
-    if span.before is None:
-        assert span.after is not None
-        return _one_way(tracker, state, span.after, range(span.after - 1, span.first - 1, -1))
-    if span.after is None:
-        return _one_way(tracker, state, span.before, range(span.before + 1, span.last + 1))
-    return _both_ways(tracker, state, span, span.before, span.after)
+    if span.forward_from is None:
+        assert span.backward_from is not None
+        return _track_one_way(
+            tracker, state, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
+        )
+    if span.backward_from is None:
+        return _track_one_way(tracker, state, span.forward_from, range(span.forward_from + 1, span.last + 1))
+    return _track_both_ways(tracker, state, span, span.forward_from, span.backward_from)
 
 
 def track_stream(tracker: Tracker, state: State, start: int) -> Iterator[TrackedFrame]:
@@ -70,22 +72,22 @@ def track_stream(tracker: Tracker, state: State, start: int) -> Iterator[Tracked
     """
     frames = state.frames
     assert isinstance(frames, video.LiveFrames)
-    _show_references(tracker, state, start, backward=False)
-    for index, image in frames.follow():
+    _add_references(tracker, state, start, backward=False)
+    for index, image in frames.iter_new_frames():
         yield _tracked_frame(index, tracker.step(image), frozenset())
-        if not frames.record and index >= video.KEPT:
-            state.change("tracked", index - video.KEPT, None)
+        if not frames.record and index >= video.MAX_KEPT_FRAMES:
+            state.change("tracked", index - video.MAX_KEPT_FRAMES, None)
     if frames.problem is not None:
         raise InputError(frames.problem)
 
 
-def _show_references(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
+def _add_references(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
         known = [index for index in state.keyframes if (index > start if backward else index < start)]
         # nearest last, as short-term memory is of the frame before
-        nearest = sorted(known, key=lambda index: -abs(index - start))[-REFERENCES:]
+        nearest = sorted(known, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
         present = set(np.unique(state.labels(start)).tolist()) - {0}
         masks = [(index, state.labels(index)) for index in (*nearest, start)]
     for index, labels in masks:
@@ -100,69 +102,75 @@ def _show_references(tracker: Tracker, state: State, start: int, *, backward: bo
             tracker.step(image, mask)
 
 
-def _one_way(tracker: Tracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
+def _track_one_way(tracker: Tracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
     """Track away from a reference; given masks on the way are further references.
 
     A GPU computes the next frame while a result is received and stored.
     """
     on_gpu = str(tracker.device).startswith("cuda")
-    waiting: list[tuple[int, Prediction, frozenset[int]]] = []
-    for step in _steps(tracker, state, start, frames):
+    pending: list[tuple[int, Prediction, frozenset[int]]] = []
+    for step in _step_frames(tracker, state, start, frames):
         if on_gpu:
             step[1].receive(confidence=True)
-        waiting.append(step)
-        if len(waiting) > on_gpu:
-            yield replace(_tracked_frame(*waiting.pop(0)), reached=step[0])
-    yield from (_tracked_frame(*step) for step in waiting)
+        pending.append(step)
+        if len(pending) > on_gpu:
+            yield replace(_tracked_frame(*pending.pop(0)), reached_frame=step[0])
+    yield from (_tracked_frame(*step) for step in pending)
 
 
-def _both_ways(tracker: Tracker, state: State, span: Span, before: int, after: int) -> Iterator[TrackedFrame]:
+def _track_both_ways(
+    tracker: Tracker, state: State, span: Span, before: int, after: int
+) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
-    described = {index: _described(state, index) for index in span.given}
+    described = {index: _list_described(state, index) for index in span.keyframes}
     stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
     with tempfile.TemporaryFile(dir=state.project.folder) as file:
-        for index, prediction, gone in _steps(tracker, state, after, range(after - 1, span.first - 1, -1)):
+        for index, prediction, absent_ids in _step_frames(
+            tracker, state, after, range(after - 1, span.first - 1, -1)
+        ):
             if index > before:
                 levels = (prediction.probabilities * 255).round().byte().cpu().numpy()
                 content = zlib.compress(levels.tobytes(), 1)
-                stored[index] = file.tell(), len(content), prediction.ids, gone
+                stored[index] = file.tell(), len(content), prediction.ids, absent_ids
                 file.write(content)
-            yield _tracked_frame(index, prediction, gone)
-        for index, prediction, gone in _steps(tracker, state, before, range(before + 1, span.last + 1)):
+            yield _tracked_frame(index, prediction, absent_ids)
+        for index, prediction, absent_ids in _step_frames(
+            tracker, state, before, range(before + 1, span.last + 1)
+        ):
             if index >= after:
-                yield _tracked_frame(index, prediction, gone)
+                yield _tracked_frame(index, prediction, absent_ids)
                 continue
-            forward = DirectionResult(prediction.ids, prediction.probabilities, gone)
+            forward = DirectionResult(prediction.ids, prediction.probabilities, absent_ids)
             offset, size, ids, missing = stored[index]
             file.seek(offset)
             levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(-1, *state.frames.size)
             share = torch.from_numpy(levels.astype(np.float32))
             backward = DirectionResult(ids, share / share.sum(0).clamp(min=1), missing)
-            weights = _measure_weights({*forward.ids, *backward.ids}, index, described)
+            weights = _weigh_backward({*forward.ids, *backward.ids}, index, described)
             yield merge_directions(index, forward, backward, weights)
 
 
-def _steps(
+def _step_frames(
     tracker: Tracker, state: State, start: int, frames: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
-    _show_references(tracker, state, start, backward=frames.step < 0)
-    gone = state.described(start) - set(tracker.ids)
+    _add_references(tracker, state, start, backward=frames.step < 0)
+    absent_ids = state.list_described(start) - set(tracker.ids)
     for index in frames:
         with state.lock:
-            described, given = state.described(index), state.keyframe_mask(index)
+            described, given = state.list_described(index), state.keyframe_mask(index)
         for object_id in described & set(tracker.ids) - set(np.unique(given).tolist()):
             tracker.forget(object_id)
         prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
-        gone = (gone | described) - set(tracker.ids)
-        yield index, prediction, gone
+        absent_ids = (absent_ids | described) - set(tracker.ids)
+        yield index, prediction, absent_ids
 
 
-def _tracked_frame(index: int, prediction: Prediction, gone: frozenset[int]) -> TrackedFrame:
-    return TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence, gone=gone)
+def _tracked_frame(index: int, prediction: Prediction, absent_ids: frozenset[int]) -> TrackedFrame:
+    return TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence, absent_ids=absent_ids)
 
 
-def _measure_weights(
+def _weigh_backward(
     object_ids: Iterable[int], index: int, described: Mapping[int, frozenset[int]]
 ) -> dict[int, float]:
     """Return the weight of the backward direction for each object, by the distance of the masks that describe it."""
@@ -178,10 +186,10 @@ def _measure_weights(
     return weights
 
 
-def _described(state: State, index: int) -> frozenset[int]:
+def _list_described(state: State, index: int) -> frozenset[int]:
     """Return the objects that a reference describes; without a given mask, those it shows."""
     shown = np.unique(state.labels(index)).tolist()
-    return state.described(index) or frozenset(shown) - {0}
+    return state.list_described(index) or frozenset(shown) - {0}
 
 
 def merge_directions(
@@ -203,19 +211,19 @@ def merge_directions(
             if share and object_id in result.ids:
                 total[channel] += share * result.probabilities[1 + result.ids.index(object_id)].cpu()
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
-    sure, channels = total.max(0)
+    highest, channels = total.max(0)
     confidence = {}
     for channel, object_id in enumerate(ids, start=1):
-        pixels = sure[channels == channel]
+        pixels = highest[channels == channel]
         confidence[object_id] = float(pixels.mean()) if len(pixels) else 0.0
     both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
-    first, second = (_labels(result.ids, result.probabilities) for result in (forward, backward))
-    gone = (forward.gone | backward.gone) - set(ids)
+    first, second = (_argmax_labels(result.ids, result.probabilities) for result in (forward, backward))
+    absent_ids = (forward.absent_ids | backward.absent_ids) - set(ids)
     return TrackedFrame(
-        index, _labels(ids, total), confidence, measure_disagreement(both, first, second), gone
+        index, _argmax_labels(ids, total), confidence, measure_disagreement(both, first, second), absent_ids
     )
 
 
-def _labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:
+def _argmax_labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:
     channels = probabilities.max(0).indices.cpu().numpy()
     return np.asarray(np.array([0, *ids], dtype=np.uint16)[channels])

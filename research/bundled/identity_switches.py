@@ -10,12 +10,12 @@ import numpy as np
 
 from aotlab.media.masks import VOID
 
-REACH = 3
+CONTACT_DISTANCE = 3
 """distance in pixels within which two objects touch"""
 
 
 @dataclass(frozen=True)
-class Switches:
+class IdentitySwitches:
     """Counts over the frames on which objects touch."""
 
     frames: int
@@ -31,7 +31,7 @@ class Switches:
         return self.switched / self.pixels if self.pixels else 0.0
 
 
-def touching_ids(annotation: np.ndarray, reach: int = REACH) -> list[int]:
+def find_touching_ids(annotation: np.ndarray, reach: int = CONTACT_DISTANCE) -> list[int]:
     """Ids of an annotation (H×W, 255 is void) that lie within ``reach`` pixels of another object."""
     objects = np.where(annotation < VOID, annotation, 0).astype(np.uint8)
     kernel = np.ones((2 * reach + 1,) * 2, np.uint8)
@@ -42,8 +42,8 @@ def touching_ids(annotation: np.ndarray, reach: int = REACH) -> list[int]:
 
 
 def count_switches(
-    annotations: Iterable[np.ndarray], predictions: Iterable[np.ndarray], reach: int = REACH
-) -> Switches:
+    annotations: Iterable[np.ndarray], predictions: Iterable[np.ndarray], reach: int = CONTACT_DISTANCE
+) -> IdentitySwitches:
     """Count identity switches of a video.
 
     Args:
@@ -53,10 +53,10 @@ def count_switches(
     """
     frames = pixels = switched = 0
     for annotation, prediction in zip(annotations, predictions, strict=True):
-        touching = touching_ids(annotation, reach)
+        touching = find_touching_ids(annotation, reach)
         if touching:
             own = np.isin(annotation, touching)
             frames += 1
             pixels += int(own.sum())
             switched += int((own & (prediction != annotation) & (prediction > 0)).sum())
-    return Switches(frames, pixels, switched)
+    return IdentitySwitches(frames, pixels, switched)

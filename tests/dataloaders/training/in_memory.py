@@ -9,8 +9,8 @@ from PIL import Image
 
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.sets import LabelledVideo
-from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.masks import write_mask
+from aotlab.media.synthetic_clip import draw_clip
 
 CROP = 65
 
@@ -26,7 +26,7 @@ def phase(*sources, **options):
 
 
 @dataclass
-class Shown:
+class MemoryImage:
     """A labelled image whose pixels are grey of ten times their id, and a count of what was read of it."""
 
     mask: np.ndarray
@@ -58,9 +58,11 @@ def blocks(*ids, side=20):
     return np.repeat(np.repeat(np.array([ids], np.uint8), side, axis=0), side, axis=1)
 
 
-def video_of(*masks):
+def make_video(*masks):
     """A labelled video with these masks."""
-    return LabelledVideo("made", tuple(Shown(mask, f"frame {index}") for index, mask in enumerate(masks)))
+    return LabelledVideo(
+        "made", tuple(MemoryImage(mask, f"frame {index}") for index, mask in enumerate(masks))
+    )
 
 
 def write_videos(root, *names, frames=4, size=(72, 96), start=0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from research.bundled.switches import count_switches, touching_ids
+from research.bundled.identity_switches import count_switches, find_touching_ids
 
 
 def two(gap):
@@ -13,18 +13,18 @@ def two(gap):
 
 
 def test_objects_touch_within_reach():
-    assert touching_ids(two(0)) == [1, 2]
-    assert touching_ids(two(2)) == [1, 2]
-    assert touching_ids(two(5)) == []
+    assert find_touching_ids(two(0)) == [1, 2]
+    assert find_touching_ids(two(2)) == [1, 2]
+    assert find_touching_ids(two(5)) == []
     void = two(0)
     void[void == 2] = 255
-    assert touching_ids(void) == []
+    assert find_touching_ids(void) == []
 
 
 def test_distant_object_does_not_touch():
     labels = two(0)
     labels[:3, 30:] = 3
-    assert touching_ids(labels) == [1, 2]
+    assert find_touching_ids(labels) == [1, 2]
 
 
 def test_switches_are_counted_on_contact_frames():

@@ -9,17 +9,17 @@ VALUES = [
 ]  # fmt: skip
 
 
-def places(tree, path=()):
+def list_paths(tree, path=()):
     """Paths of all parts of nested dictionaries and lists."""
     for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
         yield (*path, key)
-        yield from places(tree[key], (*path, key))
+        yield from list_paths(tree[key], (*path, key))
 
 
-def altered(tree, random):
+def mutate_tree(tree, random):
     """A copy with one part replaced, left out, or added."""
     changed = copy.deepcopy(tree)
-    path = random.choice(list(places(tree)))
+    path = random.choice(list(list_paths(tree)))
     parent = changed
     for key in path[:-1]:
         parent = parent[key]
@@ -33,7 +33,7 @@ def altered(tree, random):
     return changed
 
 
-def damaged(content, count, most, seed=0):
+def corrupt_bytes(content, count, most, seed=0):
     """The content cut at every tenth, and ``count`` copies with 1 to ``most`` bytes changed."""
     yield from (content[: len(content) * tenth // 10] for tenth in range(10))
     random = Random(seed)
