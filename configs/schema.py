@@ -234,10 +234,22 @@ class InputConfig:
     """shortest side in pixels below which frames are scaled up"""
     min_object: int | None = None
     """square root of the smallest object's area in pixels, on the first mask, below which frames are scaled up"""
+    window: bool = False
+    """track objects that fill little of the frame in a window that follows them; min_object applies without a window"""
 
     def __post_init__(self) -> None:
         edges = ("max_long_edge", "max_short_edge", "min_short_edge", "min_object")
         require_ranges(self, "input.", {**dict.fromkeys(edges, EDGE), "scale": SCALE})
+
+
+@dataclass(frozen=True)
+class RulesConfig:
+    """Rules that keep identities apart in tracking; they need no other weights."""
+
+    ownership: bool = False
+    """a component that splits off an object while another one is lost nearby goes to the lost one"""
+    cuts: bool = False
+    """a frame that shares nothing with the one before reads long-term memory only"""
 
 
 @dataclass(frozen=True)
@@ -264,6 +276,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     input: InputConfig = field(default_factory=InputConfig)
+    rules: RulesConfig = field(default_factory=RulesConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

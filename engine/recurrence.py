@@ -24,6 +24,8 @@ class FrameReadout(NamedTuple):
     propagated: PropagatedFrame
     logits: Tensor
     """B×(M+1)×h×w"""
+    after_cut: bool = False
+    """whether short-term memory was not read, and ends before this frame"""
 
 
 class ReferenceFrame(NamedTuple):
@@ -36,12 +38,15 @@ class ReferenceFrame(NamedTuple):
     """result of `assign_identities` for the masks"""
 
 
-def read_memory(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[FrameReadout]:
+def read_memory(
+    model: Model, banks: Sequence[MemoryBank], features: Features, *, after_cut: bool = False
+) -> list[FrameReadout]:
     """Read every bank, propagate its memory to a frame and decode; nothing changes.
 
     Args:
         banks: one per set of groups with the same first frame; each runs as one batch.
         features: features of the frame, shared by all banks.
+        after_cut: read long-term memory only.
 
     Raises:
         InputError: a step failed while changing the banks, or another thread is changing them.
@@ -50,8 +55,9 @@ def read_memory(model: Model, banks: Sequence[MemoryBank], features: Features) -
     for bank in banks:
         if bank.changing:
             raise InputError(IN_USE_MESSAGE)
-        newest, propagated = bank.newest, model.propagate(features, bank.read())
-        readouts.append(FrameReadout(newest, propagated, model.decode(propagated, features)))
+        newest, propagated = bank.newest, model.propagate(features, bank.read(short_term=not after_cut))
+        logits = model.decode(propagated, features)
+        readouts.append(FrameReadout(newest, propagated, logits, after_cut))
     return readouts
 
 
@@ -104,7 +110,8 @@ def write_memory(
         if isinstance(frame, ReferenceFrame):
             bank.add_reference(memory)
         else:
-            bank.add(memory, partial(compute_relevance, model, frame.propagated, frame.logits))
+            relevance_fn = partial(compute_relevance, model, frame.propagated, frame.logits)
+            bank.add(memory, relevance_fn, after_cut=frame.after_cut)
     for bank in banks:
         bank.changing = False
 

@@ -51,7 +51,7 @@ DEFAULT_WRITE = ("masks", "overlay")
 RESULTS = ".tracked"
 """suffix of the default output folder"""
 MAX_LISTED = 20
-"""largest number of damaged frames that are named"""
+"""largest number of damaged frames, and of cuts, that are named"""
 RANK_TIMEOUT = timedelta(days=30)
 """timeout of ranks that wait for longer jobs"""
 
@@ -332,11 +332,11 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
     print(f"{frames}{resumed} at {result.frames_per_second:.1f} frames per second{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
+    if result.cuts:
+        print(f"{format_count(len(result.cuts), 'cut')}, before frame {list_numbers(result.cuts)}")
     if result.damaged:
-        listed = ", ".join(map(str, result.damaged[:MAX_LISTED])) + ", ..." * (
-            len(result.damaged) > MAX_LISTED
-        )
         damaged = format_count(len(result.damaged), "damaged frame")
+        listed = list_numbers(result.damaged)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.lost:
         pieces = format_count(result.lost, "damaged piece")
@@ -348,6 +348,11 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
         print(f"interrupted: the results hold the first {frames}; the same command resumes", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def list_numbers(numbers: Sequence[int]) -> str:
+    """Return the first `MAX_LISTED` numbers with commas."""
+    return ", ".join(map(str, numbers[:MAX_LISTED])) + ", ..." * (len(numbers) > MAX_LISTED)
 
 
 def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:

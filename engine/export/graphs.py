@@ -96,7 +96,10 @@ def resolve_export_config(config: Config) -> Config:
     if memory.policy == "first_frame":
         memory = replace(memory, policy="bounded_fifo", every=REFERENCE_FRAMES_ONLY)
     return replace(
-        config, memory=memory, compute=ComputeConfig(), input=replace(config.input, min_object=None)
+        config,
+        memory=memory,
+        compute=ComputeConfig(),
+        input=replace(config.input, min_object=None, window=False),
     )
 
 

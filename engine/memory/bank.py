@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -154,15 +154,21 @@ class MemoryBank:
             index for index, frame in enumerate(self.frame_indices[group]) if frame not in self.references
         ]
 
-    def read(self) -> list[list[BlockMemory]]:
-        """Return the memory that each block of each stage reads on the next frame."""
+    def read(self, *, short_term: bool = True) -> list[list[BlockMemory]]:
+        """Return the memory that each block of each stage reads on the next frame.
+
+        ``short_term``: False gives zeros in place of short-term memory.
+        """
         # the oldest frames of short-term memory are read: all but the newest ``short_term_skip - 1``
         count = max(1, len(self._short) - self._skip + 1)
-        short_term = _concat_frames(list(self._short)[:count]) if count > 1 else self._short[0]
+        recent = _concat_frames(list(self._short)[:count]) if count > 1 else self._short[0]
         reading = []
-        for long_blocks, short_blocks in zip(self._long, short_term, strict=True):
-            pairs = zip(long_blocks, short_blocks, strict=True)
-            reading.append([BlockMemory(long.read(), memory.short) for long, memory in pairs])
+        for long_blocks, recent_blocks in zip(self._long, recent, strict=True):
+            blocks = []
+            for long, memory in zip(long_blocks, recent_blocks, strict=True):
+                short = memory.short if short_term else KeyValue(*map(torch.zeros_like, memory.short))
+                blocks.append(BlockMemory(long.read(), short))
+            reading.append(blocks)
         return reading
 
     def add_reference(self, memory: Memory) -> None:
@@ -178,24 +184,35 @@ class MemoryBank:
         self.references.append(self.newest)
         self._store(memory)
 
-    def add(self, memory: Memory, relevance_fn: RelevanceFunction | None = None) -> None:
+    def add(
+        self, memory: Memory, relevance_fn: RelevanceFunction | None = None, *, after_cut: bool = False
+    ) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
         ``relevance_fn``: returns the relevance of long-term memory to this frame, for policies that need it.
+        ``after_cut``: restart short-term memory with this frame.
         """
         self.newest += 1
+        if after_cut:
+            self._short.clear()
         self._short.append(memory)
         if self.newest - self._last_stored < self.policy.every:
             return
         evicted = self.policy.evict(self, relevance_fn)
         self._last_stored = self.newest
-        if evicted is not None and evicted[0] == len(
-            self
-        ):  # the policy evicts the newest frame: do not store it
+        if evicted is not None and evicted[0] == len(self):  # the newest frame is the one to evict
             return
         if evicted is not None:
             self.drop(evicted)
         self._store(memory)
+
+    def map_short_term(self, move: Callable[[Tensor, int], Tensor]) -> None:
+        """Replace short-term memory by ``move`` of each tensor B×L×C and the index of its stage."""
+        for index, memory in enumerate(self._short):
+            self._short[index] = [
+                [block._replace(short=KeyValue(*(move(x, stage) for x in block.short))) for block in blocks]
+                for stage, blocks in enumerate(memory)
+            ]
 
     def drop(self, frames: int | Sequence[int]) -> None:
         """Drop a frame from all blocks by its position in `frame_indices`, one per group or the same for all."""

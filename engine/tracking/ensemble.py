@@ -53,6 +53,8 @@ class FusedFrame(NamedTuple):
     """(1+n)×H×W, logarithm of the mean probabilities"""
     channels: Tensor
     """H×W int64"""
+    cut: bool
+    """whether a branch found a cut"""
 
 
 class Ensemble(FrameTracker):
@@ -126,7 +128,8 @@ class Ensemble(FrameTracker):
         mean = torch.zeros((), device=self.device)
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
-        return FusedFrame(by_branch, mean.clamp(min=1e-30).log(), mean.max(0).indices)
+        cut = any(predicted.cut for predicted in by_branch)
+        return FusedFrame(by_branch, mean.clamp(min=1e-30).log(), mean.max(0).indices, cut)
 
     def commit(self, predicted: FusedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a frame in every branch; as `FrameTracker.commit`."""

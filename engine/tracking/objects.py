@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.engine.recurrence import one_hot
+from aotlab.engine.tracking.rules import Reassignment
 
 ABSENT = -1e10
 """logit of identities without an object"""
@@ -166,3 +167,16 @@ def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
 def one_hot_logits(channels: Tensor, objects: int) -> Tensor:
     """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `ABSENT` for all others."""
     return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT).float()
+
+
+def swap_channels(
+    logits: Tensor, channels: Tensor, moved: Sequence[Reassignment], ids: Sequence[int]
+) -> Tensor:
+    """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
+    for move in moved:
+        pixels = torch.from_numpy(move.pixels).to(channels.device)
+        source, target = ids.index(move.source) + 1, ids.index(move.target) + 1
+        pair = logits[[target, source]]
+        logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
+        channels = torch.where(pixels, target, channels)
+    return channels

@@ -23,6 +23,8 @@ class Prediction:
     """H×W int64, the most likely channel of ``logits`` in every pixel"""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     """1 minus the IoU of both directions by object id, if both were tracked from masks with the object"""
+    cut: bool = field(default=False, kw_only=True)
+    """whether the frame shares nothing with the one before, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
 

@@ -10,13 +10,16 @@ import torch
 
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import Size
 from aotlab.engine.tracking.objects import ObjectTable
+from aotlab.engine.tracking.ownership import ComponentOwnership
+from aotlab.engine.tracking.window import Following
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
 
-STATES = FileKind("tracker state", 2, "save it again")
+STATES = FileKind("tracker state", 3, "save it again")
 
 
 class TrackerState(NamedTuple):
@@ -28,6 +31,9 @@ class TrackerState(NamedTuple):
     frame_shape: tuple[int, ...] | None
     network_size: Size
     one_group_at_a_time: bool
+    ownership: ComponentOwnership | None
+    cuts: CutDetector | None
+    following: Following
 
 
 def describe_origin(model: Model, config: Config) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def describe_origin(model: Model, config: Config) -> dict[str, Any]:
     for name, weight in model.state_dict().items():
         content = weight.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()
         checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
-    settings = {name: asdict(getattr(config, name)) for name in ("model", "memory", "input")}
+    settings = {name: asdict(getattr(config, name)) for name in ("model", "memory", "input", "rules")}
     return {"weights": checksum, **settings}
 
 
@@ -74,6 +80,17 @@ def _restore(state: dict[str, Any], config: Config, device: torch.device) -> Tra
             x.isfinite().all() for stage in bank.read() for block in stage for kv in block for x in kv
         ):
             raise ValueError("memory that is not finite")
+    ownership = ComponentOwnership() if config.rules.ownership else None
+    if ownership is not None:
+        ownership.load_state_dict(state["ownership"])
+    cuts = CutDetector() if config.rules.cuts else None
+    if cuts is not None:
+        cuts.load_state_dict(state["cuts"])
     shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
     height, width = map(int, state["network_size"])
-    return TrackerState(length, objects, banks, shape, (height, width), bool(state["one_group_at_a_time"]))
+    following = Following()
+    following.load_state_dict(state["following"])
+    separately = bool(state["one_group_at_a_time"])
+    return TrackerState(
+        length, objects, banks, shape, (height, width), separately, ownership, cuts, following
+    )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from aotlab.configs.protocol import Protocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
+from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, convert_frame, convert_output_size
 from aotlab.engine.tracking.objects import (
     ObjectTable,
@@ -28,10 +29,14 @@ from aotlab.engine.tracking.objects import (
     find_smallest_area,
     one_hot_logits,
     resize_channels,
+    swap_channels,
 )
+from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.prompting import PromptedFrame, add_background, merge_mask_and_prompts
+from aotlab.engine.tracking.rules import Reassignment
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
+from aotlab.engine.tracking.window import Following, ShownObjects, Window, choose_window, find_box
 from aotlab.media.prompt import Prompt
 from aotlab.networks import fast
 from aotlab.networks.fast import resolve_precision
@@ -60,6 +65,16 @@ class PredictedFrame(NamedTuple):
     """H×W int64, the most likely channel of each pixel"""
     input_size: Size
     """(height, width) of the frame in the network"""
+    frame: np.ndarray
+    """H×W×3 uint8"""
+    moved: list[Reassignment]
+    """pixels that a rule reassigned"""
+    cut: bool
+    """whether it shares nothing with the frame before"""
+    window: Window | None
+    """part of the frame in the network; None: all of it"""
+    banks: list[MemoryBank]
+    """memory that was read"""
 
 
 class FrameTracker:
@@ -116,13 +131,16 @@ class FrameTracker:
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None or prompts:
             mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.ids)
+        cut = False
         if mask is None and not self.ids:
             logits = torch.zeros(1, *size, device=self.device)
             channels = logits[0].long()
         else:
-            logits, channels = self.commit(self.predict(frame, mask, size), mask)
+            predicted = self.predict(frame, mask, size)
+            logits, channels = self.commit(predicted, mask)
+            cut = predicted.cut
         self._frame_shape = frame.shape
-        return Prediction(self.ids, logits, channels, temperature=self.temperature)
+        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
 
 
 class Tracker(FrameTracker):
@@ -213,6 +231,9 @@ class Tracker(FrameTracker):
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
         """memory of each batch of groups"""
+        self.ownership = ComponentOwnership() if self.config.rules.ownership else None
+        self.cuts = CutDetector() if self.config.rules.cuts else None
+        self.following = Following()
         self._frame_shape: tuple[int, ...] | None = None
         self._input_size: Size = (0, 0)
 
@@ -263,22 +284,46 @@ class Tracker(FrameTracker):
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
         """Encode a frame, read memory and merge the logits of all groups; as `FrameTracker.predict`."""
-        input_size = self._input_size
+        input_size, window, banks = self._input_size, self.following.window, self.banks
+        cut = self.cuts is not None and self.cuts.is_cut(frame)
         if not self.banks:
-            align, limits = self.config.model.align_corners, self.config.input
-            smallest = None if mask is None or limits.min_object is None else find_smallest_area(mask)
-            height, width, _ = frame.shape
-            input_size = network_size((height, width), limits, align_corners=align, min_object_area=smallest)
+            (height, width, _), limits = frame.shape, self.config.input
+            fit = partial(
+                network_size, (height, width), limits, align_corners=self.config.model.align_corners
+            )
+            input_size = fit()
+            if mask is not None and limits.window:
+                window = self._choose_window([mask], input_size)
+            if mask is not None and limits.min_object is not None and window is None:
+                input_size = fit(min_object_area=find_smallest_area(mask))
+        elif window is not None and (cut or mask is not None):  # objects may be outside of it
+            banks, window = self._encode_again(None), None
+        with self.autocast:
+            features = self._encode(frame, input_size, window)
+            readouts = read_memory(self.model, banks, features, after_cut=cut)
+            whole = readouts
+            if window is not None:
+                whole = [readout._replace(logits=window.paste(readout.logits)) for readout in readouts]
+            logits, channels = self.merge_logits(whole, size)
+        moved: list[Reassignment] = []
+        if self.ownership is not None and len(self.ids) > 1 and not cut:
+            moved = self.ownership.correct(self._labels(channels), frame)
+            channels = swap_channels(logits, channels, moved, self.ids)
+        return PredictedFrame(
+            features, readouts, logits, channels, input_size, frame, moved, cut, window, banks
+        )
+
+    def _encode(self, frame: np.ndarray, size: Size, window: Window | None) -> Features:
+        """Encode a frame H×W×3 uint8, or the part of it in a window, at the network's size of the whole frame."""
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
         pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
-        resized = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")  # as in the published code
-        with self.autocast:
-            features = self.model.encode(normalise(resized))
-            readouts = read_memory(self.model, self.banks, features)
-            logits, channels = self.merge_logits(readouts, size)
-        return PredictedFrame(features, readouts, logits, channels, input_size)
+        size = size if window is None else window.size
+        resized = F.interpolate(pixels.float() / 255, size, mode="bicubic")  # as in the published code
+        if window is not None:
+            resized = window.crop(resized).contiguous()
+        return self.model.encode(normalise(resized))
 
     def commit(
         self, predicted: PredictedFrame, mask: np.ndarray | None, *, channels: Tensor | None = None
@@ -288,22 +333,105 @@ class Tracker(FrameTracker):
         by_table, input_size = self.objects.restore_forgotten(channels), predicted.input_size
         if mask is None:
             with self.autocast:
-                masks = to_one_hot(by_table, self.objects, input_size)
-                write_memory(self.model, self.banks, predicted.readouts, masks)
+                masks = to_one_hot(by_table, self.objects, input_size, predicted.window)
+                write_memory(self.model, predicted.banks, predicted.readouts, masks)
+            self._observe(predicted, channels)
+            if predicted.banks is not self.banks:
+                self.banks = predicted.banks
+                self.following.change(None)
+            if self.following.reference is not None:
+                self._follow(predicted.frame, by_table)
             return predicted.logits, channels
-        objects, banks = deepcopy(self.objects), list(self.banks)
+        objects, banks = deepcopy(self.objects), list(predicted.banks)
         mask_channels = objects.add_objects(mask).to(self.device)
         if banks:
             mask_channels = apply_given_mask(by_table, mask_channels, len(objects.by_channel))
         for _ in range(objects.open_batches(separately=self.one_group_at_a_time)):
             banks.append(build_bank(self.config.memory, length=self._length))
         with self.autocast:
-            masks = to_one_hot(mask_channels, objects, input_size)
+            masks = to_one_hot(mask_channels, objects, input_size, predicted.window)
             references = propagate_reference(self.model, banks, predicted.features, masks)
             write_memory(self.model, banks, references)
         self.objects, self.banks, self._input_size = objects, banks, input_size
+        self.following = Following()  # ends with a later mask, whose objects it does not know
+        if not predicted.banks and self.config.input.window:
+            shown = ShownObjects(predicted.frame, mask_channels.cpu().numpy())
+            self.following = Following(predicted.window, shown, shown)
         channels = resize_channels(mask_channels, channels.shape)
-        return objects.remove_forgotten(one_hot_logits(channels, len(objects.by_channel)), channels)
+        logits, channels = objects.remove_forgotten(
+            one_hot_logits(channels, len(objects.by_channel)), channels
+        )
+        self._observe(predicted, channels, [int(object_id) for object_id in np.unique(mask) if object_id])
+        return logits, channels
+
+    def _observe(self, predicted: PredictedFrame, channels: Tensor, given: Sequence[int] = ()) -> None:
+        """Show the stored channels H×W of a frame to the rules; ``given``: ids of a given mask."""
+        if self.cuts is not None:
+            self.cuts.observe(predicted.frame)
+        if self.ownership is not None and predicted.cut:
+            self.ownership.restart()
+        if self.ownership is not None and (given or len(self.ids) > 1):
+            self.ownership.observe(self._labels(channels), predicted.frame, predicted.moved, given)
+
+    def _follow(self, frame: np.ndarray, channels: Tensor) -> None:
+        """Move the window to the objects of a stored frame, or choose another one; waits for a GPU.
+
+        Args:
+            frame: H×W×3 uint8.
+            channels: H×W channels of the table.
+        """
+        following, window = self.following, self.following.window
+        following.last = ShownObjects(frame, channels.cpu().numpy())
+        counts = np.bincount(following.last.channels.ravel(), minlength=len(self.objects.by_channel) + 1)
+        following.count(shown=all(counts[c] for c, name in enumerate(self.objects.by_channel, 1) if name))
+        box = find_box(following.last.channels)
+        moved = None if box is None or window is None else window.follow(box)
+        outgrown = window is not None and (following.is_lost or (box is not None and moved is None))
+        if outgrown or (window is None and following.is_settled):
+            both = [each.channels for each in (following.reference, following.last) if each]
+            wanted = None if following.is_lost else self._choose_window(both, self._input_size)
+            if wanted != window:
+                self.banks = self._encode_again(wanted)
+            following.change(wanted)
+        elif window is not None and moved is not None and moved != window:
+            old, new, stages = window, moved, self.model.config.stages
+            for bank in self.banks:
+                bank.map_short_term(lambda tokens, stage: old.shift(tokens, new, stages[stage].stride))
+            following.window = moved
+
+    def _choose_window(self, labels: Sequence[np.ndarray], size: Size) -> Window | None:
+        """Return a window for the objects on frames H×W, the reference frame first, around those of the last one."""
+        boxes, smallest = [box for each in labels if (box := find_box(each))], find_smallest_area(labels[0])
+        if smallest is None or len(boxes) < len(labels):
+            return None
+        return choose_window(boxes, smallest / labels[0].size, size, int(self.config.model.align_corners))
+
+    def _encode_again(self, window: Window | None) -> list[MemoryBank]:
+        """Return memory of the reference frame and the last frame in another window; nothing changes."""
+        reference, last = self.following.reference, self.following.last
+        assert reference is not None
+        assert last is not None
+        box = find_box(reference.channels)
+        banks = [build_bank(self.config.memory, length=self._length) for _ in self.banks]
+        for frame, part in (
+            (reference, window if window is None or box is None else window.around(box)),
+            (last, window),
+        ):
+            channels = torch.from_numpy(frame.channels).to(self.device)
+            with self.autocast:
+                features = self._encode(frame.image, self._input_size, part)
+                masks = to_one_hot(channels, self.objects, self._input_size, part)
+                if frame is reference:
+                    references = propagate_reference(self.model, banks, features, masks)
+                    write_memory(self.model, banks, references)
+                if frame is last and last is not reference:
+                    readouts = read_memory(self.model, banks, features, after_cut=True)
+                    write_memory(self.model, banks, readouts, masks)
+        return banks
+
+    def _labels(self, channels: Tensor) -> np.ndarray:
+        """Convert channels H×W that count the `ids` to object ids; waits for a GPU."""
+        return np.array([0, *self.ids], np.int32)[channels.cpu().numpy()]
 
     def merge_logits(self, readouts: Sequence[FrameReadout], size: Size) -> tuple[Tensor, Tensor]:
         """Merge the logits of all banks.
@@ -315,9 +443,8 @@ class Tracker(FrameTracker):
             logits = torch.zeros(1, *size, device=self.device)
             return logits, logits[0].long()
         object_ids = self.objects.by_channel  # 0 for a forgotten object
-        logits = torch.cat(
-            [readout.logits for readout in readouts]
-        ).float()  # a copy, as memory policies read the logits unchanged
+        by_bank = [readout.logits for readout in readouts]
+        logits = torch.cat(by_bank).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
             logits = logits[:, : len(object_ids) + 1]
         if len(logits) > 1 or 0 in object_ids:
@@ -340,9 +467,16 @@ class Tracker(FrameTracker):
         """
         if not np.isscalar(object_id) or object_id not in self.ids:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
+        if self.groups > 1 and self.following.reference is not None:  # may remove a batch
+            self.banks = self.banks if self.following.window is None else self._encode_again(None)
+            self.following = Following()
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
+        if self.ownership is not None:
+            self.ownership.forget(object_id)
+        if not self.banks:
+            self.following = Following()
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -361,6 +495,9 @@ class Tracker(FrameTracker):
             "frame_shape": self._frame_shape,
             "network_size": self._input_size,
             "banks": [bank.state_dict(views=views) for bank in self.banks],
+            "ownership": None if self.ownership is None else self.ownership.state_dict(),
+            "following": self.following.state_dict(),
+            "cuts": None if self.cuts is None else self.cuts.state_dict(),
         }
         return wrap(STATES, content)
 
@@ -375,13 +512,17 @@ class Tracker(FrameTracker):
         self.objects, self.banks = loaded.objects, loaded.banks
         self._frame_shape, self._input_size = loaded.frame_shape, loaded.network_size
         self.one_group_at_a_time = loaded.one_group_at_a_time
+        self.ownership, self.cuts, self.following = loaded.ownership, loaded.cuts, loaded.following
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
         return describe_origin(self.model, self.config)
 
 
-def to_one_hot(channels: Tensor, objects: ObjectTable, size: Size) -> list[Tensor]:
-    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at ``size``."""
-    small, count = resize_channels(channels, size), len(objects.by_channel)
+def to_one_hot(
+    channels: Tensor, objects: ObjectTable, size: Size, window: Window | None = None
+) -> list[Tensor]:
+    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at ``size``, or in a window."""
+    small, count = resize_channels(channels, size if window is None else window.size), len(objects.by_channel)
+    small = small if window is None else window.crop(small)
     return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)

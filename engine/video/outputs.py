@@ -58,6 +58,11 @@ class TrackedFrame:
         """H×W object ids."""
         return np.asarray(self.prediction.labels)
 
+    @property
+    def cut(self) -> bool:
+        """Whether the frame shares nothing with the one before; False without ``rules.cuts``."""
+        return bool(getattr(self.prediction, "cut", False))
+
 
 @dataclass(frozen=True)
 class RestoredPrediction:
@@ -67,6 +72,7 @@ class RestoredPrediction:
     """H×W object ids"""
     confidence: Mapping[int, float]
     disagreement: Mapping[int, float] = field(default_factory=dict)
+    cut: bool = False
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap, wr
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-PROGRESS = FileKind("progress of a tracked video", 1, "--restart tracks it from the first frame")
+PROGRESS = FileKind("progress of a tracked video", 2, "--restart tracks it from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"
@@ -46,6 +46,7 @@ class Progress:
         self._path, self._made_by = folder / STATE_FILE, made_by
         self._masks, self._stem = folder / SOURCE_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
+        self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None
         self._saved = time.monotonic()
 
@@ -65,12 +66,12 @@ class Progress:
                 return
             tracker.load_state_dict(content["state"])
             self._confidence, self.last = content["confidence"], int(content["last"])
+            self._cuts = list(content["cuts"])
 
     def restore(self, index: int) -> RestoredPrediction:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
-        return RestoredPrediction(
-            read_mask(self._masks / f"{self._stem(index)}.png"), self._confidence[index]
-        )
+        labels = read_mask(self._masks / f"{self._stem(index)}.png")
+        return RestoredPrediction(labels, self._confidence[index], cut=index in self._cuts)
 
     def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
@@ -83,6 +84,8 @@ class Progress:
         if isinstance(tracked.prediction, RestoredPrediction):
             return
         prediction = tracked.prediction
+        if tracked.cut:
+            self._cuts.append(tracked.index)
         self._confidence[tracked.index] = (
             dict(prediction.confidence) if self._measure else dict.fromkeys(prediction.ids, 1.0)
         )
@@ -99,6 +102,9 @@ class Progress:
         import torch
 
         frames = {index: scores for index, scores in self._confidence.items() if index <= last}
-        content = {"made_by": self._made_by, "last": last, "confidence": frames, "state": state}
+        cuts = [index for index in self._cuts if index <= last]
+        content = {
+            "made_by": self._made_by, "last": last, "confidence": frames, "cuts": cuts, "state": state
+        }  # fmt: skip
         with atomic_file(self._path) as file:
             torch.save(wrap(PROGRESS, content), file)

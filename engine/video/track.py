@@ -119,6 +119,8 @@ class TrackResult:
     """indices of damaged frames concealed by the decoder"""
     lost: int = 0
     """number of undecodable packets of a stream"""
+    cuts: tuple[int, ...] = ()
+    """numbers of frames that share nothing with the one before, if ``rules.cuts`` is set"""
     levels: Levels | None = None
     """black and white levels of images that are not shown as stored"""
     interrupted: bool = False
@@ -171,6 +173,7 @@ def track(
     timed: Any = TimedTracker(tracker)
     removals = group_removals(options.removals, masks, source)
     max_id = max((int(mask.max(initial=0)) for mask in masks.values()), default=0)
+    cuts: list[int] = []
     with stop_flag() as stop:
 
         def predict(frames: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
@@ -179,7 +182,10 @@ def track(
             else:
                 predictions = track_forward(timed, frames, masks, removals, saved)
             for index, frame, prediction in predictions:
-                yield TrackedFrame(index, frame, prediction, source.time(index), max_id)
+                tracked = TrackedFrame(index, frame, prediction, source.time(index), max_id)
+                if tracked.cut:
+                    cuts.append(index)
+                yield tracked
 
         reader = _read_ahead(source, stop, options, {*masks, *removals})
         problem = _run_to_end(stream(reader, predict, outputs.write), outputs, source, options)
@@ -196,6 +202,7 @@ def track(
         dropped=reader.dropped,
         damaged=tuple(source.damaged),
         lost=source.lost,
+        cuts=tuple(options.frame_number(index) for index in cuts),
         levels=source.levels,
         interrupted=stop.is_set(),
         error=_describe_problem(problem, missing) or unused,

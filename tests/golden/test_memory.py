@@ -163,7 +163,7 @@ class Replay:
         features = self.model.encode(self.images[number : number + 1])
         before = self.bank.frames.copy()
         readouts = read_memory(self.model, [self.bank], features)
-        _, propagated, logits = readouts[0]
+        propagated, logits = readouts[0].propagated, readouts[0].logits
         self.check_inside(number, propagated)
         self.check_logits(number, logits)
         if number in self.insertions:

@@ -66,6 +66,18 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
     assert Image.open(tmp_path / "out" / "thumbnail.jpg").size == (3 * 240 + 2 * 8, 180)
 
 
+def test_review_names_cuts(source, tmp_path):
+    output = ReviewFile(tmp_path / "out" / "review.json", source)
+    output.frame_number = lambda index: index + 100
+    for index, frame in enumerate(source):
+        result = Result(np.ones((30, 40), np.uint8), {1: 0.9})
+        result.cut = index in (2, 5)
+        output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))
+    output.finish()
+    assert json.loads((tmp_path / "out" / "review.json").read_text())["cuts"] == [2, 5]
+    assert "cuts before frames 102, 105" in output.summary()
+
+
 def test_disagreement_of_directions_is_averaged():
     labels = np.ones((4, 4), int)
     scores = {

@@ -89,6 +89,15 @@ def test_frames_pass_in_order(tmp_path):
     assert (result.frames, result.dropped, result.interrupted, result.error) == (6, 0, False, None)
 
 
+def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
+    step = Echo.step
+    monkeypatch.setattr(
+        Echo, "step", lambda *args: SimpleNamespace(**vars(step(*args)), cut=args[1][0, 0, 0] == 4)
+    )
+    options = TrackOptions(progress=False, frame_number=lambda index: index + 100)
+    assert track(Echo(), Source(), {0: MASK}, tmp_path, options).cuts == (104,)
+
+
 def test_stalled_source_keeps_received_frames(tmp_path):
     release = threading.Event()
     source = Source(at={3: lambda: release.wait(120)})

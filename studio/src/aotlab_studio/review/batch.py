@@ -121,6 +121,7 @@ def list_sentences(entry: Mapping[str, Any]) -> list[str]:
         for item in objects
         for start, end in item["lost_on"]
     ]
+    sentences += [f"frame {index} follows a cut" for index in entry["notes"].get("cuts", [])[:MAX_LISTED]]
     frames: dict[int, dict[int, list[str]]] = {}
     for check in entry["notes"]["check"]:
         if check["reason"] != "lost":

@@ -38,6 +38,7 @@ class ReviewFile(Output):
         super().__init__(path, source)
         self._scores: dict[int, dict[int, Score]] = {}
         self._signals = ReviewSignals()
+        self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
         self._lowest = float("inf")
         self._drawn: dict[int, frozenset[int]] = {}
@@ -50,6 +51,8 @@ class ReviewFile(Output):
         self._scores[tracked.index] = measure_scores(
             labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
         )
+        if tracked.cut:
+            self._cuts.append(tracked.index)
         confidence = min(prediction.confidence.values(), default=1.0)
         image = draw_thumbnail(tracked.frame, labels)
         if not self._thumbnails:
@@ -62,6 +65,7 @@ class ReviewFile(Output):
     def finish(self) -> None:
         """Write both files; no thumbnail without frames."""
         self._review = review_video(self.source.name, self._scores, self._drawn)
+        self._review["cuts"] = self._cuts
         for item in self._review["objects"]:
             if item["id"] in self.class_names:
                 item["class_name"] = self.class_names[item["id"]]
@@ -83,7 +87,9 @@ class ReviewFile(Output):
             for item in self._review["objects"]
             for first, last in item["lost_on"]
         ]
-        return "\n".join([*format_review(self._review, number), *warnings])
+        cuts = ", ".join(str(number(index)) for index in self._cuts)
+        named = [f"cuts before frames {cuts}"] if cuts else []
+        return "\n".join([*format_review(self._review, number), *named, *warnings])
 
     @classmethod
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,60 @@
+"""Cuts: frames that share nothing with the frame before."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+SIZE = (96, 54)
+"""width and height of the thumbnails that are compared"""
+SHARED_COLOURS = 0.55
+"""largest intersection of both colour histograms (8 bins per channel) at a cut"""
+CORRELATION = 0.5
+"""largest correlation of both thumbnails at a cut"""
+
+
+class CutDetector:
+    """Compares each frame with the one before: a cut changes the colours and where they are."""
+
+    def __init__(self) -> None:
+        self._last: np.ndarray | None = None  # thumbnail of the last frame, 54×96×3 uint8
+
+    def is_cut(self, frame: np.ndarray) -> bool:
+        """Return whether a frame H×W×3 uint8 follows a cut; nothing changes."""
+        if self._last is None:
+            return False
+        last, newest = self._last, make_thumbnail(frame)
+        shared = float(np.minimum(color_histogram(last), color_histogram(newest)).sum())
+        return shared < SHARED_COLOURS and correlate(last, newest) < CORRELATION
+
+    def observe(self, frame: np.ndarray) -> None:
+        """Remember a frame H×W×3 uint8 as the last one."""
+        self._last = make_thumbnail(frame)
+
+    def state_dict(self) -> dict[str, list[list[list[int]]] | None]:
+        """Return the last thumbnail as numbers."""
+        return {"last": None if self._last is None else self._last.tolist()}
+
+    def load_state_dict(self, state: dict[str, list[list[list[int]]] | None]) -> None:
+        """Continue from a state; raises `ValueError` if it is damaged."""
+        last = state["last"]
+        self._last = None if last is None else np.array(last, np.uint8).reshape(SIZE[1], SIZE[0], 3)
+
+
+def make_thumbnail(frame: np.ndarray) -> np.ndarray:
+    """Scale a frame H×W×3 uint8 to 54×96×3 uint8."""
+    return np.asarray(Image.fromarray(frame).resize(SIZE, Image.Resampling.BOX, reducing_gap=1.0))
+
+
+def color_histogram(image: np.ndarray) -> np.ndarray:
+    """Return the shares of 8×8×8 colours in an image H×W×3 uint8, 512 floats."""
+    red, green, blue = np.moveaxis(image.astype(np.int32) >> 5, 2, 0)
+    return np.bincount((64 * red + 8 * green + blue).ravel(), minlength=512) / red.size
+
+
+def correlate(image: np.ndarray, other: np.ndarray) -> float:
+    """Return the correlation of two images 54×96×3 uint8 in blocks of 6×6 pixels; 0 if one is uniform."""
+    blocks = [x.reshape(9, 6, 16, 6, 3).mean((1, 3)) for x in (image, other)]  # 9×16×3
+    one, two = (x - x.mean((0, 1)) for x in blocks)
+    scale = float(np.sqrt((one**2).sum() * (two**2).sum()))
+    return float((one * two).sum()) / scale if scale else 0.0

@@ -1,0 +1,232 @@
+"""Ownership of components: what splits off an object while another one is lost nearby belongs to the lost one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from aotlab.engine.tracking.rules import Reassignment
+
+MIN_PIXELS = 200 / (480 * 854)
+"""smallest area of a component, relative to the frame"""
+GOOD_FRAMES = 15
+"""number of frames with the object whose median area counts"""
+LOST_AREA = 0.4
+"""area below which an object is lost, relative to its median"""
+CLAIMED_AREA = 0.2, 4.0
+"""smallest and largest area of a component that a lost object claims, relative to its median"""
+REACH = 3.0
+"""largest distance of its centre from the object's last one, in square roots of the median area"""
+SIMILAR = 1.2
+"""largest difference in colour from the lost object, relative to that from any other object"""
+MAX_DIFFERENCE = 40.0
+"""largest difference in colour from the lost object, in levels of 8 bits, see `measure_colours`"""
+UNDO_FRAMES = 25
+"""number of frames in which a claim is undone if the object shows up elsewhere, and not repeated after that"""
+MAX_CLAIMS = 30
+"""largest number of frames in a row on which an object claims components"""
+
+
+@dataclass
+class History:
+    """What is known about an object from the frames so far."""
+
+    colours: list[float]
+    """mean and standard deviation of R, G and B on the last given mask, 6 values"""
+    areas: list[int] = field(default_factory=list)
+    """pixels on the last `GOOD_FRAMES` frames that show the object"""
+    centre: tuple[float, float] = (0.0, 0.0)
+    """row and column of its centre on the last of them"""
+    claims: int = 0
+    """number of frames in a row on which it claimed a component"""
+    claimed: int = 0
+    """number of frames left in which its last claim may be undone"""
+    source: int = 0
+    """id of the object that it claimed from"""
+    barred: int = 0
+    """number of frames left in which it may claim nothing, after an undone claim"""
+
+    @property
+    def median(self) -> float:
+        """Median area in pixels; 0 without frames."""
+        return float(np.median(self.areas)) if self.areas else 0.0
+
+
+class Component(NamedTuple):
+    """A connected part of an object."""
+
+    pixels: np.ndarray
+    """H×W bool"""
+    area: int
+    centre: tuple[float, float]
+    """row and column"""
+
+
+class ComponentOwnership:
+    """Gives components that split off an object to a lost object nearby; an `IdentityRule`.
+
+    An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
+    not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. Where
+    objects have merged and parted, the main component may be the wrong one: if the colours of the other are clearly
+    more like the object's, the main one is claimed. A claim is undone if the object shows up elsewhere with colours
+    more like its own.
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[int, History] = {}
+        self._mains: np.ndarray | None = None  # H×W object ids on the main component of each object, else 0
+
+    def correct(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
+        """Return the components to reassign; see `IdentityRule.correct`."""
+        if len(self._objects) < 2 or self._mains is None or self._mains.shape != labels.shape:
+            return []
+        areas = np.bincount(labels.ravel(), minlength=max(self._objects) + 1)
+        lost = [i for i, known in self._objects.items() if areas[i] < LOST_AREA * known.median]
+        claimed = [i for i, known in self._objects.items() if known.claimed and i not in lost]
+        moved: list[Reassignment] = []
+        for source in self._objects if lost else claimed:
+            if not areas[source]:
+                continue
+            main, *others = self._components(labels, source)
+            for part in others:
+                given, kept = self._order(main, part, source, frame)
+                whole = source not in lost and kept.area >= LOST_AREA * self._objects[source].median
+                owner = self._find_owner(given, lost, frame) if whole else None
+                if owner is not None:
+                    moved.append(Reassignment(given.pixels, source, owner))
+                elif source in claimed and self._is_returned(part, main, source, frame):
+                    moved.append(Reassignment(main.pixels, source, self._objects[source].source))
+                    break
+        return moved
+
+    def observe(
+        self, labels: np.ndarray, frame: np.ndarray, moved: Sequence[Reassignment], given: Sequence[int]
+    ) -> None:
+        """Update areas, centres and main components; see `IdentityRule.observe`."""
+        if self._mains is not None and self._mains.shape != labels.shape:
+            self.restart()
+        for object_id in given:
+            pixels = labels == object_id
+            if pixels.any():
+                self._objects[object_id] = History(measure_colours(pixels, frame))
+        self._count_claims(moved)
+        mains = np.zeros_like(labels)
+        for object_id, known in self._objects.items():
+            parts = self._components(labels, object_id)
+            if not parts:
+                continue
+            new = [move.pixels for move in moved if move.target == object_id]
+            main = max(parts, key=lambda part: int((new[0] & part.pixels).sum())) if new else parts[0]
+            mains[main.pixels] = object_id
+            area = sum(part.area for part in parts)
+            if area >= LOST_AREA * known.median:
+                known.areas = [*known.areas, area][-GOOD_FRAMES:]
+                known.centre = main.centre
+        self._mains = mains
+
+    def restart(self) -> None:
+        """Forget areas and places, as after a cut; claims and colours stay."""
+        self._mains = None
+        for known in self._objects.values():
+            known.areas.clear()
+
+    def forget(self, object_id: int) -> None:
+        """Forget an object."""
+        self._objects.pop(object_id, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return histories and main components."""
+        mains = None if self._mains is None else torch.from_numpy(self._mains.astype(np.int64))
+        return {"objects": {i: asdict(known) for i, known in self._objects.items()}, "mains": mains}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state."""
+        self._objects = {int(i): History(**known) for i, known in state["objects"].items()}
+        self._mains = None if state["mains"] is None else state["mains"].numpy().copy()
+
+    def _components(self, labels: np.ndarray, object_id: int) -> list[Component]:
+        """Return an object's components, the main one first; small ones are left out, unless all are."""
+        import cv2
+
+        own = (labels == object_id).astype(np.uint8)
+        left, top, width, height = cv2.boundingRect(own)
+        if not width:
+            return []
+        window = np.s_[top : top + height, left : left + width]
+        count, parts, stats, centres = cv2.connectedComponentsWithStats(own[window])
+        overlap = np.zeros(count, int)
+        if self._mains is not None:
+            overlap = np.bincount(parts[self._mains[window] == object_id], minlength=count)
+        areas = stats[:, cv2.CC_STAT_AREA]
+        order = sorted(range(1, count), key=lambda part: (overlap[part], areas[part]), reverse=True)
+        found: list[Component] = []
+        for part in order:
+            if not found or areas[part] >= MIN_PIXELS * labels.size:
+                pixels = np.zeros(labels.shape, bool)
+                pixels[window] = parts == part
+                column, row = centres[part]
+                found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
+        return found
+
+    def _order(
+        self, main: Component, part: Component, source: int, frame: np.ndarray
+    ) -> tuple[Component, Component]:
+        """Return the component to give away and the one to keep: the main one, unless the other has its colours."""
+        own = self._objects[source].colours
+        differences = [math.dist(measure_colours(each.pixels, frame), own) for each in (main, part)]
+        return (main, part) if differences[0] > SIMILAR * differences[1] else (part, main)
+
+    def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
+        """Return the lost object that a component of another object belongs to, or None."""
+        fitting = []
+        for object_id in lost:
+            known = self._objects[object_id]
+            low, high = (limit * known.median for limit in CLAIMED_AREA)
+            near = math.dist(part.centre, known.centre) <= REACH * math.sqrt(known.median)
+            if near and low <= part.area <= high and not known.barred and known.claims < MAX_CLAIMS:
+                fitting.append(object_id)
+        if not fitting:
+            return None
+        colours = measure_colours(part.pixels, frame)
+        differences = {i: math.dist(colours, known.colours) for i, known in self._objects.items()}
+        owner = min(fitting, key=differences.__getitem__)
+        limit = min(MAX_DIFFERENCE, SIMILAR * min(differences.values()))
+        return owner if differences[owner] <= limit else None
+
+    def _is_returned(self, part: Component, main: Component, object_id: int, frame: np.ndarray) -> bool:
+        """Return whether a component, not the claimed main one, is the object that made the claim."""
+        known = self._objects[object_id]
+        colours = [measure_colours(component.pixels, frame) for component in (part, main)]
+        own, claimed = (math.dist(values, known.colours) for values in colours)
+        return known.source in self._objects and part.area >= LOST_AREA * known.median and own < claimed
+
+    def _count_claims(self, moved: Sequence[Reassignment]) -> None:
+        """Count frames since claims, and note new and undone ones."""
+        for known in self._objects.values():
+            known.claimed, known.barred = max(known.claimed - 1, 0), max(known.barred - 1, 0)
+        claiming = {move.target for move in moved}
+        for move in moved:
+            source, target = self._objects[move.source], self._objects[move.target]
+            if source.claimed and source.source == move.target:  # undone
+                source.claimed, source.barred = 0, UNDO_FRAMES
+                claiming.discard(move.target)
+            else:
+                target.claimed, target.source = UNDO_FRAMES, move.source
+        for object_id, known in self._objects.items():
+            known.claims = known.claims + 1 if object_id in claiming else 0
+
+
+def measure_colours(pixels: np.ndarray, frame: np.ndarray) -> list[float]:
+    """Return mean and standard deviation of R, G and B on ``pixels`` H×W bool of a frame H×W×3 uint8 of any size."""
+    import cv2
+
+    if pixels.shape != frame.shape[:2]:
+        size = frame.shape[1], frame.shape[0]
+        pixels = cv2.resize(pixels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    mean, deviation = cv2.meanStdDev(np.ascontiguousarray(frame), mask=pixels.astype(np.uint8))
+    return [*mean.ravel().tolist(), *deviation.ravel().tolist()]

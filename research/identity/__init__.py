@@ -1,0 +1,1 @@
+"""Measurement of rules that keep identities apart; not installed."""

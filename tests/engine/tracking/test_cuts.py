@@ -1,0 +1,70 @@
+"""Cuts: found by colours and places, and read without short-term memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.tracking.cuts import CutDetector
+from aotlab.engine.tracking.tracker import Tracker
+from tests.engine.small_model import build, clip, run, stripes
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build("aotl", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
+
+
+def shots(length=3):
+    """Two shots: bright texture, then dark texture in other places."""
+    first, second = clip(length) // 2 + 128, clip(length, seed=1) // 2
+    return np.concatenate([first, second])
+
+
+def find_cuts(frames):
+    detector, found = CutDetector(), []
+    for index, frame in enumerate(frames):
+        if detector.is_cut(frame):
+            found.append(index)
+        detector.observe(frame)
+    return found
+
+
+def test_cut_is_found_on_its_frame_only():
+    assert find_cuts(shots()) == [3]
+
+
+@pytest.mark.parametrize("change", [lambda x: 255 - x // 3, lambda x: x[:, ::-1]], ids=["colors", "places"])
+def test_one_kind_of_change_is_no_cut(change):
+    frame = np.repeat(np.linspace(0, 90, 49).astype(np.uint8)[None], 33, 0)[..., None].repeat(3, 2)
+    frame[:, :, 1] //= 2
+    changed = np.ascontiguousarray(change(frame))
+    if changed.max() > 200:
+        changed = np.ascontiguousarray(frame + 150)  # brighter, in the same places
+    assert find_cuts([frame, changed]) == []
+
+
+def test_frame_after_cut_ignores_short_term_memory(model):
+    frames, mask = shots(), {0: stripes([1, 2])}
+    after = run(Tracker(*model), frames, mask)
+    other = frames.copy()
+    other[2] = frames[1]  # short-term memory of another frame, the same reference
+    changed = run(Tracker(*model), other, mask)
+    assert [prediction.cut for prediction in after] == [False, False, False, True, False, False]
+    assert not torch.equal(after[2].logits, changed[2].logits)
+    without_stored = build("aott", "model.max_objects=3", "rules.cuts=true")
+    after, changed = (run(Tracker(*without_stored), each, mask) for each in (frames, other))
+    assert torch.equal(after[3].logits, changed[3].logits)
+
+
+def test_video_resumed_at_a_cut_is_the_same(model, tmp_path):
+    frames, mask = shots(), {0: stripes([1, 2])}
+    whole = run(Tracker(*model), frames, mask)
+    first, second = Tracker(*model), Tracker(*model)
+    run(first, frames[:3], mask)
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    rest = run(second, frames[3:], {})
+    assert rest[0].cut
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))

@@ -1,0 +1,146 @@
+"""Ownership of components: claims of lost objects, their limits, and their end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.tracking.objects import swap_channels
+from aotlab.engine.tracking.ownership import MAX_CLAIMS, ComponentOwnership
+from aotlab.engine.tracking.rules import Reassignment
+from aotlab.engine.tracking.tracker import Tracker
+from tests.engine.small_model import build, clip, run, stripes
+
+SIZE = (60, 120)
+RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
+
+
+def draw(*squares):
+    """Draw squares of 12 pixels: labels H×W and a frame, from (object id, row, column, color)."""
+    labels, frame = np.zeros(SIZE, np.int32), np.full((*SIZE, 3), 90, np.uint8)
+    for object_id, row, column, color in squares:
+        labels[row : row + 12, column : column + 12] = object_id
+        frame[row : row + 12, column : column + 12] = color
+    return labels, frame
+
+
+def started(*squares, frames=3):
+    """A rule that has seen the squares as given masks."""
+    rule = ComponentOwnership()
+    labels, frame = draw(*squares)
+    for index in range(frames):
+        given = [square[0] for square in squares] if index == 0 else []
+        rule.observe(labels, frame, [], given)
+    return rule
+
+
+def step(rule, *squares):
+    """Correct and observe a frame; return the reassignments as (source, target, column of the pixels)."""
+    labels, frame = draw(*squares)
+    moved = rule.correct(labels, frame)
+    for move in moved:
+        labels[move.pixels] = move.target
+    rule.observe(labels, frame, moved, [])
+    return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in moved]
+
+
+TWO = ((1, 20, 10, RED), (2, 20, 40, RED))
+
+
+def test_part_of_another_goes_to_the_lost_object():
+    rule = started(*TWO)
+    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == [(1, 2, 44)]
+
+
+def test_main_component_is_the_one_that_overlaps():
+    rule = started(*TWO)
+    assert step(rule, (2, 20, 36, RED), (2, 20, 12, RED)) == [(2, 1, 12)]
+
+
+def test_colors_tell_which_part_is_kept():
+    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
+    assert step(rule, (1, 20, 12, RED), (1, 20, 36, GREEN)) == [(1, 2, 12)]  # they changed places
+
+
+def test_part_stays_while_no_object_is_lost():
+    rule = started(*TWO)
+    assert step(rule, *TWO, (1, 20, 70, RED)) == []
+
+
+@pytest.mark.parametrize("part", [(1, 20, 100, RED), (1, 20, 44, GREEN)], ids=["far", "other color"])
+def test_part_that_does_not_fit_stays(part):
+    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
+    assert step(rule, (1, 20, 10, GREEN), part) == []
+
+
+def test_small_part_stays():
+    rule = started(*TWO)
+    labels, frame = draw((1, 20, 10, RED))
+    labels[25:27, 44:46] = 1
+    assert rule.correct(labels, frame) == []
+
+
+def test_color_decides_between_lost_objects():
+    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED), (3, 20, 60, BLUE))
+    assert step(rule, (1, 20, 10, GREEN), (1, 20, 52, BLUE)) == [(1, 3, 52)]
+    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED), (3, 20, 60, BLUE))
+    assert step(rule, (1, 20, 10, GREEN), (1, 20, 52, RED)) == [(1, 2, 52)]
+
+
+def test_claim_is_undone_when_the_object_shows_up():
+    between, own = (217, 30, 30), (230, 30, 30)
+    rule = started((1, 20, 10, RED), (2, 20, 40, own))
+    assert step(rule, (1, 20, 10, RED), (1, 20, 44, between)) == [(1, 2, 44)]
+    assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
+    for _ in range(3):
+        assert step(rule, (1, 20, 10, RED), (1, 20, 44, between)) == []  # barred for a while
+
+
+def test_claims_end_after_a_limit():
+    rule = started(*TWO)
+    claims = [step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) for _ in range(MAX_CLAIMS + 1)]
+    assert all(claims[:-1])
+    assert not claims[-1]
+
+
+def test_nothing_is_claimed_after_a_restart():
+    rule = started(*TWO)
+    rule.restart()
+    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+
+
+def test_forgotten_object_claims_nothing():
+    rule = started(*TWO)
+    rule.forget(2)
+    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+
+
+def test_restored_rule_decides_the_same(tmp_path):
+    rule, other = started(*TWO), ComponentOwnership()
+    torch.save(rule.state_dict(), tmp_path / "state.pt")
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    for _ in range(2):
+        squares = (1, 20, 10, RED), (1, 20, 44, RED)
+        assert step(other, *squares) == step(rule, *squares)
+
+
+def test_swapped_logits_agree_with_channels():
+    logits = torch.randn(3, 4, 5)
+    channels = logits.max(0).indices
+    pixels = (channels == 1).numpy()
+    found = swap_channels(logits, channels, [Reassignment(pixels, 7, 9)], (7, 9))
+    assert torch.equal(found, logits.max(0).indices)
+    assert not (found == 1).any()
+
+
+def test_tracker_with_ownership_resumes(tmp_path):
+    model = build("aott", "model.max_objects=3", "rules.ownership=true")
+    frames, masks = clip(6), {0: stripes([4, 9])}
+    whole = run(Tracker(*model), frames, masks)
+    first, second = Tracker(*model), Tracker(*model)
+    run(first, frames[:3], masks)
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    rest = run(second, frames[3:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))

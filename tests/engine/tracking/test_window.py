@@ -1,0 +1,143 @@
+"""Windows that follow small objects: place, memory, and the ways back to the whole frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.tracking import window
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.tracking.window import Window, choose_window, find_box
+from tests.engine.small_model import build, clip, run
+
+SIZE = HEIGHT, WIDTH = 129, 209
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build("aott", "model.max_objects=3", "input.window=true")
+
+
+@pytest.fixture(autouse=True)
+def small_margin(monkeypatch):
+    """Windows of few tokens, and no waiting for lost objects."""
+    monkeypatch.setattr(window, "MARGIN", 2)
+    monkeypatch.setattr(window, "ZOOMS", (1.0,))
+
+
+def square(row, column, object_id=1):
+    mask = np.zeros(SIZE, np.int64)
+    mask[row : row + 16, column : column + 16] = object_id
+    return mask
+
+
+def place(rows=5, columns=6, top=2, left=3):
+    return Window(SIZE, 1, top, left, rows, columns)
+
+
+def test_pasted_crop_is_the_map():
+    part, logits = place(), torch.randn(1, 3, 33, 53)
+    whole = part.paste(part.crop(logits, 4))
+    assert whole.shape == logits.shape
+    assert torch.equal(part.crop(whole, 4), part.crop(logits, 4))
+    assert part.crop(torch.zeros(1, 3, *SIZE)).shape[2:] == (4 * 16 + 1, 5 * 16 + 1)
+
+
+@pytest.mark.parametrize("stride", [16, 8])
+def test_shifted_tokens_keep_their_place_in_the_frame(stride):
+    old, new = place(top=2, left=3), place(top=3, left=1)
+    height, width = ((side - 1) // stride + 1 for side in SIZE)
+    maps = torch.arange(height * width).view(1, 1, height, width).float()
+    tokens = old.crop(maps, stride).flatten(2).transpose(1, 2)
+    moved = old.shift(tokens, new, stride).transpose(1, 2)
+    expected = new.crop(maps, stride).flatten(2)
+    shared = torch.isin(expected, tokens)
+    assert shared.any()
+    assert torch.equal(moved[shared], expected[shared])
+
+
+def test_window_stays_in_the_frame_and_follows():
+    part = place().around((0.0, 0.0, 0.1, 0.1))
+    assert (part.top, part.left) == (0, 0)
+    followed = part.follow((0.9, 0.9, 1.0, 1.0))
+    assert (followed.top + followed.rows, followed.left + followed.columns) == part.grid
+    assert part.follow((0.0, 0.0, 0.9, 0.1)) is None
+
+
+def test_large_objects_get_the_whole_frame():
+    assert choose_window([(0.1, 0.1, 0.9, 0.9)], 0.5, SIZE, 1) is None
+    assert choose_window([(0.4, 0.4, 0.5, 0.5)], 0.01, SIZE, 1) is not None
+
+
+def test_small_objects_are_scaled_up_within_the_cost(monkeypatch):
+    monkeypatch.setattr(window, "ZOOMS", (2.0, 1.0))
+    part = choose_window([(0.5, 0.5, 0.5, 0.5)], 0.01, SIZE, 1)
+    assert part.size == (257, 417)
+    assert part.rows * part.columns <= window.LARGEST * 9 * 14
+
+
+def test_objects_outside_the_window_are_background(model):
+    tracker, frames = Tracker(*model), clip(2, *SIZE)
+    tracker.step(frames[0], square(50, 60))
+    part = tracker.following.window
+    assert part is not None
+    labels = tracker.step(frames[1]).labels
+    outside = np.ones(SIZE, bool)
+    rows, columns = (
+        slice(part.top * 16, (part.top + part.rows) * 16),
+        slice(part.left * 16, (part.left + part.columns) * 16),
+    )
+    outside[rows, columns] = False
+    assert not labels[outside].any()
+
+
+def test_without_small_objects_nothing_changes(model):
+    mask = np.zeros(SIZE, np.int64)
+    mask[5:120, 5:200] = 1
+    plain = replace(model[1], input=replace(model[1].input, window=False))
+    frames = clip(3, *SIZE)
+    expected, found = (
+        run(Tracker(model[0], plain), frames, {0: mask}),
+        run(Tracker(*model), frames, {0: mask}),
+    )
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+
+
+def test_later_mask_ends_the_window(model):
+    tracker = Tracker(*model)
+    found = run(tracker, clip(4, *SIZE), {0: square(50, 60), 2: square(10, 170, 2)})
+    assert tracker.following.window is None
+    assert (found[2].labels == 2).sum() == 16 * 16
+    assert found[3].ids == (1, 2)
+
+
+def test_lost_object_is_searched_in_the_whole_frame(model, monkeypatch):
+    monkeypatch.setattr(window, "LOST_FRAMES", 1)
+    tracker = Tracker(*model)
+    run(tracker, clip(1, *SIZE), {0: square(50, 60)})
+    monkeypatch.setattr(
+        tracker, "merge_logits", lambda *_: (torch.zeros(2, *SIZE), torch.zeros(SIZE, dtype=torch.long))
+    )
+    tracker.step(clip(1, *SIZE)[0])
+    assert tracker.following.window is None
+    assert len(tracker.banks) == 1
+
+
+def test_video_in_a_window_resumes(model, tmp_path):
+    frames, masks = clip(6, *SIZE), {0: square(50, 60)}
+    whole = run(Tracker(*model), frames, masks)
+    first, second = Tracker(*model), Tracker(*model)
+    run(first, frames[:3], masks)
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert second.following.window == first.following.window
+    rest = run(second, frames[3:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))
+
+
+def test_box_is_relative_to_the_frame():
+    assert find_box(square(0, 0)) == pytest.approx((0, 0, 16 / HEIGHT, 16 / WIDTH))
+    assert find_box(np.zeros(SIZE)) is None
