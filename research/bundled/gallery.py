@@ -41,7 +41,9 @@ class Example:
 
 STONES = read_mask(SAMPLE / "rabbit.png")
 EXAMPLES = (
-    Example("rabbit_box", RABBIT, {1: Prompt(box=(150, 2, 310, 410))}, (0, 29, 58, 87)),
+    Example("rabbit_box", RABBIT, {
+        1: Prompt(box=(150, 2, 310, 410), points=[(170, 230)], labels=[0])
+    }, (0, 29, 58, 87)),
     Example("koi_boxes", POND, {
         1: Prompt(box=(50, 98, 250, 104)), 2: Prompt(box=(92, 262, 160, 174)),
         3: Prompt(box=(546, 316, 226, 108)), 4: Prompt(box=(602, 28, 170, 196)),
@@ -103,20 +105,24 @@ def draw_picture(example: Example, frames: list[np.ndarray], labels: list[np.nda
         if place == 0:
             draw_prompts(panel, example.prompts)
         panel = panel.resize(PANEL, Image.Resampling.LANCZOS)
-        ImageDraw.Draw(panel).text((8, height - 22), f"frame {index}", "white", font_size=14, stroke_width=2, stroke_fill="black")
+        pen = ImageDraw.Draw(panel)
+        pen.text(
+            (8, height - 22), f"frame {index}", "white", font_size=14, stroke_width=2, stroke_fill="black"
+        )
         picture.paste(panel, (place % 2 * width, place // 2 * height))
     return picture
 
 
 def draw_prompts(image: Image.Image, prompts: Mapping[int, Prompt]) -> None:
-    """Draw boxes and clicks in white into an image."""
+    """Draw boxes and clicks into an image, clicks beside the object in red."""
     pen = ImageDraw.Draw(image)
     for prompt in prompts.values():
         if prompt.box is not None:
             x, y, width, height = prompt.box
             pen.rectangle((x, y, x + width, y + height), outline="white", width=3)
-        for x, y in prompt.points:
-            pen.ellipse((x - 9, y - 9, x + 9, y + 9), fill="black", outline="white", width=4)
+        for clicks, color in ((prompt.positive, "black"), (prompt.negative, "red")):
+            for x, y in clicks:
+                pen.ellipse((x - 9, y - 9, x + 9, y + 9), fill=color, outline="white", width=4)
 
 
 def save_animation(frames: list[np.ndarray], labels: list[np.ndarray], path: Path) -> None:
