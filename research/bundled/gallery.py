@@ -29,17 +29,16 @@ ANIMATION = (560, 314)
 
 @dataclass(frozen=True)
 class Example:
-    """One run of the bundled model: a clip, its prompts by object id, and the frames to show."""
+    """One run of the bundled model: a clip, prompts by object id or a drawn mask, and the frames to show."""
 
     name: str
     clip: Path
-    prompts: Mapping[int, Prompt]
+    given: Mapping[int, Prompt] | Path
     shown: tuple[int, int, int, int]
     truth: Path | None = None
     """folder with a mask per frame"""
 
 
-STONES = read_mask(SAMPLE / "rabbit.png")
 EXAMPLES = (
     Example("rabbit_box", RABBIT, {
         1: Prompt(box=(150, 2, 310, 410), points=[(170, 230)], labels=[0])
@@ -48,9 +47,7 @@ EXAMPLES = (
         1: Prompt(box=(50, 98, 250, 104)), 2: Prompt(box=(92, 262, 160, 174)),
         3: Prompt(box=(546, 316, 226, 108)), 4: Prompt(box=(602, 28, 170, 196)),
     }, (0, 14, 25, 39), POND_MASKS),
-    Example("rabbit_stones", RABBIT, {
-        object_id: Prompt(mask=STONES == object_id) for object_id in (1, 2, 3, 4)
-    }, (0, 29, 58, 87)),
+    Example("rabbit_stones", RABBIT, SAMPLE / "rabbit.png", (0, 29, 58, 87)),
     Example("koi_click", POND, {1: Prompt(points=[(140, 150)])}, (0, 14, 25, 39), POND_MASKS),
     Example("ear_click", RABBIT, {1: Prompt(points=[(284, 36)])}, (0, 29, 58, 87)),
 )  # fmt: skip
@@ -73,10 +70,11 @@ def main(output: Path) -> None:
 def track_example(example: Example, frames: list[np.ndarray]) -> list[np.ndarray]:
     """Return the labels H×W of every frame."""
     tracker = Tracker.from_pretrained()
-    return [
-        tracker.step(frame, prompts=example.prompts if index == 0 else None).labels
-        for index, frame in enumerate(frames)
-    ]
+    if isinstance(example.given, Path):
+        first = tracker.step(frames[0], read_mask(example.given))
+    else:
+        first = tracker.step(frames[0], prompts=example.given)
+    return [first.labels, *(tracker.step(frame).labels for frame in frames[1:])]
 
 
 def score(example: Example, labels: list[np.ndarray]) -> list[tuple[int, float]]:
@@ -85,7 +83,7 @@ def score(example: Example, labels: list[np.ndarray]) -> list[tuple[int, float]]
     truth = [read_mask(path) for path in sorted(example.truth.glob("*.png"))]
     first = labels[0]
     result = []
-    for object_id in example.prompts:
+    for object_id in np.unique(first[first > 0]).tolist():
         counts = np.bincount(truth[0][first == object_id], minlength=2)
         true_id = int(counts[1:].argmax()) + 1
         values = [
@@ -102,8 +100,8 @@ def draw_picture(example: Example, frames: list[np.ndarray], labels: list[np.nda
     picture = Image.new("RGB", (2 * width, 2 * height))
     for place, index in enumerate(example.shown):
         panel = Image.fromarray(draw_overlay(frames[index], labels[index]))
-        if place == 0:
-            draw_prompts(panel, example.prompts)
+        if place == 0 and not isinstance(example.given, Path):
+            draw_prompts(panel, example.given)
         panel = panel.resize(PANEL, Image.Resampling.LANCZOS)
         pen = ImageDraw.Draw(panel)
         pen.text(
