@@ -2,7 +2,8 @@
 
     python -m research.bundled.gallery [OUTPUT]      (default: docs/gallery)
 
-Writes a picture of four frames per example, and the animation of the front page, and prints the mean J of examples with known masks.
+Writes a picture of four frames per example and the animation of the front page, and prints the mean J of examples with
+known masks.
 """
 
 from __future__ import annotations
