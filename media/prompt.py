@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.places import PROMPT_0_2, split_place
 
 Point = tuple[float, float]
 """x and y in pixels"""
 Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 
-_TARGET, _NUMBER = r"(?:(?P<frame>\d{1,9})/)?(?P<object>\d{1,5}):", r"(-?\d{1,9}(?:\.\d+)?)"
-POINT = re.compile(f"{_TARGET}{_NUMBER},{_NUMBER}", re.ASCII)
-BOX = re.compile(f"{_TARGET}{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
-CORNERS = re.compile(f"{_TARGET}{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
+_NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
+POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
+BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
+CORNERS = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ class Prompt:
 def parse_prompts(
     boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
 ) -> dict[int, dict[int, Prompt]]:
-    """Parse prompts like ``1:X,Y,W,H``, ``1:X1:Y1-X2:Y2`` and ``40/2:X,Y``; return them by frame and object id.
+    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
+
+    Without an id they are for object 1.
 
     Args:
         boxes: at most one box for each object and frame.
@@ -111,7 +114,8 @@ def parse_prompts(
             lists = parsed.setdefault((frame, object_id), {"box": [], "point": [], "not_point": []})
             if kind == "box" and lists["box"]:
                 raise InputError(
-                    f"box {text}: object {object_id} has a box on frame {frame} already; give one"
+                    f"box {text}: object {object_id} has a box on frame {frame} already; for another object write "
+                    f":{object_id + 1}={text.rpartition('=')[2]}"
                 )
             lists[kind].append(values)
     prompts: dict[int, dict[int, Prompt]] = {}
@@ -137,16 +141,18 @@ def find_box(mask: np.ndarray) -> Box:
 
 def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:
     """Return frame, object id, and x, y or x, y, width, height."""
-    corners = CORNERS.fullmatch(text) if kind == "box" else None
-    match = corners or (BOX if kind == "box" else POINT).fullmatch(text)
-    if match is None or not 0 < int(match["object"]) < 65536:
-        form = "X,Y,W,H or [FRAME/]ID:X1:Y1-X2:Y2" if kind == "box" else "X,Y"
-        example = "1:10,20,200,100" if kind == "box" else "1:60,80"
+    frame, object_id, value = split_place(text, PROMPT_0_2)
+    object_id = 1 if object_id is None else object_id
+    corners = CORNERS.fullmatch(value) if kind == "box" else None
+    match = corners or (BOX if kind == "box" else POINT).fullmatch(value)
+    if match is None or not 0 < object_id < 65536:
+        form, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
-            f"{kind} {text}: expected [FRAME/]ID:{form} with an id from 1, for example {example}"
+            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {form}, for example {example} or "
+            f"40:2={example}"
         )
-    values = tuple(map(float, match.groups()[2:]))
+    values = tuple(map(float, match.groups()))
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)
-    return int(match["frame"] or first), int(match["object"]), values
+    return first if frame is None else frame, object_id, values

@@ -69,7 +69,7 @@ def few_frames(tmp_path_factory):
 @pytest.mark.parametrize("command", [
     "track {video} --mask {mask} --output {out}",
     "track {video} --mask {mask} --dry-run",
-    "mask {video}/00000.jpg --box 1:40,40,80,80 --output {out}.png",
+    "mask {video}/00000.jpg --box 40,40,80,80 --output {out}.png",
     "eval --dataset davis2017 --root {root} --output {out}",
     "export --output {out} --size 160x96 memory.policy=bounded_fifo",
 ])  # fmt: skip

@@ -58,9 +58,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="read sizes only, which finds no broken files and no ids"
     )
-    parser.add_argument(
-        "--workers", metavar="N", type=AT_LEAST_ONE, default=min(os.cpu_count() or 1, 8), help="threads"
-    )
+    workers = "threads that read frames (default: one per core, at most 8)"
+    cores = min(os.cpu_count() or 1, 8)
+    parser.add_argument("--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help=workers)
     args = parser.parse_args(argv)
     require_paths(args.root)
     require_extra("train")

@@ -1,6 +1,6 @@
 """Combine several sets of results by weighted voting in every pixel; needs no model.
 
-aotlab ensemble results/a results/b results/c --weights 2 1 1 --output results/voted
+aotlab ensemble results/a results/b results/c --weights 2,1,1 --output results/voted
 
 Between ids of equal weight, the one in the folder listed first wins. Averaging the probabilities of several models or
 views is more accurate than voting: see aotlab eval.
@@ -12,7 +12,14 @@ import sys
 from pathlib import Path
 
 from aotlab.tools.cli.options import add_shared_options
-from aotlab.tools.cli.parser import CommandParser, command, report_failures, require_new_output, require_paths
+from aotlab.tools.cli.parser import (
+    CommandParser,
+    command,
+    list_type,
+    report_failures,
+    require_new_output,
+    require_paths,
+)
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.numbers import format_count
@@ -31,7 +38,11 @@ def main(argv: list[str] | None = None) -> int:
         help="folders with <sequence>/<frame>.png, the best first",
     )
     parser.add_argument(
-        "--weights", metavar="W", nargs="+", help="weight of each folder (default: all equal)"
+        "--weights",
+        metavar="LIST",
+        type=list_type(str),
+        action="extend",
+        help="weight of each folder, comma-separated (default: all equal)",
     )
     parser.add_argument(
         "--output", metavar="DIR", type=Path, required=True, help="folder for the voted results"

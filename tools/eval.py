@@ -1,7 +1,7 @@
 """Run a model on a benchmark: palette PNGs for every frame, and scores if annotations are available.
 
 aotlab eval --dataset davis2017 --root datasets/DAVIS --output results/davis2017
-aotlab eval --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2 1.3 1.4 \
+aotlab eval --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2,1.3,1.4 \
     --output results/visor
 torchrun --nproc-per-node 4 -m aotlab.tools.eval --device cuda --dataset youtubevos2019 --output results/youtubevos2019
 """
@@ -38,6 +38,7 @@ from aotlab.tools.cli.parser import (
     SCALE,
     CommandParser,
     command,
+    list_type,
     report_failures,
     require_model,
     stop_on_write_errors,
@@ -99,8 +100,6 @@ def load_models(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemb
 
     chosen = pair_models_with_configs(args)
     weights = args.weights or [1.0] * len(chosen)
-    if len(weights) != len(chosen):
-        raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
     branches, made_by = [], []
     for (checkpoint, config), weight in zip(chosen, weights, strict=True):
         single = Tracker.from_checkpoint(
@@ -134,9 +133,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_memory_options(parser, bounded=False)
     args = parser.parse_args(argv)
     args.overrides += list_overrides(args)
+    args.scales = args.scales or [1.0]
     missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
     if missing and not args.print_config:
-        parser.error(f"{' and '.join(missing)} must be given")
+        parser.error(f"missing: {' and '.join(missing)}")
+    if args.weights and len(args.weights) != len(pair_models_with_configs(args)):
+        parser.error(
+            f"--weights: {len(args.weights)} of them for {len(pair_models_with_configs(args))} models; give one for each"
+        )
     return args
 
 
@@ -145,11 +149,10 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlay", action="store_true", help="also write images with the masks drawn in")
     group = parser.add_argument_group("test-time augmentation and ensembles")
     group.add_argument("--flip", action="store_true", help="average with the mirrored frame")
-    group.add_argument(
-        "--scales", metavar="S", type=SCALE, nargs="+", default=[1.0], help="average over test-time scales"
-    )
-    weights = "weight of each --checkpoint (default: all equal)"
-    group.add_argument("--weights", metavar="W", type=ABOVE_ZERO, nargs="+", help=weights)
+    scales = "average over test-time scales, comma-separated (default: 1.0)"
+    group.add_argument("--scales", metavar="LIST", type=list_type(SCALE), action="extend", help=scales)
+    weights = "weight of each --checkpoint, comma-separated (default: all equal)"
+    group.add_argument("--weights", metavar="LIST", type=list_type(ABOVE_ZERO), action="extend", help=weights)
     group.add_argument(
         "--feedback",
         choices=("own", "fused"),

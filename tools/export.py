@@ -56,7 +56,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add_memory_options(parser, bounded=False)
     args = parser.parse_args(argv)
     if args.output is None and not args.print_config:
-        parser.error("--output must be given")
+        parser.error("missing: --output")
     args.overrides += list_overrides(args)
     return args
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
+import os
 import sys
 
 from aotlab import __version__
-from aotlab.tools.cli.parser import EXIT_CODES, command
+from aotlab.tools.cli.parser import COMPLETE, EXIT_CODES, command, suggest
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import COMMANDS as PLUGIN_GROUP
 from aotlab.utils.plugins import list_plugins, load_plugin
@@ -36,11 +36,26 @@ STUDIO_COMMANDS = {
     "convert": "convert masks from one format to another",
 }
 """commands of the package aotlab-studio"""
+OWN = {
+    "help": "show all commands, or the options of one",
+    "completion": "complete commands and options on TAB",
+}
+"""commands of this module"""
+COMPLETION = """\
+bash   add to ~/.bashrc:  complete -o default -C 'aotlab completion' aotlab
+zsh    add to ~/.zshrc:   autoload -U bashcompinit && bashcompinit && complete -o default -C 'aotlab completion' aotlab
+fish   add to ~/.config/fish/completions/aotlab.fish:
+       complete -c aotlab -a '(COMP_LINE=(commandline -cp) aotlab completion aotlab (commandline -ct) "")'
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command of the first argument with the others; return its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["completion"] and "COMP_LINE" in os.environ:
+        return complete(os.environ["COMP_LINE"], *arguments[2:])
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     name = arguments[0].replace("-", "_") if arguments else ""
     if name not in COMMANDS:
         return run_other_command(arguments)
@@ -48,6 +63,21 @@ def main(argv: list[str] | None = None) -> int:
     sys.argv[0] = f"aotlab {arguments[0]}"
     status: int = tool.main(arguments[1:])
     return status
+
+
+def complete(line: str, word: str = "", before: str = "") -> int:
+    """Print what a word of a command line may become, for the ``complete -C`` of shells; return 0.
+
+    Args:
+        line: the command line up to the word, with it.
+        before: the word before it.
+    """
+    words = line.split()
+    if len(words) > 2 or (len(words) == 2 and not word):
+        return main([words[1], COMPLETE, word, before])
+    names = [name.replace("_", "-") for name in (*COMMANDS, *OWN, *list_plugins(PLUGIN_GROUP))]
+    print("\n".join(name for name in names if name.startswith(word)))
+    return 0
 
 
 @command
@@ -58,7 +88,10 @@ def run_other_command(arguments: list[str]) -> int:
         InputError: unknown command, or one whose package is not installed.
     """
     first = arguments[0] if arguments else "--help"
-    if first in ("-h", "--help"):
+    if first == "completion":
+        print(COMPLETION, end="")
+        return 0
+    if first in ("-h", "--help", "help"):
         print(format_usage())
         return 0 if arguments else 2
     if first == "--version":
@@ -73,16 +106,17 @@ def run_other_command(arguments: list[str]) -> int:
         return status
     if first in STUDIO_COMMANDS:
         raise InputError(f"aotlab {first}: needs the package aotlab-studio; pip install 'aotlab[studio]'")
-    names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO_COMMANDS, *plugins}
-    near = difflib.get_close_matches(first, names, n=1)
-    raise InputError(
-        f"aotlab {first}: no such command; " + (f"did you mean {near[0]}?" if near else "see aotlab --help")
-    )
+    names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO_COMMANDS, *OWN, *plugins}
+    raise InputError(f"aotlab {first}: no such command; {suggest(first, names, 'aotlab --help')}")
 
 
 def format_usage() -> str:
     """Return all commands with one line each, and the exit codes."""
-    sections = {"commands": COMMON_COMMANDS, "more": OTHER_COMMANDS, "installed": _describe_plugins()}
+    sections = {
+        "commands": COMMON_COMMANDS,
+        "more": {**OTHER_COMMANDS, **OWN},
+        "installed": _describe_plugins(),
+    }
     width = max(len(name) for section in sections.values() for name in section)
     parts = ["usage: aotlab COMMAND [OPTIONS]   (aotlab COMMAND --help)"]
     for title, commands in sections.items():

@@ -13,8 +13,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aotlab.dataloaders.benchmarks.datasets import (
     DATASETS,
@@ -49,36 +50,40 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def select_one_video(args: argparse.Namespace) -> Video:
-    """Return the video of ``RESULT --annotations DIR``; set ``--results`` to the folder that holds its results."""
-    require_paths(args.result, args.annotations)
-    result = real_path(args.result)
+def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
+    """Return the video of ``RESULT --annotations DIR``, and the folder that holds its folder of results."""
+    require_paths(result, annotations)
+    result = real_path(result)
     result = result / "masks" if is_folder(result / "masks") else result
-    args.results = result.parent
-    return read_annotated_video(result.name, args.annotations)
+    return read_annotated_video(result.name, annotations), result.parent
 
 
-def score_masks(videos: list[Video], args: argparse.Namespace) -> int:
+def score_masks(videos: list[Video], results: Path, args: argparse.Namespace) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
 
-    require_results(videos, args)
-    report = score_videos(videos, args.results, workers=args.workers, progress=True)
+    require_results(videos, results)
+    report = score_videos(videos, results, workers=args.workers, progress=True)
     layout = find_rules(videos).table
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
     status = report_failures(report.failures)
     with stop_on_write_errors():
-        if args.json is not None:
-            # the same content as an evaluation run writes
-            content = {**table, "fps": None, "failures": report.failures}
-            write_text(args.json, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        # the same content as an evaluation run writes
+        write_json(args.json, {**table, "fps": None, "failures": report.failures})
         if table:
             column = layout.columns[0]
-            print_worst(worst_objects(table, args.worst, column), column, videos, report, args)
+            worst = worst_objects(table, args.worst, column)
+            print_worst(worst, column, draw_worst(worst, videos, results, report, args.draw_worst))
     return status
+
+
+def write_json(path: Path | None, content: dict[str, Any]) -> None:
+    """Write scores as JSON; None: nowhere."""
+    if path is not None:
+        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def score_hota(args: argparse.Namespace) -> int:
@@ -92,7 +97,7 @@ def score_hota(args: argparse.Namespace) -> int:
     root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_readable(videos)
-    require_results(videos, args)
+    require_results(videos, args.results)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, predictions = Path(folder) / "truth.json", Path(folder) / "found.json"
@@ -101,9 +106,8 @@ def score_hota(args: argparse.Namespace) -> int:
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
-    if args.json is not None:
-        with stop_on_write_errors():
-            write_text(args.json, json.dumps(table, indent=2) + "\n")
+    with stop_on_write_errors():
+        write_json(args.json, table)
     return 0
 
 
@@ -118,19 +122,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--results", metavar="DIR", type=Path, help="folder with <sequence>/<frame>.png")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the scores as JSON")
     cores = os.cpu_count() or 1
-    parser.add_argument(
-        "--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help="processes (default: one per core)"
-    )
+    workers = "processes that score sequences (default: one per core)"
+    parser.add_argument("--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help=workers)
     parser.add_argument("--worst", metavar="N", type=NOT_NEGATIVE, default=0, help="list the N worst objects")
     parser.add_argument(
         "--draw-worst", metavar="DIR", type=Path, help="draw the worst objects into this folder"
     )
     add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
-    if (args.result is None) != (args.annotations is None) or (args.result or args.dataset) is None:
-        parser.error("give RESULT with --annotations, or --dataset with --results")
-    if args.annotations is None and args.results is None:
-        parser.error("--results must be given")
+    if args.result is None and args.annotations is None and args.dataset is None:
+        parser.error("missing: the results of a video as RESULT, or the benchmark as --dataset")
+    for one, other in (("result", "annotations"), ("annotations", "result"), ("dataset", "results")):
+        if getattr(args, one) is not None and getattr(args, other) is None:
+            parser.error(f"missing: {'RESULT' if other == 'result' else f'--{other}'}")
     if args.draw_worst is not None and args.worst == 0:
         parser.error("--draw-worst needs --worst N: how many objects to draw")
     return args
@@ -156,42 +160,40 @@ def select_scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[V
     )
 
 
-def require_results(videos: Sequence[Video], args: argparse.Namespace) -> None:
-    """Raise `InputError` if no video has a folder of results, or the scores cannot be written.
-
-    Single missing folders are reported as failures.
-    """
-    results = args.results
+def require_results(videos: Sequence[Video], results: Path) -> None:
+    """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
     if not any(is_folder(results / video.name) for video in videos):
         raise InputError(
             f"{results}: holds no results of the {len(videos)} sequences; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
         )
-    if args.json is not None:
-        require_output(args.json)
 
 
-def print_worst(
+def draw_worst(
     worst: Sequence[tuple[str, str, float]],
-    column: str,
     videos: Sequence[Video],
+    results: Path,
     report: ScoringResult,
-    args: argparse.Namespace,
-) -> None:
-    """Print the worst objects, and draw them into ``--draw-worst``."""
+    folder: Path | None,
+) -> list[Path]:
+    """Draw objects into a folder; return the files, in order. None: draw nothing."""
     from aotlab.engine.benchmark.object_strips import write_strip
 
-    by_name = {video.name: video for video in videos}
+    by_name, paths = {video.name: video for video in videos}, []
+    for rank, (name, item, _) in enumerate(worst if folder is not None else (), start=1):
+        path, scores = Path(folder or "") / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
+        object_id = scores.ids[scores.object_names.index(item)]
+        write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
+        paths.append(path)
+    return paths
+
+
+def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Sequence[Path]) -> None:
+    """Print the worst objects, with the file of each that was drawn."""
     if worst:
         print(f"\nworst {column}:")
-    for rank, (name, item, value) in enumerate(worst, start=1):
-        drawn = ""
-        if args.draw_worst is not None:
-            path, scores = args.draw_worst / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
-            object_id = scores.ids[scores.object_names.index(item)]
-            write_strip(path, by_name[name], args.results, scores=scores, object_id=object_id)
-            drawn = f"  {path}"
-        print(f"{rank:4}  {value:5.1f}  {name}  {item}{drawn}")
+    for rank, ((name, item, value), path) in enumerate(zip_longest(worst, drawn), start=1):
+        print(f"{rank:4}  {value:5.1f}  {name}  {item}" + (f"  {path}" if path else ""))
 
 
 @command
@@ -201,14 +203,17 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("score")
     for path in (args.json, args.draw_worst):
         require_new_output(path, force=args.force)
+    if args.json is not None:
+        require_output(args.json)
     if args.annotations is not None:
-        return score_masks([select_one_video(args)], args)
+        video, results = read_single(args.result, args.annotations)
+        return score_masks([video], results, args)
     if find_dataset(args.dataset)[1].hota:
         return score_hota(args)
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if describe_submission(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
-    return score_masks(select_scorable(select_videos(every, args.sequence), args), args)
+    return score_masks(select_scorable(select_videos(every, args.sequence), args), args.results, args)
 
 
 if __name__ == "__main__":

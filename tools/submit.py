@@ -41,8 +41,12 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--check", metavar="FILE", type=Path, help="check this archive and write nothing")
     add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
-    if (args.check is None) != (args.results is not None and args.output is not None):
-        parser.error("give --results DIR with --output FILE.zip, or --check FILE.zip")
+    if args.check is None:
+        missing = [f"--{name}" for name in ("results", "output") if getattr(args, name) is None]
+        if missing:
+            parser.error(f"missing: {' and '.join(missing)}, or an archive as --check")
+    elif args.results is not None or args.output is not None:
+        parser.error("--check: reads an archive and writes nothing; leave out --results and --output")
     return args
 
 
@@ -56,44 +60,44 @@ def find_submission_kind(dataset: DataSet) -> str | None:
 
 
 def write_special_submission(
-    name: str, dataset: DataSet, split: str, videos: Sequence[Video], args: Namespace
+    dataset: DataSet, root: Path, split: str, videos: Sequence[Video], results: Path, output: Path
 ) -> int:
     """Write what a server takes instead of an archive; return the number of masks."""
     if dataset.object_tree:
         from aotlab.evaluation.sav import write_object_results
 
-        require_writable(args.output)
+        require_writable(output)
         return sum(
-            write_object_results(args.output / video.name, args.results / video.name, video.object_folders)
+            write_object_results(output / video.name, results / video.name, video.object_folders)
             for video in videos
         )
-    require_output(args.output)
-    root = find_default_root(name) if args.root is None else args.root
+    require_output(output)
     if dataset.hota:
         from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions
 
         names = [video.name for video in videos]
-        return write_predictions(args.output, find_annotation_file(root, split), args.results, names)
+        return write_predictions(output, find_annotation_file(root, split), results, names)
     from aotlab.dataloaders.benchmarks.visor import write_submission
 
     sequences = {video.name: video.results for video in videos}
     mapping = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    return write_submission(args.output, args.results, sequences, mapping, split)
+    return write_submission(output, results, sequences, mapping, split)
 
 
-def pack_archive(videos: Sequence[Video], folder: str, args: Namespace) -> int:
-    """Write an archive unless one is given, and check it; return the number of masks.
+def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: Path | None) -> int:
+    """Write an archive of results and check it; return the number of masks.
 
-    ``folder``: folder around the sequences in the archive.
+    Args:
+        folder: folder around the sequences in the archive.
+        results: folder with the masks; None: only check the archive.
     """
     from aotlab.evaluation.submission import check_archive, check_results, write_archive
 
     expected = [expect_sequence(video) for video in videos]
-    if args.check is None:
-        require_output(args.output)
-        report_problems(check_results(args.results, expected), args.results)
-        write_archive(args.output, args.results, expected, folder)
-    archive = args.check or args.output
+    if results is not None:
+        require_output(archive)
+        report_problems(check_results(results, expected), results)
+        write_archive(archive, results, expected, folder)
     report_problems(check_archive(archive, expected, folder), archive)
     return sum(len(item.frames) for item in expected)
 
@@ -140,11 +144,13 @@ def main(argv: list[str] | None = None) -> int:
     require_readable(videos)  # a server takes all sequences or none
     subject = f"sequences of {name} {split}"
     if dataset.archive is None:
-        masks = write_special_submission(name, dataset, split, videos, args)
+        root = find_default_root(name) if args.root is None else args.root
+        masks = write_special_submission(dataset, root, split, videos, args.results, args.output)
         print(f"{args.output}: {masks} masks of {len(videos)} {subject}")
         return 0
-    masks = pack_archive(videos, dataset.archive, args)
-    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {subject}, all valid")
+    archive = args.check or args.output
+    masks = pack_archive(videos, dataset.archive, archive, args.results)
+    print(f"{archive}: {masks} masks of {len(videos)} {subject}, all valid")
     if split in dataset.server:
         print(f"scored by {dataset.server[split]}")
     return 0

@@ -87,7 +87,7 @@ class TableRunner:
         output = self.output / re.sub(r"[^A-Za-z0-9.]+", "_", f"{name}_{benchmark_name}").strip("_")
         if model.vote:
             parts = [str(self.results(member, benchmark_name)) for member in model.vote]
-            weights = ["--weights", *model.weights] if model.weights else []
+            weights = ["--weights", ",".join(model.weights)] if model.weights else []
             self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
             if benchmark.server is None:
                 scores = str(output / "scores.json")
@@ -135,7 +135,7 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
     """Return the options of a model."""
     files = (option for file in model.files for option in ("--checkpoint", str(file)))
     presets = (option for name in model.configs for option in ("--config", name))
-    return (*files, *presets, *(("--weights", *model.weights) if model.weights else ()))
+    return (*files, *presets, *(("--weights", ",".join(model.weights)) if model.weights else ()))
 
 
 @command

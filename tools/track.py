@@ -1,4 +1,4 @@
-"""Track objects in a video: ``aotlab track video.mp4 --mask first.png --output results/video``."""
+"""Track objects in a video: ``aotlab track video.mp4 --box 100,60,50,40``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.options import (
+    PLACES,
     add_prompt_options,
     add_shared_options,
     add_tracker_options,
@@ -21,28 +21,33 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.parser import (
     ABOVE_ZERO,
+    ADDRESS,
     NOT_NEGATIVE,
     CommandParser,
     argument_type,
     command,
+    list_type,
+    place_type,
     require_model,
     require_paths,
     require_source,
 )
 from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_STATUS
 from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_count
+from aotlab.utils.places import MASK_0_2, PLACE, split_place
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.engine.video.inputs import FrameNumbers
-    from aotlab.engine.video.job import Job
+    from aotlab.engine.video.job import Job, OpenJob
     from aotlab.engine.video.track import TrackOptions, TrackResult
-    from aotlab.media.video import FrameSource
 
-SIZES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
-"""names of ``--size`` to `input.scale`"""
-DEFAULT_WRITE = "masks,overlay"
+QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
+"""names of ``--quality`` to `input.scale`"""
+DEFAULT_WRITE = ("masks", "overlay")
+RESULTS = ".tracked"
+"""suffix of the default output folder"""
 MAX_LISTED = 20
 """largest number of damaged frames that are named"""
 RANK_TIMEOUT = timedelta(days=30)
@@ -51,7 +56,8 @@ RANK_TIMEOUT = timedelta(days=30)
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = CommandParser("track", "Track the objects of one or more masks through a video.")
+    description = "Track the objects of masks, boxes or points through a video."
+    parser = CommandParser("track", description, epilog=PLACES, renamed={"--size": "--quality"})
     parser.add_argument(
         "video",
         metavar="VIDEO",
@@ -73,17 +79,18 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     add_tracker_options(parser, memory_budget=True)
     parser.add_argument(
-        "--size",
-        choices=SIZES,
+        "--quality",
+        choices=QUALITIES,
         help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)",
     )
     add_shared_options(parser, "--dry-run")
     args = parser.parse_args(argv)
     args.several = args.jobs is not None or len(args.video) > 1
-    if not args.print_config and ["help"] not in args.write:
+    if not args.print_config and "help" not in args.write:
         require_arguments(parser, args)
-    if args.size is not None:
-        args.overrides = [*args.overrides, f"input.scale={SIZES[args.size]}"]
+        args.output = args.output or default_output(args)
+    if args.quality is not None:
+        args.overrides = [*args.overrides, f"input.scale={QUALITIES[args.quality]}"]
     return args
 
 
@@ -92,20 +99,27 @@ def add_mask_and_output_options(parser: CommandParser) -> None:
     group = parser.add_argument_group("masks and outputs")
     group.add_argument(
         "--mask",
-        metavar="[FRAME:]FILE",
+        metavar="[FRAME=]FILE",
         action="append",
+        type=place_type("--mask", MASK_0_2),
         default=[],
         help="PNG with one object id per pixel (0: background) for FRAME (default: the first); or annotations of "
         "several frames: COCO, a folder of masks, or a format of an installed package; may be repeated",
     )
-    group.add_argument("--output", metavar="DIR", type=Path, help="folder for the results")
+    group.add_argument(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help=f"folder for the results (default: NAME{RESULTS} beside the video, for a stream or several videos in the "
+        "working directory)",
+    )
     group.add_argument(
         "--write",
         metavar="LIST",
-        action="append",
-        type=parse_output_names,
+        action="extend",
+        type=list_type(str),
         default=[],
-        help="outputs, comma-separated, or help to list them all; may be repeated (default: masks,overlay)",
+        help="outputs, comma-separated, or help to list them all (default: masks,overlay)",
     )
     group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
     group.add_argument(
@@ -127,10 +141,10 @@ def add_tracking_options(parser: CommandParser) -> None:
     group.add_argument(
         "--remove",
         metavar="FRAME:ID",
-        action="append",
-        type=argument_type(parse_removal),
+        action="extend",
+        type=list_type(argument_type(parse_removal)),
         default=[],
-        help="stop tracking an object at this frame; may be repeated",
+        help="stop tracking an object at this frame",
     )
 
 
@@ -171,21 +185,16 @@ def parse_source(text: str) -> str:
     return url2pathname(urlsplit(text).path)
 
 
-def parse_output_names(text: str) -> list[str]:
-    """Return the names of a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
-    match = re.fullmatch("([0-9]{1,9}):(0*[1-9][0-9]{0,8})", text)
-    if match is None:
+    match = PLACE.fullmatch(text)
+    if match is None or not match["frame"] or not int(match["object_id"] or 0):
         raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")
-    return int(match[1]), int(match[2])
+    return int(match["frame"]), int(match["object_id"])
 
 
 def require_arguments(parser: CommandParser, args: Namespace) -> None:
-    """Refuse a command line without a video, masks or output, or with options of one video beside several."""
+    """Refuse a command line without a video or its objects, or with options of one video beside several."""
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
         "--not-point": args.not_point,
@@ -195,29 +204,42 @@ def require_arguments(parser: CommandParser, args: Namespace) -> None:
     refused = [name for name, value in single.items() if value]
     if args.several and refused:
         parser.error(f"{refused[0]}: applies to a single video; leave it out")
-    required = {
-        "a VIDEO": args.video or args.jobs,
-        "a mask (--mask, --box or --point)": args.several or args.mask or args.box or args.point,
-        "--output DIR": args.output or args.dry_run,
-    }
-    missing = [name for name, value in required.items() if not value]
-    if missing:
-        parser.error(f"missing: {', '.join(missing)}")
+    if not (args.video or args.jobs):
+        parser.error("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    if not (args.several or args.mask or args.box or args.point):
+        parser.error(
+            f"{args.video[0]}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
+        )
+
+
+def default_output(args: Namespace) -> Path:
+    """Return the folder beside the video or list, named after it; of streams and several videos in the current one."""
+    if args.several and args.jobs is None:
+        return Path(f"videos{RESULTS}")
+    source = str(args.jobs or args.video[0])
+    if source == "-":
+        return Path(f"stdin{RESULTS}")
+    if ADDRESS.fullmatch(source) or source.startswith("/dev/"):
+        name = re.sub(r"[^\w.-]+", "_", Path(source.partition("?")[0]).stem)
+        return Path(f"{name}{RESULTS}")
+    path = Path(source) if Path(source).name not in ("", "..") else real_path(Path(source))
+    return path.with_name(f"{path.name if is_folder(path) else path.stem}{RESULTS}")
 
 
 def read_options(args: Namespace) -> TrackOptions:
     """Return the options of `track`; raise `InputError` if they contradict each other."""
     from aotlab.engine.video.track import TrackOptions
 
-    write = [name for names in args.write for name in names] or parse_output_names(DEFAULT_WRITE)
-    write += ["review"] if args.review else []
+    write = [*(args.write or DEFAULT_WRITE), *(["review"] if args.review else [])]
     return TrackOptions(
         write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
         both_directions=args.both_directions,
         realtime=args.realtime,
         timeout=args.timeout,
         removals=tuple(args.remove),
+        memory_budget=args.memory_budget,
         by_name=args.frame_numbers == "file",
+        progress=not args.quiet,
     )
 
 
@@ -225,9 +247,11 @@ def read_job(args: Namespace) -> Job:
     """Return the job of the one video."""
     from aotlab.engine.video.job import Job
 
+    segmenter = [args.segmenter_plugin] if args.segmenter_plugin else args.segmenter or ()
     return Job(
-        args.output.name if args.output else "", args.video[0], tuple(args.mask),
-        levels=args.levels, start=args.start, end=args.end,
+        args.output.name, args.video[0], tuple(args.mask), levels=args.levels, start=args.start, end=args.end,
+        boxes=tuple(args.box), points=tuple(args.point), not_points=tuple(args.not_point),
+        segmenter=tuple(map(str, segmenter)),
     )  # fmt: skip
 
 
@@ -237,61 +261,31 @@ def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -
         raise InputError(
             f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.engine.video.job import describe_inputs, run_job
+    from aotlab.engine.video.job import describe_inputs, open_job, track_job
 
-    prompts = (
-        args.box,
-        args.point,
-        args.not_point,
-        args.segmenter_plugin,
-        list(map(str, args.segmenter or ())),
-    )
-    result = run_job(
-        read_job(args),
-        args.output,
-        tracker,
-        options,
-        inputs=describe_inputs(tracker, options) | {"prompts": prompts, "budget": args.memory_budget},
-        memory_budget=args.memory_budget,
-        make_masks=lambda source, numbers, first: save_prompted_masks(args, source, numbers, first),
-        force=args.force,
-        restart=args.restart or args.force,
-    )
+    opened = open_job(read_job(args), options, None if args.dry_run else args.output)
+    if args.dry_run:
+        print(describe(opened))
+        return 0
+    if not args.quiet:
+        print(f"{describe(opened)}, into {args.output}", flush=True)
+    require_effect(args, tracker)
+    inputs = describe_inputs(tracker, options)
+    restart = args.restart or args.force
+    result = track_job(opened, args.output, tracker, inputs, force=args.force, restart=restart)
     if result is None:
         print(f"{args.output}: already tracked with these inputs; --restart tracks it again")
         return 0
     return summarize(result, realtime=args.realtime)
 
 
-def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumbers, first: int) -> list[str]:
-    """Write the masks of boxes and points below ``--output``; return them as values of ``--mask``.
-
-    Args:
-        first: index of the first tracked frame, to which prompts without a frame belong.
-
-    Raises:
-        InputError: a prompt is invalid or finds no pixel, or the source is a stream.
-    """
-    if not (args.box or args.point or args.not_point):
-        return []
-    from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
-    from aotlab.media.masks import write_mask
-    from aotlab.media.prompt import parse_prompts
-
-    if not Path(args.video[0]).exists():
-        raise InputError(
-            f"{args.video[0]}: --box and --point need a video file or a folder; give --mask for a stream"
-        )
-    by_number = parse_prompts(args.box, args.point, args.not_point, first_frame=numbers.number(first))
-    prompts = {numbers.index(number): by_object for number, by_object in by_number.items()}
-    segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=args.checkpoint)
-    values = []
-    for frame in sorted(prompts):
-        image = source.read(frame)
-        path = args.output / "given" / f"{frame:05d}.png"
-        write_mask(path, segment_objects(image, prompts[frame], segmenter))
-        values.append(f"{numbers.number(frame)}:{path}")
-    return values
+def describe(opened: OpenJob) -> str:
+    """Return the video, with the numbers of frames and objects to track."""
+    count = opened.options.frames.count(opened.source.length)
+    frames = "frames until its end" if count is None else format_count(count, "frame")
+    height, width = opened.source.size
+    objects = format_count(len(opened.objects), "object")
+    return f"{opened.job.video}: {frames} of {width}×{height}, {objects} to track"
 
 
 def summarize(result: TrackResult, *, realtime: bool) -> int:
@@ -326,45 +320,23 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def dry_run(args: Namespace, options: TrackOptions) -> int:
-    """Check the video, its masks and prompts, print what would be tracked and write nothing. Return 0."""
-    from aotlab.engine.tracking.segmenters import crop_box
-    from aotlab.engine.video.inputs import load_masks
-    from aotlab.engine.video.job import open_job
-    from aotlab.media.prompt import parse_prompts
-
-    source, numbers, options = open_job(read_job(args), options)
-    masks = load_masks(args.mask, source, numbers, options.frames)
-    prompts = parse_prompts(
-        args.box, args.point, args.not_point, first_frame=numbers.number(options.frames.first)
-    )
-    for frame, by_object in prompts.items():
-        if source.length is not None and numbers.index(frame) >= source.length:
-            raise InputError(
-                f"prompt of frame {frame}: the video holds {source.length} frames; give an earlier one"
-            )
-        for object_id, prompt in by_object.items():
-            crop_box(prompt, object_id, source.size)
-    objects = set(masks.annotations.objects()).union(*prompts.values())
-    frames = "frames until its end" if source.length is None else format_count(source.length, "frame")
-    height, width = source.size
-    print(f"{args.video[0]}: {frames} of {width}×{height}, {format_count(len(objects), 'object')} to track")
-    return 0
-
-
 def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
     """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
 
     Raises:
         InputError: bad list of jobs, or an output folder that cannot be written or holds results of another run.
     """
-    from aotlab.engine.video.batch import run_jobs
     from aotlab.engine.video.job_list import list_video_jobs, read_jobs
-    from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
 
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
+    require_effect(args, tracker)
+    if not args.quiet and int(os.environ.get("RANK", "0")) == 0:
+        print(f"{format_count(len(jobs), 'video')} to track, into {args.output}", flush=True)
+    from aotlab.engine.video.batch import run_jobs
+    from aotlab.utils.distributed import join_process_group
+
     with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         records = run_jobs(
             jobs,
@@ -399,33 +371,31 @@ def print_outputs() -> int:
     return 0
 
 
-def require_masks(values: Sequence[str]) -> None:
-    """Raise `InputError` for the first missing file of ``[FRAME:]FILE`` values."""
-    require_paths(*(re.sub(r"^[0-9]+:", "", value) for value in values))
+def require_effect(args: Namespace, tracker: TrackerOptions) -> None:
+    """Raise `InputError` if a bound of memory has no effect on the policy; reads the checkpoint."""
+    for name in ("memory_frames", "memory_budget"):
+        if getattr(args, name) is not None:
+            require_bounded(tracker.read_settings(), f"--{name.replace('_', '-')}")
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Track one or several videos; return 1 if one ended early."""
     args = parse(argv)
-    if ["help"] in args.write:
+    if "help" in args.write:
         return print_outputs()
     require_model(args.checkpoint, args.config)
-    if not (args.several or args.print_config):
-        require_source(args.video[0])
-        require_masks(args.mask)
-        require_extra("video")
     tracker = read_tracker_options(args)
-    for name in ("memory_frames", "memory_budget"):
-        if getattr(args, name) is not None:
-            require_bounded(tracker.read_settings(), f"--{name.replace('_', '-')}")
     if args.print_config:
+        require_effect(args, tracker)
         print(tracker.settings_as_yaml(), end="")
         return 0
+    if not args.several:
+        require_source(args.video[0])
+        require_paths(*(split_place(value, MASK_0_2).value for value in args.mask))
+        require_extra("video")
     options = read_options(args)
-    if args.several:
-        return track_several(args, tracker, options)
-    return dry_run(args, options) if args.dry_run else track_one(args, tracker, options)
+    return track_several(args, tracker, options) if args.several else track_one(args, tracker, options)
 
 
 if __name__ == "__main__":

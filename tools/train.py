@@ -23,18 +23,19 @@ from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import format_count
 
 if TYPE_CHECKING:
+    from aotlab.dataloaders.training.phases import Readers
     from aotlab.engine.training.trainer import TrainResult
 
 
 RECIPE = "configs/recipes/mini.yaml"
 
 
-def parse(argv: list[str] | None) -> Namespace:
+def parse(argv: list[str] | None, recipe: str) -> Namespace:
     """Read the command line."""
     parser = CommandParser("train", "Train a model through the phases of a recipe.")
     add_shared_options(parser, "--dry-run", "--restart")
     add_device_options(parser)
-    add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
+    add_config_options(parser, parser.add_argument_group("model"), unset=recipe)
     args = parser.parse_args(argv)
     args.overrides += list_overrides(args, precision="train.precision")
     return args
@@ -52,11 +53,16 @@ def print_result(trained: TrainResult) -> int:
     return 1
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run the program; returns its exit status."""
-    args = parse(argv)
-    recipe = args.config or RECIPE
+def run(argv: list[str] | None, recipe: str, program: str, readers: Readers | None = None) -> int:
+    """Train as the command line says; return the exit status.
+
+    Args:
+        recipe: settings without ``--config``.
+        program: first words of the command, for the model card.
+        readers: readers of training data by ``kind``; None: those of the framework.
+    """
+    args = parse(argv, recipe)
+    recipe = args.config or recipe
     require_model(None, recipe)
     from aotlab.configs.load import load_config
 
@@ -65,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         print_settings(config)
         return 0
     require_extra("train")
+    from aotlab.dataloaders.training.phases import READERS
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.devices import reserve_cores
@@ -76,12 +83,20 @@ def main(argv: list[str] | None = None) -> int:
             for name in (None, "aotlab"):
                 logging.getLogger(name).setLevel(logging.ERROR)
         if args.dry_run:
-            report = dry_run(config, world)
+            report = dry_run(config, world, readers=readers or READERS)
             print(report if world.is_main else "", end="")
             return 0
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
-        trained = train(config, world, restart=args.restart, command=f"aotlab train {typed}")
+        trained = train(
+            config, world, readers=readers or READERS, restart=args.restart, command=f"{program} {typed}"
+        )
         return print_result(trained) if world.is_main else 0
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Train; return the exit status."""
+    return run(argv, RECIPE, "aotlab train")
 
 
 if __name__ == "__main__":

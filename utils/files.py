@@ -291,6 +291,19 @@ def require_writable(folder: Path) -> Path:
         raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from error
 
 
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Run the block; if it fails, remove a folder that it created and left empty."""
+    created = not folder.exists()
+    try:
+        yield
+    except BaseException:
+        if created:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
 def require_output(path: Path, *suffixes: str) -> Path:
     """Check that an output file can be written, before long work starts.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -41,7 +42,7 @@ def progress_bar(
         initial=initial,
         unit=unit,
         desc=title,
-        disable=not enabled,
+        disable=not (enabled and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)),  # not by --quiet
         file=sys.stderr if terminal else _LineStream(sys.stderr),  # type: ignore[arg-type]
         mininterval=0.2 if terminal else LINE_SECONDS,
         dynamic_ncols=terminal,

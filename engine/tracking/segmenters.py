@@ -207,7 +207,7 @@ def crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
     ):
         log.warning(
             "box %g,%g,%g,%g of object %d: leaves the image (%d×%d); read as X,Y,W,H, its corners are %g,%g and %g,%g; "
-            "for the corners %g,%g and %g,%g write %d:%g:%g-%g:%g",
+            "for the corners %g,%g and %g,%g write :%d=%g:%g-%g:%g",
             *prompt.box, object_id, shape[1], shape[0], x, y, x + width, y + height,
             x, y, width, height, object_id, x, y, width, height,
         )  # fmt: skip

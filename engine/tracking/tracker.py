@@ -195,6 +195,7 @@ class Tracker(FrameTracker):
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
+        log.debug("%s on %s with settings %s", path, device, bounded)
         return cls(model, bounded, device=device, optimize=optimize)
 
     @classmethod

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.inputs import split_mask_value
 from aotlab.engine.video.job import (
     RECORD_FILE,
@@ -21,8 +20,9 @@ from aotlab.engine.video.job import (
     describe_inputs,
     digest_inputs,
     is_finished,
+    open_job,
     read_job_record,
-    run_job,
+    track_job,
 )
 from aotlab.engine.video.outputs import finish_batch
 from aotlab.engine.video.track import TrackOptions
@@ -32,6 +32,9 @@ from aotlab.utils.files import atomic_path, is_file_name, real_path, remove, req
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +87,8 @@ def run_jobs(
             made_by, earlier = digest_inputs(job, inputs), read_job_record(folder)
             if earlier is not None and is_finished(earlier, folder, made_by):
                 return earlier
-            result = run_job(
-                job, folder, tracker, options, inputs=inputs, load_tracker=load_tracker, force=True
-            )
+            opened = open_job(job, options, folder)
+            result = track_job(opened, folder, tracker, inputs, load_tracker=load_tracker, force=True)
         except InputError as error:
             problem = str(error)
         except Exception as error:  # a failing job must not stop the others; internal errors get a sentence

@@ -15,6 +15,7 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
+from aotlab.utils.places import MASK_0_2, PlacedValue, split_place
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def load_masks(
     """Read masks and check that they fit the video.
 
     Args:
-        values: ``[FRAME:]FILE``. A PNG without FRAME is for the first tracked frame; other files name their frames.
+        values: ``[FRAME=]FILE``. A PNG without FRAME is for the first tracked frame; other files name their frames.
         source: the video.
         numbers: meaning of FRAME; None: indices.
         within: frames to track; masks of other frames are left out, unless FRAME names one.
@@ -152,7 +153,7 @@ def load_masks(
                 raise InputError(
                     f"mask {value}: frame {index} already has {owner[index]}; give one file a frame"
                 )
-            _require_frame(index, f"{index}:{file}", source, within)
+            _require_frame(index, f"{index}={file}", source, within)
             owner[index] = file
             result.frames[index] = annotations.frames[index]
         result.class_names |= annotations.class_names
@@ -162,15 +163,17 @@ def load_masks(
 
 
 def split_mask_value(value: str) -> tuple[int | None, Path]:
-    """Split ``FRAME:FILE``; the frame is None for a value without a leading number and colon."""
-    match = re.fullmatch(r"([0-9]{1,9}):(.+)", value)
-    return (int(match[1]), Path(match[2])) if match else (None, Path(value))
+    """Split ``[FRAME=]FILE``; raise `InputError` if it names an object."""
+    frame, object_id, file = split_place(value, MASK_0_2)
+    if object_id is not None:
+        raise InputError(f"mask {value}: a mask is for all objects of its frame; leave out :{object_id}")
+    return frame, Path(file)
 
 
 def resolve_mask_value(value: str, folder: Path) -> str:
-    """Return ``[FRAME:]FILE`` with the file relative to a folder."""
+    """Return ``[FRAME=]FILE`` with the file relative to a folder."""
     frame, file = split_mask_value(value)
-    return ("" if frame is None else f"{frame}:") + os.path.join(folder, file)
+    return str(PlacedValue(frame, None, os.path.join(folder, file)))
 
 
 def _require_frame(frame: int, value: str, source: FrameSource, within: FrameRange) -> None:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from aotlab.configs.load import to_yaml
-from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import FirstFrame
-from aotlab.engine.recurrence import propagate_reference, write_memory
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
 from aotlab.engine.video.inputs import (
     FrameNumbers,
     VideoMasks,
@@ -35,22 +28,22 @@ from aotlab.engine.video.outputs import (
 from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE_FILE, UNSUPPORTED_OUTPUTS, Progress
 from aotlab.engine.video.streaming import HELPER_THREADS
 from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
+from aotlab.media.masks import write_mask
+from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.video import FrameSource, open_frames
-from aotlab.networks.models import build_model
-from aotlab.networks.preprocess import network_size
-from aotlab.utils.devices import reserve_cores
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, remove, require_writable, sha256
+from aotlab.utils.files import is_file, is_folder, remove, removed_if_empty, require_writable, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.versioned_json import load_record, save_record
+
+if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
+    from aotlab.engine.tracking.tracker import Tracker
 
 RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
-
-MakeMasks = Callable[[FrameSource, FrameNumbers, int], Sequence[str]]
-"""from the video, its frame numbers and the index of the first frame to further masks, as in `Job.masks`"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ class Job:
     video: str
     """source, as in `open_frames`"""
     masks: tuple[str, ...]
-    """masks, ``[FRAME:]FILE`` each"""
+    """masks, ``[FRAME=]FILE`` each"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job only"""
     levels: str | None = None
@@ -71,6 +64,34 @@ class Job:
     """number of the first frame to track; None: the first of the video"""
     end: int | None = None
     """number of the last frame to track; None: the last of the video"""
+    boxes: tuple[str, ...] = ()
+    """boxes around objects without a mask, see `parse_prompts`"""
+    points: tuple[str, ...] = ()
+    """points on objects"""
+    not_points: tuple[str, ...] = ()
+    """points that are not on the objects"""
+    segmenter: tuple[str, ...] = ()
+    """segmenter of the prompts: two ONNX files, or the name of a plug-in; empty: that of the checkpoint"""
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """A job whose video, masks and prompts were read and checked; no PyTorch is loaded for this."""
+
+    job: Job
+    source: FrameSource
+    numbers: FrameNumbers
+    options: TrackOptions
+    """options with frame indices instead of frame numbers"""
+    masks: VideoMasks
+    """masks from files"""
+    prompts: Mapping[int, Mapping[int, Prompt]]
+    """prompts by frame number and object id"""
+
+    @property
+    def objects(self) -> set[int]:
+        """Ids of all objects."""
+        return set(self.masks.annotations.objects()).union(*self.prompts.values())
 
 
 @dataclass
@@ -114,10 +135,6 @@ def run_job(
     tracker: TrackerOptions | None = None,
     options: TrackOptions | None = None,
     *,
-    inputs: Mapping[str, Any] | None = None,
-    load_tracker: Callable[[TrackerOptions], Tracker] = TrackerOptions.load,
-    memory_budget: int | None = None,
-    make_masks: MakeMasks | None = None,
     force: bool = False,
     restart: bool = False,
 ) -> TrackResult | None:
@@ -131,10 +148,6 @@ def run_job(
         folder: output folder, created if missing.
         tracker: the model; None: the bundled one.
         options: outputs and how to track; frame numbers in them are those of the job.
-        inputs: JSON values that results depend on, see `describe_inputs`; None: those of ``tracker`` and ``options``.
-        load_tracker: returns the tracker of ``tracker`` with the job's overrides, for example a cached one.
-        memory_budget: bytes of long-term memory; None: as in the settings.
-        make_masks: makes further masks of this video, called once the folder is locked.
         force: replace results of other inputs.
         restart: track again from the first frame.
 
@@ -142,12 +155,33 @@ def run_job(
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
-    inputs = describe_inputs(tracker, options) if inputs is None else inputs
-    source, numbers, options = open_job(job, options)
-    require_source_outside(options.write, folder, Path(job.video))
+    opened, inputs = open_job(job, options, folder), describe_inputs(tracker, options)
+    return track_job(opened, folder, tracker, inputs, force=force, restart=restart)
+
+
+def track_job(
+    opened: OpenJob,
+    folder: Path,
+    tracker: TrackerOptions,
+    inputs: Mapping[str, Any],
+    *,
+    load_tracker: Callable[[TrackerOptions], Tracker] = TrackerOptions.load,
+    force: bool = False,
+    restart: bool = False,
+) -> TrackResult | None:
+    """Track an open job, as `run_job`.
+
+    Args:
+        inputs: JSON values that results depend on, see `describe_inputs`.
+        load_tracker: returns the tracker of ``tracker`` with the job's overrides, for example a cached one.
+    """
+    from aotlab.utils.devices import pick_device, reserve_cores  # loads PyTorch
+
+    job, source, options, masks = opened.job, opened.source, opened.options, opened.masks
+    pick_device(tracker.device)
     record = JobRecord.start(job)
     record.made_by, record.rate = digest_inputs(job, inputs), str(source.rate)
-    with locked_output(require_writable(folder)):
+    with removed_if_empty(folder), locked_output(require_writable(folder)):
         remove_temporary_files(options.write, folder)
         repeatable = not options.realtime and (is_file(Path(job.video)) or is_folder(Path(job.video)))
         earlier = read_job_record(folder) if repeatable else None
@@ -156,12 +190,13 @@ def run_job(
             return None
         if not (resumable or force):
             require_no_results(options.write, folder)
-        made = () if make_masks is None else make_masks(source, numbers, options.frames.first)
-        masks = load_masks([*job.masks, *made], source, numbers, options.frames)
+        if opened.prompts:
+            made = make_masks(opened, folder / "given", tracker.checkpoint)
+            masks = load_masks([*job.masks, *made], source, opened.numbers, options.frames)
         group_removals(options.removals, masks, source)
         tracker = replace(tracker, overrides=(*tracker.overrides, *job.overrides))
-        if memory_budget is not None:
-            fitted = fit_memory_budget(memory_budget, tracker.read_settings(), source, masks)
+        if options.memory_budget is not None:
+            fitted = fit_memory_budget(options.memory_budget, tracker.read_settings(), source, masks)
             tracker = replace(tracker, overrides=(*tracker.overrides, *fitted))
         saved = _make_progress(folder, source, options, record) if repeatable else None
         reserve_cores(HELPER_THREADS)
@@ -183,26 +218,77 @@ def run_job(
         return result
 
 
-def open_job(job: Job, options: TrackOptions) -> tuple[FrameSource, FrameNumbers, TrackOptions]:
-    """Open the video of a job; return it, its frame numbers, and the options with its frame indices.
+def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> OpenJob:
+    """Open the video of a job and check its masks, prompts and removals.
+
+    Args:
+        folder: output folder, which must not hold the video; None: nothing is written.
 
     Raises:
-        InputError: a bad video, or one without the first or last frame of the job.
+        InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
     """
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels)
     numbers = FrameNumbers(source, by_name=options.by_name)
-    return source, numbers, options.with_indices(numbers, job.start, job.end)
+    options = options.with_indices(numbers, job.start, job.end)
+    if folder is not None:
+        require_source_outside(options.write, folder, Path(job.video))
+    masks = load_masks(job.masks, source, numbers, options.frames)
+    prompts = parse_prompts(
+        job.boxes, job.points, job.not_points, first_frame=numbers.number(options.frames.first)
+    )
+    if prompts and not Path(job.video).exists():
+        raise InputError(f"{job.video}: prompts need a video file or a folder; give a mask for a stream")
+    for frame, by_object in prompts.items():
+        if source.length is not None and numbers.index(frame) >= source.length:
+            raise InputError(
+                f"prompt of frame {frame}: the video holds {source.length} frames; give an earlier one"
+            )
+        for prompt in by_object.values():
+            prompt.check_inside(source.size)
+    if not prompts:
+        group_removals(options.removals, masks, source)
+    return OpenJob(job, source, numbers, options, masks, prompts)
+
+
+def make_masks(opened: OpenJob, folder: Path, checkpoint: Path) -> list[str]:
+    """Write the masks of a job's prompts into a folder; return them as in `Job.masks`.
+
+    Args:
+        checkpoint: model whose prompt network is used unless the job names a segmenter.
+
+    Raises:
+        InputError: no pixel is found for an object, or the segmenter cannot be loaded.
+    """
+    names = opened.job.segmenter
+    segmenter = load_segmenter(
+        [Path(name) for name in names] if len(names) == 2 else None,
+        plugin=names[0] if len(names) == 1 else None,
+        checkpoint=checkpoint,
+    )
+    values = []
+    for frame, prompts in opened.prompts.items():
+        index = opened.numbers.index(frame)
+        path = folder / f"{index:05d}.png"
+        write_mask(path, segment_objects(opened.source.read(index), prompts, segmenter))
+        values.append(f"{frame}={path}")
+    return values
 
 
 def describe_inputs(tracker: TrackerOptions, options: TrackOptions) -> dict[str, Any]:
     """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
+    from aotlab.configs.load import to_yaml
+
     inputs: dict[str, Any] = {
         "checkpoint": sha256(tracker.checkpoint),
         "settings": to_yaml(tracker.read_settings()),
         "write": sorted(options.write),
         "both_directions": options.both_directions,
     }
-    optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
+    optional = {
+        "removals": [list(removal) for removal in options.removals],
+        "by_name": options.by_name,
+        "budget": options.memory_budget,
+    }
     return inputs | {name: value for name, value in optional.items() if value}
 
 
@@ -219,6 +305,8 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     parts: tuple[Any, ...] = (dict(inputs), job.overrides, job.levels, masks, str(path), video)
     if (job.start, job.end) != (None, None):
         parts = (*parts, job.start, job.end)
+    if job.boxes or job.points:
+        parts = (*parts, job.boxes, job.points, job.not_points, job.segmenter)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -300,6 +388,14 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
         size: (height, width) of the video.
         objects: number of tracked objects, at least 1.
     """
+    import torch
+
+    from aotlab.engine.memory.bank import MemoryBank
+    from aotlab.engine.memory.policies import FirstFrame
+    from aotlab.engine.recurrence import propagate_reference, write_memory
+    from aotlab.networks.models import build_model
+    from aotlab.networks.preprocess import network_size
+
     identities = config.model.max_objects
     height, width = network_size(
         size, config.input, align_corners=config.model.align_corners, min_object_area=1

@@ -148,7 +148,8 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
         tuple(resolve_mask_value(mask, folder) for mask in masks),
         tuple(overrides),
         levels,
-        *ends,
+        start=ends[0],
+        end=ends[1],
     )
 
 

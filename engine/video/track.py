@@ -9,15 +9,12 @@ from collections.abc import Callable, Container, Generator, Iterable, Iterator, 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.tracking.transfers import DelayedLabels
-from aotlab.engine.video.directions import FramePrediction, track_both_directions
 from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
 from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.engine.video.resume import Progress
@@ -27,6 +24,11 @@ from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.prediction import Prediction
+    from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.engine.video.directions import FramePrediction
 
 NumberedFrame = tuple[int, np.ndarray]
 """index and image of a frame"""
@@ -44,6 +46,8 @@ class TrackOptions:
     """drop frames to keep up with the source"""
     timeout: float = 30.0
     """seconds without a frame after which tracking stops"""
+    memory_budget: int | None = None
+    """bytes of long-term memory, for `run_job`; None: as in the settings"""
     removals: tuple[tuple[int, int], ...] = ()
     """pairs of frame and object id; tracking of the object stops at the frame"""
     class_names: Mapping[int, str] = field(default_factory=dict)
@@ -151,6 +155,8 @@ def track(
         InputError: the output folder is not writable, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
+    from aotlab.engine.video.directions import track_both_directions  # loads PyTorch, as nothing above does
+
     opened = open_outputs(
         options.write, require_writable(output), source, options.class_names, options.frame_number
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,10 @@ class PromptTraining:
         require_ranges(self, "", BOUNDS)
 
 
-def load_prompt_training(path: Path = DEFAULT_RECIPE, **changes: Any) -> PromptTraining:
-    """Read a recipe file, with ``changes``; raises `InputError` if it is unreadable or has unknown or bad settings."""
+def load_prompt_training(path: Path = DEFAULT_RECIPE, overrides: Sequence[str] = ()) -> PromptTraining:
+    """Read a recipe file, with ``key=value`` overrides; raises `InputError` for unreadable, unknown or bad settings."""
     try:
+        changes = OmegaConf.from_dotlist(list(overrides))
         settings = OmegaConf.merge(OmegaConf.structured(PromptTraining), OmegaConf.load(path), changes)
         training: Any = OmegaConf.to_object(settings)
     except (OSError, ValueError, OmegaConfBaseException) as error:

@@ -37,4 +37,4 @@ fi
     --device "$device" --config research/bundled/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"
 case " $* " in *" --dry-run "*) exit ;; esac
-exec .venv/bin/python -m research.bundled.train_prompts "$data" --output "$output/prompts" --checkpoint "$output/long.safetensors"
+exec .venv/bin/python -m research.bundled.train_prompts data.root="$data" train.output="$output/prompts" train.start_from="$output/long.safetensors"

@@ -1,6 +1,6 @@
 """Training of the prompt network beside a tracking model that stays as it is.
 
-``python -m research.bundled.train_prompts DATA --output DIR``; started again, it resumes.
+``python -m research.bundled.train_prompts data.root=DATA train.output=DIR``; started again, it resumes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
 from aotlab.networks.aot import AOT
@@ -31,6 +30,9 @@ from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
+from aotlab.networks.weights.zoo import resolve_checkpoint
+from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.parser import CommandParser, command
 from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
 """seconds from one saved state to the next"""
+PLACES = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": "bundled"}
+"""settings of ``aotlab train`` that this training has too, with their defaults"""
 LOG_EVERY = 25
 """steps from one line of the log to the next"""
 HARDEST_SHARE = 0.2
@@ -338,22 +342,23 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
     return float(((shared + 1e-6) / (union + 1e-6)).mean())
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Train until the last step or Ctrl-C, and print the file of the weights."""
-    parser = ArgumentParser(description="Train the prompt network of a tracking model.")
-    parser.add_argument("data", type=Path, help="folder that holds the recipe's data sets")
-    parser.add_argument("--output", type=Path, required=True, help="folder for state and weights")
-    parser.add_argument(
-        "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="tracking model to start from"
-    )
-    parser.add_argument(
-        "--recipe", type=Path, default=DEFAULT_RECIPE, help="settings (default: recipes/prompts.yaml)"
-    )
-    parser.add_argument("--steps", type=int, help="steps (default: those of the recipe)")
+    parser = CommandParser("train_prompts", "Train the prompt network of a tracking model.")
+    parser.prog = "python -m research.bundled.train_prompts"
+    add_config_options(parser, parser, unset="recipes/prompts.yaml")
     args = parser.parse_args(argv)
-    training = load_prompt_training(args.recipe, **({"steps": args.steps} if args.steps else {}))
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    print(PromptTrainer(args.checkpoint, args.data, require_writable(args.output), training).run())
+    settings = dict(override.split("=", 1) for override in args.overrides)
+    data, output, start = (settings.pop(key, default) for key, default in PLACES.items())
+    recipe = Path(args.config or DEFAULT_RECIPE)
+    training = load_prompt_training(recipe, [f"{key}={value}" for key, value in settings.items()])
+    if args.print_config:
+        print(OmegaConf.to_yaml(OmegaConf.structured(training)), end="")
+        return 0
+    print(
+        PromptTrainer(resolve_checkpoint(start), Path(data), require_writable(Path(output)), training).run()
+    )
     return 0
 
 

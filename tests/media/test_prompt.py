@@ -55,25 +55,33 @@ def test_box_holds_all_pixels_of_an_object():
 
 
 def test_prompts_are_parsed_by_frame_and_object():
-    prompts = parse_prompts(["40/3:1,2,30,40", "2:10:20-40:60"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
+    prompts = parse_prompts(["40:3=1,2,30,40", ":2=10:20-40:60"], ["5,6", ":1=7.5,8"], ["0=9,9"])
     assert list(prompts) == [0, 40]
     assert prompts[40][3].box == (1, 2, 30, 40)
     assert prompts[0][2].box == (10, 20, 30, 40)
     assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
     assert prompts[0][1].negative == [(9, 9)]
-    assert list(parse_prompts([], ["1:5,6"], first_frame=7)) == [7]
+    assert list(parse_prompts([], ["5,6"], first_frame=7)) == [7]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "present"),
+    [("40/3:1,2,30,40", "40:3=1,2,30,40"), ("2:10:20-40:60", ":2=10:20-40:60"), ("1:1,2,3,4", "1,2,3,4")],
+)
+def test_earlier_form_of_prompts_is_read(earlier, present):
+    assert parse_prompts([earlier], []) == parse_prompts([present], [])
 
 
 @pytest.mark.parametrize(
     ("boxes", "points", "negative", "words"),
     [
-        (["1:3,3,14"], [], [], r"box 1:3,3,14: expected \[FRAME/\]ID:X,Y,W,H"),
-        ([], ["1:5"], [], r"point 1:5: expected \[FRAME/\]ID:X,Y with an id from 1"),
-        ([], ["0:3,3"], [], "point 0:3,3"),
-        ([], ["x:3,3"], [], "point x:3,3"),
-        (["1:3,3,0,0"], [], [], "at least 2 pixels"),
-        (["1:3,3,14,14", "1:3,3,10,10"], [], [], "object 1 has a box on frame 0 already"),
-        (["1:3,3,14,14"], [], ["2:3,3"], "object 2 has no box or point on frame 0"),
+        (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 and X,Y,W,H"),
+        ([], [":1=5"], [], "point :1=5: expected"),
+        ([], [":0=3,3"], [], "point :0=3,3"),
+        ([], ["x=3,3"], [], "point x=3,3"),
+        (["3,3,0,0"], [], [], "at least 2 pixels"),
+        (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=3,3,10,10"),
+        (["3,3,14,14"], [], [":2=3,3"], "object 2 has no box or point on frame 0"),
     ],
 )
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):

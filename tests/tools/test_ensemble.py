@@ -48,7 +48,7 @@ def folders(tmp_path):
     ],
 )
 def test_weights_decide_exactly(folders, tmp_path, weights, winner):
-    more = ["--weights", *weights] if weights else []
+    more = ["--weights", ",".join(weights)] if weights else []
     assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 0
     found = sorted((tmp_path / "out").rglob("*.png"))
     assert len(found) == 4
@@ -65,9 +65,9 @@ def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--weights", "1", "2"], "weights: 2 of them for 3 folders"),
-        (["--weights", "1", "2", "x"], "weights 1 2 x: give numbers above 0"),
-        (["--weights", "1", "2", "0"], "give numbers above 0"),
+        (["--weights", "1,2"], "weights: 2 of them for 3 folders"),
+        (["--weights", "1,2,x"], "weights 1 2 x: give numbers above 0"),
+        (["--weights", "1,2,0"], "give numbers above 0"),
     ],
 )
 def test_invalid_weights_rejected(folders, tmp_path, capsys, more, message):

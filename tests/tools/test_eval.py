@@ -125,7 +125,7 @@ def test_read_only_output_is_refused_before_loading(tmp_path, loaded, capsys, mo
 
 
 def test_missing_data_set_and_output_are_named(loaded, capsys):
-    assert_refused(capsys, tool.main([]), "--dataset and --output must be given")
+    assert_refused(capsys, tool.main([]), "missing: --dataset and --output")
 
 
 def test_print_config_shows_the_bundled_settings(loaded, capsys):
@@ -230,8 +230,8 @@ def test_second_run_finds_all_and_other_settings_need_force(data, tmp_path, caps
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--weights", "1", "2"], "--weights: 2 of them for 1 models"),
-        (["--scales", "1.0", "1.0"], "scales 1.0 1.0: give different numbers"),
+        (["--weights", "1,2"], "--weights: 2 of them for 1 models"),
+        (["--scales", "1.0,1.0"], "scales 1.0 1.0: give different numbers"),
         (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
     ],
 )

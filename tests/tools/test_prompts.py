@@ -44,7 +44,7 @@ def run(video, tmp_path, monkeypatch):
     return run
 
 
-BOXES = ["--box", "1:3,3,14,14", "--box", "2:37,22,16,16"]
+BOXES = ["--box", "3,3,14,14", "--box", ":2=37,22,16,16"]
 
 
 def test_boxes_become_masks_and_are_tracked(run, tmp_path):
@@ -56,7 +56,7 @@ def test_boxes_become_masks_and_are_tracked(run, tmp_path):
 
 
 def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
-    assert run("--point", "1:10,10", "--box", "4/2:37,22,16,16") == 0
+    assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
     assert sorted(path.name for path in (tmp_path / "out" / "given").iterdir()) == ["00000.png", "00004.png"]
     masks = [read_mask(path) for path in sorted((tmp_path / "out" / "masks").iterdir())]
     assert [bool((mask == 2).any()) for mask in masks] == [False] * 4 + [True] * (LENGTH - 4)
@@ -65,9 +65,10 @@ def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--box", "1:3,3,14"], "box 1:3,3,14: expected [FRAME/]ID:X,Y,W,H"),
-        (["--box", "1:300,300,20,20"], "outside the image"),
-        (["--box", "99/1:3,3,14,14"], "no frame 99; give one of 0 to 5"),
+        (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
+        (["--box", "300,300,20,20"], "outside the image"),
+        (["--box", ":0=3,3,14,14"], "box :0=3,3,14,14: expected [FRAME][:ID]= with an id from 1"),
+        (["--box", "99=3,3,14,14"], "prompt of frame 99: the video holds 6 frames"),
     ],
 )
 def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
@@ -77,17 +78,27 @@ def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
     assert words in lines[0]
 
 
+def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "aotlab.engine.tracking.segmenters.CheckpointSegmenter",
+        lambda checkpoint: lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16),
+    )
+    assert run("--point", "10,10") == 2
+    assert "object 1: no pixel found there" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_box_that_leaves_the_image_shows_both_readings(caplog):
     frame = np.zeros((48, 64, 3), np.uint8)
-    prompts = parse_prompts(["2:30,20,40,30"], [])[0]
+    prompts = parse_prompts([":2=30,20,40,30"], [])[0]
     segment_objects(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
     assert "corners are 30,20 and 70,50" in caplog.text
-    assert "write 2:30:20-40:30" in caplog.text
+    assert "write :2=30:20-40:30" in caplog.text
 
 
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
     source = video / "00003.png"
-    assert mask_cli.main([str(source), "--box", "1:3,3,14,14", "--point", "7:45,30"]) == 0
+    assert mask_cli.main([str(source), "--box", "3,3,14,14", "--point", ":7=45,30"]) == 0
     labels = read_mask(video / "00003.mask.png")
     assert (labels == np.where(LABELS == 2, 7, LABELS)).all()
     with Image.open(video / "00003.mask.png") as image:
@@ -95,15 +106,24 @@ def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
     assert "object 7 100 pixels" in capsys.readouterr().out
 
 
+def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
+    assert mask_cli.main([str(video), "--frame", "4", "--box", "3,3,14,14"]) == 0
+    assert (read_mask(video.parent / "clip.4.mask.png") == (LABELS == 1)).all()
+    with Image.open(video.parent / "clip.4.overlay.jpg") as overlay:
+        assert overlay.size == (60, 40)
+    assert "clip.4.mask.png: object 1 100 pixels; drawn in clip.4.overlay.jpg" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (["clip/00003.png", "--box", "4/1:9,3,14,14"], "is one image"),
-        (["none.png", "--box", "1:9,3,14,14"], "no such file"),
-        (["clip/00003.png"], "a --box or --point must be given"),
-        (["clip/00003.png", "--box", "1:9,3,14,14", "--output", "out.jpg"], "ends in .png"),
-        (["clip/00003.png", "--box", "1:9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
-        (["clip/00003.png", "--box", "1:9,3,14,14", "--segmenter-plugin", "sam"], "segmenter sam: not installed"),
+        (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
+        (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
+        (["none.png", "--box", "9,3,14,14"], "no such file"),
+        (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),
+        (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),
+        (["clip/00003.png", "--box", "9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
+        (["clip/00003.png", "--box", "9,3,14,14", "--segmenter-plugin", "sam"], "segmenter sam: not installed"),
     ],
 )  # fmt: skip
 def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, capsys, line, words):

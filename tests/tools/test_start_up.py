@@ -1,12 +1,15 @@
 """Commands answer before anything heavy is imported, and no process holds two copies of a module."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from aotlab.media.masks import write_mask
 from aotlab.tools.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +19,7 @@ HEAVY = {
 }  # fmt: skip
 OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}
 """what the packages were called when they were installed at top level"""
-SEVERAL = f"""
+SEVERAL = """
 import json, sys
 from aotlab.tools.main import main
 for line in json.loads(sys.argv[1]):
@@ -24,10 +27,10 @@ for line in json.loads(sys.argv[1]):
         assert main(line) in (0, 2), line
     except SystemExit as left:
         assert left.code in (0, 2), line
-    heavy = {{name.split(".")[0] for name in sys.modules}} & {HEAVY!r}
+    heavy = {name.split(".")[0] for name in sys.modules} & {*sys.argv[2:]}
     assert not heavy, (line, heavy)
 """
-"""runs command lines one after the other; an error for the first that imports something heavy"""
+"""runs command lines one after the other; an error for the first that imports one of the modules named after them"""
 SCRIPT = f"""
 import json, runpy, sys
 sys.argv, sys.path[0] = ["track.py", "--print-config"], {str(ROOT / "tools")!r}
@@ -71,7 +74,39 @@ MISTYPED = [
 
 def test_help_and_mistyped_paths_import_nothing_heavy(tmp_path):
     lines = [["--help"], *([tool, "--help"] for tool in sorted(COMMANDS)), *map(str.split, MISTYPED)]
-    run(tmp_path, SEVERAL, json.dumps(lines))
+    run(tmp_path, SEVERAL, json.dumps(lines), *HEAVY)
+
+
+WRONG = [
+    "--mask rabbit.png --device gpu",
+    "--mask rabbit.png --write masks,foo",
+    "--mask rabbit.png --end 9999",
+    "--mask rabbit.png --start 9 --end 3",
+    "--mask rabbit.png --remove 3:7",
+    "--mask rabbit.png --realtime --both-directions",
+    "--mask 99=rabbit.png",
+    "--mask rabbit.mp4",
+    "--mask small.png",
+    "--box 1,2,3",
+    "--box 9000,2,310,410",
+    "--box 99=1,2,30,40",
+    "--box 1,2,30,40 --box 5,6,70,80",
+    "--not-point 5,6 --point :2=7,8",
+]
+
+
+def test_wrong_arguments_are_refused_without_torch(tmp_path):
+    sample = ROOT / "datasets" / "sample"
+    for name in ("rabbit.mp4", "rabbit.png"):
+        shutil.copy(sample / name, tmp_path)
+    write_mask(tmp_path / "small.png", np.ones((48, 64), np.uint8))
+    (tmp_path / "photos").mkdir()
+    lines = [f"track rabbit.mp4 {line}" for line in WRONG]
+    lines += ["track photos --mask rabbit.png", "mask rabbit.mp4 --box 9000,2,310,410"]
+    lines += ["mask rabbit.mp4 --frame 99 --point 1,2", "eval --dataset davis2017 --device gpu --output out"]
+    before = sorted(tmp_path.iterdir())
+    run(tmp_path, SEVERAL, json.dumps([line.split() for line in lines]), "torch")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.slow

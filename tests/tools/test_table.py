@@ -28,7 +28,7 @@ benchmarks:
   hidden: {dataset: mose, root: DATA}
 models:
   A: {checkpoints: [a.safetensors], configs: [aott]}
-  B: {checkpoints: [FILE, FILE], weights: [2, 1], options: [--scales, 1.0, 1.3]}
+  B: {checkpoints: [FILE, FILE], weights: [2, 1], options: [--scales, "1.0,1.3"]}
   AB: {vote: [B, B], weights: [3, 1]}
 get: the shop
 rows:
@@ -85,13 +85,13 @@ def test_command_runs_once(small, played, tmp_path):
     tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
     assert [call[0] for call in played] == ["eval", "ensemble", "score", "eval", "submit"]
     first, vote, *_ = played
-    assert first[first.index("--scales") :][:3] == ["--scales", "1.0", "1.3"]
+    assert first[first.index("--scales") + 1] == "1.0,1.3"
     assert first.count("--checkpoint") == 2
-    assert first[first.index("--weights") :][:3] == ["--weights", "2", "1"]
+    assert first[first.index("--weights") + 1] == "2,1"
     assert first[first.index("--device") + 1] == "cuda"
     assert "--new-objects" in first
     assert vote[1] == vote[2] == str(tmp_path / "out" / "small" / "B_here")
-    assert vote[-4:] == ["--weights", "3", "1", "--force"]
+    assert vote[-3:] == ["--weights", "3,1", "--force"]
 
 
 def test_failed_command_fails_its_row_alone(small, played, tmp_path, capsys):

@@ -11,9 +11,19 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.configs.training import PRECISIONS
-from aotlab.tools.cli.parser import AT_LEAST_ONE, INTEGER, CommandParser, Options, argument_type
+from aotlab.tools.cli.parser import (
+    AT_LEAST_ONE,
+    DEVICE,
+    INTEGER,
+    CommandParser,
+    Options,
+    argument_type,
+    list_type,
+    place_type,
+)
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import parse_bytes, parse_size
+from aotlab.utils.places import PROMPT_0_2
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -32,8 +42,14 @@ SIZE = argument_type(parse_size)
 WITHOUT_NEWEST = "memory.newest=null"
 """the override by which `memory.frames` alone sets how many frames are kept"""
 
+PLACES = (
+    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
+    "(default: the first frame, object 1). Lists are comma-separated, and an option that is given again adds to them."
+)
+"""end of the help of commands with frames and objects"""
+
 SHARED_OPTIONS: dict[str, dict[str, Any]] = {
-    "--device": {"default": "cpu", "help": "cpu, cuda, cuda:N or mps"},
+    "--device": {"default": "cpu", "type": DEVICE, "help": "cpu, cuda, cuda:N or mps"},
     "--precision": {
         "choices": PRECISIONS,
         "help": "sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in "
@@ -62,7 +78,12 @@ SHARED_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "SAM-like segmenter as two ONNX files (default: the model's own)",
     },
     "--segmenter-plugin": {"metavar": "NAME", "help": "segmenter of an installed package"},
-    "--sequence": {"metavar": "NAME", "action": "append", "help": "use this sequence only; may be repeated"},
+    "--sequence": {
+        "metavar": "LIST",
+        "action": "extend",
+        "type": list_type(str),
+        "help": "use these sequences only, comma-separated",
+    },
     "--new-objects": {"action": "store_true", "help": "folder: later masks add objects"},
 }
 """parameters of ``add_argument`` by option"""
@@ -254,12 +275,19 @@ def add_dataset_options(
 
 def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
     """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
-    form = "[FRAME/]ID" if frames else "ID"
+    place = "[[FRAME][:ID]=]" if frames else "[:ID=]"
     group = parser.add_argument_group("prompts instead of masks")
     for name, values, text in (
         ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
         ("--point", "X,Y", "point on an object; several refine the mask"),
         ("--not-point", "X,Y", "point that is not on the object"),
     ):
-        group.add_argument(name, metavar=f"{form}:{values}", action="append", default=[], help=text)
+        group.add_argument(
+            name,
+            metavar=f"{place}{values}",
+            action="append",
+            type=place_type(name, PROMPT_0_2),
+            default=[],
+            help=text,
+        )
     add_shared_options(group, "--segmenter", "--segmenter-plugin")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
-from aotlab.configs.files import find_config
+from aotlab.configs.files import find_config, list_presets
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
@@ -24,6 +27,7 @@ from aotlab.tools.cli.stdio import (
 )
 from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
+    DEBUG_VARIABLE,
     MEMORY_ADVICE,
     InputError,
     RankError,
@@ -34,6 +38,9 @@ from aotlab.utils.errors import (
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
 from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
+from aotlab.utils.places import split_place
+
+log = logging.getLogger(__name__)
 
 Main = Callable[..., int]
 Options = argparse._ActionsContainer
@@ -51,28 +58,59 @@ EXIT_CODES = {
 """meaning of the exit codes of every command"""
 MAX_MESSAGE = 1000
 """largest length of a shown message in characters"""
+SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
+"""a setting such as ``memory.every=2``; a file of such a name is given as ``./a=b``"""
+COMPLETE = "--complete"
+"""first argument of a command that prints completions of the next one"""
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*", re.IGNORECASE)
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Argument parser that raises `InputError` and shows defaults as ``(default: 30)``.
+    """Argument parser that raises `InputError`, suggests options, and shows defaults as ``(default: 30)``.
 
-    Settings (``overrides``) may be anywhere on the command line, also after an option with several values.
+    Settings (``overrides``) may be anywhere on the command line. Every command has ``-q`` and ``-v``.
     """
 
-    def __init__(self, name: str, description: str, *, epilog: str | None = None) -> None:
-        """``name``: of the command, after ``aotlab``."""
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        *,
+        epilog: str | None = None,
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Create the parser of a command.
+
+        Args:
+            name: of the command, after ``aotlab``.
+            renamed: present names of options by those of version 0.2, which are read too.
+        """
         prog = f"aotlab {name.replace('_', '-')}"
         super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=_HelpFormatter)
+        self._renamed = renamed
+        volume = self.add_mutually_exclusive_group()
+        volume.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
+        volume.add_argument(
+            "-v", "--verbose", action="store_true", help="print details, and tracebacks of internal errors"
+        )
 
     def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
         """Parse options, positional arguments and settings in any order."""
         arguments, settings = list(sys.argv[1:] if args is None else args), []
+        if arguments[:1] == [COMPLETE]:
+            print("\n".join(self._complete(*arguments[1:])))
+            raise SystemExit(0)
+        arguments = self._join_lists([self._rename(argument) for argument in arguments])
+        self._require_known(arguments)
         if any(action.dest == "overrides" for action in self._actions):
             arguments, settings = self._split_settings(arguments)
         parsed = self.parse_intermixed_args(arguments, namespace)
         if settings:
             parsed.overrides = [*parsed.overrides, *settings]
+        if parsed.quiet or parsed.verbose:
+            logging.getLogger("aotlab").setLevel(logging.ERROR if parsed.quiet else logging.DEBUG)
+        if parsed.verbose:
+            os.environ[DEBUG_VARIABLE] = "1"
         return parsed
 
     def error(self, message: str) -> NoReturn:
@@ -86,9 +124,58 @@ class CommandParser(argparse.ArgumentParser):
         }
         others: list[str] = []
         settings: list[str] = []
-        for before, argument in zip(["", *arguments], arguments, strict=False):
-            (settings if is_setting(argument) and before not in takes_value else others).append(argument)
+        for before, argument in pairwise(["", *arguments]):
+            setting = SETTING.fullmatch(argument) and before not in takes_value
+            (settings if setting else others).append(argument)
         return others, settings
+
+    def _rename(self, argument: str) -> str:
+        """Return an argument with the present name of its option."""
+        name, equals, value = argument.partition("=")
+        if name not in self._renamed:
+            return argument
+        print_hint(name, self._renamed[name])
+        return f"{self._renamed[name]}{equals}{value}"
+
+    def _join_lists(self, arguments: Sequence[str]) -> list[str]:
+        """Join the numbers of ``--scales 1 1.5``, the form of version 0.2, by commas."""
+        lists = {
+            name
+            for action in self._actions
+            if isinstance(action, argparse._ExtendAction)
+            for name in action.option_strings
+        }
+        joined: list[str] = []
+        for before, argument in pairwise(["", *arguments]):
+            numbers = re.fullmatch(r"[\d.]+ [\d.]+", f"{before} {argument}", re.ASCII)
+            if numbers and len(joined) > 1 and joined[-2] in lists:
+                joined[-1] += f",{argument}"
+            else:
+                joined.append(argument)
+        for name, value in pairwise(joined):
+            if name in lists and value not in arguments:
+                print_hint(f"{name} {value.replace(',', ' ')}", f"{name} {value}")
+        return joined
+
+    def _require_known(self, arguments: Sequence[str]) -> None:
+        """Raise `InputError` for the first unknown option, with the most similar one."""
+        known = self._option_string_actions
+        for argument in arguments:
+            name = argument.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
+                raise InputError(f"{name}: no such option; {suggest(name, known, f'{self.prog} --help')}")
+
+    def _complete(self, word: str = "", before: str = "") -> list[str]:
+        """Return the choices of the option ``before``, or the options and choices that ``word`` may become."""
+        action = self._option_string_actions.get(before)
+        if action is not None and action.nargs != 0:
+            words = list(action.choices or ())
+        else:
+            positional = [
+                choice for action in self._get_positional_actions() for choice in action.choices or ()
+            ]
+            words = [*self._option_string_actions, *positional]
+        return [choice for choice in words if choice.startswith(word)]
 
 
 class _HelpFormatter(argparse.HelpFormatter):
@@ -102,12 +189,15 @@ class _HelpFormatter(argparse.HelpFormatter):
         return f"{action.help} (default: {text})"
 
 
-def is_setting(argument: str) -> bool:
-    """Return whether an argument is a setting such as ``memory.every=2``; a file of such a name is ``./a=b``."""
-    key, equals, _ = argument.partition("=")
-    first, *rest = key.split(".")
-    names = first.isidentifier() and all(part.isidentifier() or part.isdecimal() for part in rest)
-    return bool(equals) and key == key.lower() and names
+def suggest(word: str, names: Iterable[str], otherwise: str) -> str:
+    """Return a question with the most similar name, or where the names are listed."""
+    near = difflib.get_close_matches(word, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else f"see {otherwise}"
+
+
+def print_hint(earlier: str, present: str) -> None:
+    """Name the present form of what was typed in the form of version 0.2."""
+    log.warning("hint: %s is written %s", earlier, present)
 
 
 def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -123,6 +213,37 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return read_argument
 
 
+def list_type(read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Return an argparse type for comma-separated values, for ``action="extend"``."""
+
+    def read_sequence_names(text: str) -> list[Any]:
+        values = [read(part.strip()) for part in text.split(",") if part.strip()]
+        if not values:
+            raise argparse.ArgumentTypeError("expected values separated by commas")
+        return values
+
+    return read_sequence_names
+
+
+def place_type(option: str, earlier: re.Pattern[str]) -> Callable[[str], str]:
+    """Return an argparse type for ``[FRAME][:ID]=VALUE`` that names this form if the earlier one is given."""
+
+    def read_place(text: str) -> str:
+        present = str(split_place(text, earlier))
+        if earlier.fullmatch(text) and present != text:
+            print_hint(f"{option} {text}", f"{option} {present}")
+        return present
+
+    return read_place
+
+
+def read_device(text: str) -> str:
+    """Return the name of a device; raise `ValueError` for any other text. Whether it is usable, PyTorch knows."""
+    if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", text, re.ASCII):
+        raise ValueError(f"{text[:40]}: no such device; give cpu, cuda, cuda:N or mps")
+    return text
+
+
 def number_type(allowed: Range) -> Callable[[str], float]:
     """Return an argparse type for numbers in a range."""
     return argument_type(partial(parse_number, allowed=allowed))
@@ -130,6 +251,7 @@ def number_type(allowed: Range) -> Callable[[str], float]:
 
 INTEGER = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds are known later, and checked there"""
+DEVICE = argument_type(read_device)
 AT_LEAST_ONE = number_type(COUNT)
 AT_LEAST_TWO = number_type(Range(2, MAX_COUNT, whole=True))
 NOT_NEGATIVE = number_type(COUNT_OR_ZERO)
@@ -163,7 +285,8 @@ def require_new_output(path: Path | None, *, force: bool) -> None:
 def require_model(checkpoint: Path | None, config: str | None) -> None:
     """Raise `InputError` if a checkpoint or the preset or file of --config does not exist."""
     if checkpoint is not None and not is_file(checkpoint):
-        raise InputError(f"{checkpoint}: no such checkpoint; give a file, or a name of aotlab weights list")
+        near = suggest(checkpoint.name, list_presets(), "aotlab weights list for names, or give a file")
+        raise InputError(f"{checkpoint}: no such checkpoint; {near}")
     if config is not None:
         find_config(config)
 

@@ -173,10 +173,11 @@ def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
 
 def test_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
-    settings = "steps: 1\nbatch: 1\nsize: 49\nblocks: 1\nencoder_from: 0\nprecision: bfloat16\n"
+    settings = "steps: 1\nbatch: 1\nsize: 49\nblocks: 1\nencoder_from: 0\n"
     recipe.write_text(settings + "sources:\n  - {path: static, folder: squares}\n")
-    options = {"--output": tmp_path / "out", "--checkpoint": checkpoint, "--recipe": recipe}
-    assert main([str(data), *(str(part) for option in options.items() for part in option)]) == 0
+    places = {"data.root": data, "train.output": tmp_path / "out", "train.start_from": checkpoint}
+    settings = [f"{key}={value}" for key, value in places.items()]
+    assert main(["--config", str(recipe), *settings, "precision=bfloat16"]) == 0
     path = capsys.readouterr().out.strip()
     assert path.endswith("aott.safetensors")
     assert read_card(Path(path)).phases[-1].precision == "bfloat16"

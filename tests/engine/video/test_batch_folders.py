@@ -51,9 +51,9 @@ def test_damaged_record_of_a_run_is_replaced_by_force(output, jobs, content):
 
 def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    record = JobRecord.start(Job("a", "a.mp4", ("3:a.png", "b.png")))
+    record = JobRecord.start(Job("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
-    assert record.masks == [f"3:{tmp_path / 'a.png'}", str(tmp_path / "b.png")]
+    assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     save_record(output / RECORD_FILE, record)
     assert read_job_record(output) == record
 

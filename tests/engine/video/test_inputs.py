@@ -37,7 +37,14 @@ def masks(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "frame", "file"), [("C:odd:name.png", None, "C:odd:name.png"), ("12:a:b.png", 12, "a:b.png")]
+    ("value", "frame", "file"),
+    [
+        ("C:odd:name.png", None, "C:odd:name.png"),
+        ("12:a:b.png", 12, "a:b.png"),
+        ("12=a:b.png", 12, "a:b.png"),
+        (r"40=C:\x=y.png", 40, r"C:\x=y.png"),
+        ("./40=x.png", None, "40=x.png"),
+    ],
 )
 def test_only_a_leading_number_is_a_frame(value, frame, file):
     found, path = split_mask_value(value)
@@ -49,7 +56,7 @@ def test_only_a_leading_number_is_a_frame(value, frame, file):
     [
         (["first.png"], FrameRange(), {0: 2}),
         (["first.png"], FrameRange(2, 3), {2: 2}),
-        (["4:late.png", "first.png"], FrameRange(), {0: 2, 4: 3}),
+        (["4=late.png", "first.png"], FrameRange(), {0: 2, 4: 3}),
         (["several"], FrameRange(), {1: 1, 3: 1}),
         (["several"], FrameRange(2, 4), {3: 1}),
     ],
@@ -64,11 +71,12 @@ def test_masks_are_at_their_frames(source, masks, values, within, expected):
 @pytest.mark.parametrize(
     ("values", "within", "words"),
     [
-        (["several", "3:late.png"], FrameRange(), "frame 3 already has several"),
-        (["9:late.png"], FrameRange(), "mask 9:late.png: the video holds 5 frames"),
-        (["0:late.png"], FrameRange(1), "not between start and end"),
+        (["several", "3=late.png"], FrameRange(), "frame 3 already has several"),
+        (["9=late.png"], FrameRange(), "mask 9=late.png: the video holds 5 frames"),
+        (["0=late.png"], FrameRange(1), "not between start and end"),
         (["several"], FrameRange(4), "no mask for the frames to track"),
         (["none.png"], FrameRange(), "none.png"),
+        (["1:2=late.png"], FrameRange(), "a mask is for all objects of its frame; leave out :2"),
     ],
 )
 def test_invalid_masks_rejected(source, masks, values, within, words):

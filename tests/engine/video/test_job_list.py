@@ -21,7 +21,7 @@ def test_csv_is_read(tmp_path):
     for content in ("\n".join(rows) + "\n", "\ufeff" + "\r\n".join(rows) + "\r\n"):
         (tmp_path / "jobs.csv").write_bytes(content.encode())
         first, second, third = read_jobs(tmp_path / "jobs.csv")
-        masks = (str(tmp_path / "a.png"), f"3:{tmp_path / 'b.xml'}")
+        masks = (str(tmp_path / "a.png"), f"3={tmp_path / 'b.xml'}")
         assert first == Job("a", str(tmp_path / "a.mp4"), masks)
         assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
         assert second.overrides == ("memory.every=2", "memory.frames=4")
@@ -37,7 +37,7 @@ def test_json_lines_are_read(tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     first, second = read_jobs(path)
     assert first.masks == (str(tmp_path / "a.png"),)
-    assert second == Job("y", "rtsp://x/y", (f"2:{tmp_path / 'a.png'}",), ("a.b=1",))
+    assert second == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), ("a.b=1",))
 
 
 def test_folder_has_masks_beside_videos(tmp_path):

@@ -1,7 +1,11 @@
 """Parser, messages and exit codes shared by all commands."""
 
+import logging
+import os
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given, strategies
@@ -16,6 +20,7 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     clean_message,
     command,
+    list_type,
 )
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError, RankError
@@ -42,6 +47,98 @@ def test_settings_may_be_anywhere(last, first):
     assert args.scales == [1.0, 1.3]
     assert sorted(args.overrides) == ["memory.every=2", "memory.frames=4"]
     assert (args.video, args.output, args.flip) == ("clip.mp4", "a=b", True)
+
+
+def test_mistyped_option_is_suggested():
+    with pytest.raises(InputError, match=r"^--scale-s: no such option; did you mean --scales\?$"):
+        make_parser().parse_args(["--scale-s", "1", "clip.mp4"])
+    with pytest.raises(InputError, match=r"^--zzz: no such option; see aotlab example --help$"):
+        make_parser().parse_args(["--zzz=1"])
+
+
+def make_list_parser():
+    parser = CommandParser("example", "An example.", renamed={"--size": "--quality"})
+    parser.add_argument("video", nargs="?")
+    parser.add_argument("--weights", type=list_type(float), action="extend")
+    parser.add_argument("--write", type=list_type(str), action="extend")
+    parser.add_argument("--quality")
+    return parser
+
+
+@pytest.mark.parametrize("before", [["--write", "masks"], ["--weights", "2,1"]])
+def test_video_named_by_a_number_is_no_part_of_a_list(before):
+    assert make_list_parser().parse_args([*before, "0001"]).video == "0001"
+
+
+def test_lists_are_separated_by_commas_and_extended(caplog):
+    args = make_list_parser().parse_args(["--weights", "1,2", "clip.mp4", "--weights=3"])
+    assert args.weights == [1, 2, 3]
+    assert args.video == "clip.mp4"
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value", "hint"),
+    [
+        (
+            ["--weights", "1", "2.5", "3"],
+            "weights",
+            [1, 2.5, 3],
+            "--weights 1 2.5 3 is written --weights 1,2.5,3",
+        ),
+        (["--size", "fast"], "quality", "fast", "--size is written --quality"),
+        (["--size=fast"], "quality", "fast", "--size is written --quality"),
+    ],
+)
+def test_earlier_form_of_options_is_read_with_a_hint(caplog, line, name, value, hint):
+    assert getattr(make_list_parser().parse_args(line), name) == value
+    assert [record.getMessage() for record in caplog.records] == [f"hint: {hint}"]
+
+
+def test_empty_list_rejected():
+    with pytest.raises(InputError, match="--weights: expected values separated by commas"):
+        make_list_parser().parse_args(["--weights", ","])
+
+
+@pytest.mark.parametrize(("option", "level"), [("-q", logging.ERROR), ("-v", logging.DEBUG)])
+def test_quiet_and_verbose_set_the_level_of_messages(request, monkeypatch, option, level):
+    monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
+    logger = logging.getLogger("aotlab")
+    request.addfinalizer(partial(logger.setLevel, logger.level))
+    make_parser().parse_args([option])
+    assert logger.level == level
+    assert os.environ.pop("AOTLAB_DEBUG", None) == ("1" if option == "-v" else None)
+
+
+def test_help_shows_all_commands_or_one(capsys):
+    assert main(["help"]) == 0
+    assert "exit codes" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["help", "check-data"])
+    assert "usage: aotlab check-data" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "before", "expected"),
+    [
+        ("aotlab tr", "tr", "aotlab", ["track", "train"]),
+        ("aotlab track --not", "--not", "track", ["--not-point"]),
+        ("aotlab track --quality ", "", "--quality", ["fast", "balanced", "full"]),
+        ("aotlab track --mask fi", "fi", "--mask", []),
+        ("aotlab weights ver", "ver", "weights", ["verify"]),
+    ],
+)
+def test_completion_prints_candidates(monkeypatch, capsys, line, word, before, expected):
+    monkeypatch.setenv("COMP_LINE", line)
+    with suppress(SystemExit):
+        main(["completion", "aotlab", word, before])
+    assert capsys.readouterr().out.split() == expected
+
+
+def test_completion_prints_the_set_up_of_shells(monkeypatch, capsys):
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    assert main(["completion"]) == 0
+    assert "complete -o default -C 'aotlab completion' aotlab" in capsys.readouterr().out
 
 
 def test_option_value_is_not_a_setting():

@@ -1,8 +1,10 @@
 """``aotlab track`` on one video, with a tracker that repeats the last mask."""
 
+import logging
 import os
 import signal
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 from aotlab.engine.video import resume
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
-from aotlab.tools.track import main
+from aotlab.tools.track import main, parse
 from tests.media.test_streams import write as write_grey
 from tests.tools.track.runs import Repeater, refused, run, save
 
@@ -26,7 +28,7 @@ def values(folder):
 @pytest.mark.parametrize("value", [1, 700])
 def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, value):
     assert run(video, tmp_path, save(mask, value)) == 0
-    assert "4 frames" in capsys.readouterr().out
+    assert "4 frames at" in capsys.readouterr().out
     assert values(tmp_path) == dict.fromkeys(NAMES, value)
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
@@ -35,8 +37,49 @@ def test_file_address_is_a_path(video, mask, tmp_path):
     assert run(f"file://{video}", tmp_path, mask) == 0
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("clips/rabbit.mp4", "clips/rabbit.tracked"),
+        ("clips/frames.v1", "clips/frames.v1.tracked"),
+        ("rtsp://host:554/yard?token=x", "yard.tracked"),
+        ("/dev/video0", "video0.tracked"),
+        ("-", "stdin.tracked"),
+    ],
+)
+def test_default_output_is_named_after_the_video(tmp_path, monkeypatch, source, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips" / "frames.v1").mkdir(parents=True)
+    assert str(parse([source, "--mask", "first.png"]).output) == expected
+
+
+def test_first_line_says_where_results_are(video, mask, capsys):
+    assert main([str(video), "--mask", str(mask)]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"{video}: 4 frames of 48×32, 1 object to track, into {video}.tracked"
+    assert (video.parent / "video.tracked" / "overlay.mp4").is_file()
+
+
+def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys):
+    request.addfinalizer(partial(logging.getLogger("aotlab").setLevel, logging.NOTSET))
+    assert run(video, tmp_path, mask, more=["-q"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert captured.err == ""
+
+
+def test_earlier_forms_are_read_with_a_hint(video, mask, tmp_path, capsys, caplog):
+    assert run(video, tmp_path, f"2:{mask}", more=["--box", "1/3:1,1,9,9", "--end", "2", "--dry-run"]) == 0
+    assert "3 frames of 48×32, 2 objects to track" in capsys.readouterr().out
+    hints = [record.getMessage() for record in caplog.records]
+    assert hints == [
+        f"hint: --mask 2:{mask} is written --mask 2={mask}",
+        "hint: --box 1/3:1,1,9,9 is written --box 1:3=1,1,9,9",
+    ]
+
+
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
-    assert run(video, tmp_path, f"1:{mask}", f"3:{mask}", more=["--both-directions"]) == 0
+    assert run(video, tmp_path, f"1={mask}", f"3={mask}", more=["--both-directions"]) == 0
     assert values(tmp_path) == dict.fromkeys(NAMES, 1)
 
 
@@ -45,10 +88,10 @@ def test_frames_are_numbered_as_in_file_names(video, mask, tmp_path, capsys, tra
         path.rename(video / f"shot.{1001 + index}.png")
     late, more = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
     ends = ["--end", "1003", "--remove", "1003:1"]
-    assert run(video, tmp_path, mask, f"1003:{late}", more=[*more, *ends]) == 0
+    assert run(video, tmp_path, mask, f"1003={late}", more=[*more, *ends]) == 0
     assert values(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
     assert tracker.length == 3
-    assert run(video, tmp_path, f"3:{late}", more=[*more, "--force"]) == 2
+    assert run(video, tmp_path, f"3={late}", more=[*more, "--force"]) == 2
     assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
 
 
@@ -73,8 +116,8 @@ def test_write_help_lists_outputs(capsys):
 
 SMALL = (30, 48)
 REFUSED = [
-    (["video"], "missing: a mask (--mask, --box or --point), --output DIR; see aotlab track --help"),
-    (["--output", "out"], "missing: a VIDEO, a mask"),
+    (["video"], "video: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"),
+    ([], "VIDEO: missing; give a video file"),
     (["video", "--mask", "small.png"], "48×30"),
     (["video", "--mask", "empty.png"], "empty.png: holds no object"),
     (["video", "--mask", "depth.png"], "1535 different ids"),
@@ -84,7 +127,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: the video holds 4 frames"),
     (["video", "--mask", "first.png", "--remove", "1:0"], "1:0: expected FRAME:ID"),
     (["video", "--mask", "first.png", "--start", "9"], "holds 4 frames"),
-    (["video", "--mask", "0:first.png", "--start", "2"], "mask 0:first.png: not between start and end"),
+    (["video", "--mask", "0=first.png", "--start", "2"], "mask 0=first.png: not between start and end"),
     (["video", "--mask", "first.png", "--write", "masks,gif"], "write gif: unknown output"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "realtime: cannot go with both"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
@@ -95,9 +138,10 @@ REFUSED = [
     (["video", "--mask", "first.png", "--memory-budget", "1GB", "--memory-frames", "4"], "--memory-"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
+    (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
-    (["video", "other", "--not-point", "1:2,3"], "--not-point: applies to a single video"),
+    (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
 ]  # fmt: skip
 
 
@@ -109,8 +153,9 @@ def test_invalid_line_is_refused_before_loading(
     save(tmp_path / "small.png", 1, SMALL)
     save(tmp_path / "empty.png", 0)
     Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
-    complete = "missing" in words
-    assert words in refused(capsys, tracker, main(line if complete else [*line, "--output", "out"]))
+    before = sorted(tmp_path.iterdir())
+    assert words in refused(capsys, tracker, main([*line, "--output", "out"]))
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_one_video_is_refused_by_several_ranks(video, mask, tmp_path, capsys, tracker, monkeypatch):
@@ -119,11 +164,11 @@ def test_one_video_is_refused_by_several_ranks(video, mask, tmp_path, capsys, tr
 
 
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
-    assert run(video, tmp_path, mask, more=["--dry-run", "--box", "2:1,1,9,9"]) == 0
+    assert run(video, tmp_path, mask, more=["--dry-run", "--box", ":2=1,1,9,9"]) == 0
     assert "4 frames of 48×32, 2 objects to track" in capsys.readouterr().out
-    assert run(video, tmp_path, mask, more=["--dry-run", "--box", "2:9000,9000,50,50"]) == 2
-    assert run(video, tmp_path, mask, more=["--dry-run", "--box", "99/2:1,1,9,9"]) == 2
-    assert run(video, tmp_path, f"9:{mask}", more=["--dry-run"]) == 2
+    assert run(video, tmp_path, mask, more=["--dry-run", "--box", ":2=9000,9000,50,50"]) == 2
+    assert run(video, tmp_path, mask, more=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
+    assert run(video, tmp_path, f"9={mask}", more=["--dry-run"]) == 2
     assert tracker.loads == 0
     assert not (tmp_path / "out").exists()
 
@@ -135,7 +180,7 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracke
         (["--memory", "every_nth"], ["memory.policy=every_nth"]),
         (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
         (["--memory-frames", "4"], ["memory.frames=4", "memory.newest=null"]),
-        (["--size", "fast"], ["input.scale=0.6"]),
+        (["--quality", "fast"], ["input.scale=0.6"]),
         # 3×4 tokens of 256 keys and 256 values in three blocks take 73 728 bytes
         (["memory.every=1", "--memory-budget", "221189B"], ["memory.every=1", "memory.newest=null", "memory.frames=3"]),
         (["memory.every=1", "--memory-budget", "2GB"], ["memory.every=1", "memory.newest=null", "memory.frames=6"]),
@@ -157,7 +202,7 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
     assert run(video, tmp_path, mask, more=["memory.every=9"]) == 2
     assert "holds masks of another run" in capsys.readouterr().err
-    for wrong in (["--remove", "99999:1"], ["--mask", "9:gone.png"], ["--mask", f"9:{mask}"]):
+    for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"]):
         assert run(video, tmp_path, mask, more=["--force", *wrong]) == 2
         assert list(values(tmp_path)) == NAMES
     assert run(video, tmp_path, tmp_path / "out" / "masks" / NAMES[2], more=["--force"]) == 0

@@ -30,7 +30,7 @@ class JobRecord(msgspec.Struct):
     written: list[str]
     """names of the results in the job's folder"""
     masks: list[str] = []
-    """given masks as ``[FRAME:]FILE``"""
+    """given masks as ``[FRAME=]FILE``"""
     levels: str | None = None
 
 
@@ -82,7 +82,7 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
         )
     tracked, given = read_annotations(readable[0], video), Annotations(frames.size)
     for value in job.masks:
-        match = re.fullmatch(r"([0-9]{1,9}):(.+)", value)
+        match = re.fullmatch(r"([0-9]{1,9})[=:](.+)", value)
         frame, file = (int(match[1]), Path(match[2])) if match else (None, Path(value))
         found = read_annotations(file, video, frame=frame)
         given.frames |= found.frames

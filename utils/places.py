@@ -1,0 +1,45 @@
+"""Frame and object that a value is for, as text: ``[FRAME][:ID]=VALUE``, and the forms of version 0.2."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+PLACE = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
+MASK_0_2 = re.compile(r"(?P<frame>\d{1,9})(?P<object_id>){0}:(?P<value>.+)", re.ASCII | re.DOTALL)
+"""``FRAME:FILE``"""
+PROMPT_0_2 = re.compile(
+    r"(?:(?P<frame>\d{1,9})/)?(?P<object_id>\d{1,5}):(?P<value>[^:=]+(?::[^:=]+:[^:=]+)?)", re.ASCII
+)
+"""``[FRAME/]ID:X,Y``, ``[FRAME/]ID:X,Y,W,H`` or ``[FRAME/]ID:X1:Y1-X2:Y2``"""
+
+
+class PlacedValue(NamedTuple):
+    """A value with the frame and object that it is for; None: not given."""
+
+    frame: int | None
+    object_id: int | None
+    value: str
+
+    def __str__(self) -> str:
+        """Return ``[FRAME][:ID]=VALUE``."""
+        frame = "" if self.frame is None else str(self.frame)
+        place = frame if self.object_id is None else f"{frame}:{self.object_id}"
+        return f"{place}={self.value}" if place else self.value
+
+
+def split_place(text: str, earlier: re.Pattern[str]) -> PlacedValue:
+    """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object.
+
+    Args:
+        earlier: form of version 0.2 that is read too.
+    """
+    head, _, value = text.partition("=")
+    match = PLACE.fullmatch(head) if head and value else None
+    if match is None:
+        match = earlier.fullmatch(text)
+        value = match["value"] if match else text
+    frame, object_id = (
+        int(match[name]) if match and match[name] else None for name in ("frame", "object_id")
+    )
+    return PlacedValue(frame, object_id, value)
