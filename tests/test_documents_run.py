@@ -44,7 +44,7 @@ SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_obje
 """settings appended to every command that takes settings"""
 
 SKIPPED = {
-    r"pip install|uv pip|python -m venv": "installs packages; test_extras_exist checks their names",
+    r"pip install|uv pip|python -m venv": "installs packages; test_installed_extras_exist checks their names",
     r"git clone|docker|sbatch": "needs a network, Docker or Slurm",
     r"bash scripts/": "creates .venv and installs into it; its commands are those of the tutorials",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py runs them",
@@ -203,13 +203,29 @@ def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capsy
     run_page(page, capsys)
 
 
-def test_every_skip_has_a_command():
+def list_commands():
+    """Return the command lines of all pages."""
     shell = [
         text
         for page in (ROOT / "README.md", *PAGES)
         for _, language, text in split_blocks(page)
         if language != "python"
     ]
-    lines = [line for text in shell for line in split_commands(text)]
+    return [line for text in shell for line in split_commands(text)]
+
+
+def test_every_skip_has_a_command():
     for start in SKIPPED:
-        assert any(re.match(start, line) for line in lines), f"{start}: no page has it"
+        assert any(re.match(start, line) for line in list_commands()), f"{start}: no page has it"
+
+
+def test_installed_extras_exist():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    defined = set(re.findall(r"^(\w+) = \[", text.split("[project.optional-dependencies]")[1], re.MULTILINE))
+    lines = [line for line in list_commands() if "pip install" in line]
+    named = {
+        extra for line in lines for group in re.findall(r"\[([\w,]+)\]", line) for extra in group.split(",")
+    }
+    assert "all" in named
+    assert named <= defined
+    assert not [line for line in lines if re.search(r"install '?aotlab", line)]  # no index has it
