@@ -174,7 +174,7 @@ def inputs(tmp_path_factory):
         (folder / f"{name}.safetensors").symlink_to(BUNDLED_CHECKPOINT)
     clip = draw_clip(stems_from(0, 6))
     clips = {f"clip{index}": clip for index in range(4)}
-    lay_out_split(folder / "my_data", clips)
+    lay_out_split(folder / "labelled", clips)
     data = folder / "datasets"
     lay_out_davis(data / "DAVIS", {"discs": clip}, "2017", "val")
     lay_out_split(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip})
