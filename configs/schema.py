@@ -35,7 +35,7 @@ class StageConfig:
     block: str = "lstt"
     """kind of block: lstt (AOT), lstt_recurrent (RMem), gpm (DeAOT), aost (AOST) or pyramid (multi-scale AOT)"""
     depth: int = 1
-    """number of blocks; 0: the stage only refines the output of the previous one"""
+    """number of blocks; 0: the last stage only refines the output of the previous one"""
     shared: bool = False
     """apply one block `depth` times, each time with its own memory, instead of as many blocks"""
     heads: int = 8
@@ -49,11 +49,11 @@ class StageConfig:
     dim: int | None = None
     """width of the embeddings (gpm: of each branch); null: model.dim"""
     self_heads: int | None = None
-    """heads of self-attention (lstt, pyramid); null: heads"""
+    """heads of self-attention (pyramid); null: heads"""
     self_stride: int = 1
-    """self-attention reads every n-th token, in row order"""
+    """self-attention reads every n-th token, in row order (pyramid)"""
     memory_stride: int = 1
-    """long-term memory keeps every n-th token along both axes"""
+    """long-term memory keeps every n-th token along both axes (several stages)"""
     identity_stride: int | None = None
     """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride"""
     temporal_slots: int = 0
@@ -107,7 +107,7 @@ class ModelConfig:
     align_corners: bool = True
     """input sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
     decode_all_blocks: bool = True
-    """decode a stage's input and the outputs of all blocks; false: the output of the last block only"""
+    """decode a stage's input and the outputs of all blocks (AOT); false: the output of the last block (DeAOT)"""
     scalable: bool = False
     """decode at every depth, each with its own input layer, so that fewer blocks may be used"""
     depth: int | None = None
@@ -116,6 +116,11 @@ class ModelConfig:
     """blocks of the network that turns clicks, boxes and rough masks into masks; 0: no prompts"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
     """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, several refine one another"""
+
+    @property
+    def bank_planes(self) -> int:
+        """Channels of the masks that identity banks embed: background, identities and the plane to ignore."""
+        return 1 + self.max_objects + self.ignore_plane
 
     @property
     def depths(self) -> list[int]:

@@ -67,7 +67,7 @@ def propagate_reference(
     references = []
     for bank, mask in zip(banks, masks, strict=True):
         identities = model.assign_identities(mask)
-        propagated = model.propagate(features, identities=identities)
+        propagated = model.propagate(features, id_embeddings=identities)
         references.append(ReferenceFrame(bank.newest, propagated, identities))
     return references
 

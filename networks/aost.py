@@ -1,7 +1,7 @@
 """AOST: Scalable Video Object Segmentation with Identification Mechanism (Yang et al.; TPAMI 2024).
 
-One set of weights runs with any number of blocks: the decoder has an input layer per depth. Identities also scale keys.
-`PyramidAOT` uses the same block at several scales.
+Scalable LSTT: one set of weights runs with any number of blocks, as the decoder has an input layer per depth. In the
+layer-wise ID-based attention of the paper, identities also scale keys, and each block projects the identity embedding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, LocalAttention, Size
-from aotlab.networks.decoders import ConvDecoder, FPNDecoder
+from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import (
     ConvGN,
@@ -36,7 +36,6 @@ from aotlab.networks.model import (
     VOSModel,
     batch_size,
 )
-from aotlab.networks.multiscale import ENCODER_MAPS, MultiScaleModel, Stage, Transition
 from aotlab.networks.positions import sine_position
 from aotlab.utils.errors import InputError
 
@@ -48,8 +47,9 @@ class AOSTBlock(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
-        self.key_value, self.id_key_value = nn.Linear(dim, 2 * dim), nn.Linear(dim, config.heads + dim)
+        self.self_attention = SelfAttention(dim, config.heads)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.id_key_value = nn.Linear(dim, config.heads + dim)  # a gain per head for keys, then C for values
         self.long_attention, self.long_projection = Attention(config.heads), nn.Linear(dim, dim)
         self.short_attention = LocalAttention(dim, config.heads, config.window)
         self.short_projection = nn.Linear(dim, dim)
@@ -58,7 +58,7 @@ class AOSTBlock(nn.Module):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, identities: Tensor | None
+        self, x: Tensor, size: Size, memory: BlockMemory | None, id_embedding: Tensor | None
     ) -> tuple[Tensor, KeyValue]:
         """Propagate memory to the current frame; arguments as `aotlab.networks.aot.LSTTBlock.forward`.
 
@@ -67,17 +67,17 @@ class AOSTBlock(nn.Module):
         """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         state = KeyValue(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-        long, short = self.memorize(state, identities) if memory is None else memory
+        long, short = self.memorize(state, id_embedding) if memory is None else memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
-    def memorize(self, state: KeyValue, identities: Tensor | None) -> BlockMemory:
+    def memorize(self, state: KeyValue, id_embedding: Tensor | None) -> BlockMemory:
         """Return the frame's memory: the identity embedding B×L×C scales keys and is added to values."""
-        assert identities is not None
-        gain, added = self.id_key_value(identities).tensor_split([self.heads], dim=2)  # B×L×heads, B×L×C
-        key = state.key.unflatten(2, (self.heads, -1)) * (1 + gain.tanh()).unsqueeze(3)
-        memory = KeyValue(key.flatten(2), state.value + added)
+        assert id_embedding is not None
+        gain, id_value = self.id_key_value(id_embedding).split([self.heads, state.value.shape[2]], 2)
+        key = state.key.unflatten(2, (self.heads, -1)) * (1 + gain.tanh()).unsqueeze(3)  # B×L×heads×c
+        memory = KeyValue(key.flatten(2), state.value + id_value)
         return BlockMemory(memory, memory)
 
 
@@ -92,7 +92,7 @@ class ScalableDecoder(FPNDecoder):
         self.conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in inputs)
         init_xavier(self.conv_in)
 
-    def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor, depth: int = 1) -> Tensor:
+    def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor, depth: int) -> Tensor:  # type: ignore[override]
         """Decode the embeddings of ``depth`` blocks; the rest as `FPNDecoder.forward`."""
         return self.refine(F.relu(self.conv_in[depth - 1](x)), f4, f8, f16)  # type: ignore[index]
 
@@ -107,16 +107,21 @@ class AOST(VOSModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
-        self.depth, self.shared = config.depths[0], stage.shared
-        self.identity_bank = IdentityBank(config, dim, stage.stride, stage.identity_stride)
+        self.shared = stage.shared
+        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
         blocks = 1 if stage.shared else stage.depth
         self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(blocks))
         inputs = [(2 + index) * dim if config.decode_all_blocks else dim for index in range(stage.depth)]
         self.decoder = ScalableDecoder(
-            inputs, self.channels[:3], config.max_objects + 1, dim=dim, align_corners=config.align_corners
+            inputs, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
         )
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks in use."""
+        return self.config.depths[0]
 
     def at_depth(self, depth: int) -> AOST:
         """Return this model with only its first ``depth`` blocks in use; weights are shared.
@@ -129,95 +134,54 @@ class AOST(VOSModel):
             model.config = replace(self.config, depth=depth)
         except ValueError as error:
             raise InputError(str(error)) from error
-        model.depth = depth
         return model
 
+    def blocks_in_use(self) -> list[nn.Module]:
+        """Return the block of every depth."""
+        return [self.blocks[0]] * self.depth if self.shared else list(self.blocks[: self.depth])
+
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to [B×L×C]."""
+        """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_norm(self.identity_bank(masks))]
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run the blocks in use on the frame's tokens; see `VOSModel.propagate`."""
-        x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
+        # encoded once, repeated for every group of objects
+        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        embeddings, states, tokens = [x], [], map_to_tokens(x)
-        for index in range(self.depth):
-            block = self.blocks[0 if self.shared else index]
-            tokens, state = block(tokens, size, memory and memory[0][index], identities and identities[0])
+        # AOST has one stage
+        block_memories = [None] * self.depth if memory is None else memory[0]
+        id_embedding = None if id_embeddings is None else id_embeddings[0]
+        tokens = map_to_tokens(x)
+        outputs, states = [], []
+        for block, block_memory in zip(self.blocks_in_use(), block_memories, strict=True):
+            tokens, state = block(tokens, size, block_memory, id_embedding)
+            outputs.append(tokens)
             states.append(state)
-            if not self.shared:
-                embeddings.append(tokens_to_map(self.norms[index](tokens), size))
-            elif index < self.depth - 1:  # as published, only the last output of a shared block is normed
-                embeddings.append(tokens_to_map(tokens, size))
-            else:
-                embeddings.append(tokens_to_map(self.norms[0](tokens), size))
+        if self.shared:  # as published, only the last output of a shared block is normed
+            outputs[-1] = self.norms[0](tokens)
+        else:
+            outputs = [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
+        embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
         return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block in use; see `VOSModel.memorize`."""
-        states = enumerate(propagated.states[0])
-        blocks = self.blocks
-        return [[blocks[0 if self.shared else i].memorize(state, identities[0]) for i, state in states]]  # type: ignore[operator]
+        pairs = zip(self.blocks_in_use(), propagated.states[0], strict=True)
+        return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
     def decode(self, propagated: PropagatedFrame, features: Features, depth: int | None = None) -> Tensor:
-        """Return logits B×(M+1)×H/4×W/4.
+        """Return logits B×(1+M)×H/4×W/4.
 
-        ``depth``: decode what fewer blocks gave than were computed (training); None: all of these.
+        ``depth``: decode the outputs of fewer blocks than were computed (training); None: of all.
         """
         depth = depth or self.depth
         embeddings = propagated.embeddings[0][: 1 + depth]
-        used = embeddings if self.config.decode_all_blocks else embeddings[-1:]
-        return self.decoder(torch.cat(used, dim=1), features.f4, features.f8, features.f16, depth)
-
-
-class PyramidBlock(AOSTBlock):
-    """AOST block with a norm of its output."""
-
-    def __init__(self, dim: int, config: StageConfig) -> None:
-        super().__init__(dim, config)
-        self.output_norm = nn.LayerNorm(dim)
-
-    def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, identities: Tensor | None
-    ) -> tuple[Tensor, KeyValue]:
-        """Run `AOSTBlock.forward` and normalise its output."""
-        x, state = super().forward(x, size, memory, identities)
-        return self.output_norm(x), state
-
-
-class PyramidAOT(MultiScaleModel):
-    """Multi-scale AOT (pyramid AOT): stages of AOST's block from stride 16 to 8; the last only refines."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        stages: list[Stage] = []
-        embeddings = 0  # channels of all embeddings of the stage before
-        for number, settings in enumerate(config.stages):
-            dim = settings.dim or config.dim
-            shortcut = self.channels[ENCODER_MAPS[settings.stride]]
-            transition = bank = None
-            if number:
-                transition = Transition(
-                    embeddings, shortcut, dim, branches=1, align_corners=config.align_corners
-                )
-            if settings.depth:
-                bank = IdentityBank(config, dim, settings.stride, settings.identity_stride)
-            keep_input = config.decode_all_blocks and settings.depth > 0
-            outputs = max(settings.depth, 1)
-            stages.append(
-                Stage(
-                    stride=settings.stride,
-                    transition=transition,
-                    blocks=[PyramidBlock(dim, settings) for _ in range(settings.depth)],
-                    norms=[nn.Identity() for _ in range(outputs)],
-                    identity_bank=bank,
-                    identity_norm=nn.LayerNorm(dim) if settings.depth else None,
-                    memory_stride=settings.memory_stride,
-                    keep_input=keep_input,
-                )
-            )
-            embeddings = (keep_input + outputs) * dim
-        self.stages = nn.ModuleList(stages)
-        self.decoder = ConvDecoder(embeddings, config.dim // 2, config.max_objects + 1)
+        if not self.config.decode_all_blocks:
+            embeddings = embeddings[-1:]
+        x = torch.cat(embeddings, dim=1)
+        return self.decoder(x, features.f4, features.f8, features.f16, depth)

@@ -1,4 +1,8 @@
-"""AOT: Associating Objects with Transformers for Video Object Segmentation (Yang, Wei, Yang; NeurIPS 2021)."""
+"""AOT: Associating Objects with Transformers for Video Object Segmentation (Yang, Wei, Yang; NeurIPS 2021).
+
+The paper's attentions by name: Att is `attention.Attention`, AttID adds the identity embedding to the values
+(`LSTTBlock.memorize`), AttLT and AttST are long- and short-term attention, both of which read AttID's values.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +45,13 @@ class LSTTBlock(nn.Module):
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.sine_position = config.sine_position
-        self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
-        self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.add_position = config.sine_position
+        self.self_attention = SelfAttention(dim, config.heads)
+        self.query = nn.Linear(dim, dim)  # W^K of the paper, which queries and keys share
+        self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
-        self.short_attention: LocalAttention | None = None  # without one in an ablation of the paper
+        self.short_attention: LocalAttention | None = None  # an ablation of the paper goes without it
         if config.window:
             relative = config.relative_position
             self.short_attention = LocalAttention(
@@ -58,35 +63,37 @@ class LSTTBlock(nn.Module):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, identities: Tensor | None
+        self, x: Tensor, size: Size, memory: BlockMemory | None, id_embedding: Tensor | None
     ) -> tuple[Tensor, LSTTState]:
         """Propagate memory to the current frame.
 
         Args:
             x: B×L×C tokens of the frame.
-            size: (H, W) of its map.
+            size: (h, w) of its map, L = h·w.
             memory: what the block reads; None on a reference frame, which reads itself.
-            identities: B×L×C, the reference frame's identity embedding; None on all other frames.
+            id_embedding: B×L×C, of the reference frame; None on all other frames.
 
         Returns:
             B×L×C, and what `memorize` needs.
         """
-        position = sine_position(size, x) if self.sine_position else None
+        position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
         state = LSTTState(self.query(tokens), tokens)
-        long, short = self.memorize(state, identities) if memory is None else memory
-        x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))  # eq. 5
+        long, short = self.memorize(state, id_embedding) if memory is None else memory
+        # no drop path on AttLT and AttST, as published
+        x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         if self.short_attention is not None:
-            x = x + self.short_projection(
-                self.short_attention(state.key, short.key, short.value, size)
-            )  # eq. 6
+            x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
-    def memorize(self, state: LSTTState, identities: Tensor | None) -> BlockMemory:
-        """Return the frame's memory: the key stays, the value carries the identity embedding B×L×C (eq. 3)."""
-        assert identities is not None
-        memory = KeyValue(state.key, self.value(state.tokens + identities))
+    def memorize(self, state: LSTTState, id_embedding: Tensor | None) -> BlockMemory:
+        """Return the frame's memory: its key, and a value with the identity embedding B×L×C.
+
+        The paper's AttID has the value X·W^V + E; the published code computes (X + E)·W^V, as here.
+        """
+        assert id_embedding is not None
+        memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
         return BlockMemory(memory, memory)
 
 
@@ -96,39 +103,47 @@ class AOT(VOSModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
-        self.identity_bank = IdentityBank(config, dim, stage.stride, stage.identity_stride)
+        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(stage.depth))
-        self.mask_token = nn.Parameter(torch.randn(1, 1, dim))  # unused; published checkpoints hold it
-        inputs = (1 + stage.depth) * dim if config.decode_all_blocks else dim
         self.decoder = FPNDecoder(
-            inputs, self.channels[:3], config.max_objects + 1, dim=dim, align_corners=config.align_corners
+            (1 + stage.depth) * dim,
+            self.channels[:3],
+            1 + config.max_objects,
+            dim=dim,
+            align_corners=config.align_corners,
         )
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to [B×L×C]."""
+        """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_bank(masks)]
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
+        # encoded once, repeated for every group of objects
+        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        embeddings, states, tokens = [x], [], map_to_tokens(x)
-        for index, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
-            tokens, state = block(tokens, size, memory and memory[0][index], identities and identities[0])
+        # AOT has one stage
+        block_memories = [None] * len(self.blocks) if memory is None else memory[0]
+        id_embedding = None if id_embeddings is None else id_embeddings[0]
+        tokens = map_to_tokens(x)
+        embeddings, states = [x], []
+        for block, norm, block_memory in zip(self.blocks, self.norms, block_memories, strict=True):
+            tokens, state = block(tokens, size, block_memory, id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
             states.append(state)
         return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
-        return [[block.memorize(state, identities[0]) for block, state in pairs]]  # type: ignore[operator]
+        return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(M+1)×H/4×W/4."""
-        embeddings = propagated.embeddings[0]
-        used = embeddings if self.config.decode_all_blocks else embeddings[-1:]
-        return self.decoder(torch.cat(used, dim=1), features.f4, features.f8, features.f16)
+        """Return logits B×(1+M)×H/4×W/4."""
+        embeddings = torch.cat(propagated.embeddings[0], dim=1)
+        return self.decoder(embeddings, features.f4, features.f8, features.f16)

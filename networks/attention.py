@@ -11,7 +11,7 @@ Size = tuple[int, int]
 
 
 class Attention(nn.Module):
-    """Softmax attention of every query over all keys, without parameters (AOT, eq. 1)."""
+    """Softmax attention of every query over all keys, without parameters (Att of AOT)."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -26,10 +26,11 @@ class Attention(nn.Module):
 
 
 class LocalAttention(nn.Module):
-    """Attention of every token over the window around it, with learned relative positions (AOT, eq. 6).
+    """Attention of every token over the window around it, with learned relative positions (AttST of AOT).
 
     The logit of a key at offset r from its query q is q·k/√c + w_r·q + b_r; with ``relative_value`` the sum over the
-    window is of v + u_r. The published models hold w and b as a grouped 1×1 convolution, which this is as well.
+    window is of v + u_r. w, b and u are additions of the published code to the paper's AttST; it holds w and b as a
+    grouped 1×1 convolution, as here.
     """
 
     def __init__(
@@ -55,17 +56,20 @@ class LocalAttention(nn.Module):
             query: B×L×C tokens, row-major.
             key: B×(n·L)×C of n frames.
             value: B×(n·L)×D.
-            size: (H, W) of the map, L = H·W.
+            size: (h, w) of the map in tokens, L = h·w.
 
         Returns:
             B×L×D.
         """
         query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
-        keys, values = self.unfold(key, size), self.unfold(value, size)  # B×heads×L×n×window²×c
-        logits = torch.einsum("bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys)
+        keys, values = self.windows(key, size), self.windows(value, size)  # B×heads×L×n×window²×c
+        logits = torch.einsum(
+            "bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys
+        )  # B×heads×L×n×window²
         if self.relative_key is not None:
             logits = logits + self.relative_logits(query).unsqueeze(3)
-        inside = self.unfold(key.new_ones(1, query.shape[2], self.heads), size)[..., 0] > 0
+        # windows of a map of ones are 0 outside of the map: 1×heads×L×1×window²
+        inside = self.windows(key.new_ones(1, query.shape[2], self.heads), size)[..., 0] > 0
         weights = logits.masked_fill(~inside, float("-inf")).flatten(3).softmax(3).view_as(logits)
         output = torch.einsum("bhlnw,bhlnwd->bhld", weights, values)
         if self.relative_value is not None:
@@ -79,9 +83,12 @@ class LocalAttention(nn.Module):
         bias = self.relative_key.bias.view(self.heads, 1, self.window**2)  # type: ignore[union-attr]
         return query @ weight.mT + bias
 
-    def unfold(self, x: Tensor, size: Size) -> Tensor:
+    def windows(self, x: Tensor, size: Size) -> Tensor:
         """Tokens B×(n·L)×(heads·c) in each token's window, 0 outside of the map: B×heads×L×n×window²×c."""
-        maps = F.pad(x.unflatten(1, (-1, *size)), (0, 0, *[self.window // 2] * 4))
-        views = maps.unfold(2, self.window, 1).unfold(3, self.window, 1).unflatten(4, (self.heads, -1))
-        # B×n×H×W×heads×c×window×window
-        return views.permute(0, 4, 2, 3, 1, 6, 7, 5).flatten(5, 6).flatten(2, 3)
+        radius = self.window // 2
+        maps = x.unflatten(1, (-1, *size))  # B×n×h×w×C
+        maps = F.pad(maps, (0, 0, radius, radius, radius, radius))
+        windows = maps.unfold(2, self.window, 1).unfold(3, self.window, 1)  # B×n×h×w×C×window×window
+        windows = windows.unflatten(4, (self.heads, -1))  # B×n×h×w×heads×c×window×window
+        windows = windows.permute(0, 4, 2, 3, 1, 6, 7, 5)  # B×heads×h×w×n×window×window×c
+        return windows.flatten(5, 6).flatten(2, 3)

@@ -1,12 +1,17 @@
 """DeAOT: Decoupling Features in Hierarchical Propagation for Video Object Segmentation (Yang, Yang; NeurIPS 2022).
 
-The tokens of AOT are split into a visual branch and an identity branch, which share one attention; heads and
-feed-forward layers give way to gates.
+The tokens of AOT are split into a visual branch and an identity branch, which share one attention. Gated propagation
+replaces heads and feed-forward layers:
+
+    GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
+
+with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, which values also pass. As published, there
+is no position embedding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,61 +34,40 @@ from aotlab.networks.model import (
     batch_size,
 )
 
-EXPANSION = 2
-"""width of values and gates per branch, relative to the block"""
-
-AddTemporal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""adds RMem's temporal embedding to queries and keys (see rmem.py)"""
-
 
 class GatedOutput(nn.Module):
-    """Gate, depthwise 5×5 convolution and projection of attended values back to both branches."""
+    """Gated propagation after its attention: gate, depthwise convolution and projection back to both branches."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        wide = 2 * EXPANSION * dim
-        self.conv = nn.Conv2d(wide, wide, 5, padding=2, groups=wide, bias=False)
+        self.conv = nn.Conv2d(4 * dim, 4 * dim, 5, padding=2, groups=4 * dim, bias=False)
         self.dropout = nn.Dropout2d(0.1)
-        self.projection = nn.Linear(wide, 2 * dim)
+        self.projection = nn.Linear(4 * dim, 2 * dim)
 
     def forward(self, attended: Tensor, gate: Tensor, size: Size) -> Tensor:
-        """B×L×4C twice to B×L×2C, visual branch first."""
-        mixed = self.dropout(self.conv(tokens_to_map(attended * gate, size)))
-        return self.projection(map_to_tokens(mixed))
+        """Attended values and gate, B×L×4C each, to B×L×2C, visual branch first."""
+        gated = self.dropout(self.conv(tokens_to_map(attended * gate, size)))
+        return self.projection(map_to_tokens(gated))
 
 
-class GatedSelfAttention(GatedOutput):
+class GatedSelfAttention(nn.Module):
     """Gated propagation of a frame to itself, over both branches."""
 
-    def __init__(self, dim: int, stride: int = 1) -> None:
-        """``stride``: keys and values are subsampled by it, in row order."""
-        super().__init__(dim)
-        wide = EXPANSION * dim
-        self.stride = stride
-        self.match = nn.Linear(2 * dim, dim // 2)
-        self.value1, self.value2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
-        self.gate1, self.gate2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        key_dim, value_dim = dim // 2, 2 * dim
+        self.output = GatedOutput(dim)
+        self.query_key = nn.Linear(2 * dim, key_dim)
+        self.visual_value, self.id_value = nn.Linear(dim, value_dim), nn.Linear(dim, value_dim)
+        self.visual_gate, self.id_gate = nn.Linear(dim, value_dim), nn.Linear(dim, value_dim)
         self.attention = Attention(heads=1)
 
-    def forward(self, visual: Tensor, identity: Tensor, size: Size) -> Tensor:
+    def forward(self, visual: Tensor, id_tokens: Tensor, size: Size) -> Tensor:
         """Normed branches B×L×C each to B×L×2C."""
-        match = self.match(torch.cat([visual, identity], 2))  # B×L×C/2, query and key
-        value = F.silu(torch.cat([self.value1(visual), self.value2(identity)], 2))  # B×L×4C
-        gate = F.silu(torch.cat([self.gate1(visual), self.gate2(identity)], 2))  # B×L×4C
-        attended = self.attention(match, match[:, :: self.stride], value[:, :: self.stride])
-        return super().forward(attended, gate, size)
-
-
-class TokenGroupNorm(nn.Module):
-    """GroupNorm over tokens: one group per branch, over all tokens of a map."""
-
-    def __init__(self, groups: int, dim: int) -> None:
-        super().__init__()
-        self.gn = nn.GroupNorm(groups, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×L×C to B×L×C."""
-        return self.gn(x.unsqueeze(1).permute(0, 3, 1, 2)).squeeze(2).mT  # as a map B×C×1×L
+        query = key = self.query_key(torch.cat([visual, id_tokens], 2))  # B×L×C/2
+        value = F.silu(torch.cat([self.visual_value(visual), self.id_value(id_tokens)], 2))  # B×L×4C
+        gate = F.silu(torch.cat([self.visual_gate(visual), self.id_gate(id_tokens)], 2))  # B×L×4C
+        return self.output(self.attention(query, key, value), gate, size)
 
 
 class GPMState(NamedTuple):
@@ -93,87 +77,79 @@ class GPMState(NamedTuple):
     """B×L×C/2, also the query"""
     value: Tensor
     """B×L×2C, of the visual branch"""
-    identity: Tensor | None
+    id_tokens: Tensor | None
     """B×L×C, normed identity branch; None in the model's first block"""
 
 
 class GPMBlock(nn.Module):
-    """Gated propagation module: long- and short-term propagation, then self-propagation.
-
-    Tokens carry the visual branch and, after the first block, the identity branch beside it.
-    """
+    """Gated propagation module: long- and short-term propagation, then self-propagation."""
 
     def __init__(self, dim: int, config: StageConfig, *, first: bool) -> None:
         """``first``: the model's first block, whose input has no identity branch."""
         super().__init__()
-        wide, key = EXPANSION * dim, dim // 2
-        self.dim, self.first = dim, first
+        self.key_dim, self.value_dim = dim // 2, 2 * dim
         self.norm1, self.norm2, self.id_norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.key_value = nn.Linear(dim, key + wide)
-        self.gate = nn.Linear(dim, wide)
-        self.id_value = nn.Linear(dim if first else 2 * dim, wide)
+        self.key_value = nn.Linear(dim, self.key_dim + self.value_dim)
+        self.gate = nn.Linear(dim, self.value_dim)
+        self.id_value = nn.Linear(dim if first else 2 * dim, self.value_dim)
         if not first:
-            self.id_norm1, self.id_gate = nn.LayerNorm(dim), nn.Linear(dim, wide)
+            self.id_norm1, self.id_gate = nn.LayerNorm(dim), nn.Linear(dim, self.value_dim)
         self.long_attention = Attention(heads=1)
-        self.short_attention = LocalAttention(key, 1, config.window, relative_value=False)
-        self.long, self.short = GatedOutput(dim), GatedOutput(dim)
-        self.self_attention = GatedSelfAttention(dim, config.self_stride)
+        self.short_attention = LocalAttention(self.key_dim, 1, config.window, relative_value=False)
+        self.long_output, self.short_output = GatedOutput(dim), GatedOutput(dim)
+        self.self_attention = GatedSelfAttention(dim)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
     def forward(
         self,
-        x: Tensor,
+        visual: Tensor,
+        id_tokens: Tensor | None,
         size: Size,
         memory: BlockMemory | None,
-        identities: Tensor | None,
-        add_temporal: AddTemporal | None = None,
-    ) -> tuple[Tensor, GPMState]:
+        id_embedding: Tensor | None,
+    ) -> tuple[Tensor, Tensor, GPMState]:
         """Propagate memory to the current frame.
 
         Args:
-            x: tokens of the frame, B×L×C in the model's first block, B×L×2C after it.
-            size: (H, W) of its map.
+            visual: B×L×C, visual branch of the frame's tokens.
+            id_tokens: B×L×C, identity branch; None in the model's first block.
+            size: (h, w) of the frame's map, L = h·w.
             memory: what the block reads; None on a reference frame, which reads itself.
-            identities: B×L×C, the reference frame's identity embedding; None on all other frames.
-            add_temporal: of a model with a temporal embedding (RMem).
+            id_embedding: B×L×C, of the reference frame; None on all other frames.
 
         Returns:
-            B×L×2C, and what `memorize` needs.
+            Both branches, and what `memorize` needs.
         """
-        visual, identity = (
-            x[..., : self.dim],
-            x[..., self.dim :],
-        )  # B×L×C each; no identity in the first block
         normed = self.norm1(visual)
-        key, value = self.key_value(normed).split([self.dim // 2, EXPANSION * self.dim], 2)
+        key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
         gate = self.gate(normed)  # B×L×2C
-        if self.first:
-            # the identity branch is empty and cannot gate itself: all of it passes
-            gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
+        if id_tokens is None:  # the identity branch cannot gate itself yet: all of it passes
             state = GPMState(key, F.silu(value), None)
+            gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
         else:
-            normed = self.id_norm1(identity)
-            gate = F.silu(torch.cat([gate, self.id_gate(normed)], 2))  # B×L×4C
-            state = GPMState(key, F.silu(value), normed)
-        long, short = self.memorize(state, identities) if memory is None else memory
-        query, long_key = (key, long.key) if add_temporal is None else add_temporal(key, long.key)
-        propagated = self.long(self.long_attention(query, long_key, long.value), gate, size) + self.short(
-            self.short_attention(key, short.key, short.value, size), gate, size
-        )  # B×L×2C
-        visual = visual + propagated[..., : self.dim]
-        added = propagated[..., self.dim :]
-        identity = added if self.first else identity + added
-        propagated = self.self_attention(self.norm2(visual), self.id_norm2(identity), size)
-        visual = visual + self.drop_path(propagated[..., : self.dim])
-        identity = identity + self.drop_path(propagated[..., self.dim :])
-        return torch.cat([visual, identity], 2), state
+            state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
+            gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
+        long, short = self.memorize(state, id_embedding) if memory is None else memory
+        long_output = self.long_output(self.read_long(key, long), gate, size)  # B×L×2C
+        short_read = self.short_attention(key, short.key, short.value, size)
+        short_output = self.short_output(short_read, gate, size)  # B×L×2C
+        added_visual, added_id = (long_output + short_output).chunk(2, 2)
+        visual = visual + added_visual
+        id_tokens = added_id if id_tokens is None else id_tokens + added_id
+        self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
+        added_visual, added_id = self_output.chunk(2, 2)
+        return visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id), state
 
-    def memorize(self, state: GPMState, identities: Tensor | None) -> BlockMemory:
-        """Return the frame's memory: key and visual value stay, an identity value of B×L×C is appended."""
-        assert identities is not None
-        identity = identities if state.identity is None else torch.cat([state.identity, identities], 2)
-        value = torch.cat([state.value, F.silu(self.id_value(identity))], 2)  # B×L×4C
+    def read_long(self, query: Tensor, long: KeyValue) -> Tensor:
+        """Attend with queries B×L×C/2 to long-term memory: B×L×4C."""
+        return self.long_attention(query, long.key, long.value)
+
+    def memorize(self, state: GPMState, id_embedding: Tensor | None) -> BlockMemory:
+        """Return the frame's memory: its key, and its visual value beside an identity value of B×L×2C."""
+        assert id_embedding is not None
+        id_input = id_embedding if state.id_tokens is None else torch.cat([state.id_tokens, id_embedding], 2)
+        value = torch.cat([state.value, F.silu(self.id_value(id_input))], 2)  # B×L×4C
         memory = KeyValue(state.key, value)
         return BlockMemory(memory, memory)
 
@@ -184,13 +160,17 @@ class DeAOT(VOSModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
-        self.identity_bank = IdentityBank(config, dim, stage.stride, stage.identity_stride)
+        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
-        self.norms = nn.ModuleList([TokenGroupNorm(2, 2 * dim)])
+        self.blocks = nn.ModuleList(self.build_block(dim, stage, index == 0) for index in range(stage.depth))
+        self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.decoder = FPNDecoder(
-            2 * dim, self.channels[:3], config.max_objects + 1, dim=dim, align_corners=config.align_corners
+            2 * dim, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
         )
+
+    def build_block(self, dim: int, stage: StageConfig, first: bool) -> GPMBlock:
+        """Return a block with random weights."""
+        return GPMBlock(dim, stage, first=first)
 
     @property
     def heads(self) -> int:
@@ -198,26 +178,37 @@ class DeAOT(VOSModel):
         return 1
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to [B×L×C]."""
+        """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_norm(self.identity_bank(masks))]
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
+        # encoded once, repeated for every group of objects
+        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        states, tokens = [], map_to_tokens(x)
-        for index, block in enumerate(self.blocks):
-            tokens, state = block(tokens, size, memory and memory[0][index], identities and identities[0])
+        # DeAOT has one stage
+        block_memories = [None] * len(self.blocks) if memory is None else memory[0]
+        id_embedding = None if id_embeddings is None else id_embeddings[0]
+        visual: Tensor = map_to_tokens(x)
+        id_tokens: Tensor | None = None
+        states = []
+        for block, block_memory in zip(self.blocks, block_memories, strict=True):
+            visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding)
             states.append(state)
-        return PropagatedFrame([[tokens_to_map(self.norms[0](tokens), size)]], [states])
+        assert id_tokens is not None  # the first block has created it
+        embedding = self.norm(tokens_to_map(torch.cat([visual, id_tokens], 2), size))  # B×2C×h×w
+        return PropagatedFrame([[embedding]], [states])
 
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
-        return [[block.memorize(state, identities[0]) for block, state in pairs]]  # type: ignore[operator]
+        return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(M+1)×H/4×W/4."""
-        return self.decoder(propagated.embeddings[0][0], features.f4, features.f8, features.f16)
+        """Return logits B×(1+M)×H/4×W/4."""
+        [[embedding]] = propagated.embeddings  # one stage, last block
+        return self.decoder(embedding, features.f4, features.f8, features.f16)

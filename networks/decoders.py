@@ -1,4 +1,4 @@
-"""Decoders: from propagated embeddings to identity logits."""
+"""FPN decoder: from propagated embeddings to identity logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aotlab.networks.layers import ConvGN, init_xavier
 
 
 class FPNDecoder(nn.Module):
-    """Feature pyramid: refines embeddings at stride 16 with the encoder's maps down to stride 4 (AOT, section 5)."""
+    """Feature pyramid: refines embeddings at stride 16 with the encoder's maps down to stride 4 (AOT)."""
 
     def __init__(
         self, inputs: int, shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
@@ -21,7 +21,7 @@ class FPNDecoder(nn.Module):
         Args:
             inputs: channels of the embeddings.
             shortcuts: channels of the encoder's maps at strides 4, 8 and 16.
-            outputs: background and identities.
+            outputs: channels of the logits, 1 + M: background and identities.
             dim: channels of the refined embeddings.
             align_corners: how maps are resized.
         """
@@ -41,22 +41,9 @@ class FPNDecoder(nn.Module):
 
     def refine(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
         """B×dim×H/16×W/16 to logits; see `forward`."""
-        x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))
+        x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))  # B×dim×H/16×W/16
         x = F.interpolate(x, f8.shape[2:], mode="bilinear", align_corners=self.align_corners)
-        x = F.relu(self.conv_8x(self.adapter_8x(f8) + x))
+        x = F.relu(self.conv_8x(self.adapter_8x(f8) + x))  # B×dim/2×H/8×W/8
         x = F.interpolate(x, f4.shape[2:], mode="bilinear", align_corners=self.align_corners)
-        x = F.relu(self.conv_4x(self.adapter_4x(f4) + x))
+        x = F.relu(self.conv_4x(self.adapter_4x(f4) + x))  # B×dim/2×H/4×W/4
         return self.conv_out(x)
-
-
-class ConvDecoder(nn.Module):
-    """Two convolutions on the embeddings of the finest of several stages, which were refined on the way."""
-
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
-        super().__init__()
-        self.conv_out_hidden, self.conv_out = ConvGN(inputs, hidden, 3), nn.Conv2d(hidden, outputs, 1)
-        init_xavier(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×inputs×h×w to B×outputs×h×w logits."""
-        return self.conv_out(F.relu(self.conv_out_hidden(x)))

@@ -21,7 +21,7 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention among a frame's tokens."""
 
     def __init__(self, dim: int, heads: int, stride: int = 1) -> None:
-        """``stride``: keys and values are subsampled by it, in row order."""
+        """``stride``: keys and values are every ``stride``-th token in row order (pyramid AOT)."""
         super().__init__()
         self.stride = stride
         self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
@@ -36,7 +36,10 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers; between them GroupNorm, GELU and a depthwise 5×5 convolution of the map."""
+    """Two linear layers; between them GroupNorm, GELU and a depthwise 5×5 convolution of the map.
+
+    GroupNorm and depthwise convolution are from the published code.
+    """
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -46,10 +49,10 @@ class FeedForward(nn.Module):
         self.reduce = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
-        """B×L×C to B×L×C; ``size`` is the map's."""
-        hidden = self.expand(x).unflatten(1, size).permute(0, 3, 1, 2)  # B×hidden×H×W
+        """B×L×C to B×L×C; ``size`` is the map's (h, w)."""
+        hidden = tokens_to_map(self.expand(x), size)  # B×hidden×h×w
         hidden = self.conv(F.gelu(self.norm(hidden)))
-        return self.reduce(hidden.permute(0, 2, 3, 1).flatten(1, 2))
+        return self.reduce(map_to_tokens(hidden))
 
 
 class ConvGN(nn.Sequential):
@@ -61,10 +64,10 @@ class ConvGN(nn.Sequential):
 
 
 def map_to_tokens(x: Tensor) -> Tensor:
-    """B×C×H×W to B×L×C, row-major."""
+    """B×C×h×w to B×L×C, row-major."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def tokens_to_map(x: Tensor, size: Size) -> Tensor:
-    """B×L×C to B×C×H×W."""
+    """B×L×C to B×C×h×w, ``size`` = (h, w)."""
     return x.unflatten(1, size).permute(0, 3, 1, 2)

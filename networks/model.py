@@ -1,4 +1,4 @@
-"""Base class of all models: five methods without state, and the types that pass between them."""
+"""Base class of all models: encoder and five methods without state, and the types that pass between them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,39 @@ from aotlab.networks.encoders import build_encoder
 
 
 class Features(NamedTuple):
-    """An encoded image: maps at strides 4, 8 and 16, and the last map projected to the model's width."""
+    """An encoded image."""
 
     f4: Tensor
+    """B×C4×H/4×W/4, the encoder's map at stride 4"""
     f8: Tensor
+    """B×C8×H/8×W/8"""
     f16: Tensor
+    """B×C16×H/16×W/16"""
     projected: Tensor
+    """B×C×H/16×W/16, the encoder's last map projected to the model's width C"""
 
 
 class KeyValue(NamedTuple):
-    """Memory of one block: key B×L×C and value B×L×D, of one or more frames."""
+    """Memory of T frames of L tokens each, oldest first."""
 
     key: Tensor
+    """B×(T·L)×C"""
     value: Tensor
+    """B×(T·L)×D"""
 
 
 class BlockMemory(NamedTuple):
-    """Memory that one block reads: long-term of all its frames, short-term of one or a few (L tokens each)."""
+    """Memory of one block: what it reads, or the share of one frame (T = 1)."""
 
     long: KeyValue
+    """of all frames in long-term memory"""
     short: KeyValue
+    """of the last frame, or of the last few"""
 
 
 Memory = Sequence[Sequence[BlockMemory]]
-"""per stage and block: what all of them read, or one frame's share of it"""
+"""memory of each block of each stage, ``memory[stage][block]``; models of one paper have one stage but for MSDeAOT
+and pyramid AOT"""
 
 
 class PropagatedFrame(NamedTuple):
@@ -44,11 +53,11 @@ class PropagatedFrame(NamedTuple):
     embeddings: list[list[Tensor]]
     """maps B×C×h×w for the decoder or the next stage, per stage"""
     states: list[list[Any]]
-    """per stage and block, what `VOSModel.memorize` needs: a NamedTuple of the block's, whose first field is its key"""
+    """per stage and block, what `VOSModel.memorize` needs: a NamedTuple of the block's with the field ``key``"""
 
 
 class Model(Protocol):
-    """The five methods of `VOSModel`, as trackers use them: of the model, its optimised copy, or exported graphs."""
+    """Interface of models for `aotlab.engine`: a `VOSModel`, its optimised copy, or exported graphs."""
 
     @property
     def config(self) -> ModelConfig: ...
@@ -58,19 +67,20 @@ class Model(Protocol):
     def encode(self, image: Tensor) -> Features: ...
     def assign_identities(self, masks: Tensor) -> list[Tensor]: ...
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame: ...
     def memorize(
-        self, propagated: PropagatedFrame, identities: Sequence[Tensor]
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
     ) -> list[list[BlockMemory]]: ...
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor: ...
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class VOSModel(nn.Module):
-    """Base of all methods: encoder and projection. Everything from the past is an argument.
+    """Base of all models: encoder and projection. Everything from the past is an argument.
 
-    Axes: B batch (clips in training, groups of objects in tracking), M identities of a group.
+    Axes: B batch (clips in training, groups of objects in tracking), M identities of a group, H×W pixels, h×w tokens
+    or pixels of a map, L = h·w tokens.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -81,11 +91,12 @@ class VOSModel(nn.Module):
         self.channels: tuple[int, int, int, int] = self.encoder.channels  # type: ignore[assignment]
         self.projector = nn.Conv2d(self.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
-        self.prompts: nn.Module | None = None  # network that turns clicks and boxes into masks
+        self.prompts: nn.Module | None = None
+        """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
     @property
     def heads(self) -> int:
-        """Heads of long-term attention in the first block."""
+        """Heads of long-term attention in the first block, with which memory policies compute relevance."""
         return self.config.stages[0].heads
 
     def encode(self, image: Tensor) -> Features:
@@ -94,41 +105,49 @@ class VOSModel(nn.Module):
         return Features(f4, f8, f16, self.projector(last))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Embed masks B×(m+1)×H×W (one-hot or soft, background first, m ≤ M; the plane to ignore may follow M).
+        """Return the identity embedding of masks (E in AOT).
+
+        Args:
+            masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; the plane to ignore may follow M.
 
         Returns:
-            B×L×C per stage.
+            B×L×C of each stage with blocks.
         """
         raise NotImplementedError
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
-        """Carry identities from memory to a frame, or on a reference frame from its own ``identities``.
+        """Carry identities from memory to a frame, or to a reference frame from its own ``id_embeddings``.
 
         Args:
             features: of batch B, or 1 shared by all groups.
             memory: what each block reads; None on a reference frame.
-            identities: of the reference frame, from `assign_identities`; None on all other frames.
+            id_embeddings: of the reference frame, from `assign_identities`; None on all other frames.
         """
         raise NotImplementedError
 
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
-        """Return this frame's memory per stage and block: its keys, and values that carry ``identities``."""
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
+        """Return this frame's memory per stage and block; its values carry ``id_embeddings``."""
         raise NotImplementedError
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(M+1)×h×w of background and identities, at the stride of the decoder."""
+        """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
         raise NotImplementedError
 
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries B×L×C and keys B×(T·L)×C of the first stage as long-term attention compares them."""
+        """Return queries B×L×C and keys B×(T·L)×C of long-term attention with RMem's temporal embedding.
+
+        Without one, as in all models but RMem's, they are returned unchanged.
+        """
         return query, key
 
 
-def batch_size(memory: Memory | None, identities: Sequence[Tensor] | None) -> int:
-    """Return B of a frame's memory, or else of its identities."""
+def batch_size(memory: Memory | None, id_embeddings: Sequence[Tensor] | None) -> int:
+    """Return B of a frame's memory, or else of its identity embeddings."""
     if memory is not None:
         return len(memory[0][0].long.key)
-    assert identities is not None
-    return len(identities[0])
+    assert id_embeddings is not None
+    return len(id_embeddings[0])

@@ -1,56 +1,125 @@
-"""MSDeAOT: DeAOT with gated propagation at several scales (challenge reports of 2023; HQTrack).
+"""MSDeAOT: DeAOT with gated propagation at strides 16 and 8, and a refinement to stride 4.
 
-GPM blocks at strides 16 and 8; the last stage only refines down to stride 4.
+Its authors published challenge reports (2023) and no code. The reports give the number of blocks and the pyramid;
+HQTrack's code gives widths, the wiring of both branches and the decoder, which the preset ``msdeaotl_hq`` reproduces.
+Ours, after pyramid AOT: identity patches of 8 pixels at stride 8, and every other token in its long-term memory.
 """
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.deaot import GPMBlock, TokenGroupNorm
-from aotlab.networks.decoders import ConvDecoder
+from aotlab.networks.deaot import GPMBlock, GPMState
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.multiscale import ENCODER_MAPS, MultiScaleModel, Stage, Transition
+from aotlab.networks.layers import map_to_tokens, tokens_to_map
+from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel, batch_size
+from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long
+from aotlab.utils.errors import InputError
 
 
-class MSDeAOT(MultiScaleModel):
-    """Encoder, stages of GPM blocks, and a decoder of the last stage's output."""
+class MSDeAOT(VOSModel):
+    """Encoder, GPM blocks at strides 16 and 8, each with its identity bank, and a decoder at stride 4.
+
+    Embeddings are maps B×2C×h×w, visual branch first.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        stages: list[Stage] = []
-        embeddings = 0  # channels of a branch of all embeddings of the stage before
-        for number, settings in enumerate(config.stages):
-            first, last = number == 0, number == len(config.stages) - 1
-            dim = settings.dim or config.dim
-            shortcut = self.channels[ENCODER_MAPS[settings.stride]]
-            transition = bank = None
-            outputs = max(settings.depth, 1)  # a stage without blocks hands on what it refined
-            if number:
-                transition = Transition(
-                    embeddings, shortcut, dim, branches=2, align_corners=config.align_corners
-                )
-            if settings.depth:
-                bank = IdentityBank(config, dim, settings.stride, settings.identity_stride)
-            stages.append(
-                Stage(
-                    stride=settings.stride,
-                    transition=transition,
-                    blocks=[
-                        GPMBlock(dim, settings, first=first and not block) for block in range(settings.depth)
-                    ],
-                    norms=[TokenGroupNorm(2, 2 * dim)] if last else [nn.Identity() for _ in range(outputs)],
-                    identity_bank=bank,
-                    identity_norm=nn.LayerNorm(dim) if settings.depth else None,
-                    memory_stride=settings.memory_stride,
-                )
+        if [(stage.stride, stage.depth > 0) for stage in config.stages] != [
+            (16, True),
+            (8, True),
+            (4, False),
+        ]:
+            raise InputError(
+                "model.stages: gpm blocks of several stages need strides 16, 8 and 4, the last with depth: 0"
             )
-            embeddings = outputs * dim
-        self.stages = nn.ModuleList(stages)
-        self.decoder = ConvDecoder(2 * dim, config.dim // 2, config.max_objects + 1)
+        stage16, stage8, stage4 = config.stages
+        dim16, dim8, dim4 = config.dim, stage8.dim or config.dim, stage4.dim or config.dim
+        align_corners = config.align_corners
+        self.identity_bank16 = IdentityBank(config.bank_planes, dim16, align_corners=align_corners)
+        self.identity_bank8 = IdentityBank(
+            config.bank_planes, dim8, 8, stage8.identity_stride, align_corners=align_corners
+        )
+        self.identity_norm16, self.identity_norm8 = nn.LayerNorm(dim16), nn.LayerNorm(dim8)
+        self.blocks16 = nn.ModuleList(
+            GPMBlock(dim16, stage16, first=index == 0) for index in range(stage16.depth)
+        )
+        self.transition8 = Transition(
+            stage16.depth * dim16, self.channels[1], dim8, branches=2, align_corners=align_corners
+        )
+        self.blocks8 = nn.ModuleList(GPMBlock(dim8, stage8, first=False) for _ in range(stage8.depth))
+        self.transition4 = Transition(
+            stage8.depth * dim8, self.channels[0], dim4, branches=2, align_corners=align_corners
+        )
+        self.norm = nn.GroupNorm(2, 2 * dim4)  # a group per branch
+        self.decoder = ConvDecoder(2 * dim4, config.dim // 2, 1 + config.max_objects)
 
     @property
     def heads(self) -> int:
         """1, as in DeAOT."""
         return 1
+
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """Masks B×(m+1)×H×W to the identity embeddings B×L×C at strides 16 and 8."""
+        embedding16 = self.identity_norm16(self.identity_bank16(masks))
+        embedding8 = self.identity_norm8(self.identity_bank8(masks))
+        return [embedding16, embedding8]
+
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Run both stages and refine their result; see `VOSModel.propagate`."""
+        memory16, memory8 = (None, None) if memory is None else memory
+        id16, id8 = (None, None) if id_embeddings is None else id_embeddings
+        # encoded once, repeated for every group of objects
+        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
+        size = (x.shape[2], x.shape[3])
+        outputs16, states16 = run_blocks(self.blocks16, map_to_tokens(x), None, size, memory16, id16)
+        x = self.transition8(outputs16, features.f8)
+        size = (x.shape[2], x.shape[3])
+        visual, id_tokens = map_to_tokens(x).chunk(2, 2)
+        outputs8, states8 = run_blocks(self.blocks8, visual, id_tokens, size, memory8, id8)
+        embedding = self.norm(self.transition4(outputs8, features.f4))
+        return PropagatedFrame([outputs16, outputs8, [embedding]], [states16, states8])
+
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
+        """Return the frame's memory of each block; see `VOSModel.memorize`."""
+        memory = []
+        for number, blocks in enumerate((self.blocks16, self.blocks8)):
+            height, width = propagated.embeddings[number][0].shape[2:]
+            stride = self.config.stages[number].memory_stride
+            stage = []
+            for block, state in zip(blocks, propagated.states[number], strict=True):
+                block_memory = block.memorize(state, id_embeddings[number])  # type: ignore[operator]
+                stage.append(subsample_long(block_memory, (height, width), stride))
+            memory.append(stage)
+        return memory
+
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
+        """Return logits B×(1+M)×H/4×W/4."""
+        [embedding] = propagated.embeddings[-1]
+        return self.decoder(embedding)
+
+
+def run_blocks(
+    blocks: nn.ModuleList,
+    visual: Tensor,
+    id_tokens: Tensor | None,
+    size: tuple[int, int],
+    memory: Sequence[BlockMemory] | None,
+    id_embedding: Tensor | None,
+) -> tuple[list[Tensor], list[GPMState]]:
+    """Run the blocks of a stage; return all their outputs as maps B×2C×h×w, and their states."""
+    outputs, states = [], []
+    block_memories = [None] * len(blocks) if memory is None else memory
+    for block, block_memory in zip(blocks, block_memories, strict=True):
+        visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding)
+        outputs.append(tokens_to_map(torch.cat([visual, id_tokens], 2), size))
+        states.append(state)
+    return outputs, states

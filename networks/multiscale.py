@@ -1,33 +1,21 @@
-"""Stages of multi-scale models: blocks at one stride, refined from the embeddings of the coarser stage."""
+"""Parts that MSDeAOT and pyramid AOT share: the transition to a finer stage, and the decoder of the finest."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import (
-    BlockMemory,
-    Features,
-    KeyValue,
-    Memory,
-    PropagatedFrame,
-    VOSModel,
-    batch_size,
-)
-
-ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
-"""index in `Features` of the encoder's map of each stride"""
+from aotlab.networks.attention import Size
+from aotlab.networks.layers import ConvGN, init_xavier
+from aotlab.networks.model import BlockMemory, KeyValue
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions with GroupNorm of 8 groups on a residual branch."""
+    """Two 3×3 convolutions with GroupNorm of 8 groups on a residual branch, each after a ReLU (pre-activation)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -70,116 +58,35 @@ class Transition(nn.Module):
             shortcut: the encoder's map at the finer stride, of batch B, or 1 shared by all.
 
         Returns:
-            B×(branches·dim)×H×W, as large as the encoder's map.
+            B×(branches·dim)×h×w, as large as the encoder's map.
         """
-        added = self.adapter(shortcut)
-        parts = zip(*(x.chunk(len(self.proj_in), dim=1) for x in coarse), strict=True)
+        adapted = self.adapter(shortcut)
+        maps_by_branch = zip(*(x.chunk(len(self.proj_in), dim=1) for x in coarse), strict=True)
         branches = []
-        for proj_in, refine, part in zip(self.proj_in, self.refine, parts, strict=True):
-            x = F.relu(proj_in(torch.cat(part, dim=1)))
-            x = F.interpolate(x, added.shape[2:], mode="bilinear", align_corners=self.align_corners)
-            branches.append(F.relu(refine(added + x)))
+        for proj_in, refine, maps in zip(self.proj_in, self.refine, maps_by_branch, strict=True):
+            x = F.relu(proj_in(torch.cat(maps, dim=1)))
+            x = F.interpolate(x, adapted.shape[2:], mode="bilinear", align_corners=self.align_corners)
+            branches.append(F.relu(refine(adapted + x)))
         return torch.cat(branches, dim=1)
 
 
-class Stage(nn.Module):
-    """Blocks at one stride with their identity bank; the last stage may only refine and has neither."""
+class ConvDecoder(nn.Module):
+    """Two convolutions on the embeddings of the finest stage, which transitions have refined."""
 
-    def __init__(
-        self,
-        *,
-        stride: int,
-        transition: Transition | None,
-        blocks: Iterable[nn.Module],
-        norms: Iterable[nn.Module],
-        identity_bank: IdentityBank | None,
-        identity_norm: nn.Module | None,
-        memory_stride: int = 1,
-        keep_input: bool = False,
-    ) -> None:
-        """Combine the parts of a stage.
-
-        Args:
-            transition: from the coarser stage; None for the first.
-            norms: of the last outputs, one per embedding besides the input.
-            memory_stride: long-term memory keeps one token in this many along each axis.
-            keep_input: the input is an embedding too.
-        """
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        """``outputs``: 1 + M, background and identities."""
         super().__init__()
-        self.encoder_map, self.memory_stride, self.keep_input = (
-            ENCODER_MAPS[stride],
-            memory_stride,
-            keep_input,
-        )
-        self.transition = transition
-        self.blocks, self.norms = nn.ModuleList(blocks), nn.ModuleList(norms)
-        self.identity_bank, self.identity_norm = identity_bank, identity_norm
+        self.conv_out_hidden, self.conv_out = ConvGN(inputs, hidden, 3), nn.Conv2d(hidden, outputs, 1)
+        init_xavier(self)
 
-    def forward(
-        self, x: Tensor, memory: Sequence[BlockMemory] | None, identities: Tensor | None
-    ) -> tuple[list[Tensor], list[Any]]:
-        """Map B×C×h×w to the stage's embeddings, maps, and the states of its blocks."""
-        size = (x.shape[2], x.shape[3])
-        outputs, states = [map_to_tokens(x)], []
-        for index, block in enumerate(self.blocks):
-            tokens, state = block(outputs[-1], size, memory and memory[index], identities)
-            outputs.append(tokens)
-            states.append(state)
-        normed = zip(self.norms, outputs[-len(self.norms) :], strict=True)
-        embeddings = [tokens_to_map(norm(tokens), size) for norm, tokens in normed]
-        return [x, *embeddings] if self.keep_input else embeddings, states
-
-    def assign_identities(self, masks: Tensor) -> Tensor:
-        """Masks B×(m+1)×H×W to B×L×C; B×0×0 without blocks, which remember nothing."""
-        if self.identity_bank is None or self.identity_norm is None:
-            return masks.new_empty(len(masks), 0, 0)
-        return self.identity_norm(self.identity_bank(masks))
-
-    def memorize(self, states: Sequence[Any], size: Sequence[int], identities: Tensor) -> list[BlockMemory]:
-        """Return the memory of each block; short-term memory has all tokens of the map, ``size`` = (H, W)."""
-        memories, stride = [], self.memory_stride
-        for block, state in zip(self.blocks, states, strict=True):
-            long, short = block.memorize(state, identities)  # type: ignore[operator]
-            if stride > 1:
-                long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in long))
-            memories.append(BlockMemory(long, short))
-        return memories
+    def forward(self, x: Tensor) -> Tensor:
+        """B×inputs×h×w to logits B×outputs×h×w."""
+        return self.conv_out(F.relu(self.conv_out_hidden(x)))
 
 
-class MultiScaleModel(VOSModel):
-    """Stages from coarse to fine, each refining the embeddings of the one before; a subclass creates them."""
-
-    stages: nn.ModuleList
-    decoder: nn.Module
-
-    def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to B×L×C of each stage."""
-        return [stage.assign_identities(masks) for stage in self.stages]  # type: ignore[operator]
-
-    def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> PropagatedFrame:
-        """Run the stages; see `VOSModel.propagate`."""
-        embeddings: list[list[Tensor]] = []
-        states: list[list[Any]] = []
-        for number, stage in enumerate(self.stages):
-            if stage.transition is None:
-                x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
-            else:
-                x = stage.transition(embeddings[-1], features[stage.encoder_map])  # type: ignore[operator, index]
-            output, state = stage(x, memory and memory[number], identities and identities[number])
-            embeddings.append(output)
-            states.append(state)
-        return PropagatedFrame(embeddings, states)
-
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
-        """Return the frame's memory of each stage and block; see `VOSModel.memorize`."""
-        memory = []
-        for number, stage in enumerate(self.stages):
-            size = propagated.embeddings[number][0].shape[2:]
-            memory.append(stage.memorize(propagated.states[number], size, identities[number]))  # type: ignore[operator]
+def subsample_long(memory: BlockMemory, size: Size, stride: int) -> BlockMemory:
+    """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
+    if stride == 1:
         return memory
-
-    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(M+1)×h×w at the stride of the last stage."""
-        return self.decoder(torch.cat(propagated.embeddings[-1], dim=1))
+    long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))
+    return memory._replace(long=long)

@@ -11,9 +11,9 @@ from torch import Tensor
 from aotlab.networks.attention import Size
 
 
-def sine_position(size: Size, x: Tensor) -> Tensor:
-    """Return the sine embedding of the positions of tokens x B×L×C, 1×L×C: first half for y, second for x."""
-    return _sine_position(size, x.shape[2], x.dtype, x.device)
+def sine_position(size: Size, tokens: Tensor) -> Tensor:
+    """Return the sine embedding 1×L×C of the positions of ``tokens`` B×L×C: first half for y, second half for x."""
+    return _sine_position(size, tokens.shape[2], tokens.dtype, tokens.device)
 
 
 @lru_cache(maxsize=32)
@@ -32,4 +32,4 @@ def _sine_position(size: Size, dim: int, dtype: torch.dtype, device: torch.devic
     height, width = size
     rows = axes[0][:, None].expand(height, width, half)
     columns = axes[1][None].expand(height, width, half)
-    return torch.cat([rows, columns], dim=2).flatten(0, 1)[None].to(dtype)  # 1×(H·W)×dim
+    return torch.cat([rows, columns], dim=2).flatten(0, 1)[None].to(dtype)  # 1×(h·w)×dim

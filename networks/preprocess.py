@@ -63,24 +63,24 @@ def network_size(
     if limits.max_long_edge is not None and max(height, width) > limits.max_long_edge:
         ratio = limits.max_long_edge / max(height, width)
         height, width = height * ratio, width * ratio
-    object_edge = (
+    object_side = (
         None if min_object_area is None else math.sqrt(min_object_area / (size[0] * size[1]) * height * width)
     )
-    ratio = _enlargement_factor(height, width, object_edge, limits) * limits.scale
+    ratio = _enlargement_factor(height, width, object_side, limits) * limits.scale
     extra = 1 if align_corners else 0
     sides = [int(side * ratio) - extra for side in (height, width)]
     rounded = [max(round(side / STRIDE), 1) * STRIDE + extra for side in sides]
     return rounded[0], rounded[1]
 
 
-def _enlargement_factor(height: float, width: float, object_edge: float | None, limits: InputConfig) -> float:
-    """Return the factor, at least 1, that scales up a frame; ``object_edge``: root of its smallest object's area."""
+def _enlargement_factor(height: float, width: float, object_side: float | None, limits: InputConfig) -> float:
+    """Factor, at least 1, that scales a frame up; its smallest object has ``object_side``² pixels."""
     if limits.max_long_edge is None:
         return 1.0
-    max_scale = min(MAX_ENLARGEMENT, limits.max_long_edge / max(height, width))
+    max_factor = min(MAX_ENLARGEMENT, limits.max_long_edge / max(height, width))
     if limits.max_short_edge is not None:
-        max_scale = min(max_scale, limits.max_short_edge / min(height, width))
-    scale = (limits.min_short_edge or 0) / min(height, width)
-    if object_edge is not None and limits.min_object is not None:
-        scale = max(scale, limits.min_object / object_edge)
-    return max(1.0, min(scale, max_scale))
+        max_factor = min(max_factor, limits.max_short_edge / min(height, width))
+    target_factor = (limits.min_short_edge or 0) / min(height, width)
+    if object_side is not None and limits.min_object is not None:
+        target_factor = max(target_factor, limits.min_object / object_side)
+    return max(1.0, min(target_factor, max_factor))

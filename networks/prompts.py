@@ -33,8 +33,7 @@ class PromptNetwork(nn.Module):
         self.encoder = build_encoder(config.encoder)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.projector = nn.Conv2d(channels[3], dim, 1)
-        planes = replace(config, max_objects=len(PLANES) - 1, ignore_plane=False)
-        self.identity_bank = IdentityBank(planes, dim, stage.stride, stage.identity_stride)
+        self.identity_bank = IdentityBank(len(PLANES), dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(config.prompt_blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.prompt_blocks))
         inputs = (1 + config.prompt_blocks) * dim
@@ -63,10 +62,10 @@ class PromptNetwork(nn.Module):
         f4, f8, f16, projected = features
         x = projected.expand(len(planes), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        identities = self.identity_bank(planes)
+        id_embedding = self.identity_bank(planes)
         embeddings, tokens = [x], map_to_tokens(x)
         for block, norm in zip(self.blocks, self.norms, strict=True):
-            tokens, _ = block(tokens, size, None, identities)
+            tokens, _ = block(tokens, size, None, id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
         f4, f8 = f4 + self.bank4(planes), f8 + self.bank8(planes)
         return self.decoder(torch.cat(embeddings, dim=1), f4, f8, f16)

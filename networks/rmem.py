@@ -1,11 +1,12 @@
-"""Models of restricted memory: AOT+ and DeAOT of RMem (Zhou et al.; CVPR 2024), with its temporal embedding.
+"""RMem: Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 
-Which frames stay in memory is the engine's decision (`aotlab.engine`); ERMU uses the models of AOT and DeAOT.
+AOT+, an AOT whose short-term attention is recurrent, and DeAOT, both with a temporal embedding. ERMU has the same
+models. Policies decide which frames stay in memory (`aotlab.engine.memory.policies`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, Size
-from aotlab.networks.deaot import AddTemporal, DeAOT
+from aotlab.networks.deaot import DeAOT, GPMBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
@@ -28,6 +29,9 @@ from aotlab.networks.model import (
     batch_size,
 )
 from aotlab.networks.positions import sine_position
+
+AddTemporal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""adds the temporal embedding to queries B×L×C and keys B×(T·L)×C"""
 
 
 class TemporalEmbedding(nn.Module):
@@ -43,8 +47,8 @@ class TemporalEmbedding(nn.Module):
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Query B×L×C and keys B×(T·L)×C, oldest frame first, with their embeddings added."""
         frames = key.shape[1] // query.shape[1]
-        added = self.memory[temporal_slots_by_age(frames, len(self.memory), key.device)]  # T×C
-        key = key.unflatten(1, (frames, -1)) + added[:, None]  # B×T×L×C
+        embedding = self.memory[temporal_slots_by_age(frames, len(self.memory), key.device)]  # T×C
+        key = key.unflatten(1, (frames, -1)) + embedding[:, None]  # B×T×L×C
         return query + self.query, key.flatten(1, 2)
 
 
@@ -53,8 +57,10 @@ def temporal_slots_by_age(frames: int, slots: int, device: torch.device | None =
 
     Each frame has its own while there are enough; then they are shared evenly, counted from the newest.
     """
-    age = torch.arange(frames - 1, -1, -1, device=device)
-    return slots - 1 - age * slots // frames if frames > slots else frames - 1 - age
+    index = torch.arange(frames, device=device)
+    if frames <= slots:
+        return index
+    return slots - 1 - (frames - 1 - index) * slots // frames
 
 
 class RecurrentState(NamedTuple):
@@ -64,7 +70,7 @@ class RecurrentState(NamedTuple):
     """B×L×C, also the query"""
     tokens: Tensor
     """B×L×C, which become long-term values once the identity embedding is added"""
-    short: Tensor
+    short_read: Tensor
     """B×L×C, result of short-term attention, from which short-term keys and values are made"""
 
 
@@ -74,7 +80,7 @@ class RecurrentLSTTBlock(nn.Module):
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
+        self.self_attention = SelfAttention(dim, config.heads)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_key, self.short_value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_norm = nn.LayerNorm(dim)
@@ -90,47 +96,54 @@ class RecurrentLSTTBlock(nn.Module):
         x: Tensor,
         size: Size,
         memory: BlockMemory | None,
-        identities: Tensor | None,
-        add_temporal: AddTemporal | None = None,
+        id_embedding: Tensor | None,
+        add_temporal: AddTemporal,
     ) -> tuple[Tensor, RecurrentState]:
-        """Propagate memory to the current frame; arguments as `aotlab.networks.deaot.GPMBlock.forward`.
+        """Propagate memory to the current frame; arguments as `aotlab.networks.aot.LSTTBlock.forward`.
 
         Short-term attention reads all tokens. A reference frame reads its own long-term memory as both.
+
+        Args:
+            add_temporal: `RMemAOT.add_temporal`.
         """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
-        query = self.query(tokens)
+        query = self.query(tokens)  # also the key, as in AOT
         if memory is None:
-            reference = KeyValue(query, self.value(tokens + identities))
+            reference = KeyValue(query, self.value(tokens + id_embedding))
             memory = BlockMemory(reference, reference)
         long, short = memory
-        long_query, key = (query, long.key) if add_temporal is None else add_temporal(query, long.key)
-        added = self.long_projection(self.attention(long_query, key, long.value))
+        long_query, long_key = add_temporal(query, long.key)
+        long_read = self.long_projection(self.attention(long_query, long_key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
-        state = RecurrentState(query, tokens, self.short_projection(self.attention(query, key, value)))
-        x = x + added + state.short
+        short_read = self.short_projection(self.attention(query, key, value))
+        x = x + long_read + short_read
+        state = RecurrentState(query, tokens, short_read)
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
-    def memorize(self, state: RecurrentState, identities: Tensor) -> BlockMemory:
+    def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term of its tokens, short-term of short-term attention's result."""
-        long = KeyValue(state.key, self.value(state.tokens + identities))
-        short = KeyValue(self.short_key(state.short), self.short_value(state.short + identities))
+        long = KeyValue(state.key, self.value(state.tokens + id_embedding))
+        short = KeyValue(self.short_key(state.short_read), self.short_value(state.short_read + id_embedding))
         return BlockMemory(long, short)
 
 
 class RMemAOT(VOSModel):
-    """AOT+ with a temporal embedding: as AOT, with recurrent blocks."""
+    """AOT+: as AOT, with recurrent blocks and, if the config has slots, a temporal embedding."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
-        self.identity_bank = IdentityBank(config, dim, stage.stride, stage.identity_stride)
+        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(RecurrentLSTTBlock(dim, stage) for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(stage.depth))
         self.temporal = TemporalEmbedding(stage.temporal_slots, dim) if stage.temporal_slots else None
-        inputs = (1 + stage.depth) * dim if config.decode_all_blocks else dim
         self.decoder = FPNDecoder(
-            inputs, self.channels[:3], config.max_objects + 1, dim=dim, align_corners=config.align_corners
+            (1 + stage.depth) * dim,
+            self.channels[:3],
+            1 + config.max_objects,
+            dim=dim,
+            align_corners=config.align_corners,
         )
 
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,33 +151,52 @@ class RMemAOT(VOSModel):
         return (query, key) if self.temporal is None else self.temporal(query, key)
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to [B×L×C]."""
+        """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_bank(masks)]
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
+        # encoded once, repeated for every group of objects
+        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        embeddings, states, tokens = [x], [], map_to_tokens(x)
-        for index, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
-            read = memory and memory[0][index]
-            tokens, state = block(tokens, size, read, identities and identities[0], self.add_temporal)
+        # AOT+ has one stage
+        block_memories = [None] * len(self.blocks) if memory is None else memory[0]
+        id_embedding = None if id_embeddings is None else id_embeddings[0]
+        tokens = map_to_tokens(x)
+        embeddings, states = [x], []
+        for block, norm, block_memory in zip(self.blocks, self.norms, block_memories, strict=True):
+            tokens, state = block(tokens, size, block_memory, id_embedding, self.add_temporal)
             embeddings.append(tokens_to_map(norm(tokens), size))
             states.append(state)
         return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
-        return [[block.memorize(state, identities[0]) for block, state in pairs]]  # type: ignore[operator]
+        return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(M+1)×H/4×W/4."""
-        embeddings = propagated.embeddings[0]
-        used = embeddings if self.config.decode_all_blocks else embeddings[-1:]
-        return self.decoder(torch.cat(used, dim=1), features.f4, features.f8, features.f16)
+        """Return logits B×(1+M)×H/4×W/4."""
+        embeddings = torch.cat(propagated.embeddings[0], dim=1)
+        return self.decoder(embeddings, features.f4, features.f8, features.f16)
+
+
+class TemporalGPMBlock(GPMBlock):
+    """GPM block whose long-term attention compares queries and keys with their temporal embeddings."""
+
+    def __init__(self, dim: int, config: StageConfig, *, first: bool, add_temporal: AddTemporal) -> None:
+        """``add_temporal``: `RMemDeAOT.add_temporal`; the rest as `GPMBlock`."""
+        super().__init__(dim, config, first=first)
+        self.add_temporal = add_temporal
+
+    def read_long(self, query: Tensor, long: KeyValue) -> Tensor:
+        """Attend with queries B×L×C/2 to long-term memory: B×L×4C."""
+        query, key = self.add_temporal(query, long.key)
+        return self.long_attention(query, key, long.value)
 
 
 class RMemDeAOT(DeAOT):
@@ -174,19 +206,10 @@ class RMemDeAOT(DeAOT):
         super().__init__(config)
         self.temporal = TemporalEmbedding(config.stages[0].temporal_slots, config.dim // 2)
 
+    def build_block(self, dim: int, stage: StageConfig, first: bool) -> GPMBlock:
+        """Return a block that adds the temporal embedding."""
+        return TemporalGPMBlock(dim, stage, first=first, add_temporal=self.add_temporal)
+
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Add the temporal embedding."""
         return self.temporal(query, key)
-
-    def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> PropagatedFrame:
-        """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
-        size = (x.shape[2], x.shape[3])
-        states, tokens = [], map_to_tokens(x)
-        for index, block in enumerate(self.blocks):
-            read = memory and memory[0][index]
-            tokens, state = block(tokens, size, read, identities and identities[0], self.temporal)
-            states.append(state)
-        return PropagatedFrame([[tokens_to_map(self.norms[0](tokens), size)]], [states])

@@ -80,7 +80,7 @@ class SwinBase(nn.Module):
         )  # fmt: skip
 
     @property
-    def stages(self) -> list[nn.Module]:
+    def freezable_parts(self) -> list[nn.Module]:
         """Parts in order: the patch embedding, then the stages."""
         return [self.patch_embed, *self.layers]
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
+from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
-from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import convert_official
 from tests.golden import filler
 

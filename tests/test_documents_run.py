@@ -20,7 +20,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import main
 from tests.drawn_clips import (

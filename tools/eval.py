@@ -139,7 +139,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"missing: {' and '.join(missing)}")
     if args.weights and len(args.weights) != len(pair_models_with_configs(args)):
         parser.error(
-            f"--weights: {len(args.weights)} of them for {len(pair_models_with_configs(args))} models; give one for each"
+            f"--weights: {len(args.weights)} of them for {len(pair_models_with_configs(args))} models; "
+            "give one for each"
         )
     return args
 

@@ -67,7 +67,7 @@ def describe_weights(name: str) -> str:
     from torch.utils.flop_counter import FlopCounterMode
 
     from aotlab.configs.files import list_presets
-    from aotlab.networks.models import build_model
+    from aotlab.networks.build import build_model
     from aotlab.networks.preprocess import network_size
     from aotlab.networks.weights.checkpoints import read_card, read_settings
     from aotlab.networks.weights.model_card import describe_card
@@ -83,7 +83,7 @@ def describe_weights(name: str) -> str:
         model = build_model(model_config).eval()
         image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
         features, identities = model.encode(image), model.assign_identities(masks)
-        memory = model.memorize(model.propagate(features, identities=identities), identities)
+        memory = model.memorize(model.propagate(features, id_embeddings=identities), identities)
         propagated = model.propagate(features, memory)
         for part, compute in {
             "encode": lambda: model.encode(image),

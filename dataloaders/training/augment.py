@@ -1,4 +1,4 @@
-"""Augmentation of images with masks into training clips: size, motion, colours (AOT, section 5.1)."""
+"""Augmentation of images with masks into training clips: size, motion, colours (AOT, Training Details)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training clips: objects renumbered, and one clip pasted over another (AOT, section 5.1)."""
+"""Training clips: objects renumbered, and one clip pasted over another (AOT, Training Details)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredT
 from aotlab.engine.tracking.ensemble import Ensemble
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.transfers import DelayedLabels
+from aotlab.engine.tracking.transfers import LabelPipeline
 from aotlab.engine.video.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
@@ -82,7 +82,7 @@ def _track_frames(
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
     layers = LayeredTracker(tracker, len(video.frames)) if video.object_folders else None
-    labels, known = DelayedLabels(tracker.device), set[int]()
+    labels, known = LabelPipeline(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
         size, mask_source = video.output_size(*shape), video.masks.get(index)

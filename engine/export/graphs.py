@@ -29,7 +29,7 @@ from aotlab.engine.tracking.prompting import DEFAULT_SETTINGS, window_input_size
 from aotlab.networks.aot import LSTTState
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.deaot import GPMState
-from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
@@ -40,7 +40,7 @@ from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 from aotlab.utils.versioned_json import FileKind, wrap
 
 DESCRIPTION_FILE = "export.yaml"
-EXPORT = FileKind("export", 3, "export again")
+EXPORT = FileKind("export", 4, "export again")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 REFERENCE_FRAMES_ONLY = 2**31 - 1
@@ -132,17 +132,14 @@ def unflatten_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
     def empty(fields: Any) -> Any:
         return fields(*[None] * len(fields._fields))
 
-    state = empty(STATES[config.stages[0].block])
+    state, depths = empty(STATES[config.stages[0].block]), [depth for depth in config.depths if depth]
     templates: dict[str, Any] = {
         "features": empty(Features),
-        "identities": [None] * len(config.stages),
-        "states": [[state] * depth for depth in config.depths],
-        "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in config.depths],
+        "identities": [None] * len(depths),
+        "states": [[state] * depth for depth in depths],
+        "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in depths],
     }
-    results = unflatten_tensors(kind, templates[kind], tensors)
-    if kind == "identities":  # B×0×0 for a stage without blocks
-        return [results[0][:, :0, :0] if x is None else x for x in results]
-    return results
+    return unflatten_tensors(kind, templates[kind], tensors)
 
 
 def list_embeddings(tensors: Tensors) -> list[Tensor]:
@@ -186,7 +183,7 @@ def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
         temporal.indices = tensors.get("temporal_indices")
     features = unflatten_results("features", config, tensors)
     if "identities_0" in tensors:
-        propagated = model.propagate(features, identities=unflatten_results("identities", config, tensors))
+        propagated = model.propagate(features, id_embeddings=unflatten_results("identities", config, tensors))
     else:
         propagated = model.propagate(features, unflatten_results("memory", config, tensors))
     decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
@@ -250,14 +247,13 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         groups: number of groups of objects in a batch.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    stages = list(getattr(model, "stages", []))
-    shortcuts = sorted({stage.encoder_map for stage in stages[1:]})
+    strides = sorted({stage.stride for stage in model.config.stages[1:]})
     with torch.no_grad():
         encode = Graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
         masks = torch.rand(groups, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _assign_identities, {"masks": masks})
         features = encode.results
-        read = ["features_projected", *(list(features)[index] for index in shortcuts)]
+        read = ["features_projected", *(f"features_f{stride}" for stride in strides)]
         maps = {name: features[name] for name in read}
         reference = Graph(model, _propagate, maps | identify.results)
         states = {name: x for name, x in reference.results.items() if name.startswith("states_")}
@@ -271,7 +267,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
             memory["temporal_indices"] = temporal_slots_by_age(EXAMPLE_FRAMES, slots)
         propagate = Graph(model, _propagate, maps | memory)
         decoded = {name: x for name, x in reference.results.items() if name not in states}
-        refined = {name: features[name] for name in list(features)[:3] if not stages}
+        refined = {name: features[name] for name in list(features)[:3] if not strides}
         decode = Graph(model, _decode, decoded | refined)
         graphs = {
             "encode": encode, "assign_identities": identify, "reference": reference, "propagate": propagate,
@@ -314,7 +310,7 @@ def _copy_exportable(model: VOSModel) -> VOSModel:
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
     for module in model.modules():
         if type(module) is LocalAttention:
-            module.__class__ = BlockLocalAttention
+            module.__class__ = TiledLocalAttention
     if isinstance(getattr(model, "temporal", None), TemporalEmbedding):
         model.temporal = IndexedTemporalEmbedding(model.temporal)  # type: ignore[arg-type]
     return model

@@ -93,7 +93,7 @@ class ExportedModel(nn.Module):
         )
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Propagate identities from memory to a frame, or on a reference frame from its own.
 
@@ -101,7 +101,7 @@ class ExportedModel(nn.Module):
         """
         maps = flatten_tensors("features", features)
         if memory is None:
-            results = self._results("reference", maps | flatten_tensors("identities", identities))
+            results = self._results("reference", maps | flatten_tensors("identities", id_embeddings))
         else:
             frames = self._count_frames(memory[0][0].long.key)
             slots = self.config.stages[0].temporal_slots
@@ -111,10 +111,12 @@ class ExportedModel(nn.Module):
         empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
         return PropagatedFrame([*empty, decoded], unflatten_results("states", self.config, results))
 
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """Return a frame's memory per stage and block."""
         states = flatten_tensors("states", propagated.states)
-        results = self._results("memorize", states | flatten_tensors("identities", identities))
+        results = self._results("memorize", states | flatten_tensors("identities", id_embeddings))
         return unflatten_results("memory", self.config, results)
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:

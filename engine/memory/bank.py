@@ -56,17 +56,17 @@ class FrameBuffer:
         self._capacity = capacity or 0
         self._stores: tuple[Tensor, ...] = ()  # keys and values
         self._count = 0
-        self.allocated = 0
+        self.allocated_frames = 0
         """number of frames that fit"""
 
     def append(self, frame: KeyValue) -> None:
         """Copy a frame behind the others; the first is stored as it is."""
         if not self._stores:
-            self._stores, self._count, self.allocated = frame, 1, 1
+            self._stores, self._count, self.allocated_frames = frame, 1, 1
             return
-        if self._count == self.allocated:
-            capacity = max(self._capacity, self._count + 1 + self._count // 2)
-            self.load(self.read(), self._count, capacity)
+        if self._count == self.allocated_frames:
+            allocated_frames = max(self._capacity, self._count + 1 + self._count // 2)
+            self.load(self.read(), self._count, allocated_frames)
         for store, x in zip(self._stores, frame, strict=True):
             store[:, self._count * x.shape[1] : (self._count + 1) * x.shape[1]] = x
         self._count += 1
@@ -74,7 +74,7 @@ class FrameBuffer:
     def drop(self, indices: Sequence[int]) -> None:
         """Drop a frame of each group, which may differ; later frames move forward."""
         for store in self._stores:
-            tokens = store.shape[1] // self.allocated
+            tokens = store.shape[1] // self.allocated_frames
             for row, index in zip(store, indices, strict=True):
                 for start in range(index * tokens, (self._count - 1) * tokens, tokens):
                     row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
@@ -83,14 +83,13 @@ class FrameBuffer:
     def read(self) -> KeyValue:
         """Return views of all frames, tokens in order."""
         key, value = self._stores
-        used = key.shape[1] // self.allocated * self._count
+        used = key.shape[1] // self.allocated_frames * self._count
         return KeyValue(key[:, :used], value[:, :used])
 
-    def load(self, frames: KeyValue, count: int, capacity: int) -> None:
-        """Copy ``count`` frames, as `read` returns them, to tensors with room for ``capacity``."""
-        key, value = frames
-        self._stores = _with_capacity(key, count, capacity), _with_capacity(value, count, capacity)
-        self._count, self.allocated = count, capacity
+    def load(self, frames: KeyValue, count: int, allocated_frames: int) -> None:
+        """Copy ``count`` frames, as `read` returns them, to tensors for ``allocated_frames``."""
+        self._stores = tuple(_with_capacity(x, count, allocated_frames) for x in frames)
+        self._count, self.allocated_frames = count, allocated_frames
 
     @property
     def nbytes(self) -> int:
@@ -98,9 +97,9 @@ class FrameBuffer:
         return sum(x.numel() * x.element_size() for x in self._stores)
 
 
-def _with_capacity(used: Tensor, frames: int, capacity: int) -> Tensor:
-    """Copy the tokens of ``frames`` to a tensor with room for ``capacity`` frames."""
-    store = used.new_empty(len(used), used.shape[1] // frames * capacity, used.shape[2])
+def _with_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tensor:
+    """Copy the tokens of ``frames`` to a tensor for ``allocated_frames``."""
+    store = used.new_empty(len(used), used.shape[1] // frames * allocated_frames, used.shape[2])
     store[:, : used.shape[1]] = used
     return store
 
@@ -131,7 +130,7 @@ class MemoryBank:
         """index of the newest frame"""
         self.changing = False
         """whether `write_memory` is changing this bank, or failed while changing it"""
-        self._inserted = 0
+        self._last_stored = 0
         self._training = training
         self._long: list[list[FrameList | FrameBuffer]] = []  # by stage and block
         self._short: deque[Memory] = deque(maxlen=short_term_skip + short_term_frames - 1)
@@ -157,14 +156,13 @@ class MemoryBank:
 
     def read(self) -> list[list[BlockMemory]]:
         """Return the memory that each block of each stage reads on the next frame."""
-        several = len(self._short) - self._skip  # frames of short-term memory beyond the oldest
-        recent = _concat_frames(list(self._short)[: several + 1]) if several > 0 else self._short[0]
+        # the oldest frames of short-term memory are read: all but the newest ``short_term_skip - 1``
+        count = max(1, len(self._short) - self._skip + 1)
+        short_term = _concat_frames(list(self._short)[:count]) if count > 1 else self._short[0]
         reading = []
-        for stage, newest in zip(self._long, recent, strict=True):
-            blocks = []
-            for long, memory in zip(stage, newest, strict=True):
-                blocks.append(BlockMemory(long.read(), memory.short))
-            reading.append(blocks)
+        for long_blocks, short_blocks in zip(self._long, short_term, strict=True):
+            pairs = zip(long_blocks, short_blocks, strict=True)
+            reading.append([BlockMemory(long.read(), memory.short) for long, memory in pairs])
         return reading
 
     def add_reference(self, memory: Memory) -> None:
@@ -187,11 +185,13 @@ class MemoryBank:
         """
         self.newest += 1
         self._short.append(memory)
-        if self.newest - self._inserted < self.policy.every:
+        if self.newest - self._last_stored < self.policy.every:
             return
         evicted = self.policy.evict(self, relevance_fn)
-        self._inserted = self.newest
-        if evicted is not None and evicted[0] == len(self):
+        self._last_stored = self.newest
+        if evicted is not None and evicted[0] == len(
+            self
+        ):  # the policy evicts the newest frame: do not store it
             return
         if evicted is not None:
             self.drop(evicted)
@@ -226,16 +226,16 @@ class MemoryBank:
             "kept": [list(frames) for frames in self.frame_indices],
             "references": list(self.references),
             "newest": self.newest,
-            "inserted": self._inserted,
+            "inserted": self._last_stored,
         }
         policy = self.policy.state_dict()
-        return {**numbers, "room": first.allocated, "long": long, "short": short, "policy": policy}
+        return {**numbers, "room": first.allocated_frames, "long": long, "short": short, "policy": policy}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Continue from a state; later frames do not change it."""
         self.frame_indices = [list(frames) for frames in state["kept"]]
         self.references, self.newest = list(state["references"]), state["newest"]
-        self._inserted = state["inserted"]
+        self._last_stored = state["inserted"]
         self.policy.load_state_dict(state["policy"])
         self._long = []
         for stage in state["long"]:
@@ -260,7 +260,7 @@ class MemoryBank:
 
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
-        self._inserted = self.newest
+        self._last_stored = self.newest
         if not self._long:
             self.frame_indices = [[] for _ in range(len(memory[0][0].long.key))]
             self._long = [[self._new_storage() for _ in stage] for stage in memory]

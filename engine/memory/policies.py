@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory
 
@@ -105,11 +106,11 @@ def find_oldest(bank: Bank) -> list[int]:
 
 
 @dataclass
-class _ScoredPolicy(MemoryPolicy):
+class ScoredMemory(MemoryPolicy):
     """Reference frames and one frame in ``every`` are stored; the tracked frame with the lowest score is evicted.
 
-    Each group decides separately. The newest frame has no score yet and stays. ``early``: update relevance while there
-    is room, as the published DeAOT models do.
+    Each group decides separately. The newest frame has no score yet and stays. ``score_early``: update relevance while
+    there is room, as the published DeAOT models do.
     """
 
     capacity: int
@@ -125,16 +126,14 @@ class _ScoredPolicy(MemoryPolicy):
         full = len(bank) >= self.capacity
         if relevance_fn is None or not (full or self.score_early):
             return find_oldest(bank) if full else None
-        relevance = relevance_fn(bank.read()[0][0].long.key, len(bank))
-        measured = torch.stack([relevance.relevance.double(), self.redundancies(relevance).double()], 1)
+        frames = relevance_fn(bank.read()[0][0].long.key, len(bank))
+        both = to_host(torch.stack([frames.relevance.double(), self.redundancies(frames).double()], 1))
         evicted = []
-        for group, (shares, redundancies) in enumerate(to_host(measured)):
-            scores = self._scores(
-                group, bank.frame_indices[group], bank.newest, shares.tolist(), redundancies
+        for group, (relevance, redundancy) in enumerate(both):
+            scores = self._update(group, bank, relevance, redundancy)
+            evicted.append(
+                find_lowest(scores if relevance.any() else None, bank.find_tracked(group), len(bank))
             )
-            candidates = bank.find_tracked(group)
-            lowest = int(np.argmin(scores[candidates])) if candidates and any(shares) else 0
-            evicted.append(candidates[lowest] if candidates else len(bank))
         return evicted if full else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -151,32 +150,38 @@ class _ScoredPolicy(MemoryPolicy):
             for name in ("running", "counts")
         )
 
-    def _scores(
-        self, group: int, frames: Sequence[int], newest: int, shares: list[float], redundancies: np.ndarray
-    ) -> np.ndarray:
-        """Update the running relevance of a group's frames; return their scores, T."""
-        if not any(shares):
-            shares = [1 / len(shares)] * len(shares)
-        before, counts = self.running.get(group, {}), self.counts.get(group, {})
+    def _update(self, group: int, bank: Bank, relevance: np.ndarray, redundancy: np.ndarray) -> np.ndarray:
+        """Update the running relevance R and the counts n of a group's T frames; return their scores, T."""
+        frames = bank.frame_indices[group]
+        if not relevance.any():  # no foreground
+            relevance = np.full(len(frames), 1 / len(frames))
+        previous, counts = self.running.get(group, {}), self.counts.get(group, {})
         self.running[group] = {
-            frame: MOMENTUM * share + (1 - MOMENTUM) * before[frame] if frame in before else share
-            for frame, share in zip(frames, shares, strict=True)
+            frame: MOMENTUM * value + (1 - MOMENTUM) * previous[frame] if frame in previous else value
+            for frame, value in zip(frames, relevance.tolist(), strict=True)
         }
-        self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, newest)}
+        self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, bank.newest)}
         running = np.array(list(self.running[group].values()))
-        return self.score(running, [self.counts[group][frame] for frame in frames], redundancies)
+        return self.score(running, [self.counts[group][frame] for frame in frames], redundancy)
 
-    def redundancies(self, memory: FrameRelevance) -> Tensor:
+    def redundancies(self, frames: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T; zeros if `score` does not need it."""
-        return torch.zeros_like(memory.relevance)
+        return torch.zeros_like(frames.relevance)
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Score T frames by running relevance, counts and redundancy, T each."""
+        """Score T frames by running relevance R, counts n and redundancy d, T each."""
         raise NotImplementedError
 
 
+def find_lowest(scores: np.ndarray | None, candidates: list[int], newest: int) -> int:
+    """Return the candidate with the lowest score, or the first without scores; ``newest`` if there is none."""
+    if not candidates:
+        return newest
+    return candidates[0 if scores is None else int(np.argmin(scores[candidates]))]
+
+
 @dataclass
-class Restricted(_ScoredPolicy):
+class RMem(ScoredMemory):
     """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
     bonus: float = 1.5
@@ -184,13 +189,16 @@ class Restricted(_ScoredPolicy):
     """number of updates added to every frame's"""
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Return the upper confidence bound of relevance; the reference frame counts one update per frame."""
+        """Return the upper confidence bound R + bonus·√(ln Σn / (n + prior)).
+
+        The reference frame, the first, counts one update per stored frame: n = T.
+        """
         updates = np.array([len(counts), *counts[1:]], float)
         return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.prior))
 
 
 @dataclass
-class RelevanceRedundancy(_ScoredPolicy):
+class ERMU(ScoredMemory):
     """Scores by relevance with a penalty for frames that resemble others (ERMU)."""
 
     weight: float = 4.0
@@ -198,12 +206,12 @@ class RelevanceRedundancy(_ScoredPolicy):
     threshold: float = 0.4
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Add weighted relevance and a sigmoid that falls with redundancy."""
+        """Return weight·R + 1 / (1 + exp(slope·(d - threshold)))."""
         return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
 
-    def redundancies(self, memory: FrameRelevance) -> Tensor:
+    def redundancies(self, frames: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T."""
-        return torch.stack([compute_redundancy(keys) for keys in memory.keys])
+        return torch.stack([compute_redundancy(keys) for keys in frames.keys])
 
 
 def to_host(tensor: Tensor) -> np.ndarray:
@@ -232,15 +240,14 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
-    if config.policy == "first_frame":
-        return FirstFrame()
-    if config.policy == "every_nth":
-        return EveryNthFrame(every)
-    if training or config.policy == "bounded_fifo":
-        return BoundedFIFO(config.frames, every, config.newest)
-    if config.policy == "restricted":
-        return Restricted(config.frames, every, config.score_early)
-    return RelevanceRedundancy(
-        config.frames, every, config.score_early,
-        weight=config.relevance_weight, slope=config.redundancy_slope, threshold=config.redundancy_threshold,
-    )  # fmt: skip
+    build: dict[str, Callable[[], MemoryPolicy]] = {
+        "first_frame": FirstFrame,
+        "every_nth": partial(EveryNthFrame, every),
+        "bounded_fifo": partial(BoundedFIFO, config.frames, every, config.newest),
+        "restricted": partial(RMem, config.frames, every, config.score_early),
+        "relevance_redundancy": partial(
+            ERMU, config.frames, every, config.score_early,
+            weight=config.relevance_weight, slope=config.redundancy_slope, threshold=config.redundancy_threshold,
+        ),
+    }  # fmt: skip
+    return build["bounded_fifo" if training and config.policy in BOUNDED_POLICIES else config.policy]()

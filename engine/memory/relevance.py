@@ -34,7 +34,8 @@ def compute_relevance(
         frames: T.
     """
     size = propagated.embeddings[0][0].shape[2:]
-    resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=model.config.align_corners)
+    # with aligned corners in models of both kinds, as published
+    resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query = propagated.states[0][0].key  # queries and keys of a frame are one projection
     query, key = model.add_temporal(query, key)

@@ -28,7 +28,7 @@ class Prediction:
 
     def receive(self, *, confidence: bool = False) -> None:
         """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
-        tensors = [self.channels.to(torch.int16), *([self._shares] if confidence else [])]
+        tensors = [self.channels.to(torch.int16), *([self._mean_probabilities] if confidence else [])]
         host = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
         copied = torch.cuda.Event()
         copied.record(torch.cuda.current_stream(self.channels.device))
@@ -64,11 +64,11 @@ class Prediction:
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
         received = self._host_copies()
-        shares = received[1].tolist() if len(received) > 1 else self._shares.tolist()
-        return dict(zip(self.ids, shares, strict=True))
+        values = received[1].tolist() if len(received) > 1 else self._mean_probabilities.tolist()
+        return dict(zip(self.ids, values, strict=True))
 
     @property
-    def _shares(self) -> Tensor:
+    def _mean_probabilities(self) -> Tensor:
         """Values of `confidence` on the device, n, computed without a value on the host."""
         chosen, probabilities = self.channels.flatten(), self.probabilities
         if self.temperature != 1:

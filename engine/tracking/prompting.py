@@ -215,7 +215,7 @@ def find_window(prompt: Prompt, coarse_mask: np.ndarray, margin: float) -> Windo
         x, y, across, down = prompt.box
         corners += [(x, y), (x + across, y + down)]
     else:
-        rows, columns = np.nonzero(find_prompted_parts(coarse_mask > 0.5, prompt, max_distance=np.inf))
+        rows, columns = np.nonzero(coarse_mask > 0.5)
         if len(rows):
             corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     if not corners:
@@ -249,12 +249,15 @@ def drop_far_parts(logits: Tensor, prompt: Prompt, max_distance: float) -> None:
 
 
 def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, max_distance: float) -> np.ndarray:
-    """Connected parts of a mask H×W bool that hold a prompt, or are near one that does.
+    """Return the connected parts of a mask H×W bool that hold a prompt, or are near one that does.
 
-    Without such a part the largest one counts. ``max_distance`` is a share of the root of the prompted parts' area.
+    With a box that is the whole mask. Without a part that holds a prompt the largest one counts. ``max_distance`` is a
+    share of the root of the prompted parts' area.
     """
     import cv2
 
+    if prompt.box is not None:
+        return mask
     count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
         return mask
@@ -263,8 +266,6 @@ def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, max_distance: float
     if not prompted:
         prompted = {1 + int(np.argmax(areas[1:]))}
     prompted_mask = np.isin(parts, list(prompted))
-    if prompt.box is not None or max_distance == np.inf:
-        return mask
     distance: Any = cv2.distanceTransform((~prompted_mask).astype(np.uint8), cv2.DIST_L2, 3)
     limit = max_distance * float(np.sqrt(prompted_mask.sum()))
     nearby = np.unique(parts[mask & (distance <= limit)])

@@ -314,12 +314,13 @@ class Tracker(FrameTracker):
         if not readouts:
             logits = torch.zeros(1, *size, device=self.device)
             return logits, logits[0].long()
-        ids = self.objects.by_channel
-        _, _, by_bank = zip(*readouts, strict=True)
-        logits = torch.cat(by_bank).float()  # a copy, as memory policies read the logits unchanged
+        object_ids = self.objects.by_channel  # 0 for a forgotten object
+        logits = torch.cat(
+            [readout.logits for readout in readouts]
+        ).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
-            logits = logits[:, : len(ids) + 1]
-        if len(logits) > 1 or 0 in ids:
+            logits = logits[:, : len(object_ids) + 1]
+        if len(logits) > 1 or 0 in object_ids:
             self.objects.suppress_absent(logits)
         if logits.shape[1] <= MAX_CONTIGUOUS_PLANES:
             logits = logits.contiguous()

@@ -10,7 +10,7 @@ def is_gpu(device: object) -> bool:
     return str(device).startswith("cuda")
 
 
-class DelayedLabels:
+class LabelPipeline:
     """Waits for a frame's labels: on a GPU for those of the frame before, while it computes the newest."""
 
     def __init__(self, device: object) -> None:

@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from torchvision.models import mobilenet_v2, resnet50
+from torchvision.models.mobilenetv2 import InvertedResidual
+from torchvision.models.resnet import Bottleneck
 
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
-from aotlab.networks import models
-from aotlab.networks.encoders import freeze_stages, list_checkpointed_blocks, load_torchvision_weights
+from aotlab.networks import build
+from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.fast import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_settings, read_weights
@@ -36,7 +39,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     Raises:
         InputError: weights are missing or do not match.
     """
-    model = models.build_model(config.model)
+    model = build.build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
         path = resolve_checkpoint(resolve_path(settings.start_from))
@@ -111,7 +114,7 @@ def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) 
     optimize_training(model, device)
     if model.prompts is not None:  # trained by research/bundled/train_prompts.py
         model.prompts.requires_grad_(False)
-    freeze_stages(model.encoder, settings.freeze_encoder_stages)
+    freeze_encoder(model.encoder, settings.freeze_encoder_stages)
     if settings.checkpoint_activations:
         for block in list_checkpointed_blocks(model.encoder):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
@@ -134,3 +137,25 @@ def describe_start_weights(config: Config) -> str:
     source, warm = settings.encoder_weights, settings.warm_start
     first = f"ImageNet weights of the encoder ({Path(source).name})" if source else "random weights"
     return f"{resolve_path(warm).name} where weights fit, {first}" if warm else first
+
+
+def list_checkpointed_blocks(encoder: nn.Module) -> list[nn.Module]:
+    """Return the trained blocks that an encoder repeats, whose activations may be computed twice."""
+    from timm.models.swin_transformer import SwinTransformerBlock  # slow to import
+
+    repeated = (InvertedResidual, Bottleneck, SwinTransformerBlock)
+    blocks = [module for module in encoder.modules() if isinstance(module, repeated)]
+    return [block for block in blocks if any(weight.requires_grad for weight in block.parameters())]
+
+
+def load_torchvision_weights(name: str) -> dict[str, Tensor]:
+    """Return ImageNet weights of an encoder in torchvision's key names.
+
+    Raises:
+        ValueError: torchvision has none for this encoder.
+    """
+    if name not in ("mobilenet_v2", "resnet50"):
+        raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")
+    create = mobilenet_v2 if name == "mobilenet_v2" else resnet50
+    with torch.no_grad():
+        return create(weights="IMAGENET1K_V1").state_dict()

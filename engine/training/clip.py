@@ -1,4 +1,4 @@
-"""Losses of a batch of clips: the same recurrence as tracking, with gradients (AOT, section 5.2)."""
+"""Losses of a batch of clips: the same recurrence as tracking, with gradients (AOT, Training Details)."""
 
 from __future__ import annotations
 

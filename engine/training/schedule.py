@@ -1,4 +1,4 @@
-"""Learning rate, loss weight and parameter groups (AOT, section 5.2)."""
+"""Learning rate, loss weight and parameter groups (AOT, Training Details)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def parameter_groups(
 
 
 class EMA:
-    """Exponential moving average of a model's trainable parameters (AOT, section 5.2)."""
+    """Exponential moving average of a model's trainable parameters (AOT, Training Details)."""
 
     def __init__(self, model: nn.Module, total_steps: int, ratio: float) -> None:
         """``ratio``: averaging window as a fraction of ``total_steps``."""

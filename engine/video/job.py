@@ -393,7 +393,7 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
     from aotlab.engine.memory.bank import MemoryBank
     from aotlab.engine.memory.policies import FirstFrame
     from aotlab.engine.recurrence import propagate_reference, write_memory
-    from aotlab.networks.models import build_model
+    from aotlab.networks.build import build_model
     from aotlab.networks.preprocess import network_size
 
     identities = config.model.max_objects

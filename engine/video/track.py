@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.engine.tracking.transfers import DelayedLabels
+from aotlab.engine.tracking.transfers import LabelPipeline
 from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
 from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.engine.video.resume import Progress
@@ -264,7 +264,7 @@ class TimedTracker:
     """Tracker that measures the time of `step`; all else is the tracker's."""
 
     def __init__(self, tracker: Tracker) -> None:
-        self._tracker, self._labels = tracker, DelayedLabels(getattr(tracker, "device", None))
+        self._tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
         self.seconds = 0.0
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:

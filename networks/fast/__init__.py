@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy, deepcopy
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
+from aotlab.networks.aost import AOSTBlock
+from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.attention import Attention, LocalAttention
+from aotlab.networks.deaot import GPMBlock
 from aotlab.networks.fast.attention import SplitAttention
-from aotlab.networks.fast.convolutions import fuse_conv, fuse_encoder
+from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
 from aotlab.networks.fast.linear import OneDNNLinear
-from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
 from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.rmem import RecurrentLSTTBlock
 from aotlab.utils.environment import announce_compilation
 from aotlab.utils.errors import InputError
+
+BLOCKS = (LSTTBlock, RecurrentLSTTBlock, GPMBlock, AOSTBlock)
+"""blocks of all papers, compiled one by one"""
 
 
 def optimize(
@@ -49,13 +56,13 @@ def optimize(
 def optimize_training(model: VOSModel, device: torch.device) -> None:
     """Make a model's training steps faster, in place; parameters, buffers and their names stay.
 
-    Frozen norms scale the kernel of the convolution before them, local attention runs by blocks, and on a CPU large
+    Frozen norms scale the kernel of the convolution before them, local attention runs by tiles, and on a CPU large
     depthwise convolutions get their gradients from convolutions.
     """
     fold_training_norms(model.encoder)
     for module in model.modules():
         if type(module) is LocalAttention:
-            module.__class__ = BlockLocalAttention
+            module.__class__ = TiledLocalAttention
         elif type(module) is nn.Conv2d and device.type == "cpu" and module.groups == module.out_channels > 1:
             module.__class__ = TrainingConv2d
 
@@ -77,17 +84,21 @@ def has_amx() -> bool:
 
 
 def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace attentions, and on a CPU convolutions and linear layers, by faster ones, in place; weights stay."""
-    # PyTorch's fused attention needs keys as wide as values, and in bfloat16 multiplies without AVX512-BF16
+    """Replace attentions, and on a CPU convolutions and linear layers, by faster ones, in place.
+
+    Assigning ``__class__`` keeps parameters, their names and hooks, as the faster class differs in `forward` only.
+    """
+    # PyTorch's fused attention on CPUs is slow for values wider than keys (DeAOT's one head), and in bfloat16 on
+    # processors without AMX, where it does not use AVX512-BF16
     split_heads = dtype == torch.bfloat16 and not has_amx()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is LocalAttention:
-                child.__class__ = BlockLocalAttention
+                child.__class__ = TiledLocalAttention
             elif type(child) is Attention and device.type == "cpu" and (child.heads == 1 or split_heads):
                 child.__class__ = SplitAttention
             elif type(child) in (nn.Conv2d, TrainingConv2d) and device.type == "cpu":
-                setattr(parent, name, fuse_conv(child))  # type: ignore[arg-type]
+                setattr(parent, name, to_onednn(child))  # type: ignore[arg-type]
             elif type(child) is nn.Linear and device.type == "cpu":
                 child.__class__ = OneDNNLinear
 
@@ -103,10 +114,13 @@ def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None
             f"compile: makes models slower on {device.type}; set it to false, or use a CUDA device"
         )
     announce_compilation()
-    stages: Sequence[nn.Module] = getattr(model, "stages", [model])
-    blocks = [block for stage in stages for block in stage.blocks]  # type: ignore[union-attr]
+    blocks = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, BLOCKS) and not name.startswith("prompts.")
+    ]
     for part in (model.encoder, *blocks, model.decoder):
-        part.compile(dynamic=dynamic)  # type: ignore[operator]
+        part.compile(dynamic=dynamic)  # type: ignore[operator, union-attr]
 
 
 class OptimizedModel(nn.Module):
@@ -124,10 +138,7 @@ class OptimizedModel(nn.Module):
 
     def at_depth(self, depth: int) -> OptimizedModel:
         """See `AOST.at_depth`."""
-        other = copy(self)
-        other._modules = {**self._modules, "model": self.model.at_depth(depth)}  # type: ignore[operator]
-        other.config = other.model.config
-        return other
+        return OptimizedModel(self.model.at_depth(depth), self.dtype)  # type: ignore[operator]
 
     def encode(self, image: Tensor) -> Features:
         """See `VOSModel.encode`."""
@@ -139,14 +150,16 @@ class OptimizedModel(nn.Module):
         return self.model.assign_identities(masks.to(self.dtype))
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """See `VOSModel.propagate`."""
-        return self.model.propagate(features, memory, identities)
+        return self.model.propagate(features, memory, id_embeddings)
 
-    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
         """See `VOSModel.memorize`."""
-        return self.model.memorize(propagated, identities)
+        return self.model.memorize(propagated, id_embeddings)
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """See `VOSModel.decode`."""

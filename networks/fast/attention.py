@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aotlab.networks.attention import Attention
-from aotlab.networks.fast.linear import onednn_linear
+from aotlab.networks.fast.linear import linear
 
 QUERY_CHUNK = 512
 """queries whose weights are computed together, so that they stay in the cache"""
@@ -19,11 +19,11 @@ class SplitAttention(Attention):
         """B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
         query = query * (query.shape[2] // self.heads) ** -0.5
         output = query.new_empty(*query.shape[:2], value.shape[2])
-        for item in zip(query, key, value, output, strict=True):
-            heads = zip(*(x.chunk(self.heads, dim=1) for x in item), strict=True)
-            for head_q, head_k, head_v, head_o in heads:
-                keys, values = head_k.contiguous(), head_v.contiguous().mT
-                queries = head_q.contiguous().split(QUERY_CHUNK)
-                parts = [onednn_linear(onednn_linear(part, keys).softmax(1), values) for part in queries]
-                head_o.copy_(torch.cat(parts))
+        for row in range(len(query)):
+            rows = (x[row].chunk(self.heads, dim=1) for x in (query, key, value, output))  # a view per head
+            for head_query, head_key, head_value, head_output in zip(*rows, strict=True):
+                keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
+                queries = head_query.contiguous().split(QUERY_CHUNK)
+                parts = [linear(linear(part, keys).softmax(1), values) for part in queries]
+                head_output.copy_(torch.cat(parts))
         return output

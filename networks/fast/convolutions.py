@@ -96,13 +96,14 @@ def fuse_encoder(encoder: nn.Module) -> None:
 def fold_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> FusedConv2d:
     """Return one convolution with constant weights that does both."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    fused = fuse_conv(conv)
+    assert conv.bias is None, "a convolution before a norm has no bias"
+    fused = to_onednn(conv)
     fused.weight = nn.Parameter((conv.weight * scale[:, None, None, None]).detach(), requires_grad=False)
     fused.bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach(), requires_grad=False)
     return fused
 
 
-def fuse_conv(conv: nn.Conv2d) -> FusedConv2d:
+def to_onednn(conv: nn.Conv2d) -> FusedConv2d:
     """Return a convolution with the same weights that oneDNN computes."""
     with torch.device("meta"):
         fused = FusedConv2d(

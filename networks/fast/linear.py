@@ -6,17 +6,17 @@ import torch
 from torch import Tensor, nn
 
 
-def onednn_linear(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x ...×C times y D×C transposed, plus ``bias`` D; for inference."""
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x ...×C times ``weight`` D×C transposed, plus ``bias`` D, as `torch.nn.functional.linear`."""
     if x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and not torch.is_grad_enabled():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, y, bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return product
-    return nn.functional.linear(x, y, bias)
+    return nn.functional.linear(x, weight, bias)
 
 
 class OneDNNLinear(nn.Linear):
-    """PyTorch's linear layer, computed by `onednn_linear`."""
+    """PyTorch's linear layer, computed by `linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """...×C to ...×D."""
-        return onednn_linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)

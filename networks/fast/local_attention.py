@@ -1,12 +1,13 @@
 """Local attention without a copy of keys or values per query; exact, with gradients.
 
-Queries come in blocks of 8×8, each against its padded neighbourhood of side 8 + window - 1. One query further, its
-window lies one token further, so that windows are strided views. On small maps all queries are compared with the
-whole map, which is less work.
+Queries come in tiles of 8×8, each against its padded neighbourhood of side 8 + window - 1: a matrix of scores of 64
+queries by side² tokens per frame, in which every query's window is a strided view. On small maps all queries are
+compared with the whole map, which is less work.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -15,28 +16,30 @@ from torch import Tensor
 
 from aotlab.networks.attention import LocalAttention, Size
 
-BLOCK = 8
-"""side of the blocks of queries in tokens"""
-BLOCK_CHUNK = 32
-"""blocks of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
+TILE = 8
+"""side of the tiles of queries in tokens"""
+TILES_AT_ONCE = 32
+"""tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
 
 
-class BlockLocalAttention(LocalAttention):
-    """`LocalAttention` by blocks; parameters and their names are the same."""
+class TiledLocalAttention(LocalAttention):
+    """`LocalAttention` by tiles; parameters and their names are the same."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         """Read a map's window; see `LocalAttention.forward`."""
         if full_map_is_cheaper(size, self.window, self.heads):
             return self._attend_map(query, key, value, size)
-        return self._attend_blocks(query, key, value, size)
+        return self._over_tiles(query, key, value, size)
 
-    def _attend_blocks(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+    def _over_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         queries = extract_blocks(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
         keys = extract_blocks(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
         values = extract_blocks(value, size, self.heads, self.window // 2)
-        outside = build_window_mask(size, self.window, query.dtype, query.device)  # rows×columns×64×window²
+        outside_bias = build_window_mask(
+            size, self.window, query.dtype, query.device
+        )  # rows×columns×64×window²
         batch, heads, rows, columns = queries.shape[:4]
-        at_once = max(BLOCK_CHUNK // columns, 1)
+        at_once = max(TILES_AT_ONCE // columns, 1)
         if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
             at_once, steps = rows, [(slice(None), slice(None))]
         else:
@@ -46,44 +49,49 @@ class BlockLocalAttention(LocalAttention):
             for row in range(0, rows, at_once):
                 part = slice(row, row + at_once)
                 q, k, v = (x[b, h, part] for x in (queries, keys, values))
-                outputs.append(self._attend(q, k, v, outside[part], h))
+                outputs.append(self._attend(q, k, v, outside_bias[part], h))
         output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-        output = output.view(*queries.shape[:4], BLOCK, BLOCK, -1)  # B×heads×rows×columns×8×8×d
-        maps = output.permute(0, 2, 4, 3, 5, 1, 6).flatten(5).flatten(3, 4).flatten(1, 2)
-        return maps[:, : size[0], : size[1]].flatten(1, 2)
+        output = output.view(*queries.shape[:4], TILE, TILE, -1)  # B×heads×rows×columns×8×8×d
+        maps = output.permute(0, 2, 4, 3, 5, 1, 6)  # B×rows×8×columns×8×heads×d
+        maps = maps.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(8·rows)×(8·columns)×D
+        return maps[:, : size[0], : size[1]].flatten(1, 2)  # B×L×D
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, outside: Tensor, heads: slice) -> Tensor:
-        """Attention of some blocks of some heads.
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, heads: slice
+    ) -> Tensor:
+        """Attention of some tiles of some heads.
 
         Args:
             query: B×heads×rows×columns×1×8×8×c.
             key, value: their neighbourhoods, B×heads×rows×columns×n×side×side×c and ×d.
-            outside: rows×columns×64×window².
+            outside_bias: rows×columns×64×window², from `build_window_mask`.
+            heads: the heads among all.
 
         Returns:
             N×64×d, N = B·heads·rows·columns.
         """
         batch, count = query.shape[:2]
         dim, frames = query.shape[-1], key.shape[4]
-        queries = query.reshape(batch, count, -1, BLOCK**2, dim)  # B×heads×(rows·columns)×64×c
+        queries = query.reshape(batch, count, -1, TILE**2, dim)  # B×heads×(rows·columns)×64×c
         keys = key.reshape(queries.shape[:3].numel(), -1, dim)  # N×(n·side²)×c
         scores = torch.bmm(queries.flatten(0, 2) * dim**-0.5, keys.mT)  # N×64×(n·side²)
-        offsets = outside.flatten(0, 1)
+        position_logits = outside_bias.flatten(0, 1)  # (rows·columns)×64×window²
         if self.relative_key is not None:
             weight = self.relative_key.weight.view(self.heads, self.window**2, -1)[heads, None]
             bias = self.relative_key.bias.view(self.heads, 1, 1, -1)[heads]  # type: ignore[union-attr]
-            offsets = queries @ weight.mT + bias + offsets  # B×heads×(rows·columns)×64×window²
+            position_logits = (
+                queries @ weight.mT + bias + position_logits
+            )  # B×heads×(rows·columns)×64×window²
         else:
-            offsets = offsets.expand(batch, count, *offsets.shape)
-        logits = gather_windows(scores, self.window, frames) + offsets.reshape(
-            -1, BLOCK, BLOCK, 1, self.window, self.window
-        )
+            position_logits = position_logits.expand(batch, count, *position_logits.shape)
+        position_logits = position_logits.reshape(-1, TILE, TILE, 1, self.window, self.window)
+        logits = gather_windows(scores, self.window, frames) + position_logits  # N×8×8×n×window×window
         weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
         spread = scatter_windows(weights.view(logits.shape))  # N×64×(n·side²)
         output = torch.bmm(spread, value.reshape(len(spread), spread.shape[2], -1))
         if self.relative_value is not None:
             shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
-            shared = shared.view(batch, count, -1, BLOCK**2, self.window**2)
+            shared = shared.view(batch, count, -1, TILE**2, self.window**2)
             output = output + (shared @ self.relative_value[heads, None].mT).flatten(0, 2)
         return output
 
@@ -95,12 +103,14 @@ class BlockLocalAttention(LocalAttention):
         key = key.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×c
         value = value.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×d
         if self.relative_key is not None:
-            offsets = self.relative_logits(query)
+            position_logits = self.relative_logits(query)  # B×heads×L×window²
         else:
-            offsets = query.new_zeros(*query.shape[:3], self.window**2)
-        # finite, as in `build_window_mask`; one more offset, for the tokens outside
-        offsets = F.pad(offsets, (0, 1), value=torch.finfo(offsets.dtype).min / 2)
-        relative = offsets.gather(3, offset_at.expand(*offsets.shape[:2], -1, -1))  # B×heads×L×L
+            position_logits = query.new_zeros(*query.shape[:3], self.window**2)
+        # one more offset, for the tokens outside; finite, as in `build_window_mask`
+        position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
+        relative = position_logits.gather(
+            3, offset_at.expand(*position_logits.shape[:2], -1, -1)
+        )  # B×heads×L×L
         scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
         logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
         weights = logits.flatten(3).softmax(3).to(value.dtype)
@@ -114,12 +124,12 @@ class BlockLocalAttention(LocalAttention):
 
 @lru_cache(maxsize=64)
 def full_map_is_cheaper(size: Size, window: int, heads: int) -> bool:
-    """Return whether a map has fewer pairs of tokens than its blocks with their neighbourhoods.
+    """Return whether a map has fewer pairs of tokens than its tiles with their neighbourhoods.
 
     One head may have half as many more: its values are wide, and the map's are not copied.
     """
-    blocks = -(-size[0] // BLOCK) * -(-size[1] // BLOCK)
-    pairs = blocks * (BLOCK * (BLOCK + window - 1)) ** 2
+    tiles = math.ceil(size[0] / TILE) * math.ceil(size[1] / TILE)
+    pairs = tiles * (TILE * (TILE + window - 1)) ** 2
     return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
 
 
@@ -131,9 +141,20 @@ def extract_blocks(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
     """
     height, width = size
     x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
-    x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
-    squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
+    x = F.pad(x, (0, 0, 0, 0, margin, -width % TILE + margin, margin, -height % TILE + margin))
+    squares = x.unfold(2, TILE + 2 * margin, TILE).unfold(3, TILE + 2 * margin, TILE)
     return squares.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
+
+
+def window_strides(window: int, frames: int) -> tuple[int, ...]:
+    """Return the strides of windows N×8×8×n×window×window in scores N×64×(n·side²).
+
+    Query (i, j) is row 8·i + j of the scores, and its window starts at token i·side + j of the neighbourhood. A step in
+    i is therefore 8·row + side, and one in j row + 1, with row = n·side².
+    """
+    side = TILE + window - 1
+    row = frames * side * side
+    return TILE * TILE * row, TILE * row + side, row + 1, side * side, side, 1
 
 
 def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
@@ -141,13 +162,12 @@ def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
 
     Strided views overlap, which graphs cannot express; when compiling, rows are padded to where the next window begins.
     """
-    side = BLOCK + window - 1
+    side = TILE + window - 1
     row = frames * side * side
     if not torch.compiler.is_compiling():
-        steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
-        return x.as_strided((len(x), BLOCK, BLOCK, frames, window, window), steps)
-    x = F.pad(x.flatten(1), (0, BLOCK * side)).unflatten(1, (BLOCK, BLOCK * row + side))
-    x = x[:, :, : BLOCK * (row + 1)].unflatten(2, (BLOCK, row + 1))[..., :row]  # N×8×8×(n·side²)
+        return x.as_strided((len(x), TILE, TILE, frames, window, window), window_strides(window, frames))
+    x = F.pad(x.flatten(1), (0, TILE * side)).unflatten(1, (TILE, TILE * row + side))
+    x = x[:, :, : TILE * (row + 1)].unflatten(2, (TILE, row + 1))[..., :row]  # N×8×8×(n·side²)
     x = x.unflatten(3, (frames, side * side))[..., : window * side]
     return x.unflatten(4, (window, side))[..., :window]
 
@@ -155,18 +175,16 @@ def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
 def scatter_windows(weights: Tensor) -> Tensor:
     """Write windows N×8×8×n×window×window back to N×64×(n·side²), 0 elsewhere; the reverse of `gather_windows`."""
     count, _, _, frames, window, _ = weights.shape
-    side = BLOCK + window - 1
-    row = frames * side * side
+    side = TILE + window - 1
     if not torch.compiler.is_compiling():
-        output = weights.new_zeros(count, BLOCK * BLOCK, row)
-        steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
-        output.as_strided(weights.shape, steps).copy_(weights)
+        output = weights.new_zeros(count, TILE * TILE, frames * side * side)
+        output.as_strided(weights.shape, window_strides(window, frames)).copy_(weights)
         return output
-    x = F.pad(weights, (0, BLOCK - 1)).flatten(4)  # window rows as long as the neighbourhood's
+    x = F.pad(weights, (0, TILE - 1)).flatten(4)  # window rows as long as the neighbourhood's
     x = F.pad(x, (0, side * side - window * side)).flatten(3)
     x = F.pad(x, (0, 1)).flatten(2)
-    x = F.pad(x, (0, side - BLOCK)).flatten(1)
-    return x[:, : -BLOCK * side].unflatten(1, (BLOCK * BLOCK, -1))
+    x = F.pad(x, (0, side - TILE)).flatten(1)
+    return x[:, : -TILE * side].unflatten(1, (TILE * TILE, -1))
 
 
 @lru_cache(maxsize=64)
@@ -175,10 +193,10 @@ def build_window_mask(size: Size, window: int, dtype: torch.dtype, device: torch
     """Return a very negative number where a query's window leaves the map, else 0: rows×columns×64×window²."""
     inside = []
     for length in size:
-        starts = torch.arange(0, length, BLOCK, device=device)
-        coordinates = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
+        starts = torch.arange(0, length, TILE, device=device)
+        coordinates = starts[:, None] + torch.arange(TILE + window - 1, device=device) - window // 2
         valid = (coordinates >= 0) & (coordinates < length)
-        inside.append(valid.unfold(1, window, 1))  # blocks×8×window
+        inside.append(valid.unfold(1, window, 1))  # tiles×8×window
     both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
     # finite, so that a query of the padding, which sees nothing but padding, does not become NaN
     lowest = torch.finfo(dtype).min / 2

@@ -71,15 +71,18 @@ class DepthwiseConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Of the input: the gradient under the turned kernel. Of the kernel: the input under the gradient."""
         x, weight = ctx.saved_tensors
-        to_x, to_weight, to_bias, _ = ctx.needs_input_grad
+        x_needed, weight_needed, bias_needed, _ = ctx.needs_input_grad
         side, dilation = weight.shape[2], ctx.dilation
         margin = dilation * (side // 2)
-        by_x = by_weight = None
-        if to_x:
-            by_x = F.conv2d(gradient, weight.flip(2, 3), None, 1, margin, dilation, len(weight))
-        if to_weight:  # every map of the batch under its gradient, a step of the dilation per tap
+        x_gradient = weight_gradient = None
+        if x_needed:
+            x_gradient = F.conv2d(gradient, weight.flip(2, 3), None, 1, margin, dilation, len(weight))
+        if weight_needed:  # every map of the batch under its gradient, a step of the dilation per tap
             maps, kernels = (y.contiguous().flatten(0, 1) for y in (x, gradient))  # (B·C)×H×W
             taps = F.conv2d(maps[None], kernels[:, None], None, dilation, margin, groups=len(maps))
             taps = taps.view(*x.shape[:2], 1, side, side).sum(0)
-            by_weight = torch.empty_like(weight).copy_(taps)  # laid out as the kernel, which DDP asks for
-        return by_x, by_weight, gradient.sum((0, 2, 3)) if to_bias else None, None
+            weight_gradient = torch.empty_like(weight).copy_(
+                taps
+            )  # laid out as the kernel, which DDP asks for
+        bias_gradient = gradient.sum((0, 2, 3)) if bias_needed else None
+        return x_gradient, weight_gradient, bias_gradient, None

@@ -16,8 +16,8 @@ from torch import Tensor
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
+from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
-from aotlab.networks.models import build_model
 from aotlab.networks.weights.model_card import ModelCard, parse_card
 from aotlab.networks.weights.published_keys import (
     PROMPT_PREFIX,

@@ -12,16 +12,19 @@ from aotlab.configs.files import list_presets
 
 # Ours to official, applied in order.
 BLOCK_RULES = [
-    (r"\.self_attention\.match\.", ".self_attn.linear_QK."),
-    (r"\.self_attention\.value(\d)\.", r".self_attn.linear_V\1."),
-    (r"\.self_attention\.gate(\d)\.", r".self_attn.linear_U\1."),
-    (r"\.self_attention\.conv\.", ".self_attn.dw_conv.conv."),
+    (r"\.self_attention\.query_key\.", ".self_attn.linear_QK."),
+    (r"\.self_attention\.visual_value\.", ".self_attn.linear_V1."),
+    (r"\.self_attention\.id_value\.", ".self_attn.linear_V2."),
+    (r"\.self_attention\.visual_gate\.", ".self_attn.linear_U1."),
+    (r"\.self_attention\.id_gate\.", ".self_attn.linear_U2."),
+    (r"\.self_attention\.output\.conv\.", ".self_attn.dw_conv.conv."),
+    (r"\.self_attention\.output\.", ".self_attn."),
     (r"\.self_attention\.query\.", ".self_attn.linear_Q."),
     (r"\.self_attention\.key\.", ".self_attn.linear_K."),
     (r"\.self_attention\.value\.", ".self_attn.linear_V."),
     (r"\.self_attention\.", ".self_attn."),
-    (r"\.(long|short)\.conv\.", r".\1_term_attn.dw_conv.conv."),
-    (r"\.(long|short)\.projection\.", r".\1_term_attn.projection."),
+    (r"\.(long|short)_output\.conv\.", r".\1_term_attn.dw_conv.conv."),
+    (r"\.(long|short)_output\.projection\.", r".\1_term_attn.projection."),
     (r"\.(long|short)_projection\.", r".\1_term_attn.projection."),
     (r"\.short_attention\.relative_key\.", ".short_term_attn.relative_emb_k."),
     (r"\.short_attention\.relative_value", ".short_term_attn.relative_emb_v"),
@@ -44,11 +47,11 @@ BLOCK_RULES = [
 """within a block"""
 RULES = [
     (r"^projector\.", "encoder_projector."),
-    (r"^(?:stages\.0\.)?identity_bank\.", "patch_wise_id_bank."),
-    (r"^(?:stages\.0\.)?identity_norm\.", "id_norm."),
-    (r"^(?:stages\.0\.)?norms\.", "LSTT.decoder_norms."),
-    (r"^(?:stages\.0\.)?blocks\.", "LSTT.layers."),
-    (r"^mask_token", "LSTT.mask_token"),
+    (r"^identity_bank\.", "patch_wise_id_bank."),
+    (r"^identity_norm\.", "id_norm."),
+    (r"^norms\.", "LSTT.decoder_norms."),
+    (r"^norm\.", "LSTT.decoder_norms.0.gn."),
+    (r"^blocks\.", "LSTT.layers."),
     (r"^temporal\.query", "cur_pos_emb"),
     (r"^temporal\.memory", "mem_pos_emb"),
     (r"^encoder\.norms\.(\d)\.", r"encoder.norm\1."),
@@ -56,12 +59,14 @@ RULES = [
     (r"^encoder\.layers\.(\d)\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
 ]
 MSDEAOT_RULES = [
-    (r"^stages\.1\.blocks\.0\.", "LSTT.layer_s8."),
-    (r"^stages\.1\.identity_bank\.", "patch_wise_id_bank_s8."),
-    (r"^stages\.1\.identity_norm\.", "id_norm_s8."),
-    (r"^stages\.2\.norms\.", "LSTT.decoder_norms_s4."),
-    (r"^stages\.1\.transition\.", "LSTT.s8_"),
-    (r"^stages\.2\.transition\.", "LSTT.s4_"),
+    (r"^blocks16\.", "LSTT.layers."),
+    (r"^blocks8\.0\.", "LSTT.layer_s8."),
+    (r"^identity_bank16\.", "patch_wise_id_bank."),
+    (r"^identity_bank8\.", "patch_wise_id_bank_s8."),
+    (r"^identity_norm16\.", "id_norm."),
+    (r"^identity_norm8\.", "id_norm_s8."),
+    (r"^norm\.", "LSTT.decoder_norms_s4.0.gn."),
+    (r"^transition(\d)\.", r"LSTT.s\1_"),
     (r"^(LSTT\.s\d_)adapter\.", r"\1proj."),
     (r"^(LSTT\.s\d_)proj_in\.0\.", r"\1cons_in."),
     (r"^(LSTT\.s\d_)proj_in\.1\.", r"\1cons_in_id."),
@@ -80,6 +85,8 @@ DECODER_RULES = [
     (r"^decoder\.conv_out\.", "conv_output2."),
 ]
 
+UNUSED = "mask_token"
+"""a parameter of AOT's published checkpoints that its code does not use"""
 UNUSED_WEIGHTS = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
 """unused keys of published multi-scale files: an FPN, norms and banks of stages without blocks"""
 COMPUTED_BUFFER = "relative_position_index"
@@ -89,7 +96,7 @@ ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".
 """parts of the names of what models of restricted memory have beside those they start from"""
 PROMPT_PREFIX = "prompts."
 """prefix of the prompt network's keys, which have no published names"""
-DROPPED_WEIGHTS = ("mask_token", ".short_term_attn.relative_emb_", ".short_attention.relative_")
+DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_")
 """parts of the names, published and ours, of what AOT+ does without"""
 
 LEGACY_RULES = [
@@ -102,7 +109,22 @@ LEGACY_RULES = [
     (r"\.transition\.leave\.", ".transition.refine."),
     (r"(encoder\.(?:.+\.)?)conv(\d)\.norm\.", r"\1bn\2."),
 ]
-"""names of files of ours before version 0.3; the index of a norm and a single stage follow in `rename_legacy_keys`"""
+"""earlier names of files of ours; the index of a norm and a single stage follow in `rename_legacy_keys`"""
+EARLIER_GATED = [
+    (r"\.self_attention\.match\.", ".self_attention.query_key."),
+    (r"\.self_attention\.(value|gate)1\.", r".self_attention.visual_\1."),
+    (r"\.self_attention\.(value|gate)2\.", r".self_attention.id_\1."),
+    (r"\.self_attention\.(conv|projection)\.", r".self_attention.output.\1."),
+    (r"\.(long|short)\.(conv|projection)\.", r".\1_output.\2."),
+    (r"^(?:stages\.[02]\.)?norms\.0\.gn\.", "norm."),
+]
+"""earlier names of models of gpm blocks"""
+EARLIER_MSDEAOT = [
+    (r"^stages\.0\.(blocks|identity_bank|identity_norm)\.", r"\g<1>16."),
+    (r"^stages\.1\.(blocks|identity_bank|identity_norm|transition)\.", r"\g<1>8."),
+    (r"^stages\.2\.transition\.", "transition4."),
+]
+"""earlier names of MSDeAOT"""
 
 
 def to_official_name(key: str) -> str:
@@ -150,22 +172,25 @@ def convert_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str,
     for key, tensor in state.items():
         key = key.removeprefix("module.")
         unread = key not in ours and key.startswith(idle)
-        if not unread and not key.endswith((COMPUTED_BUFFER, "num_batches_tracked")):
+        if not unread and not key.endswith((COMPUTED_BUFFER, UNUSED, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
     return renamed
 
 
 def rename_legacy_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of a file of ours from before version 0.3; others are returned as they are."""
-    single = not any(key.startswith("stages.1.") for key in state)
+    """Rename the weights of an earlier file of ours; others are returned as they are."""
+    several = any(key.startswith("stages.1.") for key in state)
+    rules = list(LEGACY_RULES)
+    if any(".self_attention.match." in key for key in state):
+        rules += EARLIER_GATED + (EARLIER_MSDEAOT if several else [])
     renamed = {}
     for key, tensor in state.items():
-        for pattern, replacement in LEGACY_RULES:
+        for pattern, replacement in rules:
             key = re.sub(pattern, replacement, key)
         if norm := re.fullmatch(r"(.*encoder\.(?:features|layer\d)\..*\.)(\d+)\.norm\.(\w+)", key):
             key = f"{norm[1]}{int(norm[2]) + 1}.{norm[3]}"  # a norm lay inside the convolution before it
-        if key != "prompts.mask_token":
-            renamed[key.removeprefix("stages.0.") if single else key] = tensor
+        if not key.endswith(UNUSED):
+            renamed[key if several else key.removeprefix("stages.0.")] = tensor
     return renamed
 
 
@@ -241,13 +266,13 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
 
 def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
     """Rules of models with several stages, which come before `RULES`; none for a model with one stage."""
+    if any(key.startswith("blocks16.") for key in keys):
+        return MSDEAOT_RULES + DECODER_RULES
     if not any(key.startswith("stages.1.") for key in keys):
         return []
     norms = [
         match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
     ]
-    if not norms:
-        return MSDEAOT_RULES + DECODER_RULES
     # Norms behind blocks are numbered through all stages, transitions from the stage they leave.
     numbered = []
     for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
 from aotlab.networks.aot import AOT
+from aotlab.networks.build import build_model
 from aotlab.networks.fast import resolve_precision
 from aotlab.networks.model import VOSModel
-from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
@@ -265,7 +265,7 @@ def init_prompt_network(network: PromptNetwork, model: VOSModel) -> None:
     """Copy a tracking model's encoder; of an AOT also its first block, decoder and identities."""
     network.encoder.load_state_dict(model.encoder.state_dict())
     network.projector.load_state_dict(model.projector.state_dict())
-    if not isinstance(model, AOT) or not model.config.decode_all_blocks:
+    if not isinstance(model, AOT):
         return
     for block, norm in zip(network.blocks, network.norms, strict=True):
         block.load_state_dict(model.blocks[0].state_dict())
@@ -300,7 +300,7 @@ def _init_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
 
 def _build_parameter_groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, Any]]:
     """Optimiser groups: matrices, vectors, and the encoder's later half with its projection."""
-    layers: Any = getattr(network.encoder, "features", None) or network.encoder.stages
+    layers: Any = getattr(network.encoder, "features", None) or network.encoder.freezable_parts
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
     encoder = [x for module in (*later, network.projector) for x in module.parameters()]
     network.encoder.requires_grad_(False)

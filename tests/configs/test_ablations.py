@@ -11,7 +11,7 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, stripes

@@ -9,7 +9,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.utils.errors import InputError
 
 

@@ -23,8 +23,8 @@ from torch._subclasses.fake_tensor import (
 
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
-from aotlab.networks.models import build_model
 
 CUDA = torch.device("cuda", 0)
 NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from aotlab.configs.load import load_config
+from aotlab.networks.build import build_model
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.models import build_model
 
 HEIGHT, WIDTH = 33, 49
 

@@ -10,7 +10,7 @@ from torch._functorch.compile_utils import fx_graph_cse
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from aotlab.networks.attention import LocalAttention
-from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.fast.local_attention import TiledLocalAttention
 from tests.engine.small_model import build
 
 
@@ -20,11 +20,11 @@ def test_frame_graph_has_no_duplicate_or_unused_operation(preset):
     model = model.eval()
     for module in model.modules():
         if type(module) is LocalAttention:
-            module.__class__ = BlockLocalAttention
+            module.__class__ = TiledLocalAttention
     image, masks = torch.rand(1, 3, 33, 49), torch.rand(1, 2, 33, 49)
     with torch.no_grad():
         identities = model.assign_identities(masks)
-        memory = model.memorize(model.propagate(model.encode(image), identities=identities), identities)
+        memory = model.memorize(model.propagate(model.encode(image), id_embeddings=identities), identities)
 
         def frame(image, masks, memory):
             features = model.encode(image)

@@ -14,7 +14,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.ensemble import Ensemble, build_branches
-from aotlab.engine.tracking.transfers import DelayedLabels
+from aotlab.engine.tracking.transfers import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
@@ -152,14 +152,14 @@ def devices(bank: MemoryBank):
 
 
 def run_track(tracker, frames):
-    labels = DelayedLabels(CUDA)
+    labels = LabelPipeline(CUDA)
     for index, frame in enumerate(frames):
         labels.wait(tracker.step(frame, stripes([1]) if index == 0 else None))
 
 
 def run_layers(tracker, frames):
     """Objects that overlap, as in SA-V: two trackers."""
-    layers, labels = LayeredTracker(tracker), DelayedLabels(CUDA)
+    layers, labels = LayeredTracker(tracker), LabelPipeline(CUDA)
     given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
     for index, frame in enumerate(frames):
         labels.wait(layers.step(frame, {} if index else given))

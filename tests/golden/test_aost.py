@@ -10,7 +10,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.utils.errors import InputError
 from tests.engine.frames import advance, begin
 from tests.golden import filler
@@ -47,9 +47,9 @@ def test_fewer_blocks_equal_first_blocks_exactly() -> None:
     model, image = golden_model("aost"), torch.zeros(1, 3, 33, 49)
     masks = planes(np.eye(33, 49))
     features, identities = model.encode(image), model.assign_identities(masks)
-    whole = model.propagate(features, identities=identities)
+    whole = model.propagate(features, id_embeddings=identities)
     two = model.at_depth(2)
-    found = two.decode(two.propagate(features, identities=identities), features)
+    found = two.decode(two.propagate(features, id_embeddings=identities), features)
     assert torch.equal(found, model.decode(whole, features, 2))
 
 

@@ -19,8 +19,8 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
+from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
-from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import convert_official
 from tests.engine.frames import begin
 from tests.golden import filler

@@ -16,9 +16,9 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
+from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
 from aotlab.networks.model import PropagatedFrame
-from aotlab.networks.models import build_model
 from aotlab.networks.weights.published_keys import convert_official
 from tests.engine.frames import advance, begin
 from tests.golden import filler
@@ -98,14 +98,13 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
 def test_two_scale_gpm_first_frame_equals_reference(fast: bool) -> None:
     arrays, _ = golden("hq_msdeaot_v2")
     model = golden_model("hq_msdeaot_v2", fast=fast)
-    coarse, fine, none = model.assign_identities(planes(arrays["in_masks"][0]))
+    coarse, fine = model.assign_identities(planes(arrays["in_masks"][0]))
     assert_close(coarse.transpose(0, 1), arrays["t00_id16"])
     assert_close(fine.transpose(0, 1), arrays["t00_id8"])
-    assert none.numel() == 0
     features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][:1])))
     for ours, name in ((features.f4, "enc4"), (features.f8, "enc8"), (features.projected, "enc16")):
         assert_close(ours, arrays[f"t00_{name}"])
-    embeddings = model.propagate(features, identities=[coarse, fine, none]).embeddings
+    embeddings = model.propagate(features, id_embeddings=[coarse, fine]).embeddings
     for block in range(3):
         assert_close(tokens(embeddings[0][block]), arrays[f"t00_prop{block}"])
     assert_close(tokens(embeddings[2][0]), arrays["t00_prop3"])

@@ -13,10 +13,10 @@ from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast import attention as split_attention
 from aotlab.networks.fast import local_attention as local_blocks
 from aotlab.networks.fast.attention import SplitAttention
-from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.fast.local_attention import TiledLocalAttention
 
 HEADS, DIM = 2, 16
-KINDS = [LocalAttention, BlockLocalAttention]
+KINDS = [LocalAttention, TiledLocalAttention]
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (9, 17), (18, 7), (26, 33)]
 """smaller than a window, one row, whole blocks, one more than whole blocks, larger than blocks with their margins"""
 
@@ -97,17 +97,17 @@ def test_local_attention_gradients_equal_the_definitions(size, window, kind):
 @pytest.mark.parametrize("at_once", [1, 8, 64])
 @torch.no_grad()
 def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
-    size, attention = (26, 33), local(BlockLocalAttention)
+    size, attention = (26, 33), local(TiledLocalAttention)
     query, key, value = tokens(size), tokens(size, 2, seed=1), tokens(size, 2, seed=2)
     with torch.enable_grad():
         whole = attention(query, key, value, size)
-    monkeypatch.setattr(local_blocks, "BLOCK_CHUNK", at_once)
+    monkeypatch.setattr(local_blocks, "TILES_AT_ONCE", at_once)
     torch.testing.assert_close(attention(query, key, value, size), whole, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(6, 7), (26, 33)])
 def test_inference_mode_map_can_be_trained_on(size):
-    attention, given = local(BlockLocalAttention), [tokens(size, seed=seed) for seed in range(3)]
+    attention, given = local(TiledLocalAttention), [tokens(size, seed=seed) for seed in range(3)]
     with torch.inference_mode():
         tracked = attention(*given, size)
     learned = attention(*(x.requires_grad_() for x in given), size)
@@ -117,7 +117,7 @@ def test_inference_mode_map_can_be_trained_on(size):
 
 @torch.no_grad()
 def test_local_attention_in_bfloat16_stays_near():
-    size, attention = (26, 33), local(BlockLocalAttention)
+    size, attention = (26, 33), local(TiledLocalAttention)
     given = [tokens(size, seed=seed) for seed in range(3)]
     exact = attention(*given, size)
     coarse = attention.bfloat16()(*(x.bfloat16() for x in given), size).float()
@@ -140,7 +140,7 @@ class LargestTensor(TorchDispatchMode):
 def test_blocks_never_copy_keys_per_query():
     size, window = (40, 56), 15
     with LargestTensor() as largest:
-        local(BlockLocalAttention, window)(*(tokens(size, batch=1, seed=seed) for seed in range(3)), size)
+        local(TiledLocalAttention, window)(*(tokens(size, batch=1, seed=seed) for seed in range(3)), size)
     unfolded = size[0] * size[1] * window**2 * DIM
     # the weights over a block's neighbourhood are the largest: 22² per query and head against 225 × 8
     assert largest.numel <= unfolded / 3

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.encoders import build_encoder, freeze_stages
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
+from aotlab.networks.encoders import build_encoder, freeze_encoder
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.weights.published_keys import to_official_name
 from tests.shared import golden_table
@@ -46,7 +46,7 @@ def test_swin_pads_sizes_to_patches_and_windows(swin, size):
 def test_two_frozen_stages_equal_reference(variant):
     with torch.device("meta"):
         model = build_model(load_config(variant).model)
-    freeze_stages(model.encoder, 2)
+    freeze_encoder(model.encoder, 2)
     groups = golden_table(f"keys/{variant}.optim")
     frozen = {
         to_official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad

@@ -17,11 +17,11 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks import fast
+from aotlab.networks.build import build_model
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.fast import optimize, optimize_training
 from aotlab.networks.fast.convolutions import fuse_encoder
 from aotlab.networks.fast.training import DepthwiseConvolution, TrainingConv2d
-from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.networks.test_models import CASES, images, masks, small, track
@@ -84,7 +84,7 @@ def test_training_keeps_names_results_and_gradients(preset):
     gradients = []
     for tested in (model, faster):
         identities, features = tested.assign_identities(given), tested.encode(image)
-        logits = tested.decode(tested.propagate(features, identities=identities), features)
+        logits = tested.decode(tested.propagate(features, id_embeddings=identities), features)
         (logits * torch.linspace(-1, 1, logits.numel()).view_as(logits)).mean().backward()
         gradients.append({name: x.grad for name, x in tested.named_parameters() if x.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()

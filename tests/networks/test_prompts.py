@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
+from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
-from aotlab.networks.models import build_model
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError

@@ -7,8 +7,8 @@ import torch
 
 from aotlab.configs.load import build_config
 from aotlab.engine.memory.relevance import attention_per_frame
+from aotlab.networks.build import build_model
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab.networks.models import build_model
 from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
@@ -91,7 +91,7 @@ def test_temporal_embedding_changes_attention(block):
     with torch.no_grad():
         identities = model.assign_identities(masks)
         reference = model.encode(image[:1])
-        memory = model.memorize(model.propagate(reference, identities=identities), identities)
+        memory = model.memorize(model.propagate(reference, id_embeddings=identities), identities)
         twice = [
             [
                 BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.media.masks import write_mask
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.utils.errors import InputError
 from research.bundled.clicks import jaccard

@@ -33,7 +33,7 @@ from aotlab.engine.export.runtime import (
     relative_difference,
 )
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.fast.local_attention import BlockLocalAttention
+from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import VOSModel
 from aotlab.networks.prompts import PLANES
 from aotlab.utils.errors import InputError
@@ -165,7 +165,7 @@ def test_other_presets_track_as_pytorch(tmp_path, preset, overrides):
 @pytest.mark.parametrize("relative_value", [True, False])
 def test_exportable_local_attention_is_exact(size, relative_value, frames, monkeypatch):
     torch.manual_seed(0)
-    attention = BlockLocalAttention(8, 2, 7, relative_value=relative_value).requires_grad_(False)
+    attention = TiledLocalAttention(8, 2, 7, relative_value=relative_value).requires_grad_(False)
     for parameter in attention.parameters():
         parameter.normal_()
     length = size[0] * size[1]

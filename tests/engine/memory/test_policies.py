@@ -10,10 +10,10 @@ from aotlab.configs.load import load_config
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import (
+    ERMU,
     BoundedFIFO,
     EveryNthFrame,
-    RelevanceRedundancy,
-    Restricted,
+    RMem,
     build_policy,
     compute_redundancy,
 )
@@ -21,7 +21,7 @@ from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
 
 TOKENS, DIM = 6, 4
-BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": Restricted, "relevance_redundancy": RelevanceRedundancy}
+BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": RMem, "relevance_redundancy": ERMU}
 
 
 def frame(number, groups=1):
@@ -102,7 +102,7 @@ def test_newest_frames_are_kept_beside_references():
 
 def test_least_relevant_frame_is_evicted_except_newest():
     shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
-    for policy in (Restricted(4, 1), RelevanceRedundancy(4, 1)):
+    for policy in (RMem(4, 1), ERMU(4, 1)):
         assert filled(policy, 5, fake_relevance([shares])).frames == [0, 1, 3, 4]
         assert filled(policy, 6, fake_relevance([shares])).frames[-1] == 5
 
@@ -113,9 +113,7 @@ def test_redundant_frame_is_evicted():
     keys[2] = keys[3]
     bank = filled(EveryNthFrame(1), 4)
     bank.newest += 1
-    assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [
-        2
-    ]
+    assert ERMU(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [2]
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
 
@@ -123,7 +121,7 @@ def test_redundant_frame_is_evicted():
 @pytest.mark.parametrize("early", [False, True])
 def test_relevance_is_computed_on_eviction_or_from_start(early):
     counted = []
-    filled(Restricted(4, 2, early), 12, fake_relevance([[1.0] * 12], counted))
+    filled(RMem(4, 2, early), 12, fake_relevance([[1.0] * 12], counted))
     assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
 
 
@@ -155,12 +153,12 @@ def test_tracked_frames_are_evicted_before_later_references(policy):
 
 def test_settings_name_bounded_policies_and_their_constants():
     ermu = load_config("r50_aotl_ermu").memory
-    assert build_policy(ermu) == RelevanceRedundancy(9, 5, False, weight=4, slope=10, threshold=0.4)
-    assert build_policy(load_config("r50_deaotl_ermu").memory) == RelevanceRedundancy(
+    assert build_policy(ermu) == ERMU(9, 5, False, weight=4, slope=10, threshold=0.4)
+    assert build_policy(load_config("r50_deaotl_ermu").memory) == ERMU(
         9, 5, True, weight=2, slope=7, threshold=0.25
     )
-    assert build_policy(load_config("r50_aotl_rmem").memory) == Restricted(9, 5, False)
-    assert build_policy(load_config("r50_deaotl_rmem").memory) == Restricted(9, 5, True)
+    assert build_policy(load_config("r50_aotl_rmem").memory) == RMem(9, 5, False)
+    assert build_policy(load_config("r50_deaotl_rmem").memory) == RMem(9, 5, True)
     assert build_policy(load_config("msdeaotl_hq").memory) == BoundedFIFO(6, 50)
     assert build_policy(ermu) is not build_policy(ermu)
 

@@ -80,7 +80,7 @@ class View:
 
     def add_reference(self, frame: np.ndarray, labels: Tensor, objects: int) -> None:
         identities = self.identities(labels, objects)
-        propagated = self.model.propagate(self.see(frame), identities=identities)
+        propagated = self.model.propagate(self.see(frame), id_embeddings=identities)
         self.bank.add_reference(self.model.memorize(propagated, identities))
 
     def read_memory(self, frame: np.ndarray, objects: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from tests.engine.small_model import clip, stripes
 
 SYNCHRONIZING = {

@@ -11,13 +11,14 @@ from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from tests.engine.small_model import amplify, clip, run, stripes
 
 STAGES = {
     "gpm": [
         {"stride": 16, "block": "gpm", "window": 7, "drop_path": 0.0},
         {"stride": 8, "block": "gpm", "dim": 32, "memory_stride": 2, "window": 7, "drop_path": 0.0},
+        {"stride": 4, "block": "gpm", "depth": 0, "dim": 32},
     ],
     "pyramid": [
         {"stride": 16, "block": "pyramid", "heads": 1, "self_heads": 2, "feedforward": 64, "window": 7},

@@ -21,7 +21,7 @@ from aotlab.engine.tracking.prompting import (
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.utils.errors import InputError
 
 

@@ -8,7 +8,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.engine.tracking.prompting import NetworkSegmenter
 from aotlab.engine.tracking.segmenters import OnnxSegmenter, segment_objects
 from aotlab.media.prompt import Prompt, parse_prompts
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.utils.errors import InputError
 
 onnx = pytest.importorskip("onnx")

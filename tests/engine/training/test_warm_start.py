@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from aotlab.configs.load import load_config
 from aotlab.engine.training.build import build_model
-from aotlab.networks import models
+from aotlab.networks import build
 from aotlab.networks.weights.checkpoints import read_card, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import phase, run
@@ -19,7 +19,7 @@ from tests.engine.training.tiny_recipes import phase, run
 def test_warm_start_loads_matching_weights(tmp_path, caplog):
     path = tmp_path / "other.safetensors"
     config = load_config("aott")
-    save_checkpoint(path, models.build_model(config.model), config)
+    save_checkpoint(path, build.build_model(config.model), config)
     other = load_file(path)
     with caplog.at_level(logging.INFO):
         model = build_model(load_config("deaott", [f"train.warm_start={path}"]))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from aotlab.configs.load import load_config
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.configs.test_load import BOMB

@@ -11,7 +11,7 @@ import torch
 
 from aotlab import Tracker, load_model
 from aotlab.configs.load import load_config
-from aotlab.networks.models import build_model
+from aotlab.networks.build import build_model
 from aotlab.networks.weights.hub import HubModel
 from aotlab.networks.weights.zoo import (
     download_weights,

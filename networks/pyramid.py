@@ -1,0 +1,158 @@
+"""Pyramid AOT (PAOT): AOST's block at several scales.
+
+Known from the published code of AOT (branch ``paot``) and "Video Object Segmentation in Panoptic Wild Scenes" (Xu,
+Yang, Yang; IJCAI 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.networks.aost import AOSTBlock
+from aotlab.networks.attention import Size
+from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.layers import SelfAttention, init_xavier, map_to_tokens, tokens_to_map
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
+from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long
+from aotlab.utils.errors import InputError
+
+ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
+"""index in `Features` of the encoder's map of each stride"""
+
+
+class PyramidBlock(AOSTBlock):
+    """AOST block with other heads in self-attention, which reads one token in several, and a norm of its output."""
+
+    def __init__(self, dim: int, config: StageConfig) -> None:
+        super().__init__(dim, config)
+        self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
+        init_xavier(self.self_attention)
+        self.output_norm = nn.LayerNorm(dim)
+
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None, id_embedding: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """Run `AOSTBlock.forward` and normalise its output."""
+        x, state = super().forward(x, size, memory, id_embedding)
+        return self.output_norm(x), state
+
+
+class Stage(nn.Module):
+    """Blocks at one stride with their identity bank; the last stage may only refine and has neither."""
+
+    def __init__(self, config: ModelConfig, settings: StageConfig, transition: Transition | None) -> None:
+        """``transition``: from the coarser stage; None for the first."""
+        super().__init__()
+        dim, stride = settings.dim or config.dim, settings.stride
+        self.encoder_map, self.memory_stride = ENCODER_MAPS[stride], settings.memory_stride
+        self.keep_input = settings.depth == 0 or config.decode_all_blocks
+        self.transition = transition
+        self.blocks = nn.ModuleList(PyramidBlock(dim, settings) for _ in range(settings.depth))
+        if settings.depth:
+            self.identity_bank = IdentityBank(
+                config.bank_planes, dim, stride, settings.identity_stride, align_corners=config.align_corners
+            )
+            self.identity_norm = nn.LayerNorm(dim)
+        self.outputs = (self.keep_input + settings.depth) * dim
+        """channels of all embeddings"""
+
+    def forward(
+        self, x: Tensor, memory: Sequence[BlockMemory] | None, id_embedding: Tensor | None
+    ) -> tuple[list[Tensor], list[KeyValue]]:
+        """Map B×C×h×w to the stage's embeddings, maps, and the states of its blocks."""
+        size = (x.shape[2], x.shape[3])
+        tokens = map_to_tokens(x)
+        embeddings, states = [x] if self.keep_input else [], []
+        for index, block in enumerate(self.blocks):
+            tokens, state = block(tokens, size, None if memory is None else memory[index], id_embedding)
+            embeddings.append(tokens_to_map(tokens, size))
+            states.append(state)
+        return embeddings, states
+
+    def assign_identities(self, masks: Tensor) -> Tensor:
+        """Masks B×(m+1)×H×W to the identity embedding B×L×C."""
+        return self.identity_norm(self.identity_bank(masks))
+
+    def memorize(self, states: Sequence[KeyValue], size: Size, id_embedding: Tensor) -> list[BlockMemory]:
+        """Return the memory of each block; ``size`` is the (h, w) of the map."""
+        memories = []
+        for block, state in zip(self.blocks, states, strict=True):
+            memory = block.memorize(state, id_embedding)  # type: ignore[operator]
+            memories.append(subsample_long(memory, size, self.memory_stride))
+        return memories
+
+
+class PyramidAOT(VOSModel):
+    """Encoder, stages from coarse to fine, each refining the embeddings of the one before, and a decoder."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        if not all(stage.depth for stage in config.stages[:-1]):
+            raise InputError("model.stages: only the last stage of pyramid blocks may have depth: 0")
+        stages: list[Stage] = []
+        for settings in config.stages:
+            transition = None
+            if stages:
+                transition = Transition(
+                    stages[-1].outputs,
+                    self.channels[ENCODER_MAPS[settings.stride]],
+                    settings.dim or config.dim,
+                    branches=1,
+                    align_corners=config.align_corners,
+                )
+            stages.append(Stage(config, settings, transition))
+        self.stages = nn.ModuleList(stages)
+        self.decoder = ConvDecoder(stages[-1].outputs, config.dim // 2, 1 + config.max_objects)
+
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """Masks B×(m+1)×H×W to the identity embedding B×L×C of each stage with blocks."""
+        return [stage.assign_identities(masks) for stage in self.stages if len(stage.blocks)]  # type: ignore[operator, arg-type]
+
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Run the stages; see `VOSModel.propagate`."""
+        # encoded once, repeated for every group of objects
+        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
+        embeddings: list[list[Tensor]] = []
+        states: list[list[Any]] = []
+        for number, stage in enumerate(self.stages):
+            if number:
+                x = stage.transition(embeddings[-1], features[stage.encoder_map])  # type: ignore[operator, index]
+            if len(stage.blocks):  # type: ignore[arg-type]
+                stage_memory = None if memory is None else memory[number]
+                id_embedding = None if id_embeddings is None else id_embeddings[number]
+                output, state = stage(x, stage_memory, id_embedding)
+                states.append(state)
+            else:
+                output = [x]
+            embeddings.append(output)
+        return PropagatedFrame(embeddings, states)
+
+    def memorize(
+        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]:
+        """Return the frame's memory of each stage and block; see `VOSModel.memorize`."""
+        memory = []
+        for number, states in enumerate(propagated.states):
+            height, width = propagated.embeddings[number][0].shape[2:]
+            stage = self.stages[number]
+            memory.append(stage.memorize(states, (height, width), id_embeddings[number]))  # type: ignore[operator]
+        return memory
+
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
+        """Return logits B×(1+M)×h×w at the stride of the last stage."""
+        return self.decoder(torch.cat(propagated.embeddings[-1], dim=1))
