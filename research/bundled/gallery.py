@@ -1,8 +1,8 @@
-"""Pictures of the gallery page: the bundled model on bundled clips.
+"""Images of the gallery page: the bundled model on bundled clips.
 
     python -m research.bundled.gallery [OUTPUT]      (default: docs/gallery)
 
-Writes a picture of four frames per example and the animation of the front page, and prints the mean J of examples with
+Writes an image of four frames per example and the animation of the front page, and prints the mean J of examples with
 known masks.
 """
 
@@ -24,7 +24,7 @@ RABBIT = SAMPLE / "rabbit.mp4"
 POND = SAMPLE / "JPEGImages" / "480p" / "pond"
 POND_MASKS = SAMPLE / "Annotations" / "480p" / "pond"
 PANEL = (427, 240)
-"""width and height of one frame in a picture"""
+"""width and height of one frame in an image"""
 ANIMATION = (560, 314)
 
 
@@ -56,12 +56,12 @@ HERO = "rabbit_box"
 
 
 def main(output: Path) -> None:
-    """Write all pictures to a folder."""
+    """Write all images to a folder."""
     output.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
         frames = list(open_frames(example.clip))
         labels = track_example(example, frames)
-        draw_picture(example, frames, labels).save(output / f"{example.name}.jpg", quality=85)
+        draw_panels(example, frames, labels).save(output / f"{example.name}.jpg", quality=85)
         if example.name == HERO:
             save_animation(frames, labels, output.parent / "track.webp")
         if example.truth is not None:
@@ -95,10 +95,10 @@ def score(example: Example, labels: list[np.ndarray]) -> list[tuple[int, float]]
     return result
 
 
-def draw_picture(example: Example, frames: list[np.ndarray], labels: list[np.ndarray]) -> Image.Image:
+def draw_panels(example: Example, frames: list[np.ndarray], labels: list[np.ndarray]) -> Image.Image:
     """Return the shown frames in two rows, the prompts on the first."""
     width, height = PANEL
-    picture = Image.new("RGB", (2 * width, 2 * height))
+    image = Image.new("RGB", (2 * width, 2 * height))
     for place, index in enumerate(example.shown):
         panel = Image.fromarray(draw_overlay(frames[index], labels[index]))
         if place == 0 and not isinstance(example.given, Path):
@@ -108,8 +108,8 @@ def draw_picture(example: Example, frames: list[np.ndarray], labels: list[np.nda
         pen.text(
             (8, height - 22), f"frame {index}", "white", font_size=14, stroke_width=2, stroke_fill="black"
         )
-        picture.paste(panel, (place % 2 * width, place // 2 * height))
-    return picture
+        image.paste(panel, (place % 2 * width, place // 2 * height))
+    return image
 
 
 def draw_prompts(image: Image.Image, prompts: Mapping[int, Prompt]) -> None:
