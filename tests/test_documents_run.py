@@ -101,7 +101,9 @@ def run_command(line, capsys):
     if program in ("mkdir", "cp"):
         return subprocess.run(shlex.split(line)).returncode
     assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
-    if any(action.dest == "overrides" for action in find_parser(command)._actions):
+    if not command.startswith("-") and any(
+        action.dest == "overrides" for action in find_parser(command)._actions
+    ):
         words += SMALL
     try:
         return main([command, *words])
