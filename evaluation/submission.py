@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import describe_error
+from aotlab.media.images import decode_image, describe_error
 from aotlab.media.masks import PALETTE
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
@@ -103,7 +103,7 @@ def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: s
 def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:
     """Return the problem of a mask's bytes, or None."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with decode_image(io.BytesIO(content)) as image:
             kind, mode, (width, height) = image.format, image.mode, image.size
             # never decode a decompression bomb
             labels = np.array(image) if (height, width) == item.size else None
@@ -124,7 +124,7 @@ def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:
 
 def set_standard_palette(content: bytes) -> bytes:
     """Return the bytes of a mask with the standard palette, unchanged if it has that already."""
-    with Image.open(io.BytesIO(content)) as image:
+    with decode_image(io.BytesIO(content)) as image:
         if image.mode == "P" and image.getpalette() == PALETTE.ravel().tolist():
             return content
         palette_image = Image.fromarray(np.array(image), mode="P")

@@ -195,6 +195,9 @@ def read_binary_mask(path: Path, size: Size) -> np.ndarray:
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
     """Return an object for each folder, named by its id or its class; if one is 0, as in SA-V, ids are one more."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
+    if len(set(ids.values())) < len(ids):
+        names = ", ".join(sorted(folder.name for folder in ids))
+        raise InputError(f"two of the folders {names} are for one object; merge or rename them")
     first = 1 if 0 in ids.values() else 0
     files = [(folder, path) for folder in folders for path in _list_images(folder)]
     stems = sorted({path.stem for _, path in files})

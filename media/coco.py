@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from aotlab.media.regions import (
 )
 from aotlab.utils.errors import InputError
 
+log = logging.getLogger(__name__)
+
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """fields in which exporters store the object of an annotation, also within "attributes" """
 
@@ -36,10 +39,19 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
         require_size(image["height"], image["width"], video.size)
     names = [str(image.get("file_name", "")) for image in images]
     stated = [image.get("frame_id", image.get("frame_index")) for image in images]
-    frames = stated if all(type(frame) is int for frame in stated) else number_frames(names)
-    places = {image["id"]: place for image, *place in zip(images, frames, names, strict=True)}
+    frames = number_frames(names)
+    if all(type(frame) is int for frame in stated):
+        frames = stated
+        if not {image_stem(name) for name in names} <= video.numbers.keys():
+            names = [""] * len(names)  # invented by an exporter
+    places = {image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)}
+    if len(places) < len(images):
+        raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")
     class_names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
     regions = []
+    boxes = sum(1 for record in tree["annotations"] if record.get("bbox") and not record.get("segmentation"))
+    if boxes:
+        log.warning("%d annotations have a box and no segmentation; they are left out", boxes)
     for record in tree["annotations"]:
         if record["image_id"] in places and record.get("segmentation"):
             frame, name = places[record["image_id"]]
@@ -98,7 +110,8 @@ def find_coco_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, An
 
 def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset."""
-    for holder in (record, record.get("attributes") or {}):
+    attributes = record.get("attributes")
+    for holder in (record, attributes if isinstance(attributes, dict) else {}):
         for key in OBJECT_KEYS:
             value = holder.get(key)
             if isinstance(value, int | str) and not isinstance(value, bool):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -20,10 +20,14 @@ from PIL import Image, UnidentifiedImageError
 from aotlab.utils.errors import InputError, describe_missing_module
 from aotlab.utils.files import file_mode, is_file, is_file_name
 
+log = logging.getLogger(__name__)
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
 LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
 """lossless formats; TIFF only with a lossless compression"""
+IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP")
+"""formats that may be opened; for some others, such as EPS, Pillow runs external programs"""
 LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
@@ -34,6 +38,8 @@ MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 LEVEL_PERCENTILES = (0.1, 99.9)
 """percentiles shown as black and white, robust to hot pixels"""
 RESAVE_ADVICE = "save it again"
+ORIENTATION = 0x0112
+"""EXIF tag"""
 
 LevelsOption = str | tuple[float, float] | None
 """``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
@@ -61,10 +67,19 @@ def catch_decode_errors(path: Path, kind: str, advice: str) -> Iterator[None]:
         raise InputError(f"{path}: not a readable {kind} ({describe_error(error)}); {advice}") from error
 
 
+def decode_image(source: Path | BinaryIO) -> Image.Image:
+    """Open an image of `IMAGE_FORMATS`; its content determines the format, not its suffix.
+
+    Raises:
+        Exception: any error of a decoder.
+    """
+    return Image.open(source, formats=IMAGE_FORMATS)
+
+
 @contextmanager
 def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image opened by Pillow; its content determines the format. Raises as `catch_decode_errors`."""
-    with catch_decode_errors(path, kind, advice), Image.open(path) as image:
+    """Yield an image as `decode_image` opens it. Raises as `catch_decode_errors`."""
+    with catch_decode_errors(path, kind, advice), decode_image(path) as image:
         yield image
 
 
@@ -96,6 +111,14 @@ def read_image(path: Path) -> np.ndarray:
                 f"{path}: has more than 8 bits a channel; convert it with one range for all images"
             )
         return np.array(image.convert("RGB"))
+
+
+def warn_of_orientation(path: Path) -> None:
+    """Log a warning if an 8-bit image has an EXIF orientation, which is not applied."""
+    if detect_image_kind(path) == "8 bits":
+        with open_image(path, "image", RESAVE_ADVICE) as image:
+            if image.getexif().get(ORIENTATION, 1) != 1:
+                log.warning("%s: its EXIF orientation is not applied; frames are read as stored", path)
 
 
 def require_jpeg_end(path: Path, image: Image.Image) -> None:
@@ -149,10 +172,27 @@ def list_images(folder: Path) -> list[Path]:
     ]
     if not names:
         raise InputError(f"{folder}: holds no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
+    kinds = Counter(path.suffix.lower() for path in names)
+    usual = kinds.most_common(1)[0][0]
+    masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
+    if masks:
+        log.warning("%s: %s has a palette, like a mask; it is no frame", folder, masks[0].name)
+        names = [path for path in names if path not in masks]
+    elif len(kinds) > 1:
+        text = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
+        log.warning("%s: all images are frames: %s", folder, text)
     stem, count = Counter(path.stem for path in names).most_common(1)[0]
     if count > 1:
         raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
     return sorted(names, key=lambda path: natural_sort_key(path.name))
+
+
+def _has_palette(path: Path) -> bool:
+    try:
+        with open_image(path, "image", RESAVE_ADVICE) as image:
+            return image.mode == "P"
+    except InputError:  # reported when the frame is read
+        return False
 
 
 def natural_sort_key(name: str) -> list[str | int]:

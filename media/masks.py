@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 from aotlab.media.images import is_lossless, open_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
+
+log = logging.getLogger(__name__)
 
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
@@ -49,6 +52,11 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     with open_image(path, "mask", MASK_ADVICE) as image:
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
         labels = np.array(image) if lossless else np.empty((0, 0))
+        if (count := getattr(image, "n_frames", 1)) > 1:
+            log.warning("%s: holds %d images; the first one is used", path, count)
+        if kind == "PNG" and mode == "L" and (bits := _read_png_depth(path)) < 8:
+            log.warning("%s: its grey values of %d bits are object ids", path, bits)
+            labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
     if not lossless:
         raise InputError(
             f"{path}: a {kind} file, whose compression changes object ids; {MASK_ADVICE}, not converted from {kind}"
@@ -65,8 +73,17 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     return labels if size is None else require_mask_size(labels, size, path)
 
 
-def write_mask(path: str | Path, labels: np.ndarray) -> None:
+def _read_png_depth(path: Path) -> int:
+    """Return the bits per channel of a PNG."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:
     """Write H×W object ids as a palette PNG, or as a 16-bit grey PNG if an id is above 255.
+
+    Args:
+        max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
         ValueError: an id is negative or above 65535.
@@ -75,7 +92,7 @@ def write_mask(path: str | Path, labels: np.ndarray) -> None:
     largest = int(labels.max(initial=0))
     if int(labels.min(initial=0)) < 0 or largest > 65535:
         raise ValueError(f"object ids must be 0 to 65535, got {int(labels.min())} to {largest}")
-    if largest > 255:
+    if largest > VOID or max_id >= VOID:
         image = Image.fromarray(labels.astype(np.uint16))
     else:
         image = Image.fromarray(labels.astype(np.uint8), mode="P")

@@ -8,12 +8,16 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aotlab.media.images import IMAGE_SUFFIXES
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_SIDE
+
+if TYPE_CHECKING:
+    from aotlab.media.video import FrameSource
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -38,7 +42,18 @@ class VideoInfo:
     rate: str = "24"
     """frames per second; may be a fraction"""
     stem: Callable[[int], str] | None = None
-    """stem of a frame's image"""
+    """stem of a frame's image; None if frames have no names"""
+
+    @classmethod
+    def from_source(cls, source: FrameSource) -> VideoInfo:
+        """Describe a source of frames."""
+        stem = source.stem if source.named else None
+        return cls(source.name, source.size, source.length, str(source.rate), stem)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Frame number by the stem of its image; empty if frames have no names."""
+        return {} if self.stem is None else {self.stem(index): index for index in range(self.length or 0)}
 
 
 @dataclass(frozen=True)
@@ -282,13 +297,12 @@ def image_stem(name: str) -> str:
 def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[int, int]:
     """Return frame numbers in the video by those in the file."""
     stems = {region.frame: image_stem(region.image) for region in regions}
-    if video.stem is not None and video.length is not None:
-        indices = {video.stem(index): index for index in range(video.length)}
-        unknown = [stem for stem in stems.values() if stem not in indices]
-        if unknown and len(unknown) < len(stems):
-            raise InputError(f"image {unknown[0]!r} is not one of the video {video.name}")
-        if not unknown:
-            return {frame: indices[stem] for frame, stem in stems.items()}
+    numbers = video.numbers
+    unknown = [stem for stem in stems.values() if stem not in numbers]
+    if unknown and len(unknown) < len(stems):
+        raise InputError(f"image {unknown[0]!r} is not one of the video {video.name}")
+    if not unknown:
+        return {frame: numbers[stem] for frame, stem in stems.items()}
     if min(stems) < 0:
         raise InputError(f"is for frame {min(stems)}; expected frames from 0")
     if video.length is not None and max(stems) >= video.length and len(stems) > 1:

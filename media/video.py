@@ -30,7 +30,9 @@ from aotlab.media.images import (
     list_images,
     parse_levels,
     read_raw_image,
+    warn_of_orientation,
 )
+from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, is_file, is_folder, real_path
 
@@ -83,6 +85,8 @@ class FrameSource(Protocol):
     """number of frames; None if unknown before all are read"""
     variable: bool = False
     """whether frame times are not multiples of 1 / rate"""
+    named: bool = False
+    """whether frames have names of their own rather than numbers only"""
     live: bool = False
     """whether frames are live and lost if not read in time"""
     damaged: list[int]
@@ -161,6 +165,7 @@ class ImageFrames(FrameSource):
             self._paths, self._stack = list_images(path), None
             self.name, self.length = real_path(path).name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
+            warn_of_orientation(self._paths[0])
         else:
             self._paths, self._stack = [], TiffStack(path)
             self.name, self.length, linear = path.stem, self._stack.count, False
@@ -169,7 +174,7 @@ class ImageFrames(FrameSource):
             raise InputError(f"{self._title(0)}: holds values of {first.dtype}; give integers or floats")
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.rate, self.damaged = IMAGE_RATE, []
-        limits = parse_levels(levels)
+        self.named, limits = bool(self._paths), parse_levels(levels)
         if limits is not None:
             self.levels = Levels(*limits, linear=linear)
         elif levels is not None or first.dtype != np.uint8:
@@ -247,6 +252,11 @@ class VideoFrames(FrameSource):
                 if damaged:
                     self.damaged.append(index)
                 yield _require_size(image, self.size, f"{self.path}, frame {index}")
+        missing = count_missing_bytes(self.path)
+        if missing:
+            raise InputError(
+                f"{self.path}: cut off after frame {index}, at least {missing} bytes are missing; copy it again"
+            )
 
     @cached_property
     def index(self) -> VideoIndex:

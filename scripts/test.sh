@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the project with its test tools, then: lint, format, types, documentation, tests.
 #
-#   bash scripts/test.sh [--lint | --all] [pytest arguments]      (--lint: no tests; --all: the slow tests too)
+#   bash scripts/test.sh [--lint | --all] [pytest arguments]
+#   (--lint: no tests; --all: the slow tests too, and those of integrations/ whose libraries are installed)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup.sh
@@ -11,6 +12,9 @@ marks=(-m "not slow")
 if [ "${1:-}" = "--all" ]; then
     marks=()
     shift
+    if [ $# -eq 0 ]; then
+        marks=(tests studio/tests research/tests integrations)
+    fi
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

@@ -105,3 +105,9 @@ def test_messages_of_the_library_name_no_options(package):
     # these spell out whole commands
     whole = re.compile(r"report_text\.py|benchmarks/datasets\.py|zoo\.py")
     assert {line for line in found if not whole.search(line)} == set()
+
+
+def test_one_function_opens_images_of_others():
+    opening = [path for package in ALLOWED for path in sources(package) if "Image.open(" in path.read_text()]
+    opening += [path for path in sources("studio/src") if "Image.open(" in path.read_text()]
+    assert opening == [ROOT / "media/images.py"]

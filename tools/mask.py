@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     image = read_frame(args.source, args.frame)
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin)
     labels = segment_objects(image, prompts[-1], segmenter)
-    write_mask(output, labels)
+    write_mask(output, labels, max_id=max(prompts[-1]))
     with atomic_path(overlay) as temporary:
         Image.fromarray(draw_ids(draw_overlay(image, labels), labels)).save(temporary, quality=90)
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[-1])

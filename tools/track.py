@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -40,8 +41,9 @@ from aotlab.utils.places import MASK_0_2, PLACE, split_place
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.engine.video.job import Job, OpenJob
+    from aotlab.engine.video.job import Job, JobRecord, OpenJob
     from aotlab.engine.video.track import TrackOptions, TrackResult
+    from aotlab.utils.distributed import Shard
 
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
@@ -70,12 +72,25 @@ def parse(argv: list[str] | None) -> Namespace:
     add_prompt_options(parser)
     add_tracking_options(parser)
     add_source_options(parser)
-    parser.add_argument_group("many videos").add_argument(
+    many = parser.add_argument_group("many videos")
+    many.add_argument(
         "--jobs",
         metavar="LIST",
         type=Path,
         help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
         "distributes the jobs",
+    )
+    many.add_argument(
+        "--shard",
+        metavar="I/N",
+        type=argument_type(shard),
+        help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
+        "Slurm, torchrun or Kubernetes",
+    )
+    many.add_argument(
+        "--summarize",
+        action="store_true",
+        help="write summary.csv and reviews of jobs tracked in shards, and end",
     )
     add_tracker_options(parser, memory_budget=True)
     parser.add_argument(
@@ -85,6 +100,9 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     add_shared_options(parser, "--dry-run")
     args = parser.parse_args(argv)
+    joined = " ".join(args.video)
+    if len(args.video) > 1 and Path(joined).exists():
+        parser.error(f"{joined}: a path with spaces; put it in quotes")
     args.several = args.jobs is not None or len(args.video) > 1
     if not args.print_config and "help" not in args.write:
         require_arguments(parser, args)
@@ -193,6 +211,13 @@ def parse_removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
+def shard(text: str) -> Shard:
+    """Return the shard of ``I/N`` or ``auto``; errors as `Shard.parse`."""
+    from aotlab.utils.distributed import Shard
+
+    return Shard.parse(text)
+
+
 def require_arguments(parser: CommandParser, args: Namespace) -> None:
     """Refuse a command line without a video or its objects, or with options of one video beside several."""
     single = {
@@ -204,6 +229,8 @@ def require_arguments(parser: CommandParser, args: Namespace) -> None:
     refused = [name for name, value in single.items() if value]
     if args.several and refused:
         parser.error(f"{refused[0]}: applies to a single video; leave it out")
+    if not args.several and (args.shard or args.summarize):
+        parser.error(f"{'--shard' if args.shard else '--summarize'}: applies to several videos; give --jobs")
     if not (args.video or args.jobs):
         parser.error("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
     if not (args.several or args.mask or args.box or args.point):
@@ -257,11 +284,14 @@ def read_job(args: Namespace) -> Job:
 
 def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
     """Track one video, or resume it; return the exit status."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    from aotlab.engine.video.job import describe_inputs
+    from aotlab.utils.distributed import count_ranks
+
+    if count_ranks() > 1:
         raise InputError(
             f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.engine.video.job import describe_inputs, open_job, track_job
+    from aotlab.engine.video.job import open_job, track_job
 
     opened = open_job(read_job(args), options, None if args.dry_run else args.output)
     if args.dry_run:
@@ -331,34 +361,46 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
 
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
+    force, restart = args.force, args.restart
+    if args.summarize:
+        from aotlab.engine.video.batch import summarize_jobs
+
+        records = summarize_jobs(jobs, args.output, options.write)
+        return max(report_jobs(records, len(jobs), args.output), int(len(records) < len(jobs)))
     require_effect(args, tracker)
     if not args.quiet and int(os.environ.get("RANK", "0")) == 0:
         print(f"{format_count(len(jobs), 'video')} to track, into {args.output}", flush=True)
-    from aotlab.engine.video.batch import run_jobs
+    from aotlab.engine.video.batch import run_jobs, run_shard
     from aotlab.utils.distributed import join_process_group
 
-    with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-        records = run_jobs(
-            jobs,
-            args.output,
-            tracker,
-            options,
-            world=world,
-            stop=stop,
-            force=args.force,
-            restart=args.restart,
-        )
+    if args.shard is not None:
+        with stop_flag() as stop:
+            records = run_shard(
+                jobs, args.output, tracker, options, shard=args.shard, stop=stop, force=force, restart=restart
+            )
+        status = report_jobs(records, len(records), args.output, f" in shard {args.shard}")
+    else:
+        with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+            records = run_jobs(
+                jobs, args.output, tracker, options, world=world, stop=stop, force=force, restart=restart
+            )
         if not world.is_main:
             return 0
-        failed = [record for record in records if record.error is not None]
-        tracked = f"{len(records) - len(failed)} of {format_count(len(jobs), 'video')} tracked"
-        print(f"{tracked}: {args.output / 'summary.csv'}")
-        if stop.is_set():
-            print("interrupted: run the same command again to resume", file=sys.stderr)
-            return SIGNAL_STATUS + stop.signal_number
-        for record in failed:
-            print(f"error: {record.name}: {record.error}", file=sys.stderr)
-        return 1 if failed else 0
+        status = report_jobs(records, len(jobs), args.output)
+    if stop.is_set():
+        print("interrupted: run the same command again to resume", file=sys.stderr)
+        return SIGNAL_STATUS + stop.signal_number
+    return status
+
+
+def report_jobs(records: Sequence[JobRecord], count: int, output: Path, where: str = "") -> int:
+    """Print how many of ``count`` videos were tracked and the errors of the others; return 1 if one failed, else 0."""
+    failed = [record for record in records if record.error is not None]
+    results = output if where else output / "summary.csv"
+    print(f"{len(records) - len(failed)} of {format_count(count, 'video')} tracked{where}: {results}")
+    for record in failed:
+        print(f"error: {record.name}: {record.error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def print_outputs() -> int:

@@ -81,16 +81,67 @@ class World:
 
         A single rank keeps their order.
         """
-        if self.ranks == 1:
-            return list(range(len(costs)))
-        loads: list[int] = [0] * self.ranks
-        own = []
-        for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
-            rank = loads.index(min(loads))
-            loads[rank] += costs[number]
-            if rank == self.rank:
-                own.append(number)
-        return own
+        return list(range(len(costs))) if self.ranks == 1 else share(costs, self.rank, self.ranks)
+
+
+def share(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
+    """Return the indices of a rank's items, largest cost first: each item goes to the rank with the least work."""
+    loads: list[int] = [0] * ranks
+    own = []
+    for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
+        least = loads.index(min(loads))
+        loads[least] += max(1, costs[number])
+        if least == rank:
+            own.append(number)
+    return own
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part of a list of jobs: ``index`` of ``count``, from 0."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` that are set.
+
+        Raises:
+            InputError: another text, not 0 ≤ I < N, or no such variables.
+        """
+        if text != "auto":
+            match = re.fullmatch("([0-9]{1,6})/([0-9]{1,6})", text)
+            if match is None or int(match[1]) >= int(match[2]):
+                raise InputError(f"{text[:40]}: expected I/N with I from 0 to N-1, for example 0/8; or auto")
+            return cls(int(match[1]), int(match[2]))
+        names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), None)
+        if names is None:
+            known = ", ".join(index for index, _ in SHARD_VARIABLES)
+            raise InputError(f"auto: none of {known} is set; give I/N, for example 0/8")
+        index, count = (os.environ.get(name, "") for name in names)
+        stated = f"{names[0]}={index} and {names[1]}={count}"
+        first, step = "0", "1"
+        if names[0] == "SLURM_ARRAY_TASK_ID":  # --array=1-15:2 counts from 1 in steps of 2
+            first, step = (os.environ.get(f"SLURM_ARRAY_TASK_{name}", "") for name in ("MIN", "STEP"))
+        if not all(value.isdecimal() for value in (index, count, first, step)):
+            raise InputError(f"auto: {stated}: expected whole numbers; give I/N, for example 0/8")
+        shard = cls((int(index) - int(first)) // max(1, int(step)), int(count))
+        if not 0 <= shard.index < shard.count:
+            raise InputError(f"auto: {stated}: not a part of a whole; give I/N, for example 0/8")
+        return shard
+
+
+SHARD_VARIABLES = (
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
+    ("RANK", "WORLD_SIZE"),
+    ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+)
+"""index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order"""
 
 
 @contextmanager
@@ -107,8 +158,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     """
     ranks = 1
     try:
-        if "WORLD_SIZE" in os.environ:
-            ranks = _read_int_variable("WORLD_SIZE", minimum=1)
+        ranks = count_ranks()
         if ranks == 1:
             yield World(pick_device(device))
         else:
@@ -119,6 +169,11 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     finally:
         if ranks > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def count_ranks() -> int:
+    """Return the number of processes started by torchrun, 1 without it; raises `InputError` if it is not a number."""
+    return _read_int_variable("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
 
 
 def _read_int_variable(name: str, minimum: int = 0) -> int:

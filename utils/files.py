@@ -25,6 +25,8 @@ MAX_NAME_BYTES = 255
 """largest length of a file name in bytes"""
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
+NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
+"""number and length of the blocks that `digest_samples` reads"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -136,14 +138,15 @@ def read_text(path: Path, advice: str) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
 
 
+def refuse_constant(name: str) -> float:
+    """Raise ValueError for a constant that JSON lacks: ``Infinity`` or ``NaN``, which Python's parser accepts."""
+    raise ValueError(f"{name} is not a number of JSON")
+
+
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file in UTF-8 of at most `MAX_FILE_BYTES` bytes; raises `InputError` for any other."""
     if not is_file(path):
         raise InputError(f"{path}: no such file; expected a file of masks")
-
-    def refuse_constant(name: str) -> float:
-        raise ValueError(f"{name} is not a number of JSON")
-
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise InputError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MB; split it by video")
@@ -188,6 +191,21 @@ def sha256(path: Path) -> str:
                 total.update(block)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return total.hexdigest()
+
+
+def digest_samples(path: Path) -> str:
+    """Return a digest of a file's size and of blocks from its start to its end; all of it up to 128 KiB.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        total = hashlib.sha256(str(size).encode())
+        for index in range(NUM_SAMPLES):
+            file.seek(max(0, size - SAMPLE_BYTES) * index // (NUM_SAMPLES - 1))
+            total.update(file.read(SAMPLE_BYTES))
     return total.hexdigest()
 
 
@@ -282,26 +300,13 @@ def make_folder(folder: Path) -> Path:
 
 
 def require_writable(folder: Path) -> Path:
-    """Create ``folder`` and check that it is writable, before long work starts; raises `InputError` if it is not."""
-    make_folder(folder)
+    """Check that a folder is writable or can be created, before long work starts; raises `InputError` if not."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if file_mode(parent))
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=existing):
             return folder
     except OSError as error:
         raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from error
-
-
-@contextmanager
-def removed_if_empty(folder: Path) -> Iterator[None]:
-    """Run the block; if it fails, remove a folder that it created and left empty."""
-    created = not folder.exists()
-    try:
-        yield
-    except BaseException:
-        if created:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
 
 
 def require_output(path: Path, *suffixes: str) -> Path:
@@ -311,7 +316,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
         suffixes: allowed suffixes; empty: any.
 
     Raises:
-        InputError: another suffix, not a regular file, or the folder cannot be created or written.
+        InputError: another suffix, not a regular file, or the folder cannot be written.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import make_folder, require_writable
 
 if TYPE_CHECKING:
     from aotlab.utils.distributed import World
@@ -72,19 +73,26 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 
 @contextmanager
 def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
-    """Hold an output folder for a run.
+    """Hold an output folder for a run; create it, and remove it if it is empty in the end.
 
     Args:
-        folder: existing, writable folder.
+        folder: output folder.
         world: ranks of the run, all of which call this; the lead holds the lock.
 
     Raises:
-        InputError: another process holds the lock; names it.
+        InputError: the folder is not writable, or another process holds the lock, which is named.
     """
-    with locked(folder / LOCK_SUFFIX, 0, subject=folder) if world is None or world.is_main else nullcontext():
-        if world is not None:
-            world.gather(None)  # other ranks wait until the lead has the lock
-        yield
+    lead, created = world is None or world.is_main, not require_writable(folder).exists()
+    make_folder(folder)
+    try:
+        with locked(folder / LOCK_SUFFIX, 0, subject=folder) if lead else nullcontext():
+            if world is not None:
+                world.gather(None)  # other ranks wait until the lead has the lock
+            yield
+    finally:
+        if created and lead:
+            with suppress(OSError):  # it holds results
+                folder.rmdir()
 
 
 def _read_holder(path: Path) -> str:

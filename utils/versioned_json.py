@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_file, write_text
+from aotlab.utils.files import file_mode, is_file, refuse_constant, write_text
 
 MAX_BYTES = 64 * 2**20
 """largest size of a JSON file in bytes"""
@@ -86,7 +86,8 @@ def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], 
     with prefix_read_errors(path, kind):
         if not is_file(path) or path.stat().st_size > MAX_BYTES:
             raise ValueError(f"not a file of at most {MAX_BYTES >> 20} MiB")
-        return make(unwrap(kind, json.loads(path.read_text(encoding="utf-8"))))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
+        return make(unwrap(kind, content))
 
 
 def read_versioned_or_none(

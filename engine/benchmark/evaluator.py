@@ -23,7 +23,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.distributed import RESUME_ADVICE, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
-from aotlab.utils.files import is_file, real_path, remove, require_writable, sha256
+from aotlab.utils.files import digest_samples, is_file, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.versioned_json import load_record, save_record
@@ -121,7 +121,6 @@ def evaluate(
             holds results of other models or settings.
     """
     options, world = options or EvaluationOptions(), world or World(torch.device("cpu"))
-    require_writable(output)
     _require_outside_data(videos, output)
     with locked_output(output, world):
         records = _read_records(output, videos, options)
@@ -251,14 +250,14 @@ def _record_path(output: Path, video: Video) -> Path:
 
 
 def _fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
-    """Return a digest of the inputs of a video: models, given masks, frames by name and size, options."""
+    """Return a digest of the inputs of a video: models, given masks, samples of the frames, options."""
     masks: list[object] = []
     for index, mask in sorted(video.masks.items()):
         masks.append((index, [sha256(path) for path in list_mask_files(mask)]))
         if isinstance(mask, ObjectMasks):
             masks.append((sorted(mask.files), sorted(mask.runs.items())))
     try:
-        frames = [(path.name, path.stat().st_size) for path in video.frames]
+        frames = [(path.name, digest_samples(path)) for path in video.frames]
     except OSError as error:
         raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
     return _digest(

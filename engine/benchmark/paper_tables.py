@@ -9,6 +9,7 @@ from typing import Optional
 
 from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
+from aotlab.networks.weights.zoo import find_published_file
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, read_text
 from aotlab.utils.numbers import align_columns
@@ -43,7 +44,7 @@ class TableModel:
     """An ensemble of checkpoints, or models whose results are combined by voting."""
 
     checkpoints: list[str] = field(default_factory=list)
-    """file names in pretrain_models/, or paths"""
+    """file names in pretrain_models/ or of stored published weights, or paths"""
     configs: list[str] = field(default_factory=list)
     """preset of each checkpoint; empty for files that hold their settings"""
     options: list[str] = field(default_factory=list)
@@ -58,7 +59,7 @@ class TableModel:
     @property
     def files(self) -> list[Path]:
         """Return the paths of the checkpoints."""
-        return [resolve_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
+        return [resolve_path(name) if "/" in name else find_published_file(name) for name in self.checkpoints]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, temporal_slots_by_age
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, remove, require_writable, sha256
+from aotlab.utils.files import is_file, make_folder, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 from aotlab.utils.versioned_json import FileKind, wrap
 
@@ -342,7 +342,7 @@ def export_model(
     require_packages(*EXPORT_PACKAGES)
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
-    require_writable(folder.parent)
+    make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)

@@ -250,13 +250,14 @@ class MemoryBank:
             self._short.append([[BlockMemory(pair, pair) for pair in stage] for stage in pairs])
 
     def _drop_for_reference(self) -> None:
-        """Evict a frame for a new reference frame, but never the first one."""
+        """Evict a frame for a new reference frame, the first one only if there is no other."""
         tracked = [self.find_tracked(group) for group in range(len(self.frame_indices))]
         if tracked[0]:
             self.drop([indices[0] for indices in tracked])
-        elif len(self.references) > 1:
-            self.drop(1)
-            del self.references[1]
+        else:
+            place = min(1, len(self.references) - 1)
+            self.drop(place)
+            del self.references[place]
 
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""

@@ -191,7 +191,7 @@ class Tracker(FrameTracker):
         model, settings = load_model(path, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
         if bounded.memory.policy != settings.memory.policy:
-            log.info(
+            log.warning(
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
@@ -254,12 +254,12 @@ class Tracker(FrameTracker):
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        if not prompts:
-            raise InputError("prompts: give at least one object")
+        if not prompts or min(prompts) < 1:
+            raise InputError(f"prompts: objects {list(prompts)}; give at least one, with ids from 1")
         prompted = PromptedFrame(self.model, convert_frame(frame, self._frame_shape))
         with self.autocast:
             logits = add_background(prompted.logits(list(prompts.values())))
-        return Prediction(tuple(prompts), logits, logits.max(0).indices)
+        return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
         """Encode a frame, read memory and merge the logits of all groups; as `FrameTracker.predict`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
+
+log = logging.getLogger(__name__)
 
 STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """pattern of a state's name: index and name of its phase, and step"""
@@ -109,6 +112,12 @@ def select_fixed_settings(config: Config, index: int) -> dict[str, Any]:
     }
 
 
+def replaceable_settings(state: PhaseState) -> dict[str, Any]:
+    """Return what may change when a phase is resumed, but makes its later steps those of another run."""
+    phase = state.phase
+    return {"lr": phase.lr, "batch": phase.batch, "seed": state.config.train.seed, "data": state.data}
+
+
 def save_state(state: PhaseState, output: Path) -> None:
     """Save the state for `load_state`, and delete all but the ``train.keep`` newest states.
 
@@ -121,6 +130,7 @@ def save_state(state: PhaseState, output: Path) -> None:
             require_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
             "settings": select_fixed_settings(state.config, state.index),
+            "replaceable": replaceable_settings(state),
             "phase": state.index,
             "step": state.step,
             "model": state.model.state_dict(),
@@ -170,7 +180,11 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
 
 
 def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
-    """Restore a phase from the content of `load_state`."""
+    """Restore a phase from the content of `load_state`; log what differs of its settings."""
+    for name, value in replaceable_settings(state).items():
+        before = content.get("replaceable", {}).get(name, value)
+        if before != value:
+            log.warning("resumed at step %d with %s %s, before %s", content["step"], name, value, before)
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.scaler.load_state_dict(content["scaler"])

@@ -36,7 +36,7 @@ from aotlab.engine.training.validation import validate
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import World, detect_lost_ranks
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
-from aotlab.utils.files import remove, require_writable
+from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.processes import stop_flag
 
@@ -82,7 +82,7 @@ def train(
             the newest state.
     """
     config = resolve_training(config)
-    output = require_writable(Path(str(config.train.output)))
+    output = Path(str(config.train.output))
     with locked_output(output, world):
         if world.is_main:
             clear_output(output, restart=restart)

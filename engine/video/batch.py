@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.video.inputs import split_mask_value
 from aotlab.engine.video.job import (
     RECORD_FILE,
+    UNFINISHED,
     Job,
     JobRecord,
     describe_inputs,
@@ -26,10 +27,10 @@ from aotlab.engine.video.job import (
 )
 from aotlab.engine.video.outputs import finish_batch
 from aotlab.engine.video.track import TrackOptions
-from aotlab.utils.distributed import RESUME_ADVICE, World
+from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, share
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, is_file_name, real_path, remove, require_writable
-from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
+from aotlab.utils.files import atomic_path, is_file_name, make_folder, real_path, remove
+from aotlab.utils.locks import LOCK_SUFFIX, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
 
@@ -45,6 +46,8 @@ RUN_KIND = FileKind(
 )
 RESERVED_NAMES = ("summary.csv", "review.json", "review.html")
 """names of files of the whole run"""
+CLAIM_TIMEOUT = 60.0
+"""seconds to wait while another shard claims the folder"""
 
 
 def run_jobs(
@@ -72,9 +75,93 @@ def run_jobs(
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
     inputs = describe_inputs(tracker, options)
-    tracker = replace(tracker, device=str(world.device))
-    review = [name for name in ("review",) if name in list_plugins(OUTPUTS)]
-    options = replace(options, write=tuple(dict.fromkeys((*options.write, *review))), progress=False)
+    run = make_runner(output, replace(tracker, device=str(world.device)), options, inputs)
+    outputs = with_review(options.write)
+    with locked_output(output, world):
+        if world.is_main:
+            claim_folder(output, jobs, inputs, force=force)
+            for job in jobs if restart else ():
+                remove(output / job.name / RECORD_FILE)
+        world.gather(None)  # other ranks wait until the lead has claimed the folder
+        numbers = world.share([_video_bytes(job) for job in jobs])
+        records: list[JobRecord] = []
+        for number in numbers:
+            record = None if stop.is_set() else run(jobs[number])
+            if record is None:
+                break
+            records.append(record)
+            _log_job(record)
+            if world.ranks == 1 and len(records) % 20 == 0:
+                write_summary(output, [record.name for record in records], records, outputs)
+        gathered = [record for part in world.gather(records, f"{RESUME_ADVICE} {output}") for record in part]
+        order = {job.name: place for place, job in enumerate(jobs)}
+        records = sorted(gathered, key=lambda record: order[record.name])
+        if world.is_main:
+            write_summary(output, [job.name for job in jobs], records, outputs)
+        return records
+
+
+def run_shard(
+    jobs: Sequence[Job],
+    output: Path,
+    tracker: TrackerOptions,
+    options: TrackOptions,
+    *,
+    shard: Shard,
+    stop: threading.Event,
+    force: bool = False,
+    restart: bool = False,
+) -> list[JobRecord]:
+    """Track the unfinished jobs of one shard, longest first; return their records.
+
+    Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
+    `summarize_jobs` merges their results. Arguments as in `run_jobs`.
+
+    Raises:
+        InputError: the output cannot be written, or holds another run's results.
+    """
+    inputs = describe_inputs(tracker, options)
+    run = make_runner(output, tracker, options, inputs)
+    own = [jobs[number] for number in share([_video_bytes(job) for job in jobs], shard.index, shard.count)]
+    with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
+        claim_folder(output, jobs, inputs, force=force)
+    for job in own if restart else ():
+        remove(output / job.name / RECORD_FILE)
+    records: list[JobRecord] = []
+    for job in own:
+        record = None if stop.is_set() else run(job)
+        if record is None:
+            break
+        records.append(record)
+        _log_job(record)
+    return records
+
+
+def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) -> list[JobRecord]:
+    """Write the summary of a list that was tracked in shards; return the records of the jobs that have ended.
+
+    Args:
+        jobs: the whole list.
+        output: folder of the run.
+        outputs: names of the outputs.
+
+    Raises:
+        InputError: no such folder, or it is in use.
+    """
+    if not output.is_dir():
+        raise InputError(f"output {output}: no such folder; give the one that the jobs were tracked into")
+    with locked(output / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
+        found = [read_job_record(output / job.name) for job in jobs]
+        records = [record for record in found if record is not None and record.error != UNFINISHED]
+        write_summary(output, [job.name for job in jobs], records, with_review(outputs))
+    return records
+
+
+def make_runner(
+    output: Path, tracker: TrackerOptions, options: TrackOptions, inputs: dict[str, Any]
+) -> Callable[[Job], JobRecord | None]:
+    """Return a function that tracks a job unless it is finished; it returns None if stopped, and raises nothing."""
+    options = replace(options, write=with_review(options.write), progress=False)
 
     @lru_cache(1)  # reused while settings are the same
     def load_tracker(tracker: TrackerOptions) -> Tracker:
@@ -98,32 +185,21 @@ def run_jobs(
         else:
             return None if result is None or result.interrupted else read_job_record(folder)
         record = replace(JobRecord.start(job), error=problem)
-        save_record(require_writable(folder) / RECORD_FILE, record)
+        save_record(folder / RECORD_FILE, record)
         return record
 
-    with locked_output(require_writable(output), world):
-        if world.is_main:
-            claim_folder(output, jobs, inputs, force=force)
-            for job in jobs if restart else ():
-                remove(output / job.name / RECORD_FILE)
-        world.gather(None)  # other ranks wait until the lead has claimed the folder
-        numbers = world.share([_video_bytes(job) for job in jobs])
-        records: list[JobRecord] = []
-        for number in numbers:
-            record = None if stop.is_set() else run(jobs[number])
-            if record is None:
-                break
-            records.append(record)
-            speed = f"{record.frames} frames, {record.frames / max(record.seconds, 1e-9):.1f} per second"
-            log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
-            if world.ranks == 1 and len(records) % 20 == 0:
-                write_summary(output, [record.name for record in records], records, options.write)
-        gathered = [record for part in world.gather(records, f"{RESUME_ADVICE} {output}") for record in part]
-        order = {job.name: place for place, job in enumerate(jobs)}
-        records = sorted(gathered, key=lambda record: order[record.name])
-        if world.is_main:
-            write_summary(output, [job.name for job in jobs], records, options.write)
-        return records
+    return run
+
+
+def with_review(outputs: Sequence[str]) -> tuple[str, ...]:
+    """Return the outputs of a list's jobs, which have a review if one is installed."""
+    review = [name for name in ("review",) if name in list_plugins(OUTPUTS)]
+    return tuple(dict.fromkeys((*outputs, *review)))
+
+
+def _log_job(record: JobRecord) -> None:
+    speed = f"{record.frames} frames, {record.frames / max(record.seconds, 1e-9):.1f} per second"
+    log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
 
 
 def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:

@@ -20,6 +20,7 @@ import torch
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import make_folder
 
 FramePrediction = tuple[int, np.ndarray, Any]
 """index, image and prediction of a frame"""
@@ -35,7 +36,7 @@ class SpillFile(AbstractContextManager["SpillFile"]):
     """
 
     def __init__(self, folder: Path, *, compress: bool) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(dir=make_folder(folder))  # noqa: SIM115
         self.folder, self._compress = folder, compress
         self._places: list[tuple[int, int, tuple[int, ...]]] = []  # offset, bytes and shape
         self._end = 0

@@ -138,7 +138,7 @@ def load_masks(
         InputError: a file is missing, of unknown format, of another size, without or with too many objects, or for a
             frame that is not tracked; or two are for one frame.
     """
-    video = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
+    video = VideoInfo.from_source(source)
     result, owner = Annotations(source.size), dict[int, Path]()
     for value in values:
         frame, file = split_mask_value(value)
@@ -156,7 +156,13 @@ def load_masks(
             _require_frame(index, f"{index}={file}", source, within)
             owner[index] = file
             result.frames[index] = annotations.frames[index]
-        result.class_names |= annotations.class_names
+        for object_id, name in annotations.class_names.items():
+            other = result.class_names.setdefault(object_id, name)
+            if other != name:
+                raise InputError(
+                    f"mask {value}: object {object_id} is {name!r}, but {other!r} in an earlier file; give files with "
+                    "object ids (track_id), or one file for both"
+                )
     if values and not result.frames:
         raise InputError(f"mask {values[0]}: no mask for the frames to track; give one, or another start")
     return VideoMasks(result)

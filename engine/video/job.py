@@ -20,7 +20,7 @@ from aotlab.engine.video.inputs import (
 )
 from aotlab.engine.video.outputs import (
     OUTPUTS,
-    remove_results,
+    find_output,
     remove_temporary_files,
     require_no_results,
     require_source_outside,
@@ -32,7 +32,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.video import FrameSource, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, remove, removed_if_empty, require_writable, sha256
+from aotlab.utils.files import is_file, is_file_name, is_folder, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -110,7 +110,7 @@ class JobRecord:
     error: str | None = None
     """error message; None on success"""
     written: list[str] = field(default_factory=list)
-    """completed outputs, relative to the job's folder"""
+    """outputs relative to the job's folder; once it has ended, the completed ones"""
     masks: list[str] = field(default_factory=list)
     """masks, as in `Job.masks`"""
     levels: str | None = None
@@ -181,15 +181,18 @@ def track_job(
     pick_device(tracker.device)
     record = JobRecord.start(job)
     record.made_by, record.rate = digest_inputs(job, inputs), str(source.rate)
-    with removed_if_empty(folder), locked_output(require_writable(folder)):
-        remove_temporary_files(options.write, folder)
+    record.written = [find_output(name).file_name for name in options.write]
+    with locked_output(folder):
         repeatable = not options.realtime and (is_file(Path(job.video)) or is_folder(Path(job.video)))
-        earlier = read_job_record(folder) if repeatable else None
-        resumable = earlier is not None and earlier.made_by == record.made_by
-        if earlier is not None and is_finished(earlier, folder, record.made_by) and not restart:
+        earlier = read_job_record(folder) or JobRecord(job.name)
+        resumable = repeatable and earlier.made_by == record.made_by
+        if repeatable and is_finished(earlier, folder, record.made_by) and not restart:
             return None
+        replaced = dict.fromkeys([*record.written, *filter(is_file_name, earlier.written)])
+        require_source_outside(replaced, folder, Path(job.video))
+        remove_temporary_files(replaced, folder)
         if not (resumable or force):
-            require_no_results(options.write, folder)
+            require_no_results(replaced, folder)
         if opened.prompts:
             made = make_masks(opened, folder / "given", tracker.checkpoint)
             masks = load_masks([*job.masks, *made], source, opened.numbers, options.frames)
@@ -204,11 +207,18 @@ def track_job(
         loaded.reset(options.frames.count(source.length))
         if saved is not None and resumable and not restart:
             saved.load(loaded)
-        if saved is None or saved.last < 0:
-            remove_results(options.write, folder)  # after all checks: masks may be among them
+        fresh = saved is None or saved.last < 0
+        if fresh:
+            for name in replaced:  # after all checks: masks may be among them
+                remove(folder / name)
         save_record(folder / RECORD_FILE, record)
         options = replace(options, class_names=masks.annotations.class_names)
-        result = track(loaded, source, masks, folder, options, saved)
+        try:
+            result = track(loaded, source, masks, folder, options, saved)
+        except InputError:  # no frame was written
+            if fresh:
+                remove(folder / RECORD_FILE)
+            raise
         record.frames, record.seconds = result.frames, round(result.seconds, 3)
         record.error = UNFINISHED if result.interrupted else result.error
         record.written = sorted(path.name for path in result.written.values())
@@ -269,7 +279,7 @@ def make_masks(opened: OpenJob, folder: Path, checkpoint: Path) -> list[str]:
     for frame, prompts in opened.prompts.items():
         index = opened.numbers.index(frame)
         path = folder / f"{index:05d}.png"
-        write_mask(path, segment_objects(opened.source.read(index), prompts, segmenter))
+        write_mask(path, segment_objects(opened.source.read(index), prompts, segmenter), max_id=max(prompts))
         values.append(f"{frame}={path}")
     return values
 

@@ -20,7 +20,7 @@ from aotlab.media.regions import Annotations, Region, VideoInfo, encode_runs
 from aotlab.media.video import FrameSource, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
+from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import (
     MASK_WRITERS,
@@ -50,6 +50,8 @@ class TrackedFrame:
     """prediction with ``labels``; outputs other than masks and overlay need a full `Prediction`"""
     time: Fraction
     """time since the first frame in seconds"""
+    max_id: int = 0
+    """largest object id of the video, if known"""
 
     @property
     def labels(self) -> np.ndarray:
@@ -121,7 +123,7 @@ class FrameFiles(Output):
     def __init__(
         self, path: Path, source: FrameSource, save: Callable[[Path, str, TrackedFrame], None]
     ) -> None:
-        super().__init__(require_writable(path), source)
+        super().__init__(path, source)
         self._save = save
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
@@ -131,7 +133,7 @@ class FrameFiles(Output):
 
 def save_mask(folder: Path, name: str, tracked: TrackedFrame) -> None:
     """``masks/<frame>.png``: the palette PNG of all objects."""
-    write_mask(folder / name, tracked.labels)
+    write_mask(folder / name, tracked.labels, max_id=tracked.max_id)
 
 
 def save_objects(folder: Path, name: str, tracked: TrackedFrame) -> None:
@@ -393,53 +395,41 @@ def finish_batch(names: Iterable[str], folder: Path, records: Sequence[Mapping[s
             load_plugin(plugins[name]).finish_batch(folder, records)
 
 
-def remove_temporary_files(names: Iterable[str], folder: Path) -> None:
-    """Remove temporary files that a killed run left in a folder and in those of its outputs."""
+def remove_temporary_files(files: Iterable[str], folder: Path) -> None:
+    """Remove temporary files that a killed run left in a folder and in those of its outputs, whose names are given."""
     remove_leftovers(folder)
-    for path in (folder / find_output(name).file_name for name in names):
+    for path in (folder / name for name in files):
         remove_leftovers(path)
         for inner in filter(Path.is_dir, path.iterdir() if path.is_dir() else ()):  # of single objects
             remove_leftovers(inner)
 
 
-def require_source_outside(names: Iterable[str], folder: Path, source: Path) -> None:
+def require_source_outside(files: Iterable[str], folder: Path, source: Path) -> None:
     """Check that outputs do not overwrite the source.
 
     Args:
-        names: names of the outputs.
+        files: names of the outputs' files and folders.
         folder: output folder.
         source: video file or folder of frames, which may be links.
 
     Raises:
         InputError: an output would overwrite a frame or the video.
     """
-    targets = {real_path(folder / find_output(name).file_name) for name in names}
-    files = [source, *source.iterdir()] if is_folder(source) else [source]
-    for file in files:
+    targets = {real_path(folder / name) for name in files}
+    for file in [source, *source.iterdir()] if is_folder(source) else [source]:
         path = real_path(file)
         if not targets.isdisjoint((path, *path.parents)):
             raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
 
 
-def require_no_results(names: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if the folder holds results of another run."""
-    for path in _find_results(names, folder):
-        raise InputError(
-            f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
-            "--force"
-        )
-
-
-def remove_results(names: Iterable[str], folder: Path) -> None:
-    """Remove outputs of another run; raise `InputError` on failure."""
-    for path in _find_results(names, folder):
-        remove(path)
-
-
-def _find_results(names: Iterable[str], folder: Path) -> list[Path]:
-    """Return existing outputs in the folder; empty folders are ignored."""
-    paths = [folder / find_output(name).file_name for name in names]
-    return [path for path in paths if path.exists() and not (path.is_dir() and not any(path.iterdir()))]
+def require_no_results(files: Iterable[str], folder: Path) -> None:
+    """Raise `InputError` if the folder holds one of these files or folders, unless it is empty."""
+    for path in (folder / name for name in files):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise InputError(
+                f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
+                "--force"
+            )
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

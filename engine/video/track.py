@@ -163,6 +163,7 @@ def track(
     outputs = Outputs(opened, source, None if saved is None else saved.count_frame)
     timed: Any = TimedTracker(tracker)
     removals = group_removals(options.removals, masks, source)
+    max_id = max((int(mask.max(initial=0)) for mask in masks.values()), default=0)
     with stop_flag() as stop:
 
         def predict(frames: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
@@ -171,7 +172,7 @@ def track(
             else:
                 predictions = track_forward(timed, frames, masks, removals, saved)
             for index, frame, prediction in predictions:
-                yield TrackedFrame(index, frame, prediction, source.time(index))
+                yield TrackedFrame(index, frame, prediction, source.time(index), max_id)
 
         reader = _read_ahead(source, stop, options, {*masks, *removals})
         problem = _run_to_end(stream(reader, predict, outputs.write), outputs, source, options)

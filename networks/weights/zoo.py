@@ -128,6 +128,21 @@ def list_models() -> dict[str, Path]:
     return {BUNDLED: BUNDLED_CHECKPOINT, **{name: path for name, path in downloaded.items() if is_file(path)}}
 
 
+def find_published_file(file: str) -> Path:
+    """Return a published checkpoint by its original file name: in the project's folder, else as stored by name.
+
+    Returns:
+        an existing file, or its path in the project's folder.
+    """
+    path = PRETRAINED_FOLDER / file
+    stored = [
+        weights_folder() / f"{name}.safetensors"
+        for name, it in list_published_weights().items()
+        if it.file == file
+    ]
+    return path if is_file(path) else next(filter(is_file, stored), path)
+
+
 def find_weights(name: str) -> Path | None:
     """Return the verified file of named weights; None if they were not downloaded yet.
 
@@ -161,6 +176,8 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
     with locked(_lock_path(name), LOCK_TIMEOUT):
         if not overwrite and is_file(path):
             _require_unchanged(name, path)
+            if source is not None:
+                log.warning("%s: stored already, %s is not read; replace it with --force", name, source)
             return path
         download = weights_folder() / f".download.{entry.file}"
         by_hand = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aotlab.engine.video.track import TrackOptions, TrackResult, track
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_coco
+    from aotlab.media.images import decode_image
     from aotlab.media.masks import PALETTE, read_mask, write_mask
     from aotlab.media.overlay import draw_overlay as draw_overlay
     from aotlab.media.prompt import Prompt
@@ -47,9 +48,10 @@ if TYPE_CHECKING:
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
     from aotlab.media.video_writer import VideoWriter
     from aotlab.networks.weights.zoo import list_models, load_model
-    from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
+    from aotlab.tools.cli.options import BYTES, add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
+    from aotlab.utils.files import digest_samples
     from aotlab.utils.plugins import list_mask_formats
 
 __version__ = "0.2.0"
@@ -61,6 +63,7 @@ if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/py
 
 _HOMES = {
     "Annotations": ("aotlab.media.regions", "Annotations"),
+    "BYTES": ("aotlab.tools.cli.options", "BYTES"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "FrameSource": ("aotlab.media.video", "FrameSource"),
     "InputError": ("aotlab.utils.errors", "InputError"),
@@ -86,7 +89,9 @@ _HOMES = {
     "VideoReader": ("aotlab.media.video", "VideoReader"),
     "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
+    "decode_image": ("aotlab.media.images", "decode_image"),
     "decode_runs": ("aotlab.media.regions", "decode_runs"),
+    "digest_samples": ("aotlab.utils.files", "digest_samples"),
     "draw_overlay": ("aotlab.media.overlay", "draw_overlay"),
     "encode_runs": ("aotlab.media.regions", "encode_runs"),
     "fill_polygons": ("aotlab.media.regions", "fill_polygons"),
@@ -116,6 +121,7 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "BYTES",
     "MEMORY_POLICIES",
     "PALETTE",
     "PRECISIONS",
@@ -143,7 +149,9 @@ __all__ = [
     "VideoWriter",
     "__version__",
     "add_tracker_options",
+    "decode_image",
     "decode_runs",
+    "digest_samples",
     "draw_overlay",
     "encode_runs",
     "fill_polygons",

@@ -1,6 +1,5 @@
 """Memory of a tracker: bounded for videos of any length, or the published one of benchmarks."""
 
-import logging
 from dataclasses import replace
 
 import pytest
@@ -22,7 +21,6 @@ def test_unbounded_memory_is_replaced():
 
 
 def test_replaced_memory_is_logged(caplog, monkeypatch):
-    caplog.set_level(logging.INFO)
     config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
     monkeypatch.setattr(
         "aotlab.engine.tracking.tracker.load_model", lambda *_, **__: (build_model(config.model), config)

@@ -56,7 +56,7 @@ class FakeBank(SimpleNamespace):
     def __len__(self) -> int:
         return len(self.frame_indices[0])
 
-    def tracked(self, group: int) -> list[int]:
+    def find_tracked(self, group: int) -> list[int]:
         return list(range(1, len(self)))
 
     def read(self) -> list:

@@ -76,6 +76,13 @@ def test_folder_of_id_masks_is_read(tmp_path):
     assert (found.mask(3) == labels(3)).all()
 
 
+def test_two_folders_of_one_object_rejected(tmp_path):
+    for name in ("1", "01"):
+        save_binary(tmp_path / name / "00000.png", labels(0) == 3)
+    with pytest.raises(InputError, match="two of the folders 01, 1 are for one object"):
+        read_annotations(tmp_path, VIDEO)
+
+
 def test_grey_image_rejected_as_binary_mask(tmp_path):
     grey = np.arange(SIZE[0] * SIZE[1], dtype=np.uint32).reshape(SIZE).astype(np.uint8)
     (tmp_path / "1").mkdir()

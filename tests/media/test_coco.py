@@ -1,6 +1,7 @@
 """COCO JSON: read by pycocotools, and back."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from pycocotools.coco import COCO
@@ -48,8 +49,35 @@ def test_coco_round_trip_keeps_masks_and_classes(tree, read):
 def test_image_names_take_precedence_over_numbers(tree, read):
     backwards = VideoInfo("clip", SIZE, LENGTH, stem=lambda index: f"{LENGTH - 1 - index:05d}")
     assert (read(tree, backwards).mask(0) == labels(LENGTH - 1)).all()
-    with pytest.raises(InputError, match="00000"):  # names that match only in part
-        read(tree, VideoInfo("clip", SIZE, LENGTH, stem=lambda index: f"{index + 1:05d}"))
+    shifted = VideoInfo("clip", SIZE, LENGTH, stem=lambda index: f"{index + 1:05d}")
+    assert (
+        read(tree, shifted).mask(1) == labels(1)
+    ).all()  # names that match only in part are not the video's
+    for image in tree["images"]:
+        del image["frame_id"]
+    with pytest.raises(InputError, match="00000"):
+        read(tree, shifted)
+
+
+def test_frame_ids_count_for_videos_without_names(tree, read):
+    for image in tree["images"]:
+        image["file_name"] = f"{image['frame_id'] + 1:05d}.jpg"
+    tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] < LENGTH]
+    tree["images"] = tree["images"][:-1]
+    source = SimpleNamespace(name="clip", size=SIZE, length=LENGTH, rate=24, named=False, stem=VIDEO.stem)
+    assert (read(tree, VideoInfo.from_source(source)).mask(0) == labels(0)).all()
+
+
+def test_two_images_of_one_id_rejected(tree, read):
+    tree["images"][1]["id"] = tree["images"][0]["id"]
+    with pytest.raises(InputError, match=f"{LENGTH} images have {LENGTH - 1} different ids"):
+        read(tree)
+
+
+def test_attributes_in_a_list_are_ignored(tree, read):
+    for record in tree["annotations"]:
+        record["attributes"] = ["occluded"]
+    assert (read(tree).mask(0) == labels(0)).all()
 
 
 def test_counts_and_polygons_are_read(tree, read):
@@ -109,3 +137,9 @@ def test_single_frame_is_read(tree, read):
 def test_invalid_coco_rejected(tree, read, change, words):
     with pytest.raises(InputError, match=words):
         read(tree | change)
+
+
+def test_boxes_without_segmentation_are_named(tree, read, caplog):
+    del tree["annotations"][-1]["segmentation"]
+    assert (read(tree).mask(0) == labels(0)).all()
+    assert "1 annotations have a box and no segmentation; they are left out" in caplog.text

@@ -3,16 +3,18 @@
 import io
 import os
 import sys
+from contextlib import suppress
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from aotlab.dataloaders.lint import check_frame, check_mask
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
+from aotlab.evaluation.submission import find_mask_problem
 from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_clip
@@ -26,7 +28,7 @@ CLIP = draw_clip(("0", "1", "2", "3"), size=(24, 32)).frames
 DEEP = CLIP.astype(np.uint16) * 257
 """the same with 16 bits"""
 FORMATS = (
-    "AVIF", "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "DDS", "ICO",
+    "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "ICO",
 )  # fmt: skip
 READERS = (read_image, read_mask, read_ids, read_saliency)
 
@@ -270,3 +272,41 @@ def test_pipe_among_images_rejected(tmp_path):
     os.mkfifo(tmp_path / "0.png")
     with pytest.raises(InputError, match=r"0\.png: no such image file"):
         open_frames(tmp_path)
+
+
+def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
+    gs, ran = tmp_path / "bin" / "gs", tmp_path / "ran"
+    gs.parent.mkdir()
+    gs.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 10.0 || touch {ran}\n')
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(gs.parent), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    path = tmp_path / "frame.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\nshowpage\n%%EOF\n")
+    for read in (*READERS, lambda path: find_mask_problem(path.read_bytes(), None)):
+        with suppress(InputError):
+            read(path)
+    with pytest.raises(InputError, match="unknown image format"):
+        read_image(path)
+    assert not ran.exists()
+
+
+def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
+    for index in range(3):
+        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
+    write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
+    assert open_frames(tmp_path).length == 3
+    assert "mask.png has a palette, like a mask; it is no frame" in caplog.text
+    Image.fromarray(CLIP[3]).save(tmp_path / "3.webp")
+    (tmp_path / "mask.png").unlink()
+    assert open_frames(tmp_path).length == 4
+    assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text
+
+
+def test_orientation_is_named_once(tmp_path, caplog):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for index in range(2):
+        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg", exif=exif)
+    assert read_frames(tmp_path).shape == (2, 24, 32, 3)
+    assert caplog.text.count("EXIF orientation is not applied") == 1

@@ -1,5 +1,8 @@
 """Masks as PNG files."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,7 +56,7 @@ def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
 @pytest.mark.parametrize(
     ("name", "kind", "options"),
     [
-        ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}), ("mask.png", "AVIF", {}),
+        ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}),
         ("mask.png", "JPEG2000", {}), ("mask.tif", "TIFF", {"compression": "jpeg"}),
     ],
 )  # fmt: skip
@@ -80,3 +83,27 @@ def test_mask_of_another_size_rejected(tmp_path):
     write_mask(tmp_path / "mask.png", np.zeros((4, 6)))
     with pytest.raises(InputError, match=r"6×4.*8×4"):
         read_mask(tmp_path / "mask.png", size=(4, 8))
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_values_of_few_bits_are_ids(tmp_path, caplog, bits):
+    labels = np.arange(8, dtype=np.uint8).reshape(2, 4) % 2**bits
+    rows = [
+        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :]).tobytes() for row in labels
+    ]
+    header = struct.pack(">IIBBBBB", 4, 2, bits, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in parts
+    )
+    (tmp_path / "mask.png").write_bytes(content)
+    assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
+    assert f"grey values of {bits} bits are object ids" in caplog.text
+
+
+def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
+    images = [Image.fromarray(np.full((3, 4), value, np.uint8), mode="P") for value in (1, 2)]
+    images[0].save(tmp_path / "mask.png", save_all=True, append_images=images[1:])
+    assert (read_mask(tmp_path / "mask.png") == 1).all()
+    assert "holds 2 images; the first one is used" in caplog.text

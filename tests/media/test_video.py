@@ -28,7 +28,8 @@ TEXTURE = np.kron(
 
 def write_texture(path, codec="libx264", count=40, tags=None):
     """Write a small video of a texture that moves."""
-    with av.open(str(path), "w") as container:
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
         container.metadata.update(tags or {})
         stream = container.add_stream(codec, rate=24)
         stream.width, stream.height = 160, 120
@@ -133,6 +134,31 @@ def test_damaged_video_gives_frames_or_is_named(tmp_path, suffix):
         assert count > 0 or message is not None
         assert message is None or str(path) in message
         assert number > 9 or count <= 12
+
+
+def cut_off(path, part=0.6):
+    """Keep only the first part of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "webm"])
+def test_cut_video_ends_with_an_error(tmp_path, suffix):
+    path = cut_off(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
+    count, message = read_all(path)
+    assert 0 < count < 40
+    assert message.startswith(f"{path}: cut off after frame {count - 1}, at least ")
+
+
+def test_edit_list_with_fewer_frames_is_complete(tmp_path):
+    path = write_texture(tmp_path / "edited.mp4")
+    content = bytearray(path.read_bytes())
+    start = content.index(b"elst") + 12
+    content[start : start + 4] = (500).to_bytes(4, "big")  # milliseconds of the movie
+    path.write_bytes(content)
+    assert open_frames(path).length == 40
+    assert read_all(path) == (12, None)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])

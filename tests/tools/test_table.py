@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
 from aotlab.engine.benchmark.paper_tables import list_missing, load_table
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
@@ -109,7 +109,25 @@ def test_smoke_test_runs_everything_with_what_is_bundled(small, played, tmp_path
     assert "smoke test" in text
     assert text.splitlines()[2].count("|") == 4  # model, benchmark and ours: no published figure beside them
     assert [call[0] for call in played] == ["eval", "eval", "ensemble", "score"]
-    assert all(str(ROOT / "datasets" / "sample") in call for call in played if call[0] != "ensemble")
+    clip = tmp_path / "out" / "smoke" / "clip"
+    assert all(str(clip) in call for call in played if call[0] != "ensemble")
+    (video,) = open_dataset("davis2017", clip)
+    assert len(video.frames) == len(video.annotations) == 6
+
+
+def test_table_without_any_row_exits_with_status_1(small, played, tmp_path):
+    (tmp_path / "b.safetensors").unlink()
+    assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1
+    assert played == []
+
+
+def test_tables_find_weights_stored_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("AOTLAB_HOME", str(tmp_path))
+    monkeypatch.setattr("aotlab.networks.weights.zoo.PRETRAINED_FOLDER", tmp_path)
+    stored = tmp_path / "weights" / "aott.safetensors"
+    stored.parent.mkdir()
+    stored.write_bytes(b"")
+    assert load_table("aot_davis2017").models["AOT-T"].files == [stored]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +184,7 @@ def test_real_table_runs_on_bundled_clip(tmp_path, capfd):
     assert tool.main(["aot_davis2016", "--smoke", "--output", str(tmp_path)]) == 0
     captured = capfd.readouterr()
     assert captured.err.count("$ python -m aotlab.tools.eval") == 1
-    assert re.search(r"\| AOT-T +\| val +\| \d+\.\d / \d+\.\d / \d+\.\d / \d+\.\d +\|\n", captured.out)
+    assert re.search(r"\| AOT-T +\| val +\| [1-9]\d\.\d / \d+\.\d / \d+\.\d / \d+\.\d +\|\n", captured.out)
     assert "86.8" not in captured.out  # no published figure beside the bundled model's
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.utils.distributed import join_process_group
+from aotlab.utils.distributed import SHARD_VARIABLES, Shard, join_process_group, share
 from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,3 +103,58 @@ def test_death_of_a_rank_stops_the_others(tmp_path):
     assert ranks[0].returncode == 1
     assert "stopped: lost contact between ranks" in message
     assert "Traceback" not in message
+
+
+SLURM_ARRAY = {
+    "SLURM_ARRAY_TASK_ID": "5",
+    "SLURM_ARRAY_TASK_COUNT": "4",
+    "SLURM_ARRAY_TASK_MIN": "1",
+    "SLURM_ARRAY_TASK_STEP": "2",
+}
+
+
+@pytest.fixture
+def no_shard(monkeypatch):
+    """Unset all variables that state a shard."""
+    for names in SHARD_VARIABLES:
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "shard"),
+    [
+        ({"RANK": "2", "WORLD_SIZE": "4"}, (2, 4)),
+        (SLURM_ARRAY | {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (2, 4)),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "8"}, (3, 8)),
+        ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5"}, (1, 5)),
+    ],
+)
+def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert Shard.parse("auto") == Shard(*shard)
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "words"),
+    [
+        ("4/4", {}, "I from 0 to N-1"),
+        ("1/2/3", {}, "expected I/N"),
+        ("auto", {}, "none of SLURM_ARRAY_TASK_ID"),
+        ("auto", {"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETIONS=: expected whole numbers"),
+        ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "not a part of a whole"),
+    ],
+)
+def test_invalid_shard_rejected(text, values, words, no_shard, monkeypatch):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=words):
+        Shard.parse(text)
+
+
+def test_shards_divide_items_longest_first():
+    costs = [1, 9, 0, 4, 4, 0]
+    parts = [share(costs, index, 2) for index in range(2)]
+    assert sorted(parts[0] + parts[1]) == list(range(6))
+    assert [[costs[item] for item in part] for part in parts] == [[9, 0], [4, 4, 1, 0]]

@@ -15,6 +15,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import (
     atomic_file,
     atomic_path,
+    digest_samples,
     is_file,
     is_file_name,
     is_folder,
@@ -137,7 +138,7 @@ def test_unusable_outputs_rejected_before_the_work(tmp_path):
         with pytest.raises(InputError, match=words):
             require_output(path, ".png", ".svg")
     assert require_output(tmp_path / "new" / "plot.PNG", ".png") == tmp_path / "new" / "plot.PNG"
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
     for prepare in (make_folder, require_writable):
         with pytest.raises(InputError, match="file"):
             prepare(tmp_path / "file" / "results")
@@ -194,3 +195,19 @@ def test_text_in_another_encoding_rejected(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"bear\n\xff\xfe\n")
     with pytest.raises(InputError, match=r"list\.txt: not text in UTF-8 \(byte 5\); one name a line"):
         read_text(tmp_path / "list.txt", "one name a line")
+
+
+@pytest.mark.parametrize("size", [0, 5, 2**17, 2**20])
+def test_samples_cover_both_ends_of_a_file(tmp_path, size):
+    path, digests = tmp_path / "file", set()
+    for change in (None, 0, size // 2, size - 1):
+        content = bytearray(size)
+        if change is not None and size:
+            content[change] = 1
+        path.write_bytes(content)
+        digests.add(digest_samples(path))
+    path.write_bytes(bytes(size + 1))
+    digests.add(digest_samples(path))
+    assert len(digests) == {0: 2, 2**20: 4}.get(
+        size, 5
+    )  # the middle of a large file lies between two samples

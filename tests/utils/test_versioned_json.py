@@ -68,3 +68,9 @@ def test_other_version_and_huge_file_rejected(tmp_path):
         file.truncate(2**30)
     with pytest.raises(InputError, match="at most 64 MiB"):
         read_versioned(path, RUN_RECORD, dict)
+
+
+def test_infinity_is_damage(tmp_path):
+    write_versioned(tmp_path / "own.json", RUN_RECORD, {"frames": float("inf")})
+    with pytest.raises(InputError, match="Infinity is not a number of JSON"):
+        read_versioned(tmp_path / "own.json", RUN_RECORD, dict)

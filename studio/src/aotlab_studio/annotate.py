@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
 import threading
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab import CommandParser, InputError, add_tracker_options, load_segmenter, read_tracker_options
+from aotlab import BYTES, CommandParser, InputError, add_tracker_options, load_segmenter, read_tracker_options
 
 if TYPE_CHECKING:
     from aotlab_studio.project.state import State
@@ -28,14 +27,6 @@ LOAD_TIMEOUT = 1.0
 """seconds to wait at the end for a model that is being loaded"""
 INTERRUPTED = 130
 """exit status after Ctrl-C"""
-
-
-def parse_size(text: str) -> int:
-    """Return a number of bytes: ``512MB``, ``2GB``."""
-    match = re.fullmatch(r"([0-9]{1,6}) ?([KMG])i?B?", text, re.IGNORECASE)
-    if match is None:
-        raise ArgumentTypeError(f"{text}: not a size; give one such as 512MB")
-    return int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2].upper()]
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -59,7 +50,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only")
     add("--port", type=int, default=0, help="port to listen on (default: any free one)")
     add("--no-browser", action="store_true", help="print the address and open no browser")
-    add("--cache", metavar="SIZE", type=parse_size, default="512MB", help="memory for decoded frames")
+    add("--cache", metavar="SIZE", type=BYTES, default="512MB", help="memory for decoded frames")
     add("--record", action="store_true", help="keep all frames of a camera or address")
     add(
         "--levels",

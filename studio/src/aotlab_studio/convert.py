@@ -33,15 +33,16 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab import VideoInfo, find_mask_writer, open_frames, read_annotations, store_frame, write_mask
 
     source = open_frames(args.video)
-    info = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
+    info = VideoInfo.from_source(source)
     annotations = read_annotations(args.masks, info)
     annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         written = Path(folder) / output.name
         if args.to == "masks":
+            max_id = annotations.objects()[-1]
             for frame in annotations.frames:
-                write_mask(written / f"{source.stem(frame)}.png", annotations.mask(frame))
+                write_mask(written / f"{source.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
         else:
             length = source.length or max(annotations.frames) + 1
             writer = find_mask_writer(args.to)

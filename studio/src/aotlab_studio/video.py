@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from PIL import Image
 
-from aotlab import FrameSource, InputError, VideoFrames, VideoReader, open_frames
+from aotlab import FrameSource, InputError, VideoFrames, VideoReader, decode_image, open_frames
 from aotlab_studio.files import write_bytes
 
 Cached = TypeVar("Cached")
@@ -102,7 +101,7 @@ class FrameStore(FrameSource):
         if count is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.path = path
-        self.name, self.size, self.rate = source.name, source.size, source.rate
+        self.name, self.named, self.size, self.rate = source.name, source.named, source.size, source.rate
         self.count = self.length = count
         self.variable, self.damaged, self.lost = source.variable, source.damaged, source.lost
         self.levels, self.sound = source.levels, source.sound
@@ -262,7 +261,7 @@ class LiveFrames(FrameSource):
     def read(self, index: int, reader: str = "view") -> np.ndarray:
         """Return a kept frame, H×W×3 uint8 RGB; raise `InputError` if it is not kept."""
         self.require_frame(index)
-        with Image.open(self._frame_path(index)) as image:
+        with decode_image(self._frame_path(index)) as image:
             return np.asarray(image)
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:

@@ -14,7 +14,7 @@ from PIL import Image
 from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.project import editing
-from aotlab_studio.project.folder import PROJECT_FILE, locate_project
+from aotlab_studio.project.folder import PROJECT_FILE, compute_fingerprint, locate_project
 from aotlab_studio.project.label_store import Note, encode_png
 from aotlab_studio.project.state import State
 from aotlab_studio.tracking.planning import TrackRequest
@@ -49,6 +49,16 @@ def test_changed_video_needs_same_video(folder):
     assert again.state.labels(0).any()
     again.close()
     open_session(folder).close()
+
+
+def test_fingerprint_changes_with_any_image(folder):
+    before, image = compute_fingerprint(folder), folder / "00011.png"
+    content = bytearray(image.read_bytes())
+    content[len(content) // 2] ^= 1
+    image.write_bytes(content)
+    after = compute_fingerprint(folder)
+    assert after["bytes"] == before["bytes"]
+    assert after != before
 
 
 def test_project_of_an_early_name_opens_for_its_video_only(tmp_path):

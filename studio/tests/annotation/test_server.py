@@ -415,3 +415,17 @@ def test_upload_for_missing_frames_changes_nothing(session):
     with pytest.raises(InputError, match="99"):
         load_upload(session.state, 0, content)
     assert session.state.keyframes == []
+
+
+def test_clients_that_leave_cause_no_traceback(served, caplog):
+    host, port = served.host.split(":")
+    head = f"Host: {served.host}\r\nOrigin: {served.address}\r\nCookie: {served.cookie}\r\n"
+    with socket.create_connection((host, int(port))) as client:  # leaves in mid-upload
+        client.sendall(f"POST /masks/0 HTTP/1.1\r\n{head}Content-Length: 1000\r\n\r\nabc".encode())
+    talk = served.open()
+    talk.socket.protocol.send_text(b"\xff\xfe")  # not UTF-8
+    talk.socket.socket.sendall(b"".join(talk.socket.protocol.data_to_send()))
+    with pytest.raises(ConnectionClosed, match="1007"):
+        list(talk.socket)
+    assert served.get("/").status_code == 200
+    assert [record for record in caplog.records if record.exc_info] == []

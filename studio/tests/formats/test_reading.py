@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, encode_runs, format_coco, read_annotations
+from aotlab.media.regions import compress_runs
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 
@@ -79,6 +80,23 @@ def test_cvat_tracks_of_one_label_are_separate_objects(read):
         '<track id="1" label="person"><polygon frame="0" points="20,3;30,3;30,9;20,9" outside="0"/></track>'
     )
     assert read({"clip.xml": TRACK.format(more=second)}).objects() == [1, 2]
+
+
+def test_cvat_tracks_are_drawn_in_z_order(read):
+    polygon = '<polygon frame="0" points="2,2;12,2;12,12;2,12" z_order="{}"/>'
+    tracks = "".join(
+        f'<track id="{index}" label="{label}">{polygon.format(1 - index)}</track>'
+        for index, label in enumerate(("top", "below"))
+    )
+    found = read({"clip.xml": f"<annotations>{tracks}</annotations>"})
+    top = next(number for number, label in found.class_names.items() if label == "top")
+    assert (found.mask(0)[3:11, 3:11] == top).all()
+
+
+def test_mots_ignored_region_is_not_an_object(read):
+    line = "0 {} {} 24 40 " + compress_runs(encode_runs(labels(0) == 3))
+    found = read({"mots.txt": f"{line.format(2003, 2)}\n{line.format(10000, 10)}\n"})
+    assert found.objects() == [3]
 
 
 def test_cvat_for_images_is_drawn_in_z_order(read):
@@ -255,3 +273,11 @@ def test_invalid_legend_rejected(colored, legend, words):
         (colored.parent / "legend.json").write_text(json.dumps(legend))
     with pytest.raises(InputError, match=words):
         read_annotations(colored, VIDEO)
+
+
+def test_boxes_beside_polygons_are_named(read, caplog):
+    read({"0.json": labelme(0, shape("a", SQUARE), shape("b", [[1, 1], [9, 9]], kind="rectangle"))})
+    box = '<track id="1"><box frame="0" xtl="1" ytl="1"/></track>'
+    read({"clip.xml": TRACK.format(more=box)})
+    assert "shapes of kind rectangle are left out" in caplog.text
+    assert "shapes of kind box are left out" in caplog.text

@@ -53,6 +53,15 @@ def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00003.png"), square())
 
 
+def test_changed_frame_of_equal_size_is_tracked_again(tmp_path):
+    videos, again = [make_video(tmp_path, "a"), make_video(tmp_path, "b")], {"made_by": {"models": []}}
+    run(videos, tmp_path / "out", **again)
+    content = bytearray(videos[0].frames[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    videos[0].frames[1].write_bytes(content)
+    assert run(videos, tmp_path / "out", **again).found == ["b"]
+
+
 def test_tracker_is_reset_for_each_video(tmp_path):
     tracker = PaintingTracker()
     run([make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker)

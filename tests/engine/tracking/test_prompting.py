@@ -156,7 +156,7 @@ def tracker():
     torch.manual_seed(0)
     config = load_config("aott")
     config = replace(config, model=replace(config.model, prompt_blocks=1))
-    tracker = Tracker(build_model(config.model), config)
+    tracker = Tracker(build_model(config.model), replace(config, confidence_temperature=2.0))
     tracker.model.prompts.decoder.conv_out.bias.data.fill_(1.0)  # an untrained network finds something
     return tracker
 
@@ -165,6 +165,7 @@ def test_prompts_do_not_change_memory(tracker):
     tracker.reset()
     answer = tracker.prompt(frame(), {4: Prompt(points=[(30, 30)]), 9: Prompt(box=(72, 42, 26, 26))})
     assert answer.ids == (4, 9)
+    assert answer.temperature == tracker.temperature == 2
     assert answer.logits.shape == (3, 90, 120)
     assert tracker.ids == ()
 
@@ -194,8 +195,11 @@ def test_prompted_object_overrides_given_mask(tracker):
 
 def test_prompts_without_objects_or_pixels_rejected(tracker, monkeypatch):
     tracker.reset()
-    with pytest.raises(InputError, match="at least one object"):
-        tracker.prompt(frame(), {})
+    for prompts in ({}, {0: Prompt(points=[(30, 30)])}):
+        with pytest.raises(InputError, match="give at least one, with ids from 1"):
+            tracker.prompt(frame(), prompts)
+    with pytest.raises(InputError, match="ids from 1"):
+        tracker.step(frame(), np.ones((90, 120), int), prompts={0: Prompt(points=[(30, 30)])})
     nothing = torch.full((1, 90, 120), -5.0)
     monkeypatch.setattr(PromptedFrame, "logits", lambda self, prompts: nothing)
     with pytest.raises(InputError, match="object 4: no pixel found"):

@@ -102,6 +102,13 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
             run(recipe("run", phase(steps=2), overrides=[override]))
 
 
+def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
+    run(recipe("run", phase(steps=1)))
+    run(recipe("run", phase(steps=2), overrides=["train.seed=7", "train.phases.0.lr=0.001"]))
+    assert "resumed at step 1 with seed 7, before 0" in caplog.text
+    assert "resumed at step 1 with lr 0.001, before " in caplog.text
+
+
 def test_state_of_a_phase_left_out_rejected(recipe):
     run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[first]"]))
     with pytest.raises(InputError, match="holds a state of phase first"):

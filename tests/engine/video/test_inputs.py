@@ -1,5 +1,7 @@
 """Frames and masks given for a video: frame numbers, ranges, mask files."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,18 @@ def masks(tmp_path, monkeypatch):
         ("several/00013.png", 1),
     ):
         write_mask(tmp_path / name, labels(object_id))
+
+
+def test_two_files_without_ids_are_not_merged(source, masks, tmp_path):
+    polygon = {"category_id": 1, "image_id": 1, "segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}
+    for frame, name in enumerate(("person", "car")):
+        image = {"id": 1, "frame_id": frame, "height": SIZE[0], "width": SIZE[1]}
+        tree = {"images": [image], "annotations": [polygon], "categories": [{"id": 1, "name": name}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(tree))
+    with pytest.raises(
+        InputError, match=r"mask car\.json: object 1 is 'car', but 'person' in an earlier file"
+    ):
+        load_masks(["person.json", "car.json"], source)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video import outputs
-from aotlab.engine.video.outputs import OUTPUTS, require_source_outside
+from aotlab.engine.video.outputs import OUTPUTS, find_output, require_source_outside
 from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
@@ -107,7 +107,7 @@ def test_broken_source_keeps_received_frames(tmp_path):
 def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     write = outputs.write_mask
 
-    def full(path, labels):
+    def full(path, labels, *, max_id):
         if path.stem == "00003":
             raise InputError(f"{path}: cannot be written (No space left on device)")
         write(path, labels)
@@ -219,7 +219,9 @@ def outputs_folder(tmp_path):
 )
 def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source, output, names):
     with pytest.raises(InputError, match="the results would overwrite"):
-        require_source_outside(names, outputs_folder / output, outputs_folder / source)
+        require_source_outside(
+            [find_output(name).file_name for name in names], outputs_folder / output, outputs_folder / source
+        )
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,9 @@ def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source,
     [("out/overlay.mp4", "out", ["masks"]), ("frames", ".", OUTPUTS), ("frames", "frames", OUTPUTS)],
 )
 def test_results_beside_the_video_are_accepted(outputs_folder, source, output, names):
-    require_source_outside(names, outputs_folder / output, outputs_folder / source)
+    require_source_outside(
+        [find_output(name).file_name for name in names], outputs_folder / output, outputs_folder / source
+    )
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):

@@ -88,6 +88,12 @@ def test_incomplete_download_is_removed_and_repeated(server, aott):
     assert download_weights("aott", source=server.url) == find_weights("aott")
 
 
+def test_source_of_stored_weights_is_ignored_aloud(aott, caplog):
+    download_weights("aott", source=str(aott.path))
+    download_weights("aott", source="other.pth")
+    assert "aott: stored already, other.pth is not read; replace it with --force" in caplog.text
+
+
 def test_missing_server_names_the_place_for_the_file(home):
     with pytest.raises(InputError, match=r"AOTT_PRE_YTB_DAV\.pth") as refusal:
         download_weights("aott", source="http://127.0.0.1:9/x")

@@ -195,3 +195,30 @@ def test_two_ranks_write_what_one_writes(clips, tmp_path):
     assert results(tmp_path / "two") == results(tmp_path / "one")
     rows = [(tmp_path / name / "summary.csv").read_text() for name in ("one", "two")]
     assert rows[0] == rows[1]
+
+
+def test_shards_and_summary_match_one_run(clips, tracker, capsys):
+    assert run(clips) == 0
+    whole = (clips.parent / "out").rename(clips.parent / "whole")
+    assert run(clips, "--shard", "1/2") == 0
+    assert run(clips, "--summarize") == 1
+    assert "1 of 3 videos tracked" in capsys.readouterr().out
+    assert run(clips, "--shard", "0/2") == run(clips, "--shard", "0/2") == 0
+    assert "2 of 2 videos tracked in shard 0/2" in capsys.readouterr().out
+    assert run(clips, "--summarize") == 0
+    assert results(clips.parent / "out") == results(whole)
+    assert (clips.parent / "out" / "summary.csv").read_text() == (whole / "summary.csv").read_text()
+
+
+def test_shard_reports_its_broken_job(clips, tracker, capsys):
+    (clips / "c.png").write_bytes(b"no mask")
+    assert run(clips, "--shard", "0/1") == 1
+    assert "error: c:" in capsys.readouterr().err
+    assert run(clips, "--summarize") == 1
+    assert "error: c:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
+def test_shard_of_single_video_refused(clips, tracker, capsys, option):
+    assert cli.main([str(clips / "a"), "--mask", "a.png", "--output", "out", *option]) == 2
+    assert "give --jobs" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import threading
 from functools import partial
@@ -11,10 +12,13 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.video import resume
+from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import read_mask
+from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main, parse
 from tests.media.test_streams import write as write_grey
+from tests.media.test_video import cut_off, write_texture
 from tests.tools.track.runs import Repeater, refused, run, save
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
@@ -223,6 +227,15 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
+@pytest.mark.parametrize("more", [(), ("--both-directions",)])
+def test_cut_video_ends_with_status_1_and_keeps_its_masks(mask, tmp_path, capsys, more):
+    path = cut_off(write_texture(tmp_path / "clip.mp4"))
+    save(mask, 1, size=(120, 160))
+    assert run(path, tmp_path, mask, more=("--no-overlay", *more)) == 1
+    count = int(re.search("error: .*: cut off after frame ([0-9]+)", capsys.readouterr().err)[1]) + 1
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
+
+
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe")
     content = write_grey(tmp_path / "clip.mkv", 4).read_bytes()
@@ -305,3 +318,49 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
     for count, more in ((2, []), (3, ["--restart"]), (4, ["--force"])):
         assert run(video, tmp_path, mask, more=more) == 0
         assert tracker.loads == count
+
+
+@pytest.mark.parametrize("object_id", [255, 300])
+def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
+    late = tmp_path / "late.png"
+    Image.fromarray(np.pad(np.full((8, 8), object_id, np.uint16), ((0, 24), (0, 40)))).save(late)
+    assert run(video, tmp_path, mask, f"2:{late}", more=("--no-overlay",)) == 0
+    folder = tmp_path / "out" / "masks"
+    assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
+    info = VideoInfo("video", (32, 48), 4)
+    assert object_id in read_annotations(folder, info).objects()
+
+
+def test_results_of_an_earlier_run_are_replaced_together(video, mask, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(video, tmp_path, mask, more=("--write", "masks,objects,coco")) == 0
+    (out / "notes.txt").write_text("mine")
+    assert run(video, tmp_path, mask, more=("--write", "alpha", "--end", "1")) == 2
+    assert "holds " in capsys.readouterr().err
+    assert run(video, tmp_path, mask, more=("--write", "alpha", "--end", "1", "--force")) == 0
+    assert {path.name for path in out.iterdir()} == {"alpha", "notes.txt", ".track.json"}
+    assert len(list((out / "alpha").iterdir())) == 2
+
+
+def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
+    assert run(video, tmp_path, mask) == 0
+    assert run(tmp_path / "out" / "masks", tmp_path, mask, more=("--write", "alpha", "--force")) == 2
+    assert "would overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
+
+
+def test_failed_run_leaves_no_folder(video, mask, tmp_path):
+    assert run(video, tmp_path, save(tmp_path / "large.png", 1, size=(64, 64))) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_path_with_spaces_needs_quotes(video, mask, tmp_path, capsys):
+    video.rename(tmp_path / "my video")
+    assert main([str(tmp_path / "my"), "video", "--output", str(tmp_path / "out")]) == 2
+    assert "my video: a path with spaces; put it in quotes" in capsys.readouterr().err
+
+
+def test_invalid_world_size_rejected(video, mask, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "x")
+    assert run(video, tmp_path, mask) == 2
+    assert "WORLD_SIZE=x: not a whole number" in capsys.readouterr().err

@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from aotlab import InputError, ParsedRegion, encode_runs
+from aotlab import InputError, ParsedRegion, decode_image, encode_runs
 from aotlab_studio.formats.geometry import Size, require_size
 
 LEGENDS = ("legend.json", "labelmap.txt")
@@ -22,7 +21,7 @@ Color = tuple[int, int, int]
 def read_colors(path: Path) -> np.ndarray | None:
     """Return an image in colours, H×W×3 uint8; None for a palette, for grey, and for what is not an image."""
     try:
-        with Image.open(path) as image:
+        with decode_image(path) as image:
             return np.array(image.convert("RGB")) if image.mode in ("RGB", "RGBA") else None
     except Exception:  # decoders raise all kinds of errors; the framework's reader names the reason
         return None

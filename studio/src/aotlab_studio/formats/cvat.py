@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -23,6 +25,8 @@ from aotlab import (
 )
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, require_size, trace_outlines
+
+log = logging.getLogger(__name__)
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
@@ -44,8 +48,10 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
         height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
         require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
+    others = [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None]
+    if regions and others:
+        log.warning("shapes of kind %s are left out", ", ".join(others))
     if not regions:
-        others = [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None]
         content = f"only shapes of kind {', '.join(others)}" if others else "no shape"
         raise InputError(f"holds {content}; draw the objects as masks or polygons")
     return regions
@@ -122,7 +128,9 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
                 element.text = str(item)
 
 
-def _parse_tracks(root: Element, size: Size) -> Iterator[ParsedRegion]:
+def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
+    """Return the shapes of tracks, lowest ``z_order`` first."""
+    regions = []
     for index, track in enumerate(root.iter("track")):
         shapes = [
             shape
@@ -133,9 +141,10 @@ def _parse_tracks(root: Element, size: Size) -> Iterator[ParsedRegion]:
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
             key = ("track", track.get("id", index))
         for shape in shapes:
-            yield ParsedRegion(
-                int(shape.attrib["frame"]), _parse_shape(shape, size), track.get("label", ""), key
-            )
+            runs, order = _parse_shape(shape, size), int(shape.get("z_order", 0))
+            region = ParsedRegion(int(shape.attrib["frame"]), runs, track.get("label", ""), key)
+            regions.append((order, region))
+    return [region for _, region in sorted(regions, key=itemgetter(0))]
 
 
 def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from aotlab import InputError, ParsedRegion, fill_polygons, number_frames
+from aotlab import InputError, ParsedRegion, decode_image, fill_polygons, number_frames
 from aotlab_studio.formats.geometry import Size, place_mask, require_size
+
+SHAPES = {"polygon", "mask", "None"}
+"""kinds of shapes with pixels; None: polygon"""
+
+log = logging.getLogger(__name__)
 
 
 def is_labelme(tree: Any) -> bool:
@@ -31,6 +36,9 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
                 regions.append(ParsedRegion(frame, runs, label, key, name))
+    others = {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
+    if regions and others:
+        log.warning("shapes of kind %s are left out", ", ".join(sorted(others)))
     if not regions:
         raise InputError("holds no polygon or mask; draw the objects as one of these")
     return regions
@@ -45,7 +53,7 @@ def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
         return None
     try:  # the mask of the box between two points is an image as base64 text
         left, top = (int(value) for value in shape["points"][0])
-        with Image.open(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
+        with decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
             if image.width > size[1] or image.height > size[0]:
                 raise ValueError("it is larger than its image")
             part = np.array(image.convert("L")) > 0

@@ -11,6 +11,8 @@ from aotlab_studio.formats.geometry import Size, require_size
 
 IDS_PER_CLASS = 1000
 """largest number of objects of one class, plus one"""
+IGNORED = 10 * IDS_PER_CLASS
+"""object of the region to ignore, where people and cars are not annotated"""
 
 
 def parse_mots(text: str, size: Size) -> list[ParsedRegion]:
@@ -22,6 +24,8 @@ def parse_mots(text: str, size: Size) -> list[ParsedRegion]:
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
         require_size(height, width, size)
+        if number == IGNORED:
+            continue
         classes[number % IDS_PER_CLASS].add(class_id)
         records.append((frame, parse_runs(counts, size), number % IDS_PER_CLASS, class_id))
     return [

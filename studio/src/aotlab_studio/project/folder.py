@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from aotlab import InputError
+from aotlab import InputError, digest_samples
 from aotlab_studio.files import LOCK, lock_folder, write_bytes
 from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot
@@ -21,8 +21,6 @@ PROJECT_FILE = "project.json"
 FORMAT_VERSION = 2
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """files of a folder of frames that its fingerprint covers"""
-FINGERPRINT_BYTES = 64 * 2**10
-"""number of bytes of a fingerprint read at the start and at the end of a file"""
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 
@@ -163,7 +161,8 @@ class Project:
                 )
         self.objects = msgspec.json.encode(head.objects)
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name
-        if frames.live or (same_name if video.source is None else video.source == self._source):
+        known = video.source is not None and "samples" in video.source
+        if frames.live or (video.source == self._source if known else same_name):
             return
         if not same_video:
             raise InputError(
@@ -176,30 +175,15 @@ class Project:
 def compute_fingerprint(path: Path) -> dict[str, Any]:
     """Return the fingerprint of a video, a stack or a folder of images, as stored in a project.
 
-    ``bytes`` is the size of the file or of all images, ``digest`` that of the size and of the first and last bytes; for
-    a folder also of names and sizes of its images. Raises `InputError` if it cannot be read.
+    ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
+    content. Raises `InputError` if it cannot be read.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    files = [path]
     try:
-        if not path.is_dir():
-            return {"bytes": _add_file(digest, path), "digest": digest.hexdigest()}
-        images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-        sizes = [file.stat().st_size for file in images]
-        for file, size in zip(images, sizes, strict=True):
-            digest.update(f"{file.name}\0{size}\0".encode(errors="surrogateescape"))
-        for file in (*images[:1], *images[-1:]):
-            _add_file(digest, file)
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
+        size = sum(file.stat().st_size for file in files)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    return {"bytes": sum(sizes), "digest": digest.hexdigest()}
-
-
-def _add_file(digest: hashlib.blake2b, path: Path) -> int:
-    """Add a file's size and its first and last bytes to a digest; return the size."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        digest.update(f"{size}\0".encode())
-        digest.update(file.read(FINGERPRINT_BYTES))
-        file.seek(max(0, size - FINGERPRINT_BYTES))
-        digest.update(file.read(FINGERPRINT_BYTES))
-    return size
+    return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}

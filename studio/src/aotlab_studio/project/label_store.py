@@ -16,7 +16,7 @@ from msgspec import Struct
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from aotlab import PALETTE, InputError
+from aotlab import PALETTE, InputError, decode_image
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.scores import Score
 from aotlab_studio.video import LRUCache
@@ -58,7 +58,7 @@ def encode_png(ids: np.ndarray, note: Note) -> bytes:
 
 def decode_png(content: bytes) -> np.ndarray:
     """Read H×W uint16 ids from a PNG of `encode_png`; other content raises any error of a decoder."""
-    with Image.open(BytesIO(content), formats=["PNG"]) as image:
+    with decode_image(BytesIO(content)) as image:
         return np.array(image).astype(np.uint16)
 
 
@@ -68,7 +68,7 @@ def _quarantine_damaged(folder: Path, size: tuple[int, int]) -> None:
         if not FRAME_NAME.fullmatch(path.stem) or not path.is_file():
             continue
         try:
-            with Image.open(path, formats=["PNG"]) as image, path.open("rb") as file:
+            with decode_image(path) as image, path.open("rb") as file:
                 file.seek(-len(PNG_END), os.SEEK_END)
                 whole = image.size == size[::-1] and file.read() == PNG_END
         except Exception:  # decoders raise all kinds of errors
@@ -126,7 +126,7 @@ class LabelStore:
     def read_note(self, index: int) -> Note:
         """Return the note of a frame, without decoding the pixels; an empty one if it is damaged."""
         try:
-            with Image.open(self._path(index), formats=["PNG"]) as image:
+            with decode_image(self._path(index)) as image:
                 return msgspec.json.decode(image.info.get(NOTE_KEY, "{}"), type=Note)
         except Exception:  # decoders raise all kinds of errors
             return Note()

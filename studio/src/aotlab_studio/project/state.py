@@ -76,7 +76,8 @@ class State:
     def video_info(self) -> VideoInfo:
         """The video, as readers of annotations take it."""
         frames = self.frames
-        return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), frames.stem)
+        stem = frames.stem if frames.named else None
+        return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), stem)
 
     def close(self) -> None:
         """Release the project."""

@@ -15,7 +15,7 @@ import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -54,7 +54,10 @@ def build_app(session: Session) -> Starlette:
             Route("/export.zip", endpoints.get_archive),
             WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
         ],
-        exception_handlers={InputError: lambda _, error: PlainTextResponse(str(error), 404)},
+        exception_handlers={
+            InputError: lambda _, error: PlainTextResponse(str(error), 404),
+            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
+        },
     )
 
 
@@ -208,6 +211,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_drop_decoding_traceback)
         self._listener = listener
         host = find_reachable_host(host)
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -217,6 +221,13 @@ class Server(uvicorn.Server):
     def run_on_socket(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""
         self.run(sockets=[self._listener])
+
+
+def _drop_decoding_traceback(record: logging.LogRecord) -> bool:
+    """Drop the traceback of a client's text that is not UTF-8; the connection is closed already."""
+    if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+        record.exc_info = None
+    return True
 
 
 def find_reachable_host(host: str) -> str:

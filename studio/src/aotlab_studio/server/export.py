@@ -84,9 +84,10 @@ def export_masks(
             open_output = NamedOverlay if name == "overlay" else kind.open
             outputs.append(open_output(folder / kind.file_name, frames))
             outputs[-1].class_names.update({item.id: item.name for item in state.objects})
+        max_id = max((item.id for item in state.objects), default=0)
         for index in range(frames.count):
-            image = frames.read(index, "export")
-            tracked = TrackedFrame(index, image, read_prediction(state, index), frames.time(index))
+            image, prediction = frames.read(index, "export"), read_prediction(state, index)
+            tracked = TrackedFrame(index, image, prediction, frames.time(index), max_id)
             for output in outputs:
                 output.write(frames.stem(index), tracked)
             on_frame(index + 1, frames.count)

@@ -1,0 +1,146 @@
+"""A job as one function for Ray, Dask and submitit, with videos, masks and results on any file system of fsspec.
+
+>>> run_job(job, "s3://bucket/results/clip", "cpu")
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+import aotlab
+from aotlab import InputError, Job, TrackerOptions, TrackOptions
+
+RECORD = ".track.json"
+"""aotlab's record of a local job, which names local paths"""
+MARKER = ".complete.json"
+"""uploaded last: a folder with it has all results"""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """End of a job, small enough to send between machines."""
+
+    name: str
+    frames: int = 0
+    """frames tracked; 0 if the results existed"""
+    error: str | None = None
+    """error message; None on success"""
+    reused: bool = False
+    """whether the results existed already"""
+
+
+def run_job(
+    job: Job,
+    output: str,
+    device: str = "cpu",
+    tracker: TrackerOptions | None = None,
+    options: TrackOptions | None = None,
+) -> JobResult:
+    """Track one video; call it again after a kill, as often as it takes.
+
+    A job of paths resumes in the middle of its video. With a URL among them, inputs are copied to this machine, results
+    are made in a temporary folder and uploaded, the marker last; such a job starts over after a kill.
+
+    Args:
+        job: the video and its masks, ``[FRAME:]FILE``, as paths or URLs.
+        output: folder of this job's results, a path or URL.
+        device: cpu, cuda or cuda:N.
+        tracker: checkpoint and settings; None: the bundled model.
+        options: outputs and how to track.
+
+    Returns:
+        The frames, or the error of a bad input: one broken video does not stop a cluster's run.
+    """
+    tracker = replace(tracker or TrackerOptions(), device=device)
+    options = replace(options or TrackOptions(), progress=False)
+    try:
+        if not any(is_url(path) for path in (output, job.video, *map(mask_path, job.masks))):
+            return track_into(job, Path(output), tracker, options)
+        files, root = fsspec.core.url_to_fs(output)
+        files.invalidate_cache()
+        identity = identify(job, tracker, options)
+        if files.exists(f"{root}/{MARKER}") and files.cat_file(f"{root}/{MARKER}") == identity:
+            return JobResult(job.name, reused=True)
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / "results"
+            result = track_into(stage_inputs(job, Path(folder)), local, tracker, options)
+            if result.error is None:
+                upload(local, files, root, identity)
+        return result
+    except InputError as error:
+        return JobResult(job.name, error=str(error))
+
+
+def track_into(job: Job, folder: Path, tracker: TrackerOptions, options: TrackOptions) -> JobResult:
+    """Track a job with local inputs into a local folder, or resume it; raise `InputError` for a bad input."""
+    done = aotlab.run_job(job, folder, tracker, options)
+    if done is None:
+        return JobResult(job.name, reused=True)
+    return JobResult(job.name, done.frames, "interrupted" if done.interrupted else done.error)
+
+
+def is_url(path: str) -> bool:
+    """Return whether a path names a file system of fsspec other than the local one."""
+    return fsspec.utils.get_protocol(path) not in ("file", "local") and not path.startswith(("rtsp:", "-"))
+
+
+def mask_path(value: str) -> str:
+    """Return the path or URL of ``[FRAME:]FILE``."""
+    return re.sub("^[0-9]+:", "", value)
+
+
+def stage_inputs(job: Job, folder: Path) -> Job:
+    """Copy inputs with a URL below a folder; return the job with their paths there.
+
+    Raises:
+        InputError: an input does not exist.
+    """
+
+    def fetch(path: str, number: int) -> str:
+        if not is_url(path):
+            return path
+        files, source = fsspec.core.url_to_fs(path)
+        target = folder / "inputs" / str(number) / Path(source).name
+        if not files.exists(source):
+            raise InputError(f"{path}: no such file; check the address")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.get(source, str(target), recursive=files.isdir(source))
+        return str(target)
+
+    masks = []
+    for number, value in enumerate(job.masks, start=1):
+        path = mask_path(value)
+        masks.append(value.removesuffix(path) + fetch(path, number))
+    return replace(job, video=fetch(job.video, 0), masks=tuple(masks))
+
+
+def identify(job: Job, tracker: TrackerOptions, options: TrackOptions) -> bytes:
+    """Return a marker that differs when the results would: the job, sizes and times of its files, and all settings."""
+    stamps = []
+    for path in (job.video, *map(mask_path, job.masks)):
+        files, source = fsspec.core.url_to_fs(path)
+        info = files.info(source) if files.exists(source) else {}
+        stamps.append([info.get("size"), str(info.get("ETag") or info.get("mtime") or info.get("created"))])
+    settings = replace(tracker, device="cpu").settings_as_yaml()
+    return json.dumps([repr(job), stamps, str(tracker.checkpoint), settings, repr(options)]).encode()
+
+
+def upload(local: Path, files: Any, root: str, marker: bytes) -> None:
+    """Replace the results at ``root`` by those of a local folder; the old marker goes first, the new one comes last."""
+    if files.exists(f"{root}/{MARKER}"):
+        files.rm_file(f"{root}/{MARKER}")
+    if files.exists(root):
+        files.rm(root, recursive=True)
+    for path in sorted(local.rglob("*")):
+        if path.is_file() and path.name != RECORD:
+            target = f"{root}/{path.relative_to(local).as_posix()}"
+            files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            files.put_file(str(path), target)
+    files.pipe_file(f"{root}/{MARKER}", marker)

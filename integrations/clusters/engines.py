@@ -1,0 +1,64 @@
+"""Lists of videos on the workers of Ray, Dask and submitit; a killed worker's job runs again elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import fsspec
+from aotlab_clusters import JobResult, run_job
+
+from aotlab import Job, TrackOptions
+
+RETRIES = 10
+"""times that a job may lose its worker"""
+
+
+def track_with_ray(
+    jobs: Sequence[Job], output: str, options: TrackOptions, gpus: float = 0
+) -> list[JobResult]:
+    """Track jobs on the Ray cluster that this process is connected to; ``gpus``: share of a GPU per job."""
+    import ray
+
+    remote = ray.remote(num_gpus=gpus, max_retries=RETRIES)(run_job)
+    device = "cuda" if gpus else "cpu"
+    return ray.get(
+        [remote.remote(job, f"{output}/{job.name}", device, None, options) for job in sort_jobs(jobs)]
+    )
+
+
+def track_with_dask(
+    jobs: Sequence[Job], output: str, options: TrackOptions, client: Any, device: str = "cpu"
+) -> list[JobResult]:
+    """Track jobs on the workers of a `distributed.Client`; give each worker one thread and one GPU."""
+    futures = [
+        client.submit(
+            run_job, job, f"{output}/{job.name}", device, None, options, pure=False, retries=RETRIES
+        )
+        for job in sort_jobs(jobs)
+    ]
+    return client.gather(futures)
+
+
+def track_with_submitit(
+    jobs: Sequence[Job], output: str, options: TrackOptions, executor: Any, device: str = "cpu"
+) -> list[JobResult]:
+    """Track jobs as tasks of a `submitit.AutoExecutor`; a preempted or timed-out task is requeued and resumes."""
+    import submitit
+
+    class Requeued(submitit.helpers.Checkpointable):
+        def __call__(self, job: Job) -> JobResult:
+            return run_job(job, f"{output}/{job.name}", device, None, options)
+
+    submitted = [executor.submit(Requeued(), job) for job in sort_jobs(jobs)]
+    return [task.result() for task in submitted]
+
+
+def sort_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs with the largest video first, so that no worker starts a long one at the end."""
+
+    def size(job: Job) -> int:
+        files, path = fsspec.core.url_to_fs(job.video)
+        return files.du(path) if files.exists(path) else 0
+
+    return sorted(jobs, key=size, reverse=True)

@@ -1,0 +1,95 @@
+"""Jobs with inputs and outputs on the file systems of fsspec."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+fsspec = pytest.importorskip("fsspec", reason="jobs with URLs need fsspec (pip install fsspec)")
+from aotlab_clusters import MARKER, run_job  # noqa: E402
+from clips import OPTIONS  # noqa: E402
+
+from aotlab import Job  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """Address of a bucket on an S3 server in this process."""
+    server = pytest.importorskip(
+        "moto.server", reason="the S3 test needs moto (pip install 'moto[server]' s3fs)"
+    )
+    pytest.importorskip("s3fs", reason="the S3 test needs s3fs (pip install s3fs)")
+    patch = pytest.MonkeyPatch()
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        patch.setenv(name, value)
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
+    yield "s3://bucket"
+    running.stop()
+    patch.undo()
+
+
+def put(job, base):
+    """The job with its inputs copied to a URL."""
+    files, root = fsspec.core.url_to_fs(f"{base}/inputs")
+    files.put(job.video, f"{root}/{job.name}", recursive=True)
+    files.put_file(job.masks[0], f"{root}/{job.name}.png")
+    return Job(job.name, f"{base}/inputs/{job.name}", (f"0:{base}/inputs/{job.name}.png",))
+
+
+def read(files, root):
+    """Results below a URL by path, without the marker."""
+    root = files._strip_protocol(root)
+    paths = [path for path in files.find(root) if not path.endswith(MARKER)]
+    return {path.removeprefix(f"{root}/"): files.cat_file(path) for path in paths}
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_results_at_url_match_local(kind, jobs, undisturbed, request):
+    base = "memory://base" if kind == "memory" else request.getfixturevalue("s3")
+    job, output = put(jobs[0], base), f"{base}/results/a"
+    result = run_job(job, output, options=OPTIONS)
+    assert (result.error, result.frames, result.reused) == (None, 6, False)
+    files, root = fsspec.core.url_to_fs(output)
+    found = read(files, root)
+    assert {f"a/{path}": content for path, content in found.items()} == {
+        path: content for path, content in undisturbed.items() if path.startswith("a/")
+    }
+    assert run_job(job, output, options=OPTIONS).reused
+
+
+def test_upload_killed_before_marker_is_repeated(jobs, undisturbed, monkeypatch):
+    output = "memory://base/results/killed"
+    job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")
+    pipe = type(files).pipe_file
+    monkeypatch.setattr(type(files), "pipe_file", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job, output, options=OPTIONS)
+    monkeypatch.setattr(type(files), "pipe_file", pipe)
+    assert files.exists("/base/results/killed/coco.json")
+    assert not run_job(job, output, options=OPTIONS).reused
+    assert len(read(files, output)) == len([path for path in undisturbed if path.startswith("a/")])
+
+
+def test_changed_mask_replaces_results(jobs):
+    output = "memory://base/results/changed"
+    job = put(jobs[0], "memory://base")
+    run_job(job, output, options=OPTIONS)
+    fsspec.filesystem("memory").put_file(jobs[1].masks[0], "/base/inputs/a.png")
+    assert not run_job(job, output, options=OPTIONS).reused
+
+
+def test_bad_input_is_returned_as_error(jobs):
+    job = Job("missing", "memory://no/video.mp4", jobs[0].masks)
+    result = run_job(job, "memory://base/results/missing")
+    assert result.error == "memory://no/video.mp4: no such file; check the address"
+
+
+def test_function_and_result_can_be_pickled(jobs):
+    assert pickle.loads(pickle.dumps((run_job, jobs[0], OPTIONS)))[0] is run_job

@@ -1,0 +1,96 @@
+"""The ComfyUI nodes as plain classes, and the example workflow run in its order."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab import InputError, Tracker
+from aotlab.media.synthetic_clip import draw_clip
+
+FOLDER = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """The package's nodes, imported as ComfyUI does: by the path of the folder."""
+    spec = importlib.util.spec_from_file_location(
+        "aotlab_comfyui", FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.NODE_CLASS_MAPPINGS
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """IMAGE B×H×W×3 in 0 to 1, and id masks B×H×W, of a drawn clip."""
+    frames, masks = draw_clip(6, 96, 128, seed=3)
+    return torch.from_numpy(frames).float() / 255, masks
+
+
+def test_masks_match_tracker_both_ways(nodes, clip):
+    images, masks = clip
+    (tracker,) = nodes["AotlabLoadTracker"]().load("bundled", "cpu")
+    given = torch.stack([torch.from_numpy(masks[2] == number).float() for number in (1, 2)])
+    union, each = nodes["AotlabTrackMasks"]().track(tracker, images, given, 2, True)
+    assert union.shape == (6, 96, 128)
+    assert each.shape == (12, 96, 128)
+    assert torch.equal(union, each[:6] + each[6:])
+    frames = (images * 255).round().byte().numpy()
+    for order in ((2, 3, 4, 5), (2, 1, 0)):
+        expected = Tracker.from_checkpoint()
+        first = np.where(masks[2] <= 2, masks[2], 0)
+        for index in order:
+            labels = expected.step(frames[index], first if index == 2 else None).labels
+            np.testing.assert_array_equal(each[index].numpy() > 0, labels == 1)
+            np.testing.assert_array_equal(each[6 + index].numpy() > 0, labels == 2)
+
+
+def test_workflow_runs_with_types_of_its_inputs(nodes, clip):
+    images, _ = clip
+    workflow = json.loads((FOLDER / "workflow.json").read_text())
+    workflow["3"]["inputs"]["points"] = "[[35, 27]]"
+    results = {"7": (images,)}
+    types = {("7", 0): "IMAGE"}
+    for number in "234":
+        node = workflow[number]
+        kind = nodes[node["class_type"]]
+        accepted = {name: spec for group in kind.INPUT_TYPES().values() for name, spec in group.items()}
+        assert set(node["inputs"]) <= set(accepted)
+        values = {}
+        for name, value in node["inputs"].items():
+            if isinstance(value, list):
+                assert types[value[0], value[1]] == accepted[name][0]
+                value = results[value[0]][value[1]]
+            values[name] = value
+        results[number] = getattr(kind(), kind.FUNCTION)(**values)
+        types |= {(number, place): kind_of for place, kind_of in enumerate(kind.RETURN_TYPES)}
+    assert results["4"][0].shape == images.shape[:3]
+    assert results["4"][0].any()
+
+
+@pytest.mark.parametrize(
+    ("points", "box", "frame", "words"),
+    [
+        ("[[1", "", 0, "not readable"),
+        ("[]", "1,2", 0, "box"),
+        ("[]", "", 0, "give a box"),
+        ("[[1,1]]", "", 9, "6 frames"),
+    ],
+)
+def test_unusable_prompts_refused(nodes, clip, points, box, frame, words):
+    with pytest.raises(InputError, match=words):
+        nodes["AotlabFirstMask"]().segment(Tracker.from_checkpoint(), clip[0], frame, points, "[]", box)
+
+
+def test_masks_of_other_size_refused(nodes, clip):
+    with pytest.raises(InputError, match="do not match"):
+        nodes["AotlabTrackMasks"]().track(Tracker.from_checkpoint(), clip[0], torch.ones(1, 8, 8), 0, False)

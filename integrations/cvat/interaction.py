@@ -1,0 +1,58 @@
+"""CVAT interactor: masks from clicks and a box, for ``cvat-cli function run-agent``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cvat_sdk.auto_annotation as cvataa
+import numpy as np
+import PIL.Image
+from cvat_sdk.masks import encode_mask
+
+from aotlab import Prompt, load_segmenter
+
+
+class InteractionFunction:
+    """`cvat_sdk.auto_annotation.InteractionFunction` of a prompt network."""
+
+    spec = cvataa.InteractionFunctionSpec(min_pos_points=0, min_neg_points=0, min_bounding_boxes=0)
+
+    def __init__(self, checkpoint: str | None) -> None:
+        self._segment = (
+            load_segmenter() if checkpoint is None else load_segmenter(checkpoint=Path(checkpoint))
+        )
+
+    def preprocess_image(
+        self, context: cvataa.InteractionFunctionContext, image: PIL.Image.Image
+    ) -> np.ndarray:
+        """Return the frame H×W×3 uint8; the segmenter keeps the encoding of the last one."""
+        return np.asarray(image.convert("RGB"))
+
+    def detect(
+        self,
+        context: cvataa.InteractionFunctionContext,
+        pp_image: np.ndarray,
+        prompts: cvataa.InteractionPrompts,
+    ) -> list[cvataa.InteractionResultShape]:
+        """Return the mask of the prompted object; [] without a box and positive point, or if no pixel is found.
+
+        Raises:
+            InputError: a prompt lies outside the image.
+        """
+        if prompts.bounding_box is None and not prompts.pos_points:
+            return []
+        box = None
+        if prompts.bounding_box is not None:
+            (left, top), (right, bottom) = prompts.bounding_box
+            box = (left, top, right - left, bottom - top)
+        points = [*prompts.pos_points, *prompts.neg_points]
+        labels = [1] * len(prompts.pos_points) + [0] * len(prompts.neg_points)
+        mask = self._segment(pp_image, {1: Prompt(points, labels, box)}) > 0
+        if not mask.any():
+            return []
+        return [cvataa.InteractionResultShape(type="mask", points=encode_mask(mask))]
+
+
+def create(checkpoint: str | None = None) -> InteractionFunction:
+    """Return the function for an agent; ``checkpoint``: file whose prompt network is used, None: the bundled one."""
+    return InteractionFunction(checkpoint)

@@ -1,0 +1,29 @@
+"""Reader of mask folders: one PNG of object ids per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab import read_mask
+
+Layers = list[tuple[np.ndarray, dict[str, Any], str]]
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], Layers] | None:
+    """Return the reader of a folder that holds only PNGs, else None."""
+    folder = Path(path) if isinstance(path, str) else None
+    if folder is None or not folder.is_dir():
+        return None
+    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    return read_masks if files and all(file.suffix.lower() == ".png" for file in files) else None
+
+
+def read_masks(path: str) -> Layers:
+    """Return one Labels layer T×H×W of the PNGs in order of their names; raise `InputError` if one is not a mask."""
+    files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() == ".png")
+    masks = np.stack([read_mask(file) for file in files])
+    return [(masks.astype(np.int32), {"name": Path(path).name}, "labels")]
