@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.media.coco import format_coco, parse_coco
+from aotlab.media.coco import format_coco, parse_classes, parse_coco
 from aotlab.media.images import open_image
 from aotlab.media.masks import read_mask, require_mask_size, resolve_void
 from aotlab.media.regions import (
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 MAX_OBJECTS = 1000
 """largest number of ids in a mask; images given by mistake have more"""
+PROJECT = "project.json"
+"""file of a project of the studio, whose reader is a plug-in"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
 """returns the objects of a file or folder, None if it is not in the reader's format, by its content"""
 
@@ -117,7 +119,9 @@ def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
     tree = read_json(path)
     if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
         return None
-    return match_regions(parse_coco(tree, video), video)
+    found = match_regions(parse_coco(tree, video), video)
+    found.classes = parse_classes(tree)
+    return found
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
@@ -131,7 +135,7 @@ def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
         regions = _parse_mask(path, video.size) if _has_ids(path) else None
         return None if regions is None else match_regions(regions, video)
     folders = sorted(inner for inner in path.iterdir() if is_folder(inner) and any(inner.glob("*.png")))
-    if any((path / "labels").glob("*.txt")):
+    if any((path / "labels").glob("*.txt")) or is_file(path / PROJECT):
         return None
     if folders:
         return match_regions(_parse_object_folders(folders, video.size), video)

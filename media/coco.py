@@ -61,22 +61,32 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     return regions
 
 
-def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
-    """Return COCO JSON: an image for each frame, an annotation with ``track_id`` for each object on it.
+def parse_classes(tree: Any) -> dict[str, int]:
+    """Return the class ids of COCO JSON by class name; of two ids of a name, the first."""
+    classes: dict[str, int] = {}
+    for record in tree.get("categories") or ():
+        if type(record["id"]) is int and record["id"] >= 0 and record.get("name"):
+            classes.setdefault(str(record["name"]), record["id"])
+    return classes
 
-    ``score`` is the tracker's confidence; ``lost`` is true while the object is presumed out of sight.
+
+def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
+    """Return COCO JSON: an image for each annotated frame, an annotation with ``track_id`` for each object on it.
+
+    Frames that are not annotated are left out; annotated ones may be without objects. ``score`` is the tracker's
+    confidence; ``lost`` is true while the object is presumed out of sight.
     """
     height, width = annotations.size
     classes = annotations.class_ids()
     length = max(annotations.frames, default=-1) + 1 if video.length is None else video.length
-    files = [f"{video.name}/{annotations.stem(frame)}.jpg" for frame in range(length)]
+    files = {frame: f"{video.name}/{annotations.stem(frame)}.jpg" for frame in sorted(annotations.frames)}
     return {
         "info": {"description": f"{video.name}: tracked objects", "rate": video.rate},
         "categories": [{"id": index, "name": name, "supercategory": ""} for name, index in classes.items()],
         "videos": [{"id": 1, "name": video.name, "height": height, "width": width, "length": length}],
         "images": [
             {"id": frame + 1, "video_id": 1, "frame_id": frame, "file_name": file, "height": height, "width": width}
-            for frame, file in enumerate(files)
+            for frame, file in files.items()
         ],
         "annotations": [
             {

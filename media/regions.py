@@ -100,6 +100,8 @@ class Annotations:
     """class names by object id, if known"""
     stems: dict[int, str] = field(default_factory=dict)
     """stem of each frame's image, if known"""
+    classes: dict[str, int] = field(default_factory=dict)
+    """ids by class name, as in the input; objects may have other classes too"""
 
     def regions(self) -> Iterator[tuple[int, Region]]:
         """Yield frame number and region of all regions, by frame."""
@@ -114,9 +116,11 @@ class Annotations:
         return self.class_names.get(object_id, "object")
 
     def class_ids(self) -> dict[str, int]:
-        """Return class ids from 1 by class name, in alphabetical order."""
-        names = sorted({self.class_name(object_id) for object_id in self.objects()})
-        return {name: index for index, name in enumerate(names, start=1)}
+        """Return class ids by class name, ascending: `classes`, and free ids from 1 for other names in order."""
+        names = sorted({self.class_name(object_id) for object_id in self.objects()} - self.classes.keys())
+        free = (class_id for class_id in count(1) if class_id not in self.classes.values())
+        ids = self.classes | dict(zip(names, free, strict=False))
+        return dict(sorted(ids.items(), key=lambda item: item[1]))
 
     def stem(self, frame: int) -> str:
         """Return the stem of a frame's image; the frame number in five digits if unknown."""

@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -230,7 +230,7 @@ class VideoFrames(FrameSource):
             first = next(_decode(path, container), None)
             if first is None:
                 raise InputError(f"{path}: {NO_FRAMES}")
-            self.size = (first[0].shape[0], first[0].shape[1])
+            self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
             self.sound = Sound(path, first[1] or Fraction(0)) if container.streams.audio else None
         with _open_video(path) as container:
             self.variable = has_variable_rate(container, self.rate)
@@ -261,7 +261,7 @@ class VideoFrames(FrameSource):
     @cached_property
     def index(self) -> VideoIndex:
         """Times and key frames of the file, read when first used."""
-        return VideoIndex(self.path)
+        return VideoIndex(self.path, self._start)
 
     def read(self, index: int) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, in any order; for several threads, use a `VideoReader` for each.
@@ -284,32 +284,52 @@ class VideoFrames(FrameSource):
 
 
 class VideoIndex:
-    """Times and key frames of a video file, read without decoding, up to the first packet that cannot be read."""
+    """Times and key frames of a video file, up to the first packet that cannot be read.
 
-    def __init__(self, path: Path) -> None:
-        import av
+    Packets are read without decoding, unless their times are doubtful.
 
-        entries: list[tuple[int | None, bool]] = []
-        with _open_video(path) as container, suppress(av.FFmpegError, OSError):
-            stream = container.streams.video[0]
-            self.time_base = Fraction(stream.time_base or 0)
-            for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
-                    entries.append((packet.pts, packet.is_keyframe))
-        times = sorted({time for time, _ in entries if time is not None})
-        self.length = len(entries)
-        self.seekable = len(times) == len(entries)
+    Args:
+        path: the file.
+        start: seconds of the first frame that decodes, by the file's clock; earlier packets have no frame, as their
+            key frame is missing.
+    """
+
+    def __init__(self, path: Path, start: Fraction | None = None) -> None:
+        entries, self.time_base = _read_packets(path)
+        times = [entry.time for entry in entries if entry.time is not None]
+        self.seekable = len(set(times)) == len(entries) and all(
+            not entry.corrupt and (entry.sent is None or earlier.sent is None or earlier.sent < entry.sent)
+            for earlier, entry in pairwise(entries)
+        )
         """whether frames have distinct times; otherwise the file can only be read from its beginning"""
-        self.times = times if self.seekable else []
+        if self.seekable and start is not None:
+            entries = [entry for entry in entries if (entry.time or 0) * self.time_base >= start]
+            self.times = sorted(entry.time for entry in entries if entry.time is not None)
+        elif self.seekable:
+            self.times = sorted(times)
+        else:  # damaged, joined from several files, or without times
+            decoded = _decode_times(path)
+            self.times = [time for time in decoded if time is not None]
+            self.seekable = all(earlier < later for earlier, later in pairwise(self.times))
+            self.seekable = self.seekable and len(self.times) == len(decoded)
+            self.times = self.times if self.seekable else []
+        self.length = len(self.times) if self.seekable else len(decoded)
         self.numbers: dict[int | None, int] = {time: number for number, time in enumerate(self.times)}
         """frame number by time; empty if not seekable"""
-        self._keys = sorted(
-            {0, *(self.numbers[time] for time, key in entries if key and time in self.numbers)}
-        )
+        self._seek_times = {0: 0} | {
+            self.numbers[entry.time]: entry.time if entry.sent is None else min(entry.time, entry.sent)
+            for entry in entries
+            if entry.key and entry.time is not None and entry.time in self.numbers
+        }
+        self._keys = sorted(self._seek_times)
 
     def find_key_frame(self, index: int) -> int:
         """Return the last key frame up to this one."""
         return self._keys[bisect_right(self._keys, index) - 1]
+
+    def seek_time(self, key: int) -> int:
+        """Return the time to seek to for a key frame, not later than its packet's, in units of `time_base`."""
+        return self._seek_times[key]
 
     def time(self, index: int, rate: Fraction) -> Fraction:
         """Return seconds from the first frame; by the rate if the file has no distinct times."""
@@ -317,7 +337,11 @@ class VideoIndex:
 
 
 class VideoReader:
-    """Random access to a video file for one thread; continues at its position if no key frame is nearer."""
+    """Random access to a video file for one thread; continues at its position if no key frame is nearer.
+
+    A frame is known by its time. If decoding from a key frame does not yield the wanted one, as after an inexact seek
+    in MPEG-TS or in H.264 without key frames (intra refresh), it starts at an earlier key frame.
+    """
 
     def __init__(self, source: VideoFrames) -> None:
         self._source, self._index = source, source.index
@@ -325,6 +349,9 @@ class VideoReader:
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._next = 0  # next frame to decode
         self._target = 0  # earlier frames are decoded only if others refer to them
+        self._key: int | None = None  # frame sought, until a frame is decoded after it
+        self._gap = 0  # largest number of frames missing after a sought key frame
+        self._exact = True  # whether decoding began at the start of the file
 
     def read(self, index: int, keep: Callable[[int, av.VideoFrame], None] | None = None) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB.
@@ -341,20 +368,24 @@ class VideoReader:
 
         _require_index(self._source, index, self._index.length)
         self._target = max(0, index - NUM_KEPT_FRAMES) if keep else index
-        key = self._index.find_key_frame(index)
+        key, back = self._index.find_key_frame(max(0, index - self._gap)), self._gap
+        started = self._container is None or not key <= self._next <= index
         try:
-            if self._container is None or not key <= self._next <= index:
+            if started:
                 self._start(key)
             image = self._decode_until(index, keep)
-            if image is None:  # sought too far, as in MPEG-TS, or a broken frame has no number
-                self._start(0)
-                image = self._decode_until(index, keep, or_later=True)
+            while image is None and (key or not started):
+                if started:
+                    back = max(2 * back, index + 1 - key)
+                    key = self._index.find_key_frame(max(0, index - back))
+                self._start(key)
+                started, image = True, self._decode_until(index, keep)
         except (av.FFmpegError, OSError) as error:
             self.close()
             raise _decode_error(self._source.path, index, error) from error
         if image is None:
             self.close()
-            raise InputError(f"{self._source.path}: ends before frame {index}; repair the file")
+            raise InputError(f"{self._source.path}: frame {index} does not decode; repair the file")
         return image
 
     def close(self) -> None:
@@ -370,20 +401,25 @@ class VideoReader:
             self._container = _open_video(self._source.path)
             self._container.streams.video[0].thread_type = "AUTO"
         if key:
-            self._container.seek(self._index.times[key], stream=self._container.streams.video[0])
-        self._next, self._frames = key, self._decode(self._container)
+            self._container.seek(self._index.seek_time(key), stream=self._container.streams.video[0])
+        self._next, self._key, self._exact = key, key or None, not key
+        self._frames = self._decode(self._container)
 
     def _decode_until(
-        self, index: int, keep: Callable[[int, av.VideoFrame], None] | None, *, or_later: bool = False
+        self, index: int, keep: Callable[[int, av.VideoFrame], None] | None
     ) -> np.ndarray | None:
-        """Return a frame, or the first one after it if ``or_later``; None if it does not come."""
+        """Return a frame; None if it does not come before a later one."""
         for frame in self._frames:
-            number = self._index.numbers.get(frame.pts, self._next)
+            number = self._index.numbers.get(frame.pts) if self._index.seekable else self._next
+            if number is None or (frame.is_corrupt and not self._exact):
+                continue
+            if self._key is not None:
+                self._gap, self._key = max(self._gap, number - self._key), None
             self._next = number + 1
             if keep and number >= self._target:
                 keep(number, frame)
             if number >= index:
-                return self._source.to_rgb(frame, number) if number == index or or_later else None
+                return self._source.to_rgb(frame, number) if number == index else None
         return None
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
@@ -393,6 +429,42 @@ class VideoReader:
             early = bool(times) and packet.pts is not None and packet.pts < times[self._target]
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             yield from packet.decode()
+
+
+class Packet(NamedTuple):
+    """Times of a packet by the file's clock, in units of the stream's time base."""
+
+    time: int | None
+    """time of its frame"""
+    sent: int | None
+    """time of decoding"""
+    key: bool
+    corrupt: bool
+
+
+def _read_packets(path: Path) -> tuple[list[Packet], Fraction]:
+    """Return the packets of a video file up to the first one that cannot be read, and the time base."""
+    import av
+
+    packets: list[Packet] = []
+    with _open_video(path) as container:
+        stream = container.streams.video[0]
+        with suppress(av.FFmpegError, OSError):
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt))
+        return packets, Fraction(stream.time_base or 0)
+
+
+def _decode_times(path: Path) -> list[int | None]:
+    """Return the times of all frames in order, in units of the time base, up to the first that does not decode."""
+    import av
+
+    times: list[int | None] = []
+    with _open_video(path) as container, suppress(av.FFmpegError, OSError):
+        container.streams.video[0].thread_type = "FRAME"  # as `VideoFrames` is iterated
+        times.extend(frame.pts for frame in container.decode(video=0))
+    return times
 
 
 class StreamFrames(FrameSource):

@@ -34,6 +34,7 @@ COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 STUDIO_COMMANDS = {
     "annotate": "draw, track and correct masks in the browser",
     "convert": "convert masks from one format to another",
+    "export-clips": "write the corrected masks of a list of videos into its results",
 }
 """commands of the package aotlab-studio"""
 OWN = {

@@ -44,7 +44,9 @@ RUN_FILE = ".jobs.json"
 RUN_KIND = FileKind(
     "record of a list of jobs", 1, "replace the results with --force, or choose another folder"
 )
-RESERVED_NAMES = ("summary.csv", "review.json", "review.html")
+CLASSES = "classes.json"
+"""name of the file with the class ids of all jobs"""
+RESERVED_NAMES = ("summary.csv", "review.json", "review.html", CLASSES)
 """names of files of the whole run"""
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard claims the folder"""
@@ -64,7 +66,8 @@ def run_jobs(
     """Track all unfinished jobs; every rank must call it and gets all records in order.
 
     Args:
-        output: folder that holds a folder per job, ``summary.csv`` and the files of `Output.finish_batch`.
+        output: folder that holds a folder per job, ``summary.csv``, ``classes.json`` and the files of
+            `Output.finish_batch`.
         tracker: the model of all jobs; it runs on the device of ``world``.
         options: options of every job; an installed review is always written.
         stop: flag that stops the run; the current job resumes next time.
@@ -175,7 +178,15 @@ def make_runner(
             if earlier is not None and is_finished(earlier, folder, made_by):
                 return earlier
             opened = open_job(job, options, folder)
-            result = track_job(opened, folder, tracker, inputs, load_tracker=load_tracker, force=True)
+            result = track_job(
+                opened,
+                folder,
+                tracker,
+                inputs,
+                load_tracker=load_tracker,
+                class_list=output / CLASSES,
+                force=True,
+            )
         except InputError as error:
             problem = str(error)
         except Exception as error:  # a failing job must not stop the others; internal errors get a sentence

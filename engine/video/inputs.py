@@ -107,6 +107,7 @@ class VideoMasks(Mapping[int, np.ndarray]):
     def __init__(self, annotations: Annotations) -> None:
         frames = sorted(annotations.frames.items())
         self.annotations = Annotations(annotations.size, dict(frames), annotations.class_names)
+        self.annotations.classes = annotations.classes
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.annotations.frames:
@@ -163,6 +164,7 @@ def load_masks(
                     f"mask {value}: object {object_id} is {name!r}, but {other!r} in an earlier file; give files with "
                     "object ids (track_id), or one file for both"
                 )
+        result.classes = annotations.classes | result.classes
     if values and not result.frames:
         raise InputError(f"mask {values[0]}: no mask for the frames to track; give one, or another start")
     return VideoMasks(result)

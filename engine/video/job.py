@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
+from aotlab.engine.video.class_list import share_classes
 from aotlab.engine.video.inputs import (
     FrameNumbers,
     VideoMasks,
@@ -166,6 +167,7 @@ def track_job(
     inputs: Mapping[str, Any],
     *,
     load_tracker: Callable[[TrackerOptions], Tracker] = TrackerOptions.load,
+    class_list: Path | None = None,
     force: bool = False,
     restart: bool = False,
 ) -> TrackResult | None:
@@ -174,6 +176,7 @@ def track_job(
     Args:
         inputs: JSON values that results depend on, see `describe_inputs`.
         load_tracker: returns the tracker of ``tracker`` with the job's overrides, for example a cached one.
+        class_list: file with the class ids of a list of jobs, to which this job's classes are added.
     """
     from aotlab.utils.devices import pick_device, reserve_cores  # loads PyTorch
 
@@ -212,7 +215,10 @@ def track_job(
             for name in replaced:  # after all checks: masks may be among them
                 remove(folder / name)
         save_record(folder / RECORD_FILE, record)
-        options = replace(options, class_names=masks.annotations.class_names)
+        classes = masks.annotations.class_ids()
+        if class_list is not None:
+            classes = share_classes(class_list, classes)
+        options = replace(options, class_names=masks.annotations.class_names, classes=classes)
         try:
             result = track(loaded, source, masks, folder, options, saved)
         except InputError:  # no frame was written

@@ -17,7 +17,7 @@ from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo, encode_runs
-from aotlab.media.video import FrameSource, store_frame
+from aotlab.media.video import FrameSource, VideoFrames, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
@@ -90,6 +90,8 @@ class Output:
         self.path, self.source = path, source
         self.class_names: dict[int, str] = {}
         """class name by object id, if known"""
+        self.classes: dict[str, int] = {}
+        """class id by class name, if known"""
         self.frame_number: Callable[[int], int] = int
         """number by which the user calls a frame, by its index"""
 
@@ -213,8 +215,11 @@ class AnnotationFile(Output):
         """Write the file, unless there were no frames."""
         frames = self._annotations.frames
         if frames:
-            self._annotations.class_names = self.class_names
-            info = VideoInfo(self.source.name, self.source.size, max(frames) + 1, str(self.source.rate))
+            self._annotations.class_names, self._annotations.classes = self.class_names, self.classes
+            # the header of a video file may state too many frames
+            known = None if isinstance(self.source, VideoFrames) else self.source.length
+            length = max(max(frames) + 1, known or 0)
+            info = VideoInfo(self.source.name, self.source.size, length, str(self.source.rate))
             self._writer.write(self.path, self._annotations, info)
 
     def drop(self) -> None:
@@ -371,18 +376,21 @@ def open_outputs(
     source: FrameSource,
     class_names: Mapping[int, str] | None = None,
     frame_number: Callable[[int], int] = int,
+    classes: Mapping[str, int] | None = None,
 ) -> dict[str, Output]:
     """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
 
     Args:
         class_names: by object id, if known.
         frame_number: number by which the user calls a frame, by its index.
+        classes: class ids by class name, if known.
     """
     outputs = {}
     for name in names:
         kind = find_output(name)
         outputs[name] = kind.open(folder / kind.file_name, source)
         outputs[name].class_names.update(class_names or {})
+        outputs[name].classes.update(classes or {})
         outputs[name].frame_number = frame_number
     return outputs
 

@@ -52,6 +52,8 @@ class TrackOptions:
     """pairs of frame and object id; tracking of the object stops at the frame"""
     class_names: Mapping[int, str] = field(default_factory=dict)
     """class names by object id, for outputs that store them"""
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """class ids by class name, for outputs that store them"""
     frames: FrameRange = ALL_FRAMES
     """frames to track"""
     by_name: bool = False
@@ -158,7 +160,12 @@ def track(
     from aotlab.engine.video.directions import track_both_directions  # loads PyTorch, as nothing above does
 
     opened = open_outputs(
-        options.write, require_writable(output), source, options.class_names, options.frame_number
+        options.write,
+        require_writable(output),
+        source,
+        options.class_names,
+        options.frame_number,
+        options.classes,
     )
     outputs = Outputs(opened, source, None if saved is None else saved.count_frame)
     timed: Any = TimedTracker(tracker)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.engine.video.class_list import share_classes
     from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
     from aotlab.engine.video.outputs import (
         LostFlags,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     )
     from aotlab.engine.video.track import TrackOptions, TrackResult, track
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
-    from aotlab.media.coco import format_coco, parse_coco
+    from aotlab.media.coco import format_coco, parse_classes, parse_coco
     from aotlab.media.images import decode_image
     from aotlab.media.masks import PALETTE, read_mask, write_mask
     from aotlab.media.overlay import draw_overlay as draw_overlay
@@ -106,6 +107,7 @@ _HOMES = {
     "match_regions": ("aotlab.media.regions", "match_regions"),
     "number_frames": ("aotlab.media.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
+    "parse_classes": ("aotlab.media.coco", "parse_classes"),
     "parse_coco": ("aotlab.media.coco", "parse_coco"),
     "parse_runs": ("aotlab.media.regions", "parse_runs"),
     "read_annotations": ("aotlab.media.annotations", "read_annotations"),
@@ -113,6 +115,7 @@ _HOMES = {
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
+    "share_classes": ("aotlab.engine.video.class_list", "share_classes"),
     "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.engine.video.outputs", "to_detections"),
     "track": ("aotlab.engine.video.track", "track"),
@@ -166,6 +169,7 @@ __all__ = [
     "match_regions",
     "number_frames",
     "open_frames",
+    "parse_classes",
     "parse_coco",
     "parse_runs",
     "read_annotations",
@@ -173,6 +177,7 @@ __all__ = [
     "read_mask",
     "read_tracker_options",
     "run_job",
+    "share_classes",
     "store_frame",
     "to_detections",
     "track",

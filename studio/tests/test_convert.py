@@ -8,8 +8,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from aotlab import InputError, VideoWriter, find_mask_writer
+from aotlab import InputError, VideoInfo, VideoWriter, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
+from aotlab_studio.project import editing
+from aotlab_studio.tracking.planning import Request
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session
+from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 
@@ -83,3 +87,21 @@ def test_folder_with_other_files_is_not_replaced(video, tmp_path):
     with pytest.raises(InputError, match=r"thesis\.txt"):
         main([*line, "--force"])
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+
+
+def test_project_folder_is_converted(tmp_path):
+    folder = draw_folder(tmp_path / "clip")
+    session = open_session(folder)
+    draw(session, 0, 1, 2)
+    session.track(Request(0, last=6)).wait()
+    editing.change_object(session.state, 2, {"name": "box"})
+    editing.clear(session.state, 5, 2)
+    shown = {index: session.state.labels(index) for index in range(7)}
+    session.close()
+    line = [str(tmp_path / "clip.aotlab"), str(tmp_path / "out.json"), "--to", "coco", "--video", str(folder)]
+    assert main(line) == 0
+    info = VideoInfo("clip", (HEIGHT, WIDTH), CLIP_LENGTH)
+    found = read_annotations(tmp_path / "out.json", info)
+    assert found.class_names == {1: "object 1", 2: "box"}
+    assert all((found.mask(index) == labels).all() for index, labels in shown.items())
+    assert max(found.frames) == 6

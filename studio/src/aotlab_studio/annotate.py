@@ -129,6 +129,7 @@ def serve_page(session: Session, args: Namespace, cleanup: ExitStack) -> None:
     if args.host not in LOCAL_HOSTS:
         print(HOST_WARNING.format(host=args.host), file=sys.stderr)
     session.prefetch()
+    session.runner.resume_queue()
     loading = session.make_tracker.preload() if isinstance(session.make_tracker, TrackerLoader) else None
     if not args.no_browser:
         _open_browser(server.url, cleanup)

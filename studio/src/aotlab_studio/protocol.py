@@ -24,6 +24,34 @@ class UndoneStep:
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """The result of a prompt."""
+
+    object_id: int
+    taken: list[int]
+    """objects that lost pixels to it"""
+
+
+@dataclass(frozen=True)
+class ExportedClips:
+    """Clips of a list of videos whose corrected masks were written into its results."""
+
+    names: list[str]
+    problems: list[str]
+    """error messages of clips that could not be written"""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A finished export."""
+
+    archive: str
+    """file name"""
+    missing: int
+    """frames of the range without a result"""
+
+
+@dataclass(frozen=True)
 class ReviewEntry:
     """A frame to check."""
 
@@ -92,6 +120,11 @@ class Description:
     tracker: dict[str, Setting]
     history: tuple[str | None, str | None]
     """titles of the steps to undo and to redo"""
+    stale: list[tuple[int, int]]
+    """as in `StaleEvent`"""
+    status: Literal["open", "corrected", "accepted"]
+    batch: bool
+    """whether the video is one of a list of videos"""
     job: JobProgress | None
 
 
@@ -140,6 +173,23 @@ class JobEvent:
 
 
 @dataclass(frozen=True)
+class StaleEvent:
+    """Corrections were queued or have propagated."""
+
+    stretches: list[tuple[int, int]]
+    """first and last frames of tracked masks older than a correction beside them"""
+    event: Literal["stale"] = "stale"
+
+
+@dataclass(frozen=True)
+class StatusEvent:
+    """The masks were corrected or accepted."""
+
+    status: Literal["open", "corrected", "accepted"]
+    event: Literal["status"] = "status"
+
+
+@dataclass(frozen=True)
 class TrackerEvent:
     """Settings of the tracker changed."""
 
@@ -156,7 +206,17 @@ class ExportEvent:
     event: Literal["export"] = "export"
 
 
-Event = FrameEvent | ObjectsEvent | CountEvent | HistoryEvent | JobEvent | TrackerEvent | ExportEvent
+Event = (
+    FrameEvent
+    | ObjectsEvent
+    | CountEvent
+    | HistoryEvent
+    | JobEvent
+    | StaleEvent
+    | StatusEvent
+    | TrackerEvent
+    | ExportEvent
+)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.project import editing
 from aotlab_studio.project.objects import COLOURS
+from aotlab_studio.protocol import Suggestion
 from aotlab_studio.server.uploads import load_upload
-from studio.tests.annotation.clips import draw, open_session, png, square, truth
+from aotlab_studio.tracking.planning import TrackRequest
+from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, truth
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -263,3 +265,55 @@ def test_colours_differ_for_every_kind_of_vision(name, count, least):
     seen = lab(COLOURS[:count], VISION[name])
     assert len(set(COLOURS)) == 20
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least
+
+
+@pytest.mark.parametrize("given", [1, 2])
+def test_merging_given_with_tracked_loses_no_pixel(session, given):
+    draw(session, 0, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    editing.paint(session.state, 5, given, [(30, 38)], radius=2)
+    before = session.state.labels(5) > 0
+    editing.merge_objects(session.state, 2, 1)
+    assert ((session.state.labels(5) == 1) == before).all()
+    session.undo()
+    assert (session.state.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
+
+
+def test_prompt_takes_given_pixels_only_if_asked(session):
+    draw(session, 0, 1)
+    session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
+    found = session.suggest(0, None, (0, 0, 60, 40))
+    assert found == Suggestion(2, [])
+    assert ((session.state.labels(0) == 1) == (truth(0) == 1)).all()
+    session.suggest(0, 2, positive=[(20, 10)], refine=False)
+    assert ((session.state.labels(0) == 1) == (truth(0) == 1)).all()
+    assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).taken == [1]
+    assert (session.state.labels(0) == 2).all()
+    with pytest.raises(InputError, match="take drawn pixels"):
+        session.suggest(0, None, (0, 0, 60, 40))
+
+
+def test_prompt_names_who_lost_tracked_pixels(session):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
+    assert session.suggest(4, None, (0, 0, 60, 40)) == Suggestion(2, [1])
+    session.undo()
+    assert ((session.state.labels(4) == 1) == (truth(4) == 1)).all()
+
+
+def test_large_steps_are_on_disk_and_undone(session, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.project.history.MEMORY_BYTES", 500)
+    draw(session, 0, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    (changes,) = session.state.history.undo_step.lists
+    assert changes.on_disk
+    assert changes._file._rolled
+    assert session.state.history.undo_step.size(on_disk=False) == 0
+    session.undo()
+    assert session.state.tracked_frames == []
+    session.redo()
+    assert all((session.state.labels(index) == truth(index)).all() for index in range(LENGTH))
+    assert editing.drop_results(session.state, 3) == LENGTH - 3
+    session.undo()
+    assert (session.state.labels(7) == truth(7)).all()

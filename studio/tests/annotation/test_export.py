@@ -2,11 +2,80 @@
 
 import json
 import zipfile
+from dataclasses import asdict
+from xml.etree import ElementTree
 
-from aotlab import TrackedFrame, list_outputs, open_frames, read_mask
+import pytest
+
+from aotlab import (
+    Annotations,
+    InputError,
+    Region,
+    TrackedFrame,
+    encode_runs,
+    format_coco,
+    list_outputs,
+    open_frames,
+    read_mask,
+)
+from aotlab_studio.protocol import ExportResult
 from aotlab_studio.server.export import draw_names, read_prediction
+from aotlab_studio.server.uploads import load_upload
 from aotlab_studio.tracking.planning import TrackRequest
-from studio.tests.annotation.clips import LENGTH, draw, truth
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw, truth
+
+
+def track_part(session):
+    """Object 1 on frames 0 to 4, object 2 on frames 3 and 4; no result on the others."""
+    draw(session, 0, 1)
+    session.track(TrackRequest(0, last=4)).wait()
+    draw(session, 3, 2)
+    session.track(TrackRequest(3, last=4)).wait()
+    return session.archive.parent
+
+
+def test_frames_without_result_left_out(session):
+    folder = track_part(session)
+    names = ["masks", "objects", "coco", "youtube_vis", "yolo", "label_studio", "cvat", "mots", "overlay"]
+    assert session.export(names) == ExportResult("clip.zip", LENGTH - 5)
+    tracked = [f"{index:05d}" for index in range(5)]
+    for path in ("masks", "objects/1", "yolo/labels", "yolo/images"):
+        assert sorted(each.stem for each in (folder / path).iterdir()) == tracked
+    assert sorted(each.stem for each in (folder / "objects" / "2").iterdir()) == tracked[3:]
+    coco = json.loads((folder / "coco.json").read_text())
+    assert [image["frame_id"] for image in coco["images"]] == list(range(5))
+    assert not any(record["lost"] for record in coco["annotations"])
+    assert [record["image_id"] for record in coco["annotations"] if record["track_id"] == 2] == [4, 5]
+    (video,) = json.loads((folder / "youtube_vis.json").read_text())["videos"]
+    assert [name.split("/")[1] for name in video["file_names"]] == [f"{stem}.jpg" for stem in tracked]
+    assert len(json.loads((folder / "label_studio.json").read_text())) == 5
+    shapes = ElementTree.parse(folder / "cvat.xml").iter("mask")
+    assert max(int(shape.get("frame")) for shape in shapes if shape.get("outside") == "0") == 4
+    assert {int(line.split()[0]) for line in (folder / "mots.txt").read_text().splitlines()} == set(range(5))
+    assert len(list(open_frames(folder / "overlay.mp4"))) == LENGTH
+
+
+def test_chosen_range_is_exported(session):
+    folder = track_part(session)
+    assert session.export(["masks", "overlay"], 3, 6).missing == 2
+    assert sorted(path.stem for path in (folder / "masks").iterdir()) == ["00003", "00004"]
+    assert len(list(open_frames(folder / "overlay.mp4"))) == 4
+    with pytest.raises(InputError, match="7 to 11 have no result"):
+        session.export(["masks"], 7)
+    with pytest.raises(InputError, match="no frame 12"):
+        session.export(["masks"], 0, 12)
+
+
+def test_exported_review_is_that_of_the_page(session):
+    folder = track_part(session)
+    session.export(["review"])
+    review = json.loads((folder / "review.json").read_text())
+    shown = [asdict(entry) for entry in session.review()]
+    keys = ("frame", "object_id")
+    assert [[each[key] for key in keys] for each in review["check"]] == [
+        [each[key] for key in keys] for each in shown
+    ]
+    assert [item["lost"] for item in review["objects"]] == [0, 0]
 
 
 def test_exported_masks_are_those_shown(session):
@@ -35,3 +104,17 @@ def test_overlay_shows_names(session):
     draw(session, 0, 1)
     tracked = TrackedFrame(0, session.state.frames.read(0), read_prediction(session.state, 0), 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
+
+
+def test_loaded_classes_keep_their_ids(session):
+    annotations = Annotations((HEIGHT, WIDTH), class_names={1: "ball"}, classes={"person": 1, "ball": 5})
+    annotations.frames[0] = [Region(1, encode_runs(truth(0) == 1))]
+    tree = format_coco(annotations, session.state.video_info)
+    load_upload(session.state, 0, json.dumps(tree).encode())
+    session.export(["coco", "mots", "label_studio"])
+    with zipfile.ZipFile(session.archive) as archive:
+        assert json.loads(archive.read("mots_classes.json")) == {"person": 1, "ball": 5}
+        categories = json.loads(archive.read("coco.json"))["categories"]
+        assert "label_studio_config.xml" in archive.namelist()
+    assert [record["id"] for record in categories] == [1, 5]
+    assert '"ball": 5' in (session.state.project.folder / "project.json").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -61,7 +62,9 @@ def test_two_tabs_share_changes_and_ask_no_other_host(page, served):
     page.drag((15, 10), (20, 12))
     other.shows("object 1")
     other.key_done("Control+z")
-    page.shows()
+    other.status("made in another window")
+    page.key_done("Control+z")
+    other.shows()
     assert all(url.startswith((served.address, "data:", "blob:")) for url in page.requests + other.requests)
     assert other.problems == []
 
@@ -761,3 +764,82 @@ def test_preset_chooses_outputs(page):
     page.tab.click("text=COCO >> nth=0")
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
     assert page.tab.evaluate(names) == ["coco", "review"]
+
+
+def test_stroke_during_playback_stops_it_and_is_kept(page, served):
+    served.session.state.frames.rate = Fraction(2)
+    page.open(served.url)
+    page.key("Space")
+    page.wait_frame(1)
+    page.tab.mouse.move(*page.at(30, 20))
+    page.tab.mouse.down()
+    page.tab.wait_for_selector("#play[aria-label=Play]")
+    frame = int(page.tab.get_attribute("#strips", "aria-valuenow"))
+    with page.done():
+        page.tab.mouse.move(*page.at(40, 20), steps=3)
+        page.tab.mouse.up()
+    assert page.labels(frame)[20, 35] == 1
+
+
+@pytest.mark.parametrize("way", ["F2", "double click"])
+def test_typed_name_changes_no_mask(page, session, way):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    if way == "F2":
+        page.tab.click("#objects .name >> text='object 1'")
+        page.key("F2")
+    else:
+        page.tab.dblclick("#objects .name >> text='object 1'")
+    page.tab.wait_for_selector("#objects input[type=text]")
+    editing.change_object(session.state, 2, {"colour": "#123456"})  # as by another window
+    page.status("")
+    page.tab.keyboard.type("Rem")
+    page.key_done("Enter")
+    assert session.state.objects.get(1).name == "Rem"
+    assert (page.labels(0) == truth(0)).all()
+
+
+def test_enter_in_the_frame_field_returns_to_the_frame(page):
+    page.tab.fill("#frame", "3")
+    for _ in range(2):  # the second time without a change
+        page.tab.press("#frame", "Enter")
+        page.wait_frame(3)
+        assert page.tab.evaluate("document.activeElement.id") == "view"
+    page.drag((10, 10), (20, 10))
+    assert page.labels(3)[10, 15] == 1
+
+
+def test_second_delete_removes_no_other_object(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key_done("Delete")
+    page.objects(1)
+    page.key("Delete")
+    assert page.tab.is_disabled("#delete")
+    page.key_done("n")
+    assert session.state.objects.ids == (2, 3)
+
+
+def test_prompt_message_names_who_lost_pixels(page, session):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    page.seek(4)
+    session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
+    page.key("n", "x")
+    page.objects(2)
+    page.drag((10, 3), (26, 17))
+    page.tab.wait_for_selector(".toast >> text=took pixels of object 1")
+    with page.done():
+        page.tab.click(".toast:has-text('took pixels') >> text=Undo")
+    assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
+    assert not page.tab.is_checked("#overwrite")
+
+
+def test_stale_frames_and_waiting_corrections_show(page, session, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    page.seek(4)
+    page.drag((40, 3), (44, 3))
+    page.tab.wait_for_selector("#propagation >> text=1 correction waits")
+    assert page.tab.get_attribute("#strips", "aria-description") == "Older than a correction: 1 to 11"

@@ -33,6 +33,7 @@ from studio.tests.annotation.clips import (
     png,
     square,
     truth,
+    wait_until,
     zip_files,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
@@ -113,7 +114,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
     assert talk.do("strips")["result"] == {"1": "G" + "9" * (LENGTH - 1)}
     assert talk.do("undo")["result"] == {"title": "tracking", "frame": 0}
     assert talk.do("strips")["result"] == {"1": "G" + "-" * (LENGTH - 1)}
-    assert talk.do("export", names=["masks"])["result"] == "clip.zip"
+    assert talk.do("export", names=["masks"])["result"] == {"archive": "clip.zip", "missing": LENGTH - 1}
     assert served.get("/export.zip").content[:2] == b"PK"
 
 
@@ -429,3 +430,15 @@ def test_clients_that_leave_cause_no_traceback(served, caplog):
         list(talk.socket)
     assert served.get("/").status_code == 200
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_undo_spares_steps_of_another_open_page(served):
+    mine, other = served.open(), served.open()
+    mine.do("outline", frame=0, object_id=None, points=square(5, 5, 10))
+    other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
+    assert "outline, was made in another window" in mine.do("undo")["error"]
+    assert other.do("undo")["result"]["title"] == "outline"
+    assert mine.do("undo")["result"]["title"] == "outline"
+    other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
+    other.socket.close()
+    wait_until(lambda: "error" not in mine.do("undo"))

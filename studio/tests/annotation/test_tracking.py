@@ -5,9 +5,9 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.project import editing
-from aotlab_studio.protocol import JobEvent
-from aotlab_studio.server.actions import run_action, strips
-from aotlab_studio.tracking.planning import TrackRequest, plan_propagation
+from aotlab_studio.protocol import JobEvent, StaleEvent
+from aotlab_studio.server.actions import describe, run_action, strips
+from aotlab_studio.tracking.planning import TrackRequest, find_stale_stretches, plan_propagation
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -373,4 +373,116 @@ def test_stroke_cancels_propagation(folder, monkeypatch):
     job = run(session, 2)
     assert job.status == "done"
     assert job.extends is None
+    session.close()
+
+
+@pytest.fixture
+def short_pause(monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
+
+
+def stroke(frame, *point):
+    """The message of a dot on object 1 that propagates."""
+    return {
+        "do": "paint", "frame": frame, "object_id": 1, "points": [point], "radius": 3, "propagate": True,
+    }  # fmt: skip
+
+
+def idle(session):
+    """Whether every correction has propagated."""
+    return not session.state.corrections and not session.runner.busy
+
+
+def test_correction_in_a_reopened_project_propagates(folder, short_pause):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    run(first, 0)
+    first.close()
+    tracker = TruthTracker()
+    session = open_session(folder, tracker)
+    run_action(session, stroke(6, 50, 20))
+    assert session.state.corrections == [6]
+    wait_until(lambda: idle(session))
+    assert {index for index, _ in tracker.calls} >= set(range(6, LENGTH))
+    assert session.job.status == "done"
+    session.close()
+
+
+def test_corrections_are_queued_and_all_propagate(folder, short_pause):
+    tracker = TruthTracker()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1)
+    run(session, 0)
+    events = []
+    session.state.listeners.append(events.append)
+    tracker.pause = 0.1
+    run_action(session, stroke(8, 50, 20))
+    wait_until(lambda: session.job.extends is not None and session.job.done)
+    run_action(session, stroke(3, 50, 20))
+    assert session.state.corrections == [8, 3]
+    assert find_stale_stretches(session.state) == [(4, 11), (1, 7)]
+    assert describe(session).stale == [(4, 11), (1, 7)]
+    tracker.pause = 0
+    wait_until(lambda: StaleEvent([]) in events)
+    jobs = [event.job for event in events if isinstance(event, JobEvent)]
+    ended = [(job.status, job.done == job.total) for job in jobs if job.status in ("done", "stopped")]
+    assert ended == [("stopped", False), ("done", True), ("done", True)]
+    session.close()
+
+
+def test_queue_of_corrections_survives_a_kill(folder, short_pause):
+    first = open_session(folder, TruthTracker())
+    draw(first, 0, 1)
+    run(first, 0)
+    run_action(first, stroke(5, 50, 20))
+    first.close()
+    session = open_session(folder)
+    assert session.state.corrections == [5]
+    session.runner.resume_queue()
+    wait_until(lambda: idle(session))
+    assert session.job.status == "done"
+    assert session.state.history.titles[0] == "tracking"
+    session.close()
+
+
+def test_undone_correction_leaves_the_queue(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    run_action(session, stroke(5, 50, 20))
+    run_action(session, stroke(5, 50, 30))
+    session.undo()
+    assert session.state.corrections == [5]
+    session.undo()
+    assert session.state.corrections == []
+    session.redo()
+    assert session.state.corrections == [5]
+    run(session, 0)
+    assert session.state.corrections == []
+    session.close()
+
+
+def test_failed_correction_stays_queued(folder, short_pause):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+
+    def fail():
+        raise InputError("no model")
+
+    session.make_tracker = fail
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.job.status == "failed")
+    assert session.state.corrections == [5]
+    session.close()
+
+
+def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
+    session = open_session(folder)
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    run_action(session, {"do": "clear", "frame": 5, "object_id": 2, "propagate": True})
+    assert session.state.corrections == []
+    assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
     session.close()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -64,8 +65,7 @@ def test_random_label_maps_survive_exact_formats(name, folder, frames):
         return
     found = read_annotations(path, video)
     assert all((found.mask(index) == ids).all() for index, ids in enumerate(frames))
-    if name != "mots":  # which stores no class names
-        assert found.class_names == {n: {2: "dog"}.get(n, "cat") for n in np.unique(frames).tolist() if n}
+    assert found.class_names == {n: {2: "dog"}.get(n, "cat") for n in np.unique(frames).tolist() if n}
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -158,3 +158,42 @@ def test_datumaro_reads_cvat_polygons(tmp_path):
     inside = [[one for one in seen[frame] if not one.attributes["outside"]] for frame in range(LENGTH)]
     assert list(map(len, inside)) == [1, 1, 3, 3]
     assert inside[0][0].get_area() == pytest.approx(12 * 14, rel=0.1)
+
+
+@pytest.mark.parametrize("name", [name for name in list_mask_formats() if name != "label_studio"])
+def test_class_ids_survive_formats(name, tmp_path):
+    annotations = tracked()
+    annotations.classes = {"person": 1, "ball": 2, "tree": 3}
+    found = read_annotations(write(name, tmp_path, annotations), VIDEO)
+    assert found.class_ids() == {"person": 1, "ball": 2, "tree": 3}
+    assert found.class_names == {3: "person", 7: "ball"} or name in OUTLINES
+
+
+def test_gaps_of_yolo_classes_are_named(tmp_path):
+    annotations = tracked()
+    annotations.classes = {"ball": 3, "person": 1}
+    path = write("yolo", tmp_path, annotations)
+    assert yaml.safe_load((path / "data.yaml").read_text())["names"] == {
+        0: "person",
+        1: "unused 1",
+        2: "ball",
+    }
+    assert (path / "labels" / "00000.txt").read_text().startswith("0 ")
+
+
+def test_mots_classes_without_names_keep_ids(tmp_path):
+    path = write("mots", tmp_path, tracked())
+    (tmp_path / "mots_classes.json").unlink()
+    assert read_annotations(path, VIDEO).class_ids() == {"class 1": 1, "class 2": 2}
+
+
+def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
+    annotations = tracked()
+    del annotations.frames[1]
+    path = write("youtube_vis", tmp_path, annotations)
+    found = read_annotations(path, VideoInfo("clip", SIZE, LENGTH))
+    assert sorted(found.frames) == [0, 2, 3]
+    assert (found.mask(3) == labels(3)).all()
+    one_based = path.read_text().replace("00002.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
+    path.write_text(one_based)
+    assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]

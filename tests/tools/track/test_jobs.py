@@ -48,6 +48,7 @@ def test_every_video_gets_a_folder_and_a_row(clips, tracker, capsys):
     assert [(row["name"], row["frames"]) for row in rows] == [("a", "3"), ("b", "3"), ("c", "3")]
     assert {row["status"] for row in rows} == {"done"}
     assert "3 of 3 videos tracked" in capsys.readouterr().out
+    assert json.loads((out / "classes.json").read_text()) == {"object": 1}
 
 
 def test_broken_job_is_skipped_and_run_again(clips, capsys):

@@ -57,6 +57,12 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
     return regions
 
 
+def parse_cvat_classes(root: Element) -> dict[str, int]:
+    """Return class ids by label: its place in the list of labels, from 1."""
+    names = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
+    return {name: class_id for class_id, name in enumerate(filter(None, names), start=1)}
+
+
 def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
     """Return CVAT for video 1.1; ``group_id`` is the object id.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from aotlab import Annotations, InputError, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_runs
@@ -15,29 +17,59 @@ IGNORED = 10 * IDS_PER_CLASS
 """object of the region to ignore, where people and cars are not annotated"""
 
 
-def parse_mots(text: str, size: Size) -> list[ParsedRegion]:
-    """Return the objects; the id within its class is the object id, unless several classes use it."""
+def parse_mots(text: str, size: Size, classes: Mapping[str, int]) -> list[ParsedRegion]:
+    """Return the objects; the id within its class is the object id, unless several classes use it.
+
+    Args:
+        text: content of the file.
+        size: height and width of the video.
+        classes: class ids by class name, of `read_mots_classes`.
+    """
+    names = {class_id: name for name, class_id in classes.items()}
     rows = [line.split() for line in text.splitlines() if line.strip()]
     if any(len(row) != 6 for row in rows):
         raise InputError("not MOTS text; expected lines of frame, object, class, height, width, run lengths")
-    records, classes = [], defaultdict[int, set[int]](set)
+    records, uses = [], defaultdict[int, set[int]](set)
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
         require_size(height, width, size)
         if number == IGNORED:
             continue
-        classes[number % IDS_PER_CLASS].add(class_id)
+        uses[number % IDS_PER_CLASS].add(class_id)
         records.append((frame, parse_runs(counts, size), number % IDS_PER_CLASS, class_id))
     return [
-        ParsedRegion(frame, runs, key=object_id if len(classes[object_id]) == 1 else (class_id, object_id))
+        ParsedRegion(
+            frame,
+            runs,
+            names.get(class_id, ""),
+            object_id if len(uses[object_id]) == 1 else (class_id, object_id),
+        )
         for frame, runs, object_id, class_id in records
     ]
+
+
+def read_mots_classes(path: Path) -> dict[str, int]:
+    """Return class ids by class name from the file beside MOTS text; without one, "class 2" for the class 2.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    file = path.with_name(f"{path.stem}_classes.json")
+    if not file.is_file():
+        rows = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        ids = sorted({int(row[2]) for row in rows if len(row) == 6 and row[2].isascii() and row[2].isdigit()})
+        return {f"class {class_id}": class_id for class_id in ids}
+    tree = json.loads(file.read_text(encoding="utf-8-sig"))
+    if not isinstance(tree, dict) or not all(type(value) is int for value in tree.values()):
+        raise InputError(f"{file.name}: not class ids by class name; delete it")
+    return tree
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
     """Write lines ``frame object class height width run-lengths``; objects without pixels on a frame are left out.
 
-    By the format's rule, an object is written as 1000 times its class plus its id.
+    By the format's rule, an object is written as 1000 times its class plus its id. A file beside it has the class ids
+    by name.
     """
     height, width = annotations.size
     large = [object_id for object_id in annotations.objects() if object_id >= IDS_PER_CLASS]
@@ -52,6 +84,8 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
             number = class_id * IDS_PER_CLASS + record["track_id"]
             lines.append(f"{record['image_id'] - 1} {number} {class_id} {height} {width} {counts}\n")
     write_bytes(path, "".join(lines).encode())
+    names = json.dumps(annotations.class_ids(), indent=1, ensure_ascii=False)
+    write_bytes(path.with_name(f"{path.stem}_classes.json"), f"{names}\n".encode())
 
 
 MOTS = MaskWriter("mots.txt", "MOTS", _write)

@@ -23,16 +23,19 @@ from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size, parse_numbers, trace_outlines
 
 
-def parse_yolo(folder: Path, size: Size) -> list[ParsedRegion]:
-    """Return the objects of ``labels/*.txt``; a class is one object if no frame has it twice."""
+def parse_yolo(folder: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, int]]:
+    """Return the objects of ``labels/*.txt`` and class ids, one more than in the files, by class name.
+
+    A class is one object if no frame has it twice.
+    """
     files = sorted(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
-    names, regions = _read_names(folder / "data.yaml"), []
+    names, regions = _read_names(folder / "data.yaml"), list[ParsedRegion]()
     for path, frame in zip(files, number_frames(path.stem for path in files), strict=True):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 class_id, *values = parse_numbers(line) or [0.0]
                 valid = len(values) % 2 == 0 and all(0 <= value <= 1 for value in values)
-                class_name = names.get(int(class_id), str(int(class_id)))
+                class_name = names.setdefault(int(class_id), str(int(class_id)))
             except (ValueError, OverflowError):
                 valid = False
             if not valid:
@@ -42,26 +45,32 @@ def parse_yolo(folder: Path, size: Size) -> list[ParsedRegion]:
                 regions.append(
                     ParsedRegion(frame, fill_polygons([points], size), class_name, image=path.stem)
                 )
-    return regions
+    return regions, {name: class_id + 1 for class_id, name in names.items()}
 
 
 def format_yolo(annotations: Annotations) -> dict[str, str]:
     """Return texts by file name: ``labels/<frame>.txt``, a class and relative coordinates a line, and ``data.yaml``.
 
-    The parts of an object are joined by lines without width, as Ultralytics joins COCO's; holes are filled.
+    Class ids start at 0; ids without a class are named in ``data.yaml`` too, as Ultralytics requires. The parts of an
+    object are joined by lines without width, as Ultralytics joins COCO's; holes are filled.
     """
     scale = np.array(annotations.size[::-1])
     classes, texts = annotations.class_ids(), {}
+    first = min(1, *classes.values()) if classes else 1
     for frame in sorted(annotations.frames):
         lines = []
         for region in annotations.frames[frame]:
             outlines = trace_outlines(decode_runs(region.runs, annotations.size))
             if outlines:
-                class_id = classes[annotations.class_name(region.object_id)] - 1
+                class_id = classes[annotations.class_name(region.object_id)] - first
                 values = (_join_outlines(outlines) / scale).clip(0, 1).ravel()
                 lines.append(" ".join([str(class_id), *(f"{value:.6f}" for value in values)]))
         texts[f"labels/{annotations.stem(frame)}.txt"] = "".join(f"{line}\n" for line in lines)
-    names = "".join(f"  {index - 1}: {json.dumps(name)}\n" for name, index in classes.items())
+    by_id = {class_id - first: name for name, class_id in classes.items()}
+    names = "".join(
+        f"  {index}: {json.dumps(by_id.get(index, f'unused {index}'))}\n"
+        for index in range(max(by_id, default=-1) + 1)
+    )
     texts["data.yaml"] = f"train: images\nval: images\nnames:\n{names}"  # relative to the file
     return texts
 

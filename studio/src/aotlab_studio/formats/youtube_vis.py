@@ -7,7 +7,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from aotlab import Annotations, MaskWriter, ParsedRegion, Region, VideoInfo, format_coco, parse_coco
+from aotlab import (
+    Annotations,
+    MaskWriter,
+    ParsedRegion,
+    Region,
+    VideoInfo,
+    format_coco,
+    number_frames,
+    parse_coco,
+)
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import mean_confidence
 
@@ -29,21 +38,27 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
         ]
     images = []
     for stored in tree["videos"]:
-        names = dict(enumerate(stored.get("file_names") or ()))
+        names = stored.get("file_names") or [""] * lengths[stored["id"]]
+        # of all frames, the order counts; some may be left out
+        some = video.length is None or len(names) < video.length
+        numbers = number_frames(map(str, names)) if some else list(range(len(names)))
         images += [
             {
-                "id": (stored["id"], frame), "video_id": stored["id"], "frame_id": frame,
-                "file_name": names.get(frame, ""), "height": stored["height"], "width": stored["width"],
+                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": numbers[place],
+                "file_name": names[place], "height": stored["height"], "width": stored["width"],
             }
-            for frame in range(lengths[stored["id"]])
+            for place in range(lengths[stored["id"]])
         ]  # fmt: skip
     return parse_coco({**tree, "images": images, "annotations": annotations}, video)
 
 
 def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
-    """Return an annotation for each object, with a segmentation or null for each frame."""
+    """Return an annotation for each object, with a segmentation or null for each annotated frame.
+
+    Frames that are not annotated are left out of ``file_names``.
+    """
     coco = format_coco(annotations, video)
-    (stored,), frames = coco["videos"], range(len(coco["images"]))
+    (stored,), frames = coco["videos"], sorted(annotations.frames)
     tracks: dict[int, dict[int, tuple[dict[str, Any], Region]]] = defaultdict(dict)
     for record, (frame, region) in zip(coco["annotations"], annotations.regions(), strict=True):
         tracks[region.object_id][frame] = record, region
@@ -59,7 +74,8 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
             {
                 "id": 1,
                 "file_names": [image["file_name"] for image in coco["images"]],
-                **{key: stored[key] for key in ("height", "width", "length")},
+                **{key: stored[key] for key in ("height", "width")},
+                "length": len(frames),
             }
         ],
         "annotations": [

@@ -38,6 +38,12 @@ export class FrameCache {
     this.images = new Map();
   }
 
+  /** Drop the cached images of another video. @param {string} video */
+  setVideo(video) {
+    if (video !== this.video) this.images.clear();
+    this.video = video;
+  }
+
   /** Return the address of a frame. @param {number} index @param {number} [width] in pixels */
   address(index, width) {
     return `frame/${index}?video=${this.video}${width ? `&width=${width}` : ''}`;
@@ -155,14 +161,13 @@ export class Playback {
     /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
     this.requested = false;
     this.playing = false;
+    /** Whether playback was halted while its next frame was loading, which is not shown. */
+    this.halted = false;
     this.stale = false;
     this.revision = 0;
     /** @type {Promise<void>} */
     this.refreshed = Promise.resolve();
-    element('frame').onchange = () => {
-      this.seek(Number(element('frame').value));
-      element('view').focus();
-    };
+    element('frame').onchange = () => this.seek(Number(element('frame').value));
   }
 
   /** Whether the requested frame is shown and can be changed. */
@@ -186,6 +191,7 @@ export class Playback {
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   async goTo(frame) {
+    this.halted = false;
     this.target = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
     if (this.target !== this.frame) this.app.toolbox.cancel();
     if (this.showing) return;
@@ -224,6 +230,7 @@ export class Playback {
       }, NEAR_IMAGE_DELAY);
     }
     const [image, labels] = await wanted;
+    if (this.halted && frame !== this.target) return;
     if (frame !== this.frame) this.revision = 0;
     this.frame = frame;
     viewer.show(image, labels);
@@ -265,6 +272,14 @@ export class Playback {
   /** @param {number} by */
   step(by) {
     return this.seek(this.target + by);
+  }
+
+  /** Stop at the frame that shows, because the person draws on it. */
+  halt() {
+    if (!this.playing) return;
+    this.play();
+    this.halted = true;
+    this.target = this.frame;
   }
 
   async play() {

@@ -60,7 +60,7 @@ export class App {
 
   /** Show the state described by the server. @param {import('./protocol.js').Description} state */
   async showSession(state) {
-    this.frames.video = state.video;
+    this.frames.setVideo(state.video);
     this.playback.rate = state.rate;
     this.playback.revision = 0;
     this.playback.setCount(state.frames);
@@ -74,6 +74,10 @@ export class App {
     this.history.setTitles(state.history);
     this.exporter.setNames(state.outputs);
     this.tracking.setJob(state.job);
+    this.timeline.setStale(state.stale);
+    this.tracking.setWaiting(state.stale.length);
+    this.review.setStatus(state.status);
+    element('export-clips').hidden = !state.batch;
     this.showMessage('');
     await this.playback.goTo(first ? loadLastFrame(state.name) : this.playback.frame);
     this.review.refresh();
@@ -95,6 +99,11 @@ export class App {
       this.history.setTitles(event.titles);
     } else if (event.event === 'job') {
       this.tracking.setJob(event.job);
+    } else if (event.event === 'stale') {
+      this.timeline.setStale(event.stretches);
+      this.tracking.setWaiting(event.stretches.length);
+    } else if (event.event === 'status') {
+      this.review.setStatus(event.status);
     } else if (event.event === 'tracker') {
       this.tracking.setSettings(event.settings);
     } else if (event.event === 'export') {
@@ -104,15 +113,16 @@ export class App {
 
   /** @param {Item[]} objects */
   setObjects(objects) {
+    const none = !this.objects.length;
     this.objects = objects;
-    if (!objects.some((item) => item.id === this.chosen)) this.chosen = objects.length ? objects[objects.length - 1].id : 0;
+    if (!objects.some((item) => item.id === this.chosen)) this.chosen = none && objects.length ? objects[objects.length - 1].id : 0;
     this.timeline.setObjects(objects, this.chosen);
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(element('objects'), objects, this);
     element('empty').hidden = objects.length > 0;
-    for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !objects.length;
-    element('merge').disabled = objects.length < 2;
+    for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !this.chosen;
+    element('merge').disabled = !this.chosen || objects.length < 2;
   }
 
   /**
@@ -151,7 +161,7 @@ export class App {
 
   /**
    * Draw on the chosen object, or on a new one if none is chosen.
-   * @template {'paint' | 'outline' | 'suggest'} A
+   * @template {'paint' | 'outline'} A
    * @param {A} action
    * @param {Partial<Actions[A]['message']>} values
    */

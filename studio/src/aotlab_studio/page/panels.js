@@ -45,7 +45,7 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => review.accept(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
 
@@ -128,6 +128,7 @@ function toggle(icon, label, pressed, run) {
 
 /** @param {HTMLElement} list @param {Item[]} objects @param {import('./main.js').App} app */
 export function showObjects(list, objects, app) {
+  if (list.querySelector('input[type=text]')) return; // shown again when the name is typed
   const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
     ? document.activeElement.dataset.name : undefined;
   list.replaceChildren(...objects.map((item) => row(item, app)));
@@ -144,28 +145,40 @@ function row(item, app) {
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(createElement('span', { className: 'name', textContent: name }));
   choose.setAttribute('aria-pressed', String(id === app.chosen));
-  choose.onclick = () => app.choose(id);
-  choose.ondblclick = () => rename(choose, name, change);
-  choose.onkeydown = (event) => { if (event.key === 'F2') rename(choose, name, change); };
+  // the first click of two replaces the list, so there is no dblclick
+  choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
   choose.append(createElement('span', { className: 'unseen', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   choose.dataset.name = `choose${id}`;
   hide.dataset.name = `hide${id}`;
   lock.dataset.name = `lock${id}`;
-  line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change)), hide, lock);
+  line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change, app)), hide, lock);
   return line;
 }
 
-/** Replace the name by a text field. @param {HTMLElement} button @param {string} name @param {(changes: object) => void} change */
-function rename(button, name, change) {
+/** Rename the chosen object. @param {App} app */
+export function renameChosen(app) {
+  const button = element('objects').querySelector(`[data-name=choose${app.chosen}]`);
+  if (button) rename(button, app.getName(app.chosen), (changes) => app.change(app.chosen, changes), app);
+}
+
+/**
+ * Replace the name by a text field.
+ * @param {HTMLElement} button
+ * @param {string} name
+ * @param {(changes: object) => void} change
+ * @param {App} app
+ */
+function rename(button, name, change, app) {
   const field = createElement('input', { type: 'text', value: name, maxLength: 60 });
   field.setAttribute('aria-label', `New name of ${name}`);
   const finish = (/** @type {boolean} */ keep) => {
     field.onblur = null;
     if (keep && field.value.trim() && field.value !== name) change({ name: field.value.trim() });
     field.replaceWith(button);
-    button.focus();
+    showObjects(element('objects'), app.objects, app);
+    element('view').focus({ preventScroll: true });
   };
   field.onkeydown = (event) => {
     event.stopPropagation();
@@ -241,6 +254,12 @@ export class Exporter {
     element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => createElement('button', {
       type: 'button', textContent: name, onclick: () => this.check(outputs),
     })));
+    element('export-annotated').onclick = () => {
+      const frames = app.timeline.annotated();
+      element('export-first').value = frames ? String(frames[0]) : '';
+      element('export-last').value = frames ? String(frames[1]) : '';
+    };
+    element('export-clips').onclick = () => this.startClips();
     element('export-cancel').onclick = () => this.app.send('cancel_export');
   }
 
@@ -264,6 +283,7 @@ export class Exporter {
 
   open() {
     element('download').hidden = true;
+    element('export-missing').textContent = '';
     element('export-dialog').showModal();
   }
 
@@ -273,16 +293,35 @@ export class Exporter {
     element('export-start').disabled = true;
     element('export-progress').hidden = element('export-cancel').hidden = false;
     element('download').hidden = true;
-    const done = await this.app.send('export', { names });
+    element('export-missing').textContent = '';
+    /** @type {Partial<import('./protocol.js').Actions['export']['message']>} */
+    const range = {};
+    if (element('export-first').value) range.first = Number(element('export-first').value);
+    if (element('export-last').value) range.last = Number(element('export-last').value);
+    const done = await this.app.send('export', { names, ...range });
     element('export-start').disabled = false;
     element('export-progress').hidden = element('export-cancel').hidden = true;
     if (done) {
       element('download').hidden = false;
-      element('download').textContent = `Download ${done}`;
+      element('download').textContent = `Download ${done.archive}`;
+      const { missing } = done;
+      if (missing) element('export-missing').textContent = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`;
       element('download').focus();
     } else {
       element('export-dialog').close();
     }
+  }
+
+  /** Write all corrected clips into the results of their list. */
+  async startClips() {
+    element('export-clips').disabled = true;
+    element('export-progress').hidden = element('export-cancel').hidden = false;
+    const done = await this.app.send('export_clips');
+    element('export-clips').disabled = false;
+    element('export-progress').hidden = element('export-cancel').hidden = true;
+    if (!done) return;
+    const { names, problems } = done;
+    element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');
   }
 
   /** @param {{done: number, total: number}} event */

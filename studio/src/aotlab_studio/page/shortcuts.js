@@ -2,6 +2,7 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog where keys can be changed. */
 
 import { element, createElement, saveSettings, loadSettings } from './dom.js';
+import { renameChosen } from './panels.js';
 import { TOOLS } from './tools.js';
 
 export class Inputs {
@@ -105,6 +106,7 @@ export class Shortcuts {
     if (loadSettings().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
+      if (name === 'Enter' && target.matches('input[type=number]')) element('view').focus({ preventScroll: true });
       return;
     }
     if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
@@ -240,6 +242,7 @@ export function bindings(app) {
       { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
       { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
       { keys: ['Delete'], text: 'delete the object, or the last corner or click', run: () => app.history.deleteKey() },
+      { keys: ['F2'], text: 'rename the object', run: () => renameChosen(app) },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],

@@ -96,6 +96,29 @@ function drawRow(context, runs, { x: left, y, column, colour, ink }) {
   context.globalAlpha = 1;
 }
 
+/**
+ * Hatch frames whose tracked masks are older than a correction.
+ * @param {CanvasRenderingContext2D} context
+ * @param {{x: number, width: number, height: number}} place
+ */
+function drawStale(context, { x, width, height }) {
+  context.save();
+  context.beginPath();
+  context.rect(x, RULER_HEIGHT - 4, width, height + 4);
+  context.clip();
+  context.strokeStyle = '#e0a000';
+  context.lineWidth = 1.5;
+  context.beginPath();
+  for (let left = x - height; left < x + width; left += 6) {
+    context.moveTo(left, RULER_HEIGHT + height);
+    context.lineTo(left + height + 4, RULER_HEIGHT - 4);
+  }
+  context.stroke();
+  context.fillStyle = '#e0a000';
+  context.fillRect(x, RULER_HEIGHT - 4, width, 3);
+  context.restore();
+}
+
 /** Return the description of a row for screen readers. @param {string[] | undefined} row */
 export function describeRow(row) {
   if (!row) return 'no masks yet';
@@ -139,6 +162,8 @@ export class Timeline {
     this.rows = new Map();
     /** @type {number[]} */
     this.checks = [];
+    /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
+    this.stretches = [];
     this.dragging = false;
     this.strips = document.createElement('canvas');
     this.stale = true;
@@ -150,6 +175,17 @@ export class Timeline {
     canvas.addEventListener('pointerup', () => { this.dragging = false; });
     canvas.addEventListener('pointerleave', () => { preview.hidden = true; });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
+  }
+
+  /** Return the first and last frames with a result; null without any. @returns {[number, number] | null} */
+  annotated() {
+    let [first, last] = [this.count, -1];
+    for (const row of this.rows.values()) {
+      row.forEach((code, frame) => {
+        if (code !== '-') [first, last] = [Math.min(first, frame), Math.max(last, frame)];
+      });
+    }
+    return last < 0 ? null : [first, last];
   }
 
   /** Number of frames in view. */
@@ -183,6 +219,14 @@ export class Timeline {
   setObjects(objects, chosen) {
     this.objects = objects;
     this.chosen = chosen;
+    this.redraw();
+  }
+
+  /** @param {[number, number][]} stretches first and last frames with tracked masks older than a correction */
+  setStale(stretches) {
+    this.stretches = stretches;
+    const texts = stretches.map(([start, end]) => `${start} to ${end}`);
+    this.canvas.setAttribute('aria-description', texts.length ? `Older than a correction: ${texts.join(', ')}` : '');
     this.redraw();
   }
 
@@ -325,6 +369,7 @@ export class Timeline {
       const from = Math.floor(first);
       if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, colour: object.colour, ink });
     });
+    for (const [start, end] of this.stretches) drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();

@@ -2,7 +2,7 @@
 /** Tools, the chosen one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { toast } from './dom.js';
+import { element, toast } from './dom.js';
 import { countPixels, idAt, isFarFrom } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
@@ -109,15 +109,20 @@ async function releaseMark(toolbox, point) {
 async function suggest({ app }, prompts, away) {
   const before = app.chosen;
   const frame = app.playback.frame;
-  const id = await app.draw('suggest', { ...prompts, ...(away ? { object_id: null } : {}) });
-  if (!away || id === undefined) return id;
-  app.choose(id);
+  const common = { ...prompts, overwrite: element('overwrite').checked };
+  const found = await app.send('suggest', { ...common, object_id: (!away && before) || null });
+  if (!found) return undefined;
+  const id = found.object_id;
+  if (id !== before) app.choose(id);
   const { step } = app.connection;
+  const losers = found.taken.map((other) => app.getName(other)).join(', ');
+  if (losers) toast(`${app.getName(id)} took pixels of ${losers}`, { Undo: () => app.history.undo(step) });
+  if (!away) return id;
   toast(`${app.getName(id)} is new`, {
     [`More of ${app.getName(before)}`]: async () => {
       if ((await app.send('undo', { step })) === undefined) return;
       app.choose(before);
-      await app.send('suggest', { ...prompts, frame, object_id: before, extend: true });
+      await app.send('suggest', { ...common, frame, object_id: before, extend: true });
     },
     Undo: () => app.history.undo(step),
   });
@@ -299,6 +304,7 @@ export class Toolbox {
 
   /** @param {Point} point @param {{shift: boolean, right: boolean}} how */
   press(point, how) {
+    if (this.tool.name !== 'pan') this.app.playback.halt();
     if (!this.app.playback.ready) {
       this.app.showMessage(`Frame ${this.app.playback.target} is still loading; nothing was drawn.`, true);
       return;
@@ -337,7 +343,7 @@ export class Toolbox {
 
   /**
    * Send what was drawn, and show it until the answer comes.
-   * @template {'paint' | 'outline' | 'suggest'} A
+   * @template {'paint' | 'outline'} A
    * @param {A} action
    * @param {Partial<Actions[A]['message']>} values
    */

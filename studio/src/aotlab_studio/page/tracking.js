@@ -18,6 +18,10 @@ export class Tracking {
     this.watching = false;
     /** Whether to follow the next run; going to another frame stops it for the current run only. */
     this.follows = true;
+    /** Number of corrections that have not propagated yet. */
+    this.waiting = 0;
+    /** @type {JobProgress | null} */
+    this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
   }
 
@@ -56,9 +60,24 @@ export class Tracking {
   /** Show the propagation of a correction, which disables nothing. @param {JobProgress} job */
   showBackground(job) {
     const alive = ['starting', 'running'].includes(job.status);
-    element('propagation').textContent = alive ? `correction: ${job.done} of ${job.total} frames` : '';
+    this.correction = alive ? job : null;
+    this.showWaiting();
     if (job.problem) this.app.showMessage(job.problem, true);
     if (!alive && job.done) this.app.review.refresh();
+  }
+
+  /** @param {number} count corrections that have not propagated yet */
+  setWaiting(count) {
+    this.waiting = count;
+    this.showWaiting();
+  }
+
+  showWaiting() {
+    const job = this.correction;
+    const running = job && (job.status === 'starting' ? 'correction: loading the model…' : `correction: ${job.done} of ${job.total} frames`);
+    const others = this.waiting - (job ? 1 : 0);
+    const waiting = others > 0 ? `${others} ${others === 1 ? 'correction waits' : 'corrections wait'}` : '';
+    element('propagation').textContent = [running, waiting].filter(Boolean).join(', ');
   }
 
   /** Stop following, because the person went to another frame. */
@@ -160,6 +179,20 @@ export class Review {
     this.index = -1;
     this.requests = 0;
     this.asked = 0;
+    /** @type {import('./protocol.js').Description['status']} */
+    this.status = 'open';
+  }
+
+  /** @param {import('./protocol.js').Description['status']} status */
+  setStatus(status) {
+    this.status = status;
+    element('correction').textContent = status;
+    element('accept').textContent = status === 'accepted' ? 'Not accepted' : 'Accept the masks';
+  }
+
+  /** Accept the masks, or take that back. */
+  accept() {
+    return this.app.send('accept', { accepted: this.status !== 'accepted' });
   }
 
   /** Refresh while a job runs, but not too often. */

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
-from aotlab_studio.project.history import Change
+from aotlab_studio.project.history import Change, ChangeList
 from aotlab_studio.project.objects import Item, ItemChanges
 from aotlab_studio.project.painting import (
     MAX_RADIUS,
@@ -23,6 +23,7 @@ from aotlab_studio.project.painting import (
     limit_to_click,
 )
 from aotlab_studio.project.state import State
+from aotlab_studio.protocol import Suggestion
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -108,20 +109,40 @@ def fill_holes(state: State, frame: int, object_id: int) -> None:
 
 
 def apply_suggestion(
-    state: State, frame: int, object_id: int | None, mask: np.ndarray, *, extend: bool, click: Click | None
-) -> int:
+    state: State,
+    frame: int,
+    object_id: int | None,
+    mask: np.ndarray,
+    *,
+    extend: bool,
+    click: Click | None,
+    overwrite: bool = False,
+) -> Suggestion:
     """Store the mask found for prompts, in one step; as `edit_mask`.
 
     Args:
         mask: H×W bool.
         extend: add to the object's mask instead of replacing it.
         click: the newest click on a mask that is being corrected: only what is near it changes.
+        overwrite: take pixels of other objects' given masks too; pixels of tracked masks are always taken.
 
     Raises:
         InputError: nothing was found, or nothing changes; the mask stays as it was.
     """
-    if click is None and not (mask & ~np.isin(state.labels(frame), state.objects.locked)).any():
-        raise InputError("nothing found there; nothing was changed. Try a tighter box, a click, or the brush")
+    with state.lock:
+        shown = state.labels(frame)
+        given = [] if overwrite else sorted(state.list_described(frame) - {object_id})
+        free = mask & ~np.isin(shown, [*given, *state.objects.locked])
+        if click is None and not free.any():
+            if mask.any() and not overwrite:
+                raise InputError(
+                    "only pixels of other objects found there, drawn or locked; nothing was changed. "
+                    "Check “take drawn pixels” to take drawn ones"
+                )
+            raise InputError(
+                "nothing found there; nothing was changed. Try a tighter box, a click, or the brush"
+            )
+        mask = free
 
     def edit(before: np.ndarray) -> np.ndarray:
         after = mask if click is None else limit_to_click(before, mask, click[0], positive=click[1])
@@ -132,7 +153,11 @@ def apply_suggestion(
             raise InputError("nothing found at the click; nothing was changed. Use the brush or the eraser")
         return after
 
-    return edit_mask(state, frame, object_id, edit, "box and clicks")
+    with state.lock:
+        object_id = edit_mask(state, frame, object_id, edit, "box and clicks")
+        gained = state.labels(frame) == object_id
+    taken = sorted(set(np.unique(shown[gained]).tolist()) - {0, object_id})
+    return Suggestion(object_id, taken)
 
 
 def clear(state: State, frame: int, object_id: int) -> None:
@@ -208,8 +233,14 @@ def merge_objects(state: State, object_id: int, into: int) -> None:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     for each in (object_id, into):
         require_editable(state, each, seen=False)
-    with state.step("merge objects") as changes, state.edit_objects(changes) as objects:
-        objects.remap(object_id, into)
+    pair = {object_id, into}
+    with state.step("merge objects") as changes:
+        for frame in state.keyframes:
+            described = state.list_described(frame)
+            if len(pair & described) == 1:  # its given mask would hide the tracked pixels of the other one
+                changes.append(state.set_keyframe(frame, state.labels(frame), described | pair))
+        with state.edit_objects(changes) as objects:
+            objects.remap(object_id, into)
 
 
 def drop_results(
@@ -255,6 +286,6 @@ def _edit_area(
     return edit_mask(state, frame, object_id, lambda mask: mask & ~area if erase else mask | area, title)
 
 
-def _add_object(state: State, changes: list[Change], name: str | None) -> int:
+def _add_object(state: State, changes: ChangeList, name: str | None) -> int:
     with state.edit_objects(changes) as objects:
         return objects.add(name).id

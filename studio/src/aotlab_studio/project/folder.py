@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,6 +22,8 @@ FORMAT_VERSION = 2
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """files of a folder of frames that its fingerprint covers"""
 
+Status = Literal["open", "corrected", "accepted"]
+"""whether a person has changed the masks of a project or accepted them"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 
 
@@ -45,6 +47,11 @@ class ProjectHeader(Struct):
     version: int
     video: StoredVideo
     objects: Snapshot
+    corrections: list[Count] = []
+    """frames whose given masks still have to propagate, oldest first"""
+    classes: dict[str, Count] = {}
+    """class ids by class name, as in loaded masks"""
+    status: Status = "open"
 
 
 def read_header(path: Path) -> ProjectHeader:
@@ -120,6 +127,11 @@ class Project:
         self._lock = lock_folder(folder)
         self.objects: bytes | None = None
         """stored objects; None in a new project"""
+        self.corrections: list[int] = []
+        """frames whose given masks still have to propagate, oldest first"""
+        self.classes: dict[str, int] = {}
+        """class ids by class name, as in loaded masks; stored with the objects"""
+        self.status: Status = "open"
         try:
             self._source = None if frames.live else compute_fingerprint(frames.path)
             if (folder / PROJECT_FILE).is_file():
@@ -140,9 +152,9 @@ class Project:
         video = StoredVideo(path, frames.count, frames.size, source=self._source)
         if frames.levels is not None and not frames.levels.estimated:
             video.levels = (frames.levels.low, frames.levels.high)
-        content = msgspec.json.encode(
-            ProjectHeader(FORMAT_VERSION, video, msgspec.json.decode(objects, type=Snapshot))
-        )
+        items = msgspec.json.decode(objects, type=Snapshot)
+        head = ProjectHeader(FORMAT_VERSION, video, items, self.corrections, self.classes, self.status)
+        content = msgspec.json.encode(head)
         write_bytes(self.folder / PROJECT_FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
 
@@ -160,6 +172,8 @@ class Project:
                     "choose another folder as project"
                 )
         self.objects = msgspec.json.encode(head.objects)
+        self.classes, self.status = dict(head.classes), head.status
+        self.corrections = [index for index in head.corrections if index < frames.count]
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name
         known = video.source is not None and "samples" in video.source
         if frames.live or (video.source == self._source if known else same_name):

@@ -43,6 +43,13 @@ def read_job(folder: Path) -> JobRecord | None:
         return None
 
 
+def find_results(project: Path) -> Path | None:
+    """Return the folder of results that a project beside it corrects; None for any other project."""
+    real = Path(os.path.realpath(project))
+    folder = real.with_name(real.name.removesuffix(PROJECT_SUFFIX))
+    return folder if folder != real and read_job(folder) is not None else None
+
+
 def open_results(
     folder: Path, job: JobRecord, *, project: Path | None = None, cache_bytes: int = CACHE_BYTES
 ) -> State:
@@ -87,8 +94,10 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
         found = read_annotations(file, video, frame=frame)
         given.frames |= found.frames
         given.class_names |= found.class_names
+        given.classes = found.classes | given.classes
     class_names = tracked.class_names | given.class_names
-    with state.edit_objects([]) as objects:  # stored last: this completes the project
+    state.project.classes = given.classes | tracked.classes
+    with state.edit_objects(state.new_changes()) as objects:  # stored last: this completes the project
         for object_id in sorted({*tracked.objects(), *given.objects()}):
             objects.add(class_names.get(object_id), object_id)
         for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):

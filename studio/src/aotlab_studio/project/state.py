@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from aotlab import VideoInfo
-from aotlab_studio.project.folder import Project, locate_project, read_levels
-from aotlab_studio.project.history import Change, History
+from aotlab_studio.project.folder import Project, Status, locate_project, read_levels
+from aotlab_studio.project.history import Change, ChangeList, History
 from aotlab_studio.project.label_store import LabelStore, Note, encode_png
 from aotlab_studio.project.objects import ObjectList
-from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
+from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent, StatusEvent
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import CACHE_BYTES, Frames, FrameStore, Levels, LiveFrames
 
@@ -78,6 +78,26 @@ class State:
         frames = self.frames
         stem = frames.stem if frames.named else None
         return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), stem)
+
+    @property
+    def corrections(self) -> list[int]:
+        """Frames whose given masks still have to propagate, oldest first."""
+        return list(self.project.corrections)
+
+    def set_corrections(self, frames: Sequence[int]) -> None:
+        """Store the frames whose given masks still have to propagate; raise `InputError` if that fails."""
+        with self.lock:
+            if list(frames) != self.project.corrections:
+                self.project.corrections = list(frames)
+                self.project.save_objects(self.objects.snapshot())
+
+    def set_status(self, status: Status) -> None:
+        """Store whether the masks are corrected or accepted; raise `InputError` if that fails."""
+        with self.lock:
+            if status != self.project.status:
+                self.project.status = status
+                self.project.save_objects(self.objects.snapshot())
+                self.emit(StatusEvent(status))
 
     def close(self) -> None:
         """Release the project."""
@@ -150,7 +170,7 @@ class State:
         return change
 
     @contextmanager
-    def edit_objects(self, changes: list[Change]) -> Iterator[ObjectList]:
+    def edit_objects(self, changes: ChangeList) -> Iterator[ObjectList]:
         """Yield the objects; store what the block changes of them and append the change. Errors restore them."""
         before = self.objects.snapshot()
         try:
@@ -164,20 +184,26 @@ class State:
             raise
 
     @contextmanager
-    def step(self, title: str, frame: int | None = None) -> Iterator[list[Change]]:
+    def step(self, title: str, frame: int | None = None) -> Iterator[ChangeList]:
         """Yield a list for changes, which become one step of the history; if the block fails, they are reverted."""
-        changes: list[Change] = []
+        changes = self.new_changes()
         with self.lock:
             try:
                 yield changes
             except BaseException:
-                self.history.revert(changes)
+                self.history.revert(reversed(changes))
                 raise
             self.add_step(title, changes, frame)
 
-    def add_step(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
+    def new_changes(self) -> ChangeList:
+        """Return an empty list for the changes of a step."""
+        return ChangeList(self.project.folder)
+
+    def add_step(self, title: str, changes: ChangeList, frame: int | None = None) -> None:
         """Add a step to the history and notify the listeners."""
-        self.history.add(title, [change for change in changes if change.before != change.after], frame)
+        self.history.add(title, changes, frame)
+        if changes:
+            self.set_status("corrected")
         self.emit(HistoryEvent(self.history.titles))
 
     def emit(self, event: Event) -> None:

@@ -12,13 +12,17 @@ from typing import Any
 
 from jinja2 import Template
 
+from aotlab import InputError
 from aotlab_studio.files import write_bytes
+from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
 from aotlab_studio.review.checks import REASONS
 
 MAX_LISTED = 8
 """largest number of frames to check per video on the page"""
 STATUSES = ("failed", "check", "done", "waiting")
 """order of statuses on the page, most urgent first"""
+CORRECTIONS = ("open", "corrected", "accepted")
+"""statuses of projects, in the order of work"""
 
 
 def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -29,12 +33,39 @@ def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> No
         write_bytes(folder / name, text.encode("utf-8", "backslashreplace"))
 
 
+def update_report(folder: Path) -> None:
+    """Write the review of a list of videos again, with the states of its projects; do nothing without a review.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        entries = json.loads((folder / "review.json").read_text(encoding="utf-8"))
+        keys = ("name", "status", "frames", "error", "video", "rate")
+        records = [{key: entry[key] for key in keys} for entry in entries]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    for record in records:
+        record["status"] = "done" if record["status"] == "check" else record["status"]
+    write_batch_review(folder, records)
+
+
+def read_correction(project: Path) -> str:
+    """Return the status of a clip's project; "open" without one."""
+    try:
+        return read_header(project / PROJECT_FILE).status
+    except InputError:
+        return "open"
+
+
 def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     notes = _read_notes(folder / record["name"])
+    tracked = record["status"] == "done"
     checks = sorted({check["frame"] for check in notes["check"]})
     return {
         "name": record["name"],
-        "status": "check" if record["status"] == "done" and checks else record["status"],
+        "status": "check" if tracked and checks else record["status"],
+        "correction": read_correction(folder / f"{record['name']}{PROJECT_SUFFIX}") if tracked else "",
         "frames": record.get("frames"),
         "objects": len(notes["objects"]),
         "lost_objects": sum(bool(item["lost_on"]) for item in notes["objects"]),
@@ -62,12 +93,15 @@ def render_page(folder: Path, entries: Sequence[Mapping[str, Any]]) -> str:
         entries: one mapping per video, as in ``review.json``.
     """
     counts = Counter(entry["status"] for entry in entries)
+    corrections = Counter(entry.get("correction") for entry in entries)
     folder = folder.resolve()
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), autoescape=True)
     return template.render(
         name=folder.name,
         entries=sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry))),
         summary=", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]),
+        corrections=", ".join(f"{corrections[name]} {name}" for name in CORRECTIONS if corrections[name]),
+        export="aotlab export-clips " + shlex.quote(str(folder)),
         sentences=list_sentences,
         command=lambda entry: "aotlab annotate " + shlex.quote(str(folder / entry["name"])),
     )

@@ -40,6 +40,7 @@ class ReviewFile(Output):
         self._signals = ReviewSignals()
         self._thumbnails: dict[str, np.ndarray] = {}
         self._lowest = float("inf")
+        self._drawn: dict[int, frozenset[int]] = {}
         self._review: dict[str, Any] = {}
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
@@ -60,7 +61,7 @@ class ReviewFile(Output):
 
     def finish(self) -> None:
         """Write both files; no thumbnail without frames."""
-        self._review = review_video(self.source.name, self._scores)
+        self._review = review_video(self.source.name, self._scores, self._drawn)
         for item in self._review["objects"]:
             if item["id"] in self.class_names:
                 item["class_name"] = self.class_names[item["id"]]
@@ -99,12 +100,17 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return draw_overlay(np.asarray(image), np.asarray(ids))
 
 
-def review_video(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
+def review_video(
+    name: str,
+    scores: Mapping[int, Mapping[int, Score]],
+    drawn: Mapping[int, frozenset[int]] | None = None,
+) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 
     Args:
         name: name of the video.
         scores: scores by frame and object id.
+        drawn: as in `find_checks`.
     """
     object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     return {
@@ -112,7 +118,7 @@ def review_video(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[s
         "frames": len(scores),
         "lost": {"frames": LostFlags.FRAMES, "confidence": LostFlags.MIN_CONFIDENCE},
         "objects": [_review_object(object_id, scores) for object_id in object_ids],
-        "check": [asdict(check) for check in find_checks(scores)],
+        "check": [asdict(check) for check in find_checks(scores, drawn)],
     }
 
 

@@ -16,7 +16,7 @@ from aotlab_studio.project import editing
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import TrackRequest
+from aotlab_studio.tracking.planning import TrackRequest, find_stale_stretches
 
 
 def describe(session: Session) -> Description:
@@ -36,6 +36,9 @@ def describe(session: Session) -> Description:
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
             tracker=session.choice.describe(),
             history=state.history.titles,
+            stale=find_stale_stretches(state),
+            status=state.project.status,
+            batch=session.results is not None,
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 
@@ -124,7 +127,7 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
     for name, parameter in list(signature(action).parameters.items())[1:]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
-    fields += [("propagate", bool, False)] if action in EDIT_ACTIONS else []
+    fields += [("propagate", bool, False)] if action in EDIT_ACTIONS and action not in LOCAL else []
     return msgspec.defstruct(action.__name__, fields, kw_only=True)
 
 
@@ -133,6 +136,8 @@ EDIT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.split_object, editing.reassign,
 )  # fmt: skip
 """actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""
+LOCAL: Sequence[Callable[..., Any]] = (editing.clear,)
+"""edits of one frame only, which do not propagate"""
 IDLE_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.delete_object,
     editing.merge_objects,
@@ -142,7 +147,7 @@ IDLE_ACTIONS: Sequence[Callable[..., Any]] = (
 OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, Session.set_tracker, track,
     Session.take_frame, go_live, Session.pause, Session.resume, Session.stop, Session.undo, Session.redo,
-    Session.review, strips, Session.export, Session.cancel_export,
+    Session.review, strips, Session.accept, Session.export, Session.cancel_export, Session.export_clips,
 )  # fmt: skip
 ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *IDLE_ACTIONS, *OTHER_ACTIONS)}
 """actions by name; the first parameter of each is the session or its state"""

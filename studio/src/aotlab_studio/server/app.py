@@ -42,7 +42,7 @@ CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 def build_app(session: Session) -> Starlette:
     """Return the application, without its guard."""
-    endpoints = Endpoints(session)
+    endpoints, steps = Endpoints(session), dict[int, Connection]()
     return Starlette(
         routes=[
             Route("/", endpoints.get_file),
@@ -52,7 +52,7 @@ def build_app(session: Session) -> Starlette:
             Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
             Route("/newest", endpoints.get_newest),
             Route("/export.zip", endpoints.get_archive),
-            WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
+            WebSocketRoute("/socket", lambda socket: Connection(session, socket, steps).run()),
         ],
         exception_handlers={
             InputError: lambda _, error: PlainTextResponse(str(error), 404),
@@ -125,10 +125,14 @@ class Endpoints:
 
 
 class Connection:
-    """WebSocket of one page: its messages in order, and all events of the session."""
+    """WebSocket of one page: its messages in order, and all events of the session.
 
-    def __init__(self, session: Session, socket: WebSocket) -> None:
-        self._session, self._socket = session, socket
+    Args:
+        steps: page that made each step of the history, of all open pages.
+    """
+
+    def __init__(self, session: Session, socket: WebSocket, steps: dict[int, Connection]) -> None:
+        self._session, self._socket, self._steps = session, socket, steps
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
@@ -146,6 +150,8 @@ class Connection:
         finally:
             listeners.remove(self._notify)
             sender.cancel()
+            for serial in [serial for serial, page in self._steps.items() if page is self]:
+                del self._steps[serial]
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order; an export runs beside later ones, so that it can be cancelled."""
@@ -154,7 +160,7 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") == "export":
+        if message.get("do") in ("export", "export_clips"):
             self._export = asyncio.create_task(self._handle(message))
         else:
             await self._handle(message)
@@ -164,10 +170,17 @@ class Connection:
         message_id = message.get("id")
         message_id = message_id if isinstance(message_id, int) else None
         answer: Answer | Failure
+        state, history = self._session.state, self._session.state.history
         try:
+            before = history.undo_step.serial if history.undo_step else 0
+            if message.get("do") == "undo" and self._steps.get(before, self) is not self:
+                raise InputError(
+                    f"undo: the last step, {history.titles[0]}, was made in another window; undo it there"
+                )
             result = await run_in_threadpool(run_action, self._session, message)
-            state = self._session.state
-            step = state.history.undo_step.serial if state.history.undo_step else 0
+            step = history.undo_step.serial if history.undo_step else 0
+            for serial in range(before + 1, step + 1):
+                self._steps.setdefault(serial, self)
             answer = Answer(message_id, result, state.revision, step)
         except InputError as error:
             answer = Failure(message_id, str(error))

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from aotlab import FrameSource, InputError, Output, TrackedFrame, VideoWriter, draw_overlay, find_output
 from aotlab_studio.files import atomic_path
 from aotlab_studio.project.state import State
+from aotlab_studio.review.output import ReviewFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,10 +43,14 @@ class StoredPrediction:
 
 
 def read_prediction(state: State, index: int) -> StoredPrediction:
-    """Return the masks of a frame for outputs."""
+    """Return the masks of a frame for outputs, with the objects that were given or tracked there."""
     with state.lock:
-        labels, confidence = state.labels(index), state.confidence(index)
-        scores, described = state.scores(index), state.list_described(index)
+        labels, scores, described = state.labels(index), state.scores(index), state.list_described(index)
+        confidence = {
+            object_id: value
+            for object_id, value in state.confidence(index).items()
+            if object_id in scores or object_id in described
+        }
         disagreement = {
             object_id: score.disagreement
             for object_id, score in scores.items()
@@ -54,51 +59,78 @@ def read_prediction(state: State, index: int) -> StoredPrediction:
     return StoredPrediction(labels, tuple(confidence), confidence, disagreement)
 
 
+VIDEOS = ("overlay", "prores", "vp9")
+"""outputs that hold every frame of the range, annotated or not"""
+
+
+def find_annotated(state: State, first: int = 0, last: int | None = None) -> list[int]:
+    """Return the frames of a range, ``last`` included, with given or tracked masks."""
+    last = state.frames.count - 1 if last is None else last
+    with state.lock:
+        return [
+            index for index in sorted({*state.keyframes, *state.tracked_frames}) if first <= index <= last
+        ]
+
+
 def export_masks(
     state: State,
     folder: Path,
     names: Sequence[str],
     *,
+    first: int = 0,
+    last: int | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Write the masks of all frames; frames without masks are empty.
+    """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
         folder: created if missing.
         names: outputs, of `list_outputs`.
+        first: first frame.
+        last: last frame, included; None: the video's.
         on_frame: called with the number of frames done and in total; an error cancels.
 
     Returns:
         written files and folders.
 
     Raises:
-        InputError: no or an unknown name, or the folder cannot be written.
+        InputError: no or an unknown name, no result in the range, or the folder cannot be written.
     """
     if not names:
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
-    outputs: list[Output] = []
+    outputs: dict[str, Output] = {}
     frames = state.frames
+    last = frames.count - 1 if last is None else last
+    annotated = set(find_annotated(state, first, last))
+    if not annotated:
+        raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
+    wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
     try:
         for name, kind in kinds.items():
-            open_output = NamedOverlay if name == "overlay" else kind.open
-            outputs.append(open_output(folder / kind.file_name, frames))
-            outputs[-1].class_names.update({item.id: item.name for item in state.objects})
+            path = folder / kind.file_name
+            if name == "review":
+                outputs[name] = ProjectReview(path, frames, state)
+            else:
+                outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
+            outputs[name].class_names.update({item.id: item.name for item in state.objects})
+            outputs[name].classes.update(state.project.classes)
         max_id = max((item.id for item in state.objects), default=0)
-        for index in range(frames.count):
-            image, prediction = frames.read(index, "export"), read_prediction(state, index)
-            tracked = TrackedFrame(index, image, prediction, frames.time(index), max_id)
-            for output in outputs:
-                output.write(frames.stem(index), tracked)
-            on_frame(index + 1, frames.count)
-        for output in outputs:
+        for done, index in enumerate(wanted, start=1):
+            image = frames.read(index, "export")
+            tracked = TrackedFrame(index, image, read_prediction(state, index), frames.time(index), max_id)
+            for name, output in outputs.items():
+                if index in annotated or name in VIDEOS:
+                    output.write(frames.stem(index), tracked)
+            on_frame(done, len(wanted))
+        for output in outputs.values():
             output.finish()
     except BaseException:
-        for output in outputs:
+        for output in outputs.values():
             with suppress(Exception):  # the first error says more
                 output.drop()
         raise
-    return [output.path for output in outputs if output.path.exists()]
+    return [output.path for output in outputs.values() if output.path.exists()]
 
 
 def write_archive(files: Sequence[Path], archive: Path) -> None:
@@ -111,6 +143,26 @@ def write_archive(files: Sequence[Path], archive: Path) -> None:
                     packed = path.suffix in (".json", ".txt", ".csv", ".xml")
                     kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
                     target.write(path, path.relative_to(archive.parent), kind)
+
+
+class ProjectReview(ReviewFile):
+    """Review with the stored scores and the checks that the page shows."""
+
+    def __init__(self, path: Path, source: FrameSource, state: State) -> None:
+        super().__init__(path, source)
+        self._state = state
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        """Add one frame."""
+        super().write(name, tracked)
+        index = tracked.index
+        with self._state.lock:
+            self._drawn[index] = self._state.list_described(index)
+            scores = self._state.scores(index)
+        if scores:
+            self._scores[index] = scores
+        else:  # given only
+            del self._scores[index]
 
 
 class NamedOverlay(Output):
@@ -141,6 +193,8 @@ def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
     image = Image.fromarray(draw_overlay(tracked.frame, labels))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(12, labels.shape[0] // 30))
+    if not tracked.prediction.ids:
+        draw.text((4, 4), "no result", fill="white", font=font, stroke_width=2, stroke_fill="black")
     for object_id, name in names.items():
         rows, columns = np.nonzero(labels == object_id)
         if not len(rows):

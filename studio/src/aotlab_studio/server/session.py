@@ -6,6 +6,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,21 @@ from aotlab import InputError, Prompt
 from aotlab_studio.project import editing
 from aotlab_studio.project.editing import Box, Clicks, Points
 from aotlab_studio.project.history import Step
+from aotlab_studio.project.job_results import find_results
 from aotlab_studio.project.painting import find_outlines
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import (
     CountEvent,
+    ExportedClips,
     ExportEvent,
+    ExportResult,
     HistoryEvent,
     ReviewEntry,
+    Suggestion,
     TrackerEvent,
     UndoneStep,
 )
+from aotlab_studio.review.batch import update_report
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerChoice, import_tracker
@@ -78,7 +84,8 @@ class Session:
 
     def stop(self) -> None:
         """Stop the running job; its results are kept."""
-        self._require_job("stop").stop()
+        self._require_job("stop")
+        self.runner.stop()
 
     def close(self) -> None:
         """Stop jobs and release the project."""
@@ -88,6 +95,9 @@ class Session:
             # a project states its number of frames, which is final only now
             self.state.project.save_objects(self.state.objects.snapshot())
         self.state.close()
+        if self.results is not None:
+            with suppress(InputError):  # a report that cannot be written changes no masks
+                update_report(self.results.parent)
 
     def prefetch(self) -> threading.Thread:
         """Decode frames for viewing in a thread, which waits while a job runs."""
@@ -105,8 +115,9 @@ class Session:
         negative: Clicks | None = None,
         refine: bool = False,
         extend: bool = False,
-    ) -> int:
-        """Store the mask of the object that a box and clicks mean; return its object id.
+        overwrite: bool = False,
+    ) -> Suggestion:
+        """Store the mask of the object that a box and clicks mean.
 
         Args:
             object_id: the object; None: a new one.
@@ -114,6 +125,7 @@ class Session:
             negative: clicks beside it.
             refine: change the object's mask, only near the newest click; all clicks are of one kind.
             extend: add to the object's mask instead of replacing it.
+            overwrite: take pixels of other objects' given masks too.
 
         Raises:
             InputError: as `editing.apply_suggestion`, or prompts outside the image.
@@ -129,8 +141,9 @@ class Session:
                 )
             known, click = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
         prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
+        found = self._segment(frame, prompt)
         return editing.apply_suggestion(
-            self.state, frame, object_id, self._segment(frame, prompt), extend=extend, click=click
+            self.state, frame, object_id, found, extend=extend, click=click, overwrite=overwrite
         )
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
@@ -178,12 +191,19 @@ class Session:
         last = self.state.history.undo_step
         if step is not None and (last is None or last.serial != step):
             raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-        return self._apply_step(last, self.state.history.undo)
+        done = self._apply_step(last, self.state.history.undo)
+        if last is not None:
+            self.runner.undo(last.serial)
+        return done
 
     def redo(self) -> UndoneStep | None:
         """Repeat the step undone last; raise `InputError` as `undo`."""
         self.runner.stop_background(wait=True)
-        return self._apply_step(self.state.history.redo_step, self.state.history.redo)
+        following = self.state.history.redo_step
+        done = self._apply_step(following, self.state.history.redo)
+        if following is not None:
+            self.runner.redo(following.serial)
+        return done
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most."""
@@ -194,23 +214,59 @@ class Session:
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
+    def results(self) -> Path | None:
+        """Folder of the results of the job that the project corrects; None for any other project."""
+        return find_results(self.state.project.folder)
+
+    def accept(self, accepted: bool = True) -> None:
+        """State that the masks are right, or take that back."""
+        self.state.set_status("accepted" if accepted else "corrected")
+        if self.results is not None:
+            update_report(self.results.parent)
+
+    def export_clips(self) -> ExportedClips:
+        """Write the masks of all corrected or accepted clips of the list into its results.
+
+        Raises:
+            InputError: the video is not one of a list, or an export is running.
+        """
+        from aotlab_studio.server.batch_export import export_clips
+
+        if self.results is None:
+            raise InputError("export: this video is not one of a list of videos; export it alone")
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        self._export_cancelled.clear()
+        try:
+            return export_clips(
+                self.results.parent, {self.results.name: self.state}, on_frame=self._report_export
+            )
+        finally:
+            self._export.release()
+
+    @property
     def archive(self) -> Path:
         """Archive of the last export."""
         return self.state.project.folder / "export" / f"{self.state.frames.name}.zip"
 
-    def export(self, names: list[str]) -> str:
+    def export(self, names: list[str], first: int = 0, last: int | None = None) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
 
         Args:
             names: outputs, of `list_outputs`.
-
-        Returns:
-            name of the archive.
+            first: first frame.
+            last: last frame, included; None: the video's.
 
         Raises:
-            InputError: as `export_masks`, another export is running, or it was cancelled.
+            InputError: as `export_masks`, no such frame, another export is running, or it was cancelled.
         """
-        from aotlab_studio.server.export import export_masks, write_archive
+        from aotlab_studio.server.export import export_masks, find_annotated, write_archive
+
+        end = self.state.frames.count - 1 if last is None else last
+        for index in (first, end):
+            self.state.frames.require_frame(index)
+        if first > end:
+            raise InputError(f"export: frames {first} to {end} are none; give a first frame up to the last")
 
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
@@ -218,8 +274,10 @@ class Session:
         try:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
-            write_archive(export_masks(self.state, folder, names, on_frame=self._report_export), self.archive)
-            return self.archive.name
+            export_masks(self.state, folder, names, first=first, last=end, on_frame=self._report_export)
+            write_archive(sorted(folder.iterdir()), self.archive)  # some formats write a second file
+            missing = end + 1 - first - len(find_annotated(self.state, first, end))
+            return ExportResult(self.archive.name, missing)
         finally:
             self._export.release()
 
@@ -243,7 +301,7 @@ class Session:
         """Undo or repeat a step."""
         if step is None:
             return None
-        if any(change.store == "tracked" for change in step.changes):
+        if "tracked" in step.stores:
             self.runner.require_idle(step.title)
         with self.state.lock:
             move()

@@ -44,6 +44,7 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     object_ids = found.objects()
     if not object_ids:
         raise InputError("mask: contains no object; give ids above 0")
+    state.project.classes = found.classes | state.project.classes
     with state.step("load masks", min(found.frames)) as changes:
         with state.edit_objects(changes) as objects:
             targets = {each: _find_or_add(objects, each, found.class_names.get(each)) for each in object_ids}

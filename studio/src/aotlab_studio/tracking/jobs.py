@@ -6,20 +6,20 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.project.history import Change
 from aotlab_studio.project.state import State
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, StaleEvent
 from aotlab_studio.review.scores import ReviewSignals, measure_scores
 from aotlab_studio.tracking.planning import (
     Span,
     TrackRequest,
+    find_stale_stretches,
     plan_propagation,
     plan_spans,
     restart_after_correction,
@@ -47,6 +47,7 @@ class TrackingJob:
         request: what to track.
         live: track a stream from now on, which cannot be undone, instead of the frames of ``request``.
         extends: step of the history to extend, for a background job; None: add a step.
+        on_end: called with the job in its thread when it has ended.
 
     Raises:
         InputError: as `plan_spans`, or an unknown object.
@@ -60,9 +61,10 @@ class TrackingJob:
         *,
         live: bool = False,
         extends: int | None = None,
+        on_end: Callable[[TrackingJob], None] = lambda job: None,
     ) -> None:
         self._state, self._make_tracker, self.request = state, make_tracker, request
-        self._live, self.extends = live, extends
+        self._live, self.extends, self._on_end = live, extends, on_end
         spans = [] if live else plan_spans(state, request)
         self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
         for object_id in self._object_ids or ():
@@ -85,7 +87,7 @@ class TrackingJob:
         self._signals = ReviewSignals()
         self._stop, self._unpaused = threading.Event(), threading.Event()
         self._unpaused.set()
-        self._changes: dict[int, Change] = {}
+        self._changes = state.new_changes()
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
 
@@ -140,10 +142,11 @@ class TrackingJob:
             self.problem = f"tracking failed: {error}"
         self.ended = time.perf_counter()
         with self._state.lock:
-            changes = list(self._changes.values())
-            if self.extends is None or not self._state.history.extend(self.extends, changes):
-                self._state.add_step("tracking", changes, self.request.start)
+            if self.extends is None or not self._state.history.extend(self.extends, self._changes):
+                self._state.add_step("tracking", self._changes, self.request.start)
         self._set_status(status)
+        with suppress(InputError):  # a queue that cannot be stored is propagated again after a restart
+            self._on_end(self)
 
     def _track(self, tracker: Tracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
@@ -249,8 +252,7 @@ class TrackingJob:
             change = state.set_tracked(result.index, new, scores)
             if self._live:
                 return
-            first = self._changes.get(result.index, change)
-            self._changes[result.index] = Change("tracked", result.index, first.before, change.after)
+            self._changes.append(change)
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
@@ -258,7 +260,9 @@ class TrackingJob:
 
 
 class JobRunner:
-    """Starts jobs. A background job yields to everything else.
+    """Starts jobs. Corrections wait in a queue, which the project stores; each is a background job.
+
+    A background job yields to everything else and starts over later.
 
     Args:
         make_tracker: makes the tracker of a job; called in the job's thread.
@@ -268,7 +272,14 @@ class JobRunner:
         self._state, self._make_tracker = state, make_tracker
         self.job: TrackingJob | None = None
         """last job"""
-        self._timer = threading.Timer(PROPAGATION_DELAY, self._propagate)  # never started; its successors are
+        self._timer = threading.Timer(
+            PROPAGATION_DELAY, self._start_next
+        )  # never started; its successors are
+        self._steps: dict[int, list[int]] = {}
+        """steps of the history that corrected a queued frame; missing after a restart"""
+        self._undone: dict[int, int] = {}
+        """frame by step that was undone while it was queued"""
+        self._held = False
         self._lock = threading.RLock()
         self._closed = False
 
@@ -279,9 +290,13 @@ class JobRunner:
 
     def start(self, request: TrackRequest, live: bool = False) -> TrackingJob:
         """Start a job; raises `InputError` if one is running, or as `TrackingJob`."""
+        self.require_idle("tracking", "is running already")  # waits for a job, which needs the lock to end
         with self._lock:
-            self.require_idle("tracking", "is running already")
-            self.job = TrackingJob(self._state, self._make_tracker, request, live=live)
+            if self.busy:
+                raise InputError("tracking: is running already; stop it first")
+            self.job = TrackingJob(
+                self._state, self._make_tracker, request, live=live, on_end=self._finish_job
+            )
             return self.job
 
     def require_idle(self, action: str, problem: str = "not while tracking runs") -> None:
@@ -291,43 +306,111 @@ class JobRunner:
             raise InputError(f"{action}: {problem}; stop it first")
 
     def stop_background(self, *, wait: bool = False) -> None:
-        """Stop the propagation of corrections; with ``wait``, until its last result is stored."""
+        """Stop the propagation of corrections; with ``wait``, until its last result is stored.
+
+        The queue continues after `PROPAGATION_DELAY` seconds without another call.
+        """
         with self._lock:
-            self._timer.cancel()
             job = self.job
+            self.resume_queue()
         if job is not None and job.extends is not None and job.alive:
             job.stop()
             if wait:
                 job.wait(STOP_TIMEOUT)
 
     def schedule_propagation(self, index: int) -> None:
-        """Track from a corrected frame to its given neighbours, after `PROPAGATION_DELAY` seconds without a stroke.
+        """Queue a corrected frame: track from it to its given neighbours, if results outdated by it are there."""
+        step = self._state.history.undo_step
+        with self._lock:
+            self._held = False
+            if plan_propagation(self._state, index) is None:
+                return
+            steps = self._steps.setdefault(index, [])
+            if step is not None and step.serial not in steps:
+                steps.append(step.serial)
+            self.set_queue([*(each for each in self._state.corrections if each != index), index])
+            self.resume_queue()
 
-        Does nothing before the first job has ended, as loading a model takes long, or if no results follow.
-        """
+    def undo(self, serial: int) -> None:
+        """Remove the correction of an undone step from the queue, unless an earlier one of its frame waits."""
+        with self._lock:
+            for index, steps in self._steps.items():
+                if serial in steps:
+                    steps.remove(serial)
+                    self._undone[serial] = index
+            waiting = [each for each in self._state.corrections if self._steps.get(each, [0])]
+            self.set_queue(waiting)
+
+    def redo(self, serial: int) -> None:
+        """Queue the correction of a repeated step again if it was queued when it was undone."""
+        if serial in self._undone:
+            self.schedule_propagation(self._undone.pop(serial))
+
+    def stop(self) -> None:
+        """Stop the running job. If it is a correction, the queue waits for the next one."""
+        with self._lock:
+            if self.job is not None:
+                self._held = self.job.extends is not None
+                self.job.stop()
+
+    def set_queue(self, frames: Sequence[int]) -> None:
+        """Replace the queue of corrected frames, oldest first."""
+        with self._lock:
+            self._state.set_corrections(frames)
+            self._state.emit(StaleEvent(find_stale_stretches(self._state)))
+
+    def resume_queue(self) -> None:
+        """Propagate the queued corrections after `PROPAGATION_DELAY` seconds without a stroke."""
         with self._lock:
             self._timer.cancel()
-            if self.job is None or (self.job.alive and self.job.extends is None):
+            if self._closed or self._held or not self._state.corrections:
                 return
-            self._timer = threading.Timer(PROPAGATION_DELAY, self._propagate, (index,))
+            self._timer = threading.Timer(PROPAGATION_DELAY, self._start_next)
             self._timer.daemon = True
             self._timer.start()
 
     def close(self) -> None:
-        """Stop all jobs."""
-        self._closed = True
-        self.stop_background(wait=True)
+        """Stop all jobs; the queue stays in the project."""
+        with self._lock:
+            self._closed = True
+            self._timer.cancel()
         if self.job is not None:
             self.job.stop()
             self.job.wait(10)
 
-    def _propagate(self, index: int) -> None:
-        with self._lock, suppress(InputError):  # nothing to track there
-            if self._closed:
+    def _start_next(self) -> None:
+        """Start the oldest correction that has something to track, unless a job runs, whose end resumes the queue."""
+        with self._lock:
+            if self._closed or self.busy:
                 return
-            if self.busy:
-                self.schedule_propagation(index)
-                return
-            request, step = plan_propagation(self._state, index), self._state.history.undo_step
-            if request is not None and step is not None:
-                self.job = TrackingJob(self._state, self._make_tracker, request, extends=step.serial)
+            for index in self._state.corrections:
+                request = plan_propagation(self._state, index)
+                with suppress(InputError):  # nothing to track there
+                    if request is not None:
+                        self.job = TrackingJob(
+                            self._state, self._make_tracker, request,
+                            extends=max(self._steps.get(index, ()), default=0), on_end=self._finish_job,
+                        )  # fmt: skip
+                        return
+                self._drop_corrections({index})
+
+    def _finish_job(self, job: TrackingJob) -> None:
+        """Remove the corrections that a finished job has propagated, and continue with the others."""
+        request, queue = job.request, self._state.corrections
+        if job.status == "done" and request.object_ids is None:
+            if job.extends is not None:
+                first = last = request.start
+            else:
+                end = self._state.frames.count - 1 if request.last is None else request.last
+                first = request.start if request.direction == "forward" else request.first
+                last = request.start if request.direction == "backward" else end
+            self._drop_corrections({index for index in queue if first <= index <= last})
+        if job.status != "failed":
+            self.resume_queue()
+        elif request.start in queue:  # others come first next time
+            self.set_queue([*(index for index in queue if index != request.start), request.start])
+
+    def _drop_corrections(self, frames: set[int]) -> None:
+        for index in frames:
+            self._steps.pop(index, None)
+        self.set_queue([index for index in self._state.corrections if index not in frames])

@@ -117,6 +117,20 @@ def plan_propagation(state: State, index: int) -> TrackRequest | None:
     return TrackRequest(index, last=last, before=before if between else None)
 
 
+def find_stale_stretches(state: State) -> list[tuple[int, int]]:
+    """Return the first and last frames whose tracked masks are older than a queued correction."""
+    with state.lock:
+        plans = [plan_propagation(state, index) for index in state.corrections]
+    return [
+        (
+            plan.start if plan.before is None else plan.before + 1,
+            plan.start if plan.last is None else plan.last,
+        )
+        for plan in plans
+        if plan is not None
+    ]
+
+
 def _build_spans(request: TrackRequest, given: Sequence[int], last: int) -> list[Span]:
     """Return the spans from the nearest mask; for both directions, from the first and the last mask."""
     if request.direction == "forward":

@@ -1,0 +1,49 @@
+"""Class ids shared by a list of videos."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, prefix_errors, read_json, write_text
+from aotlab.utils.locks import locked
+
+log = logging.getLogger(__name__)
+
+
+def share_classes(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
+    """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
+
+    A class keeps its id if no other class of the file has it.
+
+    Args:
+        path: the file; created if missing.
+        classes: class ids of the video by class name; None: any id.
+
+    Raises:
+        InputError: the file is damaged or cannot be written.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        shared = _read_classes(path) if is_file(path) else {}
+        free = (class_id for class_id in count(1) if class_id not in {*shared.values(), *classes.values()})
+        for name, class_id in classes.items():
+            if name not in shared:
+                shared[name] = next(free) if class_id is None or class_id in shared.values() else class_id
+            if class_id not in (None, shared[name]):
+                log.warning("%s: class %r is %d here, not %d", path, name, shared[name], class_id)
+        write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
+    return shared
+
+
+def _read_classes(path: Path) -> dict[str, int]:
+    with prefix_errors(path):
+        tree = read_json(path)
+        if not isinstance(tree, dict) or not all(
+            type(value) is int and value >= 0 for value in tree.values()
+        ):
+            raise InputError("not class ids by class name; delete it")
+        return tree

@@ -1,0 +1,28 @@
+"""Write the corrected masks of a list of videos into its results: ``aotlab export-clips results/batch``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aotlab import CommandParser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Export all corrected or accepted clips; return 1 if one could not be written."""
+    parser = CommandParser("export-clips", "Write the corrected masks of a list of videos into its results.")
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        help="results of a list of videos: the --output of track --jobs",
+    )
+    args = parser.parse_args(argv)
+    from aotlab_studio.server.batch_export import export_clips
+
+    exported = export_clips(args.folder)
+    for problem in exported.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    count = len(exported.names)
+    print(f"{args.folder}: {count} corrected clip{'s' * (count != 1)} exported")
+    return 1 if exported.problems else 0

@@ -1,0 +1,78 @@
+"""Export of the corrected clips of a list of videos into its results."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from aotlab import InputError, find_output, list_outputs, share_classes
+from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
+from aotlab_studio.project.job_results import JobRecord, read_job
+from aotlab_studio.project.state import State
+from aotlab_studio.protocol import ExportedClips
+from aotlab_studio.review.batch import update_report
+from aotlab_studio.server.export import export_masks
+
+CLASSES = "classes.json"
+"""class ids of all clips, beside their results"""
+
+
+def export_clips(
+    folder: Path,
+    opened: Mapping[str, State] | None = None,
+    *,
+    on_frame: Callable[[int, int], None] = lambda done, total: None,
+) -> ExportedClips:
+    """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
+
+    Args:
+        folder: results of a list of videos.
+        opened: states of projects that this process has opened, by the clip's name.
+        on_frame: called with the number of frames of a clip that are done and in total; an error cancels.
+
+    Raises:
+        InputError: no results of a list of videos; cancelled.
+    """
+    jobs = {path.name: job for path in sorted(folder.glob("*")) if (job := read_job(path)) is not None}
+    if not jobs:
+        raise InputError(
+            f"{folder}: no results of a list of videos; give the --output folder of track --jobs"
+        )
+    names, problems = [], []
+    for name, job in jobs.items():
+        project = folder / f"{name}{PROJECT_SUFFIX}"
+        try:
+            if not (project / PROJECT_FILE).is_file() or read_header(project / PROJECT_FILE).status == "open":
+                continue
+            with ExitStack() as leaving:
+                state = (opened or {}).get(name)
+                if state is None:
+                    state = State(project)
+                    leaving.callback(state.close)
+                _export_clip(folder / name, job, state, on_frame)
+            names.append(name)
+        except InputError as error:
+            if str(error).startswith("export: cancelled"):
+                raise
+            problems.append(f"{name}: {error}")
+    update_report(folder)
+    return ExportedClips(names, problems)
+
+
+def _export_clip(results: Path, job: JobRecord, state: State, on_frame: Callable[[int, int], None]) -> None:
+    """Replace the outputs of a job by those of a project."""
+    outputs = {find_output(name).file_name: name for name in list_outputs()}
+    names = [outputs[file] for file in job.written if file in outputs]
+    classes: dict[str, int | None] = {item.name: None for item in state.objects}
+    state.project.classes = share_classes(results.parent / CLASSES, classes | state.project.classes)
+    with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
+        export_masks(state, Path(temporary), names, on_frame=on_frame)
+        for path in Path(temporary).iterdir():
+            target = results / path.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(path, target)

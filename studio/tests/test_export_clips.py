@@ -1,0 +1,107 @@
+"""Corrected clips of a list of videos go back into its results and its review."""
+
+import json
+
+import pytest
+
+from aotlab import InputError, read_mask
+from aotlab.engine.video.job import JobRecord
+from aotlab.utils.versioned_json import save_record
+from aotlab_studio.export_clips import main
+from aotlab_studio.project import editing
+from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.review.batch import write_batch_review
+from aotlab_studio.server.actions import act, describe
+from aotlab_studio.server.session import Session
+from studio.tests.annotation.clips import LENGTH, Seer, draw, draw_folder, open_session, square
+from studio.tests.annotation.served import Served
+
+
+@pytest.fixture
+def batch(tmp_path):
+    """Results of three clips with masks and COCO, as of a list of videos."""
+    records = []
+    for name in ("a", "b", "c"):
+        session = open_session(draw_folder(tmp_path / "clips" / name), project=tmp_path / f"{name}.first")
+        draw(session, 0, 1)
+        act(session, {"do": "track", "frame": 0})
+        session.job.wait()
+        session.export(["masks", "coco", "review"])
+        folder = tmp_path / "batch" / name
+        folder.parent.mkdir(exist_ok=True)
+        session.archive.unlink()
+        session.archive.parent.rename(folder)
+        video, written = str(tmp_path / "clips" / name), ["coco.json", "masks", "review.json"]
+        save_record(folder / ".track.json", JobRecord(name, video, frames=LENGTH, written=written))
+        records.append({"name": name, "status": "done", "frames": LENGTH, "video": video, "rate": "24"})
+        session.close()
+    write_batch_review(tmp_path / "batch", records)
+    return tmp_path / "batch"
+
+
+def open_clip(batch, name):
+    state = open_results(batch / name, read_job(batch / name))
+    return Session(state, lambda: Seer())
+
+
+def read_status(batch):
+    return [entry["correction"] for entry in json.loads((batch / "review.json").read_text())]
+
+
+def test_corrected_clips_are_exported_by_one_command(batch, capsys):
+    before = (batch / "c" / "coco.json").read_bytes()
+    for name in ("a", "b"):
+        session = open_clip(batch, name)
+        assert describe(session).status == "open"
+        act(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
+        if name == "b":
+            act(session, {"do": "accept"})
+        session.close()
+    open_clip(batch, "c").close()
+    assert read_status(batch) == ["corrected", "accepted", "open"]
+    page = (batch / "review.html").read_text()
+    assert "Corrections: 1 open, 1 corrected, 1 accepted." in page
+    assert f"aotlab export-clips {batch}" in page
+    assert main([str(batch)]) == 0
+    assert "2 corrected clips exported" in capsys.readouterr().out
+    for name in ("a", "b"):
+        assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
+        assert (batch / name / ".track.json").is_file()
+    assert (batch / "c" / "coco.json").read_bytes() == before
+    assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
+    assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
+
+
+def test_corrected_clips_are_exported_by_one_button(batch):
+    other = open_clip(batch, "a")
+    editing.outline(other.state, 4, 1, square(40, 25, 8))
+    other.close()
+    session = open_clip(batch, "b")
+    served = Served(session)
+    talk = served.open()
+    assert talk.do("describe")["result"]["batch"]
+    talk.do("outline", frame=4, object_id=1, points=square(40, 25, 8))
+    assert talk.do("export_clips")["result"] == {"names": ["a", "b"], "problems": []}
+    served.close()
+    assert read_mask(batch / "b" / "masks" / "00004.png")[28, 44] == 1
+    names = {name: each["id"] for each in json.loads((batch / "a" / "coco.json").read_text())["categories"]
+             for name in [each["name"]]}  # fmt: skip
+    assert names == json.loads((batch / "classes.json").read_text())
+
+
+def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
+    sessions = [open_clip(batch, name) for name in ("a", "b")]
+    for session in sessions:
+        editing.outline(session.state, 4, 1, square(40, 25, 8))
+    sessions[0].close()
+    assert main([str(batch)]) == 1
+    sessions[1].close()
+    streams = capsys.readouterr()
+    assert "1 corrected clip exported" in streams.out
+    assert "error: b:" in streams.err
+    assert "in use" in streams.err
+
+
+def test_folder_without_jobs_rejected(tmp_path):
+    with pytest.raises(InputError, match="no results of a list"):
+        main([str(tmp_path)])

@@ -1,0 +1,26 @@
+"""Class ids shared by a list of videos."""
+
+import json
+
+import pytest
+
+from aotlab.engine.video.class_list import share_classes
+from aotlab.utils.errors import InputError
+
+
+def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):
+    path = tmp_path / "classes.json"
+    assert share_classes(path, {"person": 1, "ball": 2}) == {"person": 1, "ball": 2}
+    assert share_classes(path, {"ball": 1, "dog": 2, "tree": 9}) == {
+        "person": 1, "ball": 2, "dog": 3, "tree": 9,
+    }  # fmt: skip
+    assert "class 'ball' is 2 here, not 1" in caplog.text
+    assert json.loads(path.read_text())["dog"] == 3
+    assert [file.name for file in tmp_path.iterdir()] == ["classes.json"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"ball": "x"}'])
+def test_damaged_class_list_rejected(tmp_path, content):
+    (tmp_path / "classes.json").write_text(content)
+    with pytest.raises(InputError, match=r"classes\.json"):
+        share_classes(tmp_path / "classes.json", {"ball": 1})

@@ -1,0 +1,53 @@
+"""Frames of videos that seek inexactly, in order and in any order; each shows its number."""
+
+import pytest
+
+from aotlab import VideoReader, open_frames
+from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
+
+LENGTH = 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("numbered")
+
+
+def read_any_order(path):
+    """Return the numbers shown by each frame, the last frames first, then all in order."""
+    source = open_frames(path)
+    reader = VideoReader(source)
+    found = {index: parse_number(reader.read(index)) for index in range(source.index.length - 1, -1, -3)}
+    for index in range(source.index.length):
+        assert found.setdefault(index, number := parse_number(reader.read(index))) == number
+    reader.close()
+    return [found[index] for index in sorted(found)]
+
+
+@pytest.mark.parametrize("name", CODINGS)
+def test_frames_in_any_order_show_their_numbers(name, folder):
+    path = write_numbered(folder / name, LENGTH)
+    assert [parse_number(frame) for frame in open_frames(path)] == list(range(LENGTH))
+    assert read_any_order(path) == list(range(LENGTH))
+
+
+@pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "refresh.ts"])
+def test_video_from_within_a_group_has_frames_as_tracked(name, folder):
+    path = cut_start(write_numbered(folder / name, LENGTH), folder / f"cut_{name}", 5)
+    tracked = [parse_number(frame) for frame in open_frames(path)]
+    assert tracked[-1] == LENGTH - 1
+    assert len(tracked) < LENGTH
+    assert read_any_order(path) == tracked
+
+
+@pytest.mark.parametrize("damage", [lose_packets, join])
+@pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "mpeg2.vob"])
+def test_doubtful_times_are_decoded_as_tracked(name, damage, folder):
+    path = damage(write_numbered(folder / name, LENGTH), folder / f"{damage.__name__}_{name}")
+    source = open_frames(path)
+    tracked = [frame.mean() for frame in source]
+    reader = VideoReader(open_frames(path))
+    assert reader._index.length == len(tracked)
+    for index in [*range(len(tracked) - 1, -1, -5), *range(0, len(tracked), 4)]:
+        assert abs(reader.read(index).mean() - tracked[index]) < 1
+    reader.close()
