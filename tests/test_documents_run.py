@@ -183,6 +183,7 @@ def inputs(tmp_path_factory):
     lay_out_split(folder / "labelled", clips)
     data = folder / "datasets"
     lay_out_davis(data / "DAVIS", {"discs": clip}, "2017", "val")
+    write_list(data / "DAVIS" / "ImageSets" / "2017" / "test-dev.txt", ["discs"])
     lay_out_split(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip})
     write_youtube_meta(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip}, categories=False)
     lay_out_split(data / "VOST", {"discs": clip})
