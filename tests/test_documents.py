@@ -32,11 +32,12 @@ OWN_FILE = re.compile(
 """a file or folder of the checkout between backticks, perhaps with a name in it"""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
+SITE = "https://aotlab.github.io/aotlab/"
 DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<=")|(?<=aotlab\.))\w+|\b\w+(?=\s*[:=])""")
 """a function, class, module, quoted word, argument, field or variable"""
 OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "pytest", "curl", "ln", "xvfb-run",
+    "uv", "pytest", "curl", "mkdir", "cp", "ln", "xvfb-run",
 }  # fmt: skip
 """programs whose command lines are not checked"""
 
@@ -139,6 +140,11 @@ def test_links_resolve(page):
         for prefix in (RAW, f"{ADDRESS}/blob/main/"):
             if target.startswith(prefix):
                 assert (ROOT / target.removeprefix(prefix)).exists(), f"{link}: no such file"
+        if target.startswith(SITE) and target.endswith(".html"):
+            linked = ROOT / "docs" / target.removeprefix(SITE)
+            assert any(linked.with_suffix(suffix).is_file() for suffix in (".md", ".ipynb")), (
+                f"{link}: no page"
+            )
         if "://" in target or target.startswith("mailto:"):
             continue
         path = page.parent / target if target else page

@@ -1,0 +1,239 @@
+"""README, tutorials and how-to pages, run: every command and code block in order, on small inputs, without downloads.
+
+A page runs in a folder with the files that it names: the bundled clips cut to a few frames, and drawn data. Commands
+are called in this process with a small network input. `SKIPPED` lists what cannot run here, with the reason; `CHANGED`
+what runs in a smaller form.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+import torch
+from PIL import Image
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.load import load_config
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
+from aotlab.networks.build import build_model
+from aotlab.networks.weights.zoo import find_published_weights
+from aotlab.tools.main import main
+from tests.drawn_clips import (
+    draw_clip,
+    lay_out_davis,
+    lay_out_split,
+    stems_from,
+    write_list,
+    write_youtube_meta,
+)
+from tests.published import to_official
+from tests.test_documents import BLOCK, ROOT, find_parser
+
+SAMPLE = ROOT / "datasets" / "sample"
+PAGES = [
+    *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
+    *sorted((ROOT / "docs" / "howto").glob("*.md")),
+    *(ROOT / "docs" / name for name in ("start.md", "annotate.md", "formats.md", "speed.md", "vot.md")),
+]
+SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_object=null")
+"""settings appended to every command that takes settings"""
+
+SKIPPED = {
+    r"pip install|uv pip|python -m venv": "installs packages; test_installed_extras_exist checks their names",
+    r"git clone|cd |docker|sbatch": "needs a network, Docker or Slurm",
+    r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py runs them",
+    r"aotlab track rtsp:|aotlab annotate rtsp:": "needs a camera",
+    r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_video.py does",
+    r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
+    r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
+    r"python -m research\.": "measures for minutes; research/tests runs it",
+    r"from aotlab_sam2 import": "needs transformers; integrations/transformers/tests runs it",
+    r".*ytvos_davis\.yaml": "needs the training sets of the papers; tests/engine/training trains on drawn ones",
+}
+"""first words of a command line or a Python block to the reason that it is not run"""
+
+CHANGED = {
+    r"^OMP_NUM_THREADS=\d+ ": "",
+    r"^torchrun --nproc-per-node \d+ -m aotlab\.tools\.(\w+)": r"aotlab \1",  # one process
+    r" --device cuda": "",
+    r"--size 854x480": "--size 160x96",  # of exported graphs
+    r"--memory spread": "--memory bounded_fifo",  # the policy of the tutorial, which is not registered here
+    r"data.root=my_data --dry-run": "data.root=my_data --dry-run train.phases.0.crop=97",
+    r"steps=20": "steps=2",
+    r"crop=193": "crop=97",
+    r"\b58\b": "20",  # the clip is shorter
+}
+"""patterns in a command line to what stands in their place here"""
+
+
+def split_blocks(page):
+    """Return the shell and Python blocks of a page with their lines: [(line, language, text)]."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text[: match.start()].count("\n") + 1, match[1], match[2])
+        for match in BLOCK.finditer(text)
+        if match[1] in ("sh", "bash", "python")
+    ]
+
+
+def find_reason(line):
+    """Return why a command line or a Python block is not run here; None: it is run."""
+    return next((reason for start, reason in SKIPPED.items() if re.match(start, line)), None)
+
+
+def split_commands(text):
+    """Return the command lines of a shell block, without comments."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
+
+
+def run_command(line, capfd):
+    """Call a command in this process; return its exit code."""
+    for pattern, replacement in CHANGED.items():
+        line = re.sub(pattern, replacement, line)
+    for inner in re.findall(r"\$\((.*?)\)", line):
+        capfd.readouterr()
+        assert run_command(inner, capfd) == 0, inner
+        line = line.replace(f"$({inner})", capfd.readouterr().out.strip())
+    program, command, *words = shlex.split(line)
+    if program in ("mkdir", "cp"):
+        return subprocess.run(shlex.split(line)).returncode
+    assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
+    if not command.startswith("-") and any(
+        action.dest == "overrides" for action in find_parser(command)._actions
+    ):
+        words += SMALL
+    try:
+        return main([command, *words])
+    except SystemExit as end:  # --help
+        return end.code or 0
+
+
+def run_page(page, capfd):
+    """Run the blocks of a page in order in the working directory."""
+    names: dict[str, object] = {}
+    for place, language, text in split_blocks(page):
+        if language == "python":
+            if find_reason(text) is None:
+                exec(compile(text, f"{page}:{place}", "exec"), names)
+            continue
+        for line in split_commands(text):
+            if find_reason(line) is None:
+                code = run_command(line, capfd)
+                assert code == 0, f"{page.name}:{place}: {line}: exit {code}\n{capfd.readouterr().err}"
+
+
+def cut_clip(source, path, frames):
+    """Write the first frames of a video."""
+    opened = open_frames(source)
+    with VideoWriter(path, rate=opened.rate, size=opened.size) as writer:
+        for index in range(frames):
+            writer.write(opened.read(index))
+
+
+def lay_out_sample(folder, frames):
+    """Write datasets/sample below a folder, with a few frames of each clip."""
+    sample = folder / "datasets" / "sample"
+    shutil.copytree(SAMPLE / "ImageSets", sample / "ImageSets")
+    for kind in ("JPEGImages", "Annotations"):
+        (sample / kind / "480p" / "pond").mkdir(parents=True)
+        for path in sorted((SAMPLE / kind / "480p" / "pond").iterdir())[: min(frames, 6)]:
+            shutil.copy(path, sample / kind / "480p" / "pond")
+    shutil.copy(SAMPLE / "rabbit.png", sample)
+    cut_clip(SAMPLE / "rabbit.mp4", sample / "rabbit.mp4", frames)
+    return sample
+
+
+@pytest.fixture(scope="module")
+def published_weights(tmp_path_factory):
+    """A home folder with random weights under the names of published files, as if downloaded by hand."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "weights").mkdir()
+    for name in ("r50_aotl", "r50_deaotl"):
+        state = to_official(build_model(load_config(name).model))
+        torch.save({"state_dict": state}, home / "weights" / find_published_weights(name).file)
+    return home
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A folder with the files that the pages name."""
+    folder = tmp_path_factory.mktemp("inputs")
+    sample = lay_out_sample(folder, 24)
+    for name in ("video.mp4", "long.mp4"):
+        shutil.copy(sample / "rabbit.mp4", folder / name)
+    for name in ("first", "corrected", "a", "b"):
+        shutil.copy(sample / "rabbit.png", folder / f"{name}.png")
+    first = open_frames(sample / "rabbit.mp4").read(0)
+    Image.fromarray(first).save(folder / "image.jpg")
+    (folder / "frames").symlink_to(sample / "JPEGImages" / "480p" / "pond")
+    (folder / "videos").mkdir()
+    shutil.copy(sample / "rabbit.mp4", folder / "videos" / "NAME.mp4")
+    shutil.copy(sample / "rabbit.png", folder / "videos" / "NAME.png")
+    (folder / "jobs.csv").write_text("video,masks\nvideo.mp4,first.png\nlong.mp4,first.png\n")
+    for name in ("A", "B"):
+        (folder / f"{name}.safetensors").symlink_to(BUNDLED_CHECKPOINT)
+    clip = draw_clip(stems_from(0, 6))
+    clips = {f"clip{index}": clip for index in range(4)}
+    lay_out_split(folder / "labelled", clips)
+    data = folder / "datasets"
+    lay_out_davis(data / "DAVIS", {"discs": clip}, "2017", "val")
+    write_list(data / "DAVIS" / "ImageSets" / "2017" / "test-dev.txt", ["discs"])
+    lay_out_split(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip})
+    write_youtube_meta(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip}, categories=False)
+    lay_out_split(data / "VOST", {"discs": clip})
+    write_list(data / "VOST" / "ImageSets" / "val.txt", ["discs"])
+    for name in ("configs", "pretrain_models"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def test_readme_runs(tmp_path, monkeypatch, capfd):
+    lay_out_sample(tmp_path, 3)
+    monkeypatch.chdir(tmp_path)
+    run_page(ROOT / "README.md", capfd)
+    assert len(list((tmp_path / "results" / "rabbit" / "masks").glob("*.png"))) == 3
+    assert (tmp_path / "results" / "rabbit" / "overlay.mp4").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capfd):
+    folder = tmp_path / "page"
+    shutil.copytree(inputs, folder, symlinks=True)
+    monkeypatch.setenv("AOTLAB_HOME", str(published_weights))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for commands that start others
+    monkeypatch.chdir(folder)
+    run_page(page, capfd)
+
+
+def list_commands():
+    """Return the command lines and Python blocks of all pages."""
+    blocks = [block for page in (ROOT / "README.md", *PAGES) for block in split_blocks(page)]
+    return [
+        line
+        for _, language, text in blocks
+        for line in ([text] if language == "python" else split_commands(text))
+    ]
+
+
+def test_every_skip_has_a_command():
+    for start in SKIPPED:
+        assert any(re.match(start, line) for line in list_commands()), f"{start}: no page has it"
+
+
+def test_installed_extras_exist():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    defined = set(re.findall(r"^(\w+) = \[", text.split("[project.optional-dependencies]")[1], re.MULTILINE))
+    lines = [line for line in list_commands() if "pip install" in line]
+    named = {
+        extra for line in lines for group in re.findall(r"\[([\w,]+)\]", line) for extra in group.split(",")
+    }
+    assert "all" in named
+    assert named <= defined
+    assert not [line for line in lines if re.search(r"install '?aotlab", line)]  # no index has it
