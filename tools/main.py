@@ -33,6 +33,7 @@ MORE = {
 COMMANDS = {**COMMON, **MORE}
 STUDIO = {
     "annotate": "draw, track and correct masks in the browser",
+    "agreement": "compare two annotations of a video",
     "convert": "convert masks from one format to another",
 }
 """commands of the package aotlab-studio"""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         to_detections,
     )
     from aotlab.engine.video.track import TrackOptions, TrackResult, track
+    from aotlab.evaluation.measures import region_similarity
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_coco
     from aotlab.media.masks import PALETTE, read_mask, write_mask
@@ -107,6 +108,7 @@ _HOMES = {
     "read_job_record": ("aotlab.engine.video.job", "read_job_record"),
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
+    "region_similarity": ("aotlab.evaluation.measures", "region_similarity"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
     "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.engine.video.outputs", "to_detections"),
@@ -164,6 +166,7 @@ __all__ = [
     "read_job_record",
     "read_mask",
     "read_tracker_options",
+    "region_similarity",
     "run_job",
     "store_frame",
     "to_detections",

@@ -13,6 +13,7 @@ from aotlab_studio.project.objects import Item
 
 Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
+ClipStatus = Literal["open", "in work", "corrected", "accepted", "rejected"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,38 @@ class ReviewEntry:
     frame: int
     object_id: int
     sentence: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """A kept version of a project."""
+
+    number: int
+    title: str
+    person: str
+    """who kept it; empty: unknown"""
+    date: str
+    """local date and time"""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video of a batch."""
+
+    name: str
+    status: ClipStatus
+    note: str
+    """why it was rejected"""
+    person: str
+    """who changed the status last; empty: nobody"""
+    holder: str
+    """who has it open, and where; empty: nobody"""
+    error: str
+    """why it could not be tracked; empty: it was"""
+    frames: int
+    objects: int
+    sentences: list[str]
+    """what to check, worst first"""
 
 
 @dataclass(frozen=True)
@@ -84,6 +117,8 @@ class Description:
     """height, width"""
     rate: float
     live: bool
+    batch: bool
+    """whether it is one of a batch"""
     objects: list[Item]
     strips: dict[int, str]
     """by object id; characters as in `description.py`"""

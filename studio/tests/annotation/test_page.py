@@ -611,7 +611,7 @@ def test_page_of_earlier_run_shows_message(page, served, folder):
     again = open_session(folder)
     other = Served.__new__(Served)
     other.session = again
-    other.server = web.Server(again, web.bind_socket("127.0.0.1", port), token="another")
+    other.server = web.Server(web.build_app(again), web.bind_socket("127.0.0.1", port), token="another")
     other.thread = threading.Thread(target=other.server.run_on_socket, daemon=True)
     other.thread.start()
     page.status("This page belongs to an earlier run of the program")

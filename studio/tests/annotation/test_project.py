@@ -271,3 +271,31 @@ def test_links_in_a_project_rejected(video, project, tmp_path, name):
     (project / name).symlink_to(mine)
     assert not look(video)
     assert mine.read_text() == "kept"
+
+
+def test_undo_and_redo_survive_a_restart(folder):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    editing.clear(first.state, 3, 1)
+    first.undo()
+    first.close()
+    session = open_session(folder)
+    assert session.state.history.titles == ("drawn", "not here")
+    session.redo()
+    assert session.state.keyframes == [0, 3]
+    for _ in range(3):
+        session.undo()
+    assert session.state.history.titles == (None, "new object")
+    assert not session.state.labels(0).any()
+    session.close()
+
+
+def test_history_of_other_masks_is_dropped(folder):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.close()
+    (first.state.project.folder / "given" / "000000.png").unlink()
+    session = open_session(folder)
+    assert session.state.history.titles == (None, None)
+    assert not list((session.state.project.folder / "history").iterdir())
+    session.close()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from aotlab import InputError
-from aotlab_studio.files import LOCK, lock_folder, write_bytes
+from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
 from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot
 from aotlab_studio.video import Frames
@@ -112,14 +112,17 @@ class Project:
         self.folder, self._frames = folder, frames
         for name in (
             LOCK,
+            LEASE,
             PROJECT_FILE,
             "given",
             "tracked",
             "export",
+            "history",
+            "versions",
         ):  # would write files outside the project
             if (folder / name).is_symlink():
                 raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
-        self._lock = lock_folder(folder)
+        self.lock = FolderLock(folder)
         self.objects: bytes | None = None
         """stored objects; None in a new project"""
         try:
@@ -150,7 +153,7 @@ class Project:
 
     def close(self) -> None:
         """Release the lock."""
-        self._lock.release()
+        self.lock.release()
 
     def _load(self, head: ProjectHeader, *, same_video: bool) -> None:
         """Load the objects; raise `InputError` if the project is not of this video."""

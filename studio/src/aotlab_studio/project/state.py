@@ -60,7 +60,7 @@ class State:
         self.listeners: list[Listener] = []
         self.revision = 0
         """number of changes so far"""
-        self.history = History(self._put)
+        self.history = History(self._put, self.project.folder / "history")
         self.keyframe_revisions: dict[int, int] = {}
         """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
@@ -71,6 +71,7 @@ class State:
             for index in self._find_store(where):
                 if index < self.frames.count:
                     self._load_note(where, index)
+        self.history.load(self._read_content)
 
     @property
     def video_info(self) -> VideoInfo:
@@ -184,6 +185,9 @@ class State:
         for listener in list(self.listeners):
             listener(event)
 
+    def _read_content(self, where: str, index: int) -> bytes | None:
+        return self.project.objects if where == "objects" else self._find_store(where).read_content(index)
+
     def _find_store(self, where: str) -> LabelStore:
         return self.project.given if where == "given" else self.project.tracked
 
@@ -197,6 +201,7 @@ class State:
     def _put(self, change: Change) -> None:
         """Store the content after a change on disk and in memory."""
         where, index, content = change.store, change.index, change.after
+        self.project.lock.require_held()
         self.revision += 1
         if where == "objects":
             assert content is not None

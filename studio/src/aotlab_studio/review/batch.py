@@ -66,11 +66,16 @@ def render_page(folder: Path, entries: Sequence[Mapping[str, Any]]) -> str:
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), autoescape=True)
     return template.render(
         name=folder.name,
-        entries=sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry))),
+        entries=rank_entries(entries),
         summary=", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]),
         sentences=list_sentences,
         command=lambda entry: "aotlab annotate " + shlex.quote(str(folder / entry["name"])),
     )
+
+
+def rank_entries(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the entries of ``review.json``, first those to look at first."""
+    return sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry)))
 
 
 def list_sentences(entry: Mapping[str, Any]) -> list[str]:

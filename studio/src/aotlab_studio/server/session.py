@@ -56,6 +56,8 @@ class Session:
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or TrackerChoice({}, {})
         self.runner = JobRunner(state, lambda: self.make_tracker())
+        self.batch = False
+        """whether the video is one of a batch"""
         self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
