@@ -119,6 +119,9 @@ class Description:
     live: bool
     batch: bool
     """whether it is one of a batch"""
+    status: ClipStatus
+    note: str
+    """note on the status"""
     objects: list[Item]
     strips: dict[int, str]
     """by object id; characters as in `description.py`"""
@@ -175,6 +178,15 @@ class JobEvent:
 
 
 @dataclass(frozen=True)
+class StatusEvent:
+    """The status of the video changed."""
+
+    status: ClipStatus
+    note: str
+    event: Literal["status"] = "status"
+
+
+@dataclass(frozen=True)
 class TrackerEvent:
     """Settings of the tracker changed."""
 
@@ -191,7 +203,16 @@ class ExportEvent:
     event: Literal["export"] = "export"
 
 
-Event = FrameEvent | ObjectsEvent | CountEvent | HistoryEvent | JobEvent | TrackerEvent | ExportEvent
+Event = (
+    FrameEvent
+    | ObjectsEvent
+    | CountEvent
+    | HistoryEvent
+    | JobEvent
+    | StatusEvent
+    | TrackerEvent
+    | ExportEvent
+)
 
 
 @dataclass(frozen=True)

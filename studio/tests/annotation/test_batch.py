@@ -123,7 +123,7 @@ def test_failed_video_is_listed_and_not_opened(results, batch):
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     with pytest.raises(InputError, match="could not be tracked"):
-        batch.open("a", "")
+        batch.enter("a", "", page=True)
 
 
 def test_folder_without_batch_rejected(tmp_path):
@@ -204,10 +204,10 @@ def test_lease_of_a_killed_program_is_replaced_at_once(folder):
 def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     here = open_clip(results / "a")
     other_machine()
-    with pytest.raises(InputError, match="a: in use by another program on"):
+    with pytest.raises(InputError, match="in use by another program on"):
         batch.set_status("a", "accepted", "", "")
     with pytest.raises(InputError, match="close it there"):
-        batch.open("a", "Bob")
+        batch.enter("a", "Bob", page=True)
     here.close()
     batch.set_status("a", "accepted", "", "Bob")
     assert statuses(batch)["a"] == "accepted"

@@ -14,6 +14,7 @@ from aotlab import InputError
 from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
 from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot
+from aotlab_studio.protocol import ClipStatus
 from aotlab_studio.video import Frames
 
 PROJECT_SUFFIX = ".aotlab"
@@ -47,6 +48,11 @@ class ProjectHeader(Struct):
     version: int
     video: StoredVideo
     objects: Snapshot
+    status: ClipStatus = "open"
+    note: str = ""
+    """note on the status"""
+    person: str = ""
+    """who changed the status last; empty: unknown"""
 
 
 def read_header(path: Path) -> ProjectHeader:
@@ -125,6 +131,9 @@ class Project:
         self.lock = FolderLock(folder)
         self.objects: bytes | None = None
         """stored objects; None in a new project"""
+        self.status: ClipStatus = "open"
+        self.note = self.person = ""
+        """note on the status, and who changed it last; stored with the objects"""
         try:
             self._source = None if frames.live else compute_fingerprint(frames.path)
             if (folder / PROJECT_FILE).is_file():
@@ -146,7 +155,14 @@ class Project:
         if frames.levels is not None and not frames.levels.found:
             video.levels = (frames.levels.low, frames.levels.high)
         content = msgspec.json.encode(
-            ProjectHeader(FORMAT_VERSION, video, msgspec.json.decode(objects, type=Snapshot))
+            ProjectHeader(
+                FORMAT_VERSION,
+                video,
+                msgspec.json.decode(objects, type=Snapshot),
+                self.status,
+                self.note,
+                self.person,
+            )
         )
         write_bytes(self.folder / PROJECT_FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
@@ -165,6 +181,7 @@ class Project:
                     "choose another folder as project"
                 )
         self.objects = msgspec.json.encode(head.objects)
+        self.status, self.note, self.person = head.status, head.note, head.person
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name
         if frames.live or (same_name if video.source is None else video.source == self._source):
             return

@@ -14,7 +14,7 @@ from aotlab_studio.project.folder import Project, locate_project, read_levels
 from aotlab_studio.project.history import Change, History
 from aotlab_studio.project.label_store import LabelStore, Note, encode_png
 from aotlab_studio.project.objects import ObjectList
-from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
+from aotlab_studio.protocol import ClipStatus, Event, FrameEvent, HistoryEvent, ObjectsEvent, StatusEvent
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import CACHE_BYTES, Frames, FrameStore, Levels, LiveFrames
 
@@ -78,6 +78,15 @@ class State:
         """The video, as readers of annotations take it."""
         frames = self.frames
         return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), frames.stem)
+
+    def set_status(self, status: ClipStatus, note: str = "") -> None:
+        """Store the status of the video and a note on it; raise `InputError` if that fails."""
+        with self.lock:
+            project = self.project
+            if (status, note) != (project.status, project.note):
+                project.status, project.note, project.person = status, note, project.lock.person
+                project.save_objects(self.objects.snapshot())
+                self.emit(StatusEvent(status, note))
 
     def close(self) -> None:
         """Release the project."""
@@ -177,7 +186,10 @@ class State:
 
     def add_step(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
         """Add a step to the history and notify the listeners."""
-        self.history.add(title, [change for change in changes if change.before != change.after], frame)
+        changed = [change for change in changes if change.before != change.after]
+        self.history.add(title, changed, frame)
+        if changed:
+            self.set_status("in work", self.project.note)
         self.emit(HistoryEvent(self.history.titles))
 
     def emit(self, event: Event) -> None:

@@ -31,6 +31,8 @@ def describe(session: Session) -> Description:
             rate=float(state.frames.rate),
             live=session.live is not None,
             batch=session.batch,
+            status=state.project.status,
+            note=state.project.note,
             objects=list(state.objects),
             strips=strips(state),
             revision=state.revision,
@@ -145,7 +147,7 @@ OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, Session.set_tracker, track,
     Session.take_frame, go_live, Session.pause, Session.resume, Session.stop, Session.undo, Session.redo,
     Session.review, strips, Session.export, Session.cancel_export,
-    versions.list_versions, versions.keep_version,
+    Session.set_status, versions.list_versions, versions.keep_version,
 )  # fmt: skip
 ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *IDLE_ACTIONS, *OTHER_ACTIONS)}
 """actions by name; the first parameter of each is the session or its state"""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from msgspec import Meta
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
@@ -21,18 +19,15 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aotlab import InputError
-from aotlab_studio.files import read_holder, write_bytes
-from aotlab_studio.project.folder import PROJECT_SUFFIX
+from aotlab_studio.files import read_holder
+from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
 from aotlab_studio.project.objects import NAME_LENGTH
-from aotlab_studio.project.versions import keep_version
-from aotlab_studio.protocol import Clip, ClipStatus, Event, HistoryEvent
+from aotlab_studio.protocol import Clip, ClipStatus
 from aotlab_studio.review.batch import list_sentences, rank_entries
 from aotlab_studio.server.app import NO_CACHE_HEADERS, build_app, load_page_files, read_body
-from aotlab_studio.server.session import Session
+from aotlab_studio.server.session import Note, Session
 
 REVIEW_FILE = "review.json"
-STATUS_FILE = "status.json"
-"""name of the file in a project that holds its status"""
 PERSON_COOKIE = "aotlab_person"
 """cookie with the name of the person at the page"""
 MAX_SENTENCES = 3
@@ -40,20 +35,11 @@ RELEASE_SECONDS = 10.0
 """seconds after which a video that no page shows is released, for a page that is reloaded"""
 
 
-class StoredStatus(msgspec.Struct, omit_defaults=True):
-    """Contents of `STATUS_FILE`."""
+class StatusMessage(msgspec.Struct):
+    """Body of a request that sets the status of a video."""
 
-    status: ClipStatus = "open"
-    note: Annotated[str, Meta(max_length=500)] = ""
-    person: str = ""
-
-
-def read_status(project: Path) -> StoredStatus:
-    """Return the status of a project; open if there is none, or none that can be read."""
-    try:
-        return msgspec.json.decode((project / STATUS_FILE).read_bytes(), type=StoredStatus)
-    except (OSError, ValueError):
-        return StoredStatus()
+    status: ClipStatus
+    note: Note = ""
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
@@ -71,10 +57,13 @@ class OpenClip:
 
     session: Session
     app: ASGIApp
-    person: str
+    person: str = ""
+    """who opened it; empty: unknown"""
     pages: int = 0
     """connected pages"""
-    used: float = field(default=0.0)
+    requests: int = 0
+    """requests that are being answered, pages included"""
+    used: float = 0.0
     """time of the last request, of the event loop's clock"""
 
 
@@ -100,8 +89,8 @@ class Batch:
         """Return all videos, first those to look at first."""
         return [self._describe(entry) for entry in self._read_entries()]
 
-    def open(self, name: str, person: str) -> OpenClip:
-        """Return a video with its session, which it opens first.
+    def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
+        """Begin a request of a person for a video, which is opened first; `leave` ends it.
 
         Raises:
             InputError: no such video, another person or program has it, or as ``open_clip``.
@@ -110,38 +99,35 @@ class Batch:
             found = self._open.get(name)
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another video, or wait")
-            if found is None:
-                self._require_clip(name)
-                session = self._open_clip(self.folder / name)
-                session.batch = True
-                session.state.listeners.append(lambda event: self._note_work(name, event))
-                found = self._open[name] = OpenClip(session, build_app(session), "")
+            found = found or self._open_session(name)
             if person and person != found.person:
                 found.person = person
                 found.session.state.project.lock.name_person(person)
+            found.requests += 1
+            found.pages += page
             return found
 
-    def set_status(self, name: str, status: ClipStatus, note: str, person: str) -> None:
-        """Store a status; a finished one also keeps a version of the masks.
-
-        Raises:
-            InputError: no such video, or another program has it.
-        """
+    def leave(self, found: OpenClip, *, page: bool) -> None:
+        """End a request."""
         with self._lock:
-            self._require_clip(name)
-            project = self._project(name)
-            found, holder = self._open.get(name), read_holder(project)
-            if found is None and holder is not None:
-                raise InputError(f"{name}: in use by {holder}; ask there, or wait")
-            write_bytes(project / STATUS_FILE, msgspec.json.encode(StoredStatus(status, note, person)))
-            if found is not None and status in ("corrected", "accepted", "rejected"):
-                keep_version(found.session.state, f"{status}: {note}" if note else status)
+            found.requests -= 1
+            found.pages -= page
+
+    def set_status(self, name: str, status: ClipStatus, note: str, person: str) -> None:
+        """Store the status of a video, as `Session.set_status`; raises `InputError` as `enter`."""
+        with self._lock:
+            found = self.enter(name, "" if name in self._open else person, page=False)
+            try:
+                found.session.set_status(status, note)
+            finally:
+                self.leave(found, page=False)
+                self.release(name)
 
     def release(self, name: str) -> None:
-        """Close the session of a video unless a page shows it or a job runs."""
+        """Close the session of a video unless something is being done with it."""
         with self._lock:
             found = self._open.get(name)
-            if found is not None and not found.pages and not found.session.runner.busy:
+            if found is not None and not found.requests and not found.session.runner.busy:
                 del self._open[name]
                 found.session.close()
 
@@ -152,32 +138,28 @@ class Batch:
                 found.session.close()
             self._open.clear()
 
-    def _note_work(self, name: str, event: Event) -> None:
-        """Note that the masks changed: what was finished or accepted is in work again."""
-        if not isinstance(event, HistoryEvent):
-            return
-        project = self._project(name)
-        stored = read_status(project)
-        if stored.status != "in work":
-            stored.status = "in work"
-            stored.person = self._open[name].person if name in self._open else stored.person
-            with suppress(InputError):  # the edit itself is stored
-                write_bytes(project / STATUS_FILE, msgspec.json.encode(stored))
-
     def _describe(self, entry: dict[str, Any]) -> Clip:
-        project = self._project(entry["name"])
-        stored, holder = read_status(project), read_holder(project) if project.is_dir() else None
+        project = self._locate_project(entry["name"])
+        holder = read_holder(project) if project.is_dir() else None
+        header = read_header(project / PROJECT_FILE) if (project / PROJECT_FILE).is_file() else None
         return Clip(
             name=entry["name"],
-            status=stored.status,
-            note=stored.note,
-            person=stored.person,
+            status=header.status if header else "open",
+            note=header.note if header else "",
+            person=header.person if header else "",
             holder=str(holder or ""),
             error=entry["error"],
             frames=entry["frames"] or 0,
             objects=entry["objects"],
             sentences=list_sentences(entry)[:MAX_SENTENCES],
         )
+
+    def _open_session(self, name: str) -> OpenClip:
+        self._require_clip(name)
+        session = self._open_clip(self.folder / name)
+        session.batch = True
+        self._open[name] = OpenClip(session, build_app(session))
+        return self._open[name]
 
     def _require_clip(self, name: str) -> None:
         for entry in self._read_entries():
@@ -190,7 +172,7 @@ class Batch:
     def _read_entries(self) -> list[dict[str, Any]]:
         return read_entries(self.folder) or []
 
-    def _project(self, name: str) -> Path:
+    def _locate_project(self, name: str) -> Path:
         return self.folder / f"{name}{PROJECT_SUFFIX}"
 
 
@@ -230,7 +212,7 @@ class BatchEndpoints:
     async def set_status(self, request: Request) -> Response:
         """Store the status of a video."""
         try:
-            stored = msgspec.json.decode(await read_body(request) or b"", type=StoredStatus)
+            stored = msgspec.json.decode(await read_body(request) or b"", type=StatusMessage)
         except ValueError as error:
             return PlainTextResponse(f"status: {error}", 422)
         name, person = request.path_params["name"], read_person(request)
@@ -248,16 +230,14 @@ class BatchEndpoints:
     async def serve_clip(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a video's application answer."""
         name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
-        loop = asyncio.get_running_loop()
-        found = await run_in_threadpool(self._batch.open, name, person)
-        is_page = scope["type"] == "websocket"
-        found.pages += is_page
+        page, loop = scope["type"] == "websocket", asyncio.get_running_loop()
+        found = await run_in_threadpool(self._batch.enter, name, person, page=page)
         try:
             await found.app(scope, receive, send)
         finally:
-            found.pages -= is_page
             found.used = loop.time()
             loop.call_later(RELEASE_SECONDS, lambda: loop.create_task(self._release(name, found)))
+            await run_in_threadpool(self._batch.leave, found, page=page)
 
     async def _release(self, name: str, found: OpenClip) -> None:
         loop = asyncio.get_running_loop()

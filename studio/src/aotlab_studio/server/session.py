@@ -7,8 +7,10 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from aotlab import InputError, Prompt
 from aotlab_studio.project import editing
@@ -16,7 +18,9 @@ from aotlab_studio.project.editing import Box, Clicks, Points
 from aotlab_studio.project.history import Step
 from aotlab_studio.project.painting import find_outlines
 from aotlab_studio.project.state import State
+from aotlab_studio.project.versions import keep_version
 from aotlab_studio.protocol import (
+    ClipStatus,
     CountEvent,
     ExportEvent,
     HistoryEvent,
@@ -32,6 +36,7 @@ from aotlab_studio.video import LiveFrames
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
+Note = Annotated[str, Meta(max_length=100)]
 MAX_REVIEW_ENTRIES = 500
 """maximum number of frames to check"""
 
@@ -69,6 +74,12 @@ class Session:
     def job(self) -> TrackingJob | None:
         """Last tracking job."""
         return self.runner.job
+
+    def set_status(self, status: ClipStatus, note: Note = "") -> None:
+        """Store the status of the video; one that ends the work on it also keeps a version of the masks."""
+        self.state.set_status(status, note)
+        if status in ("corrected", "accepted", "rejected") and self.state.objects.ids:
+            keep_version(self.state, f"{status}: {note}" if note else status)
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -249,6 +260,7 @@ class Session:
             self.runner.require_idle(step.title)
         with self.state.lock:
             move()
+            self.state.set_status("in work", self.state.project.note)
             self.state.emit(HistoryEvent(self.state.history.titles))
         return UndoneStep(step.title, step.frame)
 
