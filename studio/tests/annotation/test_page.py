@@ -653,7 +653,8 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
-    assert page.tab.get_attribute("#review img", "src") == f"frame/7?video={session.video_id}&width=96"
+    page.tab.wait_for_selector("#review canvas[width='60']")
+    assert f"{page.tab.url}frame/7?video={session.video_id}&width=96" in page.requests
     draw(session, 7, 2)
     editing.add_object(session.state)
     page.objects(3)  # events arrive in order

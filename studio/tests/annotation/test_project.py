@@ -43,7 +43,7 @@ def test_changed_video_needs_same_video(folder):
     first.close()
     image = folder / "00011.png"
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(image)
-    with pytest.raises(InputError, match=r"content differs.*as project.*same_video"):
+    with pytest.raises(InputError, match=r"content differs.*for the project.*confirm that the masks fit"):
         open_session(folder)
     again = open_session(folder, same_video=True)
     assert again.state.labels(0).any()
@@ -76,7 +76,7 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
-    with pytest.raises(InputError, match="same_video"):
+    with pytest.raises(InputError, match="the masks fit"):
         cli.main([str(folder), "--no-browser"])
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 

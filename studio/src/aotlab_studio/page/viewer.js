@@ -158,6 +158,7 @@ export class Viewer {
   /** Redraw the masks, after masks, colours or look changed. */
   paintMask() {
     if (!this.labels) return;
+    this.preview = []; // of masks that are no longer those shown
     const { width, height, ids } = this.labels;
     if (this.mask.width !== width || this.mask.height !== height) {
       this.mask.width = width;

@@ -188,7 +188,7 @@ class Project:
         if not same_video:
             raise InputError(
                 f"{self.folder}: made for another video ({video.path[:200]}), whose content differs from this "
-                "one's; choose another folder as project, or set same_video if the masks fit"
+                "one's; choose another folder for the project, or confirm that the masks fit (annotate --same-video)"
             )
         self.save_objects(self.objects)
 
