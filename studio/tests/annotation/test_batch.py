@@ -17,6 +17,7 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batches
 from aotlab_studio.server.batch import Batch, build_batch_app
 from aotlab_studio.server.session import Session
+from studio.tests.annotation.browser import find_violations, needs_browser
 from studio.tests.annotation.clips import TruthTracker, draw_folder, open_session, wait_until
 from studio.tests.annotation.results import write_results
 from studio.tests.annotation.served import Served
@@ -211,3 +212,38 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     here.close()
     batch.set_status("a", "accepted", "", "Bob")
     assert statuses(batch)["a"] == "accepted"
+
+
+@needs_browser
+def test_list_opens_the_next_clip_under_a_name(context, served, batch):
+    tab = context.new_page()
+    problems = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.goto(served.url)
+    tab.wait_for_selector("#clips tr")
+    assert tab.inner_text("#clips tr:first-child").startswith("b")
+    tab.keyboard.press(">")
+    tab.wait_for_selector("#status.error")
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.wait_for_selector("#clips .accepted")
+    tab.click("#next-clip")
+    tab.wait_for_selector("#stage[aria-busy=false]")
+    assert tab.inner_text("#name") == "b"
+    tab.keyboard.press("m")
+    tab.wait_for_function("() => document.getElementById('clip-status').value === 'in work'")
+    assert batch.list_clips()[0].holder.startswith("Ann on")
+    tab.select_option("#clip-status", "rejected")
+    tab.fill("#clip-note", "dark")
+    tab.keyboard.press("Enter")
+    wait_until(lambda: batch.list_clips()[0].note == "dark")
+    tab.focus("#view")
+    tab.keyboard.press(">")
+    tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
+    tab.click("#clips")
+    tab.wait_for_selector("#clips .rejected")
+    assert tab.input_value("#person") == "Ann"
+    assert find_violations(tab) == []
+    tab.close()
+    assert problems == []

@@ -16,7 +16,7 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import TrackerChoice
 from aotlab_studio.tracking.planning import TrackRequest
-from studio.tests.annotation.browser import Page, iou, needs_browser
+from studio.tests.annotation.browser import Page, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
 from studio.tests.annotation.served import Served
 
@@ -746,7 +746,7 @@ def test_click_on_a_timeline_row_chooses_its_object(page, session):
 
 
 def test_timeline_zooms_scrolls_and_has_thumbnails(page):
-    page.tab.click("#thumbnails img >> nth=7")
+    page.tab.click("#thumbnails .thumbnail >> nth=7")
     page.wait_frame(7)
     for _ in range(3):
         page.tab.click("#closer")
@@ -762,3 +762,87 @@ def test_preset_chooses_outputs(page):
     page.tab.click("text=COCO >> nth=0")
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
     assert page.tab.evaluate(names) == ["coco", "review"]
+
+
+def test_range_is_dragged_on_the_timeline_and_kept(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    box = page.tab.locator("#strips").bounding_box()
+    column = (box["width"] - 96) / LENGTH
+
+    def drag(start, end):
+        for frame, act in ((start, page.tab.mouse.down), (end, page.tab.mouse.up)):
+            page.tab.mouse.move(box["x"] + 96 + frame * column, box["y"] + 14)
+            act()
+
+    drag(0, 3)
+    drag(LENGTH - 0.05, 9)
+    assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
+    page.key("ArrowUp")
+    page.seek(5)
+    page.open(page.tab.url)
+    page.wait_frame(5)
+    page.chosen("object 1")
+    assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
+    drag(9, LENGTH)
+    assert page.tab.input_value("#last") == ""
+
+
+def test_preview_of_a_click_goes_with_its_object(page):
+    page.key("c", "n")
+    page.objects(1)
+    page.tab.mouse.move(*page.at(10, 10))
+    page.until(lambda: page.pixel(10, 10)[1] > 100)
+    page.key_done("Control+z")
+    page.until(lambda: page.pixel(10, 10)[1] < 100)
+
+
+def test_thumbnails_show_masks_and_numbers(page, session):
+    draw(session, 0, 1)
+    page.tab.set_viewport_size({"width": 1280, "height": 900})
+    page.until(lambda: page.tab.inner_text("#thumbnails").split()[:3] == ["0", "1", "2"])
+    page.tab.wait_for_selector("#thumbnails .thumbnail canvas[width='60']")
+    image = "document.querySelector('#thumbnails canvas').getContext('2d').getImageData(10, 10, 1, 1)"
+    look = f"[...{image}.data]"
+    before = page.tab.evaluate(look)
+    editing.clear(session.state, 0, 1)
+    page.until(lambda: page.tab.evaluate(look) != before)
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (1024, 640), (1440, 900)])
+def test_image_has_most_of_the_width(page, width, height):
+    page.tab.set_viewport_size({"width": width, "height": height})
+    assert page.tab.locator("#view").bounding_box()["width"] >= 0.6 * width
+    if width <= 1000:
+        assert not page.tab.is_visible("#objects")
+        page.tab.click("#panels")
+    assert page.tab.is_visible("#add")
+
+
+def test_empty_review_explains_itself(page):
+    assert "After tracking" in page.tab.inner_text("#review-empty")
+
+
+@pytest.mark.parametrize("dialog", ["", "#help", "#export", "#open-versions"])
+def test_page_has_no_accessibility_violation(page, session, dialog):
+    draw(session, 0, 1)
+    page.objects(1)
+    if dialog:
+        page.tab.click(dialog)
+        page.tab.wait_for_selector("dialog[open]")
+    assert find_violations(page.tab) == []
+
+
+def test_version_is_kept_and_restored(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.click("#open-versions")
+    page.tab.fill("#version-title", "first")
+    page.tab.click("#version-keep")
+    page.tab.wait_for_selector("#versions li")
+    page.key("Escape")
+    page.key_done("m")
+    page.tab.click("#open-versions")
+    page.tab.click("text=Restore")
+    page.tab.wait_for_selector(".toast")
+    assert (page.labels(0) == (truth(0) == 1)).all()

@@ -214,7 +214,7 @@ export class Viewer {
   showPlace() {
     const ratio = window.devicePixelRatio || 1;
     const { pointer, readout } = this;
-    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom);
+    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom + 1e-6);
     const place = pointer ? `${inFrame(pointer.x, this.left)}, ${inFrame(pointer.y, this.top)} · ` : '';
     readout.textContent = `${place}${Math.round((100 * this.zoom) / ratio)} %`;
   }
