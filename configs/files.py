@@ -18,7 +18,7 @@ PRESETS = ROOT / "configs" / "presets"
 RECIPES = ROOT / "configs" / "recipes"
 
 
-def setting_path(text: str) -> Path:
+def resolve_path(text: str) -> Path:
     """Resolve the path in a setting: ``bundled``, or a path relative to the working directory.
 
     If no such file exists, it is looked up below the project's root; recipes write ``pretrain_models/x.pth``.
@@ -30,12 +30,12 @@ def setting_path(text: str) -> Path:
     return beside if not path.exists() and beside.exists() else path
 
 
-def preset_names() -> list[str]:
+def list_presets() -> list[str]:
     """Return the names of all presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def find_settings(name: str, relative_to: Path = ROOT) -> Path:
+def find_config(name: str, relative_to: Path = ROOT) -> Path:
     """Return the file of a preset or recipe, or a YAML file in the working directory or below ``relative_to``.
 
     Raises:
@@ -47,8 +47,8 @@ def find_settings(name: str, relative_to: Path = ROOT) -> Path:
     for folder in (PRESETS, RECIPES):
         if is_file(folder / f"{name}.yaml"):
             return folder / f"{name}.yaml"
-    known, recipes = preset_names(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    known, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
     near = difflib.get_close_matches(name, [*known, *recipes], n=1)
     listed = f"presets are {', '.join(known)}; recipes of aotlab train are {', '.join(recipes)}"
-    hint = f"did you mean {near[0]}?" if near else listed
-    raise InputError(f"config {name}: no such file or preset; {hint}")
+    suggestion = f"did you mean {near[0]}?" if near else listed
+    raise InputError(f"config {name}: no such file or preset; {suggestion}")

@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import TypeVar
 
-from aotlab.configs.files import PRESETS, find_settings
+from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
 
-INVALID = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, LookupError, OverflowError,
+CONFIG_ERRORS = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, LookupError, OverflowError,
            RecursionError)  # fmt: skip
 """errors of PyYAML, OmegaConf and the dataclasses for invalid text, keys and values"""
 
@@ -38,9 +38,9 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
-    path = find_settings(str(config))
+    path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
-    files = _with_bases(path, presets[-1] if presets else None)
+    files = _read_bases(path, presets[-1] if presets else None)
     tree = OmegaConf.create()
     for file, settings in reversed(files):
         then = settings.pop("then", None) or []
@@ -51,14 +51,16 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
             if then:
                 phases = OmegaConf.select(tree, "train.phases", default=[])
                 OmegaConf.update(tree, "train.phases", [*phases, *then], force_add=True)
-        except INVALID as error:
+        except CONFIG_ERRORS as error:
             raise InputError(f"{file}: {describe_error(error)}") from error
     if "name" not in files[0][1] and "name" in tree:
         tree["name"] = f"{tree['name']}_{path.stem}"
-    return from_tree(tree, str(config), overrides=[key for key in overrides if not key.startswith("base=")])
+    return build_config(
+        tree, str(config), overrides=[key for key in overrides if not key.startswith("base=")]
+    )
 
 
-def from_tree(
+def build_config(
     tree: Mapping[str, Any] | DictConfig,
     origin: str,
     kind: type[Settings] = Config,  # type: ignore[assignment]
@@ -72,16 +74,16 @@ def from_tree(
     """
     tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
     for override in overrides:
-        _set(tree, override)
+        _apply_override(tree, override)
     try:
         schema = OmegaConf.structured(kind)
         _unfreeze(schema)
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(schema, tree)))
-    except INVALID as error:
+    except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: {describe_error(error)}") from error
 
 
-def read_mapping(text: str, origin: str, *, plain: bool = False) -> dict[str, Any]:
+def parse_yaml(text: str, origin: str, *, plain: bool = False) -> dict[str, Any]:
     """Parse a YAML mapping; ``origin`` names it in messages.
 
     Args:
@@ -93,11 +95,11 @@ def read_mapping(text: str, origin: str, *, plain: bool = False) -> dict[str, An
     """
     try:
         if plain:
-            _require_plain(text)
+            _require_safe_yaml(text)
         content = OmegaConf.to_container(OmegaConf.create(text))
     except AssertionError:  # OmegaConf's, for a single number
         content = None
-    except INVALID as error:
+    except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: not readable as YAML ({describe_error(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{origin}: not a YAML mapping of settings (key: value)")
@@ -110,7 +112,7 @@ def to_yaml(config: Config) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Describe an error of `INVALID` in one line: the line of the text, or key, value and what is expected."""
+    """Describe an error of `CONFIG_ERRORS` in one line: the line of the text, or key, value and what is expected."""
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax'}"
@@ -135,28 +137,28 @@ def describe_error(error: Exception) -> str:
     return f"{key}: {reason}" if key else reason
 
 
-def _with_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, Any]]]:
+def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, Any]]]:
     """Return the unmerged settings of a file and its bases; ``preset`` replaces the preset at the bottom."""
     top = path
     files: list[tuple[Path, dict[str, Any]]] = []
     while True:
         if any(path == file for file, _ in files):
             raise InputError(f"{path}: circular base:; remove it")
-        settings = read_mapping(read_text(path, "give a YAML file"), str(path))
+        settings = parse_yaml(read_text(path, "give a YAML file"), str(path))
         base = settings.pop("base", None)
         files.append((path, settings))
         if base is None:
             break
-        below = find_settings(str(base), path.parent)
+        below = find_config(str(base), path.parent)
         if preset is not None and below.parent == PRESETS != path.parent:
-            below, preset = find_settings(preset, path.parent), None
+            below, preset = find_config(preset, path.parent), None
         path = below
     if preset is not None:
         raise InputError(f"base={preset}: {top} has no preset below it; load {preset} instead")
     return files
 
 
-def _set(tree: DictConfig, override: str) -> None:
+def _apply_override(tree: DictConfig, override: str) -> None:
     """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
     key, separator, _ = override.partition("=")
     if not separator or not key:
@@ -164,12 +166,12 @@ def _set(tree: DictConfig, override: str) -> None:
     try:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
-    except INVALID as error:
+    except CONFIG_ERRORS as error:
         reason = describe_error(error)
         raise InputError(f"{override[:200]}: cannot be set ({reason}); see configs/schema.py") from error
 
 
-def _require_plain(text: str) -> None:
+def _require_safe_yaml(text: str) -> None:
     """Raise ValueError for aliases, which may expand without end, interpolations, and nesting that crashes libyaml."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):

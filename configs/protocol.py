@@ -12,11 +12,11 @@ from aotlab.utils.errors import InputError
 
 Protocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
-BOUNDED_POLICY = "restricted"
+DEFAULT_BOUNDED_POLICY = "restricted"
 """replacement for a policy without a bound: same masks on short videos, bounded memory on long ones"""
 
 
-def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] = ()) -> Config:
+def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] = ()) -> Config:
     """Return the settings for a protocol.
 
     ``bounded`` replaces `every_nth` with `restricted` (RMem), unless ``overrides`` set a policy.
@@ -32,12 +32,12 @@ def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] =
     overridden = OmegaConf.select(OmegaConf.from_dotlist(list(overrides)), "memory.policy") is not None
     if protocol == "published" or overridden or config.memory.policy != "every_nth":
         return config
-    return replace(config, memory=replace(config.memory, policy=BOUNDED_POLICY))
+    return replace(config, memory=replace(config.memory, policy=DEFAULT_BOUNDED_POLICY))
 
 
-FINAL_LR = {"mobilenet_v2": 2e-5}
+FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
 """final learning rate by encoder; 1e-5 for all others"""
-AUGMENTATION = {"gpm": "deaot"}
+DEFAULT_AUGMENTATIONS = {"gpm": "deaot"}
 """augmentation by block type; aot for all others"""
 
 
@@ -49,8 +49,8 @@ def resolve_training(config: Config) -> Config:
 
 
 def _resolve_phase(phase: PhaseConfig, model: ModelConfig) -> PhaseConfig:
-    final = phase.final_lr if phase.final_lr is not None else FINAL_LR.get(model.encoder, 1e-5)
-    augmentation = phase.augmentation or AUGMENTATION.get(model.stages[0].block, "aot")
+    final = phase.final_lr if phase.final_lr is not None else FINAL_LEARNING_RATES.get(model.encoder, 1e-5)
+    augmentation = phase.augmentation or DEFAULT_AUGMENTATIONS.get(model.stages[0].block, "aot")
     extra = 1 if model.align_corners else 0
     crop = round((phase.crop - extra) / 16) * 16 + extra
     return replace(phase, final_lr=final, augmentation=augmentation, crop=crop)

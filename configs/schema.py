@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
-from aotlab.utils.numbers import COUNT, POSITIVE, Range, require, require_choice, require_numbers
+from aotlab.utils.numbers import COUNT, POSITIVE, Range, require, require_choice, require_ranges
 
 STRIDES = (16, 8, 4)
 WIDTH = Range(1, 2**16, whole=True)
 """channels, heads and objects"""
-STAGE_NUMBERS = {
+STAGE_RANGES = {
     "depth": Range(0, 1000, whole=True), "heads": WIDTH, "window": Range(0, 1001, whole=True),
     "feedforward": Range(0, 2**20, whole=True), "drop_path": Range(0, 1, below_high=True), "dim": WIDTH,
     "self_heads": WIDTH, "self_stride": WIDTH, "memory_stride": WIDTH, "temporal_slots": Range(0, 2**16, whole=True),
 }  # fmt: skip
-MEMORY_NUMBERS = {
+MEMORY_RANGES = {
     "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "newest": COUNT, "insertions": COUNT,
     "relevance_weight": Range(), "redundancy_slope": Range(), "redundancy_threshold": Range(),
     "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
@@ -69,7 +69,7 @@ class StageConfig:
             self.window == 0 or (self.window > 0 and self.window % 2 == 1),
             f"model.stages.window must be odd, or 0 for none, got {self.window}",
         )
-        require_numbers(self, "model.stages.", STAGE_NUMBERS)
+        require_ranges(self, "model.stages.", STAGE_RANGES)
         whole = self.window > 0 and self.sine_position and self.relative_position
         require(
             self.block == "lstt" or whole,
@@ -124,7 +124,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         numbers = {"max_objects": WIDTH, "dim": WIDTH, "prompt_blocks": Range(0, 1000, whole=True)}
-        require_numbers(self, "model.", numbers)
+        require_ranges(self, "model.", numbers)
         _check_stages(self.stages, self.dim)
         shared = any(stage.shared for stage in self.stages)
         require(
@@ -208,7 +208,7 @@ class MemoryConfig:
 
     def __post_init__(self) -> None:
         require_choice(self.policy, POLICIES, "memory.policy")
-        require_numbers(self, "memory.", MEMORY_NUMBERS)
+        require_ranges(self, "memory.", MEMORY_RANGES)
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class InputConfig:
 
     def __post_init__(self) -> None:
         edges = ("max_long_edge", "max_short_edge", "min_short_edge", "min_object")
-        require_numbers(self, "input.", {**dict.fromkeys(edges, EDGE), "scale": SCALE})
+        require_ranges(self, "input.", {**dict.fromkeys(edges, EDGE), "scale": SCALE})
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        require_numbers(self, "", {"confidence_temperature": POSITIVE})
+        require_ranges(self, "", {"confidence_temperature": POSITIVE})
         recurrent = any(stage.block == "lstt_recurrent" for stage in self.model.stages)
         require(
             not recurrent or self.memory.short_term_frames == 1,

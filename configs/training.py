@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aotlab.utils.files import plain_name
+from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import (
     COUNT,
-    COUNT_OR_NONE,
+    COUNT_OR_ZERO,
+    FRACTION,
     NOT_NEGATIVE,
-    PART,
     POSITIVE,
     SEED,
     Range,
     require,
     require_choice,
-    require_numbers,
+    require_ranges,
 )
 
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
@@ -26,23 +26,23 @@ EDGE = Range(32, 2**15, whole=True)
 """side of an image in pixels"""
 CLIP_EDGE = Range(32, 2**13, whole=True)
 """side of a training image in pixels; OpenCV warps sides below 2**15 only, and images may be wide"""
-MAX_RATE = 1e6
+MAX_LEARNING_RATE = 1e6
 """bound of rates and decays, whose products must fit into float32"""
-PHASE_NUMBERS = {
+PHASE_RANGES = {
     "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "crop": CLIP_EDGE,
     "short_edge": CLIP_EDGE,
-    "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART,
-    "lr": Range(0, MAX_RATE, above_low=True), "final_lr": Range(0, MAX_RATE),
-    "weight_decay": Range(0, MAX_RATE),
+    "thin_plate": FRACTION, "merge": FRACTION, "compose": FRACTION, "entering": FRACTION,
+    "lr": Range(0, MAX_LEARNING_RATE, above_low=True), "final_lr": Range(0, MAX_LEARNING_RATE),
+    "weight_decay": Range(0, MAX_LEARNING_RATE),
     "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,
 }  # fmt: skip
-TRAIN_NUMBERS = {
+TRAIN_RANGES = {
     "accumulate": COUNT, "restarts": COUNT, "warmup": Range(0, 1, below_high=True), "power": NOT_NEGATIVE,
-    "encoder_lr_ratio": Range(0, MAX_RATE), "freeze_encoder_stages": COUNT_OR_NONE,
+    "encoder_lr_ratio": Range(0, MAX_LEARNING_RATE), "freeze_encoder_stages": COUNT_OR_ZERO,
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_at": Range(0, above_low=True),
-    "clip_gradients": POSITIVE, "ema": PART, "seed": SEED, "save_every": COUNT, "keep": COUNT,
-    "validate_every": COUNT_OR_NONE, "log_every": COUNT, "image_every": COUNT_OR_NONE,
-    "skip_not_finite": COUNT_OR_NONE,
+    "clip_gradients": POSITIVE, "ema": FRACTION, "seed": SEED, "save_every": COUNT, "keep": COUNT,
+    "validate_every": COUNT_OR_ZERO, "log_every": COUNT, "image_every": COUNT_OR_ZERO,
+    "skip_not_finite": COUNT_OR_ZERO,
 }  # fmt: skip
 
 
@@ -65,8 +65,8 @@ class SourceConfig:
     """sampling of the sets in a static folder: 0 uniform over images, 1 uniform over sets, or between"""
 
     def __post_init__(self) -> None:
-        require_numbers(
-            self, "train.phases.sources.", {"weight": POSITIVE, "max_gap": COUNT, "balance": PART}
+        require_ranges(
+            self, "train.phases.sources.", {"weight": POSITIVE, "max_gap": COUNT, "balance": FRACTION}
         )
 
 
@@ -84,7 +84,7 @@ class DataConfig:
     """fraction of the training videos held back for validation if `validation` is empty and there are at least 10"""
 
     def __post_init__(self) -> None:
-        require_numbers(self, "data.", {"workers": Range(0, 1024, whole=True), "hold_back": Range(0, 0.5)})
+        require_ranges(self, "data.", {"workers": Range(0, 1024, whole=True), "hold_back": Range(0, 0.5)})
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ class PhaseConfig:
     """the mixture of data"""
 
     def __post_init__(self) -> None:
-        require_numbers(self, "train.phases.", PHASE_NUMBERS)
-        plain_name(self.name, "train.phases.name")
+        require_ranges(self, "train.phases.", PHASE_RANGES)
+        require_file_name(self.name, "train.phases.name")
         require(
             self.augmentation is None or self.augmentation in AUGMENTATIONS,
             f"train.phases.augmentation must be one of {', '.join(AUGMENTATIONS)} or null, got {self.augmentation}",
@@ -200,4 +200,4 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_choice(self.precision, PRECISIONS, "train.precision")
         require_choice(self.schedule, SCHEDULES, "train.schedule")
-        require_numbers(self, "train.", TRAIN_NUMBERS)
+        require_ranges(self, "train.", TRAIN_RANGES)

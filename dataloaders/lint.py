@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, Video, list_masks
-from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_FORMS, files_by_stem, subfolders
+from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS, list_files_by_stem, list_subfolders
 from aotlab.media.images import natural_sort_key, open_image, require_jpeg_end
 from aotlab.media.masks import VOID
 from aotlab.media.object_masks import list_mask_files, read_labels
@@ -22,13 +22,13 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 from aotlab.utils.progress import progress_bar
 
-Kind = Literal["video", "static"]
+DataKind = Literal["video", "static"]
 MAX_VALUES = 60
 """largest number of values in a mask; blur and JPEG cause more"""
 MAX_SIZES = 3
 """largest number of frame sizes in a video; single images have more"""
 MASK_MODES = ("1", "P", "L", "I", "I;16", "I;16B")
-LAYOUTS: Mapping[Kind, str] = {
+LAYOUTS: Mapping[DataKind, str] = {
     "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
     "static": "expected JPEGImages/<set>/x.jpg with Annotations/<set>/x.png of the same names",
@@ -91,7 +91,7 @@ class LintResult:
 
 
 def lint_folder(
-    root: Path, kind: Kind, *, decode: bool = True, workers: int = 2, progress: bool = False
+    root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2, progress: bool = False
 ) -> LintResult:
     """Check ``root/JPEGImages`` and ``root/Annotations``.
 
@@ -104,7 +104,7 @@ def lint_folder(
     """
     if not is_folder(root):
         raise InputError(f"{root}: no such folder; give the folder that holds JPEGImages/ and Annotations/")
-    forms = VIDEO_FORMS if kind == "video" else (("JPEGImages", "Annotations"),)
+    forms = VIDEO_LAYOUTS if kind == "video" else (("JPEGImages", "Annotations"),)
     pairs = ((root / image_form, root / mask_form) for image_form, mask_form in forms)
     pair = next((pair for pair in pairs if is_folder(pair[0]) and is_folder(pair[1])), None)
     if pair is None:
@@ -112,20 +112,23 @@ def lint_folder(
         return LintResult([error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in lacking])
     images, masks = pair
     result = LintResult(objects=0 if decode else None)
-    names = subfolders(images)
-    loose = files_by_stem(images, FRAME_SUFFIXES)
+    names = list_subfolders(images)
+    loose = list_files_by_stem(images, FRAME_SUFFIXES)
     if loose and kind == "static":
         names.append(".")
     elif loose:
         stray = images / min(loose.values())
         advice = "make a folder per video, or use kind static for images"
         result.findings.append(error(stray, f"frame outside a video's folder, not used; {advice}"))
-    for name in sorted(set(subfolders(masks)) - set(names)):
+    for name in sorted(set(list_subfolders(masks)) - set(names)):
         result.findings.append(
             warning(masks / name, "masks without frames, not used; add them or remove the masks")
         )
     usable = 0
-    with ThreadPoolExecutor(workers) as pool, progress_bar(len(names), unit="folder", shown=progress) as bar:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress_bar(len(names), unit="folder", enabled=progress) as bar,
+    ):
         for name in names:
             folder, labels = images / name, masks / name
             frames = _read(_list_files(folder, FRAME_SUFFIXES), check_frame, pool, decode=decode)
@@ -138,14 +141,16 @@ def lint_folder(
             ]
             ids = {path: facts.ids for path, facts in annotations.items() if facts.ids is not None}
             if kind == "video":
-                findings += [*_check_order(frames), *_check_one_size(folder, frames)]
+                findings += [*_check_order(frames), *_check_same_size(folder, frames)]
                 findings += _check_video_ids(folder, len(labelled), ids)
                 objects = len(set().union(*ids.values()) - {VOID})
             else:
                 findings += [
                     warning(path, "no object; draw one or remove the pair") for path in ids if not ids[path]
                 ]
-                objects = sum(len(set(each) - {VOID}) or int(each == (VOID,)) for each in ids.values())
+                objects = sum(
+                    len(set(mask_ids) - {VOID}) or int(mask_ids == (VOID,)) for mask_ids in ids.values()
+                )
             _add(result, findings, frames, labelled=len(labelled), objects=objects)
             bar.update()
     if not usable:
@@ -158,21 +163,24 @@ def lint_videos(
 ) -> LintResult:
     """Check the files of a benchmark's videos; ``decode`` as in `lint_folder`."""
     result = LintResult(objects=0 if decode else None)
-    with ThreadPoolExecutor(workers) as pool, progress_bar(len(videos), unit="video", shown=progress) as bar:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress_bar(len(videos), unit="video", enabled=progress) as bar,
+    ):
         for video in videos:
             separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
-            given = [path for mask in video.masks.values() for path in list_mask_files(mask)]
+            mask_files = [path for mask in video.masks.values() for path in list_mask_files(mask)]
             frames = _read(video.frames, check_frame, pool, decode=decode)
             masks = _read(
-                dict.fromkeys([*given, *video.annotations, *separate]), check_mask, pool, decode=decode
+                dict.fromkeys([*mask_files, *video.annotations, *separate]), check_mask, pool, decode=decode
             )
             findings = [error(Path(video.name), video.problem)] if video.problem is not None else []
-            findings += [*_check_files(frames, masks), *_check_given(video, frames)]
+            findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
             stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.masks}
-            ids = {each for facts in masks.values() for each in facts.ids or ()}
-            found = int(bool(ids)) if video.merge_ids else len(ids - {VOID})
+            ids = {object_id for facts in masks.values() for object_id in facts.ids or ()}
+            num_objects = int(bool(ids)) if video.merge_ids else len(ids - {VOID})
             labelled = len(stems & {path.stem for path in frames})
-            _add(result, findings, frames, labelled=labelled, objects=len(video.objects) or found)
+            _add(result, findings, frames, labelled=labelled, objects=len(video.objects) or num_objects)
             bar.update()
     return replace(result, findings=sorted(result.findings, key=lambda finding: finding.level))
 
@@ -217,7 +225,7 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
 
 def _list_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """List files by stem as the training readers do."""
-    return [folder / file for _, file in sorted(files_by_stem(folder, suffixes).items())]
+    return [folder / file for _, file in sorted(list_files_by_stem(folder, suffixes).items())]
 
 
 def _read(paths: Iterable[Path], check, pool: ThreadPoolExecutor, *, decode: bool) -> dict[Path, FileFacts]:  # type: ignore[no-untyped-def]
@@ -249,17 +257,19 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
         if facts.finding is not None:
             yield facts.finding
     by_stem = {path.stem: (path, facts.size) for path, facts in frames.items()}
-    unlabelled = {_normal_form(stem): path for stem, (path, _) in by_stem.items()}
+    unlabelled = {_normalise_stem(stem): path for stem, (path, _) in by_stem.items()}
     for path in masks:
-        unlabelled.pop(_normal_form(path.stem), None) if path.stem in by_stem else None
+        unlabelled.pop(_normalise_stem(path.stem), None) if path.stem in by_stem else None
     for path, facts in masks.items():
         if path.stem in by_stem:
             size = by_stem[path.stem][1]
             fits = size is None or facts.size in (None, size)
             if not fits:
                 advice = "give a mask of the frame's size"
-                yield error(path, f"{_text(facts.size)}, but its frame is {_text(size)}; {advice}")
-        elif frame := unlabelled.get(_normal_form(path.stem)):
+                yield error(
+                    path, f"{_format_size(facts.size)}, but its frame is {_format_size(size)}; {advice}"
+                )
+        elif frame := unlabelled.get(_normalise_stem(path.stem)):
             yield error(
                 path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png"
             )
@@ -267,7 +277,7 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
             yield warning(path, "no frame of this name, not used; add the frame or remove the mask")
 
 
-def _check_given(video: Video, frames: Facts) -> Iterator[Finding]:
+def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
     """Yield given masks of separate objects that cannot be read."""
     for index, mask in video.masks.items():
         size = frames[video.frames[index]].size
@@ -298,7 +308,7 @@ def _check_order(frames: Facts) -> Iterator[Finding]:
             return
 
 
-def _check_one_size(folder: Path, frames: Facts) -> Iterator[Finding]:
+def _check_same_size(folder: Path, frames: Facts) -> Iterator[Finding]:
     counts = Counter(facts.size for facts in frames.values() if facts.size)
     if len(counts) > MAX_SIZES:
         advice = "give frames of one size, or if they are single images use kind static"
@@ -307,8 +317,8 @@ def _check_one_size(folder: Path, frames: Facts) -> Iterator[Finding]:
     for path, facts in frames.items():
         usual = counts.most_common(1)[0][0] if counts else None
         if facts.size not in (None, usual):
-            most = f"most frames of its video {_text(usual)}"
-            yield error(path, f"{_text(facts.size)}, but {most}; give frames of one size")
+            majority = f"most frames of its video {_format_size(usual)}"
+            yield error(path, f"{_format_size(facts.size)}, but {majority}; give frames of one size")
 
 
 def _check_video_ids(folder: Path, labelled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
@@ -338,11 +348,11 @@ def _check_video_ids(folder: Path, labelled: int, masks: Mapping[Path, Sequence[
             seen |= ids
 
 
-def _normal_form(stem: str) -> str:
+def _normalise_stem(stem: str) -> str:
     """Return a name in lower case without leading zeros of numbers."""
     return re.sub(r"\d+", lambda match: str(int(match[0])), stem).casefold()
 
 
-def _text(size: tuple[int, int] | None) -> str:
+def _format_size(size: tuple[int, int] | None) -> str:
     """Return a size (height, width) as text, WIDTH×HEIGHT."""
     return "unknown" if size is None else f"{size[1]}×{size[0]}"

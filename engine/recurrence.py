@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.memory.bank import CHANGING, MemoryBank
-from aotlab.engine.memory.relevance import frame_relevance
-from aotlab.networks.model import Features, Model, Propagated
+from aotlab.engine.memory.bank import IN_USE_MESSAGE, MemoryBank
+from aotlab.engine.memory.relevance import compute_relevance
+from aotlab.networks.model import Features, Model, PropagatedFrame
 from aotlab.utils.errors import InputError
 
 
@@ -21,17 +21,17 @@ class FrameReadout(NamedTuple):
 
     newest: int
     """index of the bank's newest frame when it was read"""
-    propagated: Propagated
+    propagated: PropagatedFrame
     logits: Tensor
     """B×(M+1)×h×w"""
 
 
-class Reference(NamedTuple):
+class ReferenceFrame(NamedTuple):
     """A reference frame after its own identities were propagated, for one bank."""
 
     newest: int
     """index of the bank's newest frame then"""
-    propagated: Propagated
+    propagated: PropagatedFrame
     identities: Sequence[Tensor]
     """result of `assign_identities` for the masks"""
 
@@ -49,7 +49,7 @@ def read_memory(model: Model, banks: Sequence[MemoryBank], features: Features) -
     readouts = []
     for bank in banks:
         if bank.changing:
-            raise InputError(CHANGING)
+            raise InputError(IN_USE_MESSAGE)
         newest, propagated = bank.newest, model.propagate(features, bank.read())
         readouts.append(FrameReadout(newest, propagated, model.decode(propagated, features)))
     return readouts
@@ -57,7 +57,7 @@ def read_memory(model: Model, banks: Sequence[MemoryBank], features: Features) -
 
 def propagate_reference(
     model: Model, banks: Sequence[MemoryBank], features: Features, masks: Sequence[Tensor]
-) -> list[Reference]:
+) -> list[ReferenceFrame]:
     """Propagate a reference frame, which reads itself with its own identities; nothing changes.
 
     Args:
@@ -68,14 +68,14 @@ def propagate_reference(
     for bank, mask in zip(banks, masks, strict=True):
         identities = model.assign_identities(mask)
         propagated = model.propagate(features, identities=identities)
-        references.append(Reference(bank.newest, propagated, identities))
+        references.append(ReferenceFrame(bank.newest, propagated, identities))
     return references
 
 
 def write_memory(
     model: Model,
     banks: Sequence[MemoryBank],
-    frames: Sequence[FrameReadout | Reference],
+    frames: Sequence[FrameReadout | ReferenceFrame],
     masks: Sequence[Tensor] = (),
 ) -> None:
     """Store a frame in every bank: the only change that a frame makes.
@@ -92,19 +92,19 @@ def write_memory(
     """
     memories = []
     for index, frame in enumerate(frames):
-        known = frame.identities if isinstance(frame, Reference) else None
+        known = frame.identities if isinstance(frame, ReferenceFrame) else None
         identities = model.assign_identities(masks[index]) if known is None else known
         memories.append(model.memorize(frame.propagated, identities))
     for bank, frame in zip(banks, frames, strict=True):
         if bank.changing or bank.newest != frame.newest:
-            raise InputError(CHANGING)
+            raise InputError(IN_USE_MESSAGE)
     for bank in banks:
         bank.changing = True
     for bank, frame, memory in zip(banks, frames, memories, strict=True):
-        if isinstance(frame, Reference):
+        if isinstance(frame, ReferenceFrame):
             bank.add_reference(memory)
         else:
-            bank.add(memory, partial(frame_relevance, model, frame.propagated, frame.logits))
+            bank.add(memory, partial(compute_relevance, model, frame.propagated, frame.logits))
     for bank in banks:
         bank.changing = False
 

@@ -18,14 +18,14 @@ from aotlab.evaluation.sequence_scores import (
     Merge,
     ScoringPlan,
     SequenceScores,
-    join,
+    join_scores,
     score_pair,
 )
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 
 
-def annotation_labels(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
+def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
     """Return the object ids of an annotation: void becomes background; ``merge_ids`` maps every object to id 1.
 
     The first release of DAVIS 2016 stores its single object as 255. If ids are merged and an annotation holds only
@@ -51,7 +51,7 @@ def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> Sco
     """
     ordered = sorted(sequence.annotations, key=lambda path: path.stem)
     require_frames(len(ordered), sequence.name, drop_last=drop_last)
-    ids, merge = first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
+    ids, merge = find_first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     seen = () if sequence.seen is None else (sequence.seen,) * len(ids)
     return ScoringPlan(sequence.name, scored, ids, merge=merge, seen=seen)
@@ -63,7 +63,7 @@ def plan_folder(sequence: AnnotatedSequence) -> ScoringPlan:
     if plan.merge:
         return plan
     first = read_mask(min(sequence.annotations, key=lambda path: path.stem))
-    return replace(plan, ids=tuple(sorted(_ids(first))), strict=False)
+    return replace(plan, ids=tuple(sorted(_list_ids(first))), strict=False)
 
 
 def plan_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
@@ -75,13 +75,13 @@ def plan_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
     plan = plan_sequence(sequence)
     if plan.merge:
         return plan
-    found = [_ids(read_mask(path)) for path in plan.frames]
-    ids = tuple(sorted(set().union(*found)))
-    present = np.array([[object_id in frame for frame in found] for object_id in ids], dtype=bool)
-    return replace(plan, ids=ids, present=present.reshape(len(ids), len(found)), strict=False)
+    ids_by_frame = [_list_ids(read_mask(path)) for path in plan.frames]
+    ids = tuple(sorted(set().union(*ids_by_frame)))
+    present = np.array([[object_id in frame for frame in ids_by_frame] for object_id in ids], dtype=bool)
+    return replace(plan, ids=ids, present=present.reshape(len(ids), len(ids_by_frame)), strict=False)
 
 
-def _ids(labels: np.ndarray) -> set[int]:
+def _list_ids(labels: np.ndarray) -> set[int]:
     return set(np.unique(labels).tolist()) - {0, VOID}
 
 
@@ -103,32 +103,32 @@ def score_labels(
             f"{len(prediction)} predictions for {len(annotations)} annotations; pass equally many"
         )
     require_frames(len(annotations), "the sequence")
-    ids, merge = first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
+    ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
     plan = ScoringPlan("", (), ids, merge=merge)
     middle = range(1, len(annotations) - 1)
     frames = [
         score_pair(plan, f"frame {index}", annotations[index], prediction[index])[0] for index in middle
     ]
-    return join(plan, [FrameScores(np.stack(frames, axis=2), frozenset())])
+    return join_scores(plan, [FrameScores(np.stack(frames, axis=2), frozenset())])
 
 
 def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
     """Check that at least one frame is left to score; raises `InputError` for too few annotated frames."""
-    least = 3 if drop_last else 2
-    if count < least:
+    min_frames = 3 if drop_last else 2
+    if count < min_frames:
         unscored = "first and last are" if drop_last else "first is"
         raise InputError(
-            f"{name}: {count} annotated frames, but the {unscored} not scored; at least {least} are needed"
+            f"{name}: {count} annotated frames, but the {unscored} not scored; at least {min_frames} are needed"
         )
 
 
-def first_objects(
+def find_first_objects(
     first: np.ndarray, name: str, *, merge_ids: bool = False
 ) -> tuple[tuple[int, ...], Merge | None]:
     """Return ids 1 to K of the first annotation (H×W ids), and the merge mode; raises `InputError` without ids."""
     # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
-    count = int(annotation_labels(first, merge_ids=merge_ids).max(initial=0))
+    count = int(read_object_ids(first, merge_ids=merge_ids).max(initial=0))
     if count == 0:
         raise InputError(f"{name}: no object in the first annotation; expected ids 1 to 254")
     if not merge_ids:

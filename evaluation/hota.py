@@ -19,7 +19,7 @@ import numpy as np
 from aotlab.utils.errors import InputError
 
 COLUMNS = ("HOTA", "DetA", "AssA")
-COMMON = frozenset(
+COMMON_CLASSES = frozenset(
     (
         4, 13, 34, 35, 36, 41, 45, 58, 60, 78, 79, 81, 91, 95, 99, 118, 126, 133, 139, 154, 174, 185, 211, 221, 229,
         235, 237, 276, 299, 347, 371, 382, 392, 428, 429, 452, 475, 480, 502, 544, 579, 621, 625, 642, 699, 714, 717,
@@ -30,7 +30,7 @@ COMMON = frozenset(
 """ids of the classes shared with COCO, as listed by the benchmark"""
 
 
-def burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
+def score_burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
     """Return `COLUMNS` in percent over all classes, and with "_common" and "_uncommon"; None for an empty group.
 
     Args:
@@ -43,9 +43,9 @@ def burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
     from trackeval.metrics import HOTA
 
     with contextlib.redirect_stdout(io.StringIO()):  # TrackEval prints its progress
-        data = _open(annotations, predictions)
+        data = _open_dataset(annotations, predictions)
         metric = HOTA()
-        found: dict[int, dict[str, Any]] = {}
+        scores_by_class: dict[int, dict[str, Any]] = {}
         for sequence in data.seq_list:
             raw = data.get_raw_seq_data("ours", sequence)
             video = data.seq_name_to_seq_id[sequence]
@@ -53,34 +53,34 @@ def burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
                 # classes absent from the sequence contribute nothing
                 if number in data.seq_to_classes[video]["pos_cat_ids"]:
                     scores = metric.eval_sequence(data.get_preprocessed_seq_data(raw, name))
-                    found.setdefault(number, {})[sequence] = scores
-        means = {number: metric.combine_sequences(scores) for number, scores in found.items()}
+                    scores_by_class.setdefault(number, {})[sequence] = scores
+        means = {number: metric.combine_sequences(scores) for number, scores in scores_by_class.items()}
     table: dict[str, float | None] = {}
-    for ending, wanted in (
+    for ending, class_group in (
         ("", set(means)),
-        ("_common", set(means) & COMMON),
-        ("_uncommon", set(means) - COMMON),
+        ("_common", set(means) & COMMON_CLASSES),
+        ("_uncommon", set(means) - COMMON_CLASSES),
     ):
         for column in COLUMNS:
-            values = [float(np.mean(means[number][column])) for number in sorted(wanted)]
+            values = [float(np.mean(means[number][column])) for number in sorted(class_group)]
             table[column + ending] = 100 * sum(values) / len(values) if values else None
     return table
 
 
-def _open(annotations: Path, predictions: Path) -> Any:
+def _open_dataset(annotations: Path, predictions: Path) -> Any:
     """Open TrackEval's data set, which expects each file in a separate folder."""
     from trackeval.datasets import BURST
 
     with tempfile.TemporaryDirectory() as folder:
-        truth, found = Path(folder) / "truth", Path(folder) / "trackers" / "ours" / "data"
-        for parent, file in ((truth, annotations), (found, predictions)):
+        truth, tracker_folder = Path(folder) / "truth", Path(folder) / "trackers" / "ours" / "data"
+        for parent, file in ((truth, annotations), (tracker_folder, predictions)):
             parent.mkdir(parents=True)
             os.symlink(file.resolve(), parent / "file.json")
         try:
             return BURST(
                 {
                     "GT_FOLDER": str(truth),
-                    "TRACKERS_FOLDER": str(found.parents[1]),
+                    "TRACKERS_FOLDER": str(tracker_folder.parents[1]),
                     "TRACKERS_TO_EVAL": ["ours"],
                     "EXEMPLAR_GUIDED": True,
                     "MAX_DETECTIONS": 0,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, mean_if_complete, measure_row
+from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 
@@ -22,7 +22,7 @@ COLUMNS = ("J&F", "J", "F", "V")
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     """Plan the scoring of an LVOS video; raises `InputError` if a listed frame has no annotation."""
     annotations = {path.stem: path for path in sequence.annotations}
-    counting = {item.object_id: _counting(item) for item in sequence.objects}
+    counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
     stems = sorted({stem for frames in counting.values() for stem in frames})
     for stem in stems:
         if stem not in annotations:
@@ -44,11 +44,11 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
-    """Return `measure_row` and V of one object from its J and F, (n,) each."""
+    """Return `make_davis_row` and V of one object from its J and F, (n,) each."""
     both = (region + contour) / 2
     # the public evaluator rounds the variance
     spread = float(np.sqrt(np.round(np.mean((both - both.mean()) ** 2), 4)))
-    return {**measure_row(region, contour), "V": 100 * spread}
+    return {**make_davis_row(region, contour), "V": 100 * spread}
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
@@ -61,14 +61,14 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     values: Summary = {}
     for column in ("J", "F", "V"):
         parts = [column_mean(rows, column, seen, group) for group in (True, False)]
-        values |= {column: mean_if_complete(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
-    return {"J&F": mean_if_complete([values["J"], values["F"]]), **values}
+        values |= {column: mean_or_none(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
+    return {"J&F": mean_or_none([values["J"], values["F"]]), **values}
 
 
 TABLE = TableLayout(COLUMNS, object_row, summary)
 
 
-def _counting(item: ListedObject) -> frozenset[str]:
+def _list_counted_frames(item: ListedObject) -> frozenset[str]:
     """Return the stems of the frames that count for an object."""
     stated = item.frames[: item.length]
     return frozenset(stem for index, stem in enumerate(stated) if index not in (0, item.length - 1))

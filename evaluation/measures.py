@@ -14,13 +14,13 @@ import numpy as np
 
 from aotlab.utils.errors import InputError
 
-TOLERANCE = 0.008
+CONTOUR_TOLERANCE = 0.008
 """largest distance of matching contours, as a fraction of the frame's diagonal"""
 
 
 ObjectMeasure = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
 """(annotation, prediction, size) to J, F and further values of one object; both are H×W bool, cropped to the
-`object_box` of both, ``size`` is (height, width) of the whole frame"""
+`find_object_box` of both, ``size`` is (height, width) of the whole frame"""
 
 
 def score_object(
@@ -28,21 +28,21 @@ def score_object(
 ) -> Sequence[float] | float:
     """Return the values of a measure for one object, H×W bool each; 1 if both masks are empty."""
     union = annotation | prediction
-    box = object_box(union) if union.size else None
+    box = find_object_box(union) if union.size else None
     return 1.0 if box is None else measure(annotation[box], prediction[box], size)
 
 
 def require_same_size(name: str, annotation: np.ndarray, prediction: np.ndarray) -> None:
     """Check that two H×W arrays have one size; raises `InputError` about the prediction ``name``."""
-    (height, width), found = annotation.shape, prediction.shape
-    if found != (height, width):
+    (height, width), predicted_size = annotation.shape, prediction.shape
+    if predicted_size != (height, width):
         raise InputError(
-            f"{name}: the prediction is {found[1]}×{found[0]}, its annotation {width}×{height}; "
+            f"{name}: the prediction is {predicted_size[1]}×{predicted_size[0]}, its annotation {width}×{height}; "
             "write predictions in the annotation's size"
         )
 
 
-def region_and_contour(
+def measure_region_and_contour(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
     """Return J and F as an `ObjectMeasure`.
@@ -62,13 +62,13 @@ def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:
 
 
 def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) -> float:
-    """Return F of two H×W bool masks cropped to their `object_box`; contours match within ``radius`` pixels."""
-    true, found = boundary_map(annotation), boundary_map(prediction)
-    lengths = cv2.countNonZero(true.view(np.uint8)), cv2.countNonZero(found.view(np.uint8))
+    """Return F of two H×W bool masks cropped to their `find_object_box`; contours match within ``radius`` pixels."""
+    true, predicted = boundary_map(annotation), boundary_map(prediction)
+    lengths = cv2.countNonZero(true.view(np.uint8)), cv2.countNonZero(predicted.view(np.uint8))
     if 0 in lengths:
         return float(lengths[0] == lengths[1])
-    recall = _count_near(true, found, radius) / lengths[0]
-    precision = _count_near(found, true, radius) / lengths[1]
+    recall = _count_near(true, predicted, radius) / lengths[0]
+    precision = _count_near(predicted, true, radius) / lengths[1]
     return harmonic_mean(precision, recall)
 
 
@@ -88,7 +88,7 @@ def tolerance_radius(height: int, width: int) -> int:
 
     In float64: at 75×100 the product is exactly 1, and float32 would round up to 2.
     """
-    return math.ceil(TOLERANCE * math.sqrt(height * height + width * width))
+    return math.ceil(CONTOUR_TOLERANCE * math.sqrt(height * height + width * width))
 
 
 def boundary_map(mask: np.ndarray) -> np.ndarray:
@@ -97,14 +97,14 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
     The frame's border is not a contour.
     """
     padded = np.pad(mask, (0, 1), mode="edge")
-    here = padded[:-1, :-1]
-    contour = here != padded[:-1, 1:]
-    contour |= here != padded[1:, :-1]
-    contour |= here != padded[1:, 1:]
+    centre = padded[:-1, :-1]
+    contour = centre != padded[:-1, 1:]
+    contour |= centre != padded[1:, :-1]
+    contour |= centre != padded[1:, 1:]
     return contour
 
 
-def object_box(mask: np.ndarray) -> tuple[slice, slice] | None:
+def find_object_box(mask: np.ndarray) -> tuple[slice, slice] | None:
     """Return the bounding box of an H×W bool or uint8 mask as slices, padded by one pixel; None if it is empty.
 
     Contours lie up to one pixel above and left of a mask, so J and F of two masks cropped to their common box equal

@@ -18,7 +18,7 @@ import numpy as np
 
 from aotlab.evaluation import davis
 from aotlab.evaluation.measures import (
-    TOLERANCE,
+    CONTOUR_TOLERANCE,
     boundary_map,
     harmonic_mean,
     match_contours,
@@ -30,7 +30,7 @@ from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""
 COLUMNS = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
-MEASURES = 4
+NUM_MEASURES = 4
 """number of values per object and frame: J, F_dot, F, and 1 if the annotation lacks the object, else 0"""
 
 
@@ -38,7 +38,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation."""
     plan = davis.plan_folder(sequence)
     ids = tuple(item.object_id for item in sequence.objects)
-    return replace(plan, ids=ids or plan.ids, strict=False, measures=MEASURES, measure=measure_object)
+    return replace(plan, ids=ids or plan.ids, strict=False, measures=NUM_MEASURES, measure=measure_object)
 
 
 def measure_object(
@@ -47,7 +47,7 @@ def measure_object(
     """Return J, F_dot, F and absence as an `ObjectMeasure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
-    widest = TOLERANCE * math.hypot(*size)
+    widest = CONTOUR_TOLERANCE * math.hypot(*size)
     narrow = math.ceil(AREA_TOLERANCE * math.sqrt(area))
     if area > 0 and narrow < widest:
         full = match_contours(annotation, prediction, tolerance_radius(*size))
@@ -58,7 +58,7 @@ def measure_object(
 
 
 def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
-    """Return F of two H×W bool masks cropped to their `object_box`, with a fractional radius.
+    """Return F of two H×W bool masks cropped to their `find_object_box`, with a fractional radius.
 
     The published scorer samples its disk from ``-radius`` in steps of one, so it is off-centre by the fraction. Below
     one pixel that disk is empty; here such frames get a tolerance of one pixel.
@@ -67,18 +67,20 @@ def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, rad
         return match_contours(annotation, prediction, max(1, int(radius)))
     offsets = np.arange(-radius, radius + 1)
     disk = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
-    true, found = (boundary_map(mask) for mask in (annotation, prediction))
-    lengths = np.count_nonzero(true), np.count_nonzero(found)
+    true, predicted = (boundary_map(mask) for mask in (annotation, prediction))
+    lengths = np.count_nonzero(true), np.count_nonzero(predicted)
     if 0 in lengths:
         return float(lengths[0] == lengths[1])
-    near_true, near_found = (cv2.dilate(contour.astype(np.uint8), disk) > 0 for contour in (true, found))
-    recall = np.count_nonzero(true & near_found) / lengths[0]
-    precision = np.count_nonzero(found & near_true) / lengths[1]
+    near_true, near_predicted = (
+        cv2.dilate(contour.astype(np.uint8), disk) > 0 for contour in (true, predicted)
+    )
+    recall = np.count_nonzero(true & near_predicted) / lengths[0]
+    precision = np.count_nonzero(predicted & near_true) / lengths[1]
     return harmonic_mean(precision, recall)
 
 
 def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent: np.ndarray) -> Row:
-    """Return the `COLUMNS` of one object from its `MEASURES`, (n,) each."""
+    """Return the `COLUMNS` of one object from its `NUM_MEASURES`, (n,) each."""
     j, dot, plain = (100 * float(values.mean()) for values in (region, narrow, full))
     row = {"J&F_dot": (j + dot) / 2, "J": j, "F_dot": dot}
     starts = [0, *(np.flatnonzero(np.diff(absent)) + 1).tolist(), len(absent)]

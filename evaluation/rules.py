@@ -11,7 +11,15 @@ import numpy as np
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
 from aotlab.evaluation.measures import region_similarity
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import DAVIS_TABLE, Row, Summary, TableLayout, column_mean, mean_row, statistics
+from aotlab.evaluation.tables import (
+    DAVIS_TABLE,
+    Row,
+    Summary,
+    TableLayout,
+    column_mean,
+    mean_row,
+    measure_statistics,
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +40,10 @@ def visor_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
 
 def plan_vost(sequence: AnnotatedSequence) -> ScoringPlan:
     """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
-    return replace(davis.plan_sequence(sequence), measure=region_alone, strict=False)
+    return replace(davis.plan_sequence(sequence), measure=measure_region, strict=False)
 
 
-def region_alone(
+def measure_region(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
     """Return J, and NaN in place of F, as an `ObjectMeasure`."""
@@ -47,7 +55,7 @@ def vost_row(region: np.ndarray, contour: np.ndarray) -> Row:
 
     The tail starts at three quarters, rounded down.
     """
-    return statistics("J", region) | statistics("J_tr", region[3 * len(region) // 4 :])
+    return measure_statistics("J", region) | measure_statistics("J_tr", region[3 * len(region) // 4 :])
 
 
 VOST_COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")

@@ -62,24 +62,26 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
     folders = sequence.object_folders
     paths = {object_id: sorted(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)}
-    found = {
+    present_by_id = {
         object_id: {path.stem: bool(read_mask(path).any()) for path in paths[object_id]}
         for object_id in paths
     }
-    ids = tuple(object_id for object_id in found if any(found[object_id].values()))
+    ids = tuple(object_id for object_id in present_by_id if any(present_by_id[object_id].values()))
     if not ids:
         raise InputError(
             f"{sequence.name}: no object has a mask between its first and last annotation; nothing to score"
         )
-    stems = sorted({stem for object_id in ids for stem in found[object_id]})
+    stems = sorted({stem for object_id in ids for stem in present_by_id[object_id]})
     return SeparateObjects(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
         ids,
         names=tuple(folders[object_id].name for object_id in ids),
-        counted=np.array([[stem in found[object_id] for stem in stems] for object_id in ids], dtype=bool),
+        counted=np.array(
+            [[stem in present_by_id[object_id] for stem in stems] for object_id in ids], dtype=bool
+        ),
         present=np.array(
-            [[found[object_id].get(stem, False) for stem in stems] for object_id in ids], dtype=bool
+            [[present_by_id[object_id].get(stem, False) for stem in stems] for object_id in ids], dtype=bool
         ),
         object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
@@ -106,4 +108,4 @@ def write_object_results(output: Path, results: Path, folders: Mapping[int, Path
             if name in names[object_id]:
                 mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == object_id
                 write_mask(output / folder.name / name, mask.astype(np.uint8))
-    return sum(len(found) for found in names.values())
+    return sum(len(files) for files in names.values())

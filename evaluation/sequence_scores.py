@@ -1,7 +1,7 @@
 """Frame-by-frame scoring of a sequence.
 
 A benchmark's rules turn a sequence into a `ScoringPlan`. Frames are independent and may be scored in any order by any
-number of processes; `join` merges the parts.
+number of processes; `join_scores` merges the parts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from aotlab.evaluation.measures import ObjectMeasure, region_and_contour, require_same_size, score_object
+from aotlab.evaluation.measures import (
+    ObjectMeasure,
+    measure_region_and_contour,
+    require_same_size,
+    score_object,
+)
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
@@ -61,7 +66,7 @@ class ScoringPlan:
     merge: Merge | None = None
     strict: bool = True
     """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
-    measure: ObjectMeasure = region_and_contour
+    measure: ObjectMeasure = measure_region_and_contour
     measures: int = 2
     """number of values of ``measure``"""
 
@@ -71,8 +76,8 @@ class ScoringPlan:
 
     def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
         """Return J, F and others (M×K) of one of the frames, and the ignored predicted ids."""
-        (found,) = self.result_files(results, frame)
-        return score_pair(self, str(found), read_mask(frame), read_mask(found))
+        (file,) = self.result_files(results, frame)
+        return score_pair(self, str(file), read_mask(frame), read_mask(file))
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,11 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     Raises:
         InputError: files are missing; names the first and their number.
     """
-    wanted = [file for path in plan.frames for file in plan.result_files(results, path)]
-    missing = [path for path in wanted if not is_file(path)]
+    expected = [file for path in plan.frames for file in plan.result_files(results, path)]
+    missing = [path for path in expected if not is_file(path)]
     if missing:
         raise InputError(
-            f"{missing[0]}: no such mask file ({len(missing)} of {len(wanted)} scored frames are missing); "
+            f"{missing[0]}: no such mask file ({len(missing)} of {len(expected)} scored frames are missing); "
             "expected one palette PNG for each frame"
         )
 
@@ -158,10 +163,10 @@ def score_pair(
     unknown = set()
     if plan.merge:
         annotation = annotation > 0 if plan.merge == "void" else (annotation > 0) & (annotation != VOID)
-        annotation, prediction = _cut(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
+        annotation, prediction = _crop_to_objects(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
     else:
-        annotation, prediction = _cut(annotation, prediction)
-        unknown = unknown_ids(prediction, plan.ids)
+        annotation, prediction = _crop_to_objects(annotation, prediction)
+        unknown = find_unknown_ids(prediction, plan.ids)
     if unknown and plan.strict:
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
@@ -169,33 +174,33 @@ def score_pair(
     values = np.empty((plan.measures, len(plan.ids)))
     for index, object_id in enumerate(plan.ids):
         # a second crop removes only empty pixels or the border of the frame
-        true, found = annotation == object_id, prediction == object_id
-        values[:, index] = score_object(true, found, size, plan.measure)
+        true, predicted = annotation == object_id, prediction == object_id
+        values[:, index] = score_object(true, predicted, size, plan.measure)
     return values, unknown
 
 
-def _cut(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _crop_to_objects(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Crop H×W ids to the foreground of both, padded by one pixel; 0×0 if both are empty."""
-    rows = _span(*(np.bitwise_or.reduce(labels, axis=1) for labels in (annotation, prediction)))
+    rows = _nonzero_span(*(np.bitwise_or.reduce(labels, axis=1) for labels in (annotation, prediction)))
     annotation, prediction = annotation[rows], prediction[rows]
-    columns = _span(*(np.bitwise_or.reduce(labels, axis=0) for labels in (annotation, prediction)))
+    columns = _nonzero_span(*(np.bitwise_or.reduce(labels, axis=0) for labels in (annotation, prediction)))
     return annotation[:, columns], prediction[:, columns]
 
 
-def _span(one: np.ndarray, other: np.ndarray) -> slice:
+def _nonzero_span(first: np.ndarray, second: np.ndarray) -> slice:
     """Return the range of nonzero entries of either array, padded by one."""
-    found = np.flatnonzero(one | other)
-    return slice(max(found[0] - 1, 0), found[-1] + 2) if len(found) else slice(0)
+    indices = np.flatnonzero(first | second)
+    return slice(max(indices[0] - 1, 0), indices[-1] + 2) if len(indices) else slice(0)
 
 
-def unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
+def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
     """Return the ids of H×W labels that are neither background nor in ``ids``."""
     if labels.max(initial=0) <= len(ids) and tuple(ids) == tuple(range(1, len(ids) + 1)):
         return set()
     return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
 
 
-def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
+def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     """Join the scores of all frames, in order, to those of the sequence."""
     values = np.concatenate([part.values for part in parts], axis=2)
     counted = plan.counted

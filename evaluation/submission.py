@@ -26,7 +26,7 @@ DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedSequence:
     """Expected files of one sequence."""
 
     name: str
@@ -38,24 +38,26 @@ class Expected:
     """allowed ids besides 0"""
 
 
-def check_results(results: Path, wanted: Sequence[Expected]) -> list[str]:
+def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[str]:
     """Return a line for each missing or invalid ``results/<sequence>/<frame>.png``; further files are ignored."""
     problems = []
-    for item, stem in _frames(wanted, "checking"):
+    for item, stem in _iterate_frames(expected, "checking"):
         path = results / item.name / f"{stem}.png"
-        problem = mask_problem(path.read_bytes(), item) if is_file(path) else "missing"
+        problem = find_mask_problem(path.read_bytes(), item) if is_file(path) else "missing"
         if problem is not None:
             problems.append(f"{path}: {problem}")
     return problems
 
 
-def write_archive(archive: Path, results: Path, wanted: Sequence[Expected], folder: str = "") -> None:
+def write_archive(
+    archive: Path, results: Path, expected: Sequence[ExpectedSequence], folder: str = ""
+) -> None:
     """Pack checked results. All masks get the standard palette.
 
     Args:
         archive: path of the zip.
         results: folder of results; files that are not expected are skipped.
-        wanted: expected files of all sequences.
+        expected: expected files of all sequences.
         folder: folder in the archive that holds the sequences; "" for its root.
 
     Raises:
@@ -63,30 +65,34 @@ def write_archive(archive: Path, results: Path, wanted: Sequence[Expected], fold
     """
     # PNGs are compressed already
     with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as out:
-        for item, stem in _frames(wanted, "packing"):
+        for item, stem in _iterate_frames(expected, "packing"):
             content = (results / item.name / f"{stem}.png").read_bytes()
-            entry = zipfile.ZipInfo(_entry(folder, item, stem), DATE)
+            entry = zipfile.ZipInfo(_entry_name(folder, item, stem), DATE)
             entry.external_attr = 0o644 << 16  # readable where the server unpacks it
-            out.writestr(entry, with_palette(content))
+            out.writestr(entry, set_standard_palette(content))
 
 
-def check_archive(archive: Path, wanted: Sequence[Expected], folder: str = "") -> list[str]:
+def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: str = "") -> list[str]:
     """Return a line for each missing, invalid or unexpected entry of a zip; raises `InputError` for another file."""
     if not is_file(archive):
         raise InputError(f"{archive}: no such file; give a zip written by submit")
     try:
         with zipfile.ZipFile(archive) as file:
             names = [name for name in file.namelist() if not name.endswith("/")]
-            expected = {_entry(folder, item, stem) for item in wanted for stem in item.frames}
-            if expected.isdisjoint(names):
+            expected_entries = {_entry_name(folder, item, stem) for item in expected for stem in item.frames}
+            if expected_entries.isdisjoint(names):
                 first = f"the first entry is {min(names)}" if names else "the archive is empty"
-                return [f"no entry has an expected path: {first}; expected paths like {min(expected)}"]
-            problems = [f"{name}: unexpected" for name in sorted(set(names) - expected)]
-            problems += [f"{name}: duplicate entry" for name in sorted(expected) if names.count(name) > 1]
+                return [
+                    f"no entry has an expected path: {first}; expected paths like {min(expected_entries)}"
+                ]
+            problems = [f"{name}: unexpected" for name in sorted(set(names) - expected_entries)]
+            problems += [
+                f"{name}: duplicate entry" for name in sorted(expected_entries) if names.count(name) > 1
+            ]
             present = set(names)
-            for item, stem in _frames(wanted, "checking"):
-                name = _entry(folder, item, stem)
-                problem = _entry_problem(file, name, item) if name in present else "missing"
+            for item, stem in _iterate_frames(expected, "checking"):
+                name = _entry_name(folder, item, stem)
+                problem = _find_entry_problem(file, name, item) if name in present else "missing"
                 if problem is not None:
                     problems.append(f"{name}: {problem}")
             return problems
@@ -94,7 +100,7 @@ def check_archive(archive: Path, wanted: Sequence[Expected], folder: str = "") -
         raise InputError(f"{archive}: not a readable zip ({error}); write it again") from error
 
 
-def mask_problem(content: bytes, item: Expected) -> str | None:
+def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:
     """Return the problem of a mask's bytes, or None."""
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -116,7 +122,7 @@ def mask_problem(content: bytes, item: Expected) -> str | None:
     return None
 
 
-def with_palette(content: bytes) -> bytes:
+def set_standard_palette(content: bytes) -> bytes:
     """Return the bytes of a mask with the standard palette, unchanged if it has that already."""
     with Image.open(io.BytesIO(content)) as image:
         if image.mode == "P" and image.getpalette() == PALETTE.ravel().tolist():
@@ -128,24 +134,26 @@ def with_palette(content: bytes) -> bytes:
     return out.getvalue()
 
 
-def _frames(wanted: Sequence[Expected], verb: str) -> Iterator[tuple[Expected, str]]:
-    total = sum(len(item.frames) for item in wanted)
+def _iterate_frames(
+    expected: Sequence[ExpectedSequence], verb: str
+) -> Iterator[tuple[ExpectedSequence, str]]:
+    total = sum(len(item.frames) for item in expected)
     with progress_bar(total, unit="frame", title=verb) as bar:
-        for item in wanted:
+        for item in expected:
             for stem in item.frames:
                 yield item, stem
                 bar.update()
 
 
-def _entry(folder: str, item: Expected, stem: str) -> str:
+def _entry_name(folder: str, item: ExpectedSequence, stem: str) -> str:
     return "/".join(filter(None, (folder, item.name, f"{stem}.png")))
 
 
-def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | None:
-    size, most = file.getinfo(name).file_size, MAX_EXTRA_BYTES + 2 * item.size[0] * item.size[1]
-    if size > most:
-        return f"{size} bytes; the limit is {most}"
+def _find_entry_problem(file: zipfile.ZipFile, name: str, item: ExpectedSequence) -> str | None:
+    size, max_size = file.getinfo(name).file_size, MAX_EXTRA_BYTES + 2 * item.size[0] * item.size[1]
+    if size > max_size:
+        return f"{size} bytes; the limit is {max_size}"
     try:
-        return mask_problem(file.read(name), item)
+        return find_mask_problem(file.read(name), item)
     except Exception as error:  # every kind of compression raises other errors
         return f"cannot be unpacked ({describe_error(error)})"

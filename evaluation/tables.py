@@ -57,7 +57,7 @@ class TableLayout:
     """the benchmark's summary from all rows and the group of each (seen or not)"""
 
 
-def statistics(name: str, values: np.ndarray) -> Row:
+def measure_statistics(name: str, values: np.ndarray) -> Row:
     """Return mean, recall and decay of one measure (n,) of an object in temporal order, in percent."""
     return {
         name: 100 * mean(values),
@@ -66,10 +66,10 @@ def statistics(name: str, values: np.ndarray) -> Row:
     }
 
 
-def measure_row(region: np.ndarray, contour: np.ndarray) -> Row:
+def make_davis_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return the `COLUMNS` of one object from its J and F, (n,) each."""
     both = 50 * (mean(region) + mean(contour))
-    return {"J&F": both, **statistics("J", region), **statistics("F", contour)}
+    return {"J&F": both, **measure_statistics("J", region), **measure_statistics("F", contour)}
 
 
 def mean_row(rows: Sequence[Row]) -> Row:
@@ -90,21 +90,21 @@ def column_mean(
     return sum(values) / len(values) if values else None
 
 
-def mean_if_complete(values: Collection[float | None]) -> float | None:
+def mean_or_none(values: Collection[float | None]) -> float | None:
     """Return the mean of some values; None if one is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else None
 
 
-def plain_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+def summarize_means(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects of all groups, as in DAVIS."""
     return dict(mean_row(rows))
 
 
-DAVIS_TABLE = TableLayout(COLUMNS, measure_row, plain_summary)
+DAVIS_TABLE = TableLayout(COLUMNS, make_davis_row, summarize_means)
 
 
-def object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> list[Row]:
+def make_object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> list[Row]:
     """Return one row per object of a sequence, from the frames that count for it."""
     rows = []
     for index, region in enumerate(scores.region):
@@ -114,7 +114,9 @@ def object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> li
     return rows
 
 
-def scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAVIS_TABLE) -> dict[str, Any]:
+def make_scores_table(
+    scores: Mapping[str, SequenceScores], layout: TableLayout = DAVIS_TABLE
+) -> dict[str, Any]:
     """Return the content of `scores.json`: the benchmark's summary, and ``sequences`` with their ``objects``.
 
     Means at the top are over the objects of all sequences, not over sequences.
@@ -122,7 +124,7 @@ def scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAV
     Raises:
         ValueError: no sequences.
     """
-    by_sequence = {name: object_rows(scores[name], layout) for name in sorted(scores)}
+    by_sequence = {name: make_object_rows(scores[name], layout) for name in sorted(scores)}
     rows = [row for part in by_sequence.values() for row in part]
     seen = [group for name in by_sequence for group in scores[name].seen or (None,) * len(scores[name].ids)]
     table: dict[str, Any] = dict(layout.summary(rows, seen))
@@ -133,7 +135,7 @@ def scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAV
     return table
 
 
-def object_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
+def list_object_rows(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
     """Return (sequence, object, row) of every object."""
     return [
         (name, object_id, row)
@@ -152,7 +154,7 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
         lines += [(name, object_id, row) for object_id, row in sequence["objects"].items()]
         if len(sequence["objects"]) > 1:
             lines.append((name, "mean", sequence))
-    every = [dict(row) for _, _, row in object_lines(table)]
+    every = [dict(row) for _, _, row in list_object_rows(table)]
     objects = mean_row(every)
     if len(every) > 1:
         lines.append((f"mean of {len(every)} objects", "", objects))
@@ -172,5 +174,5 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
 
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
-    every = [(name, item, row[column]) for name, item, row in object_lines(table)]
+    every = [(name, item, row[column]) for name, item, row in list_object_rows(table)]
     return sorted(every, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, mean_if_complete, measure_row
+from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 
 COLUMNS = ("J&F", "J", "F")
 
@@ -50,10 +50,10 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
         for column in "JF"
     }
     return {
-        "overall": mean_if_complete(parts.values()),
+        "overall": mean_or_none(parts.values()),
         **parts,
         **{name: column_mean(rows, name) for name in COLUMNS},
     }
 
 
-TABLE = TableLayout(COLUMNS, measure_row, summary)
+TABLE = TableLayout(COLUMNS, make_davis_row, summary)

@@ -70,13 +70,15 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) 
     if not (is_file(path) or is_folder(path)):
         raise InputError(f"{path}: no such file; expected a file of masks")
     with prefix_errors(path):
-        found = _read(path, video)
+        annotations = _read(path, video)
         if frame is not None:
-            if frame not in found.frames and len(found.frames) > 1:
-                others = ", ".join(map(str, sorted(found.frames)[:10]))
+            if frame not in annotations.frames and len(annotations.frames) > 1:
+                others = ", ".join(map(str, sorted(annotations.frames)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
-            found.frames = {frame: found.frames.get(frame) or next(iter(found.frames.values()))}
-        return found
+            annotations.frames = {
+                frame: annotations.frames.get(frame) or next(iter(annotations.frames.values()))
+            }
+        return annotations
 
 
 def find_mask_writer(name: str) -> MaskWriter:
@@ -98,9 +100,9 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
     """Return the objects of the first reader that knows the format."""
     readers: list[MaskReader] = [_read_images, _read_coco]
     for read in (*readers, *map(load_plugin, list_plugins(MASK_READERS).values())):
-        found: Annotations | None = read(path, video)
-        if found is not None:
-            return found
+        annotations: Annotations | None = read(path, video)
+        if annotations is not None:
+            return annotations
     if not is_folder(path) and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # says what is wrong with an image
     raise InputError(

@@ -12,17 +12,17 @@ from aotlab.media.regions import (
     ParsedRegion,
     Size,
     VideoInfo,
-    compress,
+    compress_runs,
     fill_polygons,
     image_stem,
-    measure_box,
     number_frames,
     parse_runs,
     require_size,
+    runs_to_box,
 )
 from aotlab.utils.errors import InputError
 
-KEYS = ("track_id", "instance_id", "object_id")
+OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """fields in which exporters store the object of an annotation, also within "attributes" """
 
 
@@ -71,9 +71,9 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
                 "id": count,
                 "image_id": frame + 1,
                 "track_id": region.object_id,
-                "segmentation": {"size": list(annotations.size), "counts": compress(region.runs)},
+                "segmentation": {"size": list(annotations.size), "counts": compress_runs(region.runs)},
                 "area": region.area,
-                "bbox": measure_box(region.runs, annotations.size),
+                "bbox": runs_to_box(region.runs, annotations.size),
                 "iscrowd": 0,
                 "score": round(region.confidence, 4),
                 "lost": region.lost,
@@ -99,7 +99,7 @@ def find_coco_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, An
 def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset."""
     for holder in (record, record.get("attributes") or {}):
-        for key in KEYS:
+        for key in OBJECT_KEYS:
             value = holder.get(key)
             if isinstance(value, int | str) and not isinstance(value, bool):
                 return value

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aotlab.utils.errors import InputError, missing_extra
-from aotlab.utils.files import file_mode, is_file, is_plain_name
+from aotlab.utils.errors import InputError, describe_missing_module
+from aotlab.utils.files import file_mode, is_file, is_file_name
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
-LOSSLESS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
+LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
 """lossless formats; TIFF only with a lossless compression"""
-LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
 MAX_CHANNELS = 3
@@ -33,14 +33,14 @@ MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 """number of frames, and of values per frame, from which levels are estimated"""
 LEVEL_PERCENTILES = (0.1, 99.9)
 """percentiles shown as black and white, robust to hot pixels"""
-SAVE_AGAIN = "save it again"
+RESAVE_ADVICE = "save it again"
 
 LevelsOption = str | tuple[float, float] | None
 """``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
 
 
 @contextmanager
-def decoding(path: Path, kind: str, advice: str) -> Iterator[None]:
+def catch_decode_errors(path: Path, kind: str, advice: str) -> Iterator[None]:
     """Turn every error of the block into an `InputError`, as decoders raise many kinds of errors on broken files.
 
     Args:
@@ -63,8 +63,8 @@ def decoding(path: Path, kind: str, advice: str) -> Iterator[None]:
 
 @contextmanager
 def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image opened by Pillow; its content determines the format, not its suffix. Errors as `decoding`."""
-    with decoding(path, kind, advice), Image.open(path) as image:
+    """Yield an image opened by Pillow; its content determines the format, not its suffix. Errors as `catch_decode_errors`."""
+    with catch_decode_errors(path, kind, advice), Image.open(path) as image:
         yield image
 
 
@@ -79,8 +79,8 @@ def describe_error(error: BaseException) -> str:
 def is_lossless(image: Image.Image) -> bool:
     """Return whether the format of an opened image is lossless."""
     if image.format == "TIFF":
-        return image.info.get("compression") not in LOSSY_TIFF
-    return image.format in LOSSLESS
+        return image.info.get("compression") not in LOSSY_TIFF_COMPRESSIONS
+    return image.format in LOSSLESS_FORMATS
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -89,7 +89,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: missing, broken, or more than 8 bits per channel, which needs levels.
     """
-    with open_image(path, "image", SAVE_AGAIN) as image:
+    with open_image(path, "image", RESAVE_ADVICE) as image:
         require_jpeg_end(path, image)
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
             raise InputError(
@@ -107,7 +107,7 @@ def require_jpeg_end(path: Path, image: Image.Image) -> None:
             raise ValueError("file is truncated")
 
 
-def image_kind(path: Path) -> str:
+def detect_image_kind(path: Path) -> str:
     """Return the kind of an image by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits`` for all others."""
     if not is_file(path):
         return "8 bits"  # the 8-bit reader reports the error
@@ -123,13 +123,13 @@ def image_kind(path: Path) -> str:
     return "png16" if start.startswith(b"\x89PNG\r\n\x1a\n") and start[24:] == b"\x10" else "8 bits"
 
 
-def read_values(path: Path) -> np.ndarray:
+def read_raw_image(path: Path) -> np.ndarray:
     """Read an image as stored: H×W×C integers or floats with 1 to 3 channels.
 
     Raises:
         InputError: missing, broken, a stack, or the library for it is not installed.
     """
-    kind = image_kind(path)
+    kind = detect_image_kind(path)
     if kind == "exr":
         return _read_exr(path)
     if kind == "png16":
@@ -164,7 +164,7 @@ def _read_png(path: Path) -> np.ndarray:
     """Read a 16-bit PNG; Pillow reduces colours to 8 bits, and OpenCV pads truncated files."""
     import cv2
 
-    with open_image(path, "image", SAVE_AGAIN) as image:
+    with open_image(path, "image", RESAVE_ADVICE) as image:
         image.load()
         grey = image.mode.startswith("I")
         flags = cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
@@ -179,8 +179,8 @@ def _read_exr(path: Path) -> np.ndarray:
     try:
         import OpenEXR
     except ModuleNotFoundError as error:
-        raise InputError(f"{path}: {missing_extra('OpenEXR')}") from error
-    with decoding(path, "EXR", SAVE_AGAIN):
+        raise InputError(f"{path}: {describe_missing_module('OpenEXR')}") from error
+    with catch_decode_errors(path, "EXR", RESAVE_ADVICE):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
             stored, shown = (
@@ -218,10 +218,10 @@ class TiffStack:
         try:
             import tifffile
         except ModuleNotFoundError as error:
-            raise InputError(f"{path}: {missing_extra('tifffile')}") from error
+            raise InputError(f"{path}: {describe_missing_module('tifffile')}") from error
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
-        with decoding(path, "TIFF", SAVE_AGAIN):
+        with catch_decode_errors(path, "TIFF", RESAVE_ADVICE):
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 self._require_part(part)  # opened with the first series
@@ -243,7 +243,7 @@ class TiffStack:
         part = tuple(
             slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
         )
-        with decoding(self.path, "TIFF", SAVE_AGAIN), self._lock:
+        with catch_decode_errors(self.path, "TIFF", RESAVE_ADVICE), self._lock:
             if self._values is not None:
                 values = self._values[part]
                 values = values.astype(values.dtype.newbyteorder("="))
@@ -257,8 +257,8 @@ class TiffStack:
     def _require_part(self, name: str) -> None:
         """Raise unless another file of an OME-TIFF is a file beside it."""
         part = self.path.parent / name
-        if not is_plain_name(name) or (file_mode(part) and not is_file(part)):
-            raise InputError(f"{self.path}: its part {name[:80]!r} is not a file beside it; {SAVE_AGAIN}")
+        if not is_file_name(name) or (file_mode(part) and not is_file(part)):
+            raise InputError(f"{self.path}: its part {name[:80]!r} is not a file beside it; {RESAVE_ADVICE}")
 
     def _find_frames(self) -> tuple[str, int]:
         """Return the axis of frames, empty without one, and the number of frames."""
@@ -313,7 +313,7 @@ class Levels:
     high: float
     linear: bool = False
     """values are linear light, as in EXR, and are encoded with the sRGB curve"""
-    found: bool = False
+    estimated: bool = False
     """estimated from the video rather than given"""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
@@ -324,7 +324,7 @@ class Levels:
 
     def report(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {"low": self.low, "high": self.high, "auto": self.found}
+        return {"low": self.low, "high": self.high, "auto": self.estimated}
 
     def __str__(self) -> str:
         return f"{self.low:g},{self.high:g}"

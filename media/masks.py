@@ -13,7 +13,7 @@ from aotlab.utils.files import atomic_path
 
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
-ADVICE = "give a palette PNG with one object id per pixel"
+MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 
 def _voc_palette() -> np.ndarray:
@@ -46,12 +46,12 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         InputError: missing, not an image, lossy (JPEG), coloured (RGB), or of another size.
     """
     path = Path(path)
-    with open_image(path, "mask", ADVICE) as image:
+    with open_image(path, "mask", MASK_ADVICE) as image:
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
         labels = np.array(image) if lossless else np.empty((0, 0))
     if not lossless:
         raise InputError(
-            f"{path}: a {kind} file, whose compression changes object ids; {ADVICE}, not converted from {kind}"
+            f"{path}: a {kind} file, whose compression changes object ids; {MASK_ADVICE}, not converted from {kind}"
         )
     if mode == "1":
         labels = labels.astype(np.uint8)
@@ -111,7 +111,7 @@ def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if labels.shape == size:
         return labels
     rows, columns = (
-        ((np.arange(wanted) + 0.5) * have / wanted).astype(np.intp)
-        for have, wanted in zip(labels.shape, size, strict=True)
+        ((np.arange(target) + 0.5) * source / target).astype(np.intp)
+        for source, target in zip(labels.shape, size, strict=True)
     )
     return labels[rows[:, None], columns[None, :]]

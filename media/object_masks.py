@@ -64,7 +64,7 @@ def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None
 
 def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
     """Read an H×W bool mask per object; arguments and errors as in `read_labels`."""
-    masks = dict(_pixels(mask, size))
+    masks = dict(_read_pixels(mask, size))
     sizes = {pixels.shape for pixels in masks.values()}
     if len(sizes) != 1:
         raise InputError(f"{mask}: masks of {len(sizes)} sizes; expected one object at least, and one size")
@@ -86,7 +86,7 @@ def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
     return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())
 
 
-def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
+def _read_pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
     from aotlab.media.masks import read_mask
     from aotlab.media.regions import decode_runs, parse_runs
     from aotlab.utils.files import prefix_errors

@@ -8,13 +8,13 @@ import numpy as np
 
 from aotlab.media.masks import PALETTE, palette_index
 
-OPACITY = 0.45
+FILL_OPACITY = 0.45
 """opacity of an object's colour, from 0 to 1"""
 
-DARK = 0.65
+HALO_OPACITY = 0.65
 """opacity of the black halo around a contour, from 0 to 1"""
 
-MANY, MANY_OPACITY, MANY_DARK = 12, 0.25, 0.3
+MANY_OBJECTS, MANY_FILL_OPACITY, MANY_HALO_OPACITY = 12, 0.25, 0.3
 """number of objects above which fill and halo are more transparent"""
 
 LETTER_HEIGHT = 22
@@ -22,10 +22,10 @@ LETTER_HEIGHT = 22
 
 _COLOURS = PALETTE.astype(np.float32)
 
-BRIGHT = (255 * (_COLOURS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
+FILL_COLOURS = (255 * (_COLOURS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
 """fill colours, 256×1×3: the palette, brightened, as dark colours look like shadows"""
 
-VIVID = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 1) + 0.3)
+CONTOUR_COLOURS = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 1) + 0.3)
 """contour colours: the brightest of the same hue, mixed with white"""
 
 
@@ -50,8 +50,12 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if labels.any():
         window = _find_window(labels > 0)
         ids = palette_index(labels[window])
-        many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY + 1
-        width, fill, dark = (1, MANY_OPACITY, MANY_DARK) if many else (_line_width(labels), OPACITY, DARK)
+        many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY_OBJECTS + 1
+        width, fill, dark = (
+            (1, MANY_FILL_OPACITY, MANY_HALO_OPACITY)
+            if many
+            else (_line_width(labels), FILL_OPACITY, HALO_OPACITY)
+        )
         image[window] = _draw_objects(frame[window], ids, fill, width, dark)
     return image
 
@@ -106,11 +110,11 @@ def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int
     import cv2
 
     inside = ids > 0
-    filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, BRIGHT), opacity, 0)
+    filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, FILL_COLOURS), opacity, 0)
     image = cv2.copyTo(filled, inside.view(np.uint8), frame.copy())
     edge = _find_edges(ids, width)
-    _blend(image, np.zeros_like(VIVID), ids, dark * _smooth(edge & ~inside))
-    _blend(image, VIVID, ids, _smooth(edge & inside))
+    _blend(image, np.zeros_like(CONTOUR_COLOURS), ids, dark * _smooth(edge & ~inside))
+    _blend(image, CONTOUR_COLOURS, ids, _smooth(edge & inside))
     return image
 
 

@@ -15,10 +15,10 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 
-_OWNER, _NUMBER = r"(?:(?P<frame>\d{1,9})/)?(?P<object>\d{1,5}):", r"(-?\d{1,9}(?:\.\d+)?)"
-POINT = re.compile(f"{_OWNER}{_NUMBER},{_NUMBER}", re.ASCII)
-BOX = re.compile(f"{_OWNER}{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
-CORNERS = re.compile(f"{_OWNER}{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
+_TARGET, _NUMBER = r"(?:(?P<frame>\d{1,9})/)?(?P<object>\d{1,5}):", r"(-?\d{1,9}(?:\.\d+)?)"
+POINT = re.compile(f"{_TARGET}{_NUMBER},{_NUMBER}", re.ASCII)
+BOX = re.compile(f"{_TARGET}{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
+CORNERS = re.compile(f"{_TARGET}{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Prompt:
 
 
 def parse_prompts(
-    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first: int = 0
+    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
 ) -> dict[int, dict[int, Prompt]]:
     """Parse prompts like ``1:X,Y,W,H``, ``1:X1:Y1-X2:Y2`` and ``40/2:X,Y``; return them by frame and object id.
 
@@ -99,7 +99,7 @@ def parse_prompts(
         boxes: at most one box for each object and frame.
         points: points on an object.
         negative_points: points that are not on an object.
-        first: frame of prompts without one.
+        first_frame: frame of prompts without one.
 
     Raises:
         InputError: a text of another form, two boxes for one object, or an object with nothing but negative points.
@@ -107,7 +107,7 @@ def parse_prompts(
     parsed: dict[tuple[int, int], dict[str, list[tuple[float, ...]]]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not_point", negative_points)):
         for text in texts:
-            frame, object_id, values = _parse_numbers(kind, text, first)
+            frame, object_id, values = _parse_numbers(kind, text, first_frame)
             lists = parsed.setdefault((frame, object_id), {"box": [], "point": [], "not_point": []})
             if kind == "box" and lists["box"]:
                 raise InputError(
@@ -127,7 +127,7 @@ def parse_prompts(
     return prompts
 
 
-def box_around(mask: np.ndarray) -> Box:
+def find_box(mask: np.ndarray) -> Box:
     """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
     import cv2
 

@@ -17,7 +17,7 @@ from aotlab.utils.numbers import MAX_SIDE
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
-MAX_OUTLINE = 2_000_000
+MAX_OUTLINE_LENGTH = 2_000_000
 """largest length of one outline in pixels; drawing takes memory in proportion"""
 MAX_ID = 65535
 """largest object id; ids are 16-bit"""
@@ -136,7 +136,7 @@ def parse_runs(counts: object, size: Size) -> np.ndarray:
     Raises:
         InputError: they do not fill the image.
     """
-    runs = decompress(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
+    runs = decompress_runs(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
     if (
         not isinstance(runs, list)
         or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in runs)
@@ -149,7 +149,7 @@ def parse_runs(counts: object, size: Size) -> np.ndarray:
     return result if result[1:].all() else encode_runs(decode_runs(result, size))  # without empty runs
 
 
-def decompress(text: str, *, max_count: int) -> list[int]:
+def decompress_runs(text: str, *, max_count: int) -> list[int]:
     """Return the counts of COCO's compressed run lengths, or [-1] if the text is damaged or has too many.
 
     A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the third
@@ -168,8 +168,8 @@ def decompress(text: str, *, max_count: int) -> list[int]:
     return counts.tolist()
 
 
-def compress(runs: Iterable[int]) -> str:
-    """Return COCO's compressed text of run lengths; the inverse of `decompress`."""
+def compress_runs(runs: Iterable[int]) -> str:
+    """Return COCO's compressed text of run lengths; the inverse of `decompress_runs`."""
     from pycocotools import mask as coco
 
     counts = [int(count) for count in runs]
@@ -177,11 +177,11 @@ def compress(runs: Iterable[int]) -> str:
     return text.decode()
 
 
-def measure_box(runs: np.ndarray, size: Size) -> list[float]:
+def runs_to_box(runs: np.ndarray, size: Size) -> list[float]:
     """Return x, y, width and height of the box around a region; zeros if it is empty."""
     from pycocotools import mask as coco
 
-    box: list[float] = coco.toBbox({"size": list(size), "counts": compress(runs)}).tolist()
+    box: list[float] = coco.toBbox({"size": list(size), "counts": compress_runs(runs)}).tolist()
     return box
 
 
@@ -231,8 +231,8 @@ def _require_outline(points: Sequence[float], size: Size) -> list[float]:
                 f"a coordinate of {value!s:.20} on an image of {size[1]}×{size[0]}; expected pixels in the image"
             )
     corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
-    if sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners)) > MAX_OUTLINE:
-        raise InputError(f"an outline longer than {MAX_OUTLINE} pixels; expected one around an object")
+    if sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners)) > MAX_OUTLINE_LENGTH:
+        raise InputError(f"an outline longer than {MAX_OUTLINE_LENGTH} pixels; expected one around an object")
     return [float(value) for value in points]
 
 
@@ -301,10 +301,10 @@ def _find_keys(regions: Sequence[ParsedRegion]) -> list[Hashable]:
     unnamed = [region for region in regions if region.key is None]
     if len({region.frame for region in unnamed}) <= 1:
         return [(index,) if region.key is None else region.key for index, region in enumerate(regions)]
-    (frame, name), most = Counter((region.frame, region.class_name) for region in unnamed).most_common(1)[0]
-    if most > 1:
+    (frame, name), count = Counter((region.frame, region.class_name) for region in unnamed).most_common(1)[0]
+    if count > 1:
         raise InputError(
-            f"frame {frame} has {most} regions {name!r} that cannot be told apart on other frames; "
+            f"frame {frame} has {count} regions {name!r} that cannot be told apart on other frames; "
             "export with track ids or groups, or give each object its own class"
         )
     return [("class", region.class_name) if region.key is None else region.key for region in regions]

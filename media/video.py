@@ -25,11 +25,11 @@ from aotlab.media.images import (
     Levels,
     LevelsOption,
     TiffStack,
+    detect_image_kind,
     estimate_levels,
-    image_kind,
     list_images,
     parse_levels,
-    read_values,
+    read_raw_image,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, is_file, is_folder, real_path
@@ -133,13 +133,13 @@ def open_frames(source: str | Path, *, levels: LevelsOption = None, timeout: flo
         raise InputError(f"{source}: file:// addresses are not supported; give the path")
     mode = 0 if address else file_mode(path)
     if address or str(source) == "-" or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
-        _refuse_levels(levels, "a stream")
+        _require_no_levels(levels, "a stream")
         return _open_stream(str(source), timeout)
-    if is_folder(path) or (is_file(path) and image_kind(path) == "tiff"):
+    if is_folder(path) or (is_file(path) and detect_image_kind(path) == "tiff"):
         return ImageFrames(path, levels)
     if not is_file(path):
         raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
-    _refuse_levels(levels, str(path))
+    _require_no_levels(levels, str(path))
     return VideoFrames(path)
 
 
@@ -160,7 +160,7 @@ class ImageFrames(FrameSource):
         if is_folder(path):
             self._paths, self._stack = list_images(path), None
             self.name, self.length = real_path(path).name, len(self._paths)
-            linear = image_kind(self._paths[0]) == "exr"
+            linear = detect_image_kind(self._paths[0]) == "exr"
         else:
             self._paths, self._stack = [], TiffStack(path)
             self.name, self.length, linear = path.stem, self._stack.count, False
@@ -169,12 +169,12 @@ class ImageFrames(FrameSource):
             raise InputError(f"{self._title(0)}: holds values of {first.dtype}; give integers or floats")
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.rate, self.damaged = IMAGE_RATE, []
-        given = parse_levels(levels)
-        if given is not None:
-            self.levels = Levels(*given, linear=linear)
+        limits = parse_levels(levels)
+        if limits is not None:
+            self.levels = Levels(*limits, linear=linear)
         elif levels is not None or first.dtype != np.uint8:
             low, high = estimate_levels(self._read_or_skip, self.length)
-            self.levels = Levels(low, high, linear=linear, found=True)
+            self.levels = Levels(low, high, linear=linear, estimated=True)
 
     def stem(self, index: int) -> str:
         """Return the stem of the image in a folder, the frame number in a stack."""
@@ -201,7 +201,7 @@ class ImageFrames(FrameSource):
         return map(self.read, range(self.length))
 
     def _read_values(self, index: int) -> np.ndarray:
-        return read_values(self._paths[index]) if self._stack is None else self._stack.read(index)
+        return read_raw_image(self._paths[index]) if self._stack is None else self._stack.read(index)
 
     def _read_or_skip(self, index: int) -> np.ndarray:
         """Read the values of an image; empty if it is broken, which is reported when the frame is read."""
@@ -297,7 +297,7 @@ class VideoIndex:
             {0, *(self.numbers[time] for time, key in entries if key and time in self.numbers)}
         )
 
-    def key_before(self, index: int) -> int:
+    def find_key_frame(self, index: int) -> int:
         """Return the last key frame up to this one."""
         return self._keys[bisect_right(self._keys, index) - 1]
 
@@ -314,7 +314,7 @@ class VideoReader:
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._next = 0  # next frame to decode
-        self._wanted = 0  # earlier frames are decoded only if others refer to them
+        self._target = 0  # earlier frames are decoded only if others refer to them
 
     def read(self, index: int, keep: Callable[[int, av.VideoFrame], None] | None = None) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB.
@@ -330,8 +330,8 @@ class VideoReader:
         import av
 
         _require_index(self._source, index, self._index.length)
-        self._wanted = max(0, index - NUM_KEPT_FRAMES) if keep else index
-        key = self._index.key_before(index)
+        self._target = max(0, index - NUM_KEPT_FRAMES) if keep else index
+        key = self._index.find_key_frame(index)
         try:
             if self._container is None or not key <= self._next <= index:
                 self._start(key)
@@ -341,7 +341,7 @@ class VideoReader:
                 image = self._decode_until(index, keep, or_later=True)
         except (av.FFmpegError, OSError) as error:
             self.close()
-            raise _undecodable(self._source.path, index, error) from error
+            raise _decode_error(self._source.path, index, error) from error
         if image is None:
             self.close()
             raise InputError(f"{self._source.path}: ends before frame {index}; repair the file")
@@ -370,7 +370,7 @@ class VideoReader:
         for frame in self._frames:
             number = self._index.numbers.get(frame.pts, self._next)
             self._next = number + 1
-            if keep and number >= self._wanted:
+            if keep and number >= self._target:
                 keep(number, frame)
             if number >= index:
                 return self._source.to_rgb(frame, number) if number == index or or_later else None
@@ -380,7 +380,7 @@ class VideoReader:
         """Yield all frames from here on, without unreferenced ones before the wanted frame."""
         stream, times = container.streams.video[0], self._index.times
         for packet in container.demux(stream):
-            early = bool(times) and packet.pts is not None and packet.pts < times[self._wanted]
+            early = bool(times) and packet.pts is not None and packet.pts < times[self._target]
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             yield from packet.decode()
 
@@ -591,7 +591,7 @@ def _decode(
             yield _to_rgb(frame), _read_time(frame), frame.is_corrupt
             index += 1
     except (av.FFmpegError, OSError) as error:
-        raise _undecodable(path, index, error) from error
+        raise _decode_error(path, index, error) from error
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
@@ -624,7 +624,7 @@ def _next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> 
     return times[-1] + 1 / rate if times else Fraction(0)
 
 
-def _refuse_levels(levels: LevelsOption, title: str) -> None:
+def _require_no_levels(levels: LevelsOption, title: str) -> None:
     if levels is not None:
         raise InputError(
             f"levels {levels}: only for folders of images and TIFF stacks, not for {title}; leave levels out"
@@ -653,7 +653,7 @@ def _require_size(image: np.ndarray, size: tuple[int, int], title: str) -> np.nd
     return image
 
 
-def _undecodable(path: Path, index: int, error: Exception) -> InputError:
+def _decode_error(path: Path, index: int, error: Exception) -> InputError:
     return InputError(
         f"{path}: frame {index} does not decode ({_describe(error)}); repair the file or cut it before"
     )

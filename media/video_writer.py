@@ -118,7 +118,9 @@ class VideoWriter:
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
             if self._stored != self.size:
-                rows, columns = (stored - own for stored, own in zip(self._stored, self.size, strict=True))
+                rows, columns = (
+                    stored - expected for stored, expected in zip(self._stored, self.size, strict=True)
+                )
                 frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")

@@ -32,7 +32,7 @@ from aotlab.networks.model import (
     Features,
     KeyValue,
     Memory,
-    Propagated,
+    PropagatedFrame,
     VOSModel,
     batch_size,
 )
@@ -138,7 +138,7 @@ class AOST(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks in use on the frame's tokens; see `VOSModel.propagate`."""
         x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
@@ -153,15 +153,15 @@ class AOST(VOSModel):
                 embeddings.append(tokens_to_map(tokens, size))
             else:
                 embeddings.append(tokens_to_map(self.norms[0](tokens), size))
-        return Propagated([embeddings], [states])
+        return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block in use; see `VOSModel.memorize`."""
         states = enumerate(propagated.states[0])
         blocks = self.blocks
         return [[blocks[0 if self.shared else i].memorize(state, identities[0]) for i, state in states]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features, depth: int | None = None) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features, depth: int | None = None) -> Tensor:
         """Return logits B×(M+1)×H/4×W/4.
 
         ``depth``: decode what fewer blocks gave than were computed (training); None: all of these.

@@ -19,7 +19,7 @@ from aotlab.networks.model import (
     Features,
     KeyValue,
     Memory,
-    Propagated,
+    PropagatedFrame,
     VOSModel,
     batch_size,
 )
@@ -111,7 +111,7 @@ class AOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
@@ -120,14 +120,14 @@ class AOT(VOSModel):
             tokens, state = block(tokens, size, memory and memory[0][index], identities and identities[0])
             embeddings.append(tokens_to_map(norm(tokens), size))
             states.append(state)
-        return Propagated([embeddings], [states])
+        return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
         return [[block.memorize(state, identities[0]) for block, state in pairs]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(M+1)×H/4×W/4."""
         embeddings = propagated.embeddings[0]
         used = embeddings if self.config.decode_all_blocks else embeddings[-1:]

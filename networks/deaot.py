@@ -19,7 +19,15 @@ from aotlab.networks.attention import Attention, LocalAttention, Size
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
 
 EXPANSION = 2
 """width of values and gates per branch, relative to the block"""
@@ -195,7 +203,7 @@ class DeAOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
@@ -203,13 +211,13 @@ class DeAOT(VOSModel):
         for index, block in enumerate(self.blocks):
             tokens, state = block(tokens, size, memory and memory[0][index], identities and identities[0])
             states.append(state)
-        return Propagated([[tokens_to_map(self.norms[0](tokens), size)]], [states])
+        return PropagatedFrame([[tokens_to_map(self.norms[0](tokens), size)]], [states])
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
         return [[block.memorize(state, identities[0]) for block, state in pairs]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(M+1)×H/4×W/4."""
         return self.decoder(propagated.embeddings[0][0], features.f4, features.f8, features.f16)

@@ -73,7 +73,7 @@ class ResNet50(nn.Module):
         return [f4, f8, f16, f16]
 
 
-def _swin_base() -> nn.Module:
+def _build_swin_base() -> nn.Module:
     """Swin-B; timm, whose import takes as long as a frame, is imported only for models that have it."""
     from aotlab.networks.swin import SwinBase
 
@@ -83,7 +83,7 @@ def _swin_base() -> nn.Module:
 ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "mobilenet_v2": MobileNetV2,
     "resnet50": ResNet50,
-    "swin_base": _swin_base,
+    "swin_base": _build_swin_base,
 }
 
 
@@ -101,7 +101,7 @@ def freeze_stages(encoder: nn.Module, count: int) -> None:
         stage.requires_grad_(False)
 
 
-def repeated_blocks(encoder: nn.Module) -> list[nn.Module]:
+def list_checkpointed_blocks(encoder: nn.Module) -> list[nn.Module]:
     """The trained blocks that an encoder repeats, whose activations may be computed twice."""
     from timm.models.swin_transformer import SwinTransformerBlock
 
@@ -110,7 +110,7 @@ def repeated_blocks(encoder: nn.Module) -> list[nn.Module]:
     return [block for block in blocks if any(weight.requires_grad for weight in block.parameters())]
 
 
-def torchvision_weights(name: str) -> dict[str, Tensor]:
+def load_torchvision_weights(name: str) -> dict[str, Tensor]:
     """ImageNet weights of an encoder in torchvision's key names; raises `ValueError` if torchvision lacks them."""
     if name not in ("mobilenet_v2", "resnet50"):
         raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")

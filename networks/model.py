@@ -38,7 +38,7 @@ Memory = Sequence[Sequence[BlockMemory]]
 """per stage and block: what all of them read, or one frame's share of it"""
 
 
-class Propagated(NamedTuple):
+class PropagatedFrame(NamedTuple):
     """A frame after propagation."""
 
     embeddings: list[list[Tensor]]
@@ -59,9 +59,11 @@ class Model(Protocol):
     def assign_identities(self, masks: Tensor) -> list[Tensor]: ...
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated: ...
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]: ...
-    def decode(self, propagated: Propagated, features: Features) -> Tensor: ...
+    ) -> PropagatedFrame: ...
+    def memorize(
+        self, propagated: PropagatedFrame, identities: Sequence[Tensor]
+    ) -> list[list[BlockMemory]]: ...
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor: ...
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
@@ -101,7 +103,7 @@ class VOSModel(nn.Module):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Carry identities from memory to a frame, or on a reference frame from its own ``identities``.
 
         Args:
@@ -111,11 +113,11 @@ class VOSModel(nn.Module):
         """
         raise NotImplementedError
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return this frame's memory per stage and block: its keys, and values that carry ``identities``."""
         raise NotImplementedError
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(M+1)×h×w of background and identities, at the stride of the decoder."""
         raise NotImplementedError
 

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, Propagated, VOSModel, batch_size
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    batch_size,
+)
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
 """index in `Features` of the encoder's map of each stride"""
@@ -150,7 +158,7 @@ class MultiScaleModel(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
         embeddings: list[list[Tensor]] = []
         states: list[list[Any]] = []
@@ -162,9 +170,9 @@ class MultiScaleModel(VOSModel):
             output, state = stage(x, memory and memory[number], identities and identities[number])
             embeddings.append(output)
             states.append(state)
-        return Propagated(embeddings, states)
+        return PropagatedFrame(embeddings, states)
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return the frame's memory of each stage and block; see `VOSModel.memorize`."""
         memory = []
         for number, stage in enumerate(self.stages):
@@ -172,6 +180,6 @@ class MultiScaleModel(VOSModel):
             memory.append(stage.memorize(propagated.states[number], size, identities[number]))  # type: ignore[operator]
         return memory
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(M+1)×h×w at the stride of the last stage."""
         return self.decoder(torch.cat(propagated.embeddings[-1], dim=1))

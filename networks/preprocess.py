@@ -15,27 +15,31 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 """ImageNet statistics of RGB in [0, 1], subtracted and divided per channel"""
 STRIDE = 16
 """pixels per token of the encoder's last map"""
-LIMITS = InputConfig()
-MOST_ENLARGED = 2.0
+DEFAULT_LIMITS = InputConfig()
+MAX_ENLARGEMENT = 2.0
 """largest factor by which frames are scaled up"""
 
 
 def normalise(image: Tensor) -> Tensor:
     """From ...×3×H×W floats in [0, 1] to what encoders take."""
-    mean, std = _statistics(image.dtype, image.device)
+    mean, std = _mean_and_std(image.dtype, image.device)
     return (image - mean).div_(std)
 
 
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)  # what is kept from tracking, training may save for its gradients
-def _statistics(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+def _mean_and_std(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation, 3×1×1 each, copied to a device only once."""
     mean, std = (torch.tensor(x, dtype=dtype, device=device).view(3, 1, 1) for x in (IMAGE_MEAN, IMAGE_STD))
     return mean, std
 
 
 def network_size(
-    size: tuple[int, int], limits: InputConfig = LIMITS, *, align_corners: bool, smallest: int | None = None
+    size: tuple[int, int],
+    limits: InputConfig = DEFAULT_LIMITS,
+    *,
+    align_corners: bool,
+    min_object_area: int | None = None,
 ) -> tuple[int, int]:
     """The size a frame is resized to before the network (the rule of the published evaluation).
 
@@ -47,7 +51,7 @@ def network_size(
         size: (height, width) of the frame in pixels.
         limits: of the edges.
         align_corners: the model's.
-        smallest: area of the smallest object in pixels of the frame; None: unknown, ``min_object`` has no effect.
+        min_object_area: area of the smallest object in pixels of the frame; None: unknown, ``min_object`` has no effect.
 
     Returns:
         (height, width) in pixels.
@@ -59,22 +63,24 @@ def network_size(
     if limits.max_long_edge is not None and max(height, width) > limits.max_long_edge:
         ratio = limits.max_long_edge / max(height, width)
         height, width = height * ratio, width * ratio
-    shown = None if smallest is None else math.sqrt(smallest / (size[0] * size[1]) * height * width)
-    ratio = _enlargement(height, width, shown, limits) * limits.scale
+    object_edge = (
+        None if min_object_area is None else math.sqrt(min_object_area / (size[0] * size[1]) * height * width)
+    )
+    ratio = _enlargement_factor(height, width, object_edge, limits) * limits.scale
     extra = 1 if align_corners else 0
     sides = [int(side * ratio) - extra for side in (height, width)]
     rounded = [max(round(side / STRIDE), 1) * STRIDE + extra for side in sides]
     return rounded[0], rounded[1]
 
 
-def _enlargement(height: float, width: float, shown: float | None, limits: InputConfig) -> float:
-    """Factor, at least 1, by which a frame is scaled up if its smallest object has the area of ``shown``×``shown``."""
+def _enlargement_factor(height: float, width: float, object_edge: float | None, limits: InputConfig) -> float:
+    """Factor, at least 1, by which a frame is scaled up if its smallest object has the area of ``object_edge``×``object_edge``."""
     if limits.max_long_edge is None:
         return 1.0
-    room = min(MOST_ENLARGED, limits.max_long_edge / max(height, width))
+    max_scale = min(MAX_ENLARGEMENT, limits.max_long_edge / max(height, width))
     if limits.max_short_edge is not None:
-        room = min(room, limits.max_short_edge / min(height, width))
-    wanted = (limits.min_short_edge or 0) / min(height, width)
-    if shown is not None and limits.min_object is not None:
-        wanted = max(wanted, limits.min_object / shown)
-    return max(1.0, min(wanted, room))
+        max_scale = min(max_scale, limits.max_short_edge / min(height, width))
+    scale = (limits.min_short_edge or 0) / min(height, width)
+    if object_edge is not None and limits.min_object is not None:
+        scale = max(scale, limits.min_object / object_edge)
+    return max(1.0, min(scale, max_scale))

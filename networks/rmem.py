@@ -23,7 +23,7 @@ from aotlab.networks.model import (
     Features,
     KeyValue,
     Memory,
-    Propagated,
+    PropagatedFrame,
     VOSModel,
     batch_size,
 )
@@ -43,12 +43,12 @@ class TemporalEmbedding(nn.Module):
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Query B×L×C and keys B×(T·L)×C, oldest frame first, with their embeddings added."""
         frames = key.shape[1] // query.shape[1]
-        added = self.memory[embedding_indices(frames, len(self.memory), key.device)]  # T×C
+        added = self.memory[temporal_slots_by_age(frames, len(self.memory), key.device)]  # T×C
         key = key.unflatten(1, (frames, -1)) + added[:, None]  # B×T×L×C
         return query + self.query, key.flatten(1, 2)
 
 
-def embedding_indices(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
+def temporal_slots_by_age(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
     """Return the slot of each frame, below ``slots``, oldest frame first.
 
     Each frame has its own while there are enough; then they are shared evenly, counted from the newest.
@@ -143,7 +143,7 @@ class RMemAOT(VOSModel):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
@@ -153,14 +153,14 @@ class RMemAOT(VOSModel):
             tokens, state = block(tokens, size, read, identities and identities[0], self.add_temporal)
             embeddings.append(tokens_to_map(norm(tokens), size))
             states.append(state)
-        return Propagated([embeddings], [states])
+        return PropagatedFrame([embeddings], [states])
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.blocks, propagated.states[0], strict=True)
         return [[block.memorize(state, identities[0]) for block, state in pairs]]  # type: ignore[operator]
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(M+1)×H/4×W/4."""
         embeddings = propagated.embeddings[0]
         used = embeddings if self.config.decode_all_blocks else embeddings[-1:]
@@ -180,7 +180,7 @@ class RMemDeAOT(DeAOT):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         x = features.projected.expand(batch_size(memory, identities), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
@@ -189,4 +189,4 @@ class RMemDeAOT(DeAOT):
             read = memory and memory[0][index]
             tokens, state = block(tokens, size, read, identities and identities[0], self.temporal)
             states.append(state)
-        return Propagated([[tokens_to_map(self.norms[0](tokens), size)]], [states])
+        return PropagatedFrame([[tokens_to_map(self.norms[0](tokens), size)]], [states])

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.regions import compress, encode_runs
+from aotlab.media.regions import compress_runs, encode_runs
 from tests.drawn_clips import (
     HEIGHT,
     WIDTH,
@@ -158,7 +158,11 @@ def make_burst(root: Path) -> None:
         for index in range(0, 9, 4):
             runs = {track: clip.labels[index] == int(track) for track in ("3", "7")}
             masks.append(
-                {track: {"rle": compress(encode_runs(mask))} for track, mask in runs.items() if mask.any()}
+                {
+                    track: {"rle": compress_runs(encode_runs(mask))}
+                    for track, mask in runs.items()
+                    if mask.any()
+                }
             )
         images = [f"{stem}.jpg" for stem in stems]
         sequences.append(
@@ -235,7 +239,7 @@ def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) 
             if path.stem in separate:
                 labels = separate[path.stem]
             if path.stem in truth:
-                labels = annotation_labels(read_mask(truth[path.stem]), merge_ids=video.merge_ids)
+                labels = read_object_ids(read_mask(truth[path.stem]), merge_ids=video.merge_ids)
             if index in video.masks:
                 new = video.new_ids(index)
                 known |= set(np.unique(labels).tolist()) if new is None else new

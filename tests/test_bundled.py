@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
+from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
@@ -87,7 +87,9 @@ def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command
 @pytest.mark.parametrize("name", ["davis2017", "davis2016"])
 def test_bundled_model_is_far_above_optical_flow(name, tmp_path):
     videos = open_dataset(name, SHARED / "data" / "DAVIS")
-    report = evaluate(Tracker.from_checkpoint(), videos, tmp_path / "results", RunOptions(progress=False))
-    table = scores_table(score(videos, report))
+    report = evaluate(
+        Tracker.from_checkpoint(), videos, tmp_path / "results", EvaluationOptions(progress=False)
+    )
+    table = make_scores_table(score_finished(videos, report))
     # Over these clips, copying the first mask scores J 18.7 and warping it by dense optical flow 42.5.
     assert table["J"] > 55

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.utils.errors import libraries, missing_extra, require_extra
+from aotlab.utils.errors import describe_missing_module, list_extra_modules, require_extra
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -283,7 +283,7 @@ def test_prompt_without_opencv_names_the_extra(tmp_path):
 
 
 def test_extras_are_those_of_the_installed_package():
-    found = libraries()
+    found = list_extra_modules()
     assert {"video", "train", "score", "export"} <= set(found)
     assert "cv2" in found["video"]
     assert "all" not in found
@@ -292,5 +292,8 @@ def test_extras_are_those_of_the_installed_package():
 
 
 def test_missing_extra_of_a_module():
-    assert missing_extra("av.container") == "av must be installed for this; pip install 'aotlab[video]'"
-    assert missing_extra("aotlab.nowhere") is None
+    assert (
+        describe_missing_module("av.container")
+        == "av must be installed for this; pip install 'aotlab[video]'"
+    )
+    assert describe_missing_module("aotlab.nowhere") is None

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from aotlab.utils import devices, locks, processes
-from aotlab.utils.environment import FALLBACK, enable_fallback, keep_freed_memory
+from aotlab.utils.environment import MPS_FALLBACK, enable_mps_fallback, keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("utils", "configs", "media", "networks", "evaluation", "engine", "tools")
@@ -50,7 +50,7 @@ def test_system_without_affinity_glibc_and_resource(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert devices._cores() == os.cpu_count()
+    assert devices._count_cores() == os.cpu_count()
     assert not keep_freed_memory()
     assert processes.peak_resident_bytes() is None
 
@@ -68,8 +68,8 @@ def test_windows_leftovers_are_removed_by_age(monkeypatch, tmp_path):
 
 def test_mps_falls_back_with_one_warning(monkeypatch, caplog):
     environ: dict[str, str] = {}
-    enable_fallback(environ)
-    assert environ[FALLBACK] == "1"
+    enable_mps_fallback(environ)
+    assert environ[MPS_FALLBACK] == "1"
     empty = torch.empty
     monkeypatch.setattr(torch, "empty", lambda *size, device: empty(*size))
     with warnings.catch_warnings(record=True) as caught:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_SIZES = 5
 
 
-def summary(report: LintResult, kind: str) -> str:
+def format_summary(report: LintResult, kind: str) -> str:
     """Return the table of counts."""
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
     if len(report.sizes) > MAX_SIZES:
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         report = lint_folder(args.root, args.kind, **options)
     for finding in report.findings:
         print(finding)
-    print(summary(report, args.kind))
+    print(format_summary(report, args.kind))
     return 1 if report.errors else 0
 
 

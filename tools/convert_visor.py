@@ -37,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
 
     done = convert_visor(args.annotations, args.images, args.output, args.split)
     print(f"{args.output}: {len(done.frames)} sequences, {sum(done.frames.values())} masks")
-    if done.short:
-        print(f"left out, as too short: {len(done.short)}")
+    if done.too_short:
+        print(f"left out, as too short: {len(done.too_short)}")
     return report_failures(done.failures)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from aotlab.tools.cli.options import add_shared
-from aotlab.tools.cli.parser import CommandParser, command, report_failures, require_new, require_paths
+from aotlab.tools.cli.options import add_shared_options
+from aotlab.tools.cli.parser import CommandParser, command, report_failures, require_new_output, require_paths
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.numbers import format_count
@@ -36,18 +36,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--output", metavar="DIR", type=Path, required=True, help="folder for the voted results"
     )
-    add_shared(parser, "--force")
+    add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
     if len(args.results) < 2:
         parser.error("give at least two folders of results")
     require_paths(*args.results)
     require_extra("score")
-    from aotlab.engine.benchmark.voting import list_sequences, vote_sequence, whole_weights
+    from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
-    weights = whole_weights(args.weights or [], len(args.results))
+    weights = to_integer_weights(args.weights or [], len(args.results))
     if real_path(args.output) in [real_path(folder) for folder in args.results]:
         raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
-    require_new(args.output, force=args.force)
+    require_new_output(args.output, force=args.force)
     names = sorted({name for folder in args.results for name in list_sequences(folder)})
     require_writable(args.output)
     frames, failures = 0, {}

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, describe_submission, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video, select_videos
 from aotlab.tools.cli.options import (
     add_dataset_options,
     add_device_options,
     add_memory_options,
     add_model_options,
-    add_shared,
-    option_overrides,
+    add_shared_options,
+    list_overrides,
     print_settings,
     require_bounded,
 )
@@ -37,10 +37,10 @@ from aotlab.tools.cli.parser import (
     PIXELS,
     SCALE,
     CommandParser,
-    after_printing,
     command,
     report_failures,
     require_model,
+    stop_on_write_errors,
 )
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
@@ -57,11 +57,11 @@ RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
 
 
-def read_first_settings(args: argparse.Namespace) -> Config:
+def read_first_config(args: argparse.Namespace) -> Config:
     """Return the settings of the first model."""
     from aotlab.networks.weights.checkpoints import read_settings
 
-    checkpoint, config = models(args)[0]
+    checkpoint, config = pair_models_with_configs(args)[0]
     return read_settings(checkpoint, config=config, overrides=args.overrides)
 
 
@@ -69,13 +69,13 @@ def track(
     videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
 ) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
-    from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
-    from aotlab.engine.video.streaming import HELPERS
+    from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
+    from aotlab.engine.video.streaming import HELPER_THREADS
     from aotlab.utils.devices import reserve_cores
 
-    reserve_cores(HELPERS)
-    tracker, made_by = load(args, str(world.device))
-    options = RunOptions(
+    reserve_cores(HELPER_THREADS)
+    tracker, made_by = load_models(args, str(world.device))
+    options = EvaluationOptions(
         overlay=args.overlay,
         made_by=made_by,
         restart=args.restart,
@@ -91,13 +91,13 @@ def track(
     return report
 
 
-def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
+def load_models(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
     """Return the tracker that the options ask for, and all that its results depend on."""
-    from aotlab.engine.tracking.ensemble import Ensemble, augmented
+    from aotlab.engine.tracking.ensemble import Ensemble, build_branches
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.utils.files import sha256
 
-    chosen = models(args)
+    chosen = pair_models_with_configs(args)
     weights = args.weights or [1.0] * len(chosen)
     if len(weights) != len(chosen):
         raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
@@ -110,7 +110,7 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
         made_by.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
         if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
             return single, {"models": made_by}
-        branches += augmented(
+        branches += build_branches(
             single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
         )
     views = {"flip": args.flip, "scales": args.scales, "feedback": args.feedback}
@@ -126,14 +126,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", type=Path, help="folder for the results and scores.json")
-    add_shared(output, "--force", "--restart")
+    add_shared_options(output, "--force", "--restart")
     add_view_options(parser)
     several = "the models are averaged, each with its own --config"
     add_model_options(parser, several=several, several_configs=True)
     add_device_options(parser)
     add_memory_options(parser, bounded=False)
     args = parser.parse_args(argv)
-    args.overrides += option_overrides(args)
+    args.overrides += list_overrides(args)
     missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
     if missing and not args.print_config:
         parser.error(f"{' and '.join(missing)} must be given")
@@ -161,7 +161,7 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def models(args: argparse.Namespace) -> list[tuple[Path, str | None]]:
+def pair_models_with_configs(args: argparse.Namespace) -> list[tuple[Path, str | None]]:
     """Return (checkpoint, preset) of each model; None: the checkpoint's own settings."""
     checkpoints = args.checkpoint or [BUNDLED_CHECKPOINT]
     configs = args.config or [None]
@@ -179,14 +179,14 @@ def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult) ->
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def show(table: dict[str, Any], layout: TableLayout, report: EvaluationResult) -> None:
+def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationResult) -> None:
     """Print the table and the speed, and failures on stderr."""
     from aotlab.evaluation.tables import format_table
 
     if table:
         print(format_table(table, layout))
-    if report.found:
-        print(f"finished before: {len(report.found)} of {len(report.finished)}; --restart runs them again")
+    if report.resumed:
+        print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
     if report.fps is not None:
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     report_failures(report.failures)
@@ -196,10 +196,10 @@ def show(table: dict[str, Any], layout: TableLayout, report: EvaluationResult) -
 def main(argv: list[str] | None = None) -> int:
     """Evaluate; return 0, or 1 if a sequence failed."""
     args = parse(argv)
-    for checkpoint, config in models(args):
+    for checkpoint, config in pair_models_with_configs(args):
         require_model(checkpoint, config)
     if args.print_config:
-        print_settings(read_first_settings(args))
+        print_settings(read_first_config(args))
         return 0
     require_extra("score")
     # data set and output are checked before the slow part
@@ -208,25 +208,25 @@ def main(argv: list[str] | None = None) -> int:
     )
     videos = select_videos(every, args.sequence)
     require_writable(args.output)
-    from aotlab.engine.benchmark.evaluator import score
+    from aotlab.engine.benchmark.evaluator import score_finished
     from aotlab.engine.benchmark.scoring import find_rules
-    from aotlab.evaluation.tables import scores_table
-    from aotlab.utils.distributed import open_world
+    from aotlab.evaluation.tables import make_scores_table
+    from aotlab.utils.distributed import join_process_group
 
     if args.memory_frames is not None:
-        require_bounded(read_first_settings(args), "--memory-frames")
-    with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+        require_bounded(read_first_config(args), "--memory-frames")
+    with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         report = track(videos, args, world, stop)
-    if not world.lead:
+    if not world.is_main:
         return 0
-    scores = score(videos, report)
+    scores = score_finished(videos, report)
     layout = find_rules(videos).table
-    table = scores_table(scores, layout) if scores else {}
-    show(table, layout, report)
+    table = make_scores_table(scores, layout) if scores else {}
+    print_scores(table, layout, report)
     if not scores:
-        hint = submission_hint(args.dataset, args.root, args.split, args.output)
-        print(f"no score: {hint or 'no ground truth for what was tracked'}")
-    with after_printing():
+        remedy = describe_submission(args.dataset, args.root, args.split, args.output)
+        print(f"no score: {remedy or 'no ground truth for what was tracked'}")
+    with stop_on_write_errors():
         write_scores(args.output / "scores.json", table, report)
     return 1 if report.failures else 0
 

@@ -15,8 +15,8 @@ from aotlab.tools.cli.options import (
     SIZE,
     add_memory_options,
     add_model_options,
-    add_shared,
-    option_overrides,
+    add_shared_options,
+    list_overrides,
     print_settings,
     read_checkpoint_option,
 )
@@ -51,30 +51,30 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--provider", metavar="NAME", help=provider)
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", type=Path, help="folder to write")
-    add_shared(output, "--force")
+    add_shared_options(output, "--force")
     add_model_options(parser, untrained=True)
     add_memory_options(parser, bounded=False)
     args = parser.parse_args(argv)
     if args.output is None and not args.print_config:
         parser.error("--output must be given")
-    args.overrides += option_overrides(args)
+    args.overrides += list_overrides(args)
     return args
 
 
-def check(args: Namespace, model: VOSModel) -> None:
+def check_export(args: Namespace, model: VOSModel) -> None:
     """Verify and print one line; raise `RunStopped` if graphs and model differ."""
     import torch
 
-    from aotlab.engine.export.runtime import CPU, TOLERANCE, verify
+    from aotlab.engine.export.runtime import CPU, TOLERANCE, verify_export
 
-    found = verify(model, args.output, frames=args.verify_frames, provider=args.provider or CPU)
+    agreement = verify_export(model, args.output, frames=args.verify_frames, provider=args.provider or CPU)
     print(
-        f"largest difference of logits {found.difference:.1e} of their spread, {found.equal:.4%} of the labels equal; "
-        f"{found.exported:.3f} s per frame, PyTorch {found.pytorch:.3f} ({torch.get_num_threads()} threads)"
+        f"largest difference of logits {agreement.difference:.1e} of their spread, {agreement.equal:.4%} of the labels equal; "
+        f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} ({torch.get_num_threads()} threads)"
     )
-    if not found.difference <= TOLERANCE:
+    if not agreement.difference <= TOLERANCE:
         raise RunStopped(
-            f"{args.output}: logits differ from PyTorch's by {found.difference:.1e} of their spread, expected at most "
+            f"{args.output}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, expected at most "
             f"{TOLERANCE}; do not use these graphs"
         )
 
@@ -84,15 +84,20 @@ def main(argv: list[str] | None = None) -> int:
     """Export, and verify if asked to; returns the exit status."""
     args = parse(argv)
     require_model(args.checkpoint, args.config)
-    from aotlab.engine.export.graphs import NEEDED, export_model, exportable, require_packages
+    from aotlab.engine.export.graphs import (
+        EXPORT_PACKAGES,
+        export_model,
+        require_packages,
+        resolve_export_config,
+    )
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = read_checkpoint_option(args)
-    settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
+    settings = resolve_export_config(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
         print_settings(settings)
         return 0
-    require_packages(*NEEDED, *(["onnxruntime"] if args.verify else []))
+    require_packages(*EXPORT_PACKAGES, *(["onnxruntime"] if args.verify else []))
     model, config = build_or_load(path, config=args.config, overrides=args.overrides)
     identities = config.model.max_objects
     description = export_model(
@@ -104,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         f"{args.size[1]}, up to {description.config.memory.frames} frames in long-term memory"
     )
     if args.verify:
-        check(args, model)
+        check_export(args, model)
     return 0
 
 

@@ -12,7 +12,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import COMMANDS as PLUGIN_GROUP
 from aotlab.utils.plugins import list_plugins, load_plugin
 
-COMMON = {
+COMMON_COMMANDS = {
     "track": "track objects in a video",
     "mask": "make a mask of one image from boxes and points",
     "eval": "run a model on a benchmark and score it",
@@ -24,14 +24,14 @@ COMMON = {
     "weights": "list, download and check the published checkpoints",
 }
 """commands shown first"""
-MORE = {
+OTHER_COMMANDS = {
     "ensemble": "combine several sets of results by voting",
     "table": "run a table of a paper",
     "vot": "track for the VOT toolkit",
     "convert_visor": "convert VISOR's polygons and frames to a data set",
 }
-COMMANDS = {**COMMON, **MORE}
-STUDIO = {
+COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
+STUDIO_COMMANDS = {
     "annotate": "draw, track and correct masks in the browser",
     "agreement": "compare two annotations of a video",
     "convert": "convert masks from one format to another",
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     name = arguments[0].replace("-", "_") if arguments else ""
     if name not in COMMANDS:
-        return run_other(arguments)
+        return run_other_command(arguments)
     tool = importlib.import_module(f"aotlab.tools.{name}")
     sys.argv[0] = f"aotlab {arguments[0]}"
     status: int = tool.main(arguments[1:])
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 @command
-def run_other(arguments: list[str]) -> int:
+def run_other_command(arguments: list[str]) -> int:
     """Run a plug-in's command, or answer --help and --version; return the exit status.
 
     Raises:
@@ -60,7 +60,7 @@ def run_other(arguments: list[str]) -> int:
     """
     first = arguments[0] if arguments else "--help"
     if first in ("-h", "--help"):
-        print(usage())
+        print(format_usage())
         return 0 if arguments else 2
     if first == "--version":
         print(f"aotlab {__version__}")
@@ -72,18 +72,18 @@ def run_other(arguments: list[str]) -> int:
         sys.argv[0] = f"aotlab {first}"
         status: int = load_plugin(plugins[first])(arguments[1:])
         return status
-    if first in STUDIO:
+    if first in STUDIO_COMMANDS:
         raise InputError(f"aotlab {first}: needs the package aotlab-studio; pip install 'aotlab[studio]'")
-    names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO, *plugins}
+    names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO_COMMANDS, *plugins}
     near = difflib.get_close_matches(first, names, n=1)
     raise InputError(
         f"aotlab {first}: no such command; " + (f"did you mean {near[0]}?" if near else "see aotlab --help")
     )
 
 
-def usage() -> str:
+def format_usage() -> str:
     """Return all commands with one line each, and the exit codes."""
-    sections = {"commands": COMMON, "more": MORE, "installed": _describe_plugins()}
+    sections = {"commands": COMMON_COMMANDS, "more": OTHER_COMMANDS, "installed": _describe_plugins()}
     width = max(len(name) for section in sections.values() for name in section)
     parts = ["usage: aotlab COMMAND [OPTIONS]   (aotlab COMMAND --help)"]
     for title, commands in sections.items():
@@ -95,10 +95,12 @@ def usage() -> str:
 
 def _describe_plugins() -> dict[str, str]:
     """Return the commands of installed plug-ins with what they do, if known, or the package that brings them."""
-    found = {}
+    commands = {}
     for name, point in sorted(list_plugins(PLUGIN_GROUP).items()):
-        found[name] = STUDIO.get(name) or f"of the package {point.dist.name if point.dist else point.value}"
-    return found
+        commands[name] = (
+            STUDIO_COMMANDS.get(name) or f"of the package {point.dist.name if point.dist else point.value}"
+        )
+    return commands
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from aotlab.tools.cli.options import add_prompt_options, add_shared
-from aotlab.tools.cli.parser import CommandParser, command, require_new, require_paths
+from aotlab.tools.cli.options import add_prompt_options, add_shared_options
+from aotlab.tools.cli.parser import CommandParser, command, require_new_output, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path, require_output
 
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("image", metavar="IMAGE", type=Path, help="image to segment")
     add_prompt_options(parser, frames=False)
     parser.add_argument("--output", metavar="FILE", type=Path, help="PNG to write (default: IMAGE.mask.png)")
-    add_shared(parser, "--force")
+    add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
     if not (args.box or args.point):
         parser.error("a --box or --point must be given")
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     output = require_output(args.output or args.image.with_suffix(".mask.png"), ".png")
     if real_path(output) == real_path(args.image):
         raise InputError(f"--output {output}: is the image itself; give another name")
-    require_new(output, force=args.force)
+    require_new_output(output, force=args.force)
     from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
     from aotlab.media.images import read_image
     from aotlab.media.masks import write_mask

@@ -18,22 +18,27 @@ from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import (
     DATASETS,
-    default_root,
+    describe_submission,
     find_dataset,
+    find_default_root,
     open_dataset,
-    submission_hint,
 )
-from aotlab.dataloaders.benchmarks.sequences import Video, read_annotated, require_readable, select_videos
-from aotlab.tools.cli.options import add_dataset_options, add_shared
+from aotlab.dataloaders.benchmarks.sequences import (
+    Video,
+    read_annotated_video,
+    require_readable,
+    select_videos,
+)
+from aotlab.tools.cli.options import add_dataset_options, add_shared_options
 from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,
     NOT_NEGATIVE,
     CommandParser,
-    after_printing,
     command,
     report_failures,
-    require_new,
+    require_new_output,
     require_paths,
+    stop_on_write_errors,
 )
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
@@ -44,60 +49,60 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def one_video(args: argparse.Namespace) -> Video:
+def select_one_video(args: argparse.Namespace) -> Video:
     """Return the video of ``RESULT --annotations DIR``; set ``--results`` to the folder that holds its results."""
     require_paths(args.result, args.annotations)
     result = real_path(args.result)
     result = result / "masks" if is_folder(result / "masks") else result
     args.results = result.parent
-    return read_annotated(result.name, args.annotations)
+    return read_annotated_video(result.name, args.annotations)
 
 
-def run(videos: list[Video], args: argparse.Namespace) -> int:
+def score_masks(videos: list[Video], args: argparse.Namespace) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import format_table, scores_table, worst_objects
+    from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
 
     require_results(videos, args)
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
     layout = find_rules(videos).table
-    table = scores_table(report.scores, layout) if report.scores else {}
+    table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
     status = report_failures(report.failures)
-    with after_printing():
+    with stop_on_write_errors():
         if args.json is not None:
             # the same content as an evaluation run writes
             content = {**table, "fps": None, "failures": report.failures}
             write_text(args.json, json.dumps(content, indent=2, allow_nan=False) + "\n")
         if table:
             column = layout.columns[0]
-            show_worst(worst_objects(table, args.worst, column), column, videos, report, args)
+            print_worst(worst_objects(table, args.worst, column), column, videos, report, args)
     return status
 
 
-def run_hota(args: argparse.Namespace) -> int:
+def score_hota(args: argparse.Namespace) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
     if args.worst:
         raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
     require_extra("hota")
-    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions, write_selection
-    from aotlab.evaluation.hota import burst_hota
+    from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
+    from aotlab.evaluation.hota import score_burst_hota
 
-    root = args.root if args.root is not None else default_root(find_dataset(args.dataset)[0])
+    root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_readable(videos)
     require_results(videos, args)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
-        truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
-        write_selection(truth, annotation_file(root, args.split), names)
-        write_predictions(found, truth, args.results, names)
-        table = burst_hota(truth, found)
+        truth, predictions = Path(folder) / "truth.json", Path(folder) / "found.json"
+        write_selection(truth, find_annotation_file(root, args.split), names)
+        write_predictions(predictions, truth, args.results, names)
+        table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
     if args.json is not None:
-        with after_printing():
+        with stop_on_write_errors():
             write_text(args.json, json.dumps(table, indent=2) + "\n")
     return 0
 
@@ -120,7 +125,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--draw-worst", metavar="DIR", type=Path, help="draw the worst objects into this folder"
     )
-    add_shared(parser, "--force")
+    add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
     if (args.result is None) != (args.annotations is None) or (args.result or args.dataset) is None:
         parser.error("give RESULT with --annotations, or --dataset with --results")
@@ -141,9 +146,9 @@ def select_scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[V
         if hidden:
             log.warning("not scored, without annotations: %s", ", ".join(hidden))
         return known
-    hint = submission_hint(args.dataset, args.root, args.split, args.results)
-    if hint is not None:
-        raise InputError(f"--split {args.split}: {hint}")
+    remedy = describe_submission(args.dataset, args.root, args.split, args.results)
+    if remedy is not None:
+        raise InputError(f"--split {args.split}: {remedy}")
     name, dataset = find_dataset(args.dataset)
     raise InputError(
         f"--dataset {name} --split {args.split}: no ground truth beside the given masks; "
@@ -166,7 +171,7 @@ def require_results(videos: Sequence[Video], args: argparse.Namespace) -> None:
         require_output(args.json)
 
 
-def show_worst(
+def print_worst(
     worst: Sequence[tuple[str, str, float]],
     column: str,
     videos: Sequence[Video],
@@ -174,7 +179,7 @@ def show_worst(
     args: argparse.Namespace,
 ) -> None:
     """Print the worst objects, and draw them into ``--draw-worst``."""
-    from aotlab.engine.benchmark.worst import write_strip
+    from aotlab.engine.benchmark.object_strips import write_strip
 
     by_name = {video.name: video for video in videos}
     if worst:
@@ -195,15 +200,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_extra("score")
     for path in (args.json, args.draw_worst):
-        require_new(path, force=args.force)
+        require_new_output(path, force=args.force)
     if args.annotations is not None:
-        return run([one_video(args)], args)
+        return score_masks([select_one_video(args)], args)
     if find_dataset(args.dataset)[1].hota:
-        return run_hota(args)
+        return score_hota(args)
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
-    if submission_hint(args.dataset, args.root, args.split, args.results) is None:
+    if describe_submission(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
-    return run(select_scorable(select_videos(every, args.sequence), args), args)
+    return score_masks(select_scorable(select_videos(every, args.sequence), args), args)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import (
+    DATASETS,
+    DataSet,
+    find_dataset,
+    find_default_root,
+    open_dataset,
+)
 from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
-from aotlab.tools.cli.options import add_dataset_options, add_shared
-from aotlab.tools.cli.parser import CommandParser, command, require_new, require_paths
+from aotlab.tools.cli.options import add_dataset_options, add_shared_options
+from aotlab.tools.cli.parser import CommandParser, command, require_new_output, require_paths
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
 
 if TYPE_CHECKING:
-    from aotlab.evaluation.submission import Expected
+    from aotlab.evaluation.submission import ExpectedSequence
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -33,7 +39,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "--output", metavar="FILE", type=Path, help="archive to write; burst: a JSON file, sav: a folder"
     )
     parser.add_argument("--check", metavar="FILE", type=Path, help="check this archive and write nothing")
-    add_shared(parser, "--force")
+    add_shared_options(parser, "--force")
     args = parser.parse_args(argv)
     if (args.check is None) != (args.results is not None and args.output is not None):
         parser.error("give --results DIR with --output FILE.zip, or --check FILE.zip")
@@ -49,7 +55,9 @@ def find_submission_kind(dataset: DataSet) -> str | None:
     return "folders of objects" if dataset.object_tree else None
 
 
-def write_kind(name: str, dataset: DataSet, split: str, videos: Sequence[Video], args: Namespace) -> int:
+def write_special_submission(
+    name: str, dataset: DataSet, split: str, videos: Sequence[Video], args: Namespace
+) -> int:
     """Write what a server takes instead of an archive; return the number of masks."""
     if dataset.object_tree:
         from aotlab.evaluation.sav import write_object_results
@@ -60,12 +68,12 @@ def write_kind(name: str, dataset: DataSet, split: str, videos: Sequence[Video],
             for video in videos
         )
     require_output(args.output)
-    root = default_root(name) if args.root is None else args.root
+    root = find_default_root(name) if args.root is None else args.root
     if dataset.hota:
-        from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
+        from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions
 
         names = [video.name for video in videos]
-        return write_predictions(args.output, annotation_file(root, split), args.results, names)
+        return write_predictions(args.output, find_annotation_file(root, split), args.results, names)
     from aotlab.dataloaders.benchmarks.visor import write_submission
 
     sequences = {video.name: video.results for video in videos}
@@ -73,40 +81,40 @@ def write_kind(name: str, dataset: DataSet, split: str, videos: Sequence[Video],
     return write_submission(args.output, args.results, sequences, mapping, split)
 
 
-def pack(videos: Sequence[Video], folder: str, args: Namespace) -> int:
+def pack_archive(videos: Sequence[Video], folder: str, args: Namespace) -> int:
     """Write an archive unless one is given, and check it; return the number of masks.
 
     ``folder``: folder around the sequences in the archive.
     """
     from aotlab.evaluation.submission import check_archive, check_results, write_archive
 
-    wanted = [expect_results(video) for video in videos]
+    expected = [expect_sequence(video) for video in videos]
     if args.check is None:
         require_output(args.output)
-        report(check_results(args.results, wanted), args.results)
-        write_archive(args.output, args.results, wanted, folder)
+        report_problems(check_results(args.results, expected), args.results)
+        write_archive(args.output, args.results, expected, folder)
     archive = args.check or args.output
-    report(check_archive(archive, wanted, folder), archive)
-    return sum(len(item.frames) for item in wanted)
+    report_problems(check_archive(archive, expected, folder), archive)
+    return sum(len(item.frames) for item in expected)
 
 
-def expect_results(video: Video) -> Expected:
+def expect_sequence(video: Video) -> ExpectedSequence:
     """Return the results that the server expects of a video; read its given masks."""
     import numpy as np
 
-    from aotlab.evaluation.submission import Expected
+    from aotlab.evaluation.submission import ExpectedSequence
     from aotlab.media.masks import VOID
     from aotlab.media.object_masks import read_labels
 
-    given = [read_labels(mask) for mask in video.masks.values()]
+    masks = [read_labels(mask) for mask in video.masks.values()]
     ids = {item.object_id for item in video.objects}
     if not ids:
-        ids = {int(object_id) for labels in given for object_id in np.unique(labels)} - {0, VOID}
-    size = video.output_size(*given[0].shape)
-    return Expected(video.name, video.results, size, frozenset(ids))
+        ids = {int(object_id) for labels in masks for object_id in np.unique(labels)} - {0, VOID}
+    size = video.output_size(*masks[0].shape)
+    return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 
 
-def report(problems: Sequence[str], archive: Path) -> None:
+def report_problems(problems: Sequence[str], archive: Path) -> None:
     """Print problems on stderr; raise `InputError` if there are any."""
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -120,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     name, dataset = find_dataset(args.dataset)
     kind = find_submission_kind(dataset)
-    require_new(args.output, force=args.force)
+    require_new_output(args.output, force=args.force)
     if kind is not None and args.check is not None:
         raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if kind is None and dataset.archive is None:
@@ -130,13 +138,13 @@ def main(argv: list[str] | None = None) -> int:
     split = args.split or ("val" if dataset.archive is None else next(iter(dataset.server)))
     videos = open_dataset(name, args.root, split)
     require_readable(videos)  # a server takes all sequences or none
-    what = f"sequences of {name} {split}"
+    subject = f"sequences of {name} {split}"
     if dataset.archive is None:
-        masks = write_kind(name, dataset, split, videos, args)
-        print(f"{args.output}: {masks} masks of {len(videos)} {what}")
+        masks = write_special_submission(name, dataset, split, videos, args)
+        print(f"{args.output}: {masks} masks of {len(videos)} {subject}")
         return 0
-    masks = pack(videos, dataset.archive, args)
-    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {what}, all valid")
+    masks = pack_archive(videos, dataset.archive, args)
+    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {subject}, all valid")
     if split in dataset.server:
         print(f"scored by {dataset.server[split]}")
     return 0

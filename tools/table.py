@@ -16,26 +16,28 @@ from pathlib import Path
 from aotlab.engine.benchmark.paper_tables import (
     ROOT,
     Benchmark,
-    Model,
     PaperTable,
-    Row,
-    figures,
+    TableModel,
+    TableRow,
+    format_figures,
     format_table,
     list_missing,
     load_table,
 )
-from aotlab.tools.cli.options import add_shared
+from aotlab.tools.cli.options import add_shared_options
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 
-SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=["--max-long-edge", "64"])
+SMOKE_BENCHMARK = Benchmark(
+    "davis2017", root=str(ROOT / "datasets" / "sample"), options=["--max-long-edge", "64"]
+)
 SMOKE_NOTE = (
     "smoke test: every row is the bundled model on the bundled clip, which no published figure compares with"
 )
 
 
-def smoke(table: PaperTable) -> PaperTable:
+def make_smoke_table(table: PaperTable) -> PaperTable:
     """Return the table with the bundled model on the bundled clip in every row, without published figures."""
     models = {
         name: replace(model, checkpoints=["aott_mini.safetensors"] * len(model.checkpoints), configs=[])
@@ -43,12 +45,16 @@ def smoke(table: PaperTable) -> PaperTable:
     }
     rows = [replace(row, published={}) for row in table.rows]
     return replace(
-        table, models=models, benchmarks=dict.fromkeys(table.benchmarks, SMOKE), rows=rows, note=SMOKE_NOTE
+        table,
+        models=models,
+        benchmarks=dict.fromkeys(table.benchmarks, SMOKE_BENCHMARK),
+        rows=rows,
+        note=SMOKE_NOTE,
     )
 
 
 @dataclass
-class Runner:
+class TableRunner:
     """Runs the commands of a table, each once."""
 
     table: PaperTable
@@ -59,7 +65,7 @@ class Runner:
     done: dict[tuple[str, ...], Path] = field(default_factory=dict)
     """results by the arguments of the command"""
 
-    def run(self, row: Row) -> str:
+    def run(self, row: TableRow) -> str:
         """Return our figures for a row, or the reason for missing ones."""
         benchmark = self.table.benchmarks[row.benchmark]
         try:
@@ -73,7 +79,7 @@ class Runner:
             self.failed = True
             return f"failed: exit status {error.returncode}"
         scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
-        return figures([scores.get(key) for key in self.table.columns.values()])
+        return format_figures([scores.get(key) for key in self.table.columns.values()])
 
     def results(self, name: str, benchmark_name: str) -> Path:
         """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
@@ -125,7 +131,7 @@ def list_benchmark_options(benchmark: Benchmark) -> tuple[str, ...]:
     return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
 
 
-def list_model_options(model: Model) -> tuple[str, ...]:
+def list_model_options(model: TableModel) -> tuple[str, ...]:
     """Return the options of a model."""
     files = (option for file in model.files for option in ("--checkpoint", str(file)))
     presets = (option for name in model.configs for option in ("--config", name))
@@ -137,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run and print a table; returns 0, or 1 if a command failed."""
     parser = CommandParser("table", "Run a table of a paper and compare.")
     parser.add_argument("table", help="name of a table, for example aot_davis2017, or a YAML file")
-    add_shared(parser, "--device")
+    add_shared_options(parser, "--device")
     parser.add_argument(
         "--ranks", metavar="N", type=AT_LEAST_ONE, default=1, help="processes that share the videos"
     )
@@ -148,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     table = load_table(args.table)
     output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)
-    runner = Runner(smoke(table) if args.smoke else table, output, args.device, args.ranks)
+    runner = TableRunner(make_smoke_table(table) if args.smoke else table, output, args.device, args.ranks)
     ours, lacking = [], dict[str, None]()
     for row in runner.table.rows:
         gaps = list_missing(runner.table, row)

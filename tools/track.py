@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.options import (
     add_prompt_options,
-    add_shared,
+    add_shared_options,
     add_tracker_options,
     read_tracker_options,
     require_bounded,
@@ -29,7 +29,7 @@ from aotlab.tools.cli.parser import (
     require_paths,
     require_source,
 )
-from aotlab.tools.cli.stdio import BY_SIGNAL, INTERRUPTED
+from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_STATUS
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.numbers import format_count
 
@@ -56,7 +56,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "video",
         metavar="VIDEO",
         nargs="*",
-        type=source_path,
+        type=parse_source,
         help="video file, image folder, TIFF stack, rtsp:// or http:// address, camera (/dev/video0), or - for "
         "standard input; several videos are jobs, with their masks beside them",
     )
@@ -77,11 +77,11 @@ def parse(argv: list[str] | None) -> Namespace:
         choices=SIZES,
         help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)",
     )
-    add_shared(parser, "--dry-run")
+    add_shared_options(parser, "--dry-run")
     args = parser.parse_args(argv)
     args.several = args.jobs is not None or len(args.video) > 1
     if not args.print_config and ["help"] not in args.write:
-        require_given(parser, args)
+        require_arguments(parser, args)
     if args.size is not None:
         args.overrides = [*args.overrides, f"input.scale={SIZES[args.size]}"]
     return args
@@ -103,7 +103,7 @@ def add_mask_and_output_options(parser: CommandParser) -> None:
         "--write",
         metavar="LIST",
         action="append",
-        type=output_names,
+        type=parse_output_names,
         default=[],
         help="outputs, comma-separated, or help to list them all; may be repeated (default: masks,overlay)",
     )
@@ -113,7 +113,7 @@ def add_mask_and_output_options(parser: CommandParser) -> None:
         action="store_true",
         help="write review.json, and print which objects were lost and which frames to check",
     )
-    add_shared(group, "--force", "--restart")
+    add_shared_options(group, "--force", "--restart")
 
 
 def add_tracking_options(parser: CommandParser) -> None:
@@ -128,7 +128,7 @@ def add_tracking_options(parser: CommandParser) -> None:
         "--remove",
         metavar="FRAME:ID",
         action="append",
-        type=argument_type(removal),
+        type=argument_type(parse_removal),
         default=[],
         help="stop tracking an object at this frame; may be repeated",
     )
@@ -137,12 +137,12 @@ def add_tracking_options(parser: CommandParser) -> None:
 def add_source_options(parser: CommandParser) -> None:
     """Add which frames are tracked, and how the source is read."""
     group = parser.add_argument_group("source")
-    for name, which in (("--start", "first"), ("--end", "last")):
+    for name, position in (("--start", "first"), ("--end", "last")):
         group.add_argument(
             name,
             metavar="FRAME",
             type=NOT_NEGATIVE,
-            help=f"{which} frame to track; a list of jobs has it as a column (default: the {which} of the video)",
+            help=f"{position} frame to track; a list of jobs has it as a column (default: the {position} of the video)",
         )
     group.add_argument(
         "--frame-numbers",
@@ -150,7 +150,7 @@ def add_source_options(parser: CommandParser) -> None:
         default="index",
         help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     )
-    add_shared(group, "--levels")
+    add_shared_options(group, "--levels")
     group.add_argument("--realtime", action="store_true", help="drop frames to keep up with the source")
     group.add_argument(
         "--timeout",
@@ -161,7 +161,7 @@ def add_source_options(parser: CommandParser) -> None:
     )
 
 
-def source_path(text: str) -> str:
+def parse_source(text: str) -> str:
     """Return the path of a file:// address, and any other source as it is."""
     if not text.lower().startswith("file://"):
         return text
@@ -171,12 +171,12 @@ def source_path(text: str) -> str:
     return url2pathname(urlsplit(text).path)
 
 
-def output_names(text: str) -> list[str]:
+def parse_output_names(text: str) -> list[str]:
     """Return the names of a comma-separated list."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def removal(text: str) -> tuple[int, int]:
+def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
     match = re.fullmatch("([0-9]{1,9}):(0*[1-9][0-9]{0,8})", text)
     if match is None:
@@ -184,7 +184,7 @@ def removal(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def require_given(parser: CommandParser, args: Namespace) -> None:
+def require_arguments(parser: CommandParser, args: Namespace) -> None:
     """Refuse a command line without a video, masks or output, or with options of one video beside several."""
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
@@ -195,12 +195,12 @@ def require_given(parser: CommandParser, args: Namespace) -> None:
     refused = [name for name, value in single.items() if value]
     if args.several and refused:
         parser.error(f"{refused[0]}: applies to a single video; leave it out")
-    given = {
+    required = {
         "a VIDEO": args.video or args.jobs,
         "a mask (--mask, --box or --point)": args.several or args.mask or args.box or args.point,
         "--output DIR": args.output or args.dry_run,
     }
-    missing = [name for name, value in given.items() if not value]
+    missing = [name for name, value in required.items() if not value]
     if missing:
         parser.error(f"missing: {', '.join(missing)}")
 
@@ -209,7 +209,7 @@ def read_options(args: Namespace) -> TrackOptions:
     """Return the options of `track`; raise `InputError` if they contradict each other."""
     from aotlab.engine.video.track import TrackOptions
 
-    write = [name for names in args.write for name in names] or output_names(DEFAULT_WRITE)
+    write = [name for names in args.write for name in names] or parse_output_names(DEFAULT_WRITE)
     write += ["review"] if args.review else []
     return TrackOptions(
         write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
@@ -282,7 +282,7 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
         raise InputError(
             f"{args.video[0]}: --box and --point need a video file or a folder; give --mask for a stream"
         )
-    by_number = parse_prompts(args.box, args.point, args.not_point, first=numbers.number(first))
+    by_number = parse_prompts(args.box, args.point, args.not_point, first_frame=numbers.number(first))
     prompts = {numbers.index(number): by_object for number, by_object in by_number.items()}
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=args.checkpoint)
     values = []
@@ -297,8 +297,10 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
 def summarize(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit status."""
     if result.levels is not None:
-        how = "found in the video; --levels LOW,HIGH states others" if result.levels.found else "as stated"
-        print(f"levels {result.levels} ({how})")
+        origin = (
+            "found in the video; --levels LOW,HIGH states others" if result.levels.estimated else "as stated"
+        )
+        print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     skipped = f", {result.dropped} skipped" if realtime else ""
     resumed = f", {result.restored} of them before" if result.restored else ""
@@ -333,7 +335,9 @@ def dry_run(args: Namespace, options: TrackOptions) -> int:
 
     source, numbers, options = open_job(read_job(args), options)
     masks = load_masks(args.mask, source, numbers, options.frames)
-    prompts = parse_prompts(args.box, args.point, args.not_point, first=numbers.number(options.frames.first))
+    prompts = parse_prompts(
+        args.box, args.point, args.not_point, first_frame=numbers.number(options.frames.first)
+    )
     for frame, by_object in prompts.items():
         if source.length is not None and numbers.index(frame) >= source.length:
             raise InputError(
@@ -356,12 +360,12 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     """
     from aotlab.engine.video.batch import run_jobs
     from aotlab.engine.video.job_list import list_video_jobs, read_jobs
-    from aotlab.utils.distributed import open_world
+    from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
 
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
-    with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         records = run_jobs(
             jobs,
             args.output,
@@ -372,14 +376,14 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
             force=args.force,
             restart=args.restart,
         )
-        if not world.lead:
+        if not world.is_main:
             return 0
         failed = [record for record in records if record.error is not None]
         tracked = f"{len(records) - len(failed)} of {format_count(len(jobs), 'video')} tracked"
         print(f"{tracked}: {args.output / 'summary.csv'}")
         if stop.is_set():
             print("interrupted: run the same command again to resume", file=sys.stderr)
-            return BY_SIGNAL + stop.number
+            return SIGNAL_STATUS + stop.signal_number
         for record in failed:
             print(f"error: {record.name}: {record.error}", file=sys.stderr)
         return 1 if failed else 0

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.options import (
     add_config_options,
     add_device_options,
-    add_shared,
-    option_overrides,
+    add_shared_options,
+    list_overrides,
     print_settings,
 )
 from aotlab.tools.cli.parser import CommandParser, command, require_model
@@ -23,7 +23,7 @@ from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import format_count
 
 if TYPE_CHECKING:
-    from aotlab.engine.training.trainer import Trained
+    from aotlab.engine.training.trainer import TrainResult
 
 
 RECIPE = "configs/recipes/mini.yaml"
@@ -32,15 +32,15 @@ RECIPE = "configs/recipes/mini.yaml"
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = CommandParser("train", "Train a model through the phases of a recipe.")
-    add_shared(parser, "--dry-run", "--restart")
+    add_shared_options(parser, "--dry-run", "--restart")
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
     args = parser.parse_args(argv)
-    args.overrides += option_overrides(args, precision="train.precision")
+    args.overrides += list_overrides(args, precision="train.precision")
     return args
 
 
-def summarise(trained: Trained) -> int:
+def print_result(trained: TrainResult) -> int:
     """Print the file of the weights, and what could not be read; return the exit status."""
     print(f"trained weights: {trained.checkpoint}")
     if not trained.replaced:
@@ -68,20 +68,20 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.devices import reserve_cores
-    from aotlab.utils.distributed import open_world
+    from aotlab.utils.distributed import join_process_group
 
     reserve_cores(config.data.workers)
-    with open_world(args.device) as world:
-        if not world.lead:
+    with join_process_group(args.device) as world:
+        if not world.is_main:
             for name in (None, "aotlab"):
                 logging.getLogger(name).setLevel(logging.ERROR)
         if args.dry_run:
             report = dry_run(config, world)
-            print(report if world.lead else "", end="")
+            print(report if world.is_main else "", end="")
             return 0
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
         trained = train(config, world, restart=args.restart, command=f"aotlab train {typed}")
-        return summarise(trained) if world.lead else 0
+        return print_result(trained) if world.is_main else 0
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from aotlab.tools.cli.options import (
     add_device_options,
     add_memory_options,
     add_model_options,
-    bounded_settings,
-    option_overrides,
+    list_overrides,
     print_settings,
+    read_bounded_settings,
 )
 from aotlab.tools.cli.parser import CommandParser, command, require_model
 from aotlab.utils.errors import InputError, RunStopped, require_extra
@@ -32,10 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     add_device_options(parser)
     add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
-    args.overrides += option_overrides(args)
+    args.overrides += list_overrides(args)
     require_model(args.checkpoint, args.config)
     if args.print_config:
-        print_settings(bounded_settings(args.checkpoint, args.config, args.overrides))
+        print_settings(read_bounded_settings(args.checkpoint, args.config, args.overrides))
         return 0
     require_extra("vot")
     import trax

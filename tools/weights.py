@@ -9,19 +9,19 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.numbers import align_columns
 
-FRAME = (480, 854)
+FRAME_SIZE = (480, 854)
 """(height, width) of the frame whose FLOPs are counted"""
-SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
+SCORE_TITLES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 
 def format_list() -> str:
     """Return the table of names, published scores, and which are stored."""
-    from aotlab.networks.weights.zoo import published_weights, weights_folder
+    from aotlab.networks.weights.zoo import list_published_weights, weights_folder
 
-    rows = [["name", "published as", "M parameters", *SCORES.values(), "here"]]
-    for name, entry in published_weights().items():
+    rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
+    for name, entry in list_published_weights().items():
         here = "yes" if is_file(weights_folder() / f"{name}.safetensors") else ""
-        scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORES]
+        scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
     lines = ["  ".join(row).rstrip() for row in align_columns(rows)]
     return "\n".join([*lines, f"stored in {weights_folder()}; scores are the published ones"])
@@ -29,23 +29,23 @@ def format_list() -> str:
 
 def find_stored(name: str) -> str:
     """Return the path of stored weights; raise `InputError` if they are not stored."""
-    from aotlab.networks.weights.zoo import weights_path
+    from aotlab.networks.weights.zoo import find_weights
 
-    path = weights_path(name)
+    path = find_weights(name)
     if path is None:
         raise InputError(f"{name}: not downloaded yet; run aotlab weights get {name}")
     return str(path)
 
 
-def verify(names: list[str]) -> int:
+def verify_digests(names: list[str]) -> int:
     """Verify the digests of stored files; return 1 if one was changed."""
-    from aotlab.networks.weights.zoo import published_weights, weights_folder, weights_path
+    from aotlab.networks.weights.zoo import find_weights, list_published_weights, weights_folder
 
     is_file(weights_folder() / "any")  # an unusable folder is one error, not one of every name
     status = 0
-    for name in names or published_weights():
+    for name in names or list_published_weights():
         try:
-            path = weights_path(name)
+            path = find_weights(name)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             status = 1
@@ -58,7 +58,7 @@ def verify(names: list[str]) -> int:
     return status
 
 
-def show(name: str) -> str:
+def describe_weights(name: str) -> str:
     """Return the training, the parameters by part and the FLOPs of one frame of a checkpoint or preset, as text.
 
     A multiply-add counts as 2; matrix products and convolutions count.
@@ -66,18 +66,18 @@ def show(name: str) -> str:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from aotlab.configs.files import preset_names
+    from aotlab.configs.files import list_presets
     from aotlab.networks.models import build_model
     from aotlab.networks.preprocess import network_size
     from aotlab.networks.weights.checkpoints import read_card, read_settings
     from aotlab.networks.weights.model_card import describe_card
-    from aotlab.networks.weights.zoo import published_weights, resolve, weights_path
+    from aotlab.networks.weights.zoo import find_weights, list_published_weights, resolve_checkpoint
 
-    stored = weights_path(name) if name in published_weights() else None
-    path = stored or (None if name in preset_names() else resolve(name))
+    stored = find_weights(name) if name in list_published_weights() else None
+    path = stored or (None if name in list_presets() else resolve_checkpoint(name))
     config = read_settings(path, config=name if path is None or stored else None)
     model_config, card = config.model, None if path is None else read_card(path)
-    height, width = network_size(FRAME, config.input, align_corners=model_config.align_corners)
+    height, width = network_size(FRAME_SIZE, config.input, align_corners=model_config.align_corners)
     flops = {}
     with torch.device("meta"), torch.no_grad():
         model = build_model(model_config).eval()
@@ -137,18 +137,18 @@ def main(argv: list[str] | None = None) -> int:
     if args.action == "list":
         print(format_list())
     elif args.action == "get":
-        from aotlab.networks.weights.zoo import get_weights
+        from aotlab.networks.weights.zoo import download_weights
 
         for name in args.names:
-            print(get_weights(name, source=args.source, overwrite=args.force))
+            print(download_weights(name, source=args.source, overwrite=args.force))
     elif args.action == "show":
         for name in args.names:
-            print(show(name), end="")
+            print(describe_weights(name), end="")
     elif args.action == "path":
         for name in args.names:
             print(find_stored(name))
     else:
-        return verify(args.names)
+        return verify_digests(args.names)
     return 0
 
 

@@ -12,10 +12,10 @@ from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
-AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+AUTOCAST_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """dtype by name of a precision other than float32"""
 
-CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """environment variables that set the number of threads"""
 
 
@@ -27,15 +27,15 @@ def reserve_cores(helpers: int) -> None:
     Args:
         helpers: number of threads or processes that compute beside PyTorch.
     """
-    if any(name in os.environ for name in CHOSEN):
+    if any(name in os.environ for name in THREAD_VARIABLES):
         return
     threads = torch.get_num_threads()
-    kept = max(_cores() - helpers, threads - threads // 4)
+    kept = max(_count_cores() - helpers, threads - threads // 4)
     if kept < threads:
         torch.set_num_threads(kept)
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -46,18 +46,18 @@ def pick_device(name: str) -> torch.device:
     Raises:
         InputError: unknown or not available; names the available devices.
     """
-    here = f"this machine has {', '.join(usable_devices())}"
+    available = f"this machine has {', '.join(list_devices())}"
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"device {name}: no such device; {here}") from error
+        raise InputError(f"device {name}: no such device; {available}") from error
     if device.type == "meta":
-        raise InputError(f"device {name}: holds no values; {here}")
+        raise InputError(f"device {name}: holds no values; {available}")
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = f" ({str(error).splitlines()[0]})" if device.type == "cuda" else ""
-        raise InputError(f"device {name}: not usable here{reason}; {here}") from error
+        raise InputError(f"device {name}: not usable here{reason}; {available}") from error
     if device.type == "mps":
         # PyTorch warns of each of them
         warnings.filterwarnings("ignore", message=".*not currently supported on the MPS backend")
@@ -67,18 +67,18 @@ def pick_device(name: str) -> torch.device:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return an autocast context for ``precision``; a null context for float32."""
-    dtype = AUTOCAST.get(precision)
+    dtype = AUTOCAST_DTYPES.get(precision)
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
-def usable_devices() -> list[str]:
+def list_devices() -> list[str]:
     """Return the types of available devices."""
-    found = ["cpu"]
+    devices = ["cpu"]
     if torch.cuda.is_available():
-        found.append("cuda")
+        devices.append("cuda")
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return found
+        devices.append("mps")
+    return devices
 
 
 def synchronize(device: str | torch.device) -> None:

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RankError, RunStopped
 
-RESUME = "run the same command again to resume"
+RESUME_ADVICE = "run the same command again to resume"
 """advice of a run that lost a rank and keeps finished results"""
 
 
@@ -25,15 +25,17 @@ class RankLost(RunStopped):
 
 
 @contextmanager
-def noticing_lost_ranks(advice: str = "") -> Iterator[None]:
+def detect_lost_ranks(advice: str = "") -> Iterator[None]:
     """Wrap an exchange between ranks; raises `RankLost` if it fails, as it does when a rank is lost."""
     try:
         yield
     except RuntimeError as error:
-        raise RankLost(f"lost contact between ranks ({_reason(error)}){advice and f'; {advice}'}") from error
+        raise RankLost(
+            f"lost contact between ranks ({_format_error(error)}){advice and f'; {advice}'}"
+        ) from error
 
 
-def _reason(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     """Return the message of a PyTorch communication error without source file and advice."""
     first = re.sub(r"^\[[^\]]*\.cc:[0-9]+\]\s*", "", str(error).splitlines()[0] if str(error) else "")
     return re.split(r"\. (?=[A-Z])", first)[0].strip() or type(error).__name__
@@ -48,7 +50,7 @@ class World:
     ranks: int = 1
 
     @property
-    def lead(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files and logs."""
         return self.rank == 0
 
@@ -57,7 +59,7 @@ class World:
         if self.ranks == 1:
             return values
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
-        with noticing_lost_ranks():
+        with detect_lost_ranks():
             dist.all_reduce(sums)
             return (sums / self.ranks).tolist()
 
@@ -70,7 +72,7 @@ class World:
         if self.ranks == 1:
             return [item]
         items: list[Any] = [None] * self.ranks
-        with noticing_lost_ranks(advice):
+        with detect_lost_ranks(advice):
             dist.all_gather_object(items, item)
         return items
 
@@ -92,7 +94,7 @@ class World:
 
 
 @contextmanager
-def open_world(device: str, *, timeout: timedelta | None = None) -> Iterator[World]:
+def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iterator[World]:
     """Join the processes started by torchrun: nccl between GPUs, gloo otherwise. Without torchrun: a single rank.
 
     Args:
@@ -106,11 +108,11 @@ def open_world(device: str, *, timeout: timedelta | None = None) -> Iterator[Wor
     ranks = 1
     try:
         if "WORLD_SIZE" in os.environ:
-            ranks = _number("WORLD_SIZE", least=1)
+            ranks = _read_int_variable("WORLD_SIZE", minimum=1)
         if ranks == 1:
             yield World(pick_device(device))
         else:
-            here = _join(device, ranks, timeout)
+            here = _init_process_group(device, ranks, timeout)
             yield World(here, dist.get_rank(), ranks)
     except InputError as error:
         raise RankError(str(error)) from error
@@ -119,23 +121,23 @@ def open_world(device: str, *, timeout: timedelta | None = None) -> Iterator[Wor
             dist.destroy_process_group()
 
 
-def _number(name: str, least: int = 0) -> int:
+def _read_int_variable(name: str, minimum: int = 0) -> int:
     """Return an integer set by torchrun; raises `InputError` if it is not set or not an integer."""
     text = os.environ.get(name)
     if text is None:
         raise InputError(
             f"{name}: not set, but WORLD_SIZE is; start the processes with torchrun, or unset WORLD_SIZE"
         )
-    if not text.isdecimal() or int(text) < least:
+    if not text.isdecimal() or int(text) < minimum:
         raise InputError(
-            f"{name}={text}: not a whole number of {least} or more; start the processes with torchrun"
+            f"{name}={text}: not a whole number of {minimum} or more; start the processes with torchrun"
         )
     return int(text)
 
 
-def _join(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
-    """Join the process group and return this rank's device; errors as in `open_world`."""
-    local, rank = _number("LOCAL_RANK"), _number("RANK")
+def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
+    """Join the process group and return this rank's device; errors as in `join_process_group`."""
+    local, rank = _read_int_variable("LOCAL_RANK"), _read_int_variable("RANK")
     if rank >= ranks:
         raise InputError(
             f"RANK={rank}: WORLD_SIZE={ranks} ranks are numbered from 0; start them with torchrun"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 SPIN_COUNT = 4000
 """number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """environment variables that set how threads wait"""
-FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+MPS_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 """environment variable that lets the CPU compute what MPS cannot"""
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """glibc parameters, see mallopt(3)"""
@@ -24,19 +24,19 @@ MALLOC_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
 log = logging.getLogger(__name__)
 
 
-def set_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
+def limit_spin_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
     """Shorten the spin-waiting of OpenMP threads, unless set by the user; call before importing torch.
 
     PyTorch's threads meet after every operation, and waiting threads spin for milliseconds
     by default. On a busy machine they take the core that the last thread needs, which makes operations much slower.
     """
-    if not any(name in environ for name in WAITING):
+    if not any(name in environ for name in SPIN_VARIABLES):
         environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
 
 
-def enable_fallback(environ: MutableMapping[str, str] = os.environ) -> None:
+def enable_mps_fallback(environ: MutableMapping[str, str] = os.environ) -> None:
     """Let the CPU compute what MPS cannot, unless set by the user; call before importing torch."""
-    environ.setdefault(FALLBACK, "1")
+    environ.setdefault(MPS_FALLBACK, "1")
 
 
 def keep_freed_memory() -> bool:

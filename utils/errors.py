@@ -8,11 +8,11 @@ import sys
 from importlib.util import find_spec
 
 PACKAGE = "aotlab"
-MODULES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
+MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
 """module names that differ from their distribution"""
-COMBINED = ("all", "docs", "test")
+COMBINED_EXTRAS = ("all", "docs", "test")
 """extras that combine others"""
-DEBUG = "AOTLAB_DEBUG"
+DEBUG_VARIABLE = "AOTLAB_DEBUG"
 """environment variable that shows tracebacks if set to 1"""
 
 
@@ -36,34 +36,36 @@ class RunStopped(RuntimeError):  # noqa: N818
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
 """advice for too little memory"""
-NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
+OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
 """fragments of out-of-memory messages; the last one is that of libraries that cannot be loaded"""
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that host or device memory ran out."""
     by_type = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     by_words = isinstance(error, RuntimeError | ImportError | OSError) and any(
-        words in str(error) for words in NO_MEMORY
+        words in str(error) for words in OUT_OF_MEMORY_MESSAGES
     )
     return by_type or by_words
 
 
 def require_extra(extra: str, *modules: str) -> None:
     """Check that the libraries of an extra, or only ``modules``, are installed; raises `InputError` if not."""
-    missing = [module for module in modules or libraries().get(extra, ()) if find_spec(module) is None]
+    missing = [
+        module for module in modules or list_extra_modules().get(extra, ()) if find_spec(module) is None
+    ]
     if missing:
-        raise InputError(_extra_sentence(" and ".join(missing), extra))
+        raise InputError(_format_missing_extra(" and ".join(missing), extra))
 
 
-def missing_extra(module: str) -> str | None:
+def describe_missing_module(module: str) -> str | None:
     """Return the sentence for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
-    extras = [extra for extra, names in libraries().items() if top in names]
-    return _extra_sentence(top, extras[0]) if extras else None
+    extras = [extra for extra, names in list_extra_modules().items() if top in names]
+    return _format_missing_extra(top, extras[0]) if extras else None
 
 
-def libraries() -> dict[str, tuple[str, ...]]:
+def list_extra_modules() -> dict[str, tuple[str, ...]]:
     """Return the modules of every extra from the metadata of the installed package."""
     from importlib import metadata  # slow to import
 
@@ -74,17 +76,17 @@ def libraries() -> dict[str, tuple[str, ...]]:
     modules: dict[str, tuple[str, ...]] = {}
     for line in requirements:
         match = re.match(r"""([A-Za-z0-9._-]+).*extra == ['"]([A-Za-z0-9_-]+)['"]""", line)
-        if match is not None and match[2] not in COMBINED:
-            module = MODULES.get(match[1], match[1])
+        if match is not None and match[2] not in COMBINED_EXTRAS:
+            module = MODULE_NAMES.get(match[1], match[1])
             modules[match[2]] = (*modules.get(match[2], ()), module)
     return modules
 
 
-def _extra_sentence(missing: str, extra: str) -> str:
+def _format_missing_extra(missing: str, extra: str) -> str:
     return f"{missing} must be installed for this; pip install '{PACKAGE}[{extra}]'"
 
 
-def fault_sentence(error: BaseException) -> str:
+def report_internal_error(error: BaseException) -> str:
     """Return the sentence for an internal error; the traceback goes to a new file, else to stderr."""
     import tempfile
     import traceback
@@ -95,7 +97,7 @@ def fault_sentence(error: BaseException) -> str:
     reason = (str(error).splitlines() or [""])[0][:200]
     kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     sentence = f"internal error in aotlab ({kind}); "
-    if os.environ.get(DEBUG) == "1":
+    if os.environ.get(DEBUG_VARIABLE) == "1":
         sys.stderr.write(text)
         return f"{sentence}please report the traceback above"
     try:
@@ -103,5 +105,5 @@ def fault_sentence(error: BaseException) -> str:
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"aotlab {__version__}: {' '.join(sys.argv)}\n\n{text}")
     except OSError:
-        return f"{sentence}set {DEBUG}=1 to see the traceback, and please report it"
-    return f"{sentence}please report it with the traceback in {path} ({DEBUG}=1 shows it)"
+        return f"{sentence}set {DEBUG_VARIABLE}=1 to see the traceback, and please report it"
+    return f"{sentence}please report it with the traceback in {path} ({DEBUG_VARIABLE}=1 shows it)"

@@ -27,7 +27,7 @@ MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
-NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
+INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
 """pattern of names that are not plain: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
 
 
@@ -68,7 +68,7 @@ def require_replaceable(path: Path) -> None:
     """
     stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
     if stands_for_stream or (file_mode(path) and not is_file(path)):
-        raise InputError(f"{_shown(path)}: exists and is not a regular file; give another name")
+        raise InputError(f"{_shorten_path(path)}: exists and is not a regular file; give another name")
 
 
 def temporary_name(path: Path) -> str:
@@ -78,7 +78,7 @@ def temporary_name(path: Path) -> str:
     return f".{stem.decode(errors='ignore')}{ending}"
 
 
-def plain_name(name: object, source: str) -> str:
+def require_file_name(name: object, source: str) -> str:
     """Return the name if it is a single, visible component of a path.
 
     Names of sequences, frames and phases from files are checked here before they become paths.
@@ -91,19 +91,21 @@ def plain_name(name: object, source: str) -> str:
         InputError: empty, not a string, hidden (leading dot), too long, or with a slash, backslash, drive colon
             or control character.
     """
-    if is_plain_name(name):
+    if is_file_name(name):
         return str(name)
     raise InputError(
         f"{source}: {ascii(name)[:80]} is not a plain name; give one without slashes, that does not begin with a dot"
     )
 
 
-def is_plain_name(name: object) -> bool:
-    """Return whether `plain_name` accepts the name."""
-    return isinstance(name, str) and not NOT_PLAIN.search(name) and len(name.encode()) in range(1, 201)
+def is_file_name(name: object) -> bool:
+    """Return whether `require_file_name` accepts the name."""
+    return (
+        isinstance(name, str) and not INVALID_FILE_NAME.search(name) and len(name.encode()) in range(1, 201)
+    )
 
 
-def user_cache() -> Path:
+def user_cache_folder() -> Path:
     """Return the project's cache folder in the system's place for it."""
     from platformdirs import user_cache_path
 
@@ -218,7 +220,7 @@ def file_mode(path: Path) -> int:
             return 0  # a circular link counts as missing
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{_shown(path)}: cannot be read ({reason}); check the path and its folders"
+            f"{_shorten_path(path)}: cannot be read ({reason}); check the path and its folders"
         ) from error
 
 
@@ -230,7 +232,7 @@ def real_path(path: Path) -> Path:
         return path
 
 
-def _shown(path: Path) -> str:
+def _shorten_path(path: Path) -> str:
     """Return a path for a message, truncated if very long."""
     text = str(path)
     return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
@@ -274,7 +276,7 @@ def make_folder(folder: Path) -> Path:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{_shown(folder)}: this folder cannot be created ({reason}); choose another folder"
+            f"{_shorten_path(folder)}: this folder cannot be created ({reason}); choose another folder"
         ) from error
     return folder
 
@@ -300,7 +302,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(
-            f"{_shown(path)}: cannot be written in a format of this name; give one that ends in {' or '.join(suffixes)}"
+            f"{_shorten_path(path)}: cannot be written in a format of this name; give one that ends in {' or '.join(suffixes)}"
         )
     require_replaceable(path)
     require_writable(path.parent)

@@ -19,16 +19,16 @@ from aotlab.utils.errors import InputError
 if TYPE_CHECKING:
     from aotlab.utils.distributed import World
 
-LOCK = ".lock"
+LOCK_SUFFIX = ".lock"
 """name of the lock file in an output folder"""
-PAUSE = 0.01
+POLL_SECONDS = 0.01
 """interval between attempts in seconds"""
-UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
-LEFTOVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
+TEMPORARY_NAME = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
 """pattern of the temporary names of `atomic_path`"""
 POSIX = os.name == "posix"
-DAY = 86400.0
+DAY_SECONDS = 86400.0
 """seconds"""
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=PAUSE)
+        lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=POLL_SECONDS)
     except Timeout:
         raise InputError(
             f"{subject or path}: in use by {_read_holder(path)}; wait until it has ended"
         ) from None
     except OSError as error:
-        if error.errno not in UNSUPPORTED:
+        if error.errno not in UNSUPPORTED_ERRNOS:
             raise InputError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error
     with suppress(OSError):
         path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
@@ -81,7 +81,7 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
     Raises:
         InputError: another process holds the lock; names it.
     """
-    with locked(folder / LOCK, 0, subject=folder) if world is None or world.lead else nullcontext():
+    with locked(folder / LOCK_SUFFIX, 0, subject=folder) if world is None or world.is_main else nullcontext():
         if world is not None:
             world.gather(None)  # other ranks wait until the lead has the lock
         yield
@@ -104,10 +104,10 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
     if not folder.is_dir():
         return
     for path in folder.glob(".*.part*"):
-        found = LEFTOVER.fullmatch(path.name)
-        if found is None or not _is_abandoned(path, int(found["process"])):
+        match = TEMPORARY_NAME.fullmatch(path.name)
+        if match is None or not _is_abandoned(path, int(match["process"])):
             continue
-        if name is None or f"{found['stem']}{found['suffix']}" == name:
+        if name is None or f"{match['stem']}{match['suffix']}" == name:
             log.info("%s: half-written by a program that was killed, removed", path)
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -119,7 +119,7 @@ def _is_abandoned(path: Path, process: int) -> bool:
     """Return whether the process that wrote a file has certainly ended; on Windows, if the file is a day old."""
     try:
         if not POSIX:  # signal 0 would terminate the process
-            return time.time() - path.stat().st_mtime > DAY
+            return time.time() - path.stat().st_mtime > DAY_SECONDS
         os.kill(process, 0)
     except ProcessLookupError:
         return True

@@ -50,15 +50,15 @@ class Range:
 
 
 COUNT = Range(1, MAX_COUNT, whole=True)
-COUNT_OR_NONE = Range(0, MAX_COUNT, whole=True)
+COUNT_OR_ZERO = Range(0, MAX_COUNT, whole=True)
 POSITIVE = Range(0, above_low=True)
 NOT_NEGATIVE = Range(0)
-PART = Range(0, 1)
+FRACTION = Range(0, 1)
 """fraction or probability"""
 SEED = Range(0, 2**63 - 1, whole=True)
 
 
-def read_number(text: str, allowed: Range) -> float:
+def parse_number(text: str, allowed: Range) -> float:
     """Parse a number; an int if the range holds only integers.
 
     Raises:
@@ -85,7 +85,7 @@ def require_choice(value: object, choices: Collection[str], name: str) -> None:
     require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value}")
 
 
-def require_numbers(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
+def require_ranges(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
     """Raise ValueError for the first attribute out of range; None is always allowed.
 
     Args:

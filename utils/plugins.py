@@ -17,7 +17,7 @@ OUTPUTS = "aotlab.outputs"
 """group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
 """group of segmenters, which turn prompts into masks"""
-STUDIO = {
+STUDIO_PLUGINS = {
     MASK_WRITERS: ("youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo"),
     OUTPUTS: ("review",),
 }
@@ -44,7 +44,7 @@ def find_plugin(group: str, name: str, subject: str) -> EntryPoint | None:
         InputError: the package aotlab-studio brings it and is not installed.
     """
     point = list_plugins(group).get(name)
-    if point is None and name in STUDIO.get(group, ()):
+    if point is None and name in STUDIO_PLUGINS.get(group, ()):
         raise InputError(f"{subject}: needs the package aotlab-studio; pip install 'aotlab[studio]'")
     return point
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NICENESS = 5
 """niceness of helper threads above the others'; with much more, a busy machine would starve them"""
 
-ENDING = [
+STOP_SIGNALS = [
     signal.Signals(number)
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if (number := getattr(signal, name, None))
@@ -49,7 +49,7 @@ def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload([module])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=exit_with_parent)
     try:
         yield pool
     except BaseException:
@@ -58,7 +58,7 @@ def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
     pool.shutdown()
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """End this worker when its parent has ended, even if it was killed."""
     from multiprocessing import parent_process
 
@@ -75,7 +75,7 @@ def end_with_parent() -> None:
 class StopFlag(threading.Event):
     """Flag set by a signal."""
 
-    number = int(signal.SIGINT)
+    signal_number = int(signal.SIGINT)
     """number of the signal"""
 
 
@@ -92,12 +92,12 @@ def stop_flag() -> Iterator[StopFlag]:
         return
     before = {
         number: signal.getsignal(number)
-        for number in ENDING
+        for number in STOP_SIGNALS
         if signal.getsignal(number) is not signal.SIG_IGN
     }
 
     def request(number: int, frame: FrameType | None) -> None:
-        flag.number = number
+        flag.signal_number = number
         flag.set()
         outer = before[signal.Signals(number)]
         signal.signal(number, outer)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-PAUSE = 30
+LINE_SECONDS = 30
 """interval between lines without a terminal, in seconds"""
 
 
-class _Lines:
+class _LineStream:
     """Text stream that writes each repaint of a bar as a line."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -30,19 +30,19 @@ class _Lines:
 
 
 def progress_bar(
-    total: int | None, *, unit: str = "it", title: str | None = None, shown: bool = True, done: int = 0
+    total: int | None, *, unit: str = "it", title: str | None = None, enabled: bool = True, initial: int = 0
 ) -> tqdm:
-    """Return a tqdm bar on stderr; without a terminal it writes a line every `PAUSE` seconds."""
+    """Return a tqdm bar on stderr; without a terminal it writes a line every `LINE_SECONDS` seconds."""
     from tqdm import tqdm
 
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
-        initial=done,
+        initial=initial,
         unit=unit,
         desc=title,
-        disable=not shown,
-        file=sys.stderr if terminal else _Lines(sys.stderr),  # type: ignore[arg-type]
-        mininterval=0.2 if terminal else PAUSE,
+        disable=not enabled,
+        file=sys.stderr if terminal else _LineStream(sys.stderr),  # type: ignore[arg-type]
+        mininterval=0.2 if terminal else LINE_SECONDS,
         dynamic_ncols=terminal,
     )

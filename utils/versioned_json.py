@@ -16,13 +16,13 @@ from aotlab.utils.files import file_mode, is_file, write_text
 
 MAX_BYTES = 64 * 2**20
 """largest size of a JSON file in bytes"""
-SEAL = ("kind", "version", "digest")
+WRAPPER_KEYS = ("kind", "version", "digest")
 log = logging.getLogger(__name__)
 
-Made = TypeVar("Made")
+Content = TypeVar("Content")
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """Kind of a file written and read by this project."""
 
     name: str
@@ -32,12 +32,12 @@ class Kind(NamedTuple):
     """remedy in messages, such as "track the video again" """
 
 
-RECORD = Kind("record of a run", 1, "that step will be rerun")
+RUN_RECORD = FileKind("record of a run", 1, "that step will be rerun")
 """finished part of a run, with which it resumes"""
 
 
 @contextmanager
-def reading_own(path: Path | str, kind: Kind) -> Iterator[None]:
+def prefix_read_errors(path: Path | str, kind: FileKind) -> Iterator[None]:
     """Turn any error of the block, which reads such a file, into one sentence.
 
     Raises:
@@ -53,19 +53,19 @@ def reading_own(path: Path | str, kind: Kind) -> Iterator[None]:
         raise InputError(f"{path}: not a usable {kind.name} ({reason}); {kind.remedy}") from error
 
 
-def wrap(kind: Kind, content: Mapping[str, Any]) -> dict[str, Any]:
+def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content with its kind, version and digest."""
     return {"kind": kind.name, "version": kind.version, "digest": digest(content), **content}
 
 
-def unwrap(kind: Kind, found: Any) -> dict[str, Any]:
+def unwrap(kind: FileKind, wrapped: Any) -> dict[str, Any]:
     """Check wrapped content and return it; raises `ValueError` for another kind or version, or changed content."""
-    if not isinstance(found, dict) or found.get("kind") != kind.name:
+    if not isinstance(wrapped, dict) or wrapped.get("kind") != kind.name:
         raise ValueError("written by another program or an earlier version")
-    if found.get("version") != kind.version:
-        raise ValueError(f"version {str(found.get('version'))[:20]}; this program reads {kind.version}")
-    content = {name: value for name, value in found.items() if name not in SEAL}
-    if found.get("digest") != digest(content):
+    if wrapped.get("version") != kind.version:
+        raise ValueError(f"version {str(wrapped.get('version'))[:20]}; this program reads {kind.version}")
+    content = {name: value for name, value in wrapped.items() if name not in WRAPPER_KEYS}
+    if wrapped.get("digest") != digest(content):
         raise ValueError("changed or damaged since it was written")
     return content
 
@@ -76,23 +76,25 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_own(path: Path, kind: Kind, content: Mapping[str, Any]) -> None:
+def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> None:
     """Write a wrapped JSON file atomically; raises `InputError` if it cannot be written."""
     write_text(path, json.dumps(wrap(kind, content), indent=1) + "\n")
 
 
-def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made:
-    """Read a file of `write_own` and return ``make(content)``; raises as `reading_own` does."""
-    with reading_own(path, kind):
+def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content:
+    """Read a file of `write_versioned` and return ``make(content)``; raises as `prefix_read_errors` does."""
+    with prefix_read_errors(path, kind):
         if not is_file(path) or path.stat().st_size > MAX_BYTES:
             raise ValueError(f"not a file of at most {MAX_BYTES >> 20} MiB")
         return make(unwrap(kind, json.loads(path.read_text(encoding="utf-8"))))
 
 
-def read_usable(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made | None:
-    """Read as `read_own` does; return None for a missing file, and for a damaged one with a log message."""
+def read_versioned_or_none(
+    path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]
+) -> Content | None:
+    """Read as `read_versioned` does; return None for a missing file, and for a damaged one with a log message."""
     try:
-        return read_own(path, kind, make) if file_mode(path) else None
+        return read_versioned(path, kind, make) if file_mode(path) else None
     except InputError as error:
         log.warning("%s", error)
         return None
@@ -100,9 +102,9 @@ def read_usable(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) 
 
 def save_record(path: Path, record: Any) -> None:
     """Write the record of a finished part of a run, a dataclass; raises `InputError` if it cannot be written."""
-    write_own(path, RECORD, asdict(record))
+    write_versioned(path, RUN_RECORD, asdict(record))
 
 
-def load_record(path: Path, kind: type[Made]) -> Made | None:
-    """Return the record of a finished part, as `read_usable` does."""
-    return read_usable(path, RECORD, lambda content: kind(**content))
+def load_record(path: Path, kind: type[Content]) -> Content | None:
+    """Return the record of a finished part, as `read_versioned_or_none` does."""
+    return read_versioned_or_none(path, RUN_RECORD, lambda content: kind(**content))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.sequences import Video, read_each
+from aotlab.dataloaders.benchmarks.sequences import Video, read_videos
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, prefix_errors, read_json, write_text
+from aotlab.utils.files import is_file, is_folder, prefix_errors, read_json, require_file_name, write_text
 
 MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -39,36 +39,38 @@ class BurstSequence:
     """run lengths by file name of each frame with masks, and by track"""
 
 
-def burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
     """Read the sequences of a split (train, val or test), sorted by name; a track is given by its first mask.
 
     Frames with masks are tracked, one per second; with ``all_frames`` all. Results are for frames with masks.
     """
-    path = annotation_file(root, split)
+    path = find_annotation_file(root, split)
     images = root / "frames" / split
     if not is_folder(images):
         raise InputError(f"{images}: no such folder; expected <source>/<sequence>/*.jpg in it")
     entries = {entry.name: entry for entry in read_sequences(path)}
-    return read_each(sorted(entries), lambda name: _video(entries[name], images, path, all_frames=all_frames))
+    return read_videos(
+        sorted(entries), lambda name: _make_video(entries[name], images, path, all_frames=all_frames)
+    )
 
 
-def annotation_file(root: Path, split: str) -> Path:
+def find_annotation_file(root: Path, split: str) -> Path:
     """Return the file with all classes of a split; raises `InputError` if it is missing."""
     inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
     paths = [folder / name for folder in (root, root / "annotations") for name in inner]
-    found = next((path for path in paths if is_file(path)), None)
-    if found is None:
+    match = next((path for path in paths if is_file(path)), None)
+    if match is None:
         raise InputError(f"{paths[0]}: no such list file; expected BURST's annotations there")
-    return found
+    return match
 
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
     with prefix_errors(path):
-        found = [_entry(entry, str(path)) for entry in read_json(path)["sequences"]]
-    if not found:
+        sequences = [_parse_sequence(entry, str(path)) for entry in read_json(path)["sequences"]]
+    if not sequences:
         raise InputError(f"{path}: lists no sequences; expected at least one")
-    return found
+    return sequences
 
 
 def write_predictions(path: Path, annotations: Path, results: Path, names: Sequence[str]) -> int:
@@ -85,12 +87,12 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
         InputError: a result is missing, not a mask, or of another size.
     """
     from aotlab.media.masks import read_mask
-    from aotlab.media.regions import compress, encode_runs
+    from aotlab.media.regions import compress_runs, encode_runs
 
     tree = read_json(annotations)
     kept, count = [], 0
     for entry in tree["sequences"]:
-        sequence = _entry(entry, str(annotations))
+        sequence = _parse_sequence(entry, str(annotations))
         if sequence.name not in names:
             continue
         frames = []
@@ -98,7 +100,11 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
             labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
             masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
             frames.append(
-                {track: {"rle": compress(encode_runs(mask))} for track, mask in masks.items() if mask.any()}
+                {
+                    track: {"rle": compress_runs(encode_runs(mask))}
+                    for track, mask in masks.items()
+                    if mask.any()
+                }
             )
             count += len(frames[-1])
         kept.append({**entry, "segmentations": frames})
@@ -109,31 +115,31 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
 def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None:
     """Write the annotations of some sequences."""
     tree = read_json(annotations)
-    kept = [entry for entry in tree["sequences"] if _entry(entry, str(annotations)).name in names]
+    kept = [entry for entry in tree["sequences"] if _parse_sequence(entry, str(annotations)).name in names]
     write_text(path, json.dumps({**tree, "sequences": kept}) + "\n")
 
 
-def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
-    source, sequence = (plain_name(entry[key], name) for key in ("dataset", "seq_name"))
-    annotated = [plain_name(file, name) for file in entry["annotated_image_paths"]]
-    found = (
+def _parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
+    source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
+    annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
+    runs_by_frame = (
         {str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"]
     )
-    runs = dict(zip(annotated, found, strict=True))
+    runs = dict(zip(annotated, runs_by_frame, strict=True))
     ids = {track for frame in runs.values() for track in frame} | set(entry["track_category_ids"])
     if len(runs) < len(annotated) or len(ids) > MAX_TRACKS:
         raise ValueError(f"{sequence} has frames of one name, or {len(ids)} tracks")
     return BurstSequence(
         f"{source}-{sequence}",
         f"{source}/{sequence}",
-        tuple(plain_name(file, name) for file in entry["all_image_paths"]),
+        tuple(require_file_name(file, name) for file in entry["all_image_paths"]),
         (int(entry["height"]), int(entry["width"])),
         tuple(sorted(ids, key=int)),
         runs,
     )
 
 
-def _video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) -> Video:
+def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) -> Video:
     annotated = sorted(entry.runs)
     names = sorted({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
@@ -142,7 +148,7 @@ def _video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) 
         raise InputError(
             f"{missing[0]}: no such frame ({len(missing)} of {len(frames)} are missing); unpack them there"
         )
-    objects, given = [], {}
+    objects, first_masks_by_frame = [], {}
     for object_id, track in enumerate(entry.tracks, start=1):
         stems = tuple(Path(name).stem for name in annotated if track in entry.runs[name])
         if stems:
@@ -152,13 +158,13 @@ def _video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) 
         first = [item.object_id for item in objects if item.frames[0] == stem]
         if first:
             masks = {object_id: runs[entry.tracks[object_id - 1]] for object_id in first}
-            given[names.index(name)] = ObjectMasks(path, stem, runs=masks, size=entry.size)
-    if not given:
+            first_masks_by_frame[names.index(name)] = ObjectMasks(path, stem, runs=masks, size=entry.size)
+    if not first_masks_by_frame:
         raise InputError(f"{path}: {entry.name} has no mask; give one of each object")
     return Video(
         entry.name,
         frames,
-        masks=given,
-        written=frozenset(Path(name).stem for name in annotated),
+        masks=first_masks_by_frame,
+        result_stems=frozenset(Path(name).stem for name in annotated),
         objects=tuple(objects),
     )

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.benchmarks.burst import burst
-from aotlab.dataloaders.benchmarks.davis import davis, long_video, visor, vost
-from aotlab.dataloaders.benchmarks.lvos import lvos
-from aotlab.dataloaders.benchmarks.mose import mose, mosev2
-from aotlab.dataloaders.benchmarks.sav import sav
-from aotlab.dataloaders.benchmarks.sequences import Video, folder
-from aotlab.dataloaders.benchmarks.youtube_vos import youtube_vos
+from aotlab.dataloaders.benchmarks.burst import read_burst
+from aotlab.dataloaders.benchmarks.davis import read_davis, read_long_video, read_visor, read_vost
+from aotlab.dataloaders.benchmarks.lvos import read_lvos
+from aotlab.dataloaders.benchmarks.mose import read_mose, read_mosev2
+from aotlab.dataloaders.benchmarks.sav import read_sav
+from aotlab.dataloaders.benchmarks.sequences import Video, read_folder
+from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 
@@ -51,7 +51,7 @@ class DataSet:
 
 def _davis(year: Literal[2016, 2017]) -> DataSet:
     return DataSet(
-        lambda root, split: davis(root, year, split),
+        lambda root, split: read_davis(root, year, split),
         "DAVIS",
         "https://davischallenge.org",
         "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, ImageSets/<year>/<split>.txt",
@@ -60,7 +60,7 @@ def _davis(year: Literal[2016, 2017]) -> DataSet:
 
 def _youtube(year: int) -> DataSet:
     return DataSet(
-        youtube_vos,
+        read_youtube_vos,
         f"YouTubeVOS/{year}",
         f"https://youtube-vos.org (the {year} version)",
         "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png, valid/meta.json",
@@ -74,7 +74,7 @@ def _youtube(year: int) -> DataSet:
 
 def _lvos(version: int) -> DataSet:
     return DataSet(
-        lvos,
+        read_lvos,
         f"LVOSv{version}",
         "https://lingyihongfd.github.io/lvos.github.io",
         "valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, valid/valid_meta.json",
@@ -96,7 +96,7 @@ DATASETS: dict[str, DataSet] = {
     "youtubevos2018": _youtube(2018),
     "youtubevos2019": _youtube(2019),
     "vost": DataSet(
-        vost,
+        read_vost,
         "VOST",
         "https://www.vostdataset.org",
         "JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
@@ -105,14 +105,14 @@ DATASETS: dict[str, DataSet] = {
         archive="",
     ),
     "visor": DataSet(
-        visor,
+        read_visor,
         "VISOR_2022",
         "https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
         "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         polygons=True,
     ),
     "mose": DataSet(
-        mose,
+        read_mose,
         "MOSE",
         "https://henghuiding.github.io/MOSE",
         "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png",
@@ -122,7 +122,7 @@ DATASETS: dict[str, DataSet] = {
         archive="",
     ),
     "mosev2": DataSet(
-        mosev2,
+        read_mosev2,
         "MOSEv2",
         "https://mose.video",
         "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png, valid/meta.json if there is one",
@@ -132,13 +132,13 @@ DATASETS: dict[str, DataSet] = {
     "lvosv1": _lvos(1),
     "lvosv2": _lvos(2),
     "longvideo": DataSet(
-        lambda root, split: long_video(root),
+        lambda root, split: read_long_video(root),
         "LongVideo",
         "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
         "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labelled frames",
     ),
     "sav": DataSet(
-        sav,
+        read_sav,
         "SA-V",
         "https://ai.meta.com/datasets/segment-anything-video-downloads",
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
@@ -146,7 +146,7 @@ DATASETS: dict[str, DataSet] = {
         object_tree=True,
     ),
     "burst": DataSet(
-        burst,
+        read_burst,
         "BURST",
         "https://github.com/Ali2500/BURST-benchmark",
         "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
@@ -154,13 +154,13 @@ DATASETS: dict[str, DataSet] = {
         hota=True,
     ),
     "folder": DataSet(
-        lambda root, split, **options: folder(root, **options),
+        lambda root, split, **options: read_folder(root, **options),
         layout="JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
         options=frozenset({"new_objects"}),
     ),
 }
 
-DATA = "AOTLAB_DATA"
+DATA_VARIABLE = "AOTLAB_DATA"
 """environment variable: folder of all data sets (default: ``datasets/`` in the working directory)"""
 
 
@@ -176,7 +176,7 @@ def open_dataset(
 
     Args:
         name: key of `DATASETS`, case-insensitive.
-        root: folder of the data set; None: `default_root`.
+        root: folder of the data set; None: `find_default_root`.
         split: name of the split; ignored by "folder" and "longvideo".
         all_frames: YouTube-VOS, VOST: run on all frames, write labelled ones.
         new_objects: folder: later masks may add objects.
@@ -187,15 +187,15 @@ def open_dataset(
     """
     key, dataset = find_dataset(name)
     options = {"all_frames": all_frames, "new_objects": new_objects}
-    wanted = {option: True for option, chosen in options.items() if chosen}
-    for option in wanted.keys() - dataset.options:
+    enabled = {option: True for option, chosen in options.items() if chosen}
+    for option in enabled.keys() - dataset.options:
         able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
         raise InputError(f"--{option.replace('_', '-')}: not for {key}; {able} can be read so")
-    folder = root if root is not None else default_root(key)
+    folder = root if root is not None else find_default_root(key)
     if not is_folder(folder):
         source = f"; get it from {dataset.source}" if dataset.source else ""
         raise InputError(f"{folder}: no such folder; expected {key} as {dataset.layout}{source}")
-    return dataset.read(folder, split, **wanted)
+    return dataset.read(folder, split, **enabled)
 
 
 def find_dataset(name: str) -> tuple[str, DataSet]:
@@ -203,30 +203,30 @@ def find_dataset(name: str) -> tuple[str, DataSet]:
     key = name.lower()
     if key not in DATASETS:
         near = difflib.get_close_matches(key, DATASETS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(DATASETS)}"
-        raise InputError(f"dataset {name}: unknown data set; {hint}")
+        suggestion = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(DATASETS)}"
+        raise InputError(f"dataset {name}: unknown data set; {suggestion}")
     return key, DATASETS[key]
 
 
-def submission_hint(name: str, root: Path | None, split: str, results: Path) -> str | None:
+def describe_submission(name: str, root: Path | None, split: str, results: Path) -> str | None:
     """Return the sentence for results that ``eval`` does not score, or None."""
     key, dataset = find_dataset(name)
-    where = f" --root {root}" if root is not None else ""
+    root_option = f" --root {root}" if root is not None else ""
     if dataset.hota:
         return (
-            f"{key} is scored by HOTA; score with: aotlab score --dataset {key}{where} --split {split} "
+            f"{key} is scored by HOTA; score with: aotlab score --dataset {key}{root_option} --split {split} "
             f"--results {results}"
         )
     if split not in dataset.server:
         return None
     return (
         f"the annotations of {key} {split} are not public, its scores come from {dataset.server[split]}; "
-        f"write the archive with: aotlab submit --dataset {key}{where} --split {split} --results {results} "
+        f"write the archive with: aotlab submit --dataset {key}{root_option} --split {split} --results {results} "
         f"--output {results}.zip"
     )
 
 
-def default_root(name: str) -> Path:
+def find_default_root(name: str) -> Path:
     """Return the folder of a data set for which no root is given.
 
     The variable AOTLAB_<NAME> comes first, then the data set's folder in AOTLAB_DATA, then in ``datasets/`` of the
@@ -241,4 +241,4 @@ def default_root(name: str) -> Path:
     folder = DATASETS[name].folder
     if folder is None:
         raise InputError(f"dataset {name}: no root; give one or set {variable}")
-    return Path(os.environ.get(DATA) or "datasets") / folder
+    return Path(os.environ.get(DATA_VARIABLE) or "datasets") / folder

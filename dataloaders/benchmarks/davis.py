@@ -13,54 +13,54 @@ from typing import Literal
 
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
-    list_file,
+    find_list_file,
     list_frames,
     list_masks,
+    list_video_names,
     match_masks,
-    read_each,
-    read_names,
+    read_optional_list,
     read_video,
-    video_names,
+    read_videos,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import plain_name, read_text
+from aotlab.utils.files import read_text, require_file_name
 
 SERVER_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""
 
 
-def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Video]:
+def read_davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Video]:
     """Read the sequences of a split (train, val, test-dev, ...; "test" means test-dev), sorted by name.
 
     ``year`` 2016 merges all ids of a video into one object.
     """
     # the first release of DAVIS 2016 stores its lists below the resolution's name
     lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if year == 2016 else [str(year)])]
-    path = list_file("test-dev" if split == "test" else split, *lists)
+    path = find_list_file("test-dev" if split == "test" else split, *lists)
 
     def read(name: str) -> Video:
-        video = _at_480p(root, name)
+        video = _read_480p(root, name)
         # without public annotations the server expects 480 rows; else results have the annotations' size
         height = SERVER_HEIGHT if len(video.annotations) == 1 else None
         return replace(video, merge_ids=year == 2016, output_height=height)
 
-    return read_each(read_list(path), read)
+    return read_videos(read_sequence_names(path), read)
 
 
-def visor(root: Path, split: str = "val") -> list[Video]:
+def read_visor(root: Path, split: str = "val") -> list[Video]:
     """Read the sequences of a split (train, val, val_unseen), sorted by name; those of val_unseen are marked."""
     lists = root / "ImageSets" / "2022"
-    path = list_file(split, lists)
-    unseen = read_names(lists / "val_unseen.txt")
+    path = find_list_file(split, lists)
+    unseen = read_optional_list(lists / "val_unseen.txt")
 
     def read(name: str) -> Video:
         seen = None if unseen is None else name not in unseen
-        return replace(_at_480p(root, name), seen=seen, rules="visor")
+        return replace(_read_480p(root, name), seen=seen, rules="visor")
 
-    return read_each(read_list(path), read)
+    return read_videos(read_sequence_names(path), read)
 
 
-def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or test), sorted by name.
 
     The first labelled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
@@ -70,26 +70,26 @@ def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Vi
     def read(name: str) -> Video:
         labelled = list_frames(root / "JPEGImages" / name)
         frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
-        video = _from_first_mask(name, frames, root / "Annotations" / name)
+        video = _make_video(name, frames, root / "Annotations" / name)
         # a label before the first frame could not be predicted
         scored = tuple(path for path in video.annotations if path.stem >= video.frames[0].stem)
         written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
-        return replace(video, annotations=scored, written=written, rules="vost")
+        return replace(video, annotations=scored, result_stems=written, rules="vost")
 
-    return read_each(read_list(list_file(split, root / "ImageSets")), read)
+    return read_videos(read_sequence_names(find_list_file(split, root / "ImageSets")), read)
 
 
-def long_video(root: Path) -> list[Video]:
+def read_long_video(root: Path) -> list[Video]:
     """Read the videos, sorted by name; the first labelled frame is given, the others are scored as one object."""
 
     def read(name: str) -> Video:
         frames = list_frames(root / "JPEGImages" / name)
-        return replace(_from_first_mask(name, frames, root / "Annotations" / name), merge_ids=True)
+        return replace(_make_video(name, frames, root / "Annotations" / name), merge_ids=True)
 
-    return read_each(video_names(root), read)
+    return read_videos(list_video_names(root), read)
 
 
-def read_list(path: Path) -> list[str]:
+def read_sequence_names(path: Path) -> list[str]:
     """Read the unique, sorted sequence names of a list file.
 
     A line is a name, or a frame's paths below the root:
@@ -104,7 +104,7 @@ def read_list(path: Path) -> list[str]:
         if not line:
             continue
         if "/" not in line and " " not in line:
-            names.add(plain_name(line, f"{path}: line {number}"))
+            names.add(require_file_name(line, f"{path}: line {number}"))
             continue
         parts = line.split()[0].strip("/").split("/")
         if len(parts) != 4:
@@ -112,17 +112,17 @@ def read_list(path: Path) -> list[str]:
                 f"{path}: line {number} is {line!r}; expected a sequence name, or "
                 "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png"
             )
-        names.add(plain_name(parts[2], f"{path}: line {number}"))
+        names.add(require_file_name(parts[2], f"{path}: line {number}"))
     if not names:
         raise InputError(f"{path}: empty list; expected one sequence name per line")
     return sorted(names)
 
 
-def _at_480p(root: Path, name: str) -> Video:
+def _read_480p(root: Path, name: str) -> Video:
     return read_video(name, *(root / kind / "480p" / name for kind in ("JPEGImages", "Annotations")))
 
 
-def _from_first_mask(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
+def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     """Return a video from the first frame with a mask on, which is given; raises `InputError` without a mask."""
     annotations = list_masks(masks)
     stems = {path.stem for path in annotations}

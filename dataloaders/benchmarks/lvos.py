@@ -8,16 +8,16 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
-    first_masks,
+    find_first_masks,
+    find_split_folder,
     list_frames,
     list_masks,
+    list_video_names,
     match_masks,
-    read_each,
     read_metadata,
-    read_names,
     read_objects,
-    split_folder,
-    video_names,
+    read_optional_list,
+    read_videos,
 )
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
@@ -25,18 +25,20 @@ from aotlab.utils.files import is_file
 
 MAX_FRAME = 10**7
 """largest frame number in the metadata"""
-STEP = 5
+FRAME_STEP = 5
 """interval between labelled frames"""
 
 
-def lvos(root: Path, split: str = "val") -> list[Video]:
+def read_lvos(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
     All labels of train and valid are public, of which only each object's first one is given. Test has only these.
     """
-    folder = split_folder(root, split)
-    names = video_names(folder)
-    unseen = read_names(folder / "unseen_videos.txt") or read_names(root / "unseen_videos.txt")
+    folder = find_split_folder(root, split)
+    names = list_video_names(folder)
+    unseen = read_optional_list(folder / "unseen_videos.txt") or read_optional_list(
+        root / "unseen_videos.txt"
+    )
     paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]
     path = next((path for path in paths if is_file(path)), paths[0])
     meta = None if split == "test" else read_metadata(path)
@@ -48,27 +50,33 @@ def lvos(root: Path, split: str = "val") -> list[Video]:
         if not annotations:
             raise InputError(f"{masks}: no mask here; expected at least the first one")
         objects: tuple[ListedObject, ...] = ()
-        given = match_masks(frames, annotations)
+        masks_by_frame = match_masks(frames, annotations)
         if meta is not None:
             if not meta.get(name):
                 raise InputError(
                     f"{path}: lists no object of the video {name}; expected where each begins and ends"
                 )
             objects = read_objects(
-                path, name, meta[name], _object, "frame_range with start, end and frame_nums"
+                path, name, meta[name], _read_object, "frame_range with start, end and frame_nums"
             )
-            given = first_masks(frames, annotations, objects, masks)
+            masks_by_frame = find_first_masks(frames, annotations, objects, masks)
         seen = None if unseen is None else name not in unseen
         return Video(
-            name, frames, masks=given, annotations=annotations, objects=objects, seen=seen, rules="lvos"
+            name,
+            frames,
+            masks=masks_by_frame,
+            annotations=annotations,
+            objects=objects,
+            seen=seen,
+            rules="lvos",
         )
 
-    return read_each(names, read)
+    return read_videos(names, read)
 
 
-def _object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
+def _read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
     """Read the metadata of an object."""
     start, end, length = (int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums"))
     if not (0 <= start <= end <= MAX_FRAME and 0 <= length <= MAX_FRAME):
         raise ValueError(f"a range of 0 to {MAX_FRAME} is expected")
-    return ListedObject(object_id, tuple(f"{number:08d}" for number in range(start, end, STEP)), length)
+    return ListedObject(object_id, tuple(f"{number:08d}" for number in range(start, end, FRAME_STEP)), length)

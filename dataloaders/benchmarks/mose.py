@@ -8,13 +8,13 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
-    read_each,
+    find_split_folder,
+    list_video_names,
     read_metadata,
     read_objects,
     read_video,
+    read_videos,
     require_readable,
-    split_folder,
-    video_names,
 )
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
@@ -23,14 +23,14 @@ from aotlab.utils.files import is_file
 log = logging.getLogger(__name__)
 
 
-def mose(root: Path, split: str = "val") -> list[Video]:
+def read_mose(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split (train, val or valid), sorted by name.
 
     Videos with one frame, which occur in the first archive of train, are skipped.
     """
-    folder = split_folder(root, split)
-    names = video_names(folder)
-    videos = read_each(
+    folder = find_split_folder(root, split)
+    names = list_video_names(folder)
+    videos = read_videos(
         names, lambda name: read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name)
     )
     short = [video.name for video in videos if len(video.frames) == 1]
@@ -39,10 +39,10 @@ def mose(root: Path, split: str = "val") -> list[Video]:
     return [video for video in videos if len(video.frames) != 1]
 
 
-def mosev2(root: Path, split: str = "val") -> list[Video]:
+def read_mosev2(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split of the second version, with the objects listed in meta.json, if it exists."""
-    videos = {video.name: video for video in mose(root, split)}
-    path = split_folder(root, split) / "meta.json"
+    videos = {video.name: video for video in read_mose(root, split)}
+    path = find_split_folder(root, split) / "meta.json"
     listed = read_metadata(path) if is_file(path) else None
 
     def read(name: str) -> Video:
@@ -61,4 +61,4 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
             raise InputError(f"{path}: does not list the video {name} with objects 1 to 254; complete it")
         return replace(video, objects=tuple(sorted(objects, key=lambda item: item.object_id)))
 
-    return read_each(videos, read)
+    return read_videos(videos, read)

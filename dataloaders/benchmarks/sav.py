@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.davis import read_list
+from aotlab.dataloaders.benchmarks.davis import read_sequence_names
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     list_folders,
     list_frames,
     list_masks,
-    read_each,
-    video_names,
+    list_video_names,
+    read_videos,
 )
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
@@ -22,16 +22,16 @@ from aotlab.utils.files import is_file, is_folder
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
 
-def sav(root: Path, split: str = "val") -> list[Video]:
+def read_sav(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split (val or test), sorted by name; ``root`` may be the folder of the split.
 
     An object is a folder of binary PNGs (``000`` is object 1), given by its first mask with a pixel. All frames are
     tracked; results are for frames with masks, also of objects without pixels, which the public evaluator requires.
     """
     folder = root / f"sav_{split}" if is_folder(root / f"sav_{split}") else root
-    names, listed = video_names(folder, MASKS, FRAMES), folder / f"sav_{split}.txt"
-    names = read_list(listed) if is_file(listed) else names
-    return read_each(names, lambda name: _read(folder, name))
+    names, listed = list_video_names(folder, MASKS, FRAMES), folder / f"sav_{split}.txt"
+    names = read_sequence_names(listed) if is_file(listed) else names
+    return read_videos(names, lambda name: _read(folder, name))
 
 
 def _read(folder: Path, name: str) -> Video:
@@ -41,25 +41,25 @@ def _read(folder: Path, name: str) -> Video:
             f"{folder / MASKS / name}: no such folder; expected a folder of PNGs for each object"
         )
     source = folder / MASKS / name
-    folders = {_object_id(source / item): source / item for item in list_folders(source)}
+    folders = {_parse_object_id(source / item): source / item for item in list_folders(source)}
     masks = {object_id: list_masks(folders[object_id]) for object_id in sorted(folders)}
     objects = tuple(
         ListedObject(object_id, stems, len(stems))
         for object_id, paths in masks.items()
-        if (stems := _stems(paths))
+        if (stems := _list_stems(paths))
     )
     return Video(
         name,
         frames,
         masks=_find_first_masks(source, frames, objects, folders),
-        written=frozenset(path.stem for paths in masks.values() for path in paths),
+        result_stems=frozenset(path.stem for paths in masks.values() for path in paths),
         objects=objects,
         object_folders={object_id: folders[object_id] for object_id in masks},
         rules="sav",
     )
 
 
-def _object_id(folder: Path) -> int:
+def _parse_object_id(folder: Path) -> int:
     """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
     from aotlab.media.masks import VOID
 
@@ -68,7 +68,7 @@ def _object_id(folder: Path) -> int:
     return int(folder.name) + 1
 
 
-def _stems(paths: Sequence[Path]) -> tuple[str, ...]:
+def _list_stems(paths: Sequence[Path]) -> tuple[str, ...]:
     """Return the stems of an object's masks from the first one with a pixel on; empty without pixels."""
     from aotlab.media.masks import read_mask
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, prefix_errors, read_text
+from aotlab.utils.files import is_file, is_folder, prefix_errors, read_text, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -31,7 +31,7 @@ class Video:
     """all ids are one object, as in DAVIS 2016"""
     output_height: int | None = None
     """height of results in pixels, with the frame's aspect ratio; None: the frame's size"""
-    written: frozenset[str] | None = None
+    result_stems: frozenset[str] | None = None
     """stems of frames with results; None: all"""
     objects: tuple[ListedObject, ...] = ()
     """objects listed in the metadata; empty: those of the masks"""
@@ -45,13 +45,13 @@ class Video:
     """error message of unreadable files; such a video has no frames"""
 
     def __post_init__(self) -> None:
-        plain_name(self.name, "sequence")
+        require_file_name(self.name, "sequence")
 
     @property
     def results(self) -> tuple[str, ...]:
         """Stems of the frames with results, in temporal order."""
         stems = (path.stem for path in self.frames)
-        return tuple(stem for stem in stems if self.written is None or stem in self.written)
+        return tuple(stem for stem in stems if self.result_stems is None or stem in self.result_stems)
 
     def result_files(self, stem: str) -> tuple[str, ...]:
         """Return the result files of a frame in the sequence's folder: one of ids, or one per object folder."""
@@ -72,7 +72,7 @@ class Video:
         return self.output_height, -(-width * self.output_height // height)
 
 
-def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
+def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
 
     Frame and mask have the same stem. The mask of the first frame is given; all masks are ground truth. If the first
@@ -98,11 +98,11 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
         rules = "folder_late" if new_objects else "folder"
         return replace(video, masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
 
-    return read_each(list_folders(images), read)
+    return read_videos(list_folders(images), read)
 
 
-def read_annotated(name: str, folder: Path) -> Video:
-    """A video of which only the annotations are known, for scoring; ids are merged as in `folder`.
+def read_annotated_video(name: str, folder: Path) -> Video:
+    """A video of which only the annotations are known, for scoring; ids are merged as in `read_folder`.
 
     Raises:
         InputError: the folder is missing or holds no PNG.
@@ -119,7 +119,7 @@ def _is_binary(path: Path) -> bool:
     return bool((mask == VOID).any()) and not ((mask > 0) & (mask != VOID)).any()
 
 
-def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
+def read_videos(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
     """Read the videos of these names; unreadable ones get a ``problem`` instead of frames.
 
     Raises:
@@ -128,7 +128,7 @@ def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]
     videos = []
     for name in names:
         try:
-            videos.append(read(plain_name(name, "sequence")))
+            videos.append(read(require_file_name(name, "sequence")))
         except InputError as error:
             videos.append(Video(name, frames=(), problem=str(error)))
     if videos and all(video.problem is not None for video in videos):
@@ -171,7 +171,7 @@ def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int
     return {indices[path.stem]: path for path in annotations if path.stem in indices}
 
 
-def first_masks(
+def find_first_masks(
     frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ListedObject], folder: Path
 ) -> dict[int, Path]:
     """Return the masks of frames on which a listed object begins, by frame index.
@@ -180,13 +180,13 @@ def first_masks(
         InputError: such a mask is missing in ``folder``.
     """
     firsts = {item.frames[0] for item in objects}
-    given = match_masks(frames, [path for path in annotations if path.stem in firsts])
-    absent = sorted(firsts - {path.stem for path in given.values()})
+    masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
+    absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
     if absent:
         raise InputError(
             f"{folder / absent[0]}.png: no such mask of a frame, but by the metadata an object begins there"
         )
-    return given
+    return masks_by_frame
 
 
 def read_video(name: str, images: Path, masks: Path) -> Video:
@@ -203,7 +203,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
     return Video(name, frames=frames, masks={0: reference}, annotations=annotations)
 
 
-def list_file(split: str, *folders: Path) -> Path:
+def find_list_file(split: str, *folders: Path) -> Path:
     """Return ``<folder>/<split>.txt`` in the first folder that has it; raises `InputError` if none has."""
     for folder in folders:
         if is_file(folder / f"{split}.txt"):
@@ -217,9 +217,11 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     """Return the images of a folder, ordered by stem; raises `InputError` if the folder is missing or empty."""
     if not is_folder(images):
         raise InputError(f"{images}: no such folder; expected the frames of a sequence, 00000.jpg and so on")
-    found = (path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
+    images_in_folder = (path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
     frames = tuple(
-        sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.stem)
+        sorted(
+            (path for path in images_in_folder if not path.name.startswith(".")), key=lambda path: path.stem
+        )
     )
     if not frames:
         raise InputError(f"{images}: no frame here; expected 00000.jpg, 00001.jpg and so on")
@@ -228,11 +230,11 @@ def list_frames(images: Path) -> tuple[Path, ...]:
 
 def list_masks(folder: Path) -> tuple[Path, ...]:
     """Return the PNGs of a folder, ordered by stem; hidden files, which some archives contain, are skipped."""
-    found = (path for path in folder.glob("*.png") if not path.name.startswith("."))
-    return tuple(sorted(found, key=lambda path: path.stem))
+    pngs = (path for path in folder.glob("*.png") if not path.name.startswith("."))
+    return tuple(sorted(pngs, key=lambda path: path.stem))
 
 
-def split_folder(root: Path, split: str) -> Path:
+def find_split_folder(root: Path, split: str) -> Path:
     """Return the folder of a split; "val" equals "valid", and the root may be the split itself.
 
     Raises:
@@ -247,7 +249,7 @@ def split_folder(root: Path, split: str) -> Path:
     )
 
 
-def video_names(folder: Path, *kinds: str) -> list[str]:
+def list_video_names(folder: Path, *kinds: str) -> list[str]:
     """Return the sorted names of a split's videos; raises `InputError` without any, or without one of the folders.
 
     ``kinds``: folders of a folder per video (default: JPEGImages and Annotations); the first gives the names.
@@ -274,7 +276,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
         }
     if not videos:
         raise InputError(f"{path}: lists no video; expected at least one under videos")
-    return {plain_name(name, str(path)): objects for name, objects in videos.items()}
+    return {require_file_name(name, str(path)): objects for name, objects in videos.items()}
 
 
 def read_objects(
@@ -291,20 +293,20 @@ def read_objects(
     """
     from aotlab.media.masks import VOID
 
-    found = []
+    items = []
     for object_id, entry in objects.items():
         try:
             if not 0 < int(object_id) < VOID:
                 raise ValueError("an id of 1 to 254 is expected")
-            found.append(read(int(object_id), entry))
+            items.append(read(int(object_id), entry))
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{path}: object {str(object_id)[:20]} of {name} is not readable ({error!r}); expected {expected}"
             ) from error
-    return tuple(item for item in found if item.frames)
+    return tuple(item for item in items if item.frames)
 
 
-def read_names(path: Path) -> frozenset[str] | None:
+def read_optional_list(path: Path) -> frozenset[str] | None:
     """Return the lines of a list file, or None if it is missing."""
     if not is_file(path):
         return None

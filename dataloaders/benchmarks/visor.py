@@ -28,21 +28,21 @@ from aotlab.utils.files import (
     atomic_path,
     is_file,
     is_folder,
-    plain_name,
     prefix_errors,
     read_json,
+    require_file_name,
     write_text,
 )
 from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
-DRAWN = (1080, 1920)
+ANNOTATION_SIZE = (1080, 1920)
 """(height, width) of the images on which polygons are defined"""
 SIZE = (480, 854)
 """(height, width) of written images and masks"""
 MIN_FRAMES = {"train": 3, "val": 2}
 """minimum number of frames with masks in a sequence"""
-UNSEEN = frozenset(
+UNSEEN_KITCHENS = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
 )
 """videos of kitchens unseen in training"""
@@ -75,7 +75,7 @@ class Conversion:
 
     frames: dict[str, int]
     """number of written masks by sequence"""
-    short: list[str]
+    too_short: list[str]
     """sequences with too few frames"""
     failures: dict[str, str]
     """error message by file or sequence"""
@@ -106,13 +106,13 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
             continue
         for name, frames in sequences.items():
             try:
-                ids = object_ids(frames, first_only=split == "val")
+                ids = number_objects(frames, first_only=split == "val")
                 count = _write_sequence(name, frames, ids, images, output, MIN_FRAMES[split])
             except InputError as error:
                 done.failures[name] = str(error)
                 continue
             if not count:
-                done.short.append(name)
+                done.too_short.append(name)
                 continue
             done.frames[name] = count
             names[name] = {str(object_id): text for text, object_id in ids.items()}
@@ -132,52 +132,55 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     with prefix_errors(path):
         for entry in read_json(path)["video_annotations"]:
             image = entry["image"]
-            sequence = plain_name(image["subsequence"], str(path))
+            sequence = require_file_name(image["subsequence"], str(path))
             frame = Frame(
-                plain_name(image["video"], str(path)),
-                plain_name(image["name"], str(path)),
-                tuple((_text(item["name"]), _polygons(item["segments"])) for item in entry["annotations"]),
+                require_file_name(image["video"], str(path)),
+                require_file_name(image["name"], str(path)),
+                tuple(
+                    (_require_text(item["name"]), _parse_polygons(item["segments"]))
+                    for item in entry["annotations"]
+                ),
             )
             sequences.setdefault(sequence, []).append((str(image.get("image_path", image["name"])), frame))
     if not sequences:
         raise InputError(f"{path}: no frame in video_annotations; expected at least one")
     return {
-        name: [frame for _, frame in sorted(found, key=lambda item: item[0])]
-        for name, found in sequences.items()
+        name: [frame for _, frame in sorted(numbered_frames, key=lambda item: item[0])]
+        for name, numbered_frames in sequences.items()
     }
 
 
-def object_ids(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
+def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
     """Number the objects with an outline on the frames, or only on the first, sorted by name.
 
     Raises:
         InputError: no objects, or too many for a mask.
     """
-    wanted = frames[:1] if first_only else frames
-    names = sorted({name for frame in wanted for name, polygons in frame.outlines if polygons})
+    selected = frames[:1] if first_only else frames
+    names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
     if not 0 < len(names) < VOID:
         raise InputError(f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline")
     return {name: object_id for object_id, name in enumerate(names, start=1)}
 
 
-def draw(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
+def draw_labels(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
     """Draw the ids of a frame, H×W uint8 in `SIZE`; objects without an id are skipped."""
-    mask = np.zeros(DRAWN, dtype=np.uint8)
+    mask = np.zeros(ANNOTATION_SIZE, dtype=np.uint8)
     for name, polygons in frame.outlines:
         if name in ids and polygons:
             cv2.fillPoly(mask, list(polygons), ids[name])
     return np.asarray(cv2.resize(mask, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_NEAREST))
 
 
-def _polygons(segments: Any) -> tuple[np.ndarray, ...]:
+def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
     """Return polygons of [x, y] without empty ones; coordinates are truncated to integers, as in the script."""
-    found = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
-    if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in found):
+    outlines = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
+    if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in outlines):
         raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
-    return tuple(points.astype(np.int32) for points in found)
+    return tuple(points.astype(np.int32) for points in outlines)
 
 
-def _text(name: Any) -> str:
+def _require_text(name: Any) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError(f"{name!r} is not the name of an object")
     return name
@@ -187,11 +190,11 @@ def _write_sequence(
     name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, least: int
 ) -> int:
     """Write images and masks; return the number of masks, 0 if there are too few to write."""
-    masks = [draw(frame, ids) for frame in frames]
+    masks = [draw_labels(frame, ids) for frame in frames]
     count = sum(bool(mask.any()) for mask in masks)
     if count < least:
         return 0
-    paths = [_find(images, frame) for frame in frames]
+    paths = [_find_image(images, frame) for frame in frames]
     for frame, mask, path in zip(frames, masks, paths, strict=True):
         stem = Path(frame.name).stem
         small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
@@ -202,7 +205,7 @@ def _write_sequence(
     return count
 
 
-def _find(images: Path, frame: Frame) -> Path:
+def _find_image(images: Path, frame: Frame) -> Path:
     """Return the image of a frame; raise `InputError` if it is missing."""
     folders = (images / frame.video, images / frame.video.split("_")[0] / frame.video)
     for folder in folders:
@@ -215,7 +218,9 @@ def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, st
     """Write the lists of sequences and the names of their objects."""
     lists: dict[str, list[str]] = {split: sorted(names)}
     if split == "val":
-        lists["val_unseen"] = [name for name in sorted(names) if "_".join(name.split("_")[:2]) in UNSEEN]
+        lists["val_unseen"] = [
+            name for name in sorted(names) if "_".join(name.split("_")[:2]) in UNSEEN_KITCHENS
+        ]
     for title, listed in lists.items():
         write_text(output / "ImageSets" / "2022" / f"{title}.txt", "".join(f"{name}\n" for name in listed))
     write_text(output / f"{split}_data_mapping.json", json.dumps(names, indent=1) + "\n")
@@ -243,7 +248,7 @@ def write_submission(
             raise InputError(f"{names}: no objects of {sequence}; convert the data set again (convert_visor)")
         for stem in stems:
             path = results / sequence / f"{stem}.png"
-            entries.append(_entry(sequence, stem, read_mask(path, size=SIZE), known[sequence], path))
+            entries.append(_make_entry(sequence, stem, read_mask(path, size=SIZE), known[sequence], path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
     with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr(zipfile.ZipInfo(f"{split}.json", DATE), text, zipfile.ZIP_DEFLATED)
@@ -261,11 +266,11 @@ def read_object_names(path: Path) -> dict[str, dict[int, str]]:
 
 def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
     """Return the outlines of an H×W bool mask and its holes; `cv2.fillPoly` of all restores the mask."""
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    return [outline[:, 0].tolist() for outline in found]
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    return [outline[:, 0].tolist() for outline in contours]
 
 
-def _entry(
+def _make_entry(
     sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path
 ) -> dict[str, Any]:
     """Return the entry of one frame."""

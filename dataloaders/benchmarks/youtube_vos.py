@@ -8,54 +8,54 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
-    first_masks,
+    find_first_masks,
+    find_split_folder,
     list_frames,
     list_masks,
-    read_each,
     read_metadata,
-    read_names,
     read_objects,
-    split_folder,
+    read_optional_list,
+    read_videos,
 )
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name
+from aotlab.utils.files import is_file, is_folder, require_file_name
 
 
-def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
     An object is given by its mask on the first frame listed for it in meta.json. Results are for the frames listed for
     any object, every fifth. With ``all_frames``, the 30 frames per second of ``<split>_all_frames`` from the first
     listed frame to the last are tracked.
     """
-    folder = split_folder(root, split)
+    folder = find_split_folder(root, split)
     images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder
     if not is_folder(images / "JPEGImages"):
         raise InputError(
             f"{images / 'JPEGImages'}: no such folder; expected the frames of the all-frames archive"
         )
-    seen = seen_categories(root)
+    seen = read_seen_categories(root)
     meta = read_metadata(folder / "meta.json")
 
     def read(name: str) -> Video:
         def read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
-            stems = tuple(sorted(plain_name(stem, "frames") for stem in entry["frames"]))
+            stems = tuple(sorted(require_file_name(stem, "frames") for stem in entry["frames"]))
             known = None if seen is None or "category" not in entry else str(entry["category"]) in seen
             return ListedObject(object_id, stems, len(stems), seen=known)
 
         objects = read_objects(folder / "meta.json", name, meta[name], read_object, "ids with frames")
         return _read(folder, images, name, tuple(sorted(objects, key=lambda item: item.object_id)))
 
-    return read_each(sorted(meta), read)
+    return read_videos(sorted(meta), read)
 
 
-def seen_categories(root: Path) -> frozenset[str] | None:
+def read_seen_categories(root: Path) -> frozenset[str] | None:
     """Return the categories of the training set from seen_categories.txt, else train/meta.json, else None.
 
     The file allows holding out a part of the training set.
     """
-    listed = read_names(root / "seen_categories.txt")
+    listed = read_optional_list(root / "seen_categories.txt")
     if listed is not None or not is_file(root / "train" / "meta.json"):
         return listed
     meta = read_metadata(root / "train" / "meta.json")
@@ -78,13 +78,13 @@ def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ..
             f"(as {len(missing)} that are missing)"
         )
     annotations = list_masks(folder / "Annotations" / name)
-    given = first_masks(frames, annotations, objects, folder / "Annotations" / name)
+    masks_by_frame = find_first_masks(frames, annotations, objects, folder / "Annotations" / name)
     return Video(
         name,
         frames,
-        masks=given,
+        masks=masks_by_frame,
         annotations=annotations,
-        written=frozenset(listed),
+        result_stems=frozenset(listed),
         objects=objects,
         rules="youtube_vos",
     )

@@ -39,7 +39,7 @@ def count_ids(labels: np.ndarray) -> np.ndarray:
     return np.bincount(labels.ravel(), minlength=256)
 
 
-def move_image(
+def make_image_clip(
     image: np.ndarray, mask: np.ndarray, phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make a clip from one image: every frame is cropped at random, all but the first are moved.
@@ -54,22 +54,22 @@ def move_image(
     """
     image, mask = _shrink(image, mask, phase.crop)
     if rng.random() < 0.5:
-        image, mask = flip(image, mask)
+        image, mask = flip_horizontally(image, mask)
     frames, labels = [], []
     height, width = mask.shape
     for index in range(phase.clip_length):
         box = random_box(height, width, rng)
         if index == 0:
-            move = fit_box(box, phase.crop)
+            move = box_to_crop_matrix(box, phase.crop)
             frame, label = warp_affine(image, mask, move, phase.crop, border=cv2.BORDER_REPLICATE)
         else:
-            frame, label = _move(image, mask, box, phase, rng)
+            frame, label = _move_and_crop(image, mask, box, phase, rng)
         frames.append(_recolour(frame, phase, rng, single=True))
         labels.append(label)
     return np.stack(frames), np.stack(labels)
 
 
-def crop_video(
+def make_video_clip(
     images: Sequence[np.ndarray], masks: Sequence[np.ndarray], phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale, crop and flip all frames alike, keeping an object in the reference frame if possible.
@@ -100,11 +100,11 @@ def crop_video(
         part = _resize(image, (width, height), cv2.INTER_CUBIC)[window]
         part = _recolour(np.ascontiguousarray(part), phase, rng, single=False)
         part_label = _resize(mask, (width, height), cv2.INTER_NEAREST_EXACT)[window]
-        frame[inside], label[inside] = flip(part, part_label) if flipped else (part, part_label)
+        frame[inside], label[inside] = flip_horizontally(part, part_label) if flipped else (part, part_label)
     return frames, labels
 
 
-def _move(
+def _move_and_crop(
     image: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int], phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move an image and crop it to the box."""
@@ -115,15 +115,15 @@ def _move(
         if flipped:
             coordinates[..., 0] = width - coordinates[..., 0]
         return warp_spline(image, mask, coordinates)
-    move = random_affine(height, width, rng) @ (mirror(width) if flipped else np.eye(3))
-    return warp_affine(image, mask, fit_box(box, phase.crop) @ move, phase.crop)
+    move = random_affine_matrix(height, width, rng) @ (mirror_matrix(width) if flipped else np.eye(3))
+    return warp_affine(image, mask, box_to_crop_matrix(box, phase.crop) @ move, phase.crop)
 
 
 def _recolour(frame: np.ndarray, phase: PhaseConfig, rng: Generator, *, single: bool) -> np.ndarray:
     """Change colours as published: AOT mildly and only for single images, DeAOT strongly and per frame."""
     if phase.augmentation == "deaot":
-        return fade_and_blur(jitter(frame, STRONG, rng), rng)
-    return jitter(frame, MILD, rng) if single else frame
+        return random_grey_and_blur(jitter_colours(frame, STRONG_JITTER, rng), rng)
+    return jitter_colours(frame, MILD_JITTER, rng) if single else frame
 
 
 def _window_on_object(reference: np.ndarray, crop: int, rng: Generator) -> tuple[slice, slice]:
@@ -147,7 +147,7 @@ def _shrink(image: np.ndarray, mask: np.ndarray, crop: int) -> tuple[np.ndarray,
     return _resize(image, size, cv2.INTER_AREA), _resize(mask, size, cv2.INTER_NEAREST_EXACT)
 
 
-def flip(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def flip_horizontally(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mirror an image and its mask left to right."""
     return np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
 
@@ -157,26 +157,26 @@ def _resize(image: np.ndarray, size: tuple[int, int], interpolation: int) -> np.
     return np.asarray(cv2.resize(image, size, interpolation=interpolation))
 
 
-def translation(x: float, y: float) -> np.ndarray:
+def translation_matrix(x: float, y: float) -> np.ndarray:
     """Return a 3×3 shift."""
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=float)
 
 
-def mirror(width: float) -> np.ndarray:
+def mirror_matrix(width: float) -> np.ndarray:
     """Return the 3×3 map that mirrors an image of this width left to right."""
     return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=float)
 
 
-def random_affine(height: int, width: int, rng: Generator) -> np.ndarray:
+def random_affine_matrix(height: int, width: int, rng: Generator) -> np.ndarray:
     """Draw a 3×3 map about the centre: rotation ±20°, scale 0.9 to 1.1, shear ±10°, shift up to a tenth."""
     angle, shear = math.radians(rng.uniform(-20, 20)), math.tan(math.radians(rng.uniform(-10, 10)))
     scale = rng.uniform(0.9, 1.1)
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
     slant = np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
-    shift = translation(rng.uniform(-0.1, 0.1) * width, rng.uniform(-0.1, 0.1) * height)
-    centre = translation(width / 2, height / 2)
-    return shift @ centre @ turn @ slant @ translation(-width / 2, -height / 2)
+    shift = translation_matrix(rng.uniform(-0.1, 0.1) * width, rng.uniform(-0.1, 0.1) * height)
+    centre = translation_matrix(width / 2, height / 2)
+    return shift @ centre @ turn @ slant @ translation_matrix(-width / 2, -height / 2)
 
 
 def random_box(height: int, width: int, rng: Generator) -> tuple[int, int, int, int]:
@@ -196,10 +196,10 @@ def random_box(height: int, width: int, rng: Generator) -> tuple[int, int, int, 
     return (width - columns) // 2, (height - rows) // 2, columns, rows
 
 
-def fit_box(box: tuple[int, int, int, int], crop: int) -> np.ndarray:
+def box_to_crop_matrix(box: tuple[int, int, int, int], crop: int) -> np.ndarray:
     """Return the 3×3 map of the box (left, top, width, height) to a square of ``crop`` pixels."""
     left, top, columns, rows = box
-    return np.diag([crop / columns, crop / rows, 1.0]) @ translation(-left, -top)
+    return np.diag([crop / columns, crop / rows, 1.0]) @ translation_matrix(-left, -top)
 
 
 def warp_affine(
@@ -218,7 +218,7 @@ def warp_affine(
         crop×crop×3 uint8 and crop×crop uint8.
     """
     # OpenCV's origin is the centre of the first pixel.
-    matrix = (translation(-0.5, -0.5) @ move @ translation(0.5, 0.5))[:2]
+    matrix = (translation_matrix(-0.5, -0.5) @ move @ translation_matrix(0.5, 0.5))[:2]
     size = (crop, crop)
     moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=border, borderValue=FILL)
     return moved, cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST, borderValue=0)
@@ -252,13 +252,13 @@ def spline_coordinates(
     line = np.linspace(0, 1, CONTROL_POINTS)
     control = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     spline = RBFInterpolator(control, rng.normal(0, CONTROL_SHIFT, control.shape), kernel="thin_plate_spline")
-    cells = _middles(box, SPLINE_CELLS)
+    cells = _cell_centres(box, SPLINE_CELLS)
     shifts = spline((cells / sides).reshape(-1, 2)).reshape(cells.shape) * sides
     shifts = cv2.resize(shifts.astype(np.float32), (crop, crop), interpolation=cv2.INTER_CUBIC)
-    return _middles(box, crop).astype(np.float32) + shifts
+    return _cell_centres(box, crop).astype(np.float32) + shifts
 
 
-def _middles(box: tuple[int, int, int, int], count: int) -> np.ndarray:
+def _cell_centres(box: tuple[int, int, int, int], count: int) -> np.ndarray:
     """Return column and row of the centres of count×count cells that fill a box: count×count×2."""
     left, top, columns, rows = box
     steps = (np.arange(count) + 0.5) / count
@@ -266,7 +266,7 @@ def _middles(box: tuple[int, int, int, int], count: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Jitter:
+class ColourJitter:
     """Strength of colour changes: factors from 1 - value to 1 + value; hue as a fraction of the colour circle."""
 
     brightness: float
@@ -276,11 +276,11 @@ class Jitter:
     probability: float = 1.0
 
 
-MILD = Jitter(0.1, 0.1, 0.1, 0.03)
-STRONG = Jitter(0.4, 0.4, 0.2, 0.1, probability=0.8)
+MILD_JITTER = ColourJitter(0.1, 0.1, 0.1, 0.03)
+STRONG_JITTER = ColourJitter(0.4, 0.4, 0.2, 0.1, probability=0.8)
 
 
-def jitter(image: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
+def jitter_colours(image: np.ndarray, limits: ColourJitter, rng: Generator) -> np.ndarray:
     """Change brightness, contrast, saturation and hue of H×W×3 uint8 in random order."""
     if rng.random() >= limits.probability:
         return image
@@ -296,7 +296,7 @@ def jitter(image: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
     return image
 
 
-def fade_and_blur(image: np.ndarray, rng: Generator) -> np.ndarray:
+def random_grey_and_blur(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Turn H×W×3 uint8 grey, and blur it, each with some probability."""
     if rng.random() < GREY_PROBABILITY:
         image = scale_saturation(image, 0.0)

@@ -32,7 +32,7 @@ class Clip:
     """one sentence per drawn item that could not be read"""
 
 
-def reflect(index: int, length: int) -> int:
+def reflect_index(index: int, length: int) -> int:
     """Reflect a frame index into 0 to length-1 at both ends."""
     period = max(2 * (length - 1), 1)
     return min(index % period, -index % period)

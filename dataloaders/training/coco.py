@@ -84,16 +84,16 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
     (json_file,) = find_paths(folder, [(f"annotations/{instances}",), (instances,)], layout)
     folders = (split, f"images/{split}", "images", "JPEGImages")
     (images,) = find_paths(folder, [(name,) for name in folders], layout)
-    return make_image_set(coco_images(images, json_file), images, json_file)
+    return make_image_set(list_coco_images(images, json_file), images, json_file)
 
 
-def coco_images(images: Path, instances: Path) -> list[CocoImage]:
+def list_coco_images(images: Path, instances: Path) -> list[CocoImage]:
     """Return the images with at least one object, in the order of the JSON; missing files are skipped.
 
     Raises:
         InputError: not a readable COCO JSON file.
     """
-    present, found = set(os.listdir(images)), []
+    present, list_coco_images = set(os.listdir(images)), []
     with prefix_errors(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -105,5 +105,5 @@ def coco_images(images: Path, instances: Path) -> list[CocoImage]:
             path, items = images / Path(image["file_name"]).name, annotations[image["id"]]
             size = require_size(image["height"], image["width"])
             if path.name in present and not all(item["iscrowd"] for item in items):
-                found.append(CocoImage(path, instances, size, json.dumps(items).encode()))
-    return found
+                list_coco_images.append(CocoImage(path, instances, size, json.dumps(items).encode()))
+    return list_coco_images

@@ -18,21 +18,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, translation, warp_affine
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, translation_matrix, warp_affine
 from aotlab.dataloaders.training.clips import Clip, ClipSource, merge_clips, relabel
 from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError, RunStopped
 
-TRIES = 4
+MOTION_TRIES = 4
 """number of attempts to draw a motion that hides no object on the reference frame"""
 MIN_VISIBLE = 0.4
 """fraction of the pasted pixels that must be visible on the reference frame"""
-ENTERING_PIXELS = 20
+MAX_ENTERING_PIXELS = 20
 """largest number of visible pixels on the reference frame for which an entering object is dropped"""
-EDGE = 0.7
+EDGE_BLUR = 0.7
 """standard deviation of the blur along the outline of pasted objects, in pixels"""
 
-ATTEMPTS = 10
+READ_TRIES = 10
 """number of attempts to draw a readable clip"""
 
 
@@ -77,14 +77,14 @@ class Mixture:
             InputError: no readable item after several attempts.
         """
         replaced: list[str] = []
-        for attempt in range(ATTEMPTS):
+        for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
             try:
                 return replace(self._clip(rng), replaced=tuple(replaced))
             except (InputError, cv2.error) as error:
                 replaced.append(" ".join(str(error).split()))
         raise InputError(
-            f"train.phases: {ATTEMPTS} items in a row from the sources of {self.phase.name} cannot be read; "
+            f"train.phases: {READ_TRIES} items in a row from the sources of {self.phase.name} cannot be read; "
             f"the last: {replaced[-1]}"
         )
 
@@ -95,7 +95,7 @@ class Mixture:
         if clip.objects and rng.random() >= self.phase.merge:
             return clip
         other = self._draw(rng)
-        for _ in range(ATTEMPTS):  # another item, if the source has others
+        for _ in range(READ_TRIES):  # another item, if the source has others
             if other != item:
                 break
             other = self._draw(rng)
@@ -104,7 +104,7 @@ class Mixture:
         if not moving:
             return merge_clips(clip, pasted, rng, max_objects=self.max_objects)
         entering = bool(self.phase.entering) and rng.random() < self.phase.entering
-        return compose(clip, pasted, rng, max_objects=self.max_objects, entering=entering)
+        return compose_clips(clip, pasted, rng, max_objects=self.max_objects, entering=entering)
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
         number = int(rng.choice(len(self.sources), p=self.weights))
@@ -126,7 +126,7 @@ def describe_mixture(mixture: Mixture) -> list[str]:
     return lines
 
 
-def clip_loader(
+def build_clip_loader(
     mixture: Mixture,
     first_step: int,
     rank: int = 0,
@@ -146,11 +146,11 @@ def clip_loader(
     """
     before = signal.getsignal(signal.SIGCHLD)
     loader: DataLoader[ClipTensors | InputError] = DataLoader(
-        _Batches(mixture),
+        _BatchDataset(mixture),
         batch_size=None,
         sampler=_chunks(mixture.phase, first_step, rank, ranks, parts),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
-        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        collate_fn=_return_batch,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
         pin_memory=pin_memory,
         # A loader draws a seed when it starts; the global generator would shift the draws of a resumed run.
@@ -177,7 +177,7 @@ def _chunks(phase: PhaseConfig, first_step: int, rank: int, ranks: int, parts: i
 
 
 @dataclass(frozen=True)
-class _Batches(Dataset["ClipTensors | InputError"]):
+class _BatchDataset(Dataset["ClipTensors | InputError"]):
     """Batches by clip indices. Errors are returned as values; raised in a worker, they would lose their message."""
 
     mixture: Mixture
@@ -211,7 +211,7 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
                 raise batch
             yield batch
     except (RuntimeError, OSError, EOFError) as error:
-        if not _means_lost_worker(error):
+        if not _is_lost_worker(error):
             raise
         raise RunStopped(
             f"a process that prepares clips died ({error}), perhaps for lack of memory or /dev/shm; lower data.workers"
@@ -220,7 +220,7 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
         del batches  # stop the workers now, not when the last traceback is freed
 
 
-def _means_lost_worker(error: Exception) -> bool:
+def _is_lost_worker(error: Exception) -> bool:
     """Return whether a loader's error means that a worker died; errors of its code start with "Caught ..."."""
     if isinstance(error, RuntimeError):
         return str(error).startswith("DataLoader worker")
@@ -228,7 +228,7 @@ def _means_lost_worker(error: Exception) -> bool:
     return not str(error).startswith("Caught")
 
 
-def _as_it_is(batch: ClipTensors | InputError) -> ClipTensors | InputError:
+def _return_batch(batch: ClipTensors | InputError) -> ClipTensors | InputError:
     return batch
 
 
@@ -259,10 +259,12 @@ class Motion:
         scale, angle = self.scale * math.exp(self.growth * time), self.turn * time
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-        return translation(*(self.start + self.shift * time)) @ turned @ translation(*-centre)
+        return translation_matrix(*(self.start + self.shift * time)) @ turned @ translation_matrix(*-centre)
 
 
-def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int, entering: bool = False) -> Clip:
+def compose_clips(
+    first: Clip, second: Clip, rng: Generator, *, max_objects: int, entering: bool = False
+) -> Clip:
     """Paste the second clip's objects, scaled and moving, over the first clip; under its objects half the time.
 
     Args:
@@ -271,20 +273,20 @@ def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int, ente
         max_objects: largest number of objects; more are sampled at random.
         entering: objects enter over a border, mostly hidden on the reference frame.
     """
-    box = _box(second.labels[0])
+    box = _find_box(second.labels[0])
     if box is None:
         return merge_clips(first, second, rng, max_objects=max_objects)
-    wanted = min(first.objects + second.objects, max_objects)
-    pixels = np.count_nonzero(_objects(second.labels[0]))
-    draw, minimum, least = random_motion, MERGE_PIXELS, MIN_VISIBLE
+    object_count = min(first.objects + second.objects, max_objects)
+    pixels = np.count_nonzero(_object_mask(second.labels[0]))
+    draw, minimum, min_visible = random_motion, MERGE_PIXELS, MIN_VISIBLE
     if entering:
-        draw, minimum, least = entering_motion, ENTERING_PIXELS, 0.0
-    for _ in range(TRIES):
+        draw, minimum, min_visible = random_entering_motion, MAX_ENTERING_PIXELS, 0.0
+    for _ in range(MOTION_TRIES):
         motion = draw(box, first.frames.shape[1], rng)
-        frames, labels = _paste(first, second, motion, box, behind=rng.random() < 0.5)
-        shown = np.count_nonzero(_objects(labels[0]) & (labels[0] > first.objects))
+        frames, labels = _paste(first, second, motion, box, underneath=rng.random() < 0.5)
+        visible = np.count_nonzero(_object_mask(labels[0]) & (labels[0] > first.objects))
         clip = relabel(frames, labels, rng, minimum=minimum, max_objects=max_objects)
-        if clip.objects == wanted and shown > least * motion.scale**2 * pixels:
+        if clip.objects == object_count and visible > min_visible * motion.scale**2 * pixels:
             break
     return replace(clip, names=first.names + second.names)
 
@@ -301,7 +303,7 @@ def random_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> 
     )
 
 
-def entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
+def random_entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
     """Draw a motion as `random_motion` does, with at most 0.4 of width or height visible on the first frame."""
     motion = random_motion(box, crop, rng)
     axis, far = int(rng.integers(2)), rng.random() < 0.5
@@ -314,7 +316,7 @@ def entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -
 
 
 def _paste(
-    first: Clip, second: Clip, motion: Motion, box: tuple[int, int, int, int], *, behind: bool
+    first: Clip, second: Clip, motion: Motion, box: tuple[int, int, int, int], *, underneath: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return frames T×S×S×3 and labels T×S×S; ids of the second clip follow those of the first."""
     left, top, width, height = box
@@ -323,21 +325,21 @@ def _paste(
     for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
         move = motion.at(index / max(len(frames) - 1, 1), centre)
         image, ids = warp_affine(second.frames[index], second.labels[index], move, frame.shape[0])
-        shown = _objects(ids)
-        if behind:
-            shown &= label == 0
-        cover = cv2.GaussianBlur(shown.astype(np.float32), (0, 0), EDGE)[..., None]
+        visible = _object_mask(ids)
+        if underneath:
+            visible &= label == 0
+        cover = cv2.GaussianBlur(visible.astype(np.float32), (0, 0), EDGE_BLUR)[..., None]
         frame[:] = np.rint(frame + cover * (image.astype(np.float32) - frame))
-        label[shown] = ids[shown] + np.uint8(first.objects)
+        label[visible] = ids[visible] + np.uint8(first.objects)
     return frames, labels
 
 
-def _box(labels: np.ndarray) -> tuple[int, int, int, int] | None:
+def _find_box(labels: np.ndarray) -> tuple[int, int, int, int] | None:
     """Return the bounding box (left, top, width, height) of all objects in H×W labels, or None."""
-    left, top, width, height = cv2.boundingRect(_objects(labels).view(np.uint8))
+    left, top, width, height = cv2.boundingRect(_object_mask(labels).view(np.uint8))
     return (left, top, width, height) if width else None
 
 
-def _objects(labels: np.ndarray) -> np.ndarray:
+def _object_mask(labels: np.ndarray) -> np.ndarray:
     """Return the mask of labels that are neither background nor ignored."""
     return np.asarray((labels > 0) & (labels < VOID))

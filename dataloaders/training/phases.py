@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.configs.files import setting_path
+from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.training import sets
@@ -29,7 +29,7 @@ Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
 IMAGE_READERS: Readers = {
     "static": sets.open_static,
     "coco": open_coco,
-    **dict.fromkeys(sets.SALIENCY, sets.open_saliency),
+    **dict.fromkeys(sets.SALIENCY_SETS, sets.open_saliency),
     "voc2012": sets.open_voc2012,
 }
 READERS: Readers = {
@@ -42,7 +42,7 @@ READERS: Readers = {
 
 
 @dataclass(frozen=True)
-class PhasesData:
+class TrainingData:
     """Data of a run."""
 
     mixtures: dict[int, Mixture]
@@ -50,7 +50,7 @@ class PhasesData:
     validation: list[LabelledVideo]
 
 
-def open_phases(config: Config, readers: Readers = READERS) -> PhasesData:
+def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
     """Find the data of every phase to run, and the validation videos.
 
     Raises:
@@ -69,7 +69,7 @@ def open_phases(config: Config, readers: Readers = READERS) -> PhasesData:
         if not settings.run or phase.name in settings.run
     }
     if config.data.validation or not config.data.hold_back:
-        return PhasesData(mixtures, validation_videos(config.data, readers))
+        return TrainingData(mixtures, open_validation_videos(config.data, readers))
     return hold_back(mixtures, config.data.hold_back)
 
 
@@ -81,7 +81,7 @@ def open_mixture(
     Raises:
         InputError: data.root is not set, or a source has no data.
     """
-    root = data_root(data)
+    root = find_data_root(data)
     if not phase.sources:
         raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
     sources, problems = [], {}
@@ -99,7 +99,7 @@ def open_mixture(
     return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
 
 
-def validation_videos(data: DataConfig, readers: Readers = READERS) -> list[LabelledVideo]:
+def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list[LabelledVideo]:
     """Return the videos of ``data.validation`` (default split: val).
 
     Raises:
@@ -109,7 +109,7 @@ def validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Labe
     for source in data.validation:
         opened: ClipSource | None = None
         if source.kind not in IMAGE_READERS:
-            opened = open_set(data_root(data), replace(source, split=source.split or "val"), readers)
+            opened = open_set(find_data_root(data), replace(source, split=source.split or "val"), readers)
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
@@ -118,7 +118,7 @@ def validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Labe
     return videos
 
 
-def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
+def hold_back(mixtures: dict[int, Mixture], part: float) -> TrainingData:
     """Hold this fraction of the videos of every set back for validation, the same ones in all phases."""
     held: dict[tuple[str, str], LabelledVideo] = {}
     kept: dict[int, Mixture] = {}
@@ -126,7 +126,7 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
         sources: list[ClipSource] = []
         for source in mixture.sources:
             if isinstance(source, VideoSet) and len(source.videos) >= MIN_VIDEOS:
-                chosen = choose_evenly(source, part)
+                chosen = choose_evenly_spaced(source, part)
                 held |= {(source.name, video.name): video for video in chosen}
                 others = tuple(video for video in source.videos if video not in chosen)
                 source = replace(source, videos=others)
@@ -143,10 +143,10 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
             "data.validation='[{path: FOLDER}]'",
             MIN_VIDEOS,
         )
-    return PhasesData(kept, list(held.values()))
+    return TrainingData(kept, list(held.values()))
 
 
-def choose_evenly(source: VideoSet, part: float) -> list[LabelledVideo]:
+def choose_evenly_spaced(source: VideoSet, part: float) -> list[LabelledVideo]:
     """Return this fraction of the videos of a set, evenly spaced by name; at least one."""
     videos = sorted(source.videos, key=lambda video: video.name)
     count = max(1, round(part * len(videos)))
@@ -173,11 +173,11 @@ def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> Cl
     return readers[source.kind](folder, source)
 
 
-def data_root(data: DataConfig) -> Path:
+def find_data_root(data: DataConfig) -> Path:
     """Return the folder of all sources; raises `InputError` if it is not set or missing."""
     if data.root is None:
         raise InputError("data.root: not set; give the folder that holds the training sets, data.root=FOLDER")
-    root = setting_path(data.root)
+    root = resolve_path(data.root)
     if not root.is_dir():
         raise InputError(f"data.root={root}: no such folder; give the folder that holds the training sets")
     return root

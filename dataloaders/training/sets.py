@@ -15,27 +15,27 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig, SourceConfig
-from aotlab.dataloaders.benchmarks.davis import read_list
-from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, list_file, read_metadata
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, crop_video, move_image
-from aotlab.dataloaders.training.clips import Clip, reflect, relabel
+from aotlab.dataloaders.benchmarks.davis import read_sequence_names
+from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, find_list_file, read_metadata
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, make_image_clip, make_video_clip
+from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder, plain_name, read_text
+from aotlab.utils.files import is_folder, read_text, require_file_name
 
 log = logging.getLogger(__name__)
 
 MIN_FRAMES = 2
 """minimum number of labelled frames of a video, and in YouTube-VOS of an object"""
-REFERENCE_PIXELS = 200
+MIN_REFERENCE_PIXELS = 200
 """number of labelled pixels that a reference frame must exceed"""
-IGNORED_SHARE = 0.2
+MAX_IGNORED_FRACTION = 0.2
 """largest number of ignored pixels on a reference frame, relative to its labelled ones"""
 REFERENCE_TRIES = 20
 WINDOW_TRIES = 6
 """number of attempts to choose frames without new objects after the reference frame"""
-VIDEO_FORMS = (("JPEGImages/480p", "Annotations/480p"), ("JPEGImages", "Annotations"))
+VIDEO_LAYOUTS = (("JPEGImages/480p", "Annotations/480p"), ("JPEGImages", "Annotations"))
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 
 MaskReader = Callable[[Path], np.ndarray]
@@ -117,7 +117,7 @@ def read_ids_or_saliency(path: Path) -> np.ndarray:
     return mask
 
 
-def read_one_object(path: Path) -> np.ndarray:
+def read_single_object(path: Path) -> np.ndarray:
     """Read everything above 0 as one object: DAVIS 2016, whose first release stores 255."""
     return (read_mask(path) > 0).astype(np.uint8)
 
@@ -163,7 +163,7 @@ class ImageSet:
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of an image; raises `InputError` if it is not readable."""
-        frames, labels = move_image(*self.images[index].read(), phase, rng)
+        frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
         clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
         return replace(clip, names=(self.images[index].name,))
 
@@ -203,7 +203,7 @@ class VideoSet:
                     f"{width}×{height}; give frames of one size"
                 )
         images, masks = zip(*(frames_read[index] for index in indices), strict=True)
-        frames, labels = crop_video(images, masks, phase, rng)
+        frames, labels = make_video_clip(images, masks, phase, rng)
         clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
         return replace(clip, names=(video.name,))
 
@@ -227,27 +227,27 @@ def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generato
         steps = rng.integers(1, max_gap + 1, length - 1)
         for _ in range(REFERENCE_TRIES):
             start = int(rng.integers(len(order)))
-            if fits_as_reference(counts(order[start])):
+            if is_reference_frame(counts(order[start])):
                 break
         positions = [start, *(start + np.cumsum(steps))]
-        indices = [order[reflect(int(position), len(order))] for position in positions]
+        indices = [order[reflect_index(int(position), len(order))] for position in positions]
         present = [counts(index)[1:VOID] > 0 for index in indices]
         if not (np.any(present, axis=0) & ~present[0]).any():
             break
     return indices
 
 
-def fits_as_reference(counts: np.ndarray) -> bool:
+def is_reference_frame(counts: np.ndarray) -> bool:
     """Return whether a frame with these pixel counts per id can be a reference frame."""
     labelled = counts[1:VOID].sum()
-    return bool(labelled > REFERENCE_PIXELS and counts[VOID] <= IGNORED_SHARE * labelled)
+    return bool(labelled > MIN_REFERENCE_PIXELS and counts[VOID] <= MAX_IGNORED_FRACTION * labelled)
 
 
 def read_split(path: Path) -> list[str]:
     """Return the names in a list file, one per line; raises `InputError` if it is missing or empty."""
-    list_file(path.stem, path.parent)
+    find_list_file(path.stem, path.parent)
     lines = read_text(path, "write one name per line").splitlines()
-    names = [plain_name(line.strip(), str(path)) for line in lines if line.strip()]
+    names = [require_file_name(line.strip(), str(path)) for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: empty list; write one name per line")
     return list(dict.fromkeys(names))
@@ -266,7 +266,7 @@ def find_paths(folder: Path, forms: Iterable[Sequence[str]], layout: str) -> tup
     raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 
-def subfolders(folder: Path) -> list[str]:
+def list_subfolders(folder: Path) -> list[str]:
     """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped."""
     if not is_folder(folder):
         raise InputError(f"{folder}: no such folder; expected a folder with subfolders")
@@ -280,16 +280,16 @@ def pair_files(
     images: Path, masks: Path, reader: MaskReader, *, dropped: tuple[int, ...] = ()
 ) -> list[MaskedImage]:
     """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
-    mask_files = files_by_stem(masks, (".png",))
+    mask_files = list_files_by_stem(masks, (".png",))
     suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
-    image_files = files_by_stem(images, suffixes)
+    image_files = list_files_by_stem(images, suffixes)
     return [
         MaskedImage(images / image_files[stem], masks / mask_files[stem], reader, dropped)
         for stem in sorted(image_files.keys() & mask_files.keys())
     ]
 
 
-def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
+def list_files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
     """Return the file names in a folder by stem; empty without a folder. Hidden files are skipped.
 
     Of several files with the same stem, the suffix listed first wins.
@@ -297,17 +297,17 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
     if not is_folder(folder):
         return {}
     rank = {suffix: index for index, suffix in enumerate(suffixes)}
-    found: dict[str, tuple[int, str]] = {}
+    files: dict[str, tuple[int, str]] = {}
     for file in os.listdir(folder):
         stem, suffix = os.path.splitext(file)
         order = rank.get(suffix.lower())
         if order is None or file.startswith("."):
             continue
-        found[stem] = min(found.get(stem, (order, file)), (order, file))
-    return {stem: file for stem, (_, file) in found.items()}
+        files[stem] = min(files.get(stem, (order, file)), (order, file))
+    return {stem: file for stem, (_, file) in files.items()}
 
 
-def require_known(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
+def require_existing(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
     """Check the names of a list; raises `InputError` if a name is missing in ``folder``."""
     missing = sorted(set(names) - set(known))
     if missing:
@@ -326,16 +326,17 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
     images, masks = find_paths(folder, [("JPEGImages", "Annotations")], layout)
     loose = pair_files(images, masks, read_ids_or_saliency)
     sets = {
-        name: pair_files(images / name, masks / name, read_ids_or_saliency) for name in subfolders(images)
+        name: pair_files(images / name, masks / name, read_ids_or_saliency)
+        for name in list_subfolders(images)
     }
     if source.split is not None:
         names = set(read_split(folder / "ImageSets" / f"{source.split}.txt"))
-        require_known(names, sets.keys() | {pair.image.stem for pair in loose}, images)
+        require_existing(names, sets.keys() | {pair.image.stem for pair in loose}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
-    found = make_image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
+    image_set = make_image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
     counts = {"": len(loose), **{name: len(pairs) for name, pairs in sets.items()}}
-    return replace(found, subsets=balance_sets(counts, source.balance)) if source.balance else found
+    return replace(image_set, subsets=balance_sets(counts, source.balance)) if source.balance else image_set
 
 
 def balance_sets(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:
@@ -349,7 +350,7 @@ def balance_sets(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...
     )
 
 
-SALIENCY: dict[str, tuple[list[tuple[str, str]], str]] = {
+SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "ecssd": (
         [("images", "ground_truth_mask"), ("ECSSD/images", "ECSSD/ground_truth_mask")],
         "images/*.jpg and ground_truth_mask/*.png",
@@ -368,14 +369,14 @@ SALIENCY: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find a saliency set of `SALIENCY`."""
+    """Find a saliency set of `SALIENCY_SETS`."""
     if source.split is not None:
         raise InputError(
             f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
             "kind static with a list of images"
         )
-    forms, layout = SALIENCY[source.kind]
-    if not files_by_stem(folder, (".jpg",)):
+    forms, layout = SALIENCY_SETS[source.kind]
+    if not list_files_by_stem(folder, (".jpg",)):
         forms = [form for form in forms if form != (".", ".")]
     images, masks = find_paths(folder, forms, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
@@ -396,17 +397,19 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     return make_image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
 
 
-def make_image_set(images: Sequence[LabelledImage], where: Path, masks: Path) -> ImageSet:
+def make_image_set(images: Sequence[LabelledImage], folder: Path, masks: Path) -> ImageSet:
     """Return a set of images; raises `InputError` without any."""
     if not images:
-        raise InputError(f"{where}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
+        raise InputError(f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
     return ImageSet(tuple(images))
 
 
 def open_video_folders(folder: Path, source: SourceConfig) -> VideoSet:
     """Find folders of frames: all, or those of a list in ImageSets/."""
-    images, masks = find_paths(folder, VIDEO_FORMS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
-    names = subfolders(images)
+    images, masks = find_paths(
+        folder, VIDEO_LAYOUTS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png"
+    )
+    names = list_subfolders(images)
     if source.split is not None:
         names = read_split(folder / "ImageSets" / f"{source.split}.txt")
     return _read_videos(source, images, masks, names)
@@ -426,8 +429,8 @@ def open_davis(folder: Path, source: SourceConfig) -> VideoSet:
     lists = [base / "ImageSets" / (year or "2017")]
     if year == "2016":  # the first release stores its lists below the resolution's name
         lists.append(base / "ImageSets" / "480p")
-    names = read_list(list_file(split, *lists))
-    return _read_videos(source, images, masks, names, read_one_object if year == "2016" else read_ids)
+    names = read_sequence_names(find_list_file(split, *lists))
+    return _read_videos(source, images, masks, names, read_single_object if year == "2016" else read_ids)
 
 
 def open_vost(folder: Path, source: SourceConfig) -> VideoSet:
@@ -452,9 +455,9 @@ def open_youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
     names: Iterable[str] = sorted(meta)
     if source.split not in (None, "train"):
         names = read_split(base / "ImageSets" / f"{source.split}.txt")
-        require_known(names, meta, base / "JPEGImages")
-    found = [_youtube_video(base, name, meta[name]) for name in names]
-    return _make_video_set(source, found, base / "JPEGImages", base / "Annotations")
+        require_existing(names, meta, base / "JPEGImages")
+    videos = [_youtube_video(base, name, meta[name]) for name in names]
+    return _make_video_set(source, videos, base / "JPEGImages", base / "Annotations")
 
 
 def _youtube_video(base: Path, name: str, objects: Mapping[Any, Any]) -> LabelledVideo:
@@ -475,19 +478,21 @@ def _read_videos(
     source: SourceConfig, images: Path, masks: Path, names: Iterable[str], reader: MaskReader = read_ids
 ) -> VideoSet:
     names = list(names)
-    require_known(names, subfolders(images), images)
-    found = [LabelledVideo(name, tuple(pair_files(images / name, masks / name, reader))) for name in names]
-    return _make_video_set(source, found, images, masks)
+    require_existing(names, list_subfolders(images), images)
+    videos = [LabelledVideo(name, tuple(pair_files(images / name, masks / name, reader))) for name in names]
+    return _make_video_set(source, videos, images, masks)
 
 
-def _make_video_set(source: SourceConfig, found: list[LabelledVideo], images: Path, masks: Path) -> VideoSet:
-    videos = tuple(video for video in found if len(video.frames) >= MIN_FRAMES)
+def _make_video_set(
+    source: SourceConfig, candidates: list[LabelledVideo], images: Path, masks: Path
+) -> VideoSet:
+    videos = tuple(video for video in candidates if len(video.frames) >= MIN_FRAMES)
     if not videos:
         raise InputError(
             f"{images}: no video with {MIN_FRAMES} frames that have masks of the same name in {masks}; "
             "expected <video>/00000.jpg with <video>/00000.png"
         )
-    if len(videos) < len(found):
-        short = len(found) - len(videos)
+    if len(videos) < len(candidates):
+        short = len(candidates) - len(videos)
         log.info("%s: %d videos with fewer than %d labelled frames left out", images, short, MIN_FRAMES)
     return VideoSet(source.path, videos, source.max_gap)

@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 import aotlab
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config
-from aotlab.tools.main import COMMANDS, STUDIO
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 
@@ -49,7 +49,7 @@ def _address(folder: Path, link: str) -> str:
 
 def commands() -> str:
     """Return all commands with their options."""
-    return "\n\n".join(_command(name) for name in (*COMMANDS, *STUDIO))
+    return "\n\n".join(_command(name) for name in (*COMMANDS, *STUDIO_COMMANDS))
 
 
 def _command(name: str) -> str:

@@ -21,8 +21,8 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
-from aotlab.utils.distributed import RESUME, World
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
+from aotlab.utils.distributed import RESUME_ADVICE, World
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
 from aotlab.utils.files import is_file, real_path, remove, require_writable, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
@@ -30,12 +30,12 @@ from aotlab.utils.versioned_json import load_record, save_record
 
 log = logging.getLogger(__name__)
 
-RECORDS = ".finished"
+RECORD_FOLDER = ".finished"
 """folder of the records in the result folder"""
 
 
 @dataclass(frozen=True)
-class Finished:
+class SequenceRecord:
     """Record of a sequence tracked to its last frame."""
 
     made_by: str = ""
@@ -53,9 +53,9 @@ class EvaluationResult:
 
     output: Path
     """folder that holds a folder of PNGs per sequence"""
-    records: dict[str, Finished] = field(default_factory=dict)
+    records: dict[str, SequenceRecord] = field(default_factory=dict)
     """sequences with complete results, of this or an earlier run"""
-    found: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
     """sequences finished by an earlier run"""
     failures: dict[str, str] = field(default_factory=dict)
     """error message by sequence"""
@@ -80,7 +80,7 @@ class EvaluationResult:
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class EvaluationOptions:
     """Options of an evaluation run; the masks do not depend on them."""
 
     overlay: bool = False
@@ -102,7 +102,7 @@ def evaluate(
     tracker: Tracker | Ensemble,
     videos: Sequence[Video],
     output: Path,
-    options: RunOptions | None = None,
+    options: EvaluationOptions | None = None,
     world: World | None = None,
 ) -> EvaluationResult:
     """Track every video and write ``output/<sequence>/<frame>.png``; broken videos are skipped.
@@ -110,7 +110,7 @@ def evaluate(
     Args:
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
-        options: see `RunOptions`.
+        options: see `EvaluationOptions`.
         world: ranks; None: only this process.
 
     Returns:
@@ -120,7 +120,7 @@ def evaluate(
         InputError: the output folder is not writable, is part of the data set, is in use by another process, or
             holds results of other models or settings.
     """
-    options, world = options or RunOptions(), world or World(torch.device("cpu"))
+    options, world = options or EvaluationOptions(), world or World(torch.device("cpu"))
     require_writable(output)
     _require_outside_data(videos, output)
     with locked_output(output, world):
@@ -128,20 +128,20 @@ def evaluate(
         world.gather(None)  # no rank writes before the others have read the records
         share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
         report = _run_videos(tracker, share, records, EvaluationResult(output), options, world)
-        return _merge(world.gather(report, f"{RESUME} {output}"), videos)
+        return _merge_results(world.gather(report, f"{RESUME_ADVICE} {output}"), videos)
 
 
 def _run_videos(
     tracker: Tracker | Ensemble,
     videos: Sequence[Video],
-    records: Mapping[str, Finished],
+    records: Mapping[str, SequenceRecord],
     report: EvaluationResult,
-    options: RunOptions,
+    options: EvaluationOptions,
     world: World,
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     total, note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
-    with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
+    with progress_bar(total, unit="frame", enabled=options.progress and world.is_main) as bar:
         for video in videos:
             done = bar.n
             bar.set_description(f"{video.name}{note if world.ranks > 1 else ''}", refresh=False)
@@ -149,7 +149,7 @@ def _run_videos(
                 require_readable([video])
                 record = None if options.restart else records.get(video.name)
                 if record is not None and _is_finished(record, video, report.output, options):
-                    report.found.append(video.name)
+                    report.resumed.append(video.name)
                 else:
                     _remove_results(report.output, video)
                     record = _track(tracker, video, report.output, options, bar)
@@ -161,7 +161,7 @@ def _run_videos(
             except InputError as error:
                 report.failures[video.name] = str(error)
             except (MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 report.failures[video.name] = f"out of memory; {MEMORY_ADVICE}"
             if video.name in report.failures:
@@ -171,8 +171,8 @@ def _run_videos(
 
 
 def _track(
-    tracker: Tracker | Ensemble, video: Video, output: Path, options: RunOptions, bar: Any
-) -> Finished | None:
+    tracker: Tracker | Ensemble, video: Video, output: Path, options: EvaluationOptions, bar: Any
+) -> SequenceRecord | None:
     """Track one video, and time it without its first frame; return None if stopped."""
     spent: list[float] = []
     with closing(track_video(tracker, video, output, overlay=options.overlay)) as results:
@@ -181,10 +181,10 @@ def _track(
             bar.update()
             if options.stop.is_set() and len(spent) < len(video.frames):
                 return None
-    return Finished(timed_frames=len(spent) - 1, seconds=sum(spent[1:]))
+    return SequenceRecord(timed_frames=len(spent) - 1, seconds=sum(spent[1:]))
 
 
-def _merge(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
+def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
     """Join the reports of all ranks, with sequences in the order of ``videos``."""
     records = {name: record for part in parts for name, record in part.records.items()}
     failures = {name: message for part in parts for name, message in part.failures.items()}
@@ -192,17 +192,19 @@ def _merge(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> Evalua
     return EvaluationResult(
         parts[0].output,
         {name: records[name] for name in names if name in records},
-        [name for part in parts for name in part.found],
+        [name for part in parts for name in part.resumed],
         {name: failures[name] for name in names if name in failures},
         stopped=any(part.stopped for part in parts),
     )
 
 
-def _read_records(output: Path, videos: Sequence[Video], options: RunOptions) -> dict[str, Finished]:
+def _read_records(
+    output: Path, videos: Sequence[Video], options: EvaluationOptions
+) -> dict[str, SequenceRecord]:
     """Read the records of earlier runs; raise `InputError` if a sequence has results of other models or settings."""
     records = {}
     for video in videos if options.made_by is not None else ():
-        record = load_record(_record_path(output, video), Finished)
+        record = load_record(_record_path(output, video), SequenceRecord)
         if record is None:
             continue
         if record.settings not in ("", _digest(options.made_by)) and not options.force:
@@ -214,7 +216,7 @@ def _read_records(output: Path, videos: Sequence[Video], options: RunOptions) ->
     return records
 
 
-def _is_finished(record: Finished, video: Video, output: Path, options: RunOptions) -> bool:
+def _is_finished(record: SequenceRecord, video: Video, output: Path, options: EvaluationOptions) -> bool:
     """Return whether a record is of the same models, settings and files, and the results are complete."""
     if record.made_by != _fingerprint(video, options.made_by):
         return False
@@ -228,7 +230,7 @@ def _is_finished(record: Finished, video: Video, output: Path, options: RunOptio
     return not options.overlay or all(is_file(overlays / f"{path.stem}.jpg") for path in video.frames)
 
 
-def _save_record(record: Finished, video: Video, output: Path, options: RunOptions) -> None:
+def _save_record(record: SequenceRecord, video: Video, output: Path, options: EvaluationOptions) -> None:
     if options.made_by is not None:
         made_by, settings = _fingerprint(video, options.made_by), _digest(options.made_by)
         save_record(_record_path(output, video), replace(record, made_by=made_by, settings=settings))
@@ -245,7 +247,7 @@ def _remove_results(output: Path, video: Video) -> None:
 
 
 def _record_path(output: Path, video: Video) -> Path:
-    return output / RECORDS / f"{video.name}.json"
+    return output / RECORD_FOLDER / f"{video.name}.json"
 
 
 def _fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
@@ -268,19 +270,19 @@ def _digest(content: object) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def score(videos: Sequence[Video], report: EvaluationResult) -> dict[str, SequenceScores]:
+def score_finished(videos: Sequence[Video], report: EvaluationResult) -> dict[str, SequenceScores]:
     """Score the finished videos that have ground truth; scoring errors become failures."""
     scorable = [video for video in videos if video.name in report.records and has_annotations(video)]
-    found = score_videos(scorable, report.output)
-    report.failures |= found.failures
-    return found.scores
+    scoring = score_videos(scorable, report.output)
+    report.failures |= scoring.failures
+    return scoring.scores
 
 
 def _require_outside_data(videos: Sequence[Video], output: Path) -> None:
     """Check that results do not overwrite frames or annotations."""
     for video in videos:
-        given = [path for mask in video.masks.values() for path in list_mask_files(mask)]
-        sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *given)} | {
+        mask_files = [path for mask in video.masks.values() for path in list_mask_files(mask)]
+        sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *mask_files)} | {
             real_path(folder.parent) for folder in video.object_folders.values()
         }
         if real_path(output / video.name) in sources:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from aotlab.configs.files import ROOT, setting_path
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
+from aotlab.configs.files import ROOT, resolve_path
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, read_text
 from aotlab.utils.numbers import align_columns
@@ -30,7 +30,7 @@ class Benchmark:
     @property
     def folder(self) -> Path:
         """Folder of the data set."""
-        return Path(self.root) if self.root else default_root(find_dataset(self.dataset)[0])
+        return Path(self.root) if self.root else find_default_root(find_dataset(self.dataset)[0])
 
     @property
     def server(self) -> str | None:
@@ -39,7 +39,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
-class Model:
+class TableModel:
     """An ensemble of checkpoints, or models whose results are combined by voting."""
 
     checkpoints: list[str] = field(default_factory=list)
@@ -58,11 +58,11 @@ class Model:
     @property
     def files(self) -> list[Path]:
         """Return the paths of the checkpoints."""
-        return [setting_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
+        return [resolve_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A model on a benchmark with its published figures."""
 
     model: str
@@ -82,8 +82,8 @@ class PaperTable:
     sources: dict[str, str]
     """description of each source of figures"""
     benchmarks: dict[str, Benchmark]
-    models: dict[str, Model]
-    rows: list[Row]
+    models: dict[str, TableModel]
+    rows: list[TableRow]
     get: str = ""
     """source of the checkpoints"""
     note: str = ""
@@ -96,33 +96,33 @@ def load_table(table: str | Path) -> PaperTable:
     Raises:
         InputError: missing, not YAML, an unknown key or name, or a row with too few figures.
     """
-    from aotlab.configs.load import from_tree, read_mapping  # slow to import
+    from aotlab.configs.load import build_config, parse_yaml  # slow to import
 
     named = TABLES / f"{table}.yaml"
     path = named if is_file(named) else Path(table)
-    tree = {"name": path.stem, **read_mapping(read_text(path, "give a table"), str(path))}
+    tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
     try:
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
             for row in tree["rows"]
         ]
-        built = from_tree(tree, str(path), PaperTable)
-        _check(built)
+        built = build_config(tree, str(path), PaperTable)
+        _check_table(built)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         names = ", ".join(sorted(file.stem for file in TABLES.glob("*.yaml")))
         raise InputError(f"{path}: not a table ({error}); the tables are {names}") from error
     return built
 
 
-def list_missing(table: PaperTable, row: Row) -> list[str]:
+def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row."""
-    benchmark, found = table.benchmarks[row.benchmark], []
+    benchmark, sentences = table.benchmarks[row.benchmark], []
     if not is_folder(benchmark.folder):
         dataset = find_dataset(benchmark.dataset)[1]
-        found.append(
-            f"{_short(benchmark.folder)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+        sentences.append(
+            f"{_shorten_path(benchmark.folder)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         )
-    return found + _missing_files(table, table.models[row.model])
+    return sentences + _list_missing_files(table, table.models[row.model])
 
 
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:
@@ -130,7 +130,7 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
     cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
     lines = [["model", "benchmark", "ours", *cited]]
     for row, measured in zip(table.rows, ours, strict=True):
-        published = [figures(row.published.get(source, ())) for source in cited]
+        published = [format_figures(row.published.get(source, ())) for source in cited]
         lines.append([row.model, row.benchmark, measured, *published])
     padded = align_columns(lines)
     padded.insert(1, ["-" * len(cell) for cell in padded[0]])
@@ -140,21 +140,23 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
     return "\n".join([*text, table.note] if table.note else text)
 
 
-def figures(values: Sequence[float | None]) -> str:
+def format_figures(values: Sequence[float | None]) -> str:
     """Return the figures of one row in the order of the columns."""
     return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
 
 
-def _missing_files(table: PaperTable, model: Model) -> list[str]:
-    found = [
-        f"{_short(file)}: {model.get or table.get}"
+def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
+    sentences = [
+        f"{_shorten_path(file)}: {model.get or table.get}"
         for file in dict.fromkeys(model.files)
         if not is_file(file)
     ]
-    return found + [line for name in model.vote for line in _missing_files(table, table.models[name])]
+    return sentences + [
+        line for name in model.vote for line in _list_missing_files(table, table.models[name])
+    ]
 
 
-def _check(table: PaperTable) -> None:
+def _check_table(table: PaperTable) -> None:
     """Raise ValueError or KeyError if names or counts are inconsistent."""
     for benchmark in table.benchmarks.values():
         if benchmark.dataset not in DATASETS:
@@ -172,5 +174,5 @@ def _check(table: PaperTable) -> None:
                 raise ValueError(f"{row.model}, {row.benchmark}, {source}: {len(values)} figures")
 
 
-def _short(path: Path) -> str:
+def _shorten_path(path: Path) -> str:
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.engine.benchmark.overlapping import LayeredPrediction, Layers
+from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
 from aotlab.engine.tracking.ensemble import Ensemble
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.tracking.transfers import DelayedLabels
 from aotlab.engine.video.streaming import ReadAhead, stream
-from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
@@ -57,8 +57,8 @@ def track_video(
 
     def write(result: FrameResult) -> None:
         stem = result.path.stem
-        if video.written is None or stem in video.written:
-            for file, mask in zip(video.result_files(stem), _masks(video, result), strict=True):
+        if video.result_stems is None or stem in video.result_stems:
+            for file, mask in zip(video.result_files(stem), _result_masks(video, result), strict=True):
                 write_mask(output / video.name / file, mask)
         if overlay:
             path = output / "overlay" / video.name / f"{stem}.jpg"
@@ -66,10 +66,10 @@ def track_video(
 
     tracker.reset(len(video.frames))
     reader = ReadAhead(read_image(path) for path in video.frames)
-    return stream(reader, partial(_results, tracker, video), write)
+    return stream(reader, partial(_track_frames, tracker, video), write)
 
 
-def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
+def _result_masks(video: Video, result: FrameResult) -> list[np.ndarray]:
     """Return the arrays to write for a frame: its ids, or 0 and 1 per object."""
     if not isinstance(result.source, LayeredPrediction):
         return [result.labels]
@@ -77,17 +77,21 @@ def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
     return [objects.get(object_id, nothing).astype(np.uint8) for object_id in video.object_folders]
 
 
-def _results(
+def _track_frames(
     tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
-    layers = Layers(tracker, len(video.frames)) if video.object_folders else None
-    labels, known = OneBehind(tracker.device), set[int]()
+    layers = LayeredTracker(tracker, len(video.frames)) if video.object_folders else None
+    labels, known = DelayedLabels(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
-        size, given = video.output_size(*shape), video.masks.get(index)
-        mask = _reference(video, index, shape, known) if layers is None else None
-        objects = read_object_masks(given, size=shape) if layers and isinstance(given, ObjectMasks) else {}
+        size, mask_source = video.output_size(*shape), video.masks.get(index)
+        mask = _read_reference_mask(video, index, shape, known) if layers is None else None
+        objects = (
+            read_object_masks(mask_source, size=shape)
+            if layers and isinstance(mask_source, ObjectMasks)
+            else {}
+        )
         start = time.perf_counter()
         prediction: Prediction | LayeredPrediction = (
             layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
@@ -95,19 +99,21 @@ def _results(
         labels.wait(prediction)
         seconds = time.perf_counter() - start
         # benchmarks expect the given mask itself in the first frame
-        found = resize_labels(mask, size) if mask is not None and not known else prediction
+        result = resize_labels(mask, size) if mask is not None and not known else prediction
         known.update(() if mask is None else np.unique(mask).tolist())
-        yield FrameResult(path, frame, found, seconds)
+        yield FrameResult(path, frame, result, seconds)
 
 
-def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:
+def _read_reference_mask(
+    video: Video, index: int, size: tuple[int, int], known: set[int]
+) -> np.ndarray | None:
     """Return the given ids of a frame, H×W with void as background, or None.
 
     Only new objects are given; masks of later frames may show known ones too.
     """
     if index not in video.masks:
         return None
-    labels = annotation_labels(read_labels(video.masks[index], size=size), merge_ids=video.merge_ids)
+    labels = read_object_ids(read_labels(video.masks[index], size=size), merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:
         labels = np.where(np.isin(labels, list(new)), labels, 0)

@@ -16,7 +16,7 @@ from aotlab.evaluation.sequence_scores import (
     FrameScores,
     ScoringPlan,
     SequenceScores,
-    join,
+    join_scores,
     require_predictions,
     score_files,
 )
@@ -26,7 +26,7 @@ from aotlab.utils.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
-CHUNK = 16
+CHUNK_FRAMES = 16
 """number of frames that a process scores at once"""
 MIN_FRAMES_PER_WORKER = 200
 """number of frames that take about as long as starting a process"""
@@ -67,12 +67,12 @@ def score_videos(
     """
     report = ScoringResult()
     plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
-    chunks = [(plan, n, n + CHUNK) for plan in plans for n in range(0, len(plan.frames), CHUNK)]
+    chunks = [(plan, n, n + CHUNK_FRAMES) for plan in plans for n in range(0, len(plan.frames), CHUNK_FRAMES)]
     parts: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
-        bar = opened.enter_context(progress_bar(frames, unit="frame", shown=progress))
+        bar = opened.enter_context(progress_bar(frames, unit="frame", enabled=progress))
         every: Callable[..., Iterator[FrameScores | InputError]] = map
         if workers > 1:
             every = opened.enter_context(worker_pool(workers, __name__)).map
@@ -89,10 +89,10 @@ def score_videos(
             raise RunStopped("a scoring process died; try again with workers=1") from error
     for plan in plans:
         if plan.name not in report.failures:
-            scores = report.scores[plan.name] = join(plan, parts[plan.name])
+            scores = report.scores[plan.name] = join_scores(plan, parts[plan.name])
             if scores.unknown_ids:
-                found = ", ".join(map(str, sorted(scores.unknown_ids)))
-                log.warning("%s: unknown ids in predictions count as background: %s", plan.name, found)
+                ids = ", ".join(map(str, sorted(scores.unknown_ids)))
+                log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
     for name, message in report.failures.items():
         log.error("%s: not scored: %s", name, message)
     return report

@@ -19,7 +19,7 @@ from aotlab.utils.errors import InputError
 
 COLOUR = "color"
 """TraX's name of the image channel"""
-Answer = tuple[list[np.ndarray], list[float]]
+MasksAndConfidences = tuple[list[np.ndarray], list[float]]
 """H×W bool masks and confidences of all objects, in the order they were given"""
 
 
@@ -29,7 +29,7 @@ class VotSession:
     def __init__(self, tracker: Tracker) -> None:
         self._tracker, self._count = tracker, 0
 
-    def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
+    def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> MasksAndConfidences:
         """Start a video with its first frame, H×W×3 uint8 RGB, and a bool mask per object.
 
         Raises:
@@ -41,7 +41,7 @@ class VotSession:
             raise InputError("initialize: no object has a pixel in the frame; give at least one")
         return self._step(frame, masks)
 
-    def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> Answer:
+    def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> MasksAndConfidences:
         """Track to the next frame, which may have new objects.
 
         Raises:
@@ -51,15 +51,17 @@ class VotSession:
             raise InputError("frame: no object was given yet; initialize first")
         return self._step(frame, masks)
 
-    def _step(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
-        given = {self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)}
-        self._count += len(given)
-        visible = any(mask.any() for mask in given.values())
-        prediction = self._tracker.step(frame, merge_object_masks(given) if visible else None)
+    def _step(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> MasksAndConfidences:
+        new_masks = {
+            self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)
+        }
+        self._count += len(new_masks)
+        visible = any(mask.any() for mask in new_masks.values())
+        prediction = self._tracker.step(frame, merge_object_masks(new_masks) if visible else None)
         labels, confidence, ids = prediction.labels, prediction.confidence, range(1, self._count + 1)
         # given masks may overlap, which labels cannot represent
-        found = [given.get(number, labels == number) for number in ids]
-        return found, [confidence.get(number, 0.0) for number in ids]
+        object_masks = [new_masks.get(number, labels == number) for number in ids]
+        return object_masks, [confidence.get(number, 0.0) for number in ids]
 
 
 def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any]) -> None:
@@ -77,20 +79,20 @@ def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any])
     while (request := server.wait()).type in ("initialize", "frame"):
         frame = read_image(Path(request.image[COLOUR].path()))
         size = (frame.shape[0], frame.shape[1])
-        masks = [fit(region.array(normalize=True), size) for region, _ in request.objects or ()]
+        masks = [fit_mask(region.array(normalize=True), size) for region, _ in request.objects or ()]
         answer = session.begin if request.type == "initialize" else session.advance
-        found, confidence = answer(frame, masks)
+        object_masks, confidence = answer(frame, masks)
         server.status(
             [
                 (to_region(np.ascontiguousarray(mask, dtype=np.uint8)), {"confidence": f"{value:.4f}"})
-                for mask, value in zip(found, confidence, strict=True)
+                for mask, value in zip(object_masks, confidence, strict=True)
             ]
         )
 
 
-def fit(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Crop or pad a mask to (height, width) from the upper left corner: H×W bool."""
     whole = np.zeros(size, dtype=bool)
-    height, width = (min(have, wanted) for have, wanted in zip(mask.shape, size, strict=True))
+    height, width = (min(actual, target) for actual, target in zip(mask.shape, size, strict=True))
     whole[:height, :width] = mask[:height, :width] > 0
     return whole

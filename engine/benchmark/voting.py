@@ -15,7 +15,7 @@ from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 
-WEIGHT = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}|[0-9]{1,9}/[0-9]{1,9}")
+WEIGHT_PATTERN = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}|[0-9]{1,9}/[0-9]{1,9}")
 """a weight as it is typed"""
 MAX_TOTAL_WEIGHT = 2**62
 """sum of whole weights that 64 bits count exactly"""
@@ -33,7 +33,7 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
     return np.take_along_axis(every, np.argmax(support, 0)[None], 0)[0]
 
 
-def whole_weights(weights: Sequence[str], count: int) -> list[int]:
+def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
     """Convert weights such as "0.5" or "1/3" to integers in the same proportions; equal weights by default.
 
     Raises:
@@ -42,7 +42,9 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
     if weights and len(weights) != count:
         raise InputError(f"weights: {len(weights)} of them for {count} folders; give one for each")
     try:
-        exact = [Fraction(text if WEIGHT.fullmatch(text) else 0) for text in weights] or [Fraction(1)] * count
+        exact = [Fraction(text if WEIGHT_PATTERN.fullmatch(text) else 0) for text in weights] or [
+            Fraction(1)
+        ] * count
     except ZeroDivisionError:
         exact = [Fraction(0)]
     common = math.lcm(*(weight.denominator for weight in exact))
@@ -54,15 +56,15 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
 
 def list_sequences(results: Path) -> list[str]:
     """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder."""
-    names = _folders(results)
-    names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]
-    found = sorted(name for name in names if list_masks(results / name))
-    if not found:
+    names = _list_folders(results)
+    names += [f"{name}/{inner}" for name in names for inner in _list_folders(results / name)]
+    sequences = sorted(name for name in names if list_masks(results / name))
+    if not sequences:
         raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")
-    return found
+    return sequences
 
 
-def _folders(parent: Path) -> list[str]:
+def _list_folders(parent: Path) -> list[str]:
     if not is_folder(parent):
         return []
     return [path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")]

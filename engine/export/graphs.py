@@ -25,23 +25,23 @@ import yaml
 from torch import Tensor, nn
 
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config, ModelConfig
-from aotlab.engine.tracking.prompting import SETTINGS, look_size
+from aotlab.engine.tracking.prompting import DEFAULT_SETTINGS, window_input_size
 from aotlab.networks.aot import LSTTState
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.deaot import GPMState
 from aotlab.networks.fast.local_attention import BlockLocalAttention
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Propagated, VOSModel
+from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, embedding_indices
+from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, temporal_slots_by_age
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove, require_writable, sha256
-from aotlab.utils.locks import LOCK, locked, remove_leftovers
-from aotlab.utils.versioned_json import Kind, wrap
+from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
+from aotlab.utils.versioned_json import FileKind, wrap
 
-FILE = "export.yaml"
-EXPORT = Kind("export", 3, "export again")
-NEEDED = ("onnx", "onnxscript")
+DESCRIPTION_FILE = "export.yaml"
+EXPORT = FileKind("export", 3, "export again")
+EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 REFERENCE_FRAMES_ONLY = 2**31 - 1
 """interval in frames between additions to long-term memory if only reference frames are stored"""
@@ -73,7 +73,7 @@ class Description:
     """settings of the model and its memory"""
 
 
-def exportable(config: Config) -> Config:
+def resolve_export_config(config: Config) -> Config:
     """Return the settings of graphs: float32, one size of frames, and a memory of at most ``memory.frames``.
 
     ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
@@ -100,21 +100,23 @@ def exportable(config: Config) -> Config:
     )
 
 
-def name_tensors(prefix: str, values: Any) -> dict[str, Tensor]:
+def flatten_tensors(prefix: str, values: Any) -> dict[str, Tensor]:
     """Name the tensors in nested lists and named tuples: ``PREFIX_0_1_long_key``; empty ones and None are left out."""
     if values is None or isinstance(values, Tensor):
         return {prefix: values} if values is not None and values.numel() else {}
     parts = values._asdict().items() if hasattr(values, "_asdict") else enumerate(values)
-    return {name: x for part, value in parts for name, x in name_tensors(f"{prefix}_{part}", value).items()}
+    return {
+        name: x for part, value in parts for name, x in flatten_tensors(f"{prefix}_{part}", value).items()
+    }
 
 
-def nest_tensors(prefix: str, template: Any, tensors: Tensors) -> Any:
-    """Invert `name_tensors`; ``template`` has the structure, with None in place of tensors."""
+def unflatten_tensors(prefix: str, template: Any, tensors: Tensors) -> Any:
+    """Invert `flatten_tensors`; ``template`` has the structure, with None in place of tensors."""
     if template is None:
         return tensors.get(prefix)
     tuples = hasattr(template, "_asdict")
     parts = template._asdict().items() if tuples else enumerate(template)
-    values = [nest_tensors(f"{prefix}_{part}", value, tensors) for part, value in parts]
+    values = [unflatten_tensors(f"{prefix}_{part}", value, tensors) for part, value in parts]
     return type(template)(*values) if tuples else values
 
 
@@ -124,7 +126,7 @@ STATES: dict[str, Any] = {
 """type of a block's state, by block"""
 
 
-def nest_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
+def unflatten_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
     """Return ``features``, ``identities``, ``states`` or ``memory`` of a model among named tensors."""
 
     def empty(fields: Any) -> Any:
@@ -137,7 +139,7 @@ def nest_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
         "states": [[state] * depth for depth in config.depths],
         "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in config.depths],
     }
-    results = nest_tensors(kind, templates[kind], tensors)
+    results = unflatten_tensors(kind, templates[kind], tensors)
     if kind == "identities":  # B×0×0 for a stage without blocks
         return [results[0][:, :0, :0] if x is None else x for x in results]
     return results
@@ -169,11 +171,11 @@ class IndexedTemporalEmbedding(nn.Module):
 
 
 def _encode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    return name_tensors("features", model.encode(tensors["image"]))
+    return flatten_tensors("features", model.encode(tensors["image"]))
 
 
-def _identify(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    return name_tensors("identities", model.assign_identities(tensors["masks"]))
+def _assign_identities(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    return flatten_tensors("identities", model.assign_identities(tensors["masks"]))
 
 
 def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
@@ -182,27 +184,27 @@ def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     temporal = getattr(model, "temporal", None)
     if isinstance(temporal, IndexedTemporalEmbedding):
         temporal.indices = tensors.get("temporal_indices")
-    features = nest_results("features", config, tensors)
+    features = unflatten_results("features", config, tensors)
     if "identities_0" in tensors:
-        propagated = model.propagate(features, identities=nest_results("identities", config, tensors))
+        propagated = model.propagate(features, identities=unflatten_results("identities", config, tensors))
     else:
-        propagated = model.propagate(features, nest_results("memory", config, tensors))
+        propagated = model.propagate(features, unflatten_results("memory", config, tensors))
     decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
-    return name_tensors("embeddings", decoded) | name_tensors("states", propagated.states)
+    return flatten_tensors("embeddings", decoded) | flatten_tensors("states", propagated.states)
 
 
 def _memorize(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
     """Memorize a frame; only the sizes of its embeddings are read."""
     config = model.config
     embeddings = [[torch.empty(1, 1, *side)] for side in map_sizes(config, size)]
-    propagated = Propagated(embeddings, nest_results("states", config, tensors))
-    identities = nest_results("identities", config, tensors)
-    return name_tensors("memory", model.memorize(propagated, identities))
+    propagated = PropagatedFrame(embeddings, unflatten_results("states", config, tensors))
+    identities = unflatten_results("identities", config, tensors)
+    return flatten_tensors("memory", model.memorize(propagated, identities))
 
 
 def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    features = nest_results("features", model.config, tensors)
-    return {"logits": model.decode(Propagated([list_embeddings(tensors)], []), features)}
+    features = unflatten_results("features", model.config, tensors)
+    return {"logits": model.decode(PropagatedFrame([list_embeddings(tensors)], []), features)}
 
 
 def _add_temporal(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
@@ -213,12 +215,12 @@ def _add_temporal(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     return {"query": query, "key": key}
 
 
-def _encode_prompted(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+def _encode_prompt_frame(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     assert model.prompts is not None
     return dict(zip(MAPS, model.prompts.encode(tensors["image"]), strict=True))  # type: ignore[operator]
 
 
-def _segment(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+def _segment_prompts(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     assert model.prompts is not None
     return {"logits": model.prompts([tensors[name] for name in MAPS], tensors["planes"])}
 
@@ -253,7 +255,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
     with torch.no_grad():
         encode = Graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
         masks = torch.rand(groups, model.config.max_objects + 1, *size, generator=images)
-        identify = Graph(model, _identify, {"masks": masks})
+        identify = Graph(model, _assign_identities, {"masks": masks})
         features = encode.results
         read = ["features_projected", *(list(features)[index] for index in shortcuts)]
         maps = {name: features[name] for name in read}
@@ -266,7 +268,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         }
         slots = model.config.stages[0].temporal_slots
         if slots:
-            memory["temporal_indices"] = embedding_indices(EXAMPLE_FRAMES, slots)
+            memory["temporal_indices"] = temporal_slots_by_age(EXAMPLE_FRAMES, slots)
         propagate = Graph(model, _propagate, maps | memory)
         decoded = {name: x for name, x in reference.results.items() if name not in states}
         refined = {name: features[name] for name in list(features)[:3] if not stages}
@@ -290,7 +292,7 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     at stride 4.
 
     Args:
-        video: (height, width) of the frames, which the network sees with a longer edge of `SETTINGS.whole_edge`.
+        video: (height, width) of the frames, which the network sees with a longer edge of `SETTINGS.frame_edge`.
 
     Raises:
         InputError: the model takes no prompts.
@@ -298,12 +300,12 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     if model.prompts is None:
         raise InputError("this model takes no prompts; export the bundled one, or without prompts")
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    size = look_size(video, SETTINGS.whole_edge, align_corners=model.config.align_corners)
+    size = window_input_size(video, DEFAULT_SETTINGS.frame_edge, align_corners=model.config.align_corners)
     with torch.no_grad():
         image = {"image": torch.rand(1, 3, *size, generator=images)}
-        encode = Graph(model, _encode_prompted, image)
+        encode = Graph(model, _encode_prompt_frame, image)
         planes = {"planes": torch.rand(1, len(PLANES), *size, generator=images)}
-        segment = Graph(model, _segment, encode.results | planes)
+        segment = Graph(model, _segment_prompts, encode.results | planes)
     return dict(zip(PROMPT_GRAPHS, (encode, segment), strict=True))
 
 
@@ -341,11 +343,11 @@ def export_model(
     Raises:
         InputError: no prompt network, unbounded memory, missing package, or a folder that cannot be written.
     """
-    require_packages(*NEEDED)
-    config = exportable(config)
+    require_packages(*EXPORT_PACKAGES)
+    config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     require_writable(folder.parent)
-    lock = folder.parent / f".{folder.name}{LOCK}"
+    lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
         graphs = build_graphs(model, size, groups)
@@ -359,7 +361,7 @@ def export_model(
             sha256={name: sha256(temporary / f"{name}.onnx") for name in graphs},
         )  # fmt: skip
         content = wrap(EXPORT, asdict(description))
-        (temporary / FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        (temporary / DESCRIPTION_FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return description
 
 
@@ -374,7 +376,7 @@ def require_packages(*packages: str) -> None:
 def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     """Yield a temporary folder that is renamed to ``folder`` if the block succeeds."""
     taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
-    replaced = force and is_file(folder / FILE)
+    replaced = force and is_file(folder / DESCRIPTION_FILE)
     if taken and not replaced:
         raise InputError(
             f"output {folder}: exists; choose another folder, or replace an earlier export with --force"

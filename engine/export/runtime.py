@@ -12,37 +12,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.configs.load import from_tree, read_mapping
+from aotlab.configs.load import build_config, parse_yaml
 from aotlab.engine.export.graphs import (
+    DESCRIPTION_FILE,
     EXPORT,
-    FILE,
     Description,
+    flatten_tensors,
     list_embeddings,
     map_sizes,
-    name_tensors,
-    nest_results,
     require_packages,
+    unflatten_results,
 )
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.drawn_clip import draw_clip
-from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
-from aotlab.networks.rmem import embedding_indices
+from aotlab.media.synthetic_clip import draw_clip
+from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.rmem import temporal_slots_by_age
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, plain_name, read_text, sha256
-from aotlab.utils.versioned_json import reading_own, unwrap
+from aotlab.utils.files import is_file, read_text, require_file_name, sha256
+from aotlab.utils.versioned_json import prefix_read_errors, unwrap
 
 if TYPE_CHECKING:
     import onnxruntime
 
-SHARED = ("image", "temporal_indices", "features_")
+SHARED_INPUTS = ("image", "temporal_indices", "features_")
 """prefixes of inputs shared by all groups of objects"""
 CPU = "CPUExecutionProvider"
 TOLERANCE = 1e-3
 """largest accepted difference of logits, relative to their standard deviation"""
 
 
-def exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker:
+def load_exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker:
     """Return a `Tracker` that runs exported graphs.
 
     Args:
@@ -63,7 +63,7 @@ class ExportedModel(nn.Module):
     """
 
     def __init__(self, folder: Path, *, provider: str = CPU) -> None:
-        """Load all graphs; raise as `exported_tracker` does."""
+        """Load all graphs; raise as `load_exported_tracker` does."""
         super().__init__()
         self.description = read_description(folder)
         self.config = self.description.config.model
@@ -82,50 +82,52 @@ class ExportedModel(nn.Module):
                 f"frame: {image.shape[3]}×{image.shape[2]} in the network, but this export is for "
                 f"{inside[1]}×{inside[0]} (videos of {video[1]}×{video[0]}); resize the video, or export for its size"
             )
-        return nest_results("features", self.config, self._results("encode", {"image": image}))
+        return unflatten_results("features", self.config, self._results("encode", {"image": image}))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Embed masks B×(m+1)×H×W, m ≤ M."""
         absent = self.config.max_objects + 1 - masks.shape[1]
         masks = F.pad(masks, (0, 0, 0, 0, 0, absent))
-        return nest_results("identities", self.config, self._results("assign_identities", {"masks": masks}))
+        return unflatten_results(
+            "identities", self.config, self._results("assign_identities", {"masks": masks})
+        )
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """Propagate identities from memory to a frame, or on a reference frame from its own.
 
         Only the last stage's embeddings have channels.
         """
-        maps = name_tensors("features", features)
+        maps = flatten_tensors("features", features)
         if memory is None:
-            results = self._results("reference", maps | name_tensors("identities", identities))
+            results = self._results("reference", maps | flatten_tensors("identities", identities))
         else:
             frames = self._count_frames(memory[0][0].long.key)
             slots = self.config.stages[0].temporal_slots
-            indices = {"temporal_indices": embedding_indices(frames, slots)} if slots else {}
-            results = self._results("propagate", maps | name_tensors("memory", memory) | indices)
+            indices = {"temporal_indices": temporal_slots_by_age(frames, slots)} if slots else {}
+            results = self._results("propagate", maps | flatten_tensors("memory", memory) | indices)
         decoded = list_embeddings(results)
         empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
-        return Propagated([*empty, decoded], nest_results("states", self.config, results))
+        return PropagatedFrame([*empty, decoded], unflatten_results("states", self.config, results))
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """Return a frame's memory per stage and block."""
-        states = name_tensors("states", propagated.states)
-        results = self._results("memorize", states | name_tensors("identities", identities))
-        return nest_results("memory", self.config, results)
+        states = flatten_tensors("states", propagated.states)
+        results = self._results("memorize", states | flatten_tensors("identities", identities))
+        return unflatten_results("memory", self.config, results)
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits of background and identities."""
-        embeddings = name_tensors("embeddings", propagated.embeddings[-1])
-        return self._results("decode", embeddings | name_tensors("features", features))["logits"]
+        embeddings = flatten_tensors("embeddings", propagated.embeddings[-1])
+        return self._results("decode", embeddings | flatten_tensors("features", features))["logits"]
 
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Return queries and keys of the first stage as long-term attention compares them."""
         count = self.config.stages[0].temporal_slots
         if not count:
             return query, key
-        indices = embedding_indices(self._count_frames(key), count)
+        indices = temporal_slots_by_age(self._count_frames(key), count)
         tensors = {"states_0_0_key": query, "memory_0_0_long_key": key, "temporal_indices": indices}
         results = self._results("add_temporal", tensors)
         return results["query"], results["key"]
@@ -134,7 +136,7 @@ class ExportedModel(nn.Module):
         """Run a graph for all groups of objects."""
         session, size = self._sessions[name], self.description.groups
         inputs = [node.name for node in session.get_inputs()]
-        batched = [tensor for tensor in inputs if not tensor.startswith(SHARED)]
+        batched = [tensor for tensor in inputs if not tensor.startswith(SHARED_INPUTS)]
         count = len(tensors[batched[0]]) if batched else size
         parts = []
         for start in range(0, count, size):
@@ -161,13 +163,17 @@ def _slice_padded(batch: Tensor, start: int, count: int) -> Tensor:
 
 def read_description(folder: Path) -> Description:
     """Read the description of a folder of graphs and check digests; raises `InputError` if anything was changed."""
-    path = folder / FILE
+    path = folder / DESCRIPTION_FILE
     if not is_file(path):
-        raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")
-    with reading_own(path, EXPORT):
-        tree = unwrap(EXPORT, read_mapping(read_text(path, "export again"), str(path), plain=True))
-        digests = {plain_name(name, FILE): digest for name, digest in tree.pop("sha256").items()}
-        config = from_tree(tree.pop("config"), str(path))
+        raise InputError(
+            f"{folder}: not an export, {DESCRIPTION_FILE} is missing; create one with aotlab export"
+        )
+    with prefix_read_errors(path, EXPORT):
+        tree = unwrap(EXPORT, parse_yaml(read_text(path, "export again"), str(path), plain=True))
+        digests = {
+            require_file_name(name, DESCRIPTION_FILE): digest for name, digest in tree.pop("sha256").items()
+        }
+        config = build_config(tree.pop("config"), str(path))
         description = Description(**tree, sha256=digests, config=config)
     for name, digest in digests.items():
         file = folder / f"{name}.onnx"
@@ -206,19 +212,19 @@ class Agreement(NamedTuple):
     """largest difference of logits, relative to the standard deviation of PyTorch's on that frame"""
     equal: float
     """fraction of pixels with the same label"""
-    exported: float
+    exported_seconds: float
     """median seconds per frame of the graphs"""
-    pytorch: float
+    pytorch_seconds: float
     """median seconds per frame of PyTorch"""
 
 
-def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = CPU) -> Agreement:
+def verify_export(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = CPU) -> Agreement:
     """Track the drawn clip of ``frames`` ≥ 2 frames by exported graphs and by their model; compare from the second on.
 
     Raises:
-        InputError: as `exported_tracker`.
+        InputError: as `load_exported_tracker`.
     """
-    exported = exported_tracker(folder, provider=provider)
+    exported = load_exported_tracker(folder, provider=provider)
     trackers = exported, Tracker(model, exported.config)
     height, width = exported.model.description.video_size  # type: ignore[attr-defined]
     images, masks = draw_clip(frames, height, width, seed=0)
@@ -227,12 +233,12 @@ def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = C
     differences, equal, seconds = [], [], []
     for image in images[1:]:
         begin = time.perf_counter()
-        found = exported.step(image)
+        prediction = exported.step(image)
         middle = time.perf_counter()
         expected = trackers[1].step(image)
         seconds.append((middle - begin, time.perf_counter() - middle))
-        differences.append(relative_difference(found, expected))
-        equal.append((found.channels == expected.channels).double().mean().item())
+        differences.append(relative_difference(prediction, expected))
+        equal.append((prediction.channels == expected.channels).double().mean().item())
     medians = [statistics.median(times) for times in zip(*seconds, strict=True)]
     return Agreement(max(differences), statistics.mean(equal), *medians)
 

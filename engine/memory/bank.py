@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.policies import MemoryPolicy, RelevanceOf, build_policy
+from aotlab.engine.memory.policies import MemoryPolicy, RelevanceFunction, build_policy
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
 from aotlab.utils.errors import InputError
 
-CHANGING = (
+IN_USE_MESSAGE = (
     "tracker: its memory is being changed by another thread, or a step failed while changing it; use one tracker per "
     "thread (fresh()), and after a failure call reset(), or load_state_dict() with an earlier state"
 )
@@ -56,17 +56,17 @@ class FrameBuffer:
         self._capacity = capacity or 0
         self._stores: tuple[Tensor, ...] = ()  # keys and values
         self._count = 0
-        self.room = 0
+        self.allocated = 0
         """number of frames that fit"""
 
     def append(self, frame: KeyValue) -> None:
         """Copy a frame behind the others; the first is stored as it is."""
         if not self._stores:
-            self._stores, self._count, self.room = frame, 1, 1
+            self._stores, self._count, self.allocated = frame, 1, 1
             return
-        if self._count == self.room:
-            room = max(self._capacity, self._count + 1 + self._count // 2)
-            self.load(self.read(), self._count, room)
+        if self._count == self.allocated:
+            capacity = max(self._capacity, self._count + 1 + self._count // 2)
+            self.load(self.read(), self._count, capacity)
         for store, x in zip(self._stores, frame, strict=True):
             store[:, self._count * x.shape[1] : (self._count + 1) * x.shape[1]] = x
         self._count += 1
@@ -74,7 +74,7 @@ class FrameBuffer:
     def drop(self, indices: Sequence[int]) -> None:
         """Drop a frame of each group, which may differ; later frames move forward."""
         for store in self._stores:
-            tokens = store.shape[1] // self.room
+            tokens = store.shape[1] // self.allocated
             for row, index in zip(store, indices, strict=True):
                 for start in range(index * tokens, (self._count - 1) * tokens, tokens):
                     row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
@@ -83,14 +83,14 @@ class FrameBuffer:
     def read(self) -> KeyValue:
         """Return views of all frames, tokens in order."""
         key, value = self._stores
-        used = key.shape[1] // self.room * self._count
+        used = key.shape[1] // self.allocated * self._count
         return KeyValue(key[:, :used], value[:, :used])
 
-    def load(self, frames: KeyValue, count: int, room: int) -> None:
-        """Copy ``count`` frames, as `read` returns them, to tensors with room for ``room``."""
+    def load(self, frames: KeyValue, count: int, capacity: int) -> None:
+        """Copy ``count`` frames, as `read` returns them, to tensors with room for ``capacity``."""
         key, value = frames
-        self._stores = _with_capacity(key, count, room), _with_capacity(value, count, room)
-        self._count, self.room = count, room
+        self._stores = _with_capacity(key, count, capacity), _with_capacity(value, count, capacity)
+        self._count, self.allocated = count, capacity
 
     @property
     def nbytes(self) -> int:
@@ -98,9 +98,9 @@ class FrameBuffer:
         return sum(x.numel() * x.element_size() for x in self._stores)
 
 
-def _with_capacity(used: Tensor, frames: int, room: int) -> Tensor:
-    """Copy the tokens of ``frames`` to a tensor with room for ``room`` frames."""
-    store = used.new_empty(len(used), used.shape[1] // frames * room, used.shape[2])
+def _with_capacity(used: Tensor, frames: int, capacity: int) -> Tensor:
+    """Copy the tokens of ``frames`` to a tensor with room for ``capacity`` frames."""
+    store = used.new_empty(len(used), used.shape[1] // frames * capacity, used.shape[2])
     store[:, : used.shape[1]] = used
     return store
 
@@ -123,7 +123,7 @@ class MemoryBank:
         """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
         self.policy = policy
         self._skip = short_term_skip
-        self.kept: list[list[int]] = []
+        self.frame_indices: list[list[int]] = []
         """indices of the frames in long-term memory by group, oldest first, counted from the bank's first frame"""
         self.references: list[int] = []
         """indices of the reference frames in long-term memory"""
@@ -139,7 +139,7 @@ class MemoryBank:
     @property
     def frames(self) -> list[int]:
         """Indices of the first group's frames in long-term memory."""
-        return self.kept[0] if self.kept else []
+        return self.frame_indices[0] if self.frame_indices else []
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -149,14 +149,16 @@ class MemoryBank:
         """Bytes of long-term memory, including room for further frames."""
         return sum(block.nbytes for stage in self._long for block in stage)
 
-    def tracked(self, group: int) -> list[int]:
-        """Return the positions in `kept` of a group's tracked frames, oldest first; only these are evicted."""
-        return [index for index, frame in enumerate(self.kept[group]) if frame not in self.references]
+    def find_tracked(self, group: int) -> list[int]:
+        """Return the positions in `frame_indices` of a group's tracked frames, oldest first; only these are evicted."""
+        return [
+            index for index, frame in enumerate(self.frame_indices[group]) if frame not in self.references
+        ]
 
     def read(self) -> list[list[BlockMemory]]:
         """Return the memory that each block of each stage reads on the next frame."""
         several = len(self._short) - self._skip  # frames of short-term memory beyond the oldest
-        recent = _concatenated(list(self._short)[: several + 1]) if several > 0 else self._short[0]
+        recent = _concat_frames(list(self._short)[: several + 1]) if several > 0 else self._short[0]
         reading = []
         for stage, newest in zip(self._long, recent, strict=True):
             blocks = []
@@ -178,16 +180,16 @@ class MemoryBank:
         self.references.append(self.newest)
         self._store(memory)
 
-    def add(self, memory: Memory, relevance_of: RelevanceOf | None = None) -> None:
+    def add(self, memory: Memory, relevance_fn: RelevanceFunction | None = None) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
-        ``relevance_of``: returns the relevance of long-term memory to this frame, for policies that need it.
+        ``relevance_fn``: returns the relevance of long-term memory to this frame, for policies that need it.
         """
         self.newest += 1
         self._short.append(memory)
         if self.newest - self._inserted < self.policy.every:
             return
-        evicted = self.policy.evict(self, relevance_of)
+        evicted = self.policy.evict(self, relevance_fn)
         self._inserted = self.newest
         if evicted is not None and evicted[0] == len(self):
             return
@@ -196,11 +198,11 @@ class MemoryBank:
         self._store(memory)
 
     def drop(self, frames: int | Sequence[int]) -> None:
-        """Drop a frame from all blocks by its position in `kept`, one per group or the same for all."""
-        indices = [frames] * len(self.kept) if isinstance(frames, int) else frames
+        """Drop a frame from all blocks by its position in `frame_indices`, one per group or the same for all."""
+        indices = [frames] * len(self.frame_indices) if isinstance(frames, int) else frames
         for block in (block for stage in self._long for block in stage):
             block.drop(indices)
-        for kept, index in zip(self.kept, indices, strict=True):
+        for kept, index in zip(self.frame_indices, indices, strict=True):
             del kept[index]
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
@@ -212,7 +214,7 @@ class MemoryBank:
             InputError: the bank is changing.
         """
         if self.changing:
-            raise InputError(CHANGING)
+            raise InputError(IN_USE_MESSAGE)
         first = self._long[0][0]
         assert isinstance(first, FrameBuffer), "training banks have no state"
         long = [
@@ -221,17 +223,17 @@ class MemoryBank:
         ]
         short = [[[tuple(block.short) for block in stage] for stage in frame] for frame in self._short]
         numbers = {
-            "kept": [list(frames) for frames in self.kept],
+            "kept": [list(frames) for frames in self.frame_indices],
             "references": list(self.references),
             "newest": self.newest,
             "inserted": self._inserted,
         }
         policy = self.policy.state_dict()
-        return {**numbers, "room": first.room, "long": long, "short": short, "policy": policy}
+        return {**numbers, "room": first.allocated, "long": long, "short": short, "policy": policy}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Continue from a state; later frames do not change it."""
-        self.kept = [list(frames) for frames in state["kept"]]
+        self.frame_indices = [list(frames) for frames in state["kept"]]
         self.references, self.newest = list(state["references"]), state["newest"]
         self._inserted = state["inserted"]
         self.policy.load_state_dict(state["policy"])
@@ -249,7 +251,7 @@ class MemoryBank:
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, but never the first one."""
-        tracked = [self.tracked(group) for group in range(len(self.kept))]
+        tracked = [self.find_tracked(group) for group in range(len(self.frame_indices))]
         if tracked[0]:
             self.drop([indices[0] for indices in tracked])
         elif len(self.references) > 1:
@@ -260,9 +262,9 @@ class MemoryBank:
         """Append the newest frame to long-term memory."""
         self._inserted = self.newest
         if not self._long:
-            self.kept = [[] for _ in range(len(memory[0][0].long.key))]
+            self.frame_indices = [[] for _ in range(len(memory[0][0].long.key))]
             self._long = [[self._new_storage() for _ in stage] for stage in memory]
-        for frames in self.kept:
+        for frames in self.frame_indices:
             frames.append(self.newest)
         for storage, stage in zip(self._long, memory, strict=True):
             for stored, block in zip(storage, stage, strict=True):
@@ -272,7 +274,7 @@ class MemoryBank:
         return FrameList() if self._training else FrameBuffer(self.policy.capacity)
 
 
-def _concatenated(frames: Sequence[Memory]) -> Memory:
+def _concat_frames(frames: Sequence[Memory]) -> Memory:
     """Concatenate the short-term memory of several frames, oldest first; the rest is the newest frame's."""
     stages = []
     for same_stage in zip(*frames, strict=True):

@@ -17,7 +17,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory
 
-RelevanceOf = Callable[[Tensor, int], FrameRelevance]
+RelevanceFunction = Callable[[Tensor, int], FrameRelevance]
 """maps the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
@@ -26,12 +26,12 @@ MOMENTUM = 0.8
 class Bank(Protocol):
     """Interface of `MemoryBank` for policies."""
 
-    kept: list[list[int]]
+    frame_indices: list[list[int]]
     newest: int
 
     def __len__(self) -> int: ...
 
-    def tracked(self, group: int) -> list[int]: ...
+    def find_tracked(self, group: int) -> list[int]: ...
 
     def read(self) -> list[list[BlockMemory]]: ...
 
@@ -47,10 +47,10 @@ class MemoryPolicy:
     every: float
     """interval in frames between stored ones"""
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
         """Return the position of the frame to evict for each group; ``len(bank)``: the newest; None: there is room.
 
-        Policies that need ``relevance_of`` evict the oldest frame without it.
+        Policies that need ``relevance_fn`` evict the oldest frame without it.
         """
         return None
 
@@ -91,21 +91,21 @@ class BoundedFIFO(MemoryPolicy):
     every: int
     newest: int | None = None
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
         """Evict the oldest tracked frame."""
         full = len(bank) >= self.capacity
         if self.newest is not None:
-            full = full or len(bank.tracked(0)) >= self.newest
-        return oldest(bank) if full else None
+            full = full or len(bank.find_tracked(0)) >= self.newest
+        return find_oldest(bank) if full else None
 
 
-def oldest(bank: Bank) -> list[int]:
+def find_oldest(bank: Bank) -> list[int]:
     """Return the position of every group's oldest tracked frame; ``len(bank)`` without one."""
-    return [next(iter(bank.tracked(group)), len(bank)) for group in range(len(bank.kept))]
+    return [next(iter(bank.find_tracked(group)), len(bank)) for group in range(len(bank.frame_indices))]
 
 
 @dataclass
-class _ByRelevance(MemoryPolicy):
+class _ScoredPolicy(MemoryPolicy):
     """Reference frames and one frame in ``every`` are stored; the tracked frame with the lowest score is evicted.
 
     Each group decides separately. The newest frame has no score yet and stays. ``early``: update relevance while there
@@ -114,23 +114,25 @@ class _ByRelevance(MemoryPolicy):
 
     capacity: int
     every: int
-    early: bool = False
+    score_early: bool = False
     running: dict[int, dict[int, float]] = field(default_factory=dict)
     """running relevance by group and frame"""
     counts: dict[int, dict[int, float]] = field(default_factory=dict)
     """number of updates with a frame, including its own insertion, by group and frame"""
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
         """Evict the tracked frame with the lowest score, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
-        if relevance_of is None or not (full or self.early):
-            return oldest(bank) if full else None
-        found = relevance_of(bank.read()[0][0].long.key, len(bank))
-        measured = torch.stack([found.relevance.double(), self.redundancies(found).double()], 1)
+        if relevance_fn is None or not (full or self.score_early):
+            return find_oldest(bank) if full else None
+        relevance = relevance_fn(bank.read()[0][0].long.key, len(bank))
+        measured = torch.stack([relevance.relevance.double(), self.redundancies(relevance).double()], 1)
         evicted = []
-        for group, (shares, redundancies) in enumerate(on_host(measured)):
-            scores = self._scores(group, bank.kept[group], bank.newest, shares.tolist(), redundancies)
-            candidates = bank.tracked(group)
+        for group, (shares, redundancies) in enumerate(to_host(measured)):
+            scores = self._scores(
+                group, bank.frame_indices[group], bank.newest, shares.tolist(), redundancies
+            )
+            candidates = bank.find_tracked(group)
             lowest = int(np.argmin(scores[candidates])) if candidates and any(shares) else 0
             evicted.append(candidates[lowest] if candidates else len(bank))
         return evicted if full else None
@@ -164,9 +166,9 @@ class _ByRelevance(MemoryPolicy):
         running = np.array(list(self.running[group].values()))
         return self.score(running, [self.counts[group][frame] for frame in frames], redundancies)
 
-    def redundancies(self, found: FrameRelevance) -> Tensor:
+    def redundancies(self, memory: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T; zeros if `score` does not need it."""
-        return torch.zeros_like(found.relevance)
+        return torch.zeros_like(memory.relevance)
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
         """Score T frames by running relevance, counts and redundancy, T each."""
@@ -174,7 +176,7 @@ class _ByRelevance(MemoryPolicy):
 
 
 @dataclass
-class Restricted(_ByRelevance):
+class Restricted(_ScoredPolicy):
     """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
     bonus: float = 1.5
@@ -188,7 +190,7 @@ class Restricted(_ByRelevance):
 
 
 @dataclass
-class RelevanceRedundancy(_ByRelevance):
+class RelevanceRedundancy(_ScoredPolicy):
     """Scores by relevance with a penalty for frames that resemble others (ERMU)."""
 
     weight: float = 4.0
@@ -199,17 +201,17 @@ class RelevanceRedundancy(_ByRelevance):
         """Add weighted relevance and a sigmoid that falls with redundancy."""
         return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
 
-    def redundancies(self, found: FrameRelevance) -> Tensor:
+    def redundancies(self, memory: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T."""
-        return torch.stack([redundancy(keys) for keys in found.keys])
+        return torch.stack([compute_redundancy(keys) for keys in memory.keys])
 
 
-def on_host(tensor: Tensor) -> np.ndarray:
+def to_host(tensor: Tensor) -> np.ndarray:
     """Copy to the host and wait for the device; at most once per stored frame."""
     return tensor.cpu().numpy()
 
 
-def redundancy(keys: Tensor) -> Tensor:
+def compute_redundancy(keys: Tensor) -> Tensor:
     """Return each frame's share of the similarity of keys T×L×C: T, sums to 1 but for rounding to 4 decimals.
 
     Shares may be negative; all are 0 if nothing is similar.

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.model import Model, Propagated
+from aotlab.networks.model import Model, PropagatedFrame
 
-AT_ONCE = 2**22
+MAX_CHUNK_WEIGHTS = 2**22
 """largest number of attention weights in memory at once"""
 
 
@@ -23,8 +23,8 @@ class FrameRelevance(NamedTuple):
     """B×T×L×C, keys as compared with queries"""
 
 
-def frame_relevance(
-    model: Model, propagated: Propagated, logits: Tensor, key: Tensor, frames: int
+def compute_relevance(
+    model: Model, propagated: PropagatedFrame, logits: Tensor, key: Tensor, frames: int
 ) -> FrameRelevance:
     """Compute the attention of a frame's foreground to long-term memory.
 
@@ -38,11 +38,11 @@ def frame_relevance(
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query = propagated.states[0][0].key  # queries and keys of a frame are one projection
     query, key = model.add_temporal(query, key)
-    shares = relevance(query, key, foreground, heads=model.heads, frames=frames)
+    shares = attention_per_frame(query, key, foreground, heads=model.heads, frames=frames)
     return FrameRelevance(shares, key.unflatten(1, (frames, -1)))
 
 
-def relevance(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames: int) -> Tensor:
+def attention_per_frame(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames: int) -> Tensor:
     """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 
     query: B×L×C; key: B×(T·L)×C; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without weight.
@@ -50,7 +50,7 @@ def relevance(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames:
     """
     query = query.unflatten(2, (heads, -1)).transpose(1, 2).float()
     key = key.unflatten(2, (heads, -1)).permute(0, 2, 3, 1).float() * query.shape[3] ** -0.5
-    rows = max(1, AT_ONCE // (query.shape[0] * heads * key.shape[3]))
+    rows = max(1, MAX_CHUNK_WEIGHTS // (query.shape[0] * heads * key.shape[3]))
     received = query.new_zeros(query.shape[0], key.shape[3])  # by key
     for queries, weights in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
         attention = (queries @ key).softmax(3)  # B×heads×rows×(T·L)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import CHANGING
+from aotlab.engine.memory.bank import IN_USE_MESSAGE
 from aotlab.engine.tracking.inputs import FrameLike, Size
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import Prediction
@@ -22,7 +22,7 @@ from aotlab.media.prompt import Prompt
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
 
-SHORT_OF_LONG = 480 / 800
+SHORT_EDGE_RATIO = 480 / 800
 """limit of the short edge relative to that of the long edge at several scales, as in the published evaluation"""
 
 
@@ -121,7 +121,7 @@ class Ensemble(FrameTracker):
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> FusedFrame:
         """Average the probabilities of all branches; as `FrameTracker.predict`."""
         if self._changing:
-            raise InputError(CHANGING)
+            raise InputError(IN_USE_MESSAGE)
         by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
         mean = torch.zeros((), device=self.device)
         for branch, predicted in zip(self.branches, by_branch, strict=True):
@@ -131,10 +131,14 @@ class Ensemble(FrameTracker):
     def commit(self, predicted: FusedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a frame in every branch; as `FrameTracker.commit`."""
         self._changing = True
-        for branch, own in zip(self.branches, predicted.by_branch, strict=True):
-            given = mask[:, ::-1] if branch.flip and mask is not None else mask
-            fused = branch.mirror(predicted.channels.to(own.channels.device)) if self.fused_feedback else None
-            branch.tracker.commit(own, given, channels=fused)
+        for branch, prediction in zip(self.branches, predicted.by_branch, strict=True):
+            branch_mask = mask[:, ::-1] if branch.flip and mask is not None else mask
+            fused = (
+                branch.mirror(predicted.channels.to(prediction.channels.device))
+                if self.fused_feedback
+                else None
+            )
+            branch.tracker.commit(prediction, branch_mask, channels=fused)
         self._changing = False
         if mask is None:
             return predicted.logits, predicted.channels
@@ -143,7 +147,7 @@ class Ensemble(FrameTracker):
         return one_hot_logits(channels, count), channels
 
 
-def augmented(
+def build_branches(
     model: Model,
     config: Config,
     *,
@@ -164,7 +168,7 @@ def augmented(
         raise InputError(f"scales {' '.join(map(str, scales))}: give different numbers above 0")
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
-        limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_OF_LONG)))
+        limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))
     branches: list[Branch] = []
     for scale in scales:
         scaled = replace(config, input=replace(limits, scale=limits.scale * scale))

@@ -18,7 +18,7 @@ FrameLike = np.ndarray | Image.Image | Tensor
 MaskLike = np.ndarray | Image.Image | Tensor | Sequence[Sequence[int]]
 
 
-def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarray:
+def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarray:
     """Convert a frame to H×W×3 uint8.
 
     Args:
@@ -30,7 +30,7 @@ def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarra
     """
     if isinstance(frame, Image.Image) and frame.mode != "RGB":
         raise InputError(f'frame: expected H×W×3 uint8 RGB, got a {frame.mode} image; convert("RGB") it')
-    array = _array("frame", frame, "H×W×3 uint8 RGB")
+    array = _to_array("frame", frame, "H×W×3 uint8 RGB")
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(f"frame: expected H×W×3 uint8 RGB, got {array.dtype} of shape {array.shape}")
     if expected is not None and array.shape != expected:
@@ -41,7 +41,7 @@ def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarra
     return array if array.flags.writeable else array.copy()  # PyTorch takes no others
 
 
-def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
+def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
     """Convert a mask to H×W object ids; return None if it has no object.
 
     Args:
@@ -52,7 +52,7 @@ def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarr
     Raises:
         InputError: not a mask of this frame.
     """
-    array, size = _array("mask", mask, "H×W object ids"), frame.shape[:2]
+    array, size = _to_array("mask", mask, "H×W object ids"), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.shape != size:
         raise InputError(f"mask: shape {array.shape} does not match the frame {size}; resize it")
@@ -64,7 +64,7 @@ def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarr
     return array if array.any() else None
 
 
-def output_size(size: Sequence[int]) -> Size:
+def convert_output_size(size: Sequence[int]) -> Size:
     """Convert (height, width) of a prediction to integers; raises `InputError` unless they are whole and in range."""
     try:
         height, width = size
@@ -77,7 +77,7 @@ def output_size(size: Sequence[int]) -> Size:
     )
 
 
-def _array(name: str, value: Any, expected: str) -> np.ndarray:
+def _to_array(name: str, value: Any, expected: str) -> np.ndarray:
     try:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images

@@ -46,12 +46,12 @@ class ObjectTable:
         self.by_channel += [int(n) for n in np.unique(mask) if n and int(n) not in self.by_channel]
         return mask_to_channels(mask, self.by_channel)
 
-    def open_batches(self, *, one_by_one: bool) -> int:
+    def open_batches(self, *, separately: bool) -> int:
         """Put new groups into one batch, or each into its own; return the number of new batches."""
         first, needed = self.groups, -(-len(self.by_channel) // self.identities)
         if needed == first:
             return 0
-        step = 1 if one_by_one else needed - first
+        step = 1 if separately else needed - first
         opened = [range(start, start + step) for start in range(first, needed, step)]
         self.batches += opened
         return len(opened)
@@ -98,20 +98,20 @@ class ObjectTable:
         joined = torch.cat([background, probabilities[:, 1:].flatten(0, 1)]).clamp(1e-5, 1 - 1e-5)
         return torch.logit(joined)[: len(self.by_channel) + 1]
 
-    def without_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
+    def remove_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Remove forgotten objects from logits (1+n)×H×W and channels H×W, which then count the `ids`."""
         if all(self.by_channel):
             return logits, channels
-        kept = self._kept()
+        kept = self._active_channels()
         renumbered = torch.zeros(len(self.by_channel) + 1, dtype=torch.long)
         renumbered[kept] = torch.arange(len(kept))
         return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
 
-    def with_forgotten(self, channels: Tensor) -> Tensor:
+    def restore_forgotten(self, channels: Tensor) -> Tensor:
         """Convert channels H×W that count the `ids` to those of the table."""
-        return channels if all(self.by_channel) else self._kept().to(channels.device)[channels]
+        return channels if all(self.by_channel) else self._active_channels().to(channels.device)[channels]
 
-    def _kept(self) -> Tensor:
+    def _active_channels(self) -> Tensor:
         """Channels of background and of the objects that are not forgotten."""
         return torch.tensor([0, *(c for c, object_id in enumerate(self.by_channel, start=1) if object_id)])
 
@@ -132,7 +132,7 @@ class ObjectTable:
         self.by_channel, self.batches = by_channel, batches
 
 
-def smallest_area(mask: np.ndarray) -> int | None:
+def find_smallest_area(mask: np.ndarray) -> int | None:
     """Pixels of the smallest object of a mask H×W of ids; None without objects."""
     areas = np.unique(mask[mask > 0], return_counts=True)[1]
     return int(areas.min()) if len(areas) else None
@@ -146,14 +146,16 @@ def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
     return torch.from_numpy(table[inverse.reshape(mask.shape)])
 
 
-def apply_given_mask(predicted: Tensor, given: Tensor, objects: int) -> Tensor:
+def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
     """Correct the predicted channels H×W of a frame by a mask of any size.
 
     The mask decides where it is not 0; its objects have no other pixels. ``objects``: largest channel.
     """
-    given = resize_channels(given, predicted.shape)
-    shown = torch.zeros(objects + 1, dtype=torch.bool, device=given.device).scatter_(0, given.flatten(), True)
-    return torch.where(given > 0, given, torch.where(shown[predicted], 0, predicted))
+    mask = resize_channels(mask, predicted.shape)
+    relabelled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
+        0, mask.flatten(), True
+    )
+    return torch.where(mask > 0, mask, torch.where(relabelled[predicted], 0, predicted))
 
 
 def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:

@@ -37,11 +37,11 @@ class TrackerOptions:
         Raises:
             InputError: the checkpoint or settings cannot be read.
         """
-        from aotlab.configs.protocol import with_protocol
+        from aotlab.configs.protocol import apply_protocol
         from aotlab.networks.weights.checkpoints import read_settings
 
         config = read_settings(self.checkpoint, config=self.config, overrides=self.overrides)
-        return with_protocol(config, "bounded", self.overrides)
+        return apply_protocol(config, "bounded", self.overrides)
 
     def settings_as_yaml(self) -> str:
         """Return the settings as ``--print-config`` prints them; raise `InputError` as `read_settings` does."""

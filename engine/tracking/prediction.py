@@ -28,8 +28,8 @@ class Prediction:
 
     def receive(self, *, confidence: bool = False) -> None:
         """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
-        wanted = [self.channels.to(torch.int16), *([self._shares] if confidence else [])]
-        host = [tensor.to("cpu", non_blocking=True) for tensor in wanted]
+        tensors = [self.channels.to(torch.int16), *([self._shares] if confidence else [])]
+        host = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
         copied = torch.cuda.Event()
         copied.record(torch.cuda.current_stream(self.channels.device))
         self.__dict__["_received"] = host, copied

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.tracking.inputs import MaskLike, given_mask
+from aotlab.engine.tracking.inputs import MaskLike, convert_mask
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast import optimize
@@ -24,9 +24,9 @@ from aotlab.utils.errors import InputError, require_extra
 
 Window = tuple[int, int, int, int]
 """left, top, right and bottom in pixels of the frame, right and bottom excluded"""
-RADIUS = 5.2
+CLICK_RADIUS = 5.2
 """radius of a click's disc in pixels of the network"""
-STROKE = 3.0
+STROKE_RADIUS = 3.0
 """radius of a scribble in pixels of the network"""
 ABSENT_LOGIT = -12.0
 """logit where an object is ruled out"""
@@ -40,25 +40,25 @@ MIN_WINDOW = 32
 class PromptSettings:
     """Sizes of the looks and the rule for parts."""
 
-    whole_edge: int = 321
+    frame_edge: int = 321
     """longer edge in pixels of the whole frame as the network sees it"""
-    close_edge: int = 257
+    window_edge: int = 257
     """longer edge in pixels of a closer look"""
     margin: float = 0.25
     """room around an object in a closer look, as a share of its longer side"""
-    closer: int = 1
+    refinements: int = 1
     """closer looks at each object; 0: the whole frame only"""
-    near: float = 0.5
+    max_part_distance: float = 0.5
     """largest distance of a part without a prompt from the prompted part, as a share of the root of its area"""
 
 
-SETTINGS = PromptSettings()
+DEFAULT_SETTINGS = PromptSettings()
 
 
 class PromptedFrame:
     """One frame that takes prompts; its encoding is computed once, so that further prompts are cheap."""
 
-    def __init__(self, model: Model, frame: np.ndarray, settings: PromptSettings = SETTINGS) -> None:
+    def __init__(self, model: Model, frame: np.ndarray, settings: PromptSettings = DEFAULT_SETTINGS) -> None:
         """``frame``: H×W×3 uint8 RGB, contiguous. Raises InputError if the model takes no prompts."""
         network = getattr(model, "prompts", None)
         if network is None:
@@ -78,22 +78,23 @@ class PromptedFrame:
         for prompt in prompts:
             prompt.check_inside(self.size)
         whole = (0, 0, self.size[1], self.size[0])
-        answers = self._segment_window(whole, prompts, prompts)
-        for _ in range(self.settings.closer):
-            rough = answers.sigmoid()
-            closer = [
-                self._segment_closer(index, prompts, mask) for index, mask in enumerate(rough.cpu().numpy())
+        logits = self._segment_window(whole, prompts, prompts)
+        for _ in range(self.settings.refinements):
+            coarse_masks = logits.sigmoid()
+            refined = [
+                self._refine_object(index, prompts, mask)
+                for index, mask in enumerate(coarse_masks.cpu().numpy())
             ]
-            answers = torch.stack(closer)
-        for answer, prompt in zip(answers, prompts, strict=True):
-            drop_far_parts(answer, prompt, self.settings.near)
-        return answers
+            logits = torch.stack(refined)
+        for object_logits, prompt in zip(logits, prompts, strict=True):
+            drop_far_parts(object_logits, prompt, self.settings.max_part_distance)
+        return logits
 
-    def _segment_closer(self, index: int, prompts: Sequence[Prompt], rough: np.ndarray) -> Tensor:
+    def _refine_object(self, index: int, prompts: Sequence[Prompt], coarse_mask: np.ndarray) -> Tensor:
         """Logits H×W of one object from a look at its region, given its rough mask."""
-        window = find_window(prompts[index], rough, self.settings.margin)
+        window = find_window(prompts[index], coarse_mask, self.settings.margin)
         prompts_with_mask = [
-            replace(prompt, mask=rough) if n == index else prompt for n, prompt in enumerate(prompts)
+            replace(prompt, mask=coarse_mask) if n == index else prompt for n, prompt in enumerate(prompts)
         ]
         left, top, right, bottom = window
         answer = self.image.new_full(self.size, ABSENT_LOGIT, dtype=torch.float32)
@@ -103,12 +104,12 @@ class PromptedFrame:
         return answer
 
     def _segment_window(
-        self, window: Window, prompts: Sequence[Prompt], everyone: Sequence[Prompt]
+        self, window: Window, prompts: Sequence[Prompt], all_prompts: Sequence[Prompt]
     ) -> Tensor:
         """Logits N×h×w of the objects in a window, at the frame's resolution."""
         features, size = self._encode(window)
         planes = [
-            draw_planes(prompt, [other for other in everyone if other is not prompt], window, size)
+            draw_prompt_planes(prompt, [other for other in all_prompts if other is not prompt], window, size)
             for prompt in prompts
         ]
         logits = self.network(features, torch.stack(planes).to(self.weight))
@@ -121,8 +122,8 @@ class PromptedFrame:
         if window not in self._encoded:
             left, top, right, bottom = window
             whole = (right - left, bottom - top) == self.size[::-1]
-            edge = self.settings.whole_edge if whole else self.settings.close_edge
-            size = look_size((bottom - top, right - left), edge, align_corners=self.align_corners)
+            edge = self.settings.frame_edge if whole else self.settings.window_edge
+            size = window_input_size((bottom - top, right - left), edge, align_corners=self.align_corners)
             part = self.image[:, :, top:bottom, left:right].float()
             part = F.interpolate(part, size, mode="bilinear", antialias=True) / 255
             if len(self._encoded) >= 8:
@@ -131,7 +132,7 @@ class PromptedFrame:
         return self._encoded[window]
 
 
-def look_size(size: tuple[int, int], edge: int, *, align_corners: bool) -> tuple[int, int]:
+def window_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) -> tuple[int, int]:
     """(height, width) as the network sees a window of that size whose longer edge becomes ``edge``."""
     extra, scale = int(align_corners), edge / max(size)
     height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in size)
@@ -144,7 +145,7 @@ def add_background(logits: Tensor) -> Tensor:
     return torch.cat([background, logits])
 
 
-def combine_given(
+def merge_mask_and_prompts(
     segment: Callable[[np.ndarray, Mapping[int, Prompt]], Prediction],
     frame: np.ndarray,
     mask: MaskLike | None,
@@ -161,7 +162,7 @@ def combine_given(
     Raises:
         InputError: no such mask, or a prompted object has no pixel.
     """
-    ids = None if mask is None else given_mask(mask, frame, required=required and not prompts)
+    ids = None if mask is None else convert_mask(mask, frame, required=required and not prompts)
     if not prompts:
         return ids
     labels = segment(frame, prompts).labels
@@ -171,7 +172,9 @@ def combine_given(
     return labels if ids is None else np.where(labels > 0, labels, ids)
 
 
-def draw_planes(prompt: Prompt, others: Iterable[Prompt], window: Window, size: tuple[int, int]) -> Tensor:
+def draw_prompt_planes(
+    prompt: Prompt, others: Iterable[Prompt], window: Window, size: tuple[int, int]
+) -> Tensor:
     """Draw a prompt's planes for a window that the network sees at ``size`` (height, width).
 
     Clicks on other objects are clicks beside this one.
@@ -186,13 +189,13 @@ def draw_planes(prompt: Prompt, others: Iterable[Prompt], window: Window, size: 
         return (np.asarray(points, float).reshape(-1, 2) - (left, top) + 0.5) * scale - 0.5
 
     planes = torch.zeros(4, *size)
-    _draw_discs(planes[0], place(prompt.positive), RADIUS)
-    _draw_discs(planes[0], _resample_line(place(prompt.scribble)), STROKE)
+    _draw_discs(planes[0], place(prompt.positive), CLICK_RADIUS)
+    _draw_discs(planes[0], _resample_line(place(prompt.scribble)), STROKE_RADIUS)
     beside = [
         *prompt.negative,
         *(point for other in others for point in (*other.positive, *other.scribble[::8])),
     ]
-    _draw_discs(planes[1], place(beside), RADIUS)
+    _draw_discs(planes[1], place(beside), CLICK_RADIUS)
     if prompt.box is not None:
         x, y, width, height = prompt.box
         edges = (np.array([x, y, x + width, y + height]) - (left, top, left, top)) * np.tile(scale, 2)
@@ -204,15 +207,15 @@ def draw_planes(prompt: Prompt, others: Iterable[Prompt], window: Window, size: 
     return planes
 
 
-def find_window(prompt: Prompt, rough: np.ndarray, margin: float) -> Window:
+def find_window(prompt: Prompt, coarse_mask: np.ndarray, margin: float) -> Window:
     """The window around a prompt and its rough mask, H×W in 0 to 1, with a margin; square where the frame allows."""
-    height, width = rough.shape
+    height, width = coarse_mask.shape
     corners = [*prompt.positive, *prompt.scribble]
     if prompt.box is not None:
         x, y, across, down = prompt.box
         corners += [(x, y), (x + across, y + down)]
     else:
-        rows, columns = np.nonzero(find_prompted_parts(rough > 0.5, prompt, near=np.inf))
+        rows, columns = np.nonzero(find_prompted_parts(coarse_mask > 0.5, prompt, max_distance=np.inf))
         if len(rows):
             corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     if not corners:
@@ -227,10 +230,10 @@ def find_window(prompt: Prompt, rough: np.ndarray, margin: float) -> Window:
     return starts[0], starts[1], ends[0], ends[1]
 
 
-def drop_far_parts(logits: Tensor, prompt: Prompt, near: float) -> None:
+def drop_far_parts(logits: Tensor, prompt: Prompt, max_distance: float) -> None:
     """Rule out, in place, connected parts of an answer H×W that are far from any prompt, and pixels beside a box."""
     mask = (logits > 0).cpu().numpy()
-    far = mask & ~find_prompted_parts(mask, prompt, near=near)
+    distant = mask & ~find_prompted_parts(mask, prompt, max_distance=max_distance)
     if prompt.box is not None and prompt.mask is None:
         x, y, across, down = prompt.box
         corners = [
@@ -240,35 +243,35 @@ def drop_far_parts(logits: Tensor, prompt: Prompt, near: float) -> None:
         points = [*corners, *prompt.positive, *prompt.scribble]
         low, high = np.min(points, axis=0), np.max(points, axis=0)
         rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
-        far |= mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
-    if far.any():
-        logits[torch.from_numpy(far).to(logits.device)] = ABSENT_LOGIT
+        distant |= mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
+    if distant.any():
+        logits[torch.from_numpy(distant).to(logits.device)] = ABSENT_LOGIT
 
 
-def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, near: float) -> np.ndarray:
+def find_prompted_parts(mask: np.ndarray, prompt: Prompt, *, max_distance: float) -> np.ndarray:
     """Connected parts of a mask H×W bool that hold a prompt, or are near one that does.
 
-    Without such a part the largest one counts. ``near`` is a share of the root of the prompted parts' area.
+    Without such a part the largest one counts. ``max_distance`` is a share of the root of the prompted parts' area.
     """
     import cv2
 
     count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
         return mask
-    held = {_part_at(parts, point) for point in (*prompt.positive, *prompt.scribble)} - {0}
+    prompted = {_find_part(parts, point) for point in (*prompt.positive, *prompt.scribble)} - {0}
     areas = np.bincount(parts.ravel(), minlength=count)
-    if not held:
-        held = {1 + int(np.argmax(areas[1:]))}
-    kept = np.isin(parts, list(held))
-    if prompt.box is not None or near == np.inf:
+    if not prompted:
+        prompted = {1 + int(np.argmax(areas[1:]))}
+    prompted_mask = np.isin(parts, list(prompted))
+    if prompt.box is not None or max_distance == np.inf:
         return mask
-    away: Any = cv2.distanceTransform((~kept).astype(np.uint8), cv2.DIST_L2, 3)
-    reach = near * float(np.sqrt(kept.sum()))
-    close = np.unique(parts[mask & (away <= reach)])
-    return np.isin(parts, close[close > 0])
+    distance: Any = cv2.distanceTransform((~prompted_mask).astype(np.uint8), cv2.DIST_L2, 3)
+    limit = max_distance * float(np.sqrt(prompted_mask.sum()))
+    nearby = np.unique(parts[mask & (distance <= limit)])
+    return np.isin(parts, nearby[nearby > 0])
 
 
-def _part_at(parts: np.ndarray, point: Point) -> int:
+def _find_part(parts: np.ndarray, point: Point) -> int:
     height, width = parts.shape
     column, row = (
         int(np.clip(round(value), 0, last - 1)) for value, last in zip(point, (width, height), strict=True)
@@ -310,7 +313,7 @@ class NetworkSegmenter:
     def __init__(self, model: VOSModel, precision: str = "float32") -> None:
         self._model = optimize(model, precision=precision)
         self._lock = threading.Lock()
-        self._known: tuple[np.ndarray, PromptedFrame] | None = None
+        self._cached: tuple[np.ndarray, PromptedFrame] | None = None
 
     def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
         """Segment objects; see `Segmenter`. The encoding of the last frame is kept.
@@ -319,8 +322,8 @@ class NetworkSegmenter:
             InputError: the model takes no prompts, or a prompt lies outside the frame.
         """
         with self._lock:
-            if self._known is None or not np.array_equal(self._known[0], frame):
-                self._known = frame.copy(), PromptedFrame(self._model, frame)
-            logits = self._known[1].logits(list(prompts.values()))
+            if self._cached is None or not np.array_equal(self._cached[0], frame):
+                self._cached = frame.copy(), PromptedFrame(self._model, frame)
+            logits = self._cached[1].logits(list(prompts.values()))
         channels = add_background(logits).max(0).indices.cpu().numpy()
         return np.array([0, *prompts], np.uint16)[channels]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.media.prompt import Prompt, box_around
+from aotlab.media.prompt import Prompt, find_box
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import SEGMENTERS, list_plugins, load_plugin
 
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 RGB and prompts by object id to H×W uint16 ids; `InputError` for a prompt outside"""
 
-OUTSIDE = 0.1
+MAX_OUTSIDE_FRACTION = 0.1
 """share of a box's width or height outside the image above which it may have been meant as two corners"""
-EDGE = 1024
+DEFAULT_EDGE = 1024
 """longer edge of the encoder's image in pixels, if the input size is free"""
-LARGEST_EDGE = 4096
-MEAN = np.array([123.675, 116.28, 103.53], np.float32)
-DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
+MAX_EDGE = 4096
+PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
 DECODER_INPUTS = (
     "image_embeddings",
     "point_coords",
@@ -92,14 +92,14 @@ class OnnxSegmenter:
         self._inputs = set(inputs)
         shapes = [item.shape for item in self._encoder.get_inputs()]
         self._planes = len(shapes) == 1 and len(shapes[0]) == 4
-        self._edge = shapes[0][-1] if self._planes and isinstance(shapes[0][-1], int) else EDGE
-        if len(shapes) != 1 or len(shapes[0]) not in (3, 4) or not 32 <= self._edge <= LARGEST_EDGE:
+        self._edge = shapes[0][-1] if self._planes and isinstance(shapes[0][-1], int) else DEFAULT_EDGE
+        if len(shapes) != 1 or len(shapes[0]) not in (3, 4) or not 32 <= self._edge <= MAX_EDGE:
             raise InputError(
                 f"{encoder}: has inputs of shapes {shapes}; expected one of 1×3×E×E, with E from 32 to "
-                f"{LARGEST_EDGE}, or H×W×3"
+                f"{MAX_EDGE}, or H×W×3"
             )
         self._lock = threading.Lock()
-        self._known: tuple[bytes, np.ndarray] | None = None
+        self._cached: tuple[bytes, np.ndarray] | None = None
 
     def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
         """Segment objects; see `Segmenter`. Where two overlap, the later one wins.
@@ -116,12 +116,12 @@ class OnnxSegmenter:
     def mask(self, frame: np.ndarray, prompt: Prompt) -> np.ndarray:
         """Return the mask H×W bool of one object; raises `InputError` if the files do not run together."""
         with self._lock:
-            feed = self._feed(frame, prompt)
+            feed = self._make_inputs(frame, prompt)
             try:
-                found = self._decoder.run(None, feed)
+                outputs = self._decoder.run(None, feed)
             except Exception as error:  # onnxruntime's errors have no common class
                 raise InputError(f"segmenter: the decoder fails ({error})") from error
-        results = dict(zip((item.name for item in self._decoder.get_outputs()), found, strict=True))
+        results = dict(zip((item.name for item in self._decoder.get_outputs()), outputs, strict=True))
         masks, scores = np.asarray(results["masks"]), np.asarray(results.get("iou_predictions", 0.0))
         height, width = frame.shape[:2]
         whole = masks.ndim == 4 and masks.shape[2:] == (height, width) and min(masks.shape) > 0
@@ -133,14 +133,14 @@ class OnnxSegmenter:
         best = int(np.argmax(scores.reshape(-1)[: masks.shape[1]]))
         return np.asarray(masks[0, best] > 0)
 
-    def _feed(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
+    def _make_inputs(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
         """Return the decoder's inputs: a box is two points of labels 2 and 3; without one a point of -1 is added."""
         scale = self._edge / max(frame.shape[:2])
         points = [*prompt.positive, *prompt.negative]
         labels = [1.0] * len(prompt.positive) + [0.0] * len(prompt.negative)
         box = prompt.box
         if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
-            box = box_around(prompt.mask > 0.5)
+            box = find_box(prompt.mask > 0.5)
         if box is None:
             points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
         else:
@@ -161,20 +161,20 @@ class OnnxSegmenter:
         import cv2
 
         key = frame.tobytes()
-        if self._known is not None and self._known[0] == key:
-            return self._known[1]
+        if self._cached is not None and self._cached[0] == key:
+            return self._cached[1]
         size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))
         pixels = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
         if self._planes:
             padded = np.zeros((self._edge, self._edge, 3), np.float32)
-            padded[: size[1], : size[0]] = (pixels - MEAN) / DEVIATION
+            padded[: size[1], : size[0]] = (pixels - PIXEL_MEAN) / PIXEL_STD
             pixels = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
         try:
             (embedding, *_) = self._encoder.run(None, {self._encoder.get_inputs()[0].name: pixels})
         except Exception as error:  # onnxruntime's errors have no common class
             raise InputError(f"segmenter: the encoder fails ({error})") from error
-        self._known = key, np.asarray(embedding)
-        return self._known[1]
+        self._cached = key, np.asarray(embedding)
+        return self._cached[1]
 
 
 def _load(path: Path) -> Any:
@@ -201,7 +201,10 @@ def crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
     x, y, width, height = prompt.box
     left, top = max(0.0, x), max(0.0, y)
     right, bottom = min(float(shape[1]), x + width), min(float(shape[0]), y + height)
-    if right - left < (1 - OUTSIDE) * width or bottom - top < (1 - OUTSIDE) * height:
+    if (
+        right - left < (1 - MAX_OUTSIDE_FRACTION) * width
+        or bottom - top < (1 - MAX_OUTSIDE_FRACTION) * height
+    ):
         log.warning(
             "box %g,%g,%g,%g of object %d: leaves the image (%d×%d); read as X,Y,W,H, its corners are %g,%g and %g,%g; "
             "for the corners %g,%g and %g,%g write %d:%g:%g-%g:%g",

@@ -14,9 +14,9 @@ from aotlab.engine.tracking.inputs import Size
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import Kind, reading_own, unwrap
+from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
 
-STATES = Kind("tracker state", 2, "save it again")
+STATES = FileKind("tracker state", 2, "save it again")
 
 
 class TrackerState(NamedTuple):
@@ -51,7 +51,7 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
     Raises:
         InputError: a state of other weights or settings, or damaged.
     """
-    with reading_own("tracker state", STATES):
+    with prefix_read_errors("tracker state", STATES):
         content = unwrap(STATES, state)
         other = [key for key, value in expected.items() if content["made_by"].get(key) != value]
     if other:
@@ -59,11 +59,11 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
             f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
             "config and memory settings that it was saved with"
         )
-    with reading_own("tracker state", STATES):
-        return _restored(content, config, device)
+    with prefix_read_errors("tracker state", STATES):
+        return _restore(content, config, device)
 
 
-def _restored(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
+def _restore(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
     """Build objects and banks from a checked state."""
     objects, length = ObjectTable(config.model.max_objects), state["length"]
     objects.load_state_dict(state["objects"])

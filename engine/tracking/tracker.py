@@ -17,20 +17,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import Protocol, with_protocol
+from aotlab.configs.protocol import Protocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
-from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, frame_array, output_size
+from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, convert_frame, convert_output_size
 from aotlab.engine.tracking.objects import (
     ObjectTable,
     apply_given_mask,
+    find_smallest_area,
     one_hot_logits,
     resize_channels,
-    smallest_area,
 )
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.prompting import PromptedFrame, add_background, combine_given
+from aotlab.engine.tracking.prompting import PromptedFrame, add_background, merge_mask_and_prompts
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks import fast
@@ -44,7 +44,7 @@ from aotlab.utils.versioned_json import wrap
 
 log = logging.getLogger(__name__)
 
-FEW_PLANES = 5
+MAX_CONTIGUOUS_PLANES = 5
 """largest number of maps that are resized faster plane by plane than channels-last"""
 
 
@@ -112,10 +112,10 @@ class FrameTracker:
             InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.
         """
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
-            frame = frame_array(frame, self._frame_shape)
-        size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
+            frame = convert_frame(frame, self._frame_shape)
+        size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None or prompts:
-            mask = combine_given(self.prompt, frame, mask, prompts, required=not self.ids)
+            mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.ids)
         if mask is None and not self.ids:
             logits = torch.zeros(1, *size, device=self.device)
             channels = logits[0].long()
@@ -189,7 +189,7 @@ class Tracker(FrameTracker):
                 set a memory policy. ``published``: the memory of the paper's benchmarks.
         """
         model, settings = load_model(path, config=config, overrides=overrides)
-        bounded = with_protocol(settings, protocol, overrides)
+        bounded = apply_protocol(settings, protocol, overrides)
         if bounded.memory.policy != settings.memory.policy:
             log.info(
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
@@ -255,7 +255,7 @@ class Tracker(FrameTracker):
         """
         if not prompts:
             raise InputError("prompts: give at least one object")
-        prompted = PromptedFrame(self.model, frame_array(frame, self._frame_shape))
+        prompted = PromptedFrame(self.model, convert_frame(frame, self._frame_shape))
         with self.autocast:
             logits = add_background(prompted.logits(list(prompts.values())))
         return Prediction(tuple(prompts), logits, logits.max(0).indices)
@@ -265,9 +265,9 @@ class Tracker(FrameTracker):
         input_size = self._input_size
         if not self.banks:
             align, limits = self.config.model.align_corners, self.config.input
-            smallest = None if mask is None or limits.min_object is None else smallest_area(mask)
+            smallest = None if mask is None or limits.min_object is None else find_smallest_area(mask)
             height, width, _ = frame.shape
-            input_size = network_size((height, width), limits, align_corners=align, smallest=smallest)
+            input_size = network_size((height, width), limits, align_corners=align, min_object_area=smallest)
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
@@ -284,25 +284,25 @@ class Tracker(FrameTracker):
     ) -> tuple[Tensor, Tensor]:
         """Store a predicted frame; as `FrameTracker.commit`. ``channels``: H×W to store instead of the predicted."""
         channels = predicted.channels if channels is None else channels
-        by_table, input_size = self.objects.with_forgotten(channels), predicted.input_size
+        by_table, input_size = self.objects.restore_forgotten(channels), predicted.input_size
         if mask is None:
             with self.autocast:
                 masks = to_one_hot(by_table, self.objects, input_size)
                 write_memory(self.model, self.banks, predicted.readouts, masks)
             return predicted.logits, channels
         objects, banks = deepcopy(self.objects), list(self.banks)
-        given = objects.add_objects(mask).to(self.device)
+        mask_channels = objects.add_objects(mask).to(self.device)
         if banks:
-            given = apply_given_mask(by_table, given, len(objects.by_channel))
-        for _ in range(objects.open_batches(one_by_one=self.one_group_at_a_time)):
+            mask_channels = apply_given_mask(by_table, mask_channels, len(objects.by_channel))
+        for _ in range(objects.open_batches(separately=self.one_group_at_a_time)):
             banks.append(build_bank(self.config.memory, length=self._length))
         with self.autocast:
-            masks = to_one_hot(given, objects, input_size)
+            masks = to_one_hot(mask_channels, objects, input_size)
             references = propagate_reference(self.model, banks, predicted.features, masks)
             write_memory(self.model, banks, references)
         self.objects, self.banks, self._input_size = objects, banks, input_size
-        channels = resize_channels(given, channels.shape)
-        return objects.without_forgotten(one_hot_logits(channels, len(objects.by_channel)), channels)
+        channels = resize_channels(mask_channels, channels.shape)
+        return objects.remove_forgotten(one_hot_logits(channels, len(objects.by_channel)), channels)
 
     def merge_logits(self, readouts: Sequence[FrameReadout], size: Size) -> tuple[Tensor, Tensor]:
         """Merge the logits of all banks.
@@ -320,13 +320,13 @@ class Tracker(FrameTracker):
             logits = logits[:, : len(ids) + 1]
         if len(logits) > 1 or 0 in ids:
             self.objects.suppress_absent(logits)
-        if logits.shape[1] <= FEW_PLANES:
+        if logits.shape[1] <= MAX_CONTIGUOUS_PLANES:
             logits = logits.contiguous()
         align = self.model.config.align_corners
         logits = F.interpolate(logits, size, mode="bilinear", align_corners=align)  # G×(m+1)×H×W
         logits = logits[0] if len(logits) == 1 else self.objects.fuse(logits)
         # many times faster than argmax on CPUs
-        return self.objects.without_forgotten(logits, logits.max(0).indices)
+        return self.objects.remove_forgotten(logits, logits.max(0).indices)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.

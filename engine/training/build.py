@@ -11,17 +11,17 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from aotlab.configs.files import setting_path
+from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks import models
-from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
+from aotlab.networks.encoders import freeze_stages, list_checkpointed_blocks, load_torchvision_weights
 from aotlab.networks.fast import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_settings, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
-from aotlab.networks.weights.zoo import resolve
+from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.utils.errors import InputError
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     model = models.build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
-        path = resolve(setting_path(settings.start_from))
+        path = resolve_checkpoint(resolve_path(settings.start_from))
         if path.suffix == ".safetensors" and _without_prompts(read_settings(path)) != _without_prompts(
             config
         ):
@@ -50,13 +50,13 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
-        warm_start(model, resolve(setting_path(settings.warm_start)))
+        warm_start(model, resolve_checkpoint(resolve_path(settings.warm_start)))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    prepare(model, settings, device)
+    prepare_model(model, settings, device)
     return model
 
 
-def architecture(config: Config) -> ModelConfig:
+def select_architecture(config: Config) -> ModelConfig:
     """Return the settings that determine the shapes of the weights."""
     stages = [replace(stage, drop_path=0.0) for stage in config.model.stages]
     return replace(config.model, stages=stages, depth=None)
@@ -64,16 +64,16 @@ def architecture(config: Config) -> ModelConfig:
 
 def _without_prompts(config: Config) -> ModelConfig:
     """Return the architecture without the prompt network, which a checkpoint may lack."""
-    return replace(architecture(config), prompt_blocks=0)
+    return replace(select_architecture(config), prompt_blocks=0)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
     """Load ImageNet weights from a file or torchvision's download."""
     try:
         weights = (
-            torchvision_weights(name)
+            load_torchvision_weights(name)
             if source == "torchvision"
-            else read_weights(resolve(setting_path(source)))
+            else read_weights(resolve_checkpoint(resolve_path(source)))
         )
         missing = load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
@@ -94,43 +94,43 @@ def warm_start(model: VOSModel, path: Path) -> None:
     Raises:
         InputError: not a checkpoint, or nothing matches.
     """
-    own = model.state_dict()
+    state = model.state_dict()
     shared = {
         key: tensor
         for key, tensor in read_weights(path).items()
-        if key in own and own[key].shape == tensor.shape
+        if key in state and state[key].shape == tensor.shape
     }
     if not shared:
         raise InputError(f"train.warm_start={path}: no weight matches this model in name and shape")
     model.load_state_dict(shared, strict=False)
-    log.info("%d of %d weights loaded from %s", len(shared), len(own), path.name)
+    log.info("%d of %d weights loaded from %s", len(shared), len(state), path.name)
 
 
-def prepare(model: VOSModel, settings: TrainConfig, device: torch.device) -> None:
+def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) -> None:
     """Optimise for training, freeze encoder and prompts as set; checkpoint activations and compile, if set."""
     optimize_training(model, device)
     if model.prompts is not None:  # trained by research/bundled/train_prompts.py
         model.prompts.requires_grad_(False)
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
     if settings.checkpoint_activations:
-        for block in repeated_blocks(model.encoder):
+        for block in list_checkpointed_blocks(model.encoder):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     if settings.compile:
         compile_parts(model, device, dynamic=False)
 
 
-def start_phases(config: Config) -> list[PhaseRecord]:
+def read_start_phases(config: Config) -> list[PhaseRecord]:
     """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
     start = config.train.start_from
-    card = read_card(resolve(setting_path(start))) if start is not None else None
+    card = read_card(resolve_checkpoint(resolve_path(start))) if start is not None else None
     return card.phases if card is not None else []
 
 
-def first_weights(config: Config) -> str:
+def describe_start_weights(config: Config) -> str:
     """Return the file name of the initial weights, without machine-specific folders."""
     settings = config.train
     if settings.start_from is not None:
-        return setting_path(settings.start_from).name
+        return resolve_path(settings.start_from).name
     source, warm = settings.encoder_weights, settings.warm_start
     first = f"ImageNet weights of the encoder ({Path(source).name})" if source else "random weights"
-    return f"{setting_path(warm).name} where weights fit, {first}" if warm else first
+    return f"{resolve_path(warm).name} where weights fit, {first}" if warm else first

@@ -13,10 +13,12 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
-from aotlab.networks.model import Features, Propagated, VOSModel
+from aotlab.networks.model import Features, PropagatedFrame, VOSModel
 
 
-def hardest_count(pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5) -> int:
+def count_hardest_pixels(
+    pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5
+) -> int:
     """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``part`` later."""
     ratio = min(1.0, step / (reached_at * total + 1e-5))
     return int((ratio * part + (1 - ratio)) * pixels)
@@ -52,7 +54,7 @@ def frame_loss(logits: Tensor, labels: Tensor, count: int) -> Tensor:
     return 0.5 * bootstrapped_cross_entropy(logits, labels, count) + 0.5 * soft_jaccard(logits, labels)
 
 
-def weighted_by_depth(losses: Sequence[Tensor]) -> Tensor:
+def weight_by_depth(losses: Sequence[Tensor]) -> Tensor:
     """Return the mean of losses at depths 1, 2, ..., each weighted twice as much as the one before (AOST)."""
     weighted = [2**index * loss for index, loss in enumerate(losses)]
     return torch.stack(weighted).sum(0) / (2 ** len(losses) - 1)
@@ -82,7 +84,7 @@ class ClipLosses:
     """B×H×W int64 per frame, the reference frame's first"""
 
 
-def shuffled_identities(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
+def shuffle_identities(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
     """Draw the identity of each object: B×(M+1), a permutation per clip with background at 0."""
     drawn = [torch.randperm(identities, generator=generator) + 1 for _ in range(batch)]
     return F.pad(torch.stack(drawn), (1, 0))
@@ -93,9 +95,9 @@ class ClipPlan:
     """Options of a pass over a batch of clips."""
 
     identities: Tensor
-    """B×(M+1), the identity of each object, from `shuffled_identities`"""
+    """B×(M+1), the identity of each object, from `shuffle_identities`"""
     hardest: int
-    """number of pixels in the bootstrapped cross-entropy, from `hardest_count`"""
+    """number of pixels in the bootstrapped cross-entropy, from `count_hardest_pixels`"""
     feed_predictions: bool
     """store predicted masks instead of the labels"""
     reference_gradient: bool = True
@@ -115,7 +117,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
     losses, predictions = list[Tensor](), list[Tensor]()
 
-    def add_loss(frame: int, propagated: Propagated, deepest: Tensor) -> None:
+    def add_loss(frame: int, propagated: PropagatedFrame, deepest: Tensor) -> None:
         """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
         shallower = range(1, model.config.depths[0]) if model.config.scalable else []
         by_depth = []
@@ -130,7 +132,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
             by_depth.append(
                 torch.stack([frame_loss(sample, labels, plan.hardest) for sample, labels in pairs])
             )
-        losses.append(weighted_by_depth(by_depth))
+        losses.append(weight_by_depth(by_depth))
         predictions.append(torch.stack([sample.detach().max(0).indices for sample in kept]))
 
     def identity_masks(frame: int, labels: Tensor) -> Tensor:

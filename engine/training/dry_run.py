@@ -10,7 +10,7 @@ import torch
 
 from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
+from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip import ClipLearner
@@ -70,7 +70,9 @@ def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float],
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
     learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
-    batches = clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=state.config.train.accumulate)
+    batches = build_clip_loader(
+        mixture, 0, rank=world.rank, ranks=world.ranks, parts=state.config.train.accumulate
+    )
     begin = time.perf_counter()
     for index in range(CLIPS):
         mixture[index]

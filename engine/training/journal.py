@@ -38,13 +38,15 @@ class Journal:
     Args:
         output: existing folder of the run.
         phases: all phases of the recipe; TensorBoard counts steps over all of them.
-        lead: whether this process writes; the journal of any other does nothing.
+        is_main: whether this process writes; the journal of any other does nothing.
         log_every: interval between log lines in steps; a line holds means.
     """
 
-    def __init__(self, output: Path, phases: list[PhaseConfig], *, lead: bool, log_every: int = 20) -> None:
+    def __init__(
+        self, output: Path, phases: list[PhaseConfig], *, is_main: bool, log_every: int = 20
+    ) -> None:
         self.log, self.tensorboard = output / "log.jsonl", output / "tensorboard"
-        self.lead, self.log_every = lead, log_every
+        self.is_main, self.log_every = is_main, log_every
         self.lengths = {phase.name: phase.steps for phase in phases}
         self.pending: list[dict[str, float]] = []
         """measures of the steps since the last log line"""
@@ -61,13 +63,13 @@ class Journal:
         names, steps = list(self.lengths), self.lengths[name]
         self.name, self.done = name, done
         self.first = sum(list(self.lengths.values())[: names.index(name)])
-        if self.lead:
+        if self.is_main:
             drop_later_lines(self.log, names, name, done)
             if self.board is None:
                 from torch.utils.tensorboard import SummaryWriter
 
                 self.board = SummaryWriter(str(self.tensorboard), purge_step=self.first + done + 1)
-        with progress_bar(steps, title=name, done=done, shown=self.lead) as self.bar:
+        with progress_bar(steps, title=name, initial=done, enabled=self.is_main) as self.bar:
             try:
                 yield
             finally:
@@ -88,20 +90,20 @@ class Journal:
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
         """Log J&F, J and F in percent, and print them above the bar."""
-        if self.lead:
+        if self.is_main:
             self._log_values("validation", step, scores)
             values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
             tqdm.write(f"{self.name}, step {step}: validation {values}", file=sys.stderr)
 
     def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
         """Write clips with labels and ``predictions``, B×H×W per frame, to TensorBoard."""
-        if self.lead:
+        if self.is_main:
             image = draw_clips(clip, predictions)
-            self._on_board(lambda board: board.add_image("clips", image, self.first + step))
+            self._write_tensorboard(lambda board: board.add_image("clips", image, self.first + step))
 
-    def note(self, line: dict[str, Any]) -> None:
+    def append(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``, with null for non-finite numbers."""
-        if not self.lead:
+        if not self.is_main:
             return
         finite = {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -115,7 +117,7 @@ class Journal:
 
     def close(self) -> None:
         """Flush TensorBoard."""
-        self._on_board(lambda board: board.close())
+        self._write_tensorboard(lambda board: board.close())
 
     def _log_means(self) -> None:
         """Log the means of the pending steps, if there are any; IoU over the steps that have one."""
@@ -129,16 +131,16 @@ class Journal:
 
     def _log_values(self, group: str, step: int, values: dict[str, float]) -> None:
         """Log values, and write finite ones to TensorBoard."""
-        self.note({"phase": self.name, "step": step, **values})
+        self.append({"phase": self.name, "step": step, **values})
 
         def write(board: Any) -> None:
             for name, value in values.items():
                 if math.isfinite(value):
                     board.add_scalar(f"{group}/{name}", value, self.first + step)
 
-        self._on_board(write)
+        self._write_tensorboard(write)
 
-    def _on_board(self, write: Callable[[Any], None]) -> None:
+    def _write_tensorboard(self, write: Callable[[Any], None]) -> None:
         """Call TensorBoard's writer, if any; a failure disables it."""
         try:
             if self.board is not None:
@@ -182,18 +184,18 @@ def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
         3×H×W uint8.
     """
     length, batch, _, height, _ = clip.images.shape
-    shown = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
+    drawn_frames = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
     tiles = []
     for index in range(min(batch, MAX_CLIPS)):
         for masks in (clip.labels, predictions):
-            for frame in shown:
+            for frame in drawn_frames:
                 pixels = clip.images[frame, index].float().cpu().movedim(0, -1)
                 pixels = (pixels * torch.tensor(IMAGE_STD) + torch.tensor(IMAGE_MEAN)) * 255
                 drawn = draw_overlay(
                     pixels.round().clamp(0, 255).byte().numpy(), masks[frame][index].cpu().byte().numpy()
                 )
                 tiles.append(torch.from_numpy(drawn).movedim(-1, 0))
-    grid = make_grid(tiles, nrow=len(shown), padding=6, pad_value=255)
+    grid = make_grid(tiles, nrow=len(drawn_frames), padding=6, pad_value=255)
     if height > MAX_HEIGHT:
         scale = MAX_HEIGHT / height
         grid = F.interpolate(grid[None].float(), scale_factor=scale, mode="area")[0].round().byte()

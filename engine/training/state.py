@@ -13,12 +13,12 @@ from torch import Tensor
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
-from aotlab.engine.training.build import architecture, first_weights, start_phases
+from aotlab.engine.training.build import describe_start_weights, read_start_phases, select_architecture
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast import resolve_precision
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, card_from_json
-from aotlab.networks.weights.published_keys import PROMPTS
+from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
@@ -27,7 +27,7 @@ STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """pattern of a state's name: index and name of its phase, and step"""
 
 
-class NotFinite(RunStopped):
+class NonFiniteError(RunStopped):
     """Non-finite loss, gradient or weight; nothing was changed. The message names the clips."""
 
 
@@ -45,9 +45,9 @@ class PhaseState:
         mixture: Mixture,
         *,
         command: str = "",
-        before: PhaseState | None = None,
+        previous: PhaseState | None = None,
     ) -> None:
-        """``mixture``: data of the phase; ``command``: for the card; ``before``: the phase that was run before it."""
+        """``mixture``: data of the phase; ``command``: for the card; ``previous``: the phase that was run before it."""
         self.config, self.world, self.model, self.phase = config, world, model, mixture.phase
         self.command = command
         self.index = [phase.name for phase in config.train.phases].index(self.phase.name)
@@ -60,9 +60,9 @@ class PhaseState:
         self.ema = EMA(model, self.phase.steps, config.train.ema)
         self.step = 0
         """number of finished optimiser steps"""
-        self.best: float = before.best if before else -1.0
+        self.best: float = previous.best if previous else -1.0
         """best J&F of all validations so far"""
-        self.replaced: Counter[str] = before.replaced if before else Counter()
+        self.replaced: Counter[str] = previous.replaced if previous else Counter()
         """unreadable items of all phases: one sentence each, with the number of draws"""
         self.seconds = 0.0
         """seconds spent in the steps of this phase"""
@@ -70,7 +70,7 @@ class PhaseState:
         """last validation scores of this phase, in percent"""
         self.data = describe_mixture(mixture)
         """training data of this phase, one line per source"""
-        self.earlier = before.card().phases if before else start_phases(config)
+        self.earlier = previous.card().phases if previous else read_start_phases(config)
         """phases that were trained before this one"""
 
     def card(self) -> ModelCard:
@@ -81,7 +81,7 @@ class PhaseState:
             clip_length=phase.clip_length, crop=phase.crop, data=self.data, seed=settings.seed,
             precision=resolve_precision(settings.precision, world.device),
             device=f"{world.ranks} × {world.device.type}",
-            start=self.earlier[-1].name if self.earlier else first_weights(self.config), command=self.command,
+            start=self.earlier[-1].name if self.earlier else describe_start_weights(self.config), command=self.command,
             scores=self.scores,
         )  # fmt: skip
         return ModelCard([*self.earlier, record], AVERAGED)
@@ -90,15 +90,17 @@ class PhaseState:
 def train_identities(model: VOSModel, learn: bool) -> None:
     """Train or freeze the identity banks and their norms."""
     for name, module in model.named_modules():
-        if name.rpartition(".")[2] in ("identity_bank", "identity_norm") and not name.startswith(PROMPTS):
+        if name.rpartition(".")[2] in ("identity_bank", "identity_norm") and not name.startswith(
+            PROMPT_PREFIX
+        ):
             module.requires_grad_(learn)
 
 
-def fixed_settings(config: Config, index: int) -> dict[str, Any]:
+def select_fixed_settings(config: Config, index: int) -> dict[str, Any]:
     """Return what must not change when phase ``index`` is resumed; all other training settings may."""
     settings, phases = config.train, config.train.phases
     return {
-        "architecture": str(architecture(config)),
+        "architecture": str(select_architecture(config)),
         f"train.phases.{index}.name": phases[index].name if index < len(phases) else None,
         f"train.phases.{index}.weight_decay": phases[index].weight_decay if index < len(phases) else None,
         "train.freeze_encoder_stages": settings.freeze_encoder_stages,
@@ -113,12 +115,12 @@ def save_state(state: PhaseState, output: Path) -> None:
     Raises:
         RunStopped: the state cannot be written, or weights are not finite; earlier states are kept.
     """
-    path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
+    path = find_states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     try:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             require_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
-            "settings": fixed_settings(state.config, state.index),
+            "settings": select_fixed_settings(state.config, state.index),
             "phase": state.index,
             "step": state.step,
             "model": state.model.state_dict(),
@@ -133,10 +135,10 @@ def save_state(state: PhaseState, output: Path) -> None:
         }
         with atomic_file(path) as file:
             torch.save(content, file)
-    except (InputError, NotFinite) as error:
-        newest = next(iter(saved_states(output)), "the beginning, as no state was saved")
+    except (InputError, NonFiniteError) as error:
+        newest = next(iter(list_saved_states(output)), "the beginning, as no state was saved")
         raise RunStopped(f"{error}; the same command resumes from {newest}") from error
-    for old in saved_states(output)[state.config.train.keep :]:
+    for old in list_saved_states(output)[state.config.train.keep :]:
         old.unlink(missing_ok=True)
 
 
@@ -146,7 +148,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
     Raises:
         InputError: the state is damaged, or was saved with other settings.
     """
-    path = next(iter(saved_states(output)), None)
+    path = next(iter(list_saved_states(output)), None)
     if path is None:
         return None
     try:
@@ -158,7 +160,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
             f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
             "one before it"
         ) from error
-    for name, value in fixed_settings(config, index).items():
+    for name, value in select_fixed_settings(config, index).items():
         if saved.get(name) != value:
             before = "another architecture" if name == "architecture" else f"{name}={saved.get(name)}"
             raise InputError(
@@ -167,7 +169,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
     return content
 
 
-def restore(state: PhaseState, content: dict[str, Any]) -> None:
+def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     """Restore a phase from the content of `load_state`."""
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
@@ -176,24 +178,24 @@ def restore(state: PhaseState, content: dict[str, Any]) -> None:
     state.step, state.best = content["step"], content["best"]
     state.replaced = Counter(content["replaced"])
     state.seconds, state.scores = content["seconds"], content["scores"]
-    card = card_from_json(content["earlier"])
+    card = parse_card(content["earlier"])
     state.earlier = card.phases if card is not None else []
 
 
-def states_folder(output: Path) -> Path:
+def find_states_folder(output: Path) -> Path:
     """Return the folder of a run's states."""
     return output / "states"
 
 
-def saved_states(output: Path) -> list[Path]:
+def list_saved_states(output: Path) -> list[Path]:
     """Return the saved states of a run, newest first; other files are ignored."""
-    named = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
+    named = [(STATE_NAME.fullmatch(path.name), path) for path in find_states_folder(output).glob("*.pt")]
     numbered = [(int(name[1]), int(name[2]), path) for name, path in named if name is not None]
     return [path for *_, path in sorted(numbered, reverse=True)]
 
 
 def require_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
-    """Raise `NotFinite` if a tensor has a non-finite value."""
+    """Raise `NonFiniteError` if a tensor has a non-finite value."""
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise NotFinite(f"{subject} are not finite ({name})")
+            raise NonFiniteError(f"{subject} are not finite ({name})")

@@ -17,12 +17,12 @@ from aotlab.engine.training.clip import (
     ClipBatch,
     ClipLosses,
     ClipPlan,
-    hardest_count,
+    count_hardest_pixels,
     mean_iou,
-    shuffled_identities,
+    shuffle_identities,
 )
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
-from aotlab.engine.training.state import NotFinite, PhaseState, train_identities
+from aotlab.engine.training.state import NonFiniteError, PhaseState, train_identities
 from aotlab.networks.fast import resolve_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.utils.devices import autocast
@@ -52,7 +52,7 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
         batches: parts of this rank.
 
     Raises:
-        NotFinite: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
+        NonFiniteError: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
     begin, waited, parts = time.perf_counter(), 0.0, state.config.train.accumulate
     precision = resolve_precision(state.config.train.precision, state.world.device)
@@ -76,7 +76,9 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
     total = sum(loss for loss, _, _ in results)
     if not math.isfinite(state.world.mean([total])[0]):
         suspects = state.world.gather([] if math.isfinite(total) else names)
-        raise NotFinite(f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}")
+        raise NonFiniteError(
+            f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}"
+        )
     norm = update_weights(state, names)
     seconds = {"data_seconds": waited, "step_seconds": time.perf_counter() - begin}
     measures = {**mean_losses(results), **rates, "gradient_norm": norm, **seconds}
@@ -112,14 +114,14 @@ def begin_step(state: PhaseState) -> dict[str, float]:
 def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
     """Return the plan of this part of a batch, and the weight of the loss on reference frames."""
     phase, settings, world = state.phase, state.config.train, state.world
-    hardest = hardest_count(
+    hardest = count_hardest_pixels(
         clip.labels[0, 0].numel(), state.step, phase.steps,
         part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
     )  # fmt: skip
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not depend on ranks and parts.
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
-    drawn = shuffled_identities(phase.batch, state.config.model.max_objects, generator)
+    drawn = shuffle_identities(phase.batch, state.config.model.max_objects, generator)
     identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
     return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
 
@@ -128,7 +130,7 @@ def update_weights(state: PhaseState, names: list[str]) -> float:
     """Clip gradients, update weights and their average; return the norm before clipping.
 
     Raises:
-        NotFinite: non-finite norm that float16 scaling does not explain; weights are unchanged.
+        NonFiniteError: non-finite norm that float16 scaling does not explain; weights are unchanged.
     """
     scaler = state.scaler
     scaler.unscale_(state.optimizer)
@@ -137,7 +139,7 @@ def update_weights(state: PhaseState, names: list[str]) -> float:
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
         scaler.update()
         suspects = join_names(state.world.gather(names))
-        raise NotFinite(f"the gradient of step {state.step + 1} is not finite on clips of {suspects}")
+        raise NonFiniteError(f"the gradient of step {state.step + 1} is not finite on clips of {suspects}")
     scaler.step(state.optimizer)
     scaler.update()
     state.step += 1

@@ -16,26 +16,26 @@ from torch import nn
 
 from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.mixture import Mixture, clip_loader
+from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip import ClipLearner
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.state import (
-    NotFinite,
+    NonFiniteError,
     PhaseState,
+    find_states_folder,
     load_state,
     require_finite,
-    restore,
+    restore_phase,
     save_state,
-    states_folder,
 )
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.validation import validate
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.utils.distributed import World, noticing_lost_ranks
-from aotlab.utils.errors import InputError, RunStopped, out_of_memory
+from aotlab.utils.distributed import World, detect_lost_ranks
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.processes import stop_flag
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainResult:
     """Results of a finished run."""
 
     checkpoint: Path
@@ -54,7 +54,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """State shared by all phases of a run."""
 
     output: Path
@@ -67,7 +67,7 @@ class Run:
 
 def train(
     config: Config, world: World, *, readers: Readers = READERS, restart: bool = False, command: str = ""
-) -> Trained:
+) -> TrainResult:
     """Train all phases of ``config``; every rank calls it.
 
     Args:
@@ -84,7 +84,7 @@ def train(
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
     with locked_output(output, world):
-        if world.lead:
+        if world.is_main:
             clear_output(output, restart=restart)
         world.gather(None)  # the others look for states when the lead has removed them
         data = open_phases(config, readers)
@@ -97,59 +97,59 @@ def train(
         torch.manual_seed(config.train.seed)
         model = build_model(config, world.device)
         state: PhaseState | None = None
-        opened = Journal(output, config.train.phases, lead=world.lead, log_every=config.train.log_every)
+        opened = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
         with stop_flag() as stop, closing(opened) as journal:
-            run = Run(output, data.validation, journal, stop)
+            run = TrainingRun(output, data.validation, journal, stop)
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved["phase"]:
                     continue
-                state = PhaseState(config, world, model, mixture, command=command, before=state)
+                state = PhaseState(config, world, model, mixture, command=command, previous=state)
                 if saved is not None:
-                    restore(state, saved)
+                    restore_phase(state, saved)
                     saved = None
                 train_phase(run, state, mixture)
         assert state is not None
-        return Trained(
+        return TrainResult(
             output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter())
         )
 
 
 def clear_output(output: Path, *, restart: bool) -> None:
     """Remove files that a killed run left half-written; with ``restart`` also its states and logs."""
-    for folder in (output, states_folder(output)):
+    for folder in (output, find_states_folder(output)):
         remove_leftovers(folder)
     if restart:
-        for path in (states_folder(output), output / "tensorboard", output / "log.jsonl"):
+        for path in (find_states_folder(output), output / "tensorboard", output / "log.jsonl"):
             remove(path)
 
 
-def train_phase(run: Run, state: PhaseState, mixture: Mixture) -> None:
+def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     """Train one phase from ``state.step`` to its end; the model then holds its averaged weights.
 
     Raises:
         RunStopped: see `train`.
     """
     world, settings, steps = state.world, state.config.train, state.phase.steps
-    with noticing_lost_ranks():
+    with detect_lost_ranks():
         learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
-    batches = clip_loader(
+    batches = build_clip_loader(
         mixture, state.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
     skipped = 0
     with run.journal.phase(state.phase.name, state.step):
         while state.step < steps:
-            with saved_on_failure(run, state):
+            with save_on_failure(run, state):
                 try:
                     result = train_step(state, learner, batches)
-                except NotFinite as error:
+                except NonFiniteError as error:
                     skipped += 1
                     if skipped > settings.skip_not_finite:
                         raise
                     state.step += 1
                     log.warning("%s; step skipped, weights unchanged", error)
                     line = {"event": "skipped", "phase": state.phase.name, "step": state.step}
-                    run.journal.note({**line, "reason": str(error)})
+                    run.journal.append({**line, "reason": str(error)})
                 else:
                     skipped = 0
                     state.seconds += result.measures["step_seconds"]
@@ -163,10 +163,10 @@ def train_phase(run: Run, state: PhaseState, mixture: Mixture) -> None:
                 last = state.step == steps
                 if last or (settings.validate_every and state.step % settings.validate_every == 0):
                     validate_averaged(run, state)
-            if world.lead and (last or state.step % settings.save_every == 0):
+            if world.is_main and (last or state.step % settings.save_every == 0):
                 save_state(state, run.output)
     state.ema.copy_to(state.model)
-    if world.lead:
+    if world.is_main:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
@@ -181,7 +181,7 @@ def wrap_ddp(learner: ClipLearner, world: World) -> nn.Module:
     return nn.parallel.DistributedDataParallel(learner, device_ids=devices, find_unused_parameters=True)
 
 
-def validate_averaged(run: Run, state: PhaseState) -> None:
+def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
     """Score the averaged weights on the validation videos, if any, and keep the best.
 
     Raises:
@@ -195,11 +195,11 @@ def validate_averaged(run: Run, state: PhaseState) -> None:
         run.journal.scores(state.step, state.scores)
         if state.scores["J&F"] > state.best:
             state.best = state.scores["J&F"]
-            if state.world.lead:
+            if state.world.is_main:
                 save_weights(run, state, "best")
 
 
-def save_weights(run: Run, state: PhaseState, name: str, *, half: bool = False) -> None:
+def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
     """Write the current model with its card to ``name.safetensors``; raises `RunStopped` if that fails."""
     try:
         path = run.output / f"{name}.safetensors"
@@ -213,7 +213,7 @@ class Interrupted(RunStopped):
 
 
 @contextmanager
-def saved_on_failure(run: Run, state: PhaseState) -> Iterator[None]:
+def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
     """Turn errors of the block into a stopped run with a saved state, except bad input before the first step."""
     try:
         yield
@@ -221,10 +221,10 @@ def saved_on_failure(run: Run, state: PhaseState) -> Iterator[None]:
         reason = describe_failure(error, state)
         if reason is None:
             raise
-        run.journal.note(
+        run.journal.append(
             {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
         )
-        if isinstance(error, NotFinite | Interrupted) and not state.world.lead:
+        if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
             raise RunStopped(
                 reason
             ) from error  # the lead saves; otherwise it may be lost, and every rank saves
@@ -241,13 +241,13 @@ def saved_on_failure(run: Run, state: PhaseState) -> Iterator[None]:
 
 def describe_failure(error: BaseException, state: PhaseState) -> str | None:
     """Return why a run stops, or None for bad input before the first step and for internal errors."""
-    if isinstance(error, NotFinite):
+    if isinstance(error, NonFiniteError):
         return f"{error}; train.skip_not_finite=5 skips up to 5 such steps in a row"
     if isinstance(error, InputError) and state.step == 0 and state.index == 0:
         return None
     if isinstance(error, InputError | RunStopped):
         return str(error)
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
     # a lost rank shows up as an error of the backend in the next exchange
     text = str(error).lower()

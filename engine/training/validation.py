@@ -12,8 +12,8 @@ from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.streaming import ReadAhead, stream
-from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.davis import SequenceScores, read_object_ids, score_labels
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 
@@ -33,7 +33,7 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
         numbers = range(world.rank, len(videos), world.ranks)
         parts = world.gather({number: score_video(tracker, videos[number]) for number in numbers})
         by_number = {number: score for part in parts for number, score in part.items()}
-        table = scores_table(
+        table = make_scores_table(
             {f"{number} {video.name}": by_number[number] for number, video in enumerate(videos)}
         )
         suffix = "" if depth == trained else f" at depth {depth}"
@@ -47,7 +47,7 @@ def score_video(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
 
     def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[Prediction, None, None]:
         for image, mask in frames:
-            annotations.append(annotation_labels(mask))
+            annotations.append(read_object_ids(mask))
             yield tracker.step(image, annotations[0] if len(annotations) == 1 else None)
 
     tracker.reset(len(video.frames))

@@ -15,7 +15,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video.inputs import split_mask_value
 from aotlab.engine.video.job import (
-    RECORD,
+    RECORD_FILE,
     Job,
     JobRecord,
     describe_inputs,
@@ -26,19 +26,21 @@ from aotlab.engine.video.job import (
 )
 from aotlab.engine.video.outputs import finish_batch
 from aotlab.engine.video.track import TrackOptions
-from aotlab.utils.distributed import RESUME, World
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, fault_sentence, out_of_memory
-from aotlab.utils.files import atomic_path, is_plain_name, real_path, remove, require_writable
-from aotlab.utils.locks import LOCK, locked_output, remove_leftovers
+from aotlab.utils.distributed import RESUME_ADVICE, World
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
+from aotlab.utils.files import atomic_path, is_file_name, real_path, remove, require_writable
+from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
-from aotlab.utils.versioned_json import Kind, read_usable, save_record, write_own
+from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
 
 log = logging.getLogger(__name__)
 
-RUN = ".jobs.json"
+RUN_FILE = ".jobs.json"
 """name of the run's record in the output folder; no job's name starts with a dot"""
-RUN_KIND = Kind("record of a list of jobs", 1, "replace the results with --force, or choose another folder")
-RESERVED = ("summary.csv", "review.json", "review.html")
+RUN_KIND = FileKind(
+    "record of a list of jobs", 1, "replace the results with --force, or choose another folder"
+)
+RESERVED_NAMES = ("summary.csv", "review.json", "review.html")
 """names of files of the whole run"""
 
 
@@ -88,18 +90,20 @@ def run_jobs(
         except InputError as error:
             problem = str(error)
         except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
-            problem = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
+            problem = (
+                f"out of memory; {MEMORY_ADVICE}" if is_out_of_memory(error) else report_internal_error(error)
+            )
         else:
             return None if result is None or result.interrupted else read_job_record(folder)
         record = replace(JobRecord.start(job), error=problem)
-        save_record(require_writable(folder) / RECORD, record)
+        save_record(require_writable(folder) / RECORD_FILE, record)
         return record
 
     with locked_output(require_writable(output), world):
-        if world.lead:
+        if world.is_main:
             claim_folder(output, jobs, inputs, force=force)
             for job in jobs if restart else ():
-                remove(output / job.name / RECORD)
+                remove(output / job.name / RECORD_FILE)
         world.gather(None)  # other ranks wait until the lead has claimed the folder
         numbers = world.share([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
@@ -112,10 +116,10 @@ def run_jobs(
             log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
             if world.ranks == 1 and len(records) % 20 == 0:
                 write_summary(output, [record.name for record in records], records, options.write)
-        gathered = [record for part in world.gather(records, f"{RESUME} {output}") for record in part]
+        gathered = [record for part in world.gather(records, f"{RESUME_ADVICE} {output}") for record in part]
         order = {job.name: place for place, job in enumerate(jobs)}
         records = sorted(gathered, key=lambda record: order[record.name])
-        if world.lead:
+        if world.is_main:
             write_summary(output, [job.name for job in jobs], records, options.write)
         return records
 
@@ -132,34 +136,38 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     remove_leftovers(output)
-    old = read_usable(output / RUN, RUN_KIND, lambda content: (content["settings"], list(content["jobs"])))
-    old_names = [name for name in old[1] if is_plain_name(name)] if old is not None else []
+    old = read_versioned_or_none(
+        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
+    )
+    old_names = [name for name in old[1] if is_file_name(name)] if old is not None else []
     names = sorted(job.name for job in jobs)
-    _refuse_inputs(jobs, output, old_names)
+    _require_inputs_outside(jobs, output, old_names)
     problem = None
     if old is not None:
-        others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD).exists())
+        others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD_FILE).exists())
         if others:
             problem = f"results of other jobs ({others[0]}, …)"
         elif old[0] != inputs:
             problem = "results made with other settings"
-    elif any(path.name != LOCK for path in output.iterdir()):
+    elif any(path.name != LOCK_SUFFIX for path in output.iterdir()):
         problem = "files that are not of such a run"
     if problem is not None:
         if not force:
             raise InputError(
                 f"output {output}: holds {problem}; choose another folder, or replace results with --force"
             )
-        for name in {*(old_names or names), *RESERVED, RUN}:
+        for name in {*(old_names or names), *RESERVED_NAMES, RUN_FILE}:
             remove(output / name)
-    write_own(output / RUN, RUN_KIND, {"settings": inputs, "jobs": names})
+    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
 
 
-def _refuse_inputs(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
+def _require_inputs_outside(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
     """Raise `InputError` if results would overwrite a video or mask, or a file of the run."""
-    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old_names, *RESERVED)}
+    targets = {
+        real_path(output / name) for name in (*(job.name for job in jobs), *old_names, *RESERVED_NAMES)
+    }
     for job in jobs:
-        if job.name.lower() in RESERVED:
+        if job.name.lower() in RESERVED_NAMES:
             raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
         for path in (Path(job.video), *(split_mask_value(value)[1] for value in job.masks)):
             resolved = real_path(path)

@@ -24,11 +24,11 @@ from aotlab.utils.errors import InputError
 FramePrediction = tuple[int, np.ndarray, Any]
 """index, image and prediction of a frame"""
 
-Key = tuple[np.ndarray, np.ndarray]
+AnnotatedFrame = tuple[np.ndarray, np.ndarray]
 """image and mask of an annotated frame"""
 
 
-class Spill(AbstractContextManager["Spill"]):
+class SpillFile(AbstractContextManager["SpillFile"]):
     """Arrays in an unnamed temporary file, read in any order.
 
     A context manager; raises `InputError` if the disk is full.
@@ -70,7 +70,7 @@ class Spill(AbstractContextManager["Spill"]):
         return np.frombuffer(bytearray(content), np.uint8).reshape(shape)  # writable, as PyTorch wants it
 
 
-def both_directions(
+def track_both_directions(
     tracker: Tracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
@@ -86,22 +86,22 @@ def both_directions(
         folder: folder with space for the frames between two masks.
         stop: flag that stops within a frame.
     """
-    before: Key | None = None
+    before: AnnotatedFrame | None = None
     frames = iter(frames)
     while not stop.is_set():
-        with Spill(folder, compress=False) as gap:
+        with SpillFile(folder, compress=False) as gap:
             numbers: list[int] = []
             try:
-                found = _gather(frames, masks, gap, numbers)
+                next_key = _read_gap(frames, masks, gap, numbers)
             except Exception:
                 # track the frames received until then
-                yield from _forward(tracker, before, gap, numbers, stop)
+                yield from _track_gap_forward(tracker, before, gap, numbers, stop)
                 raise
-            if found is None:
-                yield from _forward(tracker, before, gap, numbers, stop)
+            if next_key is None:
+                yield from _track_gap_forward(tracker, before, gap, numbers, stop)
                 return
-            index, after = found
-            yield from _between(tracker, (before, after), gap, numbers, stop)
+            index, after = next_key
+            yield from _track_gap(tracker, (before, after), gap, numbers, stop)
         if not stop.is_set():
             tracker.reset()
             yield index, after[0], tracker.step(*after)
@@ -111,9 +111,12 @@ def both_directions(
             return
 
 
-def _gather(
-    frames: Iterator[tuple[int, np.ndarray]], masks: Mapping[int, np.ndarray], gap: Spill, numbers: list[int]
-) -> tuple[int, Key] | None:
+def _read_gap(
+    frames: Iterator[tuple[int, np.ndarray]],
+    masks: Mapping[int, np.ndarray],
+    gap: SpillFile,
+    numbers: list[int],
+) -> tuple[int, AnnotatedFrame] | None:
     """Store frames up to the next annotated one and return it, or None at the end."""
     for index, frame in frames:
         if index in masks:
@@ -123,8 +126,8 @@ def _gather(
     return None
 
 
-def _forward(
-    tracker: Tracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
+def _track_gap_forward(
+    tracker: Tracker, before: AnnotatedFrame | None, gap: SpillFile, numbers: list[int], stop: threading.Event
 ) -> Iterator[FramePrediction]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
@@ -136,10 +139,10 @@ def _forward(
         yield index, gap[position], tracker.step(gap[position])
 
 
-def _between(
+def _track_gap(
     tracker: Tracker,
-    keys: tuple[Key | None, Key],
-    gap: Spill,
+    keys: tuple[AnnotatedFrame | None, AnnotatedFrame],
+    gap: SpillFile,
     numbers: list[int],
     stop: threading.Event,
 ) -> Iterator[FramePrediction]:
@@ -147,7 +150,7 @@ def _between(
     before, after = keys
     if not numbers:
         return
-    with Spill(gap.folder, compress=True) as backward:
+    with SpillFile(gap.folder, compress=True) as backward:
         tracker.reset(len(gap) + 1)
         ids = tracker.step(*after).ids
         for position in reversed(range(len(gap))):

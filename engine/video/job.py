@@ -27,13 +27,13 @@ from aotlab.engine.video.inputs import (
 )
 from aotlab.engine.video.outputs import (
     OUTPUTS,
-    refuse_results,
-    refuse_source,
     remove_results,
     remove_temporary_files,
+    require_no_results,
+    require_source_outside,
 )
-from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS, Progress
-from aotlab.engine.video.streaming import HELPERS
+from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE_FILE, UNSUPPORTED_OUTPUTS, Progress
+from aotlab.engine.video.streaming import HELPER_THREADS
 from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.video import FrameSource, open_frames
 from aotlab.networks.models import build_model
@@ -44,7 +44,7 @@ from aotlab.utils.files import is_file, is_folder, remove, require_writable, sha
 from aotlab.utils.locks import locked_output
 from aotlab.utils.versioned_json import load_record, save_record
 
-RECORD = ".track.json"
+RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
@@ -105,7 +105,7 @@ class JobRecord:
 
 def read_job_record(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
-    return load_record(folder / RECORD, JobRecord)
+    return load_record(folder / RECORD_FILE, JobRecord)
 
 
 def run_job(
@@ -144,7 +144,7 @@ def run_job(
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
     inputs = describe_inputs(tracker, options) if inputs is None else inputs
     source, numbers, options = open_job(job, options)
-    refuse_source(options.write, folder, Path(job.video))
+    require_source_outside(options.write, folder, Path(job.video))
     record = JobRecord.start(job)
     record.made_by, record.rate = digest_inputs(job, inputs), str(source.rate)
     with locked_output(require_writable(folder)):
@@ -155,7 +155,7 @@ def run_job(
         if earlier is not None and is_finished(earlier, folder, record.made_by) and not restart:
             return None
         if not (resumable or force):
-            refuse_results(options.write, folder)
+            require_no_results(options.write, folder)
         made = () if make_masks is None else make_masks(source, numbers, options.frames.first)
         masks = load_masks([*job.masks, *made], source, numbers, options.frames)
         group_removals(options.removals, masks, source)
@@ -164,22 +164,22 @@ def run_job(
             fitted = fit_memory_budget(memory_budget, tracker.read_settings(), source, masks)
             tracker = replace(tracker, overrides=(*tracker.overrides, *fitted))
         saved = _make_progress(folder, source, options, record) if repeatable else None
-        reserve_cores(HELPERS)
+        reserve_cores(HELPER_THREADS)
         loaded = load_tracker(tracker)
         loaded.reset(options.frames.count(source.length))
         if saved is not None and resumable and not restart:
             saved.load(loaded)
         if saved is None or saved.last < 0:
             remove_results(options.write, folder)  # after all checks: masks may be among them
-        save_record(folder / RECORD, record)
+        save_record(folder / RECORD_FILE, record)
         options = replace(options, class_names=masks.annotations.class_names)
         result = track(loaded, source, masks, folder, options, saved)
         record.frames, record.seconds = result.frames, round(result.seconds, 3)
         record.error = UNFINISHED if result.interrupted else result.error
         record.written = sorted(path.name for path in result.written.values())
-        save_record(folder / RECORD, record)
+        save_record(folder / RECORD_FILE, record)
         if record.error is None:
-            remove(folder / STATE)
+            remove(folder / STATE_FILE)
         return result
 
 
@@ -215,7 +215,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     masks = [(value, _digest_files(split_mask_value(value)[1])) for value in job.masks]
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
-    video = [_stamp(file) for file in files]
+    video = [_read_stamp(file) for file in files]
     parts: tuple[Any, ...] = (dict(inputs), job.overrides, job.levels, masks, str(path), video)
     if (job.start, job.end) != (None, None):
         parts = (*parts, job.start, job.end)
@@ -257,7 +257,7 @@ def _digest_files(path: Path) -> str:
     return total.hexdigest()
 
 
-def _stamp(file: Path) -> tuple[str, int, int]:
+def _read_stamp(file: Path) -> tuple[str, int, int]:
     """Return name, size and time of a file; only the name of a dangling link."""
     try:
         stat = file.stat()
@@ -301,7 +301,9 @@ def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) 
         objects: number of tracked objects, at least 1.
     """
     identities = config.model.max_objects
-    height, width = network_size(size, config.input, align_corners=config.model.align_corners, smallest=1)
+    height, width = network_size(
+        size, config.input, align_corners=config.model.align_corners, min_object_area=1
+    )
     groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
     with torch.device("meta"), torch.inference_mode():
         model = build_model(config.model).eval()

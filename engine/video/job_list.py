@@ -17,13 +17,26 @@ from aotlab.engine.video.inputs import resolve_mask_value
 from aotlab.engine.video.job import Job
 from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_folder, plain_name, read_text, real_path
+from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
 
-MASKS = (".png", ".xml", ".json", ".masks")
+MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
-VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".tif", ".tiff")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".mov",
+    ".mkv",
+    ".avi",
+    ".webm",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".wmv",
+    ".tif",
+    ".tiff",
+)
 """suffixes of videos in a folder of jobs"""
-REQUIRED, OPTIONAL = ("video", "masks"), ("name", "overrides", "levels", "start", "end")
+REQUIRED_FIELDS, OPTIONAL_FIELDS = ("video", "masks"), ("name", "overrides", "levels", "start", "end")
 """columns of a list"""
 
 
@@ -59,21 +72,21 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     jobs = []
     for video in videos:
         path = Path(video) if Path(video).name not in ("", "..") else real_path(Path(video))
-        beside = [path.parent / f"{path.stem}{ending}" for ending in MASKS]
+        beside = [path.parent / f"{path.stem}{ending}" for ending in MASK_SUFFIXES]
         masks = [str(file) for file in beside if file != path and file_mode(file)]
         if not masks:
             names = ", ".join(file.name for file in beside)
             raise InputError(f"{video}: no masks beside it; expected {names}")
-        jobs.append(Job(plain_name(path.stem, video), video, tuple(masks)))
+        jobs.append(Job(require_file_name(path.stem, video), video, tuple(masks)))
     return _require_different_names(jobs, "jobs")
 
 
 def _is_video(path: Path) -> bool:
-    if path.name[0] == "." or path.suffix in MASKS:
+    if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
         return False
     if is_folder(path):
         return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
-    return path.suffix.lower() in VIDEOS
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _read_csv_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
@@ -81,10 +94,12 @@ def _read_csv_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
     reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
     try:
         columns = reader.fieldnames or []
-        if not {*REQUIRED} <= {*columns} <= {*REQUIRED, *OPTIONAL} or len({*columns}) < len(columns):
+        if not {*REQUIRED_FIELDS} <= {*columns} <= {*REQUIRED_FIELDS, *OPTIONAL_FIELDS} or len(
+            {*columns}
+        ) < len(columns):
             raise InputError(
-                f"{path}: a header of {', '.join(columns)}; expected {', '.join(REQUIRED)}, and perhaps "
-                f"{', '.join(OPTIONAL)}"
+                f"{path}: a header of {', '.join(columns)}; expected {', '.join(REQUIRED_FIELDS)}, and perhaps "
+                f"{', '.join(OPTIONAL_FIELDS)}"
             )
         for row in reader:
             if None in row:
@@ -108,13 +123,13 @@ def _read_json_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
                 raise InputError(f"{path}, line {number}: not readable as JSON ({error})") from error
 
 
-def _read_job(row: Any, where: str, folder: Path) -> Job:
+def _read_job(row: Any, place: str, folder: Path) -> Job:
     if not isinstance(row, dict) or not isinstance(row.get("video"), str) or not row["video"]:
-        raise InputError(f"{where}: missing field 'video'")
+        raise InputError(f"{place}: missing field 'video'")
     masks, overrides = row.get("masks"), row.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
     if not masks or not _is_text_list(masks) or not _is_text_list(overrides):
-        raise InputError(f"{where}: expected masks, and overrides as key=value texts")
+        raise InputError(f"{place}: expected masks, and overrides as key=value texts")
     levels = row.get("levels") or None
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
@@ -123,9 +138,9 @@ def _read_job(row: Any, where: str, folder: Path) -> Job:
     for key in ("start", "end"):
         text = "" if row.get(key) is None else str(row[key])
         if text and not re.fullmatch("[0-9]{1,9}", text):
-            raise InputError(f"{where}: {key} {text[:40]}: expected a frame number, for example 100")
+            raise InputError(f"{place}: {key} {text[:40]}: expected a frame number, for example 100")
         ends.append(int(text) if text else None)
-    name = plain_name(row.get("name") or Path(row["video"]).stem, where)
+    name = require_file_name(row.get("name") or Path(row["video"]).stem, place)
     video = row["video"] if re.match("[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
     return Job(
         name,
@@ -141,9 +156,9 @@ def _is_text_list(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(text, str) and text for text in values)
 
 
-def _require_different_names(jobs: list[Job], where: str) -> list[Job]:
+def _require_different_names(jobs: list[Job], place: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
     name, count = Counter(job.name.lower() for job in jobs).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{where}: {count} jobs are called {name}; use different names")
+        raise InputError(f"{place}: {count} jobs are called {name}; use different names")
     return jobs

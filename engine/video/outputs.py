@@ -24,7 +24,7 @@ from aotlab.utils.files import atomic_path, is_folder, real_path, remove, requir
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import (
     MASK_WRITERS,
-    STUDIO,
+    STUDIO_PLUGINS,
     find_plugin,
     list_mask_formats,
     list_plugins,
@@ -58,7 +58,7 @@ class TrackedFrame:
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredPrediction:
     """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
 
     labels: np.ndarray
@@ -137,12 +137,14 @@ def save_mask(folder: Path, name: str, tracked: TrackedFrame) -> None:
 def save_objects(folder: Path, name: str, tracked: TrackedFrame) -> None:
     """``objects/<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
     for object_id in tracked.prediction.ids:
-        _save((tracked.prediction.labels == object_id).astype(np.uint8) * 255, folder / str(object_id) / name)
+        _save_png(
+            (tracked.prediction.labels == object_id).astype(np.uint8) * 255, folder / str(object_id) / name
+        )
 
 
 def save_alpha(folder: Path, name: str, tracked: TrackedFrame) -> None:
     """``alpha/<frame>.png``: the frame with the probability of any object as its alpha channel."""
-    _save(with_alpha(tracked), folder / name)
+    _save_png(render_alpha(tracked), folder / name)
 
 
 def save_mattes(folder: Path, name: str, tracked: TrackedFrame, white: int = 255) -> None:
@@ -151,9 +153,11 @@ def save_mattes(folder: Path, name: str, tracked: TrackedFrame, white: int = 255
     ``white``: value of probability 1: 255, or 65535 for 16-bit PNGs.
     """
     kind = np.uint8 if white == 255 else np.uint16
-    for object_id, own in zip(tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True):
-        values = (own.float() * white).round().clamp(0, white).cpu().numpy().astype(kind)
-        _save(values, folder / str(object_id) / name)
+    for object_id, probability in zip(
+        tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True
+    ):
+        values = (probability.float() * white).round().clamp(0, white).cpu().numpy().astype(kind)
+        _save_png(values, folder / str(object_id) / name)
 
 
 class VideoFile(Output):
@@ -240,12 +244,12 @@ class LostFlags:
         return {object_id: count >= self.FRAMES for object_id, count in unseen.items()}
 
 
-def with_overlay(tracked: TrackedFrame) -> np.ndarray:
+def render_overlay(tracked: TrackedFrame) -> np.ndarray:
     """Draw objects and ids over the frame: H×W×3 uint8."""
     return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
 
 
-def with_alpha(tracked: TrackedFrame) -> np.ndarray:
+def render_alpha(tracked: TrackedFrame) -> np.ndarray:
     """Return the frame with the probability of any object as alpha, 0 to 255: H×W×4 uint8."""
     background = tracked.prediction.probabilities[0]
     alpha = ((1 - background) * 255).round().clamp(0, 255).byte().cpu().numpy()
@@ -273,10 +277,10 @@ OUTPUTS = {
         "mattes16", "the same with 16 bits", partial(FrameFiles, save=partial(save_mattes, white=65535))
     ),
     "alpha": OutputKind("alpha", "frames as PNGs, cut out", partial(FrameFiles, save=save_alpha)),
-    "prores": OutputKind("alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=with_alpha)),
-    "vp9": OutputKind("alpha.webm", "VP9, cut out", partial(VideoFile, draw=with_alpha)),
+    "prores": OutputKind("alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=render_alpha)),
+    "vp9": OutputKind("alpha.webm", "VP9, cut out", partial(VideoFile, draw=render_alpha)),
     "overlay": OutputKind(
-        "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=with_overlay)
+        "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay)
     ),
 }
 """outputs without annotation files and plug-ins, by name"""
@@ -299,20 +303,20 @@ def find_output(name: str) -> OutputKind:
     if point is not None:
         plugin: type[Output] = load_plugin(point)
         return OutputKind(plugin.file_name, plugin.description, plugin)
-    if name in list_mask_formats() or name in STUDIO[MASK_WRITERS]:
+    if name in list_mask_formats() or name in STUDIO_PLUGINS[MASK_WRITERS]:
         writer = find_mask_writer(name)
         return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
     raise InputError(f"write {name}: unknown output; give some of {', '.join(list_outputs())}")
 
 
 class Outputs:
-    """Several outputs of one source, written together; ``written`` is called after each frame."""
+    """Several outputs of one source, written together; ``on_written`` is called after each frame."""
 
     def __init__(
         self,
         outputs: Mapping[str, Output],
         source: FrameSource,
-        written: Callable[[TrackedFrame], None] | None = None,
+        on_written: Callable[[TrackedFrame], None] | None = None,
     ) -> None:
         self.written: dict[str, Path] = {}
         """completed files and folders by name, after `finish`"""
@@ -322,14 +326,14 @@ class Outputs:
         """what the completed outputs have to print, after `finish`"""
         self.last = -1
         """index of the last of them in the source"""
-        self._outputs, self._source, self._written = outputs, source, written
+        self._outputs, self._source, self._written = outputs, source, on_written
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
 
         Files of single frames are not written again if the prediction was restored from them.
         """
-        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, Restored)
+        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, RestoredPrediction)
         for output in self._outputs.values():
             if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)
@@ -398,7 +402,7 @@ def remove_temporary_files(names: Iterable[str], folder: Path) -> None:
             remove_leftovers(inner)
 
 
-def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
+def require_source_outside(names: Iterable[str], folder: Path, source: Path) -> None:
     """Check that outputs do not overwrite the source.
 
     Args:
@@ -417,9 +421,9 @@ def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
             raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
 
 
-def refuse_results(names: Iterable[str], folder: Path) -> None:
+def require_no_results(names: Iterable[str], folder: Path) -> None:
     """Raise `InputError` if the folder holds results of another run."""
-    for path in _results(names, folder):
+    for path in _find_results(names, folder):
         raise InputError(
             f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
             "--force"
@@ -428,17 +432,17 @@ def refuse_results(names: Iterable[str], folder: Path) -> None:
 
 def remove_results(names: Iterable[str], folder: Path) -> None:
     """Remove outputs of another run; raise `InputError` on failure."""
-    for path in _results(names, folder):
+    for path in _find_results(names, folder):
         remove(path)
 
 
-def _results(names: Iterable[str], folder: Path) -> list[Path]:
+def _find_results(names: Iterable[str], folder: Path) -> list[Path]:
     """Return existing outputs in the folder; empty folders are ignored."""
     paths = [folder / find_output(name).file_name for name in names]
     return [path for path in paths if path.exists() and not (path.is_dir() and not any(path.iterdir()))]
 
 
-def _save(image: np.ndarray, path: Path) -> None:
+def _save_png(image: np.ndarray, path: Path) -> None:
     """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG", compress_level=1)

@@ -8,16 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aotlab.engine.video.outputs import Restored, TrackedFrame
+from aotlab.engine.video.outputs import RestoredPrediction, TrackedFrame
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
-from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
+from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap, wrap
 
-STATE = ".track.state"
+STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-PROGRESS = Kind("progress of a tracked video", 1, "--restart tracks it from the first frame")
-SAVE_EVERY = 60.0
+PROGRESS = FileKind("progress of a tracked video", 1, "--restart tracks it from the first frame")
+SAVE_SECONDS = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"
 """output that predictions are restored from"""
@@ -43,7 +43,7 @@ class Progress:
         self.last = -1
         """index of the last frame that need not be tracked again"""
         self._newest, self._measure = -1, confidence
-        self._path, self._made_by = folder / STATE, made_by
+        self._path, self._made_by = folder / STATE_FILE, made_by
         self._masks, self._stem = folder / SOURCE_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._state: tuple[int, dict[str, Any]] | None = None
@@ -59,26 +59,28 @@ class Progress:
             return
         import torch
 
-        with reading_own(self._path, PROGRESS):
+        with prefix_read_errors(self._path, PROGRESS):
             content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
             if content["made_by"] != self._made_by:
                 return
             tracker.load_state_dict(content["state"])
             self._confidence, self.last = content["confidence"], int(content["last"])
 
-    def restore(self, index: int) -> Restored:
+    def restore(self, index: int) -> RestoredPrediction:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
-        return Restored(read_mask(self._masks / f"{self._stem(index)}.png"), self._confidence[index])
+        return RestoredPrediction(
+            read_mask(self._masks / f"{self._stem(index)}.png"), self._confidence[index]
+        )
 
     def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
         self._newest = index
-        if time.monotonic() - self._saved >= SAVE_EVERY:
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
             self._state, self._saved = (index, tracker.state_dict()), time.monotonic()
 
     def count_frame(self, tracked: TrackedFrame) -> None:
         """Count a frame whose outputs are written; save its state if it was kept."""
-        if isinstance(tracked.prediction, Restored):
+        if isinstance(tracked.prediction, RestoredPrediction):
             return
         prediction = tracked.prediction
         self._confidence[tracked.index] = (

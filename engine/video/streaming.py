@@ -18,15 +18,15 @@ from aotlab.utils.processes import lower_priority
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD, BEHIND = 4, 2
+READ_AHEAD, WRITE_BEHIND = 4, 2
 """largest number of items waiting to be tracked, and of results waiting to be written"""
-HELPERS = 2
+HELPER_THREADS = 2
 """number of threads beside the one that tracks: one reads, one writes"""
-TICK = 0.1
+POLL_SECONDS = 0.1
 """interval in seconds at which a waiting thread checks whether to stop"""
 
 
-class Stalled(Exception):  # noqa: N818
+class StallError(Exception):  # noqa: N818
     """No item came within the timeout."""
 
 
@@ -59,7 +59,7 @@ class ReadAhead(Generic[Item]):
 
     Args:
         stop: flag that ends the iteration.
-        timeout: seconds without an item before `Stalled` is raised; None: no limit.
+        timeout: seconds without an item before `StallError` is raised; None: no limit.
         keep: drop late items except those for which this is true; None: keep all.
     """
 
@@ -73,7 +73,7 @@ class ReadAhead(Generic[Item]):
     ) -> None:
         self.stop = stop
         self._items, self._timeout, self._keep = items, timeout, keep
-        self._channel: Channel[Item] = Channel(AHEAD if keep is None else 1)
+        self._channel: BoundedQueue[Item] = BoundedQueue(READ_AHEAD if keep is None else 1)
         # a daemon, as a reader stuck in a system call must not keep the program alive
         self._thread = threading.Thread(target=self._read_frames, name="reader", daemon=True)
 
@@ -117,7 +117,7 @@ class WriteBehind(Generic[Result]):
     def __init__(self, write: Callable[[Result], None]) -> None:
         self._write = write
         self._error: BaseException | None = None
-        self._channel: Channel[Result] = Channel(BEHIND)
+        self._channel: BoundedQueue[Result] = BoundedQueue(WRITE_BEHIND)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def __enter__(self) -> WriteBehind[Result]:
@@ -154,13 +154,13 @@ class WriteBehind(Generic[Result]):
             self._channel.close()
 
 
-class Channel(Generic[Item]):
+class BoundedQueue(Generic[Item]):
     """Bounded queue between two threads, with the end and the error of its producer."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, capacity: int) -> None:
         self.dropped = 0
         """number of items dropped by `put_newest`"""
-        self._room = room
+        self._capacity = capacity
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
@@ -169,14 +169,14 @@ class Channel(Generic[Item]):
     def put(self, item: Item) -> bool:
         """Add an item, waiting for room; return False if the queue is closed."""
         with self._changed:
-            while len(self._items) >= self._room and not self._closed:
-                self._changed.wait(TICK)
+            while len(self._items) >= self._capacity and not self._closed:
+                self._changed.wait(POLL_SECONDS)
             return self._add(item)
 
     def put_newest(self, item: Item, keep: Callable[[Item], bool]) -> bool:
         """Add an item at once; a full queue drops its oldest item that may be dropped, or else this one."""
         with self._changed:
-            if len(self._items) >= self._room:
+            if len(self._items) >= self._capacity:
                 dropped = next((i for i, waiting in enumerate(self._items) if not keep(waiting)), None)
                 if dropped is not None:
                     del self._items[dropped]
@@ -206,15 +206,15 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def take(self, timeout: float | None = None, stop: threading.Event | None = None) -> Item | None:
-        """Return the oldest item; None at the end or if ``stop`` is set; raises `Stalled` after ``timeout`` seconds."""
+        """Return the oldest item; None at the end or if ``stop`` is set; raises `StallError` after ``timeout`` seconds."""
         start = time.monotonic()
         with self._changed:
             while not self._items and not self._ended:
                 if stop is not None and stop.is_set():
                     return None
                 if timeout is not None and time.monotonic() - start > timeout:
-                    raise Stalled
-                self._changed.wait(TICK)
+                    raise StallError
+                self._changed.wait(POLL_SECONDS)
             if stop is not None and stop.is_set():
                 return None
             if not self._items:

@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.transfers import OneBehind
-from aotlab.engine.video.directions import FramePrediction, both_directions
+from aotlab.engine.tracking.transfers import DelayedLabels
+from aotlab.engine.video.directions import FramePrediction, track_both_directions
 from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
 from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.engine.video.resume import Progress
-from aotlab.engine.video.streaming import ReadAhead, Stalled, stream
+from aotlab.engine.video.streaming import ReadAhead, StallError, stream
 from aotlab.media.images import Levels
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
@@ -126,7 +126,7 @@ class TrackResult:
         return (self.frames - self.restored) / self.seconds if self.seconds > 0 else 0.0
 
 
-DEFAULTS = TrackOptions()
+DEFAULT_OPTIONS = TrackOptions()
 
 
 def track(
@@ -134,7 +134,7 @@ def track(
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
     output: Path,
-    options: TrackOptions = DEFAULTS,
+    options: TrackOptions = DEFAULT_OPTIONS,
     saved: Progress | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
@@ -161,14 +161,14 @@ def track(
 
         def predict(frames: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
             if options.both_directions:
-                predictions = both_directions(timed, frames, masks, output, stop)
+                predictions = track_both_directions(timed, frames, masks, output, stop)
             else:
                 predictions = track_forward(timed, frames, masks, removals, saved)
             for index, frame, prediction in predictions:
                 yield TrackedFrame(index, frame, prediction, source.time(index))
 
         reader = _read_ahead(source, stop, options, {*masks, *removals})
-        problem = _run(stream(reader, predict, outputs.write), outputs, source, options)
+        problem = _run_to_end(stream(reader, predict, outputs.write), outputs, source, options)
     unused = None if stop.is_set() else _describe_unused(source, masks, removals, outputs.last + 1)
     if saved is not None and (stop.is_set() or problem is not None):
         saved.save_stopped(outputs.last, timed)
@@ -196,7 +196,7 @@ def _read_ahead(
     if not options.realtime:
         return ReadAhead(frames, stop=stop, timeout=options.timeout)
     return ReadAhead(
-        in_real_time(frames, source), stop=stop, timeout=options.timeout, keep=lambda item: item[0] in kept
+        pace_frames(frames, source), stop=stop, timeout=options.timeout, keep=lambda item: item[0] in kept
     )
 
 
@@ -243,7 +243,7 @@ def group_removals(
     return ids_by_frame
 
 
-def in_real_time(frames: Iterator[NumberedFrame], source: FrameSource) -> Iterator[NumberedFrame]:
+def pace_frames(frames: Iterator[NumberedFrame], source: FrameSource) -> Iterator[NumberedFrame]:
     """Yield index and image, at the source's frame rate unless it is live."""
     start: float | None = None
     for index, frame in frames:
@@ -258,7 +258,7 @@ class TimedTracker:
     """Tracker that measures the time of `step`; all else is the tracker's."""
 
     def __init__(self, tracker: Tracker) -> None:
-        self._tracker, self._labels = tracker, OneBehind(getattr(tracker, "device", None))
+        self._tracker, self._labels = tracker, DelayedLabels(getattr(tracker, "device", None))
         self.seconds = 0.0
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
@@ -273,7 +273,7 @@ class TimedTracker:
         return getattr(self._tracker, name)
 
 
-def _run(
+def _run_to_end(
     results: Generator[TrackedFrame, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
 ) -> Exception | None:
     """Run to the last frame or the first failure, and complete the outputs; return what went wrong.
@@ -289,7 +289,7 @@ def _run(
             with bar, closing(results):
                 for _ in results:
                     bar.update()
-        except Stalled:
+        except StallError:
             problem = InputError(
                 f"{source.name}: no frame for {options.timeout:g} seconds; "
                 "check the source, or wait longer (timeout)"

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import SplitAttention
-from aotlab.networks.fast.convolutions import fuse, fuse_encoder
+from aotlab.networks.fast.convolutions import fuse_conv, fuse_encoder
 from aotlab.networks.fast.linear import OneDNNLinear
 from aotlab.networks.fast.local_attention import BlockLocalAttention
 from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
-from aotlab.networks.model import BlockMemory, Features, Memory, Propagated, VOSModel
+from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel
 from aotlab.utils.environment import announce_compilation
 from aotlab.utils.errors import InputError
 
@@ -87,7 +87,7 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
             elif type(child) is Attention and device.type == "cpu" and (child.heads == 1 or split_heads):
                 child.__class__ = SplitAttention
             elif type(child) in (nn.Conv2d, TrainingConv2d) and device.type == "cpu":
-                setattr(parent, name, fuse(child))  # type: ignore[arg-type]
+                setattr(parent, name, fuse_conv(child))  # type: ignore[arg-type]
             elif type(child) is nn.Linear and device.type == "cpu":
                 child.__class__ = OneDNNLinear
 
@@ -140,15 +140,15 @@ class OptimizedModel(nn.Module):
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
-    ) -> Propagated:
+    ) -> PropagatedFrame:
         """See `VOSModel.propagate`."""
         return self.model.propagate(features, memory, identities)
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """See `VOSModel.memorize`."""
         return self.model.memorize(propagated, identities)
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """See `VOSModel.decode`."""
         return self.model.decode(propagated, features).float()
 

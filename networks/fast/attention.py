@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from aotlab.networks.attention import Attention
-from aotlab.networks.fast.linear import multiply
+from aotlab.networks.fast.linear import onednn_linear
 
-QUERIES_AT_ONCE = 512
+QUERY_CHUNK = 512
 """queries whose weights are computed together, so that they stay in the cache"""
 
 
@@ -23,7 +23,7 @@ class SplitAttention(Attention):
             heads = zip(*(x.chunk(self.heads, dim=1) for x in item), strict=True)
             for head_q, head_k, head_v, head_o in heads:
                 keys, values = head_k.contiguous(), head_v.contiguous().mT
-                queries = head_q.contiguous().split(QUERIES_AT_ONCE)
-                parts = [multiply(multiply(part, keys).softmax(1), values) for part in queries]
+                queries = head_q.contiguous().split(QUERY_CHUNK)
+                parts = [onednn_linear(onednn_linear(part, keys).softmax(1), values) for part in queries]
                 head_o.copy_(torch.cat(parts))
         return output

@@ -11,7 +11,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-ONEDNN = {None: ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}
+ONEDNN_ACTIVATIONS = {None: ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}
 """activations as oneDNN names them, with their bounds"""
 
 
@@ -28,7 +28,7 @@ class FusedConv2d(nn.Conv2d):
         if unfused or torch.is_grad_enabled() or torch.compiler.is_compiling():
             x = super().forward(x) if residual is None else super().forward(x) + residual
             return x if self.activation is None else F.relu6(x) if self.activation == "relu6" else F.relu(x)
-        name, bounds = ONEDNN[self.activation]
+        name, bounds = ONEDNN_ACTIVATIONS[self.activation]
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         pointwise = torch.ops.mkldnn._convolution_pointwise
         if residual is None:
@@ -96,13 +96,13 @@ def fuse_encoder(encoder: nn.Module) -> None:
 def fold_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> FusedConv2d:
     """Return one convolution with constant weights that does both."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    fused = fuse(conv)
+    fused = fuse_conv(conv)
     fused.weight = nn.Parameter((conv.weight * scale[:, None, None, None]).detach(), requires_grad=False)
     fused.bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach(), requires_grad=False)
     return fused
 
 
-def fuse(conv: nn.Conv2d) -> FusedConv2d:
+def fuse_conv(conv: nn.Conv2d) -> FusedConv2d:
     """Return a convolution with the same weights that oneDNN computes."""
     with torch.device("meta"):
         fused = FusedConv2d(

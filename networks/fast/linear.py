@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-def multiply(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+def onednn_linear(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x ...×C times y D×C transposed, plus ``bias`` D; for inference."""
     if x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and not torch.is_grad_enabled():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, y, bias, "none", [], "")
@@ -15,8 +15,8 @@ def multiply(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class OneDNNLinear(nn.Linear):
-    """PyTorch's linear layer, computed by `multiply`."""
+    """PyTorch's linear layer, computed by `onednn_linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """...×C to ...×D."""
-        return multiply(x, self.weight, self.bias)
+        return onednn_linear(x, self.weight, self.bias)

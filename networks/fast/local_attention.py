@@ -17,7 +17,7 @@ from aotlab.networks.attention import LocalAttention, Size
 
 BLOCK = 8
 """side of the blocks of queries in tokens"""
-BLOCKS_AT_ONCE = 32
+BLOCK_CHUNK = 32
 """blocks of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
 
 
@@ -27,16 +27,16 @@ class BlockLocalAttention(LocalAttention):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         """Read a map's window; see `LocalAttention.forward`."""
         if full_map_is_cheaper(size, self.window, self.heads):
-            return self._over_map(query, key, value, size)
-        return self._over_blocks(query, key, value, size)
+            return self._attend_map(query, key, value, size)
+        return self._attend_blocks(query, key, value, size)
 
-    def _over_blocks(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
-        queries = cut_squares(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
-        keys = cut_squares(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
-        values = cut_squares(value, size, self.heads, self.window // 2)
-        outside = mask_outside(size, self.window, query.dtype, query.device)  # rows×columns×64×window²
+    def _attend_blocks(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        queries = extract_blocks(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
+        keys = extract_blocks(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
+        values = extract_blocks(value, size, self.heads, self.window // 2)
+        outside = build_window_mask(size, self.window, query.dtype, query.device)  # rows×columns×64×window²
         batch, heads, rows, columns = queries.shape[:4]
-        at_once = max(BLOCKS_AT_ONCE // columns, 1)
+        at_once = max(BLOCK_CHUNK // columns, 1)
         if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
             at_once, steps = rows, [(slice(None), slice(None))]
         else:
@@ -75,11 +75,11 @@ class BlockLocalAttention(LocalAttention):
             offsets = queries @ weight.mT + bias + offsets  # B×heads×(rows·columns)×64×window²
         else:
             offsets = offsets.expand(batch, count, *offsets.shape)
-        logits = take_windows(scores, self.window, frames) + offsets.reshape(
+        logits = gather_windows(scores, self.window, frames) + offsets.reshape(
             -1, BLOCK, BLOCK, 1, self.window, self.window
         )
         weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
-        spread = spread_windows(weights.view(logits.shape))  # N×64×(n·side²)
+        spread = scatter_windows(weights.view(logits.shape))  # N×64×(n·side²)
         output = torch.bmm(spread, value.reshape(len(spread), spread.shape[2], -1))
         if self.relative_value is not None:
             shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
@@ -87,10 +87,10 @@ class BlockLocalAttention(LocalAttention):
             output = output + (shared @ self.relative_value[heads, None].mT).flatten(0, 2)
         return output
 
-    def _over_map(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+    def _attend_map(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         """A weight for every pair of tokens, 0 outside of the window."""
         tokens = query.shape[1]
-        offset_at, token_at = neighbors(size, self.window, query.device)
+        offset_at, token_at = find_neighbors(size, self.window, query.device)
         query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
         key = key.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×c
         value = value.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×d
@@ -98,7 +98,7 @@ class BlockLocalAttention(LocalAttention):
             offsets = self.relative_logits(query)
         else:
             offsets = query.new_zeros(*query.shape[:3], self.window**2)
-        # finite, as in `mask_outside`; one more offset, for the tokens outside
+        # finite, as in `build_window_mask`; one more offset, for the tokens outside
         offsets = F.pad(offsets, (0, 1), value=torch.finfo(offsets.dtype).min / 2)
         relative = offsets.gather(3, offset_at.expand(*offsets.shape[:2], -1, -1))  # B×heads×L×L
         scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
@@ -123,7 +123,7 @@ def full_map_is_cheaper(size: Size, window: int, heads: int) -> bool:
     return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
 
 
-def cut_squares(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
+def extract_blocks(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
     """Cut tokens B×(n·H·W)×C into squares of side 8 + 2·margin every 8, views of padded maps.
 
     Returns:
@@ -136,7 +136,7 @@ def cut_squares(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
     return squares.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
 
 
-def take_windows(x: Tensor, window: int, frames: int) -> Tensor:
+def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
     """From N×64×(n·side²), queries by neighbours, take each query's window: N×8×8×n×window×window.
 
     Strided views overlap, which graphs cannot express; when compiling, rows are padded to where the next window begins.
@@ -152,8 +152,8 @@ def take_windows(x: Tensor, window: int, frames: int) -> Tensor:
     return x.unflatten(4, (window, side))[..., :window]
 
 
-def spread_windows(weights: Tensor) -> Tensor:
-    """Write windows N×8×8×n×window×window back to N×64×(n·side²), 0 elsewhere; the reverse of `take_windows`."""
+def scatter_windows(weights: Tensor) -> Tensor:
+    """Write windows N×8×8×n×window×window back to N×64×(n·side²), 0 elsewhere; the reverse of `gather_windows`."""
     count, _, _, frames, window, _ = weights.shape
     side = BLOCK + window - 1
     row = frames * side * side
@@ -171,7 +171,7 @@ def spread_windows(weights: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # training may save for its gradients what tracking has cached
-def mask_outside(size: Size, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def build_window_mask(size: Size, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return a very negative number where a query's window leaves the map, else 0: rows×columns×64×window²."""
     inside = []
     for length in size:
@@ -188,7 +188,7 @@ def mask_outside(size: Size, window: int, dtype: torch.dtype, device: torch.devi
 
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)
-def neighbors(size: Size, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def find_neighbors(size: Size, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return for every query the offset of each token, L×L, and the token at each offset, L×window².
 
     Outside of the window the offset is window², outside of the map the token is L.

@@ -35,11 +35,11 @@ class TrainingConv2d(nn.Conv2d):
         for norm in self.norm:
             scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
             weight, bias = weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-        if self._learns_by_convolutions(x):
+        if self._uses_convolution_backward(x):
             return DepthwiseConvolution.apply(x, weight, bias, self.dilation[0])  # type: ignore[no-any-return]
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
-    def _learns_by_convolutions(self, x: Tensor) -> bool:
+    def _uses_convolution_backward(self, x: Tensor) -> bool:
         if not x.is_cpu or not torch.is_grad_enabled() or not self.weight.requires_grad:
             return False
         if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():

@@ -13,25 +13,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from aotlab.configs.files import preset_names
-from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
+from aotlab.configs.files import list_presets
+from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.networks.model import VOSModel
 from aotlab.networks.models import build_model
-from aotlab.networks.weights.model_card import ModelCard, card_from_json
+from aotlab.networks.weights.model_card import ModelCard, parse_card
 from aotlab.networks.weights.published_keys import (
-    PROMPTS,
+    PROMPT_PREFIX,
     add_missing_weights,
-    from_official,
+    convert_official,
+    guess_presets,
     is_official,
-    likely_presets,
-    official_names,
-    rename_earlier,
+    map_official_names,
+    rename_legacy_keys,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 
-REMOVED = re.compile(r"^ +(?:touching|hold_out): .*\n", re.MULTILINE)
+REMOVED_SETTINGS = re.compile(r"^ +(?:touching|hold_out): .*\n", re.MULTILINE)
 """training settings of earlier versions, in the settings stored with weights"""
 
 
@@ -79,7 +79,7 @@ def load_checkpoint(
     settings = _resolve_settings(path, inside, state, config, overrides)
     model = build_model(settings.model)
     if is_official(state):
-        state = from_official(state, model)
+        state = convert_official(state, model)
     _load_strictly(model, state, path, settings.name)
     return model.eval(), settings
 
@@ -112,10 +112,10 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     """
     state = read_weights(path)
     if is_official(state):
-        state = from_official(state, model)
+        state = convert_official(state, model)
     state = add_missing_weights(state, model)
-    if not any(key.startswith(PROMPTS) for key in state):
-        state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPTS)}
+    if not any(key.startswith(PROMPT_PREFIX) for key in state):
+        state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPT_PREFIX)}
     _load_strictly(model, state, path, name)
 
 
@@ -132,7 +132,7 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
 
 def read_card(path: Path) -> ModelCard | None:
     """Return the model card of a checkpoint; None for published files. Raises as `load_checkpoint`."""
-    return card_from_json(_read(path)[1].get("card"))
+    return parse_card(_read(path)[1].get("card"))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -153,7 +153,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return _read_pth(path), {}
         with safe_open(path, framework="pt") as opened:
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-            return rename_earlier(state), opened.metadata() or {}
+            return rename_legacy_keys(state), opened.metadata() or {}
     except SafetensorError as error:
         raise InputError(
             f"{path}: truncated or not a safetensors file ({error}); download or train it again"
@@ -198,7 +198,7 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
 
 def _resolve_settings(
     path: Path,
-    inside: Mapping[str, str],
+    metadata: Mapping[str, str],
     state: Mapping[str, Tensor],
     config: str | None,
     overrides: Sequence[str],
@@ -206,15 +206,17 @@ def _resolve_settings(
     """Return the settings of ``config``, else those stored in the file, with overrides."""
     if config is not None:
         return load_config(config, overrides)
-    if "config" not in inside:
-        names = " or ".join(likely_presets(state)) or f"one of {', '.join(preset_names())}"
+    if "config" not in metadata:
+        names = " or ".join(guess_presets(state)) or f"one of {', '.join(list_presets())}"
         raise InputError(f"{path}: this file does not name its variant; give config as {names}")
-    text = REMOVED.sub("", inside["config"]).replace(
+    text = REMOVED_SETTINGS.sub("", metadata["config"]).replace(
         " picture_every:", " image_every:"
     )  # its name before 0.2
     origin = f"{path}: settings in the file"
-    tree = read_mapping(text, origin, plain=True)
-    return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides)
+    tree = parse_yaml(text, origin, plain=True)
+    return build_config(
+        tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides
+    )
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
@@ -231,22 +233,22 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
     """Load all keys, or raise one sentence that lists those that do not match; a model may lack the prompt network."""
     current = model.state_dict()
     if model.prompts is None:
-        state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPTS)}
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPT_PREFIX)}
     shared = current.keys() & state.keys()
     wrong = [key for key in current if key in shared and current[key].shape != state[key].shape]
     if len(shared) == len(current) == len(state) and not wrong:
         require_finite(state, path)
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
         return
-    names = official_names(current)
+    names = map_official_names(current)
     missing = [names[key] for key in current if key not in shared]
     unknown = [key for key in state if key not in shared]
     problems = [
-        f"{len(keys)} keys {what} ({_shorten(keys)})"
-        for keys, what in ((missing, "missing"), (unknown, "unknown"), (wrong, "of another shape"))
+        f"{len(keys)} keys {problem} ({_shorten(keys)})"
+        for keys, problem in ((missing, "missing"), (unknown, "unknown"), (wrong, "of another shape"))
         if keys
     ]
-    fitting = likely_presets(names.get(key, key) for key in state)
+    fitting = guess_presets(names.get(key, key) for key in state)
     advice = "give the settings it was trained with"
     if fitting and name not in fitting:
         advice = f"this file is {' or '.join(fitting)}, use config {fitting[0]}"

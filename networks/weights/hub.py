@@ -11,9 +11,9 @@ from typing_extensions import Self
 from aotlab.configs.schema import Config
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
-from aotlab.networks.weights.zoo import SAVED
+from aotlab.networks.weights.zoo import HUB_FILE
 
-CARD = Path(__file__).with_name("card.md")
+CARD_TEMPLATE = Path(__file__).with_name("card.md")
 """template of the model card of a repository"""
 
 
@@ -28,13 +28,13 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
         self.model, self.settings = model, settings
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_checkpoint(save_directory / SAVED, self.model, self.settings)
+        save_checkpoint(save_directory / HUB_FILE, self.model, self.settings)
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
         """Return the card of this model."""
         settings = self.settings.model
         card: ModelCard = ModelCard.from_template(
-            self._hub_mixin_info.model_card_data, template_path=str(CARD), name=self.settings.name,
+            self._hub_mixin_info.model_card_data, template_path=str(CARD_TEMPLATE), name=self.settings.name,
             encoder=settings.encoder,
             millions=f"{sum(weight.numel() for weight in self.model.parameters()) / 1e6:.1f}",
             blocks=" + ".join(f"{stage.depth} {stage.block}" for stage in settings.stages),
@@ -45,9 +45,9 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
         """Load the checkpoint of a folder or repository, strictly."""
-        path = Path(model_id) / SAVED
+        path = Path(model_id) / HUB_FILE
         if not path.is_file():
             known = ("revision", "cache_dir", "force_download", "local_files_only", "token")
-            given: dict[str, Any] = {key: options[key] for key in known if key in options}
-            path = Path(hf_hub_download(model_id, SAVED, **given))
+            hub_options: dict[str, Any] = {key: options[key] for key in known if key in options}
+            path = Path(hf_hub_download(model_id, HUB_FILE, **hub_options))
         return cls(*load_checkpoint(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 
 AVERAGED = "averaged"
 
@@ -51,13 +51,13 @@ class ModelCard:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def card_from_json(text: str | None) -> ModelCard | None:
+def parse_card(text: str | None) -> ModelCard | None:
     """Return the card in a file's metadata, without unknown fields; None if it is missing or damaged."""
-    known = {each.name for each in fields(PhaseRecord)}
+    known = {item.name for item in fields(PhaseRecord)}
     try:
         content = json.loads(text or "")
         phases = [{name: phase[name] for name in known & phase.keys()} for phase in content["phases"]]
-        return from_tree({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
+        return build_config({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from aotlab.configs.files import preset_names
+from aotlab.configs.files import list_presets
 
 # Ours to official, applied in order.
-BLOCK = [
+BLOCK_RULES = [
     (r"\.self_attention\.match\.", ".self_attn.linear_QK."),
     (r"\.self_attention\.value(\d)\.", r".self_attn.linear_V\1."),
     (r"\.self_attention\.gate(\d)\.", r".self_attn.linear_U\1."),
@@ -55,7 +55,7 @@ RULES = [
     (r"^encoder\.downsamples\.(\d)\.", r"encoder.layers.\1.downsample."),
     (r"^encoder\.layers\.(\d)\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
 ]
-MSDEAOT = [
+MSDEAOT_RULES = [
     (r"^stages\.1\.blocks\.0\.", "LSTT.layer_s8."),
     (r"^stages\.1\.identity_bank\.", "patch_wise_id_bank_s8."),
     (r"^stages\.1\.identity_norm\.", "id_norm_s8."),
@@ -68,28 +68,31 @@ MSDEAOT = [
     (r"^(LSTT\.s\d_)refine\.0\.", r"\1cons_out."),
     (r"^(LSTT\.s\d_)refine\.1\.", r"\1cons_out_id."),
 ]
-PYRAMID = [
+PYRAMID_RULES = [
     (r"^projector\.", "adapters.0."),
     (r"^stages\.(\d)\.identity_bank\.", r"patch_wise_id_banks.\1."),
     (r"^stages\.(\d)\.identity_norm\.", r"id_norms.\1."),
     (r"^stages\.(\d)\.transition\.adapter\.", r"adapters.\1."),
     (r"^stages\.(\d)\.blocks\.", r"MSLSTT.layers_list.\1."),
 ]
-DECODER = [(r"^decoder\.conv_out_hidden\.", "conv_output1."), (r"^decoder\.conv_out\.", "conv_output2.")]
+DECODER_RULES = [
+    (r"^decoder\.conv_out_hidden\.", "conv_output1."),
+    (r"^decoder\.conv_out\.", "conv_output2."),
+]
 
-NEVER_READ = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
+UNUSED_WEIGHTS = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
 """unused keys of published multi-scale files: an FPN, norms and banks of stages without blocks"""
-COMPUTED = "relative_position_index"
+COMPUTED_BUFFER = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
 
-ADDED = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
+ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
 """parts of the names of what models of restricted memory have beside those they start from"""
-PROMPTS = "prompts."
+PROMPT_PREFIX = "prompts."
 """prefix of the prompt network's keys, which have no published names"""
-LEFT_BEHIND = ("mask_token", ".short_term_attn.relative_emb_", ".short_attention.relative_")
+DROPPED_WEIGHTS = ("mask_token", ".short_term_attn.relative_emb_", ".short_attention.relative_")
 """parts of the names, published and ours, of what AOT+ does without"""
 
-EARLIER = [
+LEGACY_RULES = [
     (r"^prompts\.stage\.", "prompts."),
     (r"^prompts\.quarter\.", "prompts.bank4."),
     (r"^prompts\.eighth\.", "prompts.bank8."),
@@ -99,19 +102,19 @@ EARLIER = [
     (r"\.transition\.leave\.", ".transition.refine."),
     (r"(encoder\.(?:.+\.)?)conv(\d)\.norm\.", r"\1bn\2."),
 ]
-"""names of files of ours before version 0.3; the index of a norm and a single stage follow in `rename_earlier`"""
+"""names of files of ours before version 0.3; the index of a norm and a single stage follow in `rename_legacy_keys`"""
 
 
-def official_name(key: str) -> str:
+def to_official_name(key: str) -> str:
     """The published name of a state-dict key of a model with one stage."""
-    return _renamed(key, RULES)
+    return _apply_rules(key, RULES)
 
 
-def official_names(keys: Iterable[str]) -> dict[str, str]:
+def map_official_names(keys: Iterable[str]) -> dict[str, str]:
     """The published name of every state-dict key of a model."""
     keys = list(keys)
     rules = [*family_rules(keys), *_shared_rules(keys), *RULES]
-    return {key: _renamed(key, rules) for key in keys}
+    return {key: _apply_rules(key, rules) for key in keys}
 
 
 def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
@@ -122,11 +125,11 @@ def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
     return [(r"^blocks\.0\.", "LSTT.layer."), (r"^norms\.0\.", "LSTT.decoder_norm.")]
 
 
-def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
+def _apply_rules(key: str, rules: Iterable[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
         key = re.sub(pattern, replacement, key)
     if "LSTT." in key:
-        for pattern, replacement in BLOCK:
+        for pattern, replacement in BLOCK_RULES:
             key = re.sub(pattern, replacement, key)
     return key
 
@@ -138,26 +141,26 @@ def is_official(keys: Iterable[str]) -> bool:
     )
 
 
-def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def convert_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
-    names = official_names(model.state_dict())
+    names = map_official_names(model.state_dict())
     ours = {published: key for key, published in names.items()}
-    idle = NEVER_READ if family_rules(names) else ()
+    idle = UNUSED_WEIGHTS if family_rules(names) else ()
     renamed = {}
     for key, tensor in state.items():
         key = key.removeprefix("module.")
         unread = key not in ours and key.startswith(idle)
-        if not unread and not key.endswith((COMPUTED, "num_batches_tracked")):
+        if not unread and not key.endswith((COMPUTED_BUFFER, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
     return renamed
 
 
-def rename_earlier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_legacy_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the weights of a file of ours from before version 0.3; others are returned as they are."""
     single = not any(key.startswith("stages.1.") for key in state)
     renamed = {}
     for key, tensor in state.items():
-        for pattern, replacement in EARLIER:
+        for pattern, replacement in LEGACY_RULES:
             key = re.sub(pattern, replacement, key)
         if norm := re.fullmatch(r"(.*encoder\.(?:features|layer\d)\..*\.)(\d+)\.norm\.(\w+)", key):
             key = f"{norm[1]}{int(norm[2]) + 1}.{norm[3]}"  # a norm lay inside the convolution before it
@@ -166,16 +169,16 @@ def rename_earlier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def likely_presets(keys: Iterable[str]) -> list[str]:
+def guess_presets(keys: Iterable[str]) -> list[str]:
     """Return the presets whose architecture state-dict keys suggest, ours or published; empty if unknown."""
     keys = list(keys)
-    names = set(keys) | set(official_names(keys).values())
+    names = set(keys) | set(map_official_names(keys).values())
 
     def has(part: str) -> bool:
         return any(part in name for name in names)
 
     encoder = "swinb_" if has("encoder.layers.") else "r50_" if has("encoder.layer1.") else ""
-    depth = len({found[1] for name in names if (found := re.match(r"LSTT\.layers\.(\d+)\.", name))})
+    depth = len({match[1] for name in names if (match := re.match(r"LSTT\.layers\.(\d+)\.", name))})
     sizes = {1: ["t"], 2: ["s"], 3: ["b", "l"]}.get(depth, [])
     if has("MSLSTT."):
         likely = ["paotl"]
@@ -187,7 +190,7 @@ def likely_presets(keys: Iterable[str]) -> list[str]:
         family = "deaot" if has(".linear_ID_V.") else "aot"
         memories = ["_rmem", "_ermu"] if has("mem_pos_emb") else [""]
         likely = [f"{family}{size}{memory}" for size in sizes for memory in memories]
-    return [f"{encoder}{name}" for name in likely if f"{encoder}{name}" in preset_names()]
+    return [f"{encoder}{name}" for name in likely if f"{encoder}{name}" in list_presets()]
 
 
 def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -196,10 +199,10 @@ def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[s
     Weights that already hold any of the added ones, or a model that adds none, are returned unchanged.
     """
     current = model.state_dict()
-    added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED)}
+    added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED_WEIGHTS)}
     if not added or any(key in state for key in added):
         return dict(state)
-    dropped = {key for key in state if key not in current and any(part in key for part in LEFT_BEHIND)}
+    dropped = {key for key in state if key not in current and any(part in key for part in DROPPED_WEIGHTS)}
     result = added | {key: tensor for key, tensor in state.items() if key not in dropped}
     for key, tensor in current.items():
         planes = result[key].shape[1] if key.endswith("identity_bank.weight") and key in result else 0
@@ -219,21 +222,21 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
     Raises:
         ValueError: a tensor has another shape, or nothing fits at all.
     """
-    keys = {official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
+    keys = {to_official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
     weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
-    found = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
-    if not found:
+    matched = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
+    if not matched:
         raise ValueError(f"no key fits this encoder; expected names like {next(iter(keys))}")
     shapes = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
-    wrong = [key for key, tensor in found.items() if tensor.shape != shapes[key]]
+    wrong = [key for key, tensor in matched.items() if tensor.shape != shapes[key]]
     if wrong:
         raise ValueError(
-            f"{wrong[0]} has shape {tuple(found[wrong[0]].shape)}, expected {tuple(shapes[wrong[0]])}"
+            f"{wrong[0]} has shape {tuple(matched[wrong[0]].shape)}, expected {tuple(shapes[wrong[0]])}"
         )
     with torch.no_grad():
-        encoder.load_state_dict(found, strict=False)
+        encoder.load_state_dict(matched, strict=False)
     # Swin's output norms are not part of a classifier; they start at their own initial values.
-    return [name for name, key in keys.items() if key not in found and not key.startswith("norms.")]
+    return [name for name, key in keys.items() if key not in matched and not key.startswith("norms.")]
 
 
 def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
@@ -241,10 +244,10 @@ def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
     if not any(key.startswith("stages.1.") for key in keys):
         return []
     norms = [
-        found for key in keys if (found := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
+        match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
     ]
     if not norms:
-        return MSDEAOT + DECODER
+        return MSDEAOT_RULES + DECODER_RULES
     # Norms behind blocks are numbered through all stages, transitions from the stage they leave.
     numbered = []
     for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):
@@ -255,4 +258,4 @@ def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
             numbered.append(
                 (rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}.")
             )
-    return numbered + PYRAMID + DECODER
+    return numbered + PYRAMID_RULES + DECODER_RULES

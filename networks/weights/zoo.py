@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import expand_home, is_file, make_folder, read_text, sha256, user_cache, write_text
+from aotlab.utils.files import (
+    expand_home,
+    is_file,
+    make_folder,
+    read_text,
+    sha256,
+    user_cache_folder,
+    write_text,
+)
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -27,14 +35,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TABLE = Path(__file__).with_name("published.yaml")
-NAME = re.compile("[a-z0-9_]+")
-SAVED = "model.safetensors"
+PUBLISHED_TABLE = Path(__file__).with_name("published.yaml")
+NAME_PATTERN = re.compile("[a-z0-9_]+")
+HUB_FILE = "model.safetensors"
 """checkpoint in a folder of `save_pretrained` or on the Hub"""
-HUB = "hf://"
+HUB_PREFIX = "hf://"
 """prefix of addresses on the Hugging Face Hub: hf://owner/repository or hf://owner/repository/file"""
-ZOO = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
-PRETRAINED = ROOT / "pretrain_models"
+ZOO_URL = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
+PRETRAINED_FOLDER = ROOT / "pretrain_models"
 """folder of the project that may hold published files too"""
 LOCK_TIMEOUT = 1800.0
 """seconds to wait for another process that stores the same weights"""
@@ -63,20 +71,20 @@ class PublishedWeights:
 
 
 @lru_cache
-def published_weights() -> dict[str, PublishedWeights]:
+def list_published_weights() -> dict[str, PublishedWeights]:
     """Return all published checkpoints by name, in the order of the table."""
-    from aotlab.configs.load import from_tree, read_mapping
+    from aotlab.configs.load import build_config, parse_yaml
 
-    table = read_mapping(read_text(TABLE, "install aotlab again"), str(TABLE))
+    table = parse_yaml(read_text(PUBLISHED_TABLE, "install aotlab again"), str(PUBLISHED_TABLE))
     return {
-        name: from_tree({"name": name, **entry}, str(TABLE), PublishedWeights)
+        name: build_config({"name": name, **entry}, str(PUBLISHED_TABLE), PublishedWeights)
         for name, entry in table.items()
     }
 
 
-def published(name: str) -> PublishedWeights:
+def find_published_weights(name: str) -> PublishedWeights:
     """Return the published checkpoint of this name; raises `InputError` for an unknown one."""
-    table = published_weights()
+    table = list_published_weights()
     if name not in table:
         raise InputError(f"{name}: unknown published weights; names are {', '.join(table)}")
     return table[name]
@@ -85,24 +93,24 @@ def published(name: str) -> PublishedWeights:
 def weights_folder() -> Path:
     """Return the folder of named weights; raises `InputError` if the user has no home."""
     home = os.environ.get("AOTLAB_HOME")
-    return (expand_home(home) if home else user_cache()) / "weights"
+    return (expand_home(home) if home else user_cache_folder()) / "weights"
 
 
-def resolve(checkpoint: str | Path) -> Path:
+def resolve_checkpoint(checkpoint: str | Path) -> Path:
     """Return the file of a checkpoint: a file, a folder of `save_pretrained`, ``bundled``, hf://OWNER/NAME or a name.
 
     Raises:
         InputError: named weights that cannot be downloaded or were changed.
     """
     name = str(checkpoint)
-    if name.startswith(HUB):
-        return from_hub(name, SAVED)
+    if name.startswith(HUB_PREFIX):
+        return download_from_hub(name, HUB_FILE)
     path = BUNDLED_CHECKPOINT if name == BUNDLED else Path(checkpoint)
-    if is_file(path / SAVED):
-        return path / SAVED
-    if os.path.exists(path) or not NAME.fullmatch(name) or name not in published_weights():
+    if is_file(path / HUB_FILE):
+        return path / HUB_FILE
+    if os.path.exists(path) or not NAME_PATTERN.fullmatch(name) or name not in list_published_weights():
         return path
-    return weights_path(name) or get_weights(name)
+    return find_weights(name) or download_weights(name)
 
 
 def load_model(
@@ -111,67 +119,67 @@ def load_model(
     """`load_checkpoint` of a file, a name of published weights or a hf:// address."""
     from aotlab.networks.weights.checkpoints import load_checkpoint
 
-    return load_checkpoint(resolve(checkpoint), config=config, overrides=overrides)
+    return load_checkpoint(resolve_checkpoint(checkpoint), config=config, overrides=overrides)
 
 
 def list_models() -> dict[str, Path]:
     """Return the checkpoints on this machine by name: the bundled one, then downloaded weights."""
-    downloaded = {name: weights_folder() / f"{name}.safetensors" for name in published_weights()}
+    downloaded = {name: weights_folder() / f"{name}.safetensors" for name in list_published_weights()}
     return {BUNDLED: BUNDLED_CHECKPOINT, **{name: path for name, path in downloaded.items() if is_file(path)}}
 
 
-def weights_path(name: str) -> Path | None:
+def find_weights(name: str) -> Path | None:
     """Return the verified file of named weights; None if they were not downloaded yet.
 
     Raises:
         InputError: no such name, or the file has changed since it was stored.
     """
-    published(name)
+    find_published_weights(name)
     path = weights_folder() / f"{name}.safetensors"
     if not is_file(path):
         return None
-    if not _unchanged(path):
-        with suppress(InputError), locked(_lock(name), LOCK_TIMEOUT):
+    if not _is_unchanged(path):
+        with suppress(InputError), locked(_lock_path(name), LOCK_TIMEOUT):
             pass  # a process may be storing it just now
         _require_unchanged(name, path)
     return path
 
 
-def get_weights(name: str, *, source: str | None = None, overwrite: bool = False) -> Path:
+def download_weights(name: str, *, source: str | None = None, overwrite: bool = False) -> Path:
     """Download and convert named weights, unless they are stored; return the stored file.
 
     Args:
-        name: key of `published_weights`.
+        name: key of `list_published_weights`.
         source: in place of Google Drive: a URL, file, or hf://owner/repository[/file].
         overwrite: download them again.
 
     Raises:
         InputError: they cannot be downloaded, are not a checkpoint, or are of another variant.
     """
-    entry = published(name)
+    entry = find_published_weights(name)
     path = make_folder(weights_folder()) / f"{name}.safetensors"
-    with locked(_lock(name), LOCK_TIMEOUT):
+    with locked(_lock_path(name), LOCK_TIMEOUT):
         if not overwrite and is_file(path):
             _require_unchanged(name, path)
             return path
         download = weights_folder() / f".download.{entry.file}"
-        by_hand = [folder / entry.file for folder in (weights_folder(), PRETRAINED)]
+        by_hand = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
         try:
             if source is not None:
-                raw = fetch(source, download, hub_file=entry.file)
+                raw = fetch_file(source, download, hub_file=entry.file)
             else:
-                raw = next(filter(is_file, by_hand), None) or _from_google_drive(entry, download)
+                raw = next(filter(is_file, by_hand), None) or _download_from_google_drive(entry, download)
             _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
         except InputError as error:
             raise InputError(
-                f"{name}: {error}; or get {entry.file} from {ZOO} and put it at {by_hand[0]}"
+                f"{name}: {error}; or get {entry.file} from {ZOO_URL} and put it at {by_hand[0]}"
             ) from error
         for left in weights_folder().glob(f"{download.name}*"):  # of interrupted downloads too
             left.unlink(missing_ok=True)
         return path
 
 
-def fetch(address: str, path: Path, *, hub_file: str) -> Path:
+def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     """Return the file at an address, downloaded to ``path`` if it is a URL.
 
     Args:
@@ -181,8 +189,8 @@ def fetch(address: str, path: Path, *, hub_file: str) -> Path:
     Raises:
         InputError: not available.
     """
-    if address.startswith(HUB):
-        return from_hub(address, hub_file)
+    if address.startswith(HUB_PREFIX):
+        return download_from_hub(address, hub_file)
     if not address.startswith(("http://", "https://")):
         local = Path(address.removeprefix("file://"))
         if not is_file(local):
@@ -201,9 +209,9 @@ def fetch(address: str, path: Path, *, hub_file: str) -> Path:
     return path
 
 
-def from_hub(address: str, file: str) -> Path:
-    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name. Errors as in `fetch`."""
-    parts = address.removeprefix(HUB).split("/", 2)
+def download_from_hub(address: str, file: str) -> Path:
+    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name. Errors as in `fetch_file`."""
+    parts = address.removeprefix(HUB_PREFIX).split("/", 2)
     if len(parts) < 2 or not all(parts):
         raise InputError(f"{address}: expected hf://owner/repository or hf://owner/repository/file")
     from huggingface_hub import hf_hub_download
@@ -215,8 +223,8 @@ def from_hub(address: str, file: str) -> Path:
         raise InputError(f"{address}: {reason}") from error
 
 
-def _from_google_drive(entry: PublishedWeights, path: Path) -> Path:
-    """Download a published file with gdown, which resumes; errors as in `fetch`."""
+def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
+    """Download a published file with gdown, which resumes; errors as in `fetch_file`."""
     try:
         import gdown
         from gdown.exceptions import DownloadError
@@ -254,27 +262,29 @@ def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> Non
         if raw.name.startswith(".download."):
             raw.unlink(missing_ok=True)
         raise InputError(str(error).replace(str(raw), source)) from error
-    _record(path).unlink(missing_ok=True)
+    _digest_record_path(path).unlink(missing_ok=True)
     save_checkpoint(path, model, config)
-    write_text(_record(path), f"{sha256(path)}  {path.name}\n")
+    write_text(_digest_record_path(path), f"{sha256(path)}  {path.name}\n")
 
 
-def _unchanged(path: Path) -> bool:
+def _is_unchanged(path: Path) -> bool:
     """Return whether a file's digest is that of its record."""
     try:
-        return read_text(_record(path), "download the weights again").split()[:1] == [sha256(path)]
+        return read_text(_digest_record_path(path), "download the weights again").split()[:1] == [
+            sha256(path)
+        ]
     except InputError:
         return False
 
 
 def _require_unchanged(name: str, path: Path) -> None:
-    if not _unchanged(path):
+    if not _is_unchanged(path):
         raise InputError(f"{path}: has changed since it was stored; run aotlab weights get {name} --force")
 
 
-def _record(path: Path) -> Path:
+def _digest_record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _lock(name: str) -> Path:
+def _lock_path(name: str) -> Path:
     return weights_folder() / f".{name}.lock"

@@ -23,7 +23,7 @@ from aotlab.engine.tracking.prompting import NetworkSegmenter
 from aotlab.engine.tracking.segmenters import OnnxSegmenter, Segmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
-from aotlab.media.prompt import Point, Prompt, box_around
+from aotlab.media.prompt import Point, Prompt, find_box
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
@@ -158,7 +158,7 @@ def evaluate_case(segmenter: Segmenter, case: Case, *, limit: int, other: Case |
         return labels == 1
 
     source = case.truth if other is None else _resize_nearest(other.truth, case.truth.shape)
-    box = jaccard(segment_prompt(Prompt(box=box_around(source == 1))), case.truth)
+    box = jaccard(segment_prompt(Prompt(box=find_box(source == 1))), case.truth)
     points: list[Point] = []
     labels: list[int] = []
     scores: list[float] = []

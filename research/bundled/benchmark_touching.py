@@ -21,7 +21,7 @@ from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.utils.progress import progress_bar
@@ -192,7 +192,7 @@ def main(argv: list[str] | None = None) -> int:
             counted.append(count_switches(clip.labels[1:], found[1:]))
             sample.append(pixels)
             bar.update()
-    table = scores_table(scores)
+    table = make_scores_table(scores)
     print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
     total = IdentitySwitches(
         *(sum(getattr(counts, name) for counts in counted) for name in ("frames", "pixels", "switched"))

@@ -10,10 +10,16 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
-from aotlab.dataloaders.training.augment import STRONG, fade_and_blur, fit_box, jitter, warp_affine
+from aotlab.dataloaders.training.augment import (
+    STRONG_JITTER,
+    box_to_crop_matrix,
+    jitter_colours,
+    random_grey_and_blur,
+    warp_affine,
+)
 from aotlab.dataloaders.training.clips import relabel
-from aotlab.dataloaders.training.mixture import compose
-from aotlab.dataloaders.training.sets import files_by_stem, read_split
+from aotlab.dataloaders.training.mixture import compose_clips
+from aotlab.dataloaders.training.sets import list_files_by_stem, read_split
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
@@ -77,7 +83,7 @@ def list_images(
             raise InputError(
                 f"{base / 'Annotations'}: no masks of {source.folder or source.videos}; see datasets/README.md"
             )
-        images = {name: files_by_stem(base / "JPEGImages" / name, FRAME_SUFFIXES) for name in names}
+        images = {name: list_files_by_stem(base / "JPEGImages" / name, FRAME_SUFFIXES) for name in names}
         weight, group = source.weight / max(1, len(masks)) ** 0.5, source.folder or source.path
         for mask in masks:
             name = mask.parent.relative_to(base / "Annotations").as_posix()
@@ -111,7 +117,7 @@ def draw_sample(
         if COMPOSED_PROBABILITY <= hidden < COMPOSED_PROBABILITY + BARS_PROBABILITY:
             sample = add_bars(sample, rng)
         if (sample.truth == 1).sum() >= 40 and (sample.truth == 0).sum() >= 100:
-            coloured = fade_and_blur(jitter(sample.image, STRONG, rng), rng)
+            coloured = random_grey_and_blur(jitter_colours(sample.image, STRONG_JITTER, rng), rng)
             return Sample(coloured, sample.truth, sample.others)
 
 
@@ -151,13 +157,13 @@ def compose_images(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste the objects of another image over the frame S×S×3, or under its objects; return frame and labels."""
     mask = read_mask(other.mask).astype(np.uint8)
-    whole = fit_box((0, 0, mask.shape[1], mask.shape[0]), len(frame))
+    whole = box_to_crop_matrix((0, 0, mask.shape[1], mask.shape[0]), len(frame))
     pasted, ids = warp_affine(read_image(other.image), mask, whole, len(frame))
     first, second = (
         relabel(pixels[None], objects[None], rng, minimum=MIN_PIXELS, max_objects=10)
         for pixels, objects in ((frame, labels), (pasted, ids))
     )
-    clip = compose(first, second, rng, max_objects=20)
+    clip = compose_clips(first, second, rng, max_objects=20)
     return clip.frames[0], clip.labels[0]
 
 

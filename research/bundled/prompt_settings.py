@@ -12,20 +12,20 @@ from omegaconf.errors import OmegaConfBaseException
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import (
     COUNT,
+    FRACTION,
     NOT_NEGATIVE,
-    PART,
     POSITIVE,
     SEED,
     Range,
     require_choice,
-    require_numbers,
+    require_ranges,
 )
 
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
 BOUNDS = {
     "steps": COUNT, "batch": COUNT, "size": Range(32, 2**13, whole=True), "blocks": COUNT, "lr": POSITIVE,
-    "encoder_lr": NOT_NEGATIVE, "encoder_from": NOT_NEGATIVE, "decay": PART, "weight_decay": NOT_NEGATIVE,
-    "hardest_from": NOT_NEGATIVE, "third_round": PART, "ema": PART, "seed": SEED,
+    "encoder_lr": NOT_NEGATIVE, "encoder_from": NOT_NEGATIVE, "decay": FRACTION, "weight_decay": NOT_NEGATIVE,
+    "hardest_from": NOT_NEGATIVE, "third_round": FRACTION, "ema": FRACTION, "seed": SEED,
 }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ class PromptTraining:
 
     def __post_init__(self) -> None:
         require_choice(self.precision, ("float32", "bfloat16", "auto"), "precision")
-        require_numbers(self, "", BOUNDS)
+        require_ranges(self, "", BOUNDS)
 
 
 def load_prompt_training(path: Path = DEFAULT_RECIPE, **changes: Any) -> PromptTraining:

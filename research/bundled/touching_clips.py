@@ -15,9 +15,9 @@ from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig, SourceConfig
 from aotlab.dataloaders.training import sets
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip_horizontally
 from aotlab.dataloaders.training.clips import Clip, relabel
-from aotlab.dataloaders.training.mixture import EDGE, Motion
+from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
 from aotlab.dataloaders.training.phases import READERS, Readers
 from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, VideoSet
 from aotlab.media.masks import VOID
@@ -106,7 +106,7 @@ def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> lis
         kind = rng.random()
         image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
         cutout = (first if kind < 0.2 else cut_out_object(image, mask, rng)) or first
-        cutout = Cutout(*flip(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
+        cutout = Cutout(*flip_horizontally(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
         found.append(match_colours(cutout, first, rng.uniform(0.4, 1.0)))
     return [found[number] for number in rng.permutation(len(found))]
 
@@ -222,7 +222,7 @@ def _paste_cutout(
     mask = cv2.remap(cutout.mask, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     image = cv2.remap(cutout.image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     window = slice(top, bottom), slice(left, right)
-    cover = cv2.GaussianBlur(mask, (0, 0), EDGE)[..., None]
+    cover = cv2.GaussianBlur(mask, (0, 0), EDGE_BLUR)[..., None]
     frame[window] = np.rint(frame[window] + cover * (image.astype(np.float32) - frame[window]))
     label[window][mask > 0.5] = number
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aotlab.configs.load import load_config
 from aotlab.engine.training.trainer import train
-from aotlab.utils.distributed import open_world
+from aotlab.utils.distributed import join_process_group
 from research.bundled.touching_clips import TOUCHING_READERS
 
 RECIPE = Path(__file__).parent / "recipes" / "touching.yaml"
@@ -21,7 +21,7 @@ def main(settings: list[str] | None = None) -> int:
     """Train; print the file of the weights."""
     settings = sys.argv[1:] if settings is None else settings
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with open_world("cpu") as world:
+    with join_process_group("cpu") as world:
         command = f"python -m research.bundled.train_touching {' '.join(settings)}"
         trained = train(load_config(RECIPE, settings), world, readers=TOUCHING_READERS, command=command)
         print(trained.checkpoint)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
-from aotlab.utils.environment import processor_name, set_waiting
+from aotlab.utils.environment import limit_spin_waiting, processor_name
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import parse_size
 from aotlab.utils.progress import progress_bar
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     shared = {"threads": args.threads, "clock": args.clock, "device": args.device}
     settings = [parse_setting(text) | shared for text in args.settings]
-    set_waiting()
+    limit_spin_waiting()
     seconds, peaks = measure(settings, args.rounds)
     print(f"{processor_name()}, {args.threads or 'default'} threads, {args.device}\n")
     print("| setting | s, median | s, fastest | peak MiB | first / this |\n|---|---|---|---|---|")

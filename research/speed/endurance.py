@@ -24,7 +24,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import POLICIES
-from aotlab.dataloaders.training.clips import reflect
+from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
@@ -146,7 +146,10 @@ def run_trial(trial: Trial) -> list[Sample]:
     samples: list[Sample] = []
     with progress_bar(trial.frames, title=trial.policy, unit="frame") as bar:
         for index in range(trial.frames):
-            frame, mask = trial.clip[reflect(index, len(trial.clip))], trial.mask if index == 0 else None
+            frame, mask = (
+                trial.clip[reflect_index(index, len(trial.clip))],
+                trial.mask if index == 0 else None,
+            )
             begin = time.perf_counter()
             tracker.step(frame, mask).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin

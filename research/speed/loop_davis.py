@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.training.clips import reflect
+from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, real_path, write_text
@@ -40,13 +40,13 @@ def loop_davis(
     if output.exists():
         raise InputError(f"{output}: exists; choose another output or remove it")
     lengths, links = {}, {}
-    for video in davis(root, year, split):
+    for video in read_davis(root, year, split):
         if video.problem is not None:
             raise InputError(video.problem)
         length, labels = len(video.frames), {path.stem: path for path in video.annotations}
         lengths[video.name] = length + (times - 1) * (length - 1)
         for index in range(lengths[video.name]):
-            frame = video.frames[reflect(index, length)]
+            frame = video.frames[reflect_index(index, length)]
             if frame.stem not in labels:
                 raise InputError(f"{frame}: has no labels; give a split whose frames all have, such as val")
             image = f"480p/{video.name}/{index:05d}"

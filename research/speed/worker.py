@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from aotlab import Tracker
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 from aotlab.utils.devices import autocast, pick_device
 
@@ -53,7 +53,7 @@ def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
 def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     """Run one step on drawn clips; return a function that runs another."""
     from aotlab.engine.training.build import build_model
-    from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
+    from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffle_identities
 
     config = read_settings(None, config=setting["config"], overrides=setting["overrides"])
     device = pick_device(setting["device"])
@@ -67,7 +67,7 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     labels = labels.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)[..., :crop, :crop].contiguous()
     images = torch.randn(frames, clips, 3, crop, crop, generator=generator)
     batch = ClipBatch(images.to(device), labels.to(device), [OBJECTS] * clips)
-    identities = shuffled_identities(clips, config.model.max_objects, generator).to(device)
+    identities = shuffle_identities(clips, config.model.max_objects, generator).to(device)
     plan = ClipPlan(identities, crop**2, feed_predictions=True)
 
     def run_step() -> object:

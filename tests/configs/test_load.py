@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aotlab.configs.files import preset_names
-from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
+from aotlab.configs.files import list_presets
+from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import COUNT, PART, POSITIVE, SEED, Range, read_number
+from aotlab.utils.numbers import COUNT, FRACTION, POSITIVE, SEED, Range, parse_number
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -102,7 +102,7 @@ def write(path, text):
     return str(path)
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_preset_loads_under_its_own_name(name):
     assert load_config(name).name == name
 
@@ -158,7 +158,7 @@ def test_unknown_name_names_the_nearest_or_all():
         load_config("gone.yaml")
 
 
-@pytest.mark.parametrize("name", [*preset_names(), "configs/recipes/mini.yaml"])
+@pytest.mark.parametrize("name", [*list_presets(), "configs/recipes/mini.yaml"])
 def test_printed_settings_read_back_equal(tmp_path, name):
     config = load_config(name, ["model.stages.0.window=7", "train.seed=3"])
     assert load_config(write(tmp_path / "printed.yaml", to_yaml(config))) == config
@@ -170,7 +170,7 @@ def test_empty_file_gives_the_defaults(tmp_path):
 
 def test_mapping_is_not_changed_by_loading():
     tree = {"name": "mine", "memory": {"every": 3}}
-    assert from_tree(tree, "mine", overrides=["memory.every=2"]).memory.every == 2
+    assert build_config(tree, "mine", overrides=["memory.every=2"]).memory.every == 2
     assert tree == {"name": "mine", "memory": {"every": 3}}
 
 
@@ -190,7 +190,7 @@ def test_plain_text_with_references_rejected(text):
     with pytest.raises(
         InputError, match=r"file: not readable as YAML .*(not allowed here|nested too deeply)"
     ):
-        read_mapping(text, "file", plain=True)
+        parse_yaml(text, "file", plain=True)
 
 
 @pytest.mark.parametrize("override", OVERRIDES)
@@ -226,7 +226,7 @@ def test_numbers_are_finite_and_within_64_bits():
 @given(st.text(max_size=80) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60), st.booleans())
 def test_any_text_is_a_mapping_or_an_input_error(text, plain):
     with contextlib.suppress(InputError):
-        assert isinstance(read_mapping(text, "text", plain=plain), dict)
+        assert isinstance(parse_yaml(text, "text", plain=plain), dict)
 
 
 @settings(max_examples=80)
@@ -245,9 +245,9 @@ def test_any_override_gives_settings_or_an_input_error(key, value):
 
 @given(st.one_of(st.floats().map(repr), st.integers().map(str), st.text(max_size=10)))
 def test_number_read_is_finite_and_in_range(text):
-    for allowed in (COUNT, PART, POSITIVE, SEED, Range()):
+    for allowed in (COUNT, FRACTION, POSITIVE, SEED, Range()):
         try:
-            value = read_number(text, allowed)
+            value = parse_number(text, allowed)
         except ValueError:
             continue
         assert math.isfinite(value)
@@ -267,11 +267,11 @@ class Listing:
 
 
 def test_other_dataclasses_load_with_the_same_checks():
-    listing = from_tree({"items": {"a": {"path": "b", "weights": [1, 2.5]}}}, "list.yaml", Listing)
+    listing = build_config({"items": {"a": {"path": "b", "weights": [1, 2.5]}}}, "list.yaml", Listing)
     assert listing == Listing({"a": Item("b", [1.0, 2.5])})
     with pytest.raises(
         InputError, match=r"list\.yaml: unknown key items\.a\.pth; did you mean items\.a\.path"
     ):
-        from_tree({"items": {"a": {"pth": "b"}}}, "list.yaml", Listing)
+        build_config({"items": {"a": {"pth": "b"}}}, "list.yaml", Listing)
     with pytest.raises(InputError, match=r"list\.yaml: .*mandatory value: path"):
-        from_tree({"items": {"a": {}}}, "list.yaml", Listing)
+        build_config({"items": {"a": {}}}, "list.yaml", Listing)

@@ -5,34 +5,34 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, setting_path
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, resolve_path
 from aotlab.configs.load import load_config
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.training.phases import data_root
+from aotlab.dataloaders.training.phases import find_data_root
 from aotlab.engine.training.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
 
 
 def test_bundled_is_the_shipped_checkpoint():
-    assert setting_path("bundled") == BUNDLED_CHECKPOINT
+    assert resolve_path("bundled") == BUNDLED_CHECKPOINT
     assert read_settings(BUNDLED_CHECKPOINT).name
 
 
 def test_unknown_home_rejected():
     with pytest.raises(InputError, match="~nobody-here/a: unknown home"):
-        setting_path("~nobody-here/a")
+        resolve_path("~nobody-here/a")
 
 
 def test_relative_path_is_found_here_or_in_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shipped = f"pretrain_models/{BUNDLED_CHECKPOINT.name}"
-    assert setting_path(shipped) == ROOT / shipped
+    assert resolve_path(shipped) == ROOT / shipped
     (tmp_path / "pretrain_models").mkdir()
     (tmp_path / shipped).touch()
-    assert setting_path(shipped).resolve() == tmp_path / shipped
-    assert setting_path("nowhere/x.pth") == Path("nowhere/x.pth")
-    assert setting_path("~/x.pth") == Path.home() / "x.pth"
+    assert resolve_path(shipped).resolve() == tmp_path / shipped
+    assert resolve_path("nowhere/x.pth") == Path("nowhere/x.pth")
+    assert resolve_path("~/x.pth") == Path.home() / "x.pth"
 
 
 def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
@@ -40,7 +40,7 @@ def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
     config = load_config("configs/recipes/finetune.yaml", ["data.root=datasets"])
     bundled = read_settings(BUNDLED_CHECKPOINT).model
     assert build_model(config).config == replace(bundled, prompt_blocks=0)
-    assert data_root(config.data) == ROOT / "datasets"
+    assert find_data_root(config.data) == ROOT / "datasets"
 
 
 @pytest.mark.parametrize(

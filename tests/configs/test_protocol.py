@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab.configs.protocol import with_protocol
+from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.models import build_model
@@ -16,9 +16,9 @@ from aotlab.utils.errors import InputError
 def test_unbounded_memory_is_replaced():
     config = load_config("aotl")
     assert config.memory.policy == "every_nth"
-    assert with_protocol(config, "bounded").memory.policy == "restricted"
-    assert with_protocol(config, "published") == config
-    assert with_protocol(config, "bounded", ["memory.policy=every_nth"]) == config
+    assert apply_protocol(config, "bounded").memory.policy == "restricted"
+    assert apply_protocol(config, "published") == config
+    assert apply_protocol(config, "bounded", ["memory.policy=every_nth"]) == config
 
 
 def test_replaced_memory_is_logged(caplog, monkeypatch):
@@ -37,15 +37,15 @@ def test_replaced_memory_is_logged(caplog, monkeypatch):
 @pytest.mark.parametrize("preset", ["aott", "r50_aotl_ermu", "r50_deaotl_rmem"])
 def test_bounded_memory_stays(preset):
     config = load_config(preset)
-    assert with_protocol(config, "bounded") == config
+    assert apply_protocol(config, "bounded") == config
 
 
 def test_unknown_protocol_rejected():
     with pytest.raises(InputError, match="protocol: must be one of bounded, published, got 'paper'"):
-        with_protocol(load_config("aotl"), "paper")
+        apply_protocol(load_config("aotl"), "paper")
 
 
 @pytest.mark.parametrize("override", ["memory.policy=every_nth", "memory={policy: every_nth, every: 3}"])
 def test_stated_policy_stays(override):
     config = load_config("aotl", [override])
-    assert with_protocol(config, "bounded", [override]).memory.policy == "every_nth"
+    assert apply_protocol(config, "bounded", [override]).memory.policy == "every_nth"

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.recurrence import propagate_reference, read_memory, write_memory
-from aotlab.networks.model import Features, Model, Propagated
+from aotlab.networks.model import Features, Model, PropagatedFrame
 
 
-def begin(model: Model, bank: MemoryBank, features: Features, masks: Tensor) -> Propagated:
+def begin(model: Model, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
     """Store a reference frame with masks B×(m+1)×H×W."""
     frames = propagate_reference(model, [bank], features, [masks])
     write_memory(model, [bank], frames)

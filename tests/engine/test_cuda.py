@@ -11,10 +11,10 @@ import torch
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.engine.benchmark.overlapping import Layers
+from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank, build_bank
-from aotlab.engine.tracking.ensemble import Ensemble, augmented
-from aotlab.engine.tracking.transfers import OneBehind
+from aotlab.engine.tracking.ensemble import Ensemble, build_branches
+from aotlab.engine.tracking.transfers import DelayedLabels
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
@@ -46,7 +46,7 @@ def watch_host(monkeypatch):
         fetched.append(tensor.device)
         return np.full(tensor.shape, 0.5)
 
-    monkeypatch.setattr("aotlab.engine.memory.policies.on_host", count)
+    monkeypatch.setattr("aotlab.engine.memory.policies.to_host", count)
     return fetched
 
 
@@ -97,7 +97,7 @@ def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
 def test_ensemble_of_scales_and_flips_stays_on_device(fused):
     with fake_cuda():
         config = settings("aott")
-        branches = augmented(on_cuda(config), config, scales=(1.0, 1.5), flip=True, device=str(CUDA))
+        branches = build_branches(on_cuda(config), config, scales=(1.0, 1.5), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
         for index, frame in enumerate(clip(4)):
             prediction = together.step(frame, {0: stripes([1, 2]), 2: stripes([0, 3])}.get(index))
@@ -152,14 +152,14 @@ def devices(bank: MemoryBank):
 
 
 def run_track(tracker, frames):
-    labels = OneBehind(CUDA)
+    labels = DelayedLabels(CUDA)
     for index, frame in enumerate(frames):
         labels.wait(tracker.step(frame, stripes([1]) if index == 0 else None))
 
 
 def run_layers(tracker, frames):
     """Objects that overlap, as in SA-V: two trackers."""
-    layers, labels = Layers(tracker), OneBehind(CUDA)
+    layers, labels = LayeredTracker(tracker), DelayedLabels(CUDA)
     given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
     for index, frame in enumerate(frames):
         labels.wait(layers.step(frame, {} if index else given))
@@ -221,7 +221,7 @@ class Waiting:
 def test_constant_on_cpu_is_detected(monkeypatch):
     with fake_cuda():
         tracker = tracker_on_cuda(settings("aott"))
-        monkeypatch.setattr("aotlab.networks.preprocess._statistics", lambda *_: torch.ones(2, 3, 1, 1))
+        monkeypatch.setattr("aotlab.networks.preprocess._mean_and_std", lambda *_: torch.ones(2, 3, 1, 1))
         with pytest.raises(RuntimeError, match="device"):
             tracker.step(clip(1)[0], stripes([1]))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.burst import annotation_file, read_sequences, write_predictions
+from aotlab.dataloaders.benchmarks.burst import find_annotation_file, read_sequences, write_predictions
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import read_labels
-from aotlab.media.regions import compress, decode_runs, encode_runs, parse_runs
+from aotlab.media.regions import compress_runs, decode_runs, encode_runs, parse_runs
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
@@ -25,7 +25,7 @@ def root(tmp_path):
 
 def write_truth(root, results, *, keep=lambda sequence, index, track: True):
     """Results that are the annotations of the masks that ``keep`` names."""
-    for sequence in read_sequences(annotation_file(root, "val")):
+    for sequence in read_sequences(find_annotation_file(root, "val")):
         for index, (file, runs) in enumerate(sequence.runs.items()):
             labels = np.zeros(sequence.size, dtype=np.uint8)
             for track, text in runs.items():
@@ -56,7 +56,7 @@ def test_predictions_are_the_annotations_with_other_run_lengths(root, tmp_path):
     place = tmp_path / "predictions.json"
     places = ["--root", str(root), "--results", str(tmp_path / "results"), "--output", str(place)]
     assert submit(["--dataset", "burst", *places]) == 0
-    truth, found = (json.loads(path.read_text()) for path in (annotation_file(root, "val"), place))
+    truth, found = (json.loads(path.read_text()) for path in (find_annotation_file(root, "val"), place))
     for entry in truth["sequences"]:
         for frame in entry["segmentations"]:
             frame.pop("7", None)  # an object without a pixel has no entry
@@ -67,7 +67,7 @@ def test_result_of_another_size_rejected(root, tmp_path):
     write_truth(root, tmp_path)
     write_mask(tmp_path / "HACS-kite" / "frame0004.png", np.zeros((5, 5), dtype=np.uint8))
     with pytest.raises(InputError, match=r"frame0004\.png: the mask is 5×5"):
-        write_predictions(tmp_path / "p.json", annotation_file(root, "val"), tmp_path, ["HACS-kite"])
+        write_predictions(tmp_path / "p.json", find_annotation_file(root, "val"), tmp_path, ["HACS-kite"])
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_result_of_another_size_rejected(root, tmp_path):
     ids=str,
 )
 def test_entries_of_the_wrong_form_are_one_sentence(root, change):
-    path = annotation_file(root, "val")
+    path = find_annotation_file(root, "val")
     tree = json.loads(path.read_text())
     tree["sequences"][0].update(change)
     path.write_text(json.dumps(tree))
@@ -92,9 +92,11 @@ def test_entries_of_the_wrong_form_are_one_sentence(root, change):
 
 
 def test_run_lengths_that_do_not_fill_the_image_rejected(root):
-    path = annotation_file(root, "val")
+    path = find_annotation_file(root, "val")
     tree = json.loads(path.read_text())
-    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(encode_runs(np.ones((4, 4), dtype=bool)))
+    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress_runs(
+        encode_runs(np.ones((4, 4), dtype=bool))
+    )
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]
     with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):

@@ -5,7 +5,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import plan_sequence, score_labels
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.evaluation.scoring import score_sequence as score_plan
@@ -69,7 +69,7 @@ def test_per_frame_scores_equal_the_reference(golden, name):
 
 def test_davis_2017_table_equals_the_reference(golden):
     arrays, tables = golden
-    table = scores_table(
+    table = make_scores_table(
         {name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"]) for name in SEQUENCES}
     )
     wanted = tables["davis2017_semi_supervised"]
@@ -87,7 +87,7 @@ def test_davis_2016_table_equals_the_reference(golden):
     scores = {
         name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"], merge_ids=True) for name in SEQUENCES
     }
-    table = scores_table(scores)
+    table = make_scores_table(scores)
     assert_row(table, tables["davis2016_merged"]["global"])
     for name, row in tables["davis2016_merged"]["per_sequence"].items():
         assert_row(table["sequences"][name], row)
@@ -95,7 +95,7 @@ def test_davis_2016_table_equals_the_reference(golden):
 
 def test_long_sequence_has_a_meaningful_decay(golden):
     arrays, tables = golden
-    table = scores_table({"long": score_labels(arrays["long/gt"], arrays["long/pred"])})
+    table = make_scores_table({"long": score_labels(arrays["long/gt"], arrays["long/pred"])})
     for key, row in tables["long"]["per_object"].items():
         assert_row(table["sequences"]["long"]["objects"][key.rpartition("_")[2]], row)
 
@@ -155,4 +155,4 @@ def test_prediction_of_another_size_is_named(tmp_path):
 
 def test_table_of_nothing_rejected():
     with pytest.raises(ValueError, match="at least one object"):
-        scores_table({})
+        make_scores_table({})

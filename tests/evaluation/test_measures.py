@@ -5,9 +5,9 @@ import pytest
 
 from aotlab.evaluation.measures import (
     boundary_map,
+    find_object_box,
     match_contours,
-    object_box,
-    region_and_contour,
+    measure_region_and_contour,
     score_object,
     tolerance_radius,
 )
@@ -34,7 +34,7 @@ def golden_cases(pairs):
 
 def both(truth, prediction):
     """J and F."""
-    return tuple(np.broadcast_to(score_object(truth, prediction, truth.shape, region_and_contour), 2))
+    return tuple(np.broadcast_to(score_object(truth, prediction, truth.shape, measure_region_and_contour), 2))
 
 
 def masks(height, width, **pixels):
@@ -106,7 +106,7 @@ def test_contours_match_up_to_the_border(radius, shift):
     truth = disc((37, 45), 14, 15, 80**0.5) | disc((37, 45), 36, 44, 150**0.5)
     truth[0, 0] = True
     prediction = np.roll(truth, shift, axis=(0, 1))
-    box = object_box(truth | prediction)
+    box = find_object_box(truth | prediction)
     # the same counts divided alike: equal to the last bit
     expected = plain_f(truth, prediction, radius)
     assert match_contours(truth[box], prediction[box], radius) == expected

@@ -8,7 +8,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import score_object
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
-from aotlab.evaluation.tables import format_table, scores_table
+from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import ListedObject
 from tests.evaluation.scoring import disc, plain_f, score_sequence
@@ -110,7 +110,7 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)
     assert scores.values[3].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
-    table = scores_table({"a": scores}, TABLE)
+    table = make_scores_table({"a": scores}, TABLE)
     assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
     assert "-" in format_table(table, TABLE).splitlines()[2]
     assert plan_sequence(Video("a", (), annotations=truth)).ids == (3,)

@@ -7,9 +7,9 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.measures import region_and_contour, score_object
+from aotlab.evaluation.measures import measure_region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit
@@ -65,7 +65,7 @@ def test_results_as_ids_are_scored_too(videos, tmp_path):
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
     scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
     whole, small = (read_mask(videos[0].object_folders[object_id] / "00004.png") > 0 for object_id in (1, 2))
-    expected = score_object(whole, whole & ~small, whole.shape, region_and_contour)
+    expected = score_object(whole, whole & ~small, whole.shape, measure_region_and_contour)
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 
@@ -107,7 +107,7 @@ def test_object_without_pixels_is_written_empty(videos, tmp_path):
     assert video.result_files("00004") == ("000/00004.png", "001/00004.png", "002/00004.png")
     results = tmp_path / "results"
     shutil.copytree(first.parent, results)
-    table = scores_table({video.name: score_sequence(plan_sequence(video), results)})
+    table = make_scores_table({video.name: score_sequence(plan_sequence(video), results)})
     assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
 
 

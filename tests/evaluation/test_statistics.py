@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.tables import decay, mean, recall, statistics
+from aotlab.evaluation.tables import decay, mean, measure_statistics, recall
 from tests.shared import golden_arrays
 
 
@@ -40,4 +40,4 @@ def test_decay_of_long_sequences_does_not_wrap(count):
 
 
 def test_statistics_of_no_frames_are_nan():
-    assert np.isnan(list(statistics("J", np.array([])).values())).all()
+    assert np.isnan(list(measure_statistics("J", np.array([])).values())).all()

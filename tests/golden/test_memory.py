@@ -16,12 +16,12 @@ import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_policy, redundancy
-from aotlab.engine.memory.relevance import FrameRelevance, frame_relevance
+from aotlab.engine.memory.policies import build_policy, compute_redundancy
+from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
 from aotlab.networks.fast import optimize
 from aotlab.networks.models import build_model
-from aotlab.networks.weights.published_keys import from_official
+from aotlab.networks.weights.published_keys import convert_official
 from tests.engine.frames import begin
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
@@ -54,7 +54,7 @@ class FakeBank(SimpleNamespace):
     """The part of a bank that a policy reads, for one group."""
 
     def __len__(self) -> int:
-        return len(self.kept[0])
+        return len(self.frame_indices[0])
 
     def tracked(self, group: int) -> list[int]:
         return list(range(1, len(self)))
@@ -99,7 +99,7 @@ def test_evicted_frames_equal_reference(policy: str, case: dict, case_arrays: di
             assert len(shares) == count
             return FrameRelevance(shares[None], draw_keys(inputs)[None])
 
-        bank = FakeBank(kept=[kept], newest=step["frame"], policy=chooser)
+        bank = FakeBank(frame_indices=[kept], newest=step["frame"], policy=chooser)
         places = chooser.evict(bank, shown)
         assert (places or [None])[0] == step["evicted_position"]
         if step.get("R") is not None and None not in step["R"]:
@@ -115,8 +115,8 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
     if "d" in step:
         expected = np.array(step["d"])
         bound = 1e-3 * max(1, np.abs(expected).max())
-        np.testing.assert_allclose(redundancy(keys).numpy(), expected, atol=bound)
-    redundancies = redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
+        np.testing.assert_allclose(compute_redundancy(keys).numpy(), expected, atol=bound)
+    redundancies = compute_redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
     scores = chooser.score(running, [chooser.counts[0][frame] for frame in kept], redundancies)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
 
@@ -145,7 +145,7 @@ class Replay:
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
         keys = golden_table(f"keys/{reference_name(name)}")
         model = build_model(config.model)
-        model.load_state_dict(from_official(fill_memory_module().fill(keys), model), strict=True)
+        model.load_state_dict(convert_official(fill_memory_module().fill(keys), model), strict=True)
         self.model = optimize(model, precision="float32") if fast else model.eval()
         self.images = torch.from_numpy(filler.normalise(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
@@ -199,7 +199,7 @@ class Replay:
         if attention is None:
             return
         key = self.bank.read()[0][0].long.key
-        ours = frame_relevance(self.model, propagated, logits, key, len(self.bank))
+        ours = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
         assert (ours.relevance[0] - expected).abs().max() < LOGITS
 
@@ -220,5 +220,5 @@ def test_presets_match_published_weights(name: str) -> None:
     with torch.device("meta"):
         model = build_model(load_config(name).model)
         weights = {key: torch.empty(shape) for key, (shape, _) in published.items()}
-    shapes = {key: tensor.shape for key, tensor in from_official(weights, model).items()}
+    shapes = {key: tensor.shape for key, tensor in convert_official(weights, model).items()}
     assert shapes == {key: tensor.shape for key, tensor in model.state_dict().items()}

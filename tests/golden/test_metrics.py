@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
 from tests.shared import golden_arrays, golden_table
@@ -49,7 +49,7 @@ def clips(
 def score_table(videos: list[Video], results: Path) -> dict:
     report = score_videos(videos, results)
     assert report.failures == {}
-    return scores_table(report.scores, find_rules(videos).table)
+    return make_scores_table(report.scores, find_rules(videos).table)
 
 
 def assert_row(found: dict, wanted: dict[str, float], names: dict[str, str]) -> None:

@@ -12,8 +12,8 @@ from scipy.ndimage import binary_dilation
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.scoring import score_videos
-from aotlab.evaluation.davis import annotation_labels
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.davis import read_object_ids
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from tests.shared import SHARED, golden_arrays, golden_table, needs_data
 
@@ -70,7 +70,7 @@ def test_perturbed_annotations_score_as_in_the_reference(benchmark: str, method:
     videos = open_dataset(benchmark, SHARED / "data" / "DAVIS")
     assert {video.name for video in videos} == set(wanted["sequences"])
     for video in videos:
-        labels = [annotation_labels(read_mask(path), merge_ids=video.merge_ids) for path in video.annotations]
+        labels = [read_object_ids(read_mask(path), merge_ids=video.merge_ids) for path in video.annotations]
         prediction = METHODS[method](np.stack(labels))
         assert hashlib.sha256(prediction.tobytes()).hexdigest() == wanted["prediction_sha256"][video.name]
         for path, frame in zip(video.annotations, prediction, strict=True):
@@ -82,7 +82,7 @@ def test_perturbed_annotations_score_as_in_the_reference(benchmark: str, method:
         np.testing.assert_array_equal(scores.region, per_frame[f"{benchmark}/{method}/{name}/J"])
         contour = per_frame[f"{benchmark}/{method}/{name}/F"]
         np.testing.assert_allclose(scores.values[1], contour, rtol=0, atol=ROUNDING)
-    table = scores_table(report.scores)
+    table = make_scores_table(report.scores)
     rows = {"": table}
     for name, sequence in table["sequences"].items():
         rows |= {f"{name}_{object_id}": row for object_id, row in sequence["objects"].items()}

@@ -17,9 +17,9 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
 from aotlab.networks.fast import optimize
-from aotlab.networks.model import Propagated
+from aotlab.networks.model import PropagatedFrame
 from aotlab.networks.models import build_model
-from aotlab.networks.weights.published_keys import from_official
+from aotlab.networks.weights.published_keys import convert_official
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.test_sequences import ReferenceOnTies
@@ -46,7 +46,7 @@ def published_weights(name: str) -> dict[str, torch.Tensor]:
 
 def golden_model(name: str, *, fast: bool = False) -> Any:
     model = build_model(load_config(PRESETS[name]).model)
-    model.load_state_dict(from_official(published_weights(name), model), strict=True)
+    model.load_state_dict(convert_official(published_weights(name), model), strict=True)
     return optimize(model, precision="float32") if fast else model.eval()
 
 
@@ -61,7 +61,7 @@ def tokens(x: torch.Tensor) -> torch.Tensor:
 
 def replay(
     name: str, fast: bool, capacity: int | None = None
-) -> tuple[list[Propagated], list[torch.Tensor], MemoryBank]:
+) -> tuple[list[PropagatedFrame], list[torch.Tensor], MemoryBank]:
     """Run a reference's clip, its own masks fed back; a bank over ``capacity`` drops the frame behind the first."""
     arrays, meta = golden(name)
     images = torch.from_numpy(filler.normalise(arrays["in_frames"]))
@@ -167,7 +167,7 @@ def test_free_running_two_scale_tracker_equals_reference(fast: bool) -> None:
 def test_published_names_round_trip(name: str) -> None:
     state = published_weights(name)
     model = build_model(load_config(PRESETS[name]).model)
-    model.load_state_dict(from_official(state, model), strict=True)
+    model.load_state_dict(convert_official(state, model), strict=True)
     back = to_official(model)
     assert all(torch.equal(tensor, state[key]) for key, tensor in back.items())
     # What is left has no place in ours because the reference does not read it either.

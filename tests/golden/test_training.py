@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.files import preset_names
+from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
-from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
+from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect_index, relabel
 from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
+    count_hardest_pixels,
     frame_loss,
-    hardest_count,
     mean_iou,
     resize_logits,
     soft_jaccard,
@@ -27,7 +27,7 @@ from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.models import build_model
 from aotlab.networks.preprocess import network_size
-from aotlab.networks.weights.published_keys import official_name
+from aotlab.networks.weights.published_keys import to_official_name
 from tests.golden import filler
 from tests.shared import golden, golden_arrays, golden_table, has_golden
 
@@ -47,7 +47,7 @@ def test_losses_and_gradients_equal_reference():
     for case in cases:
         logits = torch.from_numpy(arrays[f"logits_{case['case']}"])[0].requires_grad_()
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
-        count = hardest_count(labels.numel(), case["step"], case["total_steps"])
+        count = count_hardest_pixels(labels.numel(), case["step"], case["total_steps"])
         total = frame_loss(resize_logits(logits, labels.shape, True), labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
         ours = {
@@ -103,7 +103,7 @@ def test_reference_loss_weight_equals_reference():
 
 def test_hardest_pixel_count_equals_reference():
     for case in schedule()["top_k"]:
-        assert hardest_count(case["pixels"], case["step"], case["total_steps"]) == case["k"]
+        assert count_hardest_pixels(case["pixels"], case["step"], case["total_steps"]) == case["k"]
 
 
 def test_averaged_weights_equal_reference():
@@ -142,7 +142,7 @@ def same_up_to_numbering(ours: np.ndarray, reference: np.ndarray) -> bool:
 
 def test_frame_numbers_fold_back_as_reference():
     _, meta = golden("data")
-    assert [[length, index, reflect(index, length)] for length, index, _ in meta["reflect"]] == meta[
+    assert [[length, index, reflect_index(index, length)] for length, index, _ in meta["reflect"]] == meta[
         "reflect"
     ]
 
@@ -179,14 +179,16 @@ def test_logged_iou_equals_reference():
 
 
 @pytest.mark.parametrize(
-    "variant", [name for name in preset_names() if has_golden(f"keys/{name}.optim.json")]
+    "variant", [name for name in list_presets() if has_golden(f"keys/{name}.optim.json")]
 )
 def test_optimiser_groups_equal_reference(variant):
     def first_name(name: str) -> str:
         """The name of a shared parameter under which the reference registers it first."""
         if not config.model.stages[0].shared:
-            return official_name(name)
-        return official_name(name).replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
+            return to_official_name(name)
+        return (
+            to_official_name(name).replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
+        )
 
     config = load_config(variant)
     with torch.device("meta"):
@@ -202,6 +204,6 @@ def test_optimiser_groups_equal_reference(variant):
         if not group.get("frozen")
     }
     frozen = {
-        official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+        to_official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
     assert frozen == {name for group in reference if group.get("frozen") for name in group["params"]}

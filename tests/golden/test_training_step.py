@@ -11,12 +11,12 @@ import torch
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, hardest_count
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, count_hardest_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import train_identities
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.fast import optimize_training
-from aotlab.networks.weights.published_keys import official_names
+from aotlab.networks.weights.published_keys import map_official_names
 from tests.golden import filler
 from tests.shared import golden, golden_model
 
@@ -56,7 +56,7 @@ class Reference:
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
-            ClipPlan(identities, hardest_count(batch.labels[0, 0].numel(), step, total), own),
+            ClipPlan(identities, count_hardest_pixels(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()
@@ -83,7 +83,7 @@ class Reference:
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Parameters by published name."""
-        names = official_names(self.model.state_dict())
+        names = map_official_names(self.model.state_dict())
         return {names[name]: parameter for name, parameter in self.model.named_parameters()}
 
 

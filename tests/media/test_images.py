@@ -63,7 +63,7 @@ def test_levels_are_estimated_once_for_all_frames(tmp_path):
         ramp = np.linspace(100, top, 64, dtype=np.uint16)
         write_png(tmp_path / "cells" / f"{index}.png", np.tile(ramp, (8, 1)))
     source = open_frames(tmp_path / "cells")
-    assert source.levels.found
+    assert source.levels.estimated
     assert 100 <= source.levels.low < 110
     assert 3900 < source.levels.high <= 4100
     brightest = [int(frame.max()) for frame in source]

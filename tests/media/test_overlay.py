@@ -83,6 +83,6 @@ def test_many_objects_leave_the_frame_visible(monkeypatch):
     frame = np.full((100, 100, 3), 60, np.uint8)
     labels = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((20, 20), int))
     thin = draw_overlay(frame, labels).astype(int)
-    monkeypatch.setattr("aotlab.media.overlay.MANY", 25)
+    monkeypatch.setattr("aotlab.media.overlay.MANY_OBJECTS", 25)
     thick = draw_overlay(frame, labels).astype(int)
     assert np.abs(thin - 60).mean() < np.abs(thick - 60).mean()

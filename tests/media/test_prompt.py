@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.media.prompt import Prompt, box_around, parse_prompts
+from aotlab.media.prompt import Prompt, find_box, parse_prompts
 from aotlab.utils.errors import InputError
 
 
@@ -51,7 +51,7 @@ def square(top, left, side=20):
 
 
 def test_box_holds_all_pixels_of_an_object():
-    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
+    assert find_box(square(10, 30) == 1) == (30, 10, 20, 20)
 
 
 def test_prompts_are_parsed_by_frame_and_object():
@@ -61,7 +61,7 @@ def test_prompts_are_parsed_by_frame_and_object():
     assert prompts[0][2].box == (10, 20, 30, 40)
     assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
     assert prompts[0][1].negative == [(9, 9)]
-    assert list(parse_prompts([], ["1:5,6"], first=7)) == [7]
+    assert list(parse_prompts([], ["1:5,6"], first_frame=7)) == [7]
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ import pytest
 from pycocotools import mask as coco
 
 from aotlab.media.regions import (
-    compress,
+    compress_runs,
     decode_runs,
-    decompress,
+    decompress_runs,
     encode_runs,
     fill_polygons,
     image_stem,
-    measure_box,
     number_frames,
     parse_runs,
     require_size,
+    runs_to_box,
 )
 from aotlab.utils.errors import InputError
 
@@ -23,8 +23,8 @@ from aotlab.utils.errors import InputError
 def test_run_lengths_equal_those_of_pycocotools(density):
     mask = np.random.default_rng(3).random((37, 53)) < density
     text = coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
-    assert compress(encode_runs(mask)) == text
-    assert decompress(text, max_count=10**6) == encode_runs(mask).tolist()
+    assert compress_runs(encode_runs(mask)) == text
+    assert decompress_runs(text, max_count=10**6) == encode_runs(mask).tolist()
     assert (decode_runs(parse_runs(text, mask.shape), mask.shape) == mask).all()
 
 
@@ -97,7 +97,7 @@ def test_box_surrounds_pixels():
         expected = [0.0] * 4
         if len(rows):
             expected = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
-        assert measure_box(encode_runs(mask), mask.shape) == expected
+        assert runs_to_box(encode_runs(mask), mask.shape) == expected
 
 
 @pytest.mark.parametrize(

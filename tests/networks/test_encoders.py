@@ -9,7 +9,7 @@ from aotlab.configs.load import load_config
 from aotlab.networks.encoders import build_encoder, freeze_stages
 from aotlab.networks.models import build_model
 from aotlab.networks.swin import SwinBase
-from aotlab.networks.weights.published_keys import official_name
+from aotlab.networks.weights.published_keys import to_official_name
 from tests.shared import golden_table
 
 
@@ -49,7 +49,7 @@ def test_two_frozen_stages_equal_reference(variant):
     freeze_stages(model.encoder, 2)
     groups = golden_table(f"keys/{variant}.optim")
     frozen = {
-        official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+        to_official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
     assert frozen == {name for group in groups if group.get("frozen") for name in group["params"]}
 

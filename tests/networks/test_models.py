@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aotlab.configs.load import from_tree, load_config
+from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
@@ -222,7 +222,7 @@ def test_sine_positions_distinguish_tokens(sine):
 )
 def test_invalid_stages_rejected(stages, others, words):
     with pytest.raises(InputError) as error:
-        from_tree({"model": {"stages": stages, **others}}, "mine.yaml")
+        build_config({"model": {"stages": stages, **others}}, "mine.yaml")
     message = str(error.value)
     assert message.startswith("mine.yaml: ")
     assert "\n" not in message
@@ -230,7 +230,7 @@ def test_invalid_stages_rejected(stages, others, words):
 
 
 def test_unknown_block_rejected():
-    config = from_tree({"model": {"stages": [{"block": "lsttt"}]}}, "mine.yaml")
+    config = build_config({"model": {"stages": [{"block": "lsttt"}]}}, "mine.yaml")
     with pytest.raises(
         InputError,
         match=r"model\.stages\.block must be one of lstt, lstt_recurrent, gpm, aost, pyramid, got lsttt",

@@ -11,7 +11,7 @@ UP = InputConfig(min_short_edge=480, min_object=120)
 
 
 def compute_size(video, limits=UP, smallest=None):
-    return network_size(video, limits, align_corners=False, smallest=smallest)
+    return network_size(video, limits, align_corners=False, min_object_area=smallest)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
-from aotlab.engine.memory.relevance import relevance
+from aotlab.configs.load import build_config
+from aotlab.engine.memory.relevance import attention_per_frame
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.models import build_model
-from aotlab.networks.rmem import TemporalEmbedding, embedding_indices
+from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
 from tests.published import to_official
@@ -34,7 +34,7 @@ def random(*shape, seed=0):
     ],
 )
 def test_frames_share_the_temporal_embeddings(frames, indices):
-    assert embedding_indices(frames, 4).tolist() == indices
+    assert temporal_slots_by_age(frames, 4).tolist() == indices
 
 
 def test_temporal_embedding_is_added_per_frame():
@@ -56,17 +56,17 @@ def plain_relevance(query, key, weight, heads, frames):
 @pytest.mark.parametrize("heads", [1, 8])
 @pytest.mark.parametrize("at_once", [1, 500, 2**22])
 def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
-    monkeypatch.setattr("aotlab.engine.memory.relevance.AT_ONCE", at_once)
+    monkeypatch.setattr("aotlab.engine.memory.relevance.MAX_CHUNK_WEIGHTS", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
-    ours = relevance(query, key, weight, heads=heads, frames=5)
+    ours = attention_per_frame(query, key, weight, heads=heads, frames=5)
     # sums in another order round differently
     torch.testing.assert_close(ours, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(ours.sum(1), torch.ones(2))
 
 
 def test_no_foreground_has_zero_relevance():
-    ours = relevance(random(1, 4, DIM), random(1, 8, DIM), torch.zeros(1, 4), heads=1, frames=2)
+    ours = attention_per_frame(random(1, 4, DIM), random(1, 8, DIM), torch.zeros(1, 4), heads=1, frames=2)
     assert ours.tolist() == [[0, 0]]
 
 
@@ -78,7 +78,7 @@ def small(block, **stage):
             "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, **stage}],
         }
     }
-    return from_tree(tree, "small.yaml").model
+    return build_config(tree, "small.yaml").model
 
 
 @pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])

@@ -29,7 +29,9 @@ def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, difference)
         "export_model",
         lambda *args, **settings: SimpleNamespace(sha256={}, config=load_config("aott")),
     )
-    monkeypatch.setattr(runtime, "verify", lambda *args, **settings: Agreement(difference, 0.5, 0.1, 0.1))
+    monkeypatch.setattr(
+        runtime, "verify_export", lambda *args, **settings: Agreement(difference, 0.5, 0.1, 0.1)
+    )
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == (0 if difference == 0 else 1)
     captured = capsys.readouterr()
     assert ("expected at most 0.001" in captured.err) == (difference != 0)

@@ -19,7 +19,7 @@ import torch
 torch.set_num_threads(1)
 tool = importlib.import_module(f"aotlab.tools.{sys.argv[1]}")
 import aotlab.engine.benchmark.evaluator, aotlab.engine.video.batch
-aotlab.engine.video.resume.SAVE_EVERY = 0.0
+aotlab.engine.video.resume.SAVE_SECONDS = 0.0
 
 def run(name, files=0):
     process = os.fork()  # a fork has all modules: it starts at once

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.engine.benchmark.paper_tables import list_missing, load_table
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
@@ -178,4 +178,4 @@ def test_default_roots_follow_the_environment(monkeypatch, data, base):
     for name, dataset in DATASETS.items():
         monkeypatch.delenv(f"AOTLAB_{name.upper()}", raising=False)
         if dataset.folder is not None:
-            assert default_root(name) == Path(base) / dataset.folder
+            assert find_default_root(name) == Path(base) / dataset.folder

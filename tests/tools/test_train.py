@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.tools.train import main
 from tests.engine.training.tiny_recipes import draw_sets
 

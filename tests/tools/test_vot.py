@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.benchmark.vot import VotSession, fit, serve
+from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError
 
@@ -80,7 +80,7 @@ def test_session_needs_an_object_first():
 
 @pytest.mark.parametrize("shape", [(50, 90), (120, 160), (200, 300), (90, 300)], ids=str)
 def test_masks_are_cropped_or_padded_to_frame(shape):
-    whole = fit(np.ones(shape, dtype=np.uint8), SIZE)
+    whole = fit_mask(np.ones(shape, dtype=np.uint8), SIZE)
     assert whole.shape == SIZE
     assert whole.sum() == min(shape[0], SIZE[0]) * min(shape[1], SIZE[1])
 
@@ -145,13 +145,15 @@ def test_trax_session_handles_boxes_and_late_objects(tmp_path):
         found, _ = client.frame(image, {}, [(trax.Mask.create(late), {})])
         assert len(found) == 2
         found, _ = client.frame(image, {}, [])
-        assert (fit(found[1][0].array(normalize=True), SIZE) == late).all()
+        assert (fit_mask(found[1][0].array(normalize=True), SIZE) == late).all()
         assert found[1][1] == {"confidence": "0.9000"}
         client.quit()
         assert process.wait(60) == 0
 
 
 def test_missing_trax_names_extra(monkeypatch, capsys):
-    monkeypatch.setattr("aotlab.utils.errors.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
+    monkeypatch.setattr(
+        "aotlab.utils.errors.list_extra_modules", lambda: {"vot": ("trax_that_is_not_there",)}
+    )
     assert main(["vot"]) == 2
     assert "pip install 'aotlab[vot]'" in capsys.readouterr().err

@@ -4,22 +4,22 @@ import pytest
 import torch
 
 from aotlab.utils import devices
-from aotlab.utils.devices import CHOSEN, pick_device, reserve_cores, usable_devices
+from aotlab.utils.devices import THREAD_VARIABLES, list_devices, pick_device, reserve_cores
 from aotlab.utils.errors import InputError
 
 
 @pytest.mark.parametrize(
     ("cores", "helpers", "chosen", "kept"),
     [(1, 2, "", 1), (2, 2, "", 2), (4, 1, "", 3), (4, 2, "", 3), (8, 2, "", 6), (8, 0, "", 8)]
-    + [(8, 2, name, 8) for name in CHOSEN],
+    + [(8, 2, name, 8) for name in THREAD_VARIABLES],
 )
 def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, chosen, kept, monkeypatch):
     before = torch.get_num_threads()
-    for name in CHOSEN:
+    for name in THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     if chosen:
         monkeypatch.setenv(chosen, "8")
-    monkeypatch.setattr(devices, "_cores", lambda: cores)
+    monkeypatch.setattr(devices, "_count_cores", lambda: cores)
     torch.set_num_threads(cores)
     try:
         reserve_cores(helpers)
@@ -33,11 +33,11 @@ def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, chosen, kept
 )
 def test_unusable_device_names_the_usable_ones(name):
     assert pick_device("cpu") == torch.device("cpu")
-    if name in usable_devices():
+    if name in list_devices():
         pytest.skip(f"{name} is here")
     with pytest.raises(InputError) as caught:
         pick_device(name)
     sentence = str(caught.value)
     assert sentence.startswith(f"device {name}: ")
-    assert f"this machine has {', '.join(usable_devices())}" in sentence
+    assert f"this machine has {', '.join(list_devices())}" in sentence
     assert len(sentence) < 300

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.utils.distributed import open_world
+from aotlab.utils.distributed import join_process_group
 from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ def join(monkeypatch, values):
         monkeypatch.delenv(name, raising=False)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    with open_world("cpu"):
+    with join_process_group("cpu"):
         pass
 
 
@@ -74,11 +74,11 @@ def test_death_of_a_rank_stops_the_others(tmp_path):
         textwrap.dedent("""
         import os, signal, sys
         from aotlab.tools.cli.parser import command
-        from aotlab.utils.distributed import open_world
+        from aotlab.utils.distributed import join_process_group
 
         @command
         def main(argv=None):
-            with open_world("cpu") as world:
+            with join_process_group("cpu") as world:
                 world.gather(world.rank)
                 if world.rank == 1:
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -9,10 +9,10 @@ import pytest
 
 from aotlab.utils.environment import (
     SPIN_COUNT,
-    WAITING,
+    SPIN_VARIABLES,
     announce_compilation,
     keep_freed_memory,
-    set_waiting,
+    limit_spin_waiting,
 )
 
 HUGE_PAGES = 4 * 64 // 2
@@ -38,11 +38,11 @@ print(usual, kept)
 
 def test_spin_count_is_set_unless_the_user_did():
     environ = {"PATH": "/bin"}
-    set_waiting(environ)
+    limit_spin_waiting(environ)
     assert environ == {"PATH": "/bin", "GOMP_SPINCOUNT": str(SPIN_COUNT)}
-    for name in WAITING:
+    for name in SPIN_VARIABLES:
         environ = {name: "something"}
-        set_waiting(environ)
+        limit_spin_waiting(environ)
         assert environ == {name: "something"}
 
 

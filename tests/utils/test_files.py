@@ -16,11 +16,11 @@ from aotlab.utils.files import (
     atomic_file,
     atomic_path,
     is_file,
+    is_file_name,
     is_folder,
-    is_plain_name,
     make_folder,
-    plain_name,
     read_text,
+    require_file_name,
     require_output,
     require_writable,
     sha256,
@@ -148,7 +148,7 @@ def test_unusable_outputs_rejected_before_the_work(tmp_path):
 @pytest.mark.parametrize("name", NOT_PLAIN, ids=ascii)
 def test_names_that_are_not_plain_rejected(name):
     with pytest.raises(InputError, match=r"^list\.txt: .* is not a plain name") as caught:
-        plain_name(name, "list.txt")
+        require_file_name(name, "list.txt")
     assert len(str(caught.value)) < 250
 
 
@@ -157,8 +157,8 @@ def test_names_that_are_not_plain_rejected(name):
 )
 def test_plain_name_stays_inside_its_folder(name):
     folder = Path("/results").absolute()
-    if is_plain_name(name):
-        assert plain_name(name, "list.txt") == name
+    if is_file_name(name):
+        assert require_file_name(name, "list.txt") == name
         assert Path(os.path.normpath(folder / name)).parent == folder
 
 

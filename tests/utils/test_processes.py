@@ -44,4 +44,4 @@ def test_signal_sets_flags_of_enclosing_blocks():
     with stop_flag() as outer, stop_flag() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(5)
-        assert (outer.is_set(), outer.number) == (True, signal.SIGTERM)
+        assert (outer.is_set(), outer.signal_number) == (True, signal.SIGTERM)

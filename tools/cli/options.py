@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import with_protocol
+from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.parser import AT_LEAST_ONE, INTEGER, CommandParser, Options, argument_type
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
 
 
-def checkpoint(text: str) -> Path:
+def parse_checkpoint(text: str) -> Path:
     """Return the file of a path, hf://owner/repository, or name of published weights, fetched on first use."""
-    from aotlab.networks.weights.zoo import resolve
+    from aotlab.networks.weights.zoo import resolve_checkpoint
 
-    return resolve(text)
+    return resolve_checkpoint(text)
 
 
-CHECKPOINT = argument_type(checkpoint)
+CHECKPOINT = argument_type(parse_checkpoint)
 BYTES = argument_type(parse_bytes)
 SIZE = argument_type(parse_size)
 WITHOUT_NEWEST = "memory.newest=null"
 """the override by which `memory.frames` alone sets how many frames are kept"""
 
-SHARED: dict[str, dict[str, Any]] = {
+SHARED_OPTIONS: dict[str, dict[str, Any]] = {
     "--device": {"default": "cpu", "help": "cpu, cuda, cuda:N or mps"},
     "--precision": {
         "choices": PRECISIONS,
@@ -68,10 +68,10 @@ SHARED: dict[str, dict[str, Any]] = {
 """parameters of ``add_argument`` by option"""
 
 
-def add_shared(to: Options, *names: str) -> None:
-    """Add options of `SHARED`."""
+def add_shared_options(to: Options, *names: str) -> None:
+    """Add options of `SHARED_OPTIONS`."""
     for name in names:
-        to.add_argument(name, **SHARED[name])
+        to.add_argument(name, **SHARED_OPTIONS[name])
 
 
 def add_checkpoint_option(to: Options, *, several: str | None = None, untrained: bool = False) -> None:
@@ -133,7 +133,7 @@ def add_model_options(
 
 def add_device_options(parser: CommandParser) -> None:
     """Add the group "device and precision"."""
-    add_shared(parser.add_argument_group("device and precision"), "--device", "--precision")
+    add_shared_options(parser.add_argument_group("device and precision"), "--device", "--precision")
 
 
 def add_memory_options(parser: CommandParser, *, bounded: bool, budget: bool = False) -> None:
@@ -173,7 +173,7 @@ def add_tracker_options(
     """
     add_model_options(parser, several=several)
     group = parser.add_argument_group("device and precision")
-    add_shared(group, "--device", "--precision", "--depth")
+    add_shared_options(group, "--device", "--precision", "--depth")
     add_memory_options(parser, bounded=True, budget=memory_budget)
 
 
@@ -182,11 +182,11 @@ def read_tracker_options(args: argparse.Namespace) -> TrackerOptions:
     from aotlab.engine.tracking.options import TrackerOptions
 
     chosen = args.checkpoint if isinstance(args.checkpoint, list) else [args.checkpoint or BUNDLED_CHECKPOINT]
-    overrides = (*args.overrides, *option_overrides(args))
+    overrides = (*args.overrides, *list_overrides(args))
     return TrackerOptions(tuple(chosen), args.config, overrides, args.device)
 
 
-def option_overrides(args: argparse.Namespace, *, precision: str = "compute.precision") -> list[str]:
+def list_overrides(args: argparse.Namespace, *, precision: str = "compute.precision") -> list[str]:
     """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and ``--depth`` stand for.
 
     A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
@@ -216,11 +216,11 @@ def require_bounded(config: Config, name: str) -> None:
         )
 
 
-def bounded_settings(checkpoint: Path, config: str | None, overrides: Sequence[str]) -> Config:
+def read_bounded_settings(checkpoint: Path, config: str | None, overrides: Sequence[str]) -> Config:
     """Return the settings of a tracker with bounded long-term memory; raise `InputError` as `read_settings` does."""
     from aotlab.networks.weights.checkpoints import read_settings
 
-    return with_protocol(read_settings(checkpoint, config=config, overrides=overrides), "bounded", overrides)
+    return apply_protocol(read_settings(checkpoint, config=config, overrides=overrides), "bounded", overrides)
 
 
 def print_settings(settings: Config) -> None:
@@ -248,18 +248,18 @@ def add_dataset_options(
     server = "" if split else " (default: the one the server scores)"
     group.add_argument("--split", metavar="NAME", default=split, help=f"train, val, test, ...{server}")
     if split is not None:
-        add_shared(group, "--sequence", "--new-objects")
+        add_shared_options(group, "--sequence", "--new-objects")
     return group
 
 
 def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
     """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
-    where = "[FRAME/]ID" if frames else "ID"
+    form = "[FRAME/]ID" if frames else "ID"
     group = parser.add_argument_group("prompts instead of masks")
     for name, values, text in (
         ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
         ("--point", "X,Y", "point on an object; several refine the mask"),
         ("--not-point", "X,Y", "point that is not on the object"),
     ):
-        group.add_argument(name, metavar=f"{where}:{values}", action="append", default=[], help=text)
-    add_shared(group, "--segmenter", "--segmenter-plugin")
+        group.add_argument(name, metavar=f"{form}:{values}", action="append", default=[], help=text)
+    add_shared_options(group, "--segmenter", "--segmenter-plugin")

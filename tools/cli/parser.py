@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aotlab.configs.files import find_settings
+from aotlab.configs.files import find_config
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
@@ -22,24 +22,24 @@ from aotlab.tools.cli.stdio import (
     guard_stdout,
     signals_as_exceptions,
 )
-from aotlab.utils.environment import enable_fallback, keep_freed_memory, set_waiting
+from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
     RankError,
     RunStopped,
-    fault_sentence,
-    missing_extra,
-    out_of_memory,
+    describe_missing_module,
+    is_out_of_memory,
+    report_internal_error,
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
-from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, MAX_COUNT, MAX_SIDE, POSITIVE, Range, read_number
+from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
 
 Main = Callable[..., int]
 Options = argparse._ActionsContainer
 """a parser, or a group of its options"""
 
-FAULT = 70
+INTERNAL_ERROR = 70
 """exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
 EXIT_CODES = {
     "0": "done",
@@ -123,20 +123,20 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return read_argument
 
 
-def number(allowed: Range) -> Callable[[str], float]:
+def number_type(allowed: Range) -> Callable[[str], float]:
     """Return an argparse type for numbers in a range."""
-    return argument_type(partial(read_number, allowed=allowed))
+    return argument_type(partial(parse_number, allowed=allowed))
 
 
-INTEGER = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
+INTEGER = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds are known later, and checked there"""
-AT_LEAST_ONE = number(COUNT)
-AT_LEAST_TWO = number(Range(2, MAX_COUNT, whole=True))
-NOT_NEGATIVE = number(COUNT_OR_NONE)
-ABOVE_ZERO = number(POSITIVE)
-PIXELS = number(Range(32, MAX_SIDE, whole=True))
-OBJECTS = number(Range(1, 65535, whole=True))
-SCALE = number(Range(0, 16, above_low=True))
+AT_LEAST_ONE = number_type(COUNT)
+AT_LEAST_TWO = number_type(Range(2, MAX_COUNT, whole=True))
+NOT_NEGATIVE = number_type(COUNT_OR_ZERO)
+ABOVE_ZERO = number_type(POSITIVE)
+PIXELS = number_type(Range(32, MAX_SIDE, whole=True))
+OBJECT_ID = number_type(Range(1, 65535, whole=True))
+SCALE = number_type(Range(0, 16, above_low=True))
 
 
 def require_paths(*paths: str | Path | None) -> None:
@@ -152,7 +152,7 @@ def require_source(source: str) -> None:
         require_paths(source)
 
 
-def require_new(path: Path | None, *, force: bool) -> None:
+def require_new_output(path: Path | None, *, force: bool) -> None:
     """Raise `InputError` if an output exists, unless it is an empty folder or ``force``; None: no output."""
     if path is None or force or not file_mode(path):
         return
@@ -165,7 +165,7 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
     if checkpoint is not None and not is_file(checkpoint):
         raise InputError(f"{checkpoint}: no such checkpoint; give a file, or a name of aotlab weights list")
     if config is not None:
-        find_settings(config)
+        find_config(config)
 
 
 def command(main: Main) -> Main:
@@ -182,8 +182,8 @@ def command(main: Main) -> Main:
         # only warnings of libraries: PyTorch logs its caches at exit
         logging.getLogger("aotlab").setLevel(logging.INFO)
         keep_freed_memory()
-        set_waiting()
-        enable_fallback()
+        limit_spin_waiting()
+        enable_mps_fallback()
         try:
             with signals_as_exceptions(), guard_stdout():
                 return main(argv)
@@ -198,18 +198,22 @@ def command(main: Main) -> Main:
                 return _print_error(f"error: standard output: cannot be written ({error})", 1)
             return PIPE_CLOSED
         except Exception as error:
-            sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            sentence = (
+                describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            )
             if sentence is not None:
                 return _print_error(f"error: {sentence}", 2)
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
-            return _print_error(f"error: {fault_sentence(error)}", FAULT)  # the traceback is kept in a file
+            return _print_error(
+                f"error: {report_internal_error(error)}", INTERNAL_ERROR
+            )  # the traceback is kept in a file
 
     return run
 
 
 @contextmanager
-def after_printing() -> Iterator[None]:
+def stop_on_write_errors() -> Iterator[None]:
     """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
     try:
         yield
@@ -227,7 +231,7 @@ def report_failures(failures: Mapping[str, str]) -> int:
 def _print_error(sentence: str, status: int) -> int:
     """Print a message on stderr, if it can be written; return ``status``."""
     with suppress(OSError):
-        print(printable(sentence), file=sys.stderr)
+        print(clean_message(sentence), file=sys.stderr)
     return status
 
 
@@ -238,7 +242,7 @@ def _printed_by_other_rank(error: InputError) -> bool:
     )
 
 
-def printable(sentence: str) -> str:
+def clean_message(sentence: str) -> str:
     """Return a message without control characters, shortened if very long: names from files may hold anything."""
     plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
     half = MAX_MESSAGE // 2

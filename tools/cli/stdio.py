@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from aotlab.utils.processes import ENDING
+from aotlab.utils.processes import STOP_SIGNALS
 
 INTERRUPTED = 130
 """exit status after Ctrl-C, as in shells"""
 PIPE_CLOSED = 141
 """exit status after a closed output pipe, as in shells"""
-BY_SIGNAL = 128
+SIGNAL_STATUS = 128
 """exit status after a signal, less the signal's number, as in shells"""
-GRACE = 5.0
+GRACE_SECONDS = 5.0
 """seconds in which further requests to end are ignored"""
 
 
@@ -61,15 +61,17 @@ def signals_as_exceptions() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in ENDING}
-    replaced = [number for number in ENDING if before[number] in (signal.SIG_DFL, signal.default_int_handler)]
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    replaced = [
+        number for number in STOP_SIGNALS if before[number] in (signal.SIG_DFL, signal.default_int_handler)
+    ]
     raised: list[tuple[float, BaseException]] = []
 
     def end(number: int, _: FrameType | None) -> None:
         now = time.monotonic()
-        if number != signal.SIGINT and raised and now < raised[-1][0] + GRACE:
+        if number != signal.SIGINT and raised and now < raised[-1][0] + GRACE_SECONDS:
             return  # it is ending
-        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(BY_SIGNAL + number)
+        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(SIGNAL_STATUS + number)
         raised.append((now, error))
         raise error
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.training.clips import reflect
+from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from research.speed.loop_davis import loop_davis, main
@@ -33,7 +33,7 @@ def test_looped_frames_have_image_and_labels_of_their_source(root, clips, tmp_pa
         clip = clips[video.name]
         assert [path.stem for path in video.frames] == stems_from(0, 3 * len(clip.stems) - 2)
         for index, (frame, labels) in enumerate(zip(video.frames, video.annotations, strict=True)):
-            place = reflect(index, len(clip.stems))
+            place = reflect_index(index, len(clip.stems))
             assert frame.is_symlink()
             assert np.array_equal(read_image(frame), clip.frames[place])
             assert np.array_equal(read_mask(labels), clip.labels[place])

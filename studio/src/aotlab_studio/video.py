@@ -163,7 +163,7 @@ class FrameStore(FrameSource):
         ):
             if (other, None) in self._jpegs or other in self._decoded:
                 return self.jpeg(other)
-        key = index if self._index is None else self._index.key_before(index)
+        key = index if self._index is None else self._index.find_key_frame(index)
         return encode_jpeg(self.read(key, "near"), None)
 
     def prefetch(self, stop: threading.Event, busy: Callable[[], bool]) -> None:

@@ -771,9 +771,9 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
     column = (box["width"] - 96) / LENGTH
 
     def drag(start, end):
-        for frame, act in ((start, page.tab.mouse.down), (end, page.tab.mouse.up)):
+        for frame, run_action in ((start, page.tab.mouse.down), (end, page.tab.mouse.up)):
             page.tab.mouse.move(box["x"] + 96 + frame * column, box["y"] + 14)
-            act()
+            run_action()
 
     drag(0, 3)
     drag(LENGTH - 0.05, 9)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.benchmarks.sequences import Video, folder
+from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.dataloaders.benchmarks.sequences import Video, read_folder
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
@@ -56,7 +56,7 @@ PAIRS = "".join(
 @pytest.mark.parametrize("year", [2016, 2017])
 def test_both_list_forms_give_sorted_sequences_once(root, text, year):
     write_list(root, f"{year}/val.txt", text)
-    videos = davis(root, year)
+    videos = read_davis(root, year)
     assert [(video.name, video.merge_ids) for video in videos] == [
         ("bear", year == 2016),
         ("camel", year == 2016),
@@ -65,7 +65,7 @@ def test_both_list_forms_give_sorted_sequences_once(root, text, year):
 
 def test_frames_masks_and_annotations_are_in_order(root):
     write_list(root, "2017/val.txt", "bear")
-    (video,) = davis(root, 2017)
+    (video,) = read_davis(root, 2017)
     assert [path.name for path in video.frames] == ["00000.jpg", "00001.jpg", "00002.jpg"]
     assert [path.name for path in video.annotations] == ["00000.png", "00001.png", "00002.png"]
     assert dict(video.masks) == {0: root / "Annotations/480p/bear/00000.png"}
@@ -73,15 +73,15 @@ def test_frames_masks_and_annotations_are_in_order(root):
 
 def test_2016_list_of_the_first_release_is_found(root):
     write_list(root, "480p/val.txt", PAIRS)
-    assert len(davis(root, 2016)) == 2
+    assert len(read_davis(root, 2016)) == 2
     with pytest.raises(InputError, match="no such list file"):
-        davis(root, 2017)
+        read_davis(root, 2017)
 
 
 def test_split_test_means_test_dev_with_first_labels_only(root):
     add_sequence(root, "deer", labels=1)
     write_list(root, "2017/test-dev.txt", "deer")
-    (video,) = davis(root, 2017, "test")
+    (video,) = read_davis(root, 2017, "test")
     assert (len(video.frames), len(video.masks), len(video.annotations)) == (3, 1, 1)
 
 
@@ -98,7 +98,7 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
 def test_missing_files_name_what_is_expected(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
-        davis(root, 2017)
+        read_davis(root, 2017)
 
 
 def test_folder_of_sequences_is_a_data_set(tmp_path):
@@ -108,7 +108,7 @@ def test_folder_of_sequences_is_a_data_set(tmp_path):
         for stem in ("b", "a"):
             (images / f"{stem}{suffix}").touch()
         write_mask(tmp_path / "Annotations" / name / "a.png", np.ones((2, 3), np.uint8))
-    videos = folder(tmp_path)
+    videos = read_folder(tmp_path)
     assert [video.name for video in videos] == ["first", "second"]
     assert [path.name for path in videos[1].frames] == ["a.png", "b.png"]
     assert videos == open_dataset("folder", tmp_path)
@@ -145,7 +145,7 @@ def test_masks_for_the_server_are_480_high(height, width, expected):
 
 def test_only_videos_without_ground_truth_are_480_high(root):
     write_list(root, "2017/val.txt", "bear")
-    assert davis(root, 2017)[0].output_height is None
+    assert read_davis(root, 2017)[0].output_height is None
     for path in sorted((root / "Annotations/480p/bear").glob("*.png"))[1:]:
         path.unlink()
-    assert davis(root, 2017)[0].output_height == 480
+    assert read_davis(root, 2017)[0].output_height == 480

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
+from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
@@ -141,7 +141,7 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
     if fault != "no folder":
         place.mkdir()
     videos = open_dataset(dataset, root)
-    report = evaluate(PaintingTracker(), videos, tmp_path / "out", RunOptions(progress=False))
+    report = evaluate(PaintingTracker(), videos, tmp_path / "out", EvaluationOptions(progress=False))
     whole = [video.name for video in videos if video.problem is None]
     assert whole
     assert report.finished == whole
@@ -186,7 +186,7 @@ def test_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
     with Image.open(path) as image:
         labels = np.array(image)
     Image.fromarray(labels).save(path, format="JPEG")
-    report = evaluate(PaintingTracker(), videos, tmp_path / "out", RunOptions(progress=False))
+    report = evaluate(PaintingTracker(), videos, tmp_path / "out", EvaluationOptions(progress=False))
     assert list(report.failures) == [videos[0].name]
     assert "a JPEG file" in report.failures[videos[0].name]
 

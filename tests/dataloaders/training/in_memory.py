@@ -9,8 +9,8 @@ from PIL import Image
 
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.sets import LabelledVideo
-from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.masks import write_mask
+from aotlab.media.synthetic_clip import draw_clip
 
 CROP = 65
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.augment import FILL, count_ids, crop_video, move_image
+from aotlab.dataloaders.training.augment import FILL, count_ids, make_image_clip, make_video_clip
 from tests.dataloaders.training.in_memory import CROP, coloured, phase, rng
 
 
@@ -18,8 +18,8 @@ def make_clip(kind, image, mask, seed=0, **options):
     """Frames and labels of a clip of this image, as a single one or as a video that stands still."""
     settings = phase(**{"clip_length": 4, **options})
     if kind == "static":
-        return move_image(image, mask, settings, rng(seed))
-    return crop_video([image] * 4, [mask] * 4, settings, rng(seed))
+        return make_image_clip(image, mask, settings, rng(seed))
+    return make_video_clip([image] * 4, [mask] * 4, settings, rng(seed))
 
 
 @pytest.mark.parametrize("augmentation", ["aot", "deaot"])
@@ -59,7 +59,7 @@ def test_crop_contains_object_on_reference_frame():
     image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
     mask[:, :60] = 1
     shown = [
-        count_ids(crop_video([image], [mask], phase(short_edge=65), rng(seed))[1][0])[1] > 100
+        count_ids(make_video_clip([image], [mask], phase(short_edge=65), rng(seed))[1][0])[1] > 100
         for seed in range(60)
     ]
     assert np.mean(shown) > 0.45
@@ -68,8 +68,10 @@ def test_crop_contains_object_on_reference_frame():
 def test_all_frames_of_a_video_are_cut_alike():
     mask = rng().integers(1, 9, (80, 120), dtype=np.uint8)
     other = np.roll(mask, 1, axis=1)
-    _, labels = crop_video([coloured(mask), coloured(other)], [mask, other], phase(short_edge=100), rng(4))
-    _, alone = crop_video([coloured(mask)], [mask], phase(short_edge=100), rng(4))
+    _, labels = make_video_clip(
+        [coloured(mask), coloured(other)], [mask, other], phase(short_edge=100), rng(4)
+    )
+    _, alone = make_video_clip([coloured(mask)], [mask], phase(short_edge=100), rng(4))
     assert np.array_equal(labels[0], alone[0])
     assert not np.array_equal(labels[1], alone[0])
 
@@ -78,7 +80,9 @@ def test_small_video_is_padded_with_uniform_colour():
     places = set()
     for seed in range(10):
         image, mask = np.full((32, 48, 3), 200, np.uint8), np.full((32, 48), 1, np.uint8)
-        frames, labels = crop_video([image], [mask], phase(short_edge=32, augmentation="deaot"), rng(seed))
+        frames, labels = make_video_clip(
+            [image], [mask], phase(short_edge=32, augmentation="deaot"), rng(seed)
+        )
         outside = labels[0] == 0
         assert (frames[0][outside] == FILL).all()  # no jitter, blur or grey there
         rows, columns = np.nonzero(~outside)
@@ -91,7 +95,7 @@ def test_scale_of_a_video_is_random_around_its_short_edge():
     image, mask = np.zeros((60, 90, 3), np.uint8), np.ones((60, 90), np.uint8)
     heights = []
     for seed in range(100):
-        _, labels = crop_video([image], [mask], phase(short_edge=40), rng(seed))
+        _, labels = make_video_clip([image], [mask], phase(short_edge=40), rng(seed))
         heights.append(int(labels[0].any(axis=1).sum()))
     assert 27 <= min(heights) <= 30  # 0.7 times 40 is 28
     assert 50 <= max(heights) <= 52  # 1.3 times 40 is 52

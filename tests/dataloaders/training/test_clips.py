@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, reflect, relabel
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, choose_frames, fits_as_reference
+from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, reflect_index, relabel
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, choose_frames, is_reference_frame
 from aotlab.utils.errors import InputError
 from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, make_video, phase, rng
 
@@ -98,7 +98,7 @@ def test_object_covered_by_merging_is_no_longer_counted():
     [(1, 9, 0), (5, 4, 4), (5, 5, 3), (5, 8, 0), (5, 9, 1), (5, -1, 1), (5, -4, 4), (2, -3, 1)],
 )
 def test_frame_numbers_fold_back_at_both_ends(length, index, place):
-    assert reflect(index, length) == place
+    assert reflect_index(index, length) == place
 
 
 def test_frames_lie_within_the_gap_and_run_both_ways():
@@ -123,7 +123,7 @@ def test_frames_lie_within_the_gap_and_run_both_ways():
     ],
 )
 def test_reference_frame_shows_most_objects(table, fits):
-    assert fits_as_reference(table) is fits
+    assert is_reference_frame(table) is fits
 
 
 def test_reference_frame_is_searched():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.mixture import compose, random_motion
+from aotlab.dataloaders.training.mixture import compose_clips, random_motion
 from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
@@ -21,7 +21,7 @@ def square(grey, ground, left, top, side, frames=4):
 
 
 def composed(seed, **options):
-    return compose(
+    return compose_clips(
         square(FIRST, 0, 25, 25, 30),
         square(SECOND, 120, 10, 10, 40),
         rng(seed),
@@ -81,7 +81,9 @@ def test_ignored_pixels_of_the_first_clip_stay_ignored():
     first = square(FIRST, 0, 25, 25, 30)
     labels = first.labels.copy()
     labels[:, :20] = 255
-    clip = compose(Clip(first.frames, labels, 1), square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10)
+    clip = compose_clips(
+        Clip(first.frames, labels, 1), square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10
+    )
     assert (clip.labels == 255).any()
 
 

@@ -10,7 +10,7 @@ import torch
 
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
+from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import READERS, open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
@@ -81,7 +81,7 @@ def test_sources_are_drawn_by_weight(root):
 def test_shares_of_composed_clips_match_the_phase(monkeypatch):
     composed = []
     monkeypatch.setattr(
-        "aotlab.dataloaders.training.mixture.compose",
+        "aotlab.dataloaders.training.mixture.compose_clips",
         lambda first, second, rng, *, max_objects, entering: composed.append(entering) or first,
     )
     shares = {"merge": 0.5, "compose": 0.4, "entering": 0.5}
@@ -167,17 +167,17 @@ def test_loader_passes_errors_of_workers(tmp_path, workers):
     for path in (tmp_path / "videos" / "JPEGImages" / "a").iterdir():
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"^train\.phases: 10 items in a row"):
-        next(clip_loader(clips, 0))
+        next(build_clip_loader(clips, 0))
 
 
 def test_loader_can_start_at_a_later_step(root):
     clips = mixture(root, VIDEOS)
-    batches = list(clip_loader(clips, 0))
+    batches = list(build_clip_loader(clips, 0))
     assert len(batches) == 4
     assert batches[0].frames.shape == (3, 2, CROP, CROP, 3)
     assert batches[0].labels.shape == (3, 2, CROP, CROP)
     assert batches[0].labels.dtype == torch.int64
-    for batch, later in zip(batches[2:], clip_loader(clips, 2), strict=True):
+    for batch, later in zip(batches[2:], build_clip_loader(clips, 2), strict=True):
         assert batch.frames.equal(later.frames)
         assert batch.labels.equal(later.labels)
         assert (batch.objects, batch.names) == (later.objects, later.names)
@@ -185,7 +185,7 @@ def test_loader_can_start_at_a_later_step(root):
 
 def test_batches_do_not_depend_on_workers(root):
     alone, helped = (mixture(root, STATIC, workers=workers, augmentation="deaot") for workers in (0, 2))
-    for batch, other in zip(clip_loader(alone, 0), clip_loader(helped, 0), strict=True):
+    for batch, other in zip(build_clip_loader(alone, 0), build_clip_loader(helped, 0), strict=True):
         assert batch.frames.equal(other.frames)
         assert batch.names == other.names
 
@@ -193,8 +193,8 @@ def test_batches_do_not_depend_on_workers(root):
 @pytest.mark.parametrize(("ranks", "parts"), [(1, 4), (2, 1), (2, 2), (4, 1)])
 def test_ranks_and_parts_share_a_batch(root, ranks, parts):
     clips = mixture(root, STATIC, batch=4, steps=3)
-    whole = list(clip_loader(clips, 1))
-    pieces = [list(clip_loader(clips, 1, rank, ranks, parts)) for rank in range(ranks)]
+    whole = list(build_clip_loader(clips, 1))
+    pieces = [list(build_clip_loader(clips, 1, rank, ranks, parts)) for rank in range(ranks)]
     assert [len(own) for own in pieces] == [2 * parts] * ranks
     for step, batch in enumerate(whole):
         in_order = [pieces[rank][step * parts + part] for part in range(parts) for rank in range(ranks)]
@@ -207,14 +207,14 @@ def test_indivisible_batch_rejected(root):
     clips = mixture(root, STATIC, batch=6)
     words = r"train\.phases\.batch=6 of p: .* train\.accumulate=2 times 2 ranks; .* multiple of 4"
     with pytest.raises(InputError, match=words):
-        clip_loader(clips, 0, 0, 2, 2)
+        build_clip_loader(clips, 0, 0, 2, 2)
 
 
 @pytest.mark.slow  # the loader looks after its workers every 5 seconds
 def test_dead_worker_stops_the_run(root):
     clips = mixture(root, STATIC, workers=1, steps=500)
     before = _children()
-    batches = clip_loader(clips, 0)
+    batches = build_clip_loader(clips, 0)
     next(batches)
     (worker,) = _children() - before
     os.kill(worker, signal.SIGKILL)

@@ -7,12 +7,12 @@ import torch
 from torchvision.transforms import RandomResizedCrop
 
 from aotlab.dataloaders.training.augment import (
-    fit_box,
-    mirror,
-    random_affine,
+    box_to_crop_matrix,
+    mirror_matrix,
+    random_affine_matrix,
     random_box,
     spline_coordinates,
-    translation,
+    translation_matrix,
     warp_affine,
     warp_spline,
 )
@@ -42,7 +42,7 @@ def test_boxes_are_distributed_as_torchvisions(shape):
 
 def test_affine_maps_stay_within_their_limits():
     generator = rng()
-    moves = np.array([random_affine(100, 200, generator) for _ in range(500)])
+    moves = np.array([random_affine_matrix(100, 200, generator) for _ in range(500)])
     area = np.linalg.det(moves[:, :2, :2])
     assert area.min() >= 0.9**2 - 1e-9
     assert area.max() <= 1.1**2 + 1e-9
@@ -55,7 +55,7 @@ def test_affine_maps_stay_within_their_limits():
 
 def test_flip_is_exact():
     mask = rng().integers(0, 9, (CROP, CROP), dtype=np.uint8)
-    frame, label = warp_affine(coloured(mask), mask, mirror(CROP), CROP)
+    frame, label = warp_affine(coloured(mask), mask, mirror_matrix(CROP), CROP)
     assert np.array_equal(label, mask[:, ::-1])
     assert np.array_equal(frame, coloured(mask)[:, ::-1])
 
@@ -63,7 +63,7 @@ def test_flip_is_exact():
 def test_box_is_enlarged_as_resizing_does():
     mask = cv2.resize(rng().integers(0, 9, (6, 6), dtype=np.uint8), (60, 60))
     part = coloured(mask)[10:40, 20:50]
-    frame, _ = warp_affine(coloured(mask), mask, fit_box((20, 10, 30, 30), 60), 60)
+    frame, _ = warp_affine(coloured(mask), mask, box_to_crop_matrix((20, 10, 30, 30), 60), 60)
     resized = cv2.resize(part, (60, 60), interpolation=cv2.INTER_CUBIC)
     # The warp has weights of 5 bits, and knows the pixels around the box.
     assert np.abs(frame[4:-4, 4:-4].astype(int) - resized[4:-4, 4:-4]).max() <= 4
@@ -87,7 +87,7 @@ def checkers():
 def test_masks_go_along_with_affine_maps(seed):
     mask = checkers()
     frame, label = warp_affine(
-        coloured(mask), mask, translation(-20, 5) @ random_affine(60, 120, rng(seed)), 60
+        coloured(mask), mask, translation_matrix(-20, 5) @ random_affine_matrix(60, 120, rng(seed)), 60
     )
     assert agrees(frame, label)
 

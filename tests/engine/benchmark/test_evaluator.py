@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
+from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
 from aotlab.media.masks import read_mask, resize_labels, write_mask
 from aotlab.utils.errors import InputError
 from tests.engine.benchmark.painting import PaintingTracker
@@ -38,7 +38,9 @@ def names(folder):
 
 
 def run(videos, output, tracker=None, **options):
-    return evaluate(tracker or PaintingTracker(), videos, output, RunOptions(progress=False, **options))
+    return evaluate(
+        tracker or PaintingTracker(), videos, output, EvaluationOptions(progress=False, **options)
+    )
 
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
@@ -77,7 +79,7 @@ def test_merged_videos_have_one_object(tmp_path, ids):
     report = run([video], tmp_path / "out", tracker)
     assert tracker.calls[0][1] == [0, 1]
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
-    assert score([video], report)["a"].region.tolist() == [[1.0, 1.0]]
+    assert score_finished([video], report)["a"].region.tolist() == [[1.0, 1.0]]
 
 
 def test_corrupt_frame_fails_its_video_alone(tmp_path, caplog):
@@ -89,7 +91,7 @@ def test_corrupt_frame_fails_its_video_alone(tmp_path, caplog):
     assert list(report.failures) == ["b"]
     assert "00002.jpg" in report.failures["b"]
     assert "00002.jpg" in caplog.text
-    assert sorted(score(videos, report)) == ["a", "c"]
+    assert sorted(score_finished(videos, report)) == ["a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_video_that_cannot_be_scored_joins_the_failures(tmp_path):
     videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
     report = run(videos, tmp_path / "out")
     write_mask(videos[0].annotations[1], np.ones((5, 6), np.uint8))
-    assert list(score(videos, report)) == ["b"]
+    assert list(score_finished(videos, report)) == ["b"]
     assert "annotation 6×5" in report.failures["a"]
 
 

@@ -8,10 +8,10 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark import scoring
+from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
-from aotlab.engine.benchmark.worst import pick_frames
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
 
@@ -33,13 +33,13 @@ def davis(tmp_path):
 def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkeypatch):
     alone = score_videos(davis, tmp_path / "results")
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
-    monkeypatch.setattr(scoring, "CHUNK", 2)  # a sequence of three frames becomes two parts
+    monkeypatch.setattr(scoring, "CHUNK_FRAMES", 2)  # a sequence of three frames becomes two parts
     shared = score_videos(davis, tmp_path / "results", workers=2)
     assert list(alone.scores) == list(shared.scores)
     for name, scores in alone.scores.items():
         # to the last bit
         assert scores.values.tobytes() == shared.scores[name].values.tobytes()
-    assert scores_table(alone.scores) == scores_table(shared.scores)
+    assert make_scores_table(alone.scores) == make_scores_table(shared.scores)
 
 
 def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):

@@ -18,10 +18,17 @@ import yaml
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
 from aotlab.engine.export import graphs
-from aotlab.engine.export.graphs import EXPORT, FILE, MAPS, PROMPT_GRAPHS, export_model, exportable
+from aotlab.engine.export.graphs import (
+    DESCRIPTION_FILE,
+    EXPORT,
+    MAPS,
+    PROMPT_GRAPHS,
+    export_model,
+    resolve_export_config,
+)
 from aotlab.engine.export.runtime import (
     TOLERANCE,
-    exported_tracker,
+    load_exported_tracker,
     read_description,
     relative_difference,
 )
@@ -30,7 +37,7 @@ from aotlab.networks.fast.local_attention import BlockLocalAttention
 from aotlab.networks.model import VOSModel
 from aotlab.networks.prompts import PLANES
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import SEAL, wrap
+from aotlab.utils.versioned_json import WRAPPER_KEYS, wrap
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 from tests.mutations import mutate_tree
 
@@ -60,7 +67,7 @@ def make(folder, preset, *overrides, groups=1):
 
 def assert_equal_tracking(export, masks, length=7):
     """Logits agree on every frame that is tracked; random weights have few ties, so labels do too."""
-    exported = exported_tracker(export.folder)
+    exported = load_exported_tracker(export.folder)
     plain = Tracker(export.model, exported.config)
     for index, frame in enumerate(clip(length)):
         found, expected = exported.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
@@ -69,7 +76,7 @@ def assert_equal_tracking(export, masks, length=7):
         if index not in masks:
             assert torch.std(expected.logits) > 0.1
             assert relative_difference(found, expected) < TOLERANCE
-        assert [bank.kept for bank in exported.banks] == [bank.kept for bank in plain.banks]
+        assert [bank.frame_indices for bank in exported.banks] == [bank.frame_indices for bank in plain.banks]
         assert all(len(bank) <= exported.config.memory.frames for bank in exported.banks)
     return exported
 
@@ -81,7 +88,7 @@ def aott(tmp_path_factory):
 
 def test_graphs_track_as_pytorch(aott):
     exported = assert_equal_tracking(aott, MASKS)
-    assert exported.banks[0].kept == [[0, 4, 6]]  # full: frames 1 to 3 and 5 came and went
+    assert exported.banks[0].frame_indices == [[0, 4, 6]]  # full: frames 1 to 3 and 5 came and went
 
 
 def test_more_objects_run_in_further_batches(aott):
@@ -117,7 +124,7 @@ def test_prompt_graphs_equal_the_prompt_network(aott):
 
 
 def test_frame_of_another_size_rejected(aott):
-    tracker = exported_tracker(aott.folder)
+    tracker = load_exported_tracker(aott.folder)
     with pytest.raises(InputError, match="this export is for 49×33"):
         tracker.step(np.zeros((65, 49, 3), np.uint8), np.ones((65, 49), np.uint8))
 
@@ -126,14 +133,14 @@ def test_unknown_provider_rejected(aott):
     with pytest.raises(
         InputError, match=r"provider Nonsense: not available in onnxruntime here; use one of .*CPU"
     ):
-        exported_tracker(aott.folder, provider="Nonsense")
+        load_exported_tracker(aott.folder, provider="Nonsense")
 
 
 @pytest.mark.slow
 def test_batches_of_several_groups_are_padded(tmp_path):
     export = make(tmp_path / "export", "aott", *FIFO, "model.max_objects=2", groups=2)
     tracker = assert_equal_tracking(export, {0: stripes([1, 2, 3, 4, 5]), 3: stripes([7, 1, 2, 8, 5])})
-    assert [len(bank.kept) for bank in tracker.banks] == [3, 1]
+    assert [len(bank.frame_indices) for bank in tracker.banks] == [3, 1]
 
 
 @pytest.mark.slow
@@ -172,14 +179,16 @@ def test_first_frame_policy_is_unchanged_by_the_bound():
     """Three masks given, room for three."""
     model, config = build("aott", "memory.frames=3")
     masks = {0: stripes([1, 2]), 3: stripes([2, 1]), 4: stripes([1, 2, 3])}
-    plain, bounded = (run(Tracker(model, own), clip(7), masks) for own in (config, exportable(config)))
+    plain, bounded = (
+        run(Tracker(model, own), clip(7), masks) for own in (config, resolve_export_config(config))
+    )
     assert config.memory.policy == "first_frame"
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(plain, bounded, strict=True))
 
 
 def test_graphs_compute_in_float32():
     config = load_config("aott", ["compute.precision=auto"])
-    assert exportable(config).compute.precision == "float32"
+    assert resolve_export_config(config).compute.precision == "float32"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +201,7 @@ def test_graphs_compute_in_float32():
 )
 def test_unbounded_memory_rejected(preset, overrides, message):
     with pytest.raises(InputError, match=message):
-        exportable(load_config(preset, overrides))
+        resolve_export_config(load_config(preset, overrides))
 
 
 @pytest.fixture
@@ -247,7 +256,7 @@ def described(empty_graphs, tmp_path):
     """A folder with a description and empty files of its graphs."""
     description = export_model(*build("aott"), tmp_path / "export", video=VIDEO)
     assert read_description(tmp_path / "export") == description
-    return tmp_path / "export", yaml.safe_load((tmp_path / "export" / FILE).read_text())
+    return tmp_path / "export", yaml.safe_load((tmp_path / "export" / DESCRIPTION_FILE).read_text())
 
 
 def test_altered_descriptions_rejected(described):
@@ -255,7 +264,7 @@ def test_altered_descriptions_rejected(described):
     random = Random(0)
     for _ in range(60):
         changed = mutate_tree(tree, random)
-        (folder / FILE).write_text(yaml.safe_dump(changed))
+        (folder / DESCRIPTION_FILE).write_text(yaml.safe_dump(changed))
         with suppress(InputError):
             read_description(folder)
             assert changed == tree
@@ -265,8 +274,8 @@ def test_altered_descriptions_rejected(described):
 def test_graph_names_outside_the_folder_rejected(described, name):
     folder, tree = described
     tree["sha256"][name] = tree["sha256"].pop("encode")
-    content = {key: value for key, value in tree.items() if key not in SEAL}
-    (folder / FILE).write_text(yaml.safe_dump(wrap(EXPORT, content)))
+    content = {key: value for key, value in tree.items() if key not in WRAPPER_KEYS}
+    (folder / DESCRIPTION_FILE).write_text(yaml.safe_dump(wrap(EXPORT, content)))
     with pytest.raises(InputError, match="not a usable export"):
         read_description(folder)
 
@@ -285,13 +294,19 @@ DAMAGE = {
         lambda folder: (folder / "encode.onnx").write_bytes(b"x"),
         "encode.onnx: missing, or not the graph that was exported",
     ),
-    "missing description": (lambda folder: (folder / FILE).unlink(), "not an export, export.yaml is missing"),
+    "missing description": (
+        lambda folder: (folder / DESCRIPTION_FILE).unlink(),
+        "not an export, export.yaml is missing",
+    ),
     "link to itself": (
-        lambda folder: ((folder / FILE).unlink(), (folder / FILE).symlink_to(folder / FILE)),
+        lambda folder: (
+            (folder / DESCRIPTION_FILE).unlink(),
+            (folder / DESCRIPTION_FILE).symlink_to(folder / DESCRIPTION_FILE),
+        ),
         "not an export",
     ),
     **{
-        text[:20]: (lambda folder, text=text: (folder / FILE).write_text(text), "export.yaml: ")
+        text[:20]: (lambda folder, text=text: (folder / DESCRIPTION_FILE).write_text(text), "export.yaml: ")
         for text in TEXTS
     },
 }

@@ -100,8 +100,8 @@ def test_groups_may_drop_different_frames():
     bank = filled(EveryNthFrame(1), 4)
     bank.drop([1, 3])
     bank.add(frame(4))
-    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
-    assert [row[::TOKENS, 0].tolist() for row in bank.read()[0][0].long.key] == bank.kept
+    assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [row[::TOKENS, 0].tolist() for row in bank.read()[0][0].long.key] == bank.frame_indices
 
 
 def test_unbounded_bank_grows_rarely_and_by_half():

@@ -15,7 +15,7 @@ from aotlab.engine.memory.policies import (
     RelevanceRedundancy,
     Restricted,
     build_policy,
-    redundancy,
+    compute_redundancy,
 )
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
@@ -38,7 +38,9 @@ def fake_relevance(shares, counted=None):
         def compute_relevance(key, frames):
             if counted is not None:
                 counted.append(frames)
-            rows = [[own[number] for number in kept] for own, kept in zip(shares, bank.kept, strict=True)]
+            rows = [
+                [own[number] for number in kept] for own, kept in zip(shares, bank.frame_indices, strict=True)
+            ]
             keys = torch.eye(frames)[:, None].expand(len(rows), -1, TOKENS, -1)
             return FrameRelevance(torch.tensor(rows), keys)
 
@@ -114,8 +116,8 @@ def test_redundant_frame_is_evicted():
     assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [
         2
     ]
-    assert redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
-    assert redundancy(keys[:1]).tolist() == [0]
+    assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
+    assert compute_redundancy(keys[:1]).tolist() == [0]
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -136,8 +138,8 @@ def test_no_foreground_evicts_oldest_frame(policy):
 def test_groups_evict_independently(policy):
     shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
     bank = filled(BOUNDED[policy](4, 1), 5, fake_relevance(shares), groups=2)
-    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
-    assert [stored(bank, group) for group in range(2)] == bank.kept
+    assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [stored(bank, group) for group in range(2)] == bank.frame_indices
 
 
 @pytest.mark.parametrize("policy", BOUNDED)

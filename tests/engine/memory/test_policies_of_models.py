@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.objects import ObjectTable
@@ -29,7 +29,7 @@ def small(block, policy="relevance_redundancy", **memory):
         },
         "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
     }  # fmt: skip
-    config = from_tree(tree, "small.yaml")
+    config = build_config(tree, "small.yaml")
     torch.manual_seed(0)
     model = build_model(config.model)
     with torch.no_grad():
@@ -53,7 +53,7 @@ def test_batched_groups_equal_single_groups(block):
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
     objects = ObjectTable(2)
     objects.add_objects(labels[0].numpy())
-    objects.open_batches(one_by_one=False)
+    objects.open_batches(separately=False)
     masks = [objects.split(shown)[0] for shown in labels]
 
     def track(groups):
@@ -65,10 +65,10 @@ def test_batched_groups_equal_single_groups(block):
         return bank, logits
 
     both, logits = track(slice(0, 2))
-    assert both.kept[0] != both.kept[1]
+    assert both.frame_indices[0] != both.frame_indices[1]
     for group in range(2):
         alone, own = track(slice(group, group + 1))
-        assert both.kept[group] == alone.frames
+        assert both.frame_indices[group] == alone.frames
         # batched and single matrix products round differently
         torch.testing.assert_close(logits[group], own[0], atol=1e-4, rtol=1e-4)
 

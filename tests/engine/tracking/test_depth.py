@@ -23,7 +23,7 @@ def test_validation_scores_every_depth(monkeypatch):
         validation, "score_video", lambda tracker, _: depths.append(tracker.config.model.depth)
     )
     monkeypatch.setattr(
-        validation, "scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
+        validation, "make_scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
     )
     video = type("Video", (), {"name": "one"})()
     scores = validation.validate(model, config, [video], World("cpu"))

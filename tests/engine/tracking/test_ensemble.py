@@ -14,7 +14,7 @@ from aotlab.configs.schema import Config, InputConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.recurrence import one_hot
-from aotlab.engine.tracking.ensemble import Branch, Ensemble, augmented
+from aotlab.engine.tracking.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size, normalise
@@ -32,7 +32,7 @@ def model() -> tuple[VOSModel, Config]:
 
 
 def ensemble(model: tuple[VOSModel, Config], *, fused: bool = False) -> Ensemble:
-    return Ensemble(augmented(*model, scales=SCALES, flip=True), fused_feedback=fused)
+    return Ensemble(build_branches(*model, scales=SCALES, flip=True), fused_feedback=fused)
 
 
 def flip_array(array: np.ndarray, flip: bool) -> np.ndarray:
@@ -126,7 +126,7 @@ def test_new_objects_override_fused_prediction(model, fused):
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
 def test_single_branch_ensemble_equals_tracker(model, fused):
     frames, masks = clip(5), {0: stripes([4, 2]), 2: stripes([2, 9])}
-    ours = run(Ensemble(augmented(*model), fused_feedback=fused), frames, masks)
+    ours = run(Ensemble(build_branches(*model), fused_feedback=fused), frames, masks)
     for step, plain in zip(ours, run(Tracker(*model), frames, masks), strict=True):
         np.testing.assert_array_equal(step.labels, plain.labels)
         assert step.ids == plain.ids
@@ -147,12 +147,12 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
 @pytest.mark.parametrize("count", [5, 7])
 def test_groups_one_at_a_time_give_the_same_masks(count):
     few, frames, mask = build("aott", "model.max_objects=3"), clip(4), stripes(range(1, count + 1))
-    tracker, one_by_one = Tracker(*few), Tracker(*few)
-    one_by_one.one_group_at_a_time = True
-    plain, slow = (run(one, frames, {0: mask})[-1] for one in (tracker, one_by_one))
+    tracker, separately = Tracker(*few), Tracker(*few)
+    separately.one_group_at_a_time = True
+    plain, slow = (run(one, frames, {0: mask})[-1] for one in (tracker, separately))
     # batches of other sizes round otherwise, and this model's logits are very steep; 3e-4 was seen
     torch.testing.assert_close(plain.probabilities, slow.probabilities, atol=2e-3, rtol=0)
-    assert tracker.groups == one_by_one.groups == -(-count // 3)
+    assert tracker.groups == separately.groups == -(-count // 3)
 
 
 def test_frame_of_another_size_rejected_in_mid_video(model):
@@ -182,7 +182,7 @@ def test_objects_are_forgotten_in_every_branch(model):
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.0)])
 def test_invalid_scales_rejected(model, scales):
     with pytest.raises(InputError, match="scales"):
-        augmented(*model, scales=scales)
+        build_branches(*model, scales=scales)
 
 
 def test_weights_must_be_positive(model):
@@ -191,10 +191,10 @@ def test_weights_must_be_positive(model):
 
 
 def test_several_scales_limit_the_short_edge_as_published(model):
-    branches = augmented(*model, scales=(1.0, 1.3))
+    branches = build_branches(*model, scales=(1.0, 1.3))
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
     assert [branch.tracker.config.input.scale for branch in branches] == [1.0, 1.3]
-    assert augmented(*model)[0].tracker.config.input.max_short_edge is None
+    assert build_branches(*model)[0].tracker.config.input.max_short_edge is None
 
 
 def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):

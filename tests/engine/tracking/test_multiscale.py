@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import build_config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.tracker import Tracker
@@ -33,7 +33,7 @@ def build(block, policy="every_nth", **model):
         "model": {"dim": 64, "decode_all_blocks": block != "gpm", "stages": STAGES[block], **model},
         "memory": {"policy": policy, "every": 2},
     }
-    config = from_tree(tree, "small.yaml")
+    config = build_config(tree, "small.yaml")
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config
 

@@ -13,11 +13,11 @@ from aotlab.engine.tracking.prompting import (
     PromptedFrame,
     PromptSettings,
     add_background,
-    draw_planes,
+    draw_prompt_planes,
     drop_far_parts,
     find_prompted_parts,
     find_window,
-    look_size,
+    window_input_size,
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
@@ -62,7 +62,7 @@ def frame():
 
 def test_clicks_and_boxes_are_drawn_in_window_coordinates():
     prompt = Prompt(points=[(30, 30), (60, 60)], labels=[1, 0], box=(20, 20, 20, 10))
-    planes = draw_planes(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
+    planes = draw_prompt_planes(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
     assert planes.shape == (4, 129, 129)
     assert planes[0, 21, 21] == 1
     assert planes[0, 40, 40] == 0
@@ -74,7 +74,7 @@ def test_clicks_and_boxes_are_drawn_in_window_coordinates():
 
 
 def test_stroke_has_no_gaps():
-    plane = draw_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
+    plane = draw_prompt_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
     assert plane[20, 5:60].all()
     assert not plane[30].any()
 
@@ -111,14 +111,14 @@ def test_pixels_outside_box_need_another_prompt(options, kept):
 def test_largest_part_is_kept_without_prompted_part():
     mask = np.zeros((60, 60), bool)
     mask[5:25, 5:25] = mask[50:55, 50:55] = True
-    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]), near=0.1)
+    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]), max_distance=0.1)
     assert kept[10, 10]
     assert not kept[52, 52]
 
 
 def test_objects_are_segmented_together_at_two_resolutions():
     model = Model()
-    logits = PromptedFrame(model, frame(), PromptSettings(whole_edge=113, close_edge=65)).logits(
+    logits = PromptedFrame(model, frame(), PromptSettings(frame_edge=113, window_edge=65)).logits(
         [Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))]
     )
     labels = add_background(logits).max(0).indices.numpy()
@@ -129,7 +129,7 @@ def test_objects_are_segmented_together_at_two_resolutions():
 
 def test_second_prompt_reuses_frame_encoding():
     model = Model()
-    prompted = PromptedFrame(model, frame(), PromptSettings(closer=0))
+    prompted = PromptedFrame(model, frame(), PromptSettings(refinements=0))
     prompted.logits([Prompt(points=[(30, 30)])])
     prompted.logits([Prompt(points=[(80, 50)])])
     assert len(model.prompts.looks) == 1
@@ -148,7 +148,7 @@ def test_outside_prompts_and_promptless_models_rejected():
     ("size", "expected"), [((480, 854), (225, 401)), ((40, 40), (401, 401)), ((5, 400), (33, 401))]
 )
 def test_view_sizes_are_whole_tokens(size, expected):
-    assert look_size(size, 401, align_corners=True) == expected
+    assert window_input_size(size, 401, align_corners=True) == expected
 
 
 @pytest.fixture(scope="module")

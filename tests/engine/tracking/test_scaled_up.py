@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.export.graphs import exportable
+from aotlab.engine.export.graphs import resolve_export_config
 from aotlab.engine.tracking.ensemble import Branch, Ensemble
-from aotlab.engine.tracking.objects import smallest_area
+from aotlab.engine.tracking.objects import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -30,7 +30,7 @@ def small_and_large():
 
 
 def test_smallest_first_object_sets_video_scale(model, small_and_large):
-    assert smallest_area(small_and_large) == 100
+    assert find_smallest_area(small_and_large) == 100
     tracker = Tracker(*model)
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None, scale=2.0)))
     frames = clip(5)
@@ -74,4 +74,4 @@ def test_ensemble_branches_scale_as_trackers(model, small_and_large):
 
 
 def test_exported_graphs_have_one_size(model):
-    assert exportable(model[1]).input.min_object is None
+    assert resolve_export_config(model[1]).input.min_object is None

@@ -95,18 +95,18 @@ def test_network_returns_ids_of_the_prompts(network):
 
 def test_network_encodes_the_last_frame_once(network):
     frame, prompts = draw_frame(1), {1: Prompt(points=[(10, 10)])}
-    first, encoded = network(frame, prompts), network._known[1]
+    first, encoded = network(frame, prompts), network._cached[1]
     assert (network(frame.copy(), prompts) == first).all()
-    assert network._known[1] is encoded
+    assert network._cached[1] is encoded
     network(frame[::-1].copy(), prompts)
-    assert network._known[1] is not encoded
+    assert network._cached[1] is not encoded
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_network_computes_in_the_given_precision(model, precision):
     segmenter = NetworkSegmenter(model, precision)
     segmenter(draw_frame(2), {1: Prompt(points=[(10, 10)])})
-    maps, _ = next(iter(segmenter._known[1]._encoded.values()))
+    maps, _ = next(iter(segmenter._cached[1]._encoded.values()))
     assert maps[-1].dtype == getattr(torch, precision)
 
 
@@ -145,12 +145,12 @@ def test_best_mask_of_the_decoder_is_returned(segmenter, prompt):
 
 
 def test_boxes_and_points_are_encoded_as_in_sam(segmenter):
-    feed = segmenter._feed(FRAME, Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)))
+    feed = segmenter._make_inputs(FRAME, Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)))
     scale = EDGE / 60
     assert feed["point_labels"].tolist() == [[1, 0, 2, 3]]
     assert np.allclose(feed["point_coords"][0] / scale, [[30, 20], [0, 0], [6, 3], [36, 18]])
     assert feed["orig_im_size"].tolist() == [40, 60]
-    feed = segmenter._feed(FRAME, Prompt(points=[(30, 20)]))
+    feed = segmenter._make_inputs(FRAME, Prompt(points=[(30, 20)]))
     assert feed["point_labels"].tolist() == [[1, -1]]
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.fast.local_attention import mask_outside, neighbors
+from aotlab.networks.fast.local_attention import build_window_mask, find_neighbors
 from aotlab.networks.positions import _sine_position
-from aotlab.networks.preprocess import _statistics
+from aotlab.networks.preprocess import _mean_and_std
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
@@ -169,7 +169,7 @@ def test_default_dtype_has_no_effect(preset):
     frames = small_model.clip(3)
     masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
     expected = small_model.run(Tracker(model, config), frames, masks)
-    caches = [_sine_position, _statistics, mask_outside, neighbors]
+    caches = [_sine_position, _mean_and_std, build_window_mask, find_neighbors]
     try:
         for cache in caches:
             cache.cache_clear()

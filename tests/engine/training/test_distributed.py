@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.training.state import saved_states
+from aotlab.engine.training.state import list_saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, steady_phase, write_recipe
 
@@ -84,7 +84,7 @@ def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     assert ranks[0].returncode == 1
     assert "stopped: lost contact between ranks" in message
     assert "Traceback" not in message
-    (state,) = saved_states(tmp_path / "run")
+    (state,) = list_saved_states(tmp_path / "run")
     step = int(state.stem.rsplit("_", 1)[-1])
     assert step >= 3
     command = [sys.executable, TRAIN, "--config", str(file), *EXACT,

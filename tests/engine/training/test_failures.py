@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import trainer
-from aotlab.engine.training.state import saved_states
+from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
@@ -27,7 +27,7 @@ MEGABYTE = 10**6
 
 
 def states(config):
-    return saved_states(Path(config.train.output))
+    return list_saved_states(Path(config.train.output))
 
 
 def leftovers(config):

@@ -77,7 +77,7 @@ def test_steps_before_an_interrupt_are_logged(journal, tmp_path):
 def test_non_finite_numbers_are_null(journal, tmp_path, value):
     writer = journal()
     train(writer, "late", 1, 2, gradient_norm=value, iou=math.nan)
-    writer.note({"event": "skipped", "loss": value})
+    writer.append({"event": "skipped", "loss": value})
     trained, note = log_lines(tmp_path)
     assert (trained["gradient_norm"], trained["iou"], trained["loss"]) == (None, None, 1.5)
     assert note["loss"] is None
@@ -88,7 +88,7 @@ def test_resumed_run_replaces_later_lines(journal, tmp_path):
     train(first, "pre", 1, 4)
     train(first, "main", 1, 8)
     first.scores(8, {"J&F": 50.0, "J": 49.0, "F": 51.0})
-    first.note({"event": "stopped", "phase": "main", "step": 4})
+    first.append({"event": "stopped", "phase": "main", "step": 4})
     train(first, "late", 1, 2)
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"phase": "la')  # of a killed run

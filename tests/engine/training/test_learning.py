@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.training.phases import validation_videos
+from aotlab.dataloaders.training.phases import open_validation_videos
 from aotlab.evaluation.davis import score_labels
 from aotlab.media.masks import write_mask
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
@@ -49,7 +49,7 @@ def test_short_run_learns_to_track(tmp_path):
             "train.freeze_encoder_stages=0", "train.encoder_lr_ratio=1.0",
         ],
     )  # fmt: skip
-    (video,) = validation_videos(config.data)
+    (video,) = open_validation_videos(config.data)
     truth = [frame.read_mask() for frame in video.frames]
     copied = 100 * score_labels(truth, [truth[0]] * len(truth)).region.mean()
     run(config)

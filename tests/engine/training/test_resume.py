@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import trainer
-from aotlab.engine.training.state import saved_states
+from aotlab.engine.training.state import list_saved_states
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
 
@@ -30,7 +30,7 @@ def end_before(step, monkeypatch):
 
 
 def states(config):
-    return saved_states(Path(config.train.output))
+    return list_saved_states(Path(config.train.output))
 
 
 def assert_equal(weights, others):

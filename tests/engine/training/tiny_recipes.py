@@ -11,9 +11,9 @@ from PIL import Image
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
-from aotlab.engine.training.trainer import Trained, train
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.media.masks import write_mask
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import World
 
 AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
@@ -64,7 +64,7 @@ def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=
     return load_config(str(write_recipe(folder, data, output, *phases)), overrides)
 
 
-def run(config: Config, *, restart: bool = False) -> Trained:
+def run(config: Config, *, restart: bool = False) -> TrainResult:
     return train(config, ALONE, restart=restart)
 
 

@@ -6,8 +6,8 @@ import os
 import pytest
 from hypothesis import given, settings, strategies
 
-from aotlab.engine.video.batch import RUN, RUN_KIND, claim_folder, write_summary
-from aotlab.engine.video.job import RECORD, Job, JobRecord, digest_inputs, read_job_record
+from aotlab.engine.video.batch import RUN_FILE, RUN_KIND, claim_folder, write_summary
+from aotlab.engine.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import save_record, wrap
 
@@ -42,7 +42,7 @@ DAMAGED = (
 @given(DAMAGED)
 @settings(max_examples=20)
 def test_damaged_record_of_a_run_is_replaced_by_force(output, jobs, content):
-    (output / RUN).write_bytes(content)
+    (output / RUN_FILE).write_bytes(content)
     with pytest.raises(InputError, match="not of such a run"):
         claim_folder(output, jobs, INPUTS, force=False)
     claim_folder(output, jobs, INPUTS, force=True)
@@ -54,7 +54,7 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     record = JobRecord.start(Job("a", "a.mp4", ("3:a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3:{tmp_path / 'a.png'}", str(tmp_path / "b.png")]
-    save_record(output / RECORD, record)
+    save_record(output / RECORD_FILE, record)
     assert read_job_record(output) == record
 
 
@@ -62,7 +62,7 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
 def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").write_text("x")
-    (output / RUN).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
+    (output / RUN_FILE).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
     (output / "other").write_text("kept")
     claim_folder(output, jobs, INPUTS, force=True)
     assert (tmp_path / "mine" / "work").read_text() == "x"

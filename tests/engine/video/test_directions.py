@@ -8,7 +8,12 @@ import torch
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video.directions import Spill, both_directions, fuse_directions, quantize_probabilities
+from aotlab.engine.video.directions import (
+    SpillFile,
+    fuse_directions,
+    quantize_probabilities,
+    track_both_directions,
+)
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
@@ -20,7 +25,7 @@ def answer(ids, rows):
 
 
 def both(tracker, frames, masks, folder, stop=None):
-    return list(both_directions(tracker, enumerate(frames), masks, folder, stop or threading.Event()))
+    return list(track_both_directions(tracker, enumerate(frames), masks, folder, stop or threading.Event()))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +110,9 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
 
     found, masks = [], {0: stripes([1]), 9: stripes([1])}
     with pytest.raises(InputError, match="frame 3"):
-        found.extend(both_directions(Tracker(*models["aott"]), broken(), masks, tmp_path, threading.Event()))
+        found.extend(
+            track_both_directions(Tracker(*models["aott"]), broken(), masks, tmp_path, threading.Event())
+        )
     forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
     assert torch.equal(found[2][2].logits, forward[2].logits)
@@ -127,13 +134,13 @@ def test_stop_ends_at_once(models, tmp_path):
 
 def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
     sizes = []
-    original = Spill.append
+    original = SpillFile.append
 
     def append(self, array):
         original(self, array)
         sizes.append((self._compress, len(self)))
 
-    monkeypatch.setattr(Spill, "append", append)
+    monkeypatch.setattr(SpillFile, "append", append)
     masks = dict.fromkeys((0, 3, 6, 9), stripes([1, 2]))
     both(Tracker(*models["aott"]), clip(12), masks, tmp_path)
     assert {compress for compress, _ in sizes} == {True, False}
@@ -145,7 +152,7 @@ def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((3, 4, 3), (2, 5, 6))]
     for compress in (True, False):
-        with Spill(tmp_path, compress=compress) as spill:
+        with SpillFile(tmp_path, compress=compress) as spill:
             for array in arrays:
                 spill.append(array)
             assert all((spill[index] == arrays[index]).all() for index in (1, 0))
@@ -153,7 +160,7 @@ def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    with Spill(tmp_path, compress=False) as spill:
+    with SpillFile(tmp_path, compress=False) as spill:
         spill._file.close()
         spill._file = type("Full", (), {"seek": full, "close": lambda _: None})()
         with pytest.raises(InputError, match=r"no room .*No space left"):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.video import outputs
-from aotlab.engine.video.outputs import OUTPUTS, refuse_source
+from aotlab.engine.video.outputs import OUTPUTS, require_source_outside
 from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
@@ -219,7 +219,7 @@ def outputs_folder(tmp_path):
 )
 def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source, output, names):
     with pytest.raises(InputError, match="the results would overwrite"):
-        refuse_source(names, outputs_folder / output, outputs_folder / source)
+        require_source_outside(names, outputs_folder / output, outputs_folder / source)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source,
     [("out/overlay.mp4", "out", ["masks"]), ("frames", ".", OUTPUTS), ("frames", "frames", OUTPUTS)],
 )
 def test_results_beside_the_video_are_accepted(outputs_folder, source, output, names):
-    refuse_source(names, outputs_folder / output, outputs_folder / source)
+    require_source_outside(names, outputs_folder / output, outputs_folder / source)
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):

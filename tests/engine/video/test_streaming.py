@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aotlab.engine.video.streaming import AHEAD, BEHIND, Channel, ReadAhead, stream
+from aotlab.engine.video.streaming import READ_AHEAD, WRITE_BEHIND, BoundedQueue, ReadAhead, stream
 from aotlab.utils.processes import NICENESS
 
 
@@ -28,13 +28,13 @@ def test_few_items_are_read_ahead_and_few_results_wait():
             yield number
 
     results = stream(ReadAhead(items()), negative, write)
-    for _ in range(BEHIND + 1):
+    for _ in range(WRITE_BEHIND + 1):
         next(results)
     time.sleep(0.3)
     # those that wait to be tracked, and one in the hands of each of the three
-    assert len(read) <= AHEAD + BEHIND + 3
+    assert len(read) <= READ_AHEAD + WRITE_BEHIND + 3
     gate.set()
-    assert len(list(results)) == 40 - BEHIND - 1
+    assert len(list(results)) == 40 - WRITE_BEHIND - 1
 
 
 def test_error_of_tracking_comes_after_earlier_results():
@@ -91,7 +91,7 @@ def test_closed_stream_drops_queue_and_ends_threads():
 
 
 def test_channel_drops_oldest_optional_item():
-    channel = Channel(2)
+    channel = BoundedQueue(2)
     for item in range(5):
         channel.put_newest(item, lambda item: item == 1)
     assert channel.dropped == 3
@@ -100,7 +100,7 @@ def test_channel_drops_oldest_optional_item():
 
 
 def test_closed_channel_unblocks_other_side():
-    channel, answers = Channel(1), []
+    channel, answers = BoundedQueue(1), []
     channel.put(1)
     thread = threading.Thread(target=lambda: answers.append(channel.put(2)))
     thread.start()

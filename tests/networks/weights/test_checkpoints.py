@@ -6,17 +6,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aotlab.configs.files import preset_names
+from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.models import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.published_keys import (
-    from_official,
+    convert_official,
+    guess_presets,
     is_official,
-    likely_presets,
     load_encoder_weights,
-    official_name,
-    rename_earlier,
+    rename_legacy_keys,
+    to_official_name,
 )
 from aotlab.utils.errors import InputError
 from tests.golden import filler
@@ -129,7 +129,7 @@ def test_official_names_differ_from_ours(aott):
     assert not is_official(aott.state_dict())
 
 
-@pytest.mark.parametrize("variant", [name for name in preset_names() if has_golden(f"keys/{name}.json")])
+@pytest.mark.parametrize("variant", [name for name in list_presets() if has_golden(f"keys/{name}.json")])
 def test_published_keys_round_trip(variant):
     keys = golden_table(f"keys/{variant}")
     computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}
@@ -139,7 +139,7 @@ def test_published_keys_round_trip(variant):
         for number, (key, (shape, dtype)) in enumerate(keys.items())
     } | filler.fill(computed)
     model = build_model(load_config(variant).model)
-    model.load_state_dict(from_official(state, model), strict=True)
+    model.load_state_dict(convert_official(state, model), strict=True)
     back = to_official(model)
     assert set(back) == set(state)
     assert [key for key, tensor in state.items() if back[key].shape != tensor.shape] == []
@@ -197,7 +197,7 @@ def test_encoder_weights_load_without_a_classifier(aott):
     torch.manual_seed(2)
     fresh = build_model(load_config("aott").model).encoder
     weights = {
-        official_name(f"encoder.{key}").removeprefix("encoder."): tensor
+        to_official_name(f"encoder.{key}").removeprefix("encoder."): tensor
         for key, tensor in aott.encoder.state_dict().items()
     }
     assert load_encoder_weights(fresh, weights | {"classifier.1.weight": torch.zeros(3)}) == []
@@ -210,13 +210,13 @@ def test_encoder_weights_of_another_network_rejected(aott):
         load_encoder_weights(aott.encoder, {"conv9.weight": torch.zeros(3)})
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_keys_name_the_preset(name):
     with torch.device("meta"):
         model = build_model(load_config(name).model)
-    likely = likely_presets(model.state_dict())
+    likely = guess_presets(model.state_dict())
     assert name in likely
-    assert likely == likely_presets(to_official(model))
+    assert likely == guess_presets(to_official(model))
     assert all(load_config(other).model == model.config for other in likely)
 
 
@@ -249,14 +249,14 @@ EARLIER = {
 
 
 def test_names_of_earlier_files_are_renamed():
-    assert list(rename_earlier(dict.fromkeys(EARLIER))) == list(EARLIER.values())
+    assert list(rename_legacy_keys(dict.fromkeys(EARLIER))) == list(EARLIER.values())
     several = ["stages.0.blocks.0.norm1.bias", "stages.1.transition.enter.0.conv.bias"]
-    renamed = rename_earlier(dict.fromkeys([*several, "prompts.stage.mask_token"]))
+    renamed = rename_legacy_keys(dict.fromkeys([*several, "prompts.stage.mask_token"]))
     assert list(renamed) == [several[0], "stages.1.transition.proj_in.0.conv.bias"]
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_current_names_are_not_renamed(name):
     with torch.device("meta"):
         state = build_model(load_config(name).model).state_dict()
-    assert list(rename_earlier(state)) == list(state)
+    assert list(rename_legacy_keys(state)) == list(state)

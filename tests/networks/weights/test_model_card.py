@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aotlab.networks.weights.model_card import ModelCard, PhaseRecord, card_from_json, describe_card
+from aotlab.networks.weights.model_card import ModelCard, PhaseRecord, describe_card, parse_card
 
 STATIC = PhaseRecord(
     name="static", steps=40, planned=50, hours=1.5, batch=4, clip_length=5, crop=241, data=["static (static)"],
@@ -21,14 +21,14 @@ CARD = ModelCard(
 
 
 def test_card_round_trip():
-    assert card_from_json(CARD.to_json()) == CARD
-    assert card_from_json(ModelCard([], "raw").to_json()) == ModelCard([], "raw")
+    assert parse_card(CARD.to_json()) == CARD
+    assert parse_card(ModelCard([], "raw").to_json()) == ModelCard([], "raw")
 
 
 def test_unknown_fields_of_a_card_are_ignored():
     content = json.loads(CARD.to_json())
     content["phases"][0]["weather"] = "rain"
-    assert card_from_json(json.dumps(content)) == CARD
+    assert parse_card(json.dumps(content)) == CARD
 
 
 def test_card_as_text():
@@ -47,7 +47,7 @@ def test_card_with_an_invalid_field_is_none_or_printable(field):
     for value in VALUES:
         content = json.loads(CARD.to_json())
         content["phases"][0][field] = value
-        card = card_from_json(json.dumps(content))
+        card = parse_card(json.dumps(content))
         assert card is None or describe_card(card)
 
 
@@ -66,4 +66,4 @@ def test_card_with_an_invalid_field_is_none_or_printable(field):
     ],
 )
 def test_invalid_card_is_none(text):
-    assert card_from_json(text) is None
+    assert parse_card(text) is None

@@ -14,12 +14,12 @@ from aotlab.configs.load import load_config
 from aotlab.networks.models import build_model
 from aotlab.networks.weights.hub import HubModel
 from aotlab.networks.weights.zoo import (
-    get_weights,
-    published,
-    published_weights,
-    resolve,
+    download_weights,
+    find_published_weights,
+    find_weights,
+    list_published_weights,
+    resolve_checkpoint,
     weights_folder,
-    weights_path,
 )
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
@@ -73,7 +73,7 @@ def server():
 
 
 def test_published_names_are_presets():
-    table = published_weights()
+    table = list_published_weights()
     assert len(table) == 12
     assert len({entry.google_drive for entry in table.values()}) == 12
     assert all(load_config(name).name for name in table)
@@ -82,15 +82,15 @@ def test_published_names_are_presets():
 def test_incomplete_download_is_removed_and_repeated(server, aott):
     server.content, server.fault = aott.path.read_bytes(), True
     with pytest.raises(InputError, match="truncated"):
-        get_weights("aott", source=server.url)
+        download_weights("aott", source=server.url)
     assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
     server.fault = False
-    assert get_weights("aott", source=server.url) == weights_path("aott")
+    assert download_weights("aott", source=server.url) == find_weights("aott")
 
 
 def test_missing_server_names_the_place_for_the_file(home):
     with pytest.raises(InputError, match=r"AOTT_PRE_YTB_DAV\.pth") as refusal:
-        get_weights("aott", source="http://127.0.0.1:9/x")
+        download_weights("aott", source="http://127.0.0.1:9/x")
     assert str(home / "weights" / "AOTT_PRE_YTB_DAV.pth") in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -115,7 +115,7 @@ def test_google_drive_failure_is_one_sentence(home, monkeypatch, kind):
 
     monkeypatch.setattr(gdown, "download", fail)
     with pytest.raises(InputError, match=words) as refusal:
-        get_weights("aott")
+        download_weights("aott")
     assert "\n" not in str(refusal.value)
     assert "Pool" not in str(refusal.value)
 
@@ -125,7 +125,7 @@ def test_named_weights_are_converted_once(server, aott, capsys):
     assert main(["get", "aott", "--from", server.url]) == 0
     path = weights_folder() / "aott.safetensors"
     assert capsys.readouterr().out.strip() == str(path)
-    assert get_weights("aott") == resolve("aott") == path
+    assert download_weights("aott") == resolve_checkpoint("aott") == path
     assert server.requests == 1
     model, config = load_model("aott")
     assert config.name == "aott"
@@ -138,12 +138,12 @@ def test_file_placed_by_hand_needs_no_network(aott):
     folder = weights_folder()
     folder.mkdir(parents=True)
     (folder / "AOTT_PRE_YTB_DAV.pth").write_bytes(aott.path.read_bytes())
-    assert resolve("aott") == folder / "aott.safetensors"
+    assert resolve_checkpoint("aott") == folder / "aott.safetensors"
     assert (folder / "AOTT_PRE_YTB_DAV.pth").is_file()
 
 
 def test_changed_file_rejected_at_the_next_load(aott, capsys):
-    path = get_weights("aott", source=str(aott.path))
+    path = download_weights("aott", source=str(aott.path))
     assert main(["verify"]) == 0
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -152,8 +152,8 @@ def test_changed_file_rejected_at_the_next_load(aott, capsys):
         load_model("aott")
     assert main(["verify"]) == 1
     assert "aott.safetensors" in capsys.readouterr().err
-    get_weights("aott", source=str(aott.path), overwrite=True)
-    assert weights_path("aott") == path
+    download_weights("aott", source=str(aott.path), overwrite=True)
+    assert find_weights("aott") == path
 
 
 @pytest.mark.parametrize(
@@ -168,19 +168,19 @@ def test_changed_file_rejected_at_the_next_load(aott, capsys):
 def test_invalid_download_rejected(server, content, words):
     server.content = content or b"x"
     with pytest.raises(InputError, match=words) as refusal:
-        get_weights("aott", source=server.url)
+        download_weights("aott", source=server.url)
     assert "\n" not in str(refusal.value)
     assert [path.name for path in weights_folder().iterdir()] == []
 
 
 def test_weights_of_another_variant_rejected(aott):
     with pytest.raises(InputError, match="this file is aott, use config aott"):
-        get_weights("deaott", source=str(aott.path))
-    assert weights_path("deaott") is None
+        download_weights("deaott", source=str(aott.path))
+    assert find_weights("deaott") is None
 
 
 def test_list_path_and_unknown_names(capsys, aott):
-    get_weights("aott", source=str(aott.path))
+    download_weights("aott", source=str(aott.path))
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert next(line for line in lines if line.startswith("aott ")).endswith("yes")
@@ -192,11 +192,11 @@ def test_list_path_and_unknown_names(capsys, aott):
     assert "aotlab weights get r50_deaotl" in err
     assert "vgg" in err
     with pytest.raises(InputError, match="vgg"):
-        published("vgg")
+        find_published_weights("vgg")
 
 
 def test_hub_folder_round_trip(aott, tmp_path):
-    loaded = load_model(get_weights("aott", source=str(aott.path)), overrides=["memory.every=7"])
+    loaded = load_model(download_weights("aott", source=str(aott.path)), overrides=["memory.every=7"])
     HubModel(*loaded).save_pretrained(tmp_path / "saved")
     again = HubModel.from_pretrained(tmp_path / "saved")
     weights = again.model.state_dict()
@@ -229,14 +229,14 @@ def test_concurrent_programs_download_once(aott, home, server):
     server.content = aott.path.read_bytes()
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(get_weights("aott", source=server.url)))
+        threading.Thread(target=lambda: found.append(download_weights("aott", source=server.url)))
         for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [weights_path("aott")] * 3
+    assert found == [find_weights("aott")] * 3
     assert server.requests == 1
 
 
@@ -247,7 +247,7 @@ def test_damaged_record_counts_as_a_changed_file(record, capsys):
     if record is not None:
         (weights_folder() / "aott.safetensors.sha256").write_bytes(record)
     with pytest.raises(InputError, match="has changed since it was stored"):
-        weights_path("aott")
+        find_weights("aott")
     assert [main(["verify"]), main(["path", "aott"]), main(["list"])] == [1, 2, 0]
     assert "Traceback" not in capsys.readouterr().err
 
@@ -269,14 +269,14 @@ SOURCES = [
 @pytest.mark.parametrize("source", SOURCES)
 def test_unusable_source_rejected(source):
     with pytest.raises(InputError):
-        get_weights("aots", source=source)
+        download_weights("aots", source=source)
     assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
 
 
 def test_full_disk_leaves_nothing(aott, server):
     server.content = aott.path.read_bytes()
     with limit_file_size(50_000), pytest.raises(InputError, match="File too large"):
-        get_weights("aott", source=server.url)
+        download_weights("aott", source=server.url)
     assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
 
 
@@ -293,7 +293,7 @@ def test_lock_that_is_a_link_is_not_followed(tmp_path):
     (tmp_path / "mine").write_text("kept")
     (weights_folder() / ".aots.lock").symlink_to(tmp_path / "mine")
     with pytest.raises(InputError, match="cannot be made"):
-        get_weights("aots", source="gone")
+        download_weights("aots", source="gone")
     assert (tmp_path / "mine").read_text() == "kept"
 
 

@@ -12,7 +12,7 @@ import pytest
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.parser import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, main
-from aotlab.utils.errors import InputError, RunStopped, out_of_memory
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "docs" / "_ext"))
@@ -162,11 +162,11 @@ import resource, torch
 torch.zeros(1)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
-from aotlab.utils.errors import out_of_memory
+from aotlab.utils.errors import is_out_of_memory
 try:
     torch.zeros(2**30)
 except Exception as error:
-    print(out_of_memory(error), type(error).__name__)
+    print(is_out_of_memory(error), type(error).__name__)
 """
 
 
@@ -174,4 +174,4 @@ except Exception as error:
 def test_error_of_the_allocator_is_too_little_memory():
     done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("True"), done.stdout + done.stderr
-    assert not out_of_memory(RuntimeError("shape mismatch"))
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))

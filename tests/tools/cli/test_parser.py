@@ -14,8 +14,8 @@ from aotlab.tools.cli.parser import (
     MAX_MESSAGE,
     PIXELS,
     CommandParser,
+    clean_message,
     command,
-    printable,
 )
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError, RankError
@@ -128,7 +128,7 @@ def test_invalid_sizes_and_bytes_show_an_example(read, text):
 
 @given(strategies.text(max_size=3 * MAX_MESSAGE))
 def test_messages_are_printable_and_bounded(text):
-    shown = printable(text)
+    shown = clean_message(text)
     assert shown.isprintable()
     assert len(shown) <= MAX_MESSAGE + len(" ... ")
 

@@ -225,11 +225,11 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_pat
     assert "4 frames, 3 of them before" in capsys.readouterr().out
     assert run(video, tmp_path / "calm", mask, more=WRITE) == 0
     assert files(interrupted) == files(tmp_path / "calm" / "out")
-    assert not (interrupted / resume.STATE).exists()
+    assert not (interrupted / resume.STATE_FILE).exists()
 
 
 def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
-    monkeypatch.setattr(resume, "SAVE_EVERY", 0)
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
     monkeypatch.setattr(resume.Progress, "save_stopped", lambda *_: None)  # as if it had been killed
     request.getfixturevalue("interrupted")
     steps = tracker.steps
@@ -245,7 +245,7 @@ def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, 
 
 
 def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, capsys):
-    (interrupted / resume.STATE).write_bytes(b"PK damaged")
+    (interrupted / resume.STATE_FILE).write_bytes(b"PK damaged")
     assert run(video, tmp_path, mask, more=WRITE) == 2
     assert "--restart tracks it from the first frame" in capsys.readouterr().err
     assert run(video, tmp_path, mask, more=[*WRITE, "--restart"]) == 0

@@ -103,7 +103,7 @@ export class Versions {
   }
 
   /** @param {number} number */
-  async restore(number) {
+  async restoreSettings(number) {
     element('versions-dialog').close();
     if ((await this.app.send('restore_version', { number })) === undefined) return;
     this.app.history.offer(`Version ${number} is restored`);

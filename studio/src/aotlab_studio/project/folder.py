@@ -152,7 +152,7 @@ class Project:
             os.sep, "/"
         )
         video = StoredVideo(path, frames.count, frames.size, source=self._source)
-        if frames.levels is not None and not frames.levels.found:
+        if frames.levels is not None and not frames.levels.estimated:
             video.levels = (frames.levels.low, frames.levels.high)
         content = msgspec.json.encode(
             ProjectHeader(

@@ -55,7 +55,7 @@ class History:
 
     Args:
         put: stores the content after a change.
-        folder: holds a file per step, ``SERIAL.done`` or ``SERIAL.undone``.
+        folder: holds a file per step, ``SERIAL.done`` or ``SERIAL.inverse``.
         limit: maximum size of all steps in bytes.
     """
 

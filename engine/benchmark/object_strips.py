@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.davis import read_object_ids
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
@@ -26,7 +26,9 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
     files = {file.stem: file for file in video.frames}
     columns = []
     for stem in pick_frames(scores, object_id, FRAMES):
-        masks = [_only(file, object_id, video) for file in _files(video, results, object_id, stem)]
+        masks = [
+            _read_object(file, object_id, video) for file in _find_files(video, results, object_id, stem)
+        ]
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
         pair = Image.fromarray(np.concatenate([draw_overlay(frame, labels) for labels in masks]))
@@ -39,22 +41,22 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
         Image.fromarray(image).save(temporary, format="JPEG", quality=90)
 
 
-def _files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
+def _find_files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
     """Return the files of the annotation and the result of an object on a frame."""
-    found = results / video.name / f"{stem}.png"
+    result = results / video.name / f"{stem}.png"
     if video.object_folders:
         folder = video.object_folders[object_id]
         inner = results / video.name / folder.name / f"{stem}.png"
-        return folder / f"{stem}.png", found if is_file(found) else inner
-    return next(file for file in video.annotations if file.stem == stem), found
+        return folder / f"{stem}.png", result if is_file(result) else inner
+    return next(file for file in video.annotations if file.stem == stem), result
 
 
-def _only(file: Path, object_id: int, video: Video) -> np.ndarray:
+def _read_object(file: Path, object_id: int, video: Video) -> np.ndarray:
     """Return H×W ids of one object; files in object folders hold only that object."""
     mask = read_mask(file)
     if file.parent.name in {folder.name for folder in video.object_folders.values()}:
         return np.where(mask > 0, object_id, 0).astype(np.uint8)
-    labels = annotation_labels(mask, merge_ids=video.merge_ids)
+    labels = read_object_ids(mask, merge_ids=video.merge_ids)
     return np.where(labels == object_id, labels, 0)
 
 

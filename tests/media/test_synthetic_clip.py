@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.synthetic_clip import draw_clip
 
 
 @pytest.fixture(scope="module")

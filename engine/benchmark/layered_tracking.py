@@ -18,7 +18,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.object_masks import merge_object_masks
 
-EDGE = 0.05
+EDGE_FRACTION = 0.05
 """allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""
 
 
@@ -27,7 +27,7 @@ class _Layer:
     """A tracker with its prediction of the last frame."""
 
     tracker: Tracker | Ensemble
-    newest: Prediction | None = None
+    prediction: Prediction | None = None
     ids: set[int] = field(default_factory=set)
 
 
@@ -37,7 +37,7 @@ class LayeredPrediction:
 
     layers: Sequence[tuple[Prediction, frozenset[int]]]
     """prediction and object ids of each layer"""
-    given: Mapping[int, np.ndarray]
+    new_masks: Mapping[int, np.ndarray]
     """H×W bool masks of the objects that begin on this frame, by id"""
     size: Size
 
@@ -49,8 +49,10 @@ class LayeredPrediction:
     @cached_property
     def objects(self) -> dict[int, np.ndarray]:
         """H×W bool masks of all objects by id; waits for the device."""
-        tracked = {each: found.labels == each for found, ids in self.layers for each in ids}
-        return {**tracked, **self.given}
+        tracked = {
+            object_id: prediction.labels == object_id for prediction, ids in self.layers for object_id in ids
+        }
+        return {**tracked, **self.new_masks}
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -58,7 +60,7 @@ class LayeredPrediction:
         return merge_object_masks(self.objects) if self.objects else np.zeros(self.size, np.uint8)
 
 
-class Layers:
+class LayeredTracker:
     """Tracking of overlapping objects; objects that do not overlap share a layer."""
 
     def __init__(self, tracker: Tracker | Ensemble, length: int | None = None) -> None:
@@ -67,37 +69,38 @@ class Layers:
         tracker.reset(length)
         self.layers = [_Layer(tracker)]
 
-    def step(self, frame: np.ndarray, given: Mapping[int, np.ndarray]) -> LayeredPrediction:
+    def step(self, frame: np.ndarray, new_masks: Mapping[int, np.ndarray]) -> LayeredPrediction:
         """Track all objects to the next frame.
 
         Args:
             frame: H×W×3 uint8 RGB.
-            given: H×W bool masks of new objects by id.
+            new_masks: H×W bool masks of new objects by id.
 
         Raises:
             InputError: as `Tracker.step`.
         """
         shares: dict[int, dict[int, np.ndarray]] = {}
-        for object_id, mask in sorted(given.items()):
+        for object_id, mask in sorted(new_masks.items()):
             number = self._place(mask, shares)
             shares.setdefault(number, {})[object_id] = mask
             self.layers[number].ids.add(object_id)
-        found = []
+        predictions = []
         for number, layer in enumerate(self.layers):
             begins = merge_object_masks(shares[number]) if number in shares else None
-            layer.newest = layer.tracker.step(frame, begins)
-            found.append((layer.newest, frozenset(layer.ids)))
-        return LayeredPrediction(found, given, (frame.shape[0], frame.shape[1]))
+            layer.prediction = layer.tracker.step(frame, begins)
+            predictions.append((layer.prediction, frozenset(layer.ids)))
+        return LayeredPrediction(predictions, new_masks, (frame.shape[0], frame.shape[1]))
 
     def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
         """Return the index of the first layer without overlap, or of a new one."""
         for number, layer in enumerate(self.layers):
             others = list(shares.get(number, {}).values())
-            if layer.newest is not None:
+            if layer.prediction is not None:
                 others += [
-                    layer.newest.labels == object_id for object_id in layer.ids - set(shares.get(number, {}))
+                    layer.prediction.labels == object_id
+                    for object_id in layer.ids - set(shares.get(number, {}))
                 ]
-            if not any(_overlap(mask, other) for other in others):
+            if not any(_masks_overlap(mask, other) for other in others):
                 return number
         other = self.layers[0].tracker.fresh()
         other.reset(self._length)
@@ -105,7 +108,7 @@ class Layers:
         return len(self.layers) - 1
 
 
-def _overlap(first: np.ndarray, second: np.ndarray) -> bool:
+def _masks_overlap(first: np.ndarray, second: np.ndarray) -> bool:
     """Return whether two H×W bool masks overlap by more than their edges."""
     smaller = min(np.count_nonzero(first), np.count_nonzero(second))
-    return bool(np.count_nonzero(first & second) > EDGE * smaller)
+    return bool(np.count_nonzero(first & second) > EDGE_FRACTION * smaller)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
-from aotlab.engine.benchmark.overlapping import Layers
+from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
+from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.tracking.ensemble import Branch, Ensemble
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
@@ -25,7 +25,7 @@ def box(top, left, bottom, right):
 
 
 def test_overlapping_objects_keep_all_pixels():
-    layers = Layers(PaintingTracker())
+    layers = LayeredTracker(PaintingTracker())
     given = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
     layers.step(FRAME, given)
     found = layers.step(FRAME, {})
@@ -35,19 +35,19 @@ def test_overlapping_objects_keep_all_pixels():
 
 
 def test_adjacent_objects_are_tracked_together():
-    layers = Layers(PaintingTracker())
+    layers = LayeredTracker(PaintingTracker())
     found = layers.step(FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)})
     assert len(layers.layers) == 2
     assert found.objects[3].sum() == 100
     edge = box(0, 0, 20, 20) | box(20, 0, 21, 1)
-    other = Layers(PaintingTracker())
+    other = LayeredTracker(PaintingTracker())
     found = other.step(FRAME, {1: edge, 2: box(20, 0, 24, 32)})
     assert len(other.layers) == 1
     assert found.objects[1].sum() == 401  # the frame on which it begins has the given mask itself
 
 
 def test_late_object_over_another_gets_its_own_layer():
-    layers = Layers(PaintingTracker())
+    layers = LayeredTracker(PaintingTracker())
     layers.step(FRAME, {1: box(0, 0, 20, 20)})
     layers.step(FRAME, {2: box(0, 21, 20, 30)})
     assert len(layers.layers) == 1
@@ -88,7 +88,7 @@ def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
     # results as ids, of another program
     write_mask(out / "sav_000001" / "00004.png", np.ones(SIZE, np.uint8))
-    options = RunOptions(progress=False, made_by={"models": []}, overlay=True, stop=threading.Event())
+    options = EvaluationOptions(progress=False, made_by={"models": []}, overlay=True, stop=threading.Event())
     report = evaluate(PaintingTracker(), videos, out, options)
     assert report.finished == ["sav_000001", "sav_000002"]
     assert not (out / "sav_000001" / "00004.png").exists()
@@ -96,6 +96,6 @@ def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     for stem in videos[0].results:
         assert np.array_equal(read_mask(out / "sav_000001" / "000" / f"{stem}.png"), whole)
     assert not read_mask(out / "sav_000002" / "001" / "00004.png").any()  # not yet there
-    assert evaluate(PaintingTracker(), videos, out, options).found == ["sav_000001", "sav_000002"]
+    assert evaluate(PaintingTracker(), videos, out, options).resumed == ["sav_000001", "sav_000002"]
     (out / "sav_000001" / "001" / "00008.png").unlink()
-    assert evaluate(PaintingTracker(), videos, out, options).found == ["sav_000002"]
+    assert evaluate(PaintingTracker(), videos, out, options).resumed == ["sav_000002"]
