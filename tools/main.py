@@ -33,6 +33,7 @@ OTHER_COMMANDS = {
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 STUDIO_COMMANDS = {
     "annotate": "draw, track and correct masks in the browser",
+    "agreement": "compare two annotations of a video",
     "convert": "convert masks from one format to another",
     "export-clips": "write the corrected masks of a list of videos into its results",
 }

@@ -23,7 +23,7 @@ from aotlab.tools.cli.parser import command
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
 from aotlab_studio.project import editing
-from aotlab_studio.server.app import Server, bind_socket
+from aotlab_studio.server.app import Server, bind_socket, build_app
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.planning import TrackRequest
 
@@ -224,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     with ExitStack() as cleanup:
         session = open_session(parse_annotate(argv), cleanup)
         token = secrets.token_urlsafe(24)
-        rows = measure(session, Server(session, bind_socket("127.0.0.1", 0), token=token), token)
+        rows = measure(session, Server(build_app(session), bind_socket("127.0.0.1", 0), token=token), token)
         session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         to_detections,
     )
     from aotlab.engine.video.track import TrackOptions, TrackResult, track
+    from aotlab.evaluation.measures import region_similarity
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_classes, parse_coco
     from aotlab.media.images import decode_image
@@ -114,6 +115,7 @@ _HOMES = {
     "read_job_record": ("aotlab.engine.video.job", "read_job_record"),
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
+    "region_similarity": ("aotlab.evaluation.measures", "region_similarity"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
     "share_classes": ("aotlab.engine.video.class_list", "share_classes"),
     "store_frame": ("aotlab.media.video", "store_frame"),
@@ -176,6 +178,7 @@ __all__ = [
     "read_job_record",
     "read_mask",
     "read_tracker_options",
+    "region_similarity",
     "run_job",
     "share_classes",
     "store_frame",

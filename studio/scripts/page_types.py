@@ -51,7 +51,9 @@ def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
 
 def format_declarations() -> str:
     """Return the whole file."""
-    classes: dict[str, Any] = {"Answer": protocol.Answer, "Failure": protocol.Failure}
+    classes: dict[str, Any] = {
+        kind.__name__: kind for kind in (protocol.Answer, protocol.Failure, protocol.Clip)
+    }
     actions = []
     for name, action in ACTIONS.items():
         message = "; ".join(list_fields(MESSAGES[name], classes))

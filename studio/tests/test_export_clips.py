@@ -11,7 +11,7 @@ from aotlab_studio.export_clips import main
 from aotlab_studio.project import editing
 from aotlab_studio.project.job_results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
-from aotlab_studio.server.actions import act, describe
+from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.session import Session
 from studio.tests.annotation.clips import LENGTH, Seer, draw, draw_folder, open_session, square
 from studio.tests.annotation.served import Served
@@ -24,7 +24,7 @@ def batch(tmp_path):
     for name in ("a", "b", "c"):
         session = open_session(draw_folder(tmp_path / "clips" / name), project=tmp_path / f"{name}.first")
         draw(session, 0, 1)
-        act(session, {"do": "track", "frame": 0})
+        run_action(session, {"do": "track", "frame": 0})
         session.job.wait()
         session.export(["masks", "coco", "review"])
         folder = tmp_path / "batch" / name
@@ -53,9 +53,9 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     for name in ("a", "b"):
         session = open_clip(batch, name)
         assert describe(session).status == "open"
-        act(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
-        if name == "b":
-            act(session, {"do": "accept"})
+        run_action(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
+        assert describe(session).status == "in work"
+        run_action(session, {"do": "set_status", "status": "corrected" if name == "a" else "accepted"})
         session.close()
     open_clip(batch, "c").close()
     assert read_status(batch) == ["corrected", "accepted", "open"]
@@ -75,12 +75,14 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 def test_corrected_clips_are_exported_by_one_button(batch):
     other = open_clip(batch, "a")
     editing.outline(other.state, 4, 1, square(40, 25, 8))
+    other.set_status("corrected")
     other.close()
     session = open_clip(batch, "b")
     served = Served(session)
     talk = served.open()
     assert talk.do("describe")["result"]["batch"]
     talk.do("outline", frame=4, object_id=1, points=square(40, 25, 8))
+    talk.do("set_status", status="accepted")
     assert talk.do("export_clips")["result"] == {"names": ["a", "b"], "problems": []}
     served.close()
     assert read_mask(batch / "b" / "masks" / "00004.png")[28, 44] == 1
@@ -93,6 +95,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch, name) for name in ("a", "b")]
     for session in sessions:
         editing.outline(session.state, 4, 1, square(40, 25, 8))
+        session.set_status("corrected")
     sessions[0].close()
     assert main([str(batch)]) == 1
     sessions[1].close()
@@ -100,6 +103,17 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     assert "1 corrected clip exported" in streams.out
     assert "error: b:" in streams.err
     assert "in use" in streams.err
+
+
+def test_clip_in_work_is_not_exported(batch, capsys):
+    before = (batch / "a" / "coco.json").read_bytes()
+    session = open_clip(batch, "a")
+    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    session.close()
+    assert read_status(batch) == ["in work", "open", "open"]
+    assert main([str(batch)]) == 0
+    assert "0 corrected clips exported" in capsys.readouterr().out
+    assert (batch / "a" / "coco.json").read_bytes() == before
 
 
 def test_folder_without_jobs_rejected(tmp_path):

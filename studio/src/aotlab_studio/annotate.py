@@ -1,4 +1,4 @@
-"""Draw, track and correct masks in the browser: ``aotlab annotate video.mp4``."""
+"""Draw, track and correct masks of a video or a batch in the browser: ``aotlab annotate video.mp4``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING
 from aotlab import BYTES, CommandParser, InputError, add_tracker_options, load_segmenter, read_tracker_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
     from aotlab_studio.project.state import State
-    from aotlab_studio.server.session import Session
+    from aotlab_studio.server.batch import Batch
+    from aotlab_studio.server.session import Segmenter, Session
+    from aotlab_studio.tracking.models import TrackerLoader
 
 HOST_WARNING = (
     "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
@@ -37,8 +43,8 @@ def parse(argv: list[str] | None) -> Namespace:
         "video",
         metavar="VIDEO",
         nargs="?",
-        help="a video file, a folder of frames, a TIFF stack, a project, the results of a job (aotlab track --jobs), "
-        "a camera (/dev/video0), or an address (rtsp://...)",
+        help="a video file, a folder of frames, a TIFF stack, a project, results of aotlab track --jobs (all, or of "
+        "one video), a camera (/dev/video0), or an address (rtsp://...)",
     )
     add(
         "--project",
@@ -83,8 +89,7 @@ def open_session(args: Namespace, cleanup: ExitStack) -> Session:
     from aotlab_studio.server.session import Session
     from aotlab_studio.tracking.models import TrackerLoader
 
-    options = read_tracker_options(args)
-    segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=options.checkpoint)
+    segmenter = _load_segmenter(args)
     path = Path(args.video)
     if "://" in args.video or path.is_char_device() or path.is_fifo():
         state = open_stream(args, cleanup)
@@ -94,8 +99,35 @@ def open_session(args: Namespace, cleanup: ExitStack) -> Session:
         state = State(
             path, project=args.project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
         )
-    loader = TrackerLoader(options)
+    loader = TrackerLoader(read_tracker_options(args))
     return Session(state, loader, segmenter, loader.choice)
+
+
+def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
+    """Return the videos of the batch on the command line, which share a model and a segmenter."""
+    from aotlab_studio.project.job_results import open_results, read_job
+    from aotlab_studio.server.batch import Batch
+    from aotlab_studio.server.session import Session
+
+    if args.project is not None:
+        raise InputError(
+            f"--project {args.project}: a batch has a project beside each of its results; leave it out"
+        )
+    segmenter = _load_segmenter(args)
+
+    def open_clip(folder: Path) -> Session:
+        job = read_job(folder)
+        if job is None:
+            raise InputError(f"{folder}: holds no results; track it again")
+        state = open_results(folder, job, cache_bytes=args.cache)
+        return Session(state, lambda: loader().fresh(), segmenter, loader.choice)
+
+    return Batch(Path(args.video), open_clip)
+
+
+def _load_segmenter(args: Namespace) -> Segmenter | None:
+    checkpoint = read_tracker_options(args).checkpoint
+    return load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=checkpoint)
 
 
 def open_stream(args: Namespace, cleanup: ExitStack) -> State:
@@ -115,28 +147,64 @@ def open_stream(args: Namespace, cleanup: ExitStack) -> State:
     return State(folder / "frames", project=folder, frames=frames)
 
 
-def serve_page(session: Session, args: Namespace, cleanup: ExitStack) -> None:
-    """Print the address of the page and serve it until Ctrl-C."""
-    from aotlab_studio.server.app import Server, bind_socket
-    from aotlab_studio.server.guard import LOCAL_HOSTS
+def serve_session(args: Namespace, cleanup: ExitStack) -> None:
+    """Serve the page of the video on the command line until Ctrl-C."""
+    from aotlab_studio.server.app import build_app
     from aotlab_studio.tracking.models import TrackerLoader
 
-    server = Server(session, bind_socket(args.host, args.port), host=args.host)
+    session = open_session(args, cleanup)
     frames = session.state.frames
     unit = "frame" if frames.count == 1 else "frames"
-    print(f"{frames.name}: {frames.count} {unit}, masks in {session.state.project.folder}")
-    print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-    if args.host not in LOCAL_HOSTS:
-        print(HOST_WARNING.format(host=args.host), file=sys.stderr)
+    title = f"{frames.name}: {frames.count} {unit}, masks in {session.state.project.folder}"
     session.prefetch()
     session.runner.resume_queue()
-    loading = session.make_tracker.preload() if isinstance(session.make_tracker, TrackerLoader) else None
-    if not args.no_browser:
-        _open_browser(server.url, cleanup)
+    loader = session.make_tracker if isinstance(session.make_tracker, TrackerLoader) else None
+    serve_app(build_app(session), args, cleanup, title=title, loader=loader, close=session.close)
+
+
+def serve_batch(args: Namespace, cleanup: ExitStack) -> None:
+    """Serve the list and the pages of the batch on the command line until Ctrl-C."""
+    from aotlab_studio.server.batch import build_batch_app
+    from aotlab_studio.tracking.models import TrackerLoader
+
+    loader = TrackerLoader(read_tracker_options(args))
+    batch = open_batch(args, loader)
+    title = f"{batch.folder}: {len(batch.list_clips())} videos"
+    serve_app(build_batch_app(batch), args, cleanup, title=title, loader=loader, close=batch.close)
+
+
+def serve_app(
+    app: ASGIApp,
+    args: Namespace,
+    cleanup: ExitStack,
+    *,
+    title: str,
+    loader: TrackerLoader | None,
+    close: Callable[[], None],
+) -> None:
+    """Print the address of an application and serve it until Ctrl-C.
+
+    Args:
+        title: first printed line.
+        loader: loads the model meanwhile.
+        close: called at the end.
+    """
+    from aotlab_studio.server.app import Server, bind_socket
+    from aotlab_studio.server.guard import LOCAL_HOSTS
+
+    loading = None
     try:
+        server = Server(app, bind_socket(args.host, args.port), host=args.host)
+        print(title)
+        print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
+        if args.host not in LOCAL_HOSTS:
+            print(HOST_WARNING.format(host=args.host), file=sys.stderr)
+        loading = loader.preload() if loader is not None else None
+        if not args.no_browser:
+            _open_browser(server.url, cleanup)
         server.run_on_socket()
     finally:
-        session.close()
+        close()
         if loading is not None:
             _exit_while_loading(loading, cleanup, sys.exc_info()[1])
 
@@ -187,7 +255,9 @@ def main(argv: list[str] | None = None) -> int:
     for path in (*read_tracker_options(args).checkpoints, *(args.segmenter or ())):
         if not path.exists():
             raise InputError(f"{path}: no such file; give a checkpoint, or a name of `aotlab weights`")
+    from aotlab_studio.server.batch import read_entries
+
     with ExitStack() as cleanup:
-        session = open_session(args, cleanup)
-        serve_page(session, args, cleanup)
+        serve = serve_session if read_entries(Path(args.video)) is None else serve_batch
+        serve(args, cleanup)
     return 0

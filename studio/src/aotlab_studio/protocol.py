@@ -13,6 +13,7 @@ from aotlab_studio.project.objects import Item
 
 Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
+ClipStatus = Literal["open", "in work", "corrected", "accepted", "rejected"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,38 @@ class ReviewEntry:
     frame: int
     object_id: int
     sentence: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """A kept version of a project."""
+
+    number: int
+    title: str
+    person: str
+    """who kept it; empty: unknown"""
+    date: str
+    """local date and time"""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video of a batch."""
+
+    name: str
+    status: ClipStatus
+    note: str
+    """why it was rejected"""
+    person: str
+    """who changed the status last; empty: nobody"""
+    holder: str
+    """who has it open, and where; empty: nobody"""
+    error: str
+    """why it could not be tracked; empty: it was"""
+    frames: int
+    objects: int
+    sentences: list[str]
+    """what to check, worst first"""
 
 
 @dataclass(frozen=True)
@@ -112,6 +145,11 @@ class Description:
     """height, width"""
     rate: float
     live: bool
+    batch: bool
+    """whether it is one of a list of videos"""
+    status: ClipStatus
+    note: str
+    """note on the status"""
     objects: list[Item]
     strips: dict[int, str]
     """by object id; characters as in `description.py`"""
@@ -122,9 +160,6 @@ class Description:
     """titles of the steps to undo and to redo"""
     stale: list[tuple[int, int]]
     """as in `StaleEvent`"""
-    status: Literal["open", "corrected", "accepted"]
-    batch: bool
-    """whether the video is one of a list of videos"""
     job: JobProgress | None
 
 
@@ -183,9 +218,10 @@ class StaleEvent:
 
 @dataclass(frozen=True)
 class StatusEvent:
-    """The masks were corrected or accepted."""
+    """The status of the video changed."""
 
-    status: Literal["open", "corrected", "accepted"]
+    status: ClipStatus
+    note: str
     event: Literal["status"] = "status"
 
 

@@ -56,6 +56,12 @@ def iou(first, second):
     return (first & second).sum() / max(1, (first | second).sum())
 
 
+def find_violations(tab):
+    """Run axe-core on the page; return its violations."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    return [violation["id"] for violation in axe.Axe().run(tab).response["violations"]]
+
+
 class Program:
     """``aotlab annotate`` in a separate process."""
 

@@ -17,9 +17,9 @@ TOKEN = "secret"
 class Served:
     """A session behind a running server."""
 
-    def __init__(self, session):
+    def __init__(self, session, app=None):
         self.session = session
-        self.server = web.Server(session, web.bind_socket("127.0.0.1", 0), token=TOKEN)
+        self.server = web.Server(app or web.build_app(session), web.bind_socket("127.0.0.1", 0), token=TOKEN)
         self.address = self.server.address
         self.host = self.address.removeprefix("http://")
         self.url = self.server.url
@@ -35,12 +35,12 @@ class Served:
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         return httpx.request(method, self.address + path, headers=own | named, content=content)
 
-    def open(self, **headers):
+    def open(self, path="socket", **headers):
         own = {"Cookie": self.cookie, "Origin": self.address} | headers
         extra = {key: value for key, value in own.items() if value and key != "Origin"}
         return PageSocket(
             connect(
-                f"ws://{self.host}/socket", origin=own["Origin"] or None, additional_headers=extra, proxy=None
+                f"ws://{self.host}/{path}", origin=own["Origin"] or None, additional_headers=extra, proxy=None
             )
         )
 

@@ -120,7 +120,7 @@ def test_page_is_served_before_pytorch_is_loaded(video):
         "import sys; from contextlib import ExitStack; from aotlab_studio import annotate; "
         "from aotlab_studio.server import app as server; "
         f"session = annotate.open_session(annotate.parse([{str(video)!r}]), ExitStack()); "
-        "server.Server(session, server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
+        "server.Server(server.build_app(session), server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -302,14 +303,14 @@ def test_prompt_names_who_lost_tracked_pixels(session):
     assert ((session.state.labels(4) == 1) == (truth(4) == 1)).all()
 
 
-def test_large_steps_are_on_disk_and_undone(session, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.project.history.MEMORY_BYTES", 500)
+def test_large_steps_are_on_disk_and_undone(session):
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0)).wait()
-    (changes,) = session.state.history.undo_step.lists
-    assert changes.on_disk
-    assert changes._file._rolled
-    assert session.state.history.undo_step.size(on_disk=False) == 0
+    changes = session.state.history.undo_step.changes
+    assert changes.path.suffix == ".done"
+    assert changes.path.stat().st_size > changes.nbytes > 0
+    assert len(changes) == LENGTH
+    assert len(msgspec.msgpack.encode(changes.stored)) < 50 * LENGTH  # no contents, only their places
     session.undo()
     assert session.state.tracked_frames == []
     session.redo()

@@ -43,7 +43,7 @@ def test_changed_video_needs_same_video(folder):
     first.close()
     image = folder / "00011.png"
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(image)
-    with pytest.raises(InputError, match=r"content differs.*as project.*same_video"):
+    with pytest.raises(InputError, match=r"content differs.*for the project.*confirm that the masks fit"):
         open_session(folder)
     again = open_session(folder, same_video=True)
     assert again.state.labels(0).any()
@@ -86,7 +86,7 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
-    with pytest.raises(InputError, match="same_video"):
+    with pytest.raises(InputError, match="the masks fit"):
         cli.main([str(folder), "--no-browser"])
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
@@ -281,3 +281,31 @@ def test_links_in_a_project_rejected(video, project, tmp_path, name):
     (project / name).symlink_to(mine)
     assert not look(video)
     assert mine.read_text() == "kept"
+
+
+def test_undo_and_redo_survive_a_restart(folder):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    editing.clear(first.state, 3, 1)
+    first.undo()
+    first.close()
+    session = open_session(folder)
+    assert session.state.history.titles == ("drawn", "not here")
+    session.redo()
+    assert session.state.keyframes == [0, 3]
+    for _ in range(3):
+        session.undo()
+    assert session.state.history.titles == (None, "new object")
+    assert not session.state.labels(0).any()
+    session.close()
+
+
+def test_history_of_other_masks_is_dropped(folder):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.close()
+    (first.state.project.folder / "given" / "000000.png").unlink()
+    session = open_session(folder)
+    assert session.state.history.titles == (None, None)
+    assert not list((session.state.project.folder / "history").iterdir())
+    session.close()

@@ -20,7 +20,7 @@ export class Connection {
   }
 
   connect() {
-    this.socket = new WebSocket(`ws://${location.host}/socket`);
+    this.socket = new WebSocket(new URL('socket', location.href).href.replace('http', 'ws'));
     this.socket.onopen = () => {
       this.delay = 250;
       this.onChange(true);

@@ -15,6 +15,25 @@ export function createElement(kind, values) {
   return Object.assign(document.createElement(kind), values);
 }
 
+/** Return an icon of `icons.svg`. @param {string} name */
+export function drawIcon(name) {
+  const [image, use] = ['svg', 'use'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
+  use.setAttribute('href', `page/icons.svg#${name}`);
+  image.setAttribute('aria-hidden', 'true');
+  image.append(use);
+  return image;
+}
+
+/** Give all elements with `data-icon` their icon. @param {ParentNode} root */
+export function addIcons(root) {
+  for (const found of root.querySelectorAll('[data-icon]')) found.prepend(drawIcon(/** @type {HTMLElement} */ (found).dataset.icon || ''));
+}
+
+/** Change the icon of an element. @param {Element} target @param {string} name */
+export function setIcon(target, name) {
+  target.querySelector('use')?.setAttribute('href', `page/icons.svg#${name}`);
+}
+
 /** Return a function that draws once at the next screen refresh, however often it is called until then. @param {() => void} draw */
 export function drawOncePerRefresh(draw) {
   let scheduled = false;
@@ -39,7 +58,8 @@ export function toast(text, buttons = {}) {
   for (const [label, run] of Object.entries(buttons)) {
     box.append(createElement('button', { textContent: label, onclick: () => { close(); run(); } }));
   }
-  const end = createElement('button', { className: 'small', textContent: '×', onclick: close });
+  const end = createElement('button', { className: 'small', onclick: close });
+  end.append(drawIcon('x'));
   end.setAttribute('aria-label', 'Close this message');
   box.append(end);
   element('toasts').append(box);
@@ -77,11 +97,16 @@ export function restoreSettings(app) {
   element('opacity').value = String(app.viewer.look.opacity);
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, frame: { [app.name]: playback.frame } });
+    const place = { frame: playback.frame, chosen: app.chosen, first: element('first').value, last: element('last').value };
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places: { [app.name]: place } });
   });
 }
 
-/** Return the frame of a video that was shown last. @param {string} name */
-export function loadLastFrame(name) {
-  return Number(loadSettings().frame?.[name]) || 0;
+/**
+ * Return the frame and object of a video that were shown last, and the range to track.
+ * @param {string} name
+ * @returns {{frame?: number, chosen?: number, first?: string, last?: string}}
+ */
+export function loadPlace(name) {
+  return loadSettings().places?.[name] || {};
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; the shown frame: seeking, stepping, playing. */
 
-import { element } from './dom.js';
+import { element, setIcon } from './dom.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -69,6 +69,11 @@ export class FrameCache {
       this.images.get(index)?.then((bitmap) => bitmap.close(), () => {});
       this.images.delete(index);
     }
+  }
+
+  /** Fetch a small image of a frame. @param {number} index @param {number} width in pixels */
+  thumbnail(index, width) {
+    return fetchImage(this.address(index, width));
   }
 
   /** Fetch the nearest image at hand for a frame that is slow to decode. @param {number} index */
@@ -284,7 +289,7 @@ export class Playback {
 
   async play() {
     this.playing = !this.playing;
-    element('play').textContent = this.playing ? '❚❚' : '▶';
+    setIcon(element('play'), this.playing ? 'pause' : 'play');
     element('play').setAttribute('aria-label', this.playing ? 'Stop' : 'Play');
     this.app.tracking.stopFollowing();
     if (this.playing && this.target >= this.count - 1) await this.goTo(0);

@@ -1,8 +1,9 @@
 // @ts-check
 /** The page: turns input into calls to the server and shows its events. */
 
+import { ClipHeader, Versions } from './clips.js';
 import { Connection } from './connection.js';
-import { element, loadLastFrame, restoreSettings } from './dom.js';
+import { addIcons, element, loadPlace, restoreSettings } from './dom.js';
 import { FrameCache, Playback } from './frames.js';
 import { Exporter, History, showObjects, showTools, connectControls } from './panels.js';
 import { bindings, Inputs, KeyDialog, Shortcuts } from './shortcuts.js';
@@ -31,7 +32,7 @@ export class App {
     this.objects = [];
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
-    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), this.frames, (frame) => this.playback.seek(frame), (id) => this.choose(id));
+    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), this.frames, (frame) => this.playback.seek(frame), (id) => this.choose(id), (first, last) => this.tracking.setRange(first, last));
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
@@ -39,6 +40,9 @@ export class App {
     this.review = new Review(this);
     this.history = new History(this);
     this.exporter = new Exporter(this);
+    this.clip = new ClipHeader(this);
+    this.versions = new Versions(this);
+    addIcons(document.body);
     connectControls(this);
     this.keyDialog = new KeyDialog(new Shortcuts(bindings(this), this.inputs));
     restoreSettings(this);
@@ -69,6 +73,10 @@ export class App {
     this.tracking.setSettings(state.tracker);
     const first = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
+    const place = first ? loadPlace(state.name) : {};
+    if (place.chosen) this.chosen = place.chosen;
+    if (first) this.tracking.setRange(place.first || '', place.last || '');
+    this.clip.show(state);
     this.timeline.setStrips(state.strips);
     this.setObjects(state.objects);
     this.history.setTitles(state.history);
@@ -76,10 +84,9 @@ export class App {
     this.tracking.setJob(state.job);
     this.timeline.setStale(state.stale);
     this.tracking.setWaiting(state.stale.length);
-    this.review.setStatus(state.status);
     element('export-clips').hidden = !state.batch;
     this.showMessage('');
-    await this.playback.goTo(first ? loadLastFrame(state.name) : this.playback.frame);
+    await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);
   }
@@ -103,7 +110,7 @@ export class App {
       this.timeline.setStale(event.stretches);
       this.tracking.setWaiting(event.stretches.length);
     } else if (event.event === 'status') {
-      this.review.setStatus(event.status);
+      this.clip.setStatus(event.status, event.note);
     } else if (event.event === 'tracker') {
       this.tracking.setSettings(event.settings);
     } else if (event.event === 'export') {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { element, createElement, toast } from './dom.js';
+import { element, createElement, drawIcon, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -9,7 +9,7 @@ import { TOOLS } from './tools.js';
 /** @typedef {import('./main.js').App} App */
 
 /** Buttons that work while a frame is loading. */
-const UNBLOCKED_BUTTONS = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
+const UNBLOCKED_BUTTONS = ['panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
 
 /** @param {App} app */
 export function connectControls(app) {
@@ -40,34 +40,41 @@ function returnFocus() {
 function buttonActions(app) {
   const { playback, tracking, review } = app;
   return {
+    'next-clip': () => app.clip.next(), 'open-versions': () => app.versions.open(), panels: () => togglePanels(),
     undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => review.accept(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
+}
+
+/** Show or hide the panels of a narrow window. */
+function togglePanels() {
+  element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('unfolded')));
 }
 
 /** @param {App} app */
 function makeTools(app) {
   for (const { name, key, icon, help } of TOOLS) {
-    const button = createElement('button', { textContent: icon, title: help, onclick: () => app.toolbox.choose(name) });
+    const button = createElement('button', { title: help, onclick: () => app.toolbox.choose(name) });
     button.dataset.tool = name;
-    button.append(createElement('span', { textContent: name }));
+    button.append(drawIcon(icon), createElement('span', { textContent: name }));
     button.dataset.key = key;
     element('tools').append(button);
   }
-  const minus = createElement('button', { textContent: '−', title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
+  const minus = createElement('button', { title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
   minus.id = 'minus';
-  minus.append(createElement('span', { textContent: 'minus' }));
+  minus.append(drawIcon('circle-minus'), createElement('span', { textContent: 'minus' }));
   minus.dataset.key = 'U';
   element('tools').append(minus);
   const sizes = createElement('div', { id: 'sizes' });
   const size = createElement('output', {});
   size.setAttribute('aria-label', 'brush size');
-  for (const [label, text, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', '–', 1 / 1.2], ['Larger brush', '+', 1.2]])) {
-    const button = createElement('button', { textContent: text, title: label, onclick: () => app.toolbox.resize(factor) });
+  for (const [label, icon, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', 'minus', 1 / 1.2], ['Larger brush', 'plus', 1.2]])) {
+    const button = createElement('button', { title: label, onclick: () => app.toolbox.resize(factor) });
+    button.append(drawIcon(icon));
     button.setAttribute('aria-label', label);
     sizes.append(button);
   }
@@ -103,24 +110,10 @@ async function loadMasks(app) {
 
 /** @typedef {import('./protocol.js').Item} Item */
 
-const ICONS = {
-  eye: 'M2 10c3-5 13-5 16 0-3 5-13 5-16 0z M10 7.5a2.5 2.5 0 1 0 .01 0z',
-  closed: 'M2 9c3 5 13 5 16 0 M5 12l-2 3 M10 13v3 M15 12l2 3',
-  locked: 'M5 9h10v8H5z M7 9V6a3 3 0 0 1 6 0v3',
-  open: 'M5 9h10v8H5z M7 9V5a3 3 0 0 1 6-1',
-  pen: 'M4 16l1-4 8-8 3 3-8 8z',
-};
-
-/** @param {keyof typeof ICONS} icon @param {string} label @param {boolean} pressed @param {() => void} run */
+/** @param {string} icon @param {string} label @param {boolean} pressed @param {() => void} run */
 function toggle(icon, label, pressed, run) {
   const button = createElement('button', { className: 'small', title: label, onclick: run });
-  const space = 'http://www.w3.org/2000/svg';
-  const image = document.createElementNS(space, 'svg');
-  image.setAttribute('viewBox', '0 0 20 20');
-  const path = document.createElementNS(space, 'path');
-  path.setAttribute('d', ICONS[icon]);
-  image.append(path);
-  button.append(image);
+  button.append(drawIcon(icon));
   button.setAttribute('aria-label', label);
   button.setAttribute('aria-pressed', String(pressed));
   return button;
@@ -148,12 +141,12 @@ function row(item, app) {
   // the first click of two replaces the list, so there is no dblclick
   choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
   choose.append(createElement('span', { className: 'unseen', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
-  const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
-  const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
+  const hide = toggle(item.hidden ? 'eye-off' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
+  const lock = toggle(item.locked ? 'lock' : 'lock-open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   choose.dataset.name = `choose${id}`;
   hide.dataset.name = `hide${id}`;
   lock.dataset.name = `lock${id}`;
-  line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change, app)), hide, lock);
+  line.append(swatch, choose, toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app)), hide, lock);
   return line;
 }
 

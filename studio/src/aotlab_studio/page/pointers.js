@@ -2,6 +2,7 @@
 /** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan; a preview of a click's mask. */
 
 import { toPairs } from './connection.js';
+import { element } from './dom.js';
 import { countPixels, idAt } from './frames.js';
 
 const PEN_ERASER = 5;
@@ -62,6 +63,7 @@ export function watchPointers(viewer, toolbox) {
       panning = now;
       return;
     }
+    element('ring').style.translate = `${event.offsetX}px ${event.offsetY}px`;
     for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.toImagePoint(each));
     }
@@ -150,11 +152,11 @@ class Hover {
     const { app, viewer } = this.toolbox;
     this.asking = true;
     while (this.target) {
-      const [point, { frame }] = [this.target, app.playback];
+      const [point, { frame }, { labels }] = [this.target, app.playback, viewer];
       this.target = null;
       try {
         const outlines = await app.connection.call('preview', { frame, positive: toPairs([point]) });
-        viewer.preview = this.useful && app.playback.frame === frame ? outlines : [];
+        viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? outlines : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong
       }

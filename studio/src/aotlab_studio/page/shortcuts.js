@@ -272,6 +272,7 @@ export function bindings(app) {
     ],
     'Review and export': [
       { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },
+      { keys: ['>'], text: 'next clip of the batch', run: () => app.clip.next() },
       { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open() },
       { keys: ['?'], text: 'these keys', run: () => app.keyDialog.open() },
     ],

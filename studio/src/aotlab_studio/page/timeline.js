@@ -11,6 +11,8 @@ const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
 /** Width of the column of names. */
 const NAMES_WIDTH = 96;
+/** Pixels from a handle within which it is dragged. */
+const HANDLE_REACH = 7;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
 
@@ -119,6 +121,19 @@ function drawStale(context, { x, width, height }) {
   context.restore();
 }
 
+/**
+ * Draw a handle of the range to track: a bar with a flag that points into the range.
+ * @param {CanvasRenderingContext2D} context
+ * @param {{x: number, way: number, height: number, colour: string}} how `way` 1: into the range is to the right
+ */
+function drawHandle(context, { x, way, height, colour }) {
+  context.fillStyle = colour;
+  context.fillRect(x - 1, 0, 2, height);
+  context.beginPath();
+  context.roundRect(way > 0 ? x - 1 : x - 6, RULER_HEIGHT - 12, 7, 12, way > 0 ? [0, 4, 4, 0] : [4, 0, 0, 4]);
+  context.fill();
+}
+
 /** Return the description of a row for screen readers. @param {string[] | undefined} row */
 export function describeRow(row) {
   if (!row) return 'no masks yet';
@@ -141,13 +156,19 @@ export class Timeline {
    * @param {import('./frames.js').FrameCache} frames
    * @param {(frame: number) => void} seek
    * @param {(id: number) => void} choose called with the object whose row is clicked
+   * @param {(first: string, last: string) => void} drag called with the range to track when a handle is dragged
    */
-  constructor(canvas, preview, thumbnails, frames, seek, choose) {
+  constructor(canvas, preview, thumbnails, frames, seek, choose, drag) {
     this.frames = frames;
     this.canvas = canvas;
     this.preview = preview;
     this.seek = seek;
     this.choose = choose;
+    this.drag = drag;
+    /** Range to track; null: to the start or end. @type {[number | null, number | null]} */
+    this.range = [null, null];
+    /** Index of the handle in `range` that is dragged, or -1. */
+    this.handle = -1;
     this.thumbnails = new Thumbnails(thumbnails, frames, seek);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
@@ -172,7 +193,7 @@ export class Timeline {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
-    canvas.addEventListener('pointerup', () => { this.dragging = false; });
+    canvas.addEventListener('pointerup', () => { this.dragging = false; this.handle = -1; });
     canvas.addEventListener('pointerleave', () => { preview.hidden = true; });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
@@ -219,6 +240,7 @@ export class Timeline {
   setObjects(objects, chosen) {
     this.objects = objects;
     this.chosen = chosen;
+    this.thumbnails.setObjects(objects);
     this.redraw();
   }
 
@@ -236,6 +258,33 @@ export class Timeline {
     this.redraw();
   }
 
+  /** @param {number | null} first of the range to track @param {number | null} last */
+  setRange(first, last) {
+    this.range = [first, last];
+    this.draw();
+  }
+
+  /** Return the places of the handles in CSS pixels. */
+  get handles() {
+    const [first, last] = this.range;
+    return [this.frameToX(first ?? 0), this.frameToX(Math.min(this.count, (last ?? this.count - 1) + 1))];
+  }
+
+  /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
+  handleAt(event) {
+    const box = this.canvas.getBoundingClientRect();
+    if (event.clientY - box.top > RULER_HEIGHT) return -1;
+    return this.handles.findIndex((x) => Math.abs(event.clientX - box.left - x) < HANDLE_REACH);
+  }
+
+  /** Move the dragged handle. @param {MouseEvent} event */
+  moveHandle(event) {
+    const [first, last] = [this.range[0] ?? 0, this.range[1] ?? this.count - 1];
+    const place = Math.round(this.placeOf(event));
+    const [from, to] = this.handle ? [first, Math.min(this.count - 1, Math.max(first, place - 1))] : [Math.max(0, Math.min(last, place)), last];
+    this.drag(from ? String(from) : '', to < this.count - 1 ? String(to) : '');
+  }
+
   /** @param {number} frame the one that shows */
   setFrame(frame) {
     this.frame = frame;
@@ -250,6 +299,7 @@ export class Timeline {
       row[frame] = code;
       this.rows.set(Number(id), row);
     }
+    this.thumbnails.refresh(frame);
     this.redraw();
   }
 
@@ -302,6 +352,11 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   press(event) {
+    this.handle = this.handleAt(event);
+    if (this.handle >= 0) {
+      this.canvas.setPointerCapture(event.pointerId);
+      return;
+    }
     const object = this.objectAt(event);
     if (object) this.choose(object.id);
     if (this.isName(event)) return;
@@ -312,6 +367,11 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   hover(event) {
+    this.canvas.style.cursor = this.handle >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
+    if (this.handle >= 0) {
+      this.moveHandle(event);
+      return;
+    }
     const frame = this.eventToFrame(event);
     if (this.dragging) this.seek(frame);
     this.canvas.title = this.objectAt(event)?.name || '';
@@ -342,6 +402,9 @@ export class Timeline {
     const { context } = this;
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.handles.forEach((place, index) => {
+      if (place >= NAMES_WIDTH - 1 && place <= this.canvas.clientWidth + 1) drawHandle(context, { x: Math.min(place, this.canvas.clientWidth - 1), way: index ? -1 : 1, height, colour: getComputedStyle(this.canvas).accentColor });
+    });
     const x = this.frameToX(this.frame);
     context.fillStyle = ink;
     context.fillRect(x + this.column / 2 - 1, 0, 2, height);
@@ -390,6 +453,46 @@ const THUMBNAIL_PIXELS = 96;
 /** Milliseconds without a change before thumbnails are fetched. */
 const THUMBNAIL_DELAY = 300;
 
+/**
+ * Return a small image of a frame with its masks, drawn when `load` is called.
+ * @param {import('./frames.js').FrameCache} frames
+ * @param {number} frame
+ * @param {Row[]} objects those that are drawn
+ */
+export function makeThumbnail(frames, frame, objects) {
+  const box = createElement('span', { className: 'thumbnail' });
+  const canvas = createElement('canvas', {});
+  box.append(canvas);
+  const load = async () => {
+    try {
+      const [image, labels] = await Promise.all([frames.thumbnail(frame, THUMBNAIL_PIXELS), frames.labels(frame)]);
+      drawThumbnail(canvas, image, labels, objects);
+    } catch {
+      // the frame itself will say what is wrong
+    }
+  };
+  return { box, frame, load };
+}
+
+/** @param {HTMLCanvasElement} canvas @param {ImageBitmap} image @param {import('./frames.js').Labels} labels @param {Row[]} objects */
+function drawThumbnail(canvas, image, labels, objects) {
+  const { width, height } = image;
+  Object.assign(canvas, { width, height });
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+  context.drawImage(image, 0, 0);
+  context.globalAlpha = 0.6;
+  const colours = new Map(objects.map(({ id, colour }) => [id, colour]));
+  for (let y = 0; y < height; y += 1) {
+    const row = Math.floor(((y + 0.5) * labels.height) / height) * labels.width;
+    for (let x = 0; x < width; x += 1) {
+      const colour = colours.get(labels.ids[row + Math.floor(((x + 0.5) * labels.width) / width)]);
+      if (!colour) continue;
+      context.fillStyle = colour;
+      context.fillRect(x, y, 1, 1);
+    }
+  }
+}
+
 class Thumbnails {
   /** @param {HTMLElement} strip @param {import('./frames.js').FrameCache} frames @param {(frame: number) => void} seek */
   constructor(strip, frames, seek) {
@@ -398,6 +501,22 @@ class Thumbnails {
     this.seek = seek;
     this.view = '';
     this.timer = 0;
+    /** @type {Row[]} */
+    this.objects = [];
+    /** @type {{frame: number, load: () => Promise<void>}[]} */
+    this.shown = [];
+  }
+
+  /** Draw the masks again if objects changed. @param {Row[]} objects */
+  setObjects(objects) {
+    const same = JSON.stringify(objects) === JSON.stringify(this.objects);
+    this.objects = objects;
+    if (!same) this.view = '';
+  }
+
+  /** Draw the masks of a frame again. @param {number} frame */
+  refresh(frame) {
+    this.shown.find((one) => one.frame === frame)?.load();
   }
 
   /**
@@ -417,14 +536,17 @@ class Thumbnails {
     const count = Math.max(1, Math.min(Math.floor(span), Math.floor(width / THUMBNAIL_WIDTH)));
     this.strip.style.marginLeft = `${left}px`;
     const frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
-    const images = frames.map((frame) => createElement('img', { alt: '', title: `frame ${frame}`, onclick: () => this.seek(frame) }));
-    this.strip.replaceChildren(...images);
-    for (const [index, image] of images.entries()) {
+    const shown = frames.map((frame) => {
+      const thumbnail = makeThumbnail(this.frames, frame, this.objects);
+      thumbnail.box.append(createElement('span', { textContent: String(frame) }));
+      Object.assign(thumbnail.box, { title: `frame ${frame}`, onclick: () => this.seek(frame) });
+      return thumbnail;
+    });
+    this.strip.replaceChildren(...shown.map(({ box }) => box));
+    this.shown = shown;
+    for (const { load } of shown) {
       if (key !== this.view) return;
-      await new Promise((resolve) => {
-        image.onload = image.onerror = resolve;
-        image.src = this.frames.address(frames[index], THUMBNAIL_PIXELS);
-      });
+      await load();
     }
   }
 }

@@ -34,7 +34,7 @@ const MIN_BOX_EDGE = 2;
 const box = {
   name: 'box',
   key: 'X',
-  icon: '▢',
+  icon: 'square-dashed',
   help: 'Box: drag around an object. Click on what its mask lacks, right-click (or Shift) on what is too much; a click on another mask chooses it.',
   prompts: true,
   press: () => {},
@@ -49,7 +49,7 @@ const box = {
 const click = {
   name: 'click',
   key: 'C',
-  icon: '✚',
+  icon: 'mouse-pointer-click',
   help: 'Clicks: on an object, or on what its mask lacks; with Shift or the right button: on what is too much.',
   prompts: true,
   takesPoints: true,
@@ -140,10 +140,10 @@ const round = {
 };
 
 /** @type {Tool} */
-const brush = { name: 'brush', key: 'B', icon: '●', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
+const brush = { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
 
 /** @type {Tool} */
-const eraser = { name: 'eraser', key: 'E', icon: '○', help: 'Eraser: remove pixels of the object.', erases: true, ...round };
+const eraser = { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', erases: true, ...round };
 
 /** CSS pixels from the first corner within which a click closes the polygon. */
 const CLOSE_DISTANCE = 8;
@@ -152,7 +152,7 @@ const CLOSE_DISTANCE = 8;
 const lasso = {
   name: 'lasso',
   key: 'L',
-  icon: '✎',
+  icon: 'lasso',
   help: 'Lasso: drag around the object. With Shift: remove.',
   press: () => {},
   move: (toolbox, point) => toolbox.follow(point),
@@ -164,7 +164,7 @@ const lasso = {
 const polygon = {
   name: 'polygon',
   key: 'P',
-  icon: '⬠',
+  icon: 'pentagon',
   help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
   takesPoints: true,
   press: (toolbox, point) => (closesOutline(toolbox, point) ? send(toolbox) : toolbox.points.push(point)),
@@ -186,7 +186,7 @@ function closesOutline({ points, viewer }, point) {
 const part = {
   name: 'part',
   key: 'O',
-  icon: '⇄',
+  icon: 'arrow-left-right',
   help: 'Part: click on a part of another object; it becomes the chosen object’s. Shift chooses the object instead.',
   takesPoints: true,
   press: async (toolbox, point) => {
@@ -205,7 +205,7 @@ const part = {
 const split = {
   name: 'split',
   key: 'G',
-  icon: '✂',
+  icon: 'scissors',
   help: 'Split: click on a separate part of the object to make it a new object.',
   takesPoints: true,
   press: async (toolbox, point) => {
@@ -215,7 +215,7 @@ const split = {
 };
 
 /** @type {Tool} */
-const pan = { name: 'pan', key: 'H', icon: '✥', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
+const pan = { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
 
 /** @type {Tool[]} */
 export const TOOLS = [box, click, brush, eraser, lasso, polygon, part, split, pan];

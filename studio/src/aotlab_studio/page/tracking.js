@@ -1,7 +1,8 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings, streams; frames to check, ranked. */
 
-import { element, createElement } from './dom.js';
+import { element, createElement, setIcon } from './dom.js';
+import { makeThumbnail } from './timeline.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
@@ -23,6 +24,19 @@ export class Tracking {
     /** @type {JobProgress | null} */
     this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
+    for (const id of ['first', 'last']) element(id).oninput = () => this.showRange();
+  }
+
+  /** Set the range to track; empty: to the start or end. @param {string} first @param {string} last */
+  setRange(first, last) {
+    element('first').value = first;
+    element('last').value = last;
+    this.showRange();
+  }
+
+  showRange() {
+    const [first, last] = ['first', 'last'].map((id) => (element(id).value === '' ? null : Number(element(id).value)));
+    this.app.timeline.setRange(first, last);
   }
 
   /** @param {Record<string, Setting>} settings model, policy and precision */
@@ -94,7 +108,8 @@ export class Tracking {
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
     const pass = job.passes > 1 ? `, pass ${job.current_pass} of ${job.passes}` : '';
     element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}${pass}`;
-    element('pause').textContent = job.status === 'paused' ? 'Resume' : 'Pause';
+    element('pause').lastElementChild.textContent = job.status === 'paused' ? 'Resume' : 'Pause';
+    setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
   /** @param {import('./protocol.js').JobProgress['direction']} direction */
@@ -179,20 +194,20 @@ export class Review {
     this.index = -1;
     this.requests = 0;
     this.asked = 0;
-    /** @type {import('./protocol.js').Description['status']} */
-    this.status = 'open';
+    /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
+    this.thumbnails = new Map();
+    this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
+      this.observer.unobserve(target);
+      [...this.thumbnails.values()].find(({ box }) => box === target)?.load();
+    }));
   }
 
-  /** @param {import('./protocol.js').Description['status']} status */
-  setStatus(status) {
-    this.status = status;
-    element('correction').textContent = status;
-    element('accept').textContent = status === 'accepted' ? 'Not accepted' : 'Accept the masks';
-  }
-
-  /** Accept the masks, or take that back. */
-  accept() {
-    return this.app.send('accept', { accepted: this.status !== 'accepted' });
+  /** Return the thumbnail of a frame, which is drawn when it is scrolled into view. @param {number} frame */
+  thumbnail(frame) {
+    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, this.app.objects);
+    if (!this.thumbnails.has(frame)) this.observer.observe(found.box);
+    this.thumbnails.set(frame, found);
+    return found.box;
   }
 
   /** Refresh while a job runs, but not too often. */
@@ -217,6 +232,7 @@ export class Review {
     }
     if (request !== this.requests) return;
     timeline.setStrips(strips);
+    this.thumbnails.clear();
     const at = this.visits[this.index];
     const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));
     this.visits = [...visits, ...corrected];
@@ -228,8 +244,9 @@ export class Review {
   show() {
     const open = this.visits.filter((visit) => !visit.done);
     this.app.timeline.setChecks(open.slice(0, MAX_MARKED).map((visit) => visit.frame));
+    element('review-empty').hidden = this.visits.length > 0;
     showChecks(element('review'), this.visits.slice(0, MAX_MARKED), this.app);
-    element('next').textContent = `Next frame to check (${open.length})`;
+    element('next').lastElementChild.textContent = `Next frame to check (${open.length})`;
   }
 
   /**
@@ -282,8 +299,7 @@ function showChecks(list, visits, app) {
     const button = createElement('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
     const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
     dot.style.background = worst && !done ? worst.colour : 'none';
-    const image = createElement('img', { src: app.frames.address(frame, 96), loading: 'lazy', alt: '' });
-    button.append(image, dot, createElement('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
+    button.append(app.review.thumbnail(frame), dot, createElement('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
     const line = createElement('li', {});
     line.append(button);
     return line;

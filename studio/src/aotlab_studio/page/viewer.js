@@ -158,6 +158,7 @@ export class Viewer {
   /** Redraw the masks, after masks, colours or look changed. */
   paintMask() {
     if (!this.labels) return;
+    this.preview = []; // of masks that are no longer those shown
     const { width, height, ids } = this.labels;
     if (this.mask.width !== width || this.mask.height !== height) {
       this.mask.width = width;
@@ -213,7 +214,7 @@ export class Viewer {
   showPlace() {
     const ratio = window.devicePixelRatio || 1;
     const { pointer, readout } = this;
-    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom);
+    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom + 1e-6);
     const place = pointer ? `${inFrame(pointer.x, this.left)}, ${inFrame(pointer.y, this.top)} · ` : '';
     readout.textContent = `${place}${Math.round((100 * this.zoom) / ratio)} %`;
   }

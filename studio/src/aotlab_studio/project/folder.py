@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from aotlab import InputError, digest_samples
-from aotlab_studio.files import LOCK, lock_folder, write_bytes
+from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
 from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot
+from aotlab_studio.protocol import ClipStatus
 from aotlab_studio.video import Frames
 
 PROJECT_SUFFIX = ".aotlab"
@@ -22,8 +23,6 @@ FORMAT_VERSION = 2
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """files of a folder of frames that its fingerprint covers"""
 
-Status = Literal["open", "corrected", "accepted"]
-"""whether a person has changed the masks of a project or accepted them"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 
 
@@ -51,7 +50,11 @@ class ProjectHeader(Struct):
     """frames whose given masks still have to propagate, oldest first"""
     classes: dict[str, Count] = {}
     """class ids by class name, as in loaded masks"""
-    status: Status = "open"
+    status: ClipStatus = "open"
+    note: str = ""
+    """note on the status"""
+    person: str = ""
+    """who changed the status last; empty: unknown"""
 
 
 def read_header(path: Path) -> ProjectHeader:
@@ -117,21 +120,26 @@ class Project:
         self.folder, self._frames = folder, frames
         for name in (
             LOCK,
+            LEASE,
             PROJECT_FILE,
             "given",
             "tracked",
             "export",
+            "history",
+            "versions",
         ):  # would write files outside the project
             if (folder / name).is_symlink():
                 raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
-        self._lock = lock_folder(folder)
+        self.lock = FolderLock(folder)
         self.objects: bytes | None = None
         """stored objects; None in a new project"""
         self.corrections: list[int] = []
         """frames whose given masks still have to propagate, oldest first"""
         self.classes: dict[str, int] = {}
         """class ids by class name, as in loaded masks; stored with the objects"""
-        self.status: Status = "open"
+        self.status: ClipStatus = "open"
+        self.note = self.person = ""
+        """note on the status, and who changed it last; stored with the objects"""
         try:
             self._source = None if frames.live else compute_fingerprint(frames.path)
             if (folder / PROJECT_FILE).is_file():
@@ -152,15 +160,23 @@ class Project:
         video = StoredVideo(path, frames.count, frames.size, source=self._source)
         if frames.levels is not None and not frames.levels.estimated:
             video.levels = (frames.levels.low, frames.levels.high)
-        items = msgspec.json.decode(objects, type=Snapshot)
-        head = ProjectHeader(FORMAT_VERSION, video, items, self.corrections, self.classes, self.status)
-        content = msgspec.json.encode(head)
+        header = ProjectHeader(
+            FORMAT_VERSION,
+            video,
+            msgspec.json.decode(objects, type=Snapshot),
+            self.corrections,
+            self.classes,
+            self.status,
+            self.note,
+            self.person,
+        )
+        content = msgspec.json.encode(header)
         write_bytes(self.folder / PROJECT_FILE, msgspec.json.format(content, indent=1) + b"\n")
         self.objects = objects
 
     def close(self) -> None:
         """Release the lock."""
-        self._lock.release()
+        self.lock.release()
 
     def _load(self, head: ProjectHeader, *, same_video: bool) -> None:
         """Load the objects; raise `InputError` if the project is not of this video."""
@@ -172,8 +188,9 @@ class Project:
                     "choose another folder as project"
                 )
         self.objects = msgspec.json.encode(head.objects)
-        self.classes, self.status = dict(head.classes), head.status
+        self.classes = dict(head.classes)
         self.corrections = [index for index in head.corrections if index < frames.count]
+        self.status, self.note, self.person = head.status, head.note, head.person
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name
         known = video.source is not None and "samples" in video.source
         if frames.live or (video.source == self._source if known else same_name):
@@ -181,7 +198,7 @@ class Project:
         if not same_video:
             raise InputError(
                 f"{self.folder}: made for another video ({video.path[:200]}), whose content differs from this "
-                "one's; choose another folder as project, or set same_video if the masks fit"
+                "one's; choose another folder for the project, or confirm that the masks fit (annotate --same-video)"
             )
         self.save_objects(self.objects)
 

@@ -97,7 +97,8 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
         given.classes = found.classes | given.classes
     class_names = tracked.class_names | given.class_names
     state.project.classes = given.classes | tracked.classes
-    with state.edit_objects(state.new_changes()) as objects:  # stored last: this completes the project
+    changes = state.new_changes()
+    with state.edit_objects(changes) as objects:  # stored last: this completes the project
         for object_id in sorted({*tracked.objects(), *given.objects()}):
             objects.add(class_names.get(object_id), object_id)
         for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
@@ -106,3 +107,4 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
         for index in given.frames:
             ids = given.mask(index)
             state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])
+    changes.discard()  # opening is no step

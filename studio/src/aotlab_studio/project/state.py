@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import VideoInfo
-from aotlab_studio.project.folder import Project, Status, locate_project, read_levels
+from aotlab_studio.project.folder import Project, locate_project, read_levels
 from aotlab_studio.project.history import Change, ChangeList, History
 from aotlab_studio.project.label_store import LabelStore, Note, encode_png
 from aotlab_studio.project.objects import ObjectList
-from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent, StatusEvent
+from aotlab_studio.protocol import ClipStatus, Event, FrameEvent, HistoryEvent, ObjectsEvent, StatusEvent
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import CACHE_BYTES, Frames, FrameStore, Levels, LiveFrames
 
@@ -60,7 +60,7 @@ class State:
         self.listeners: list[Listener] = []
         self.revision = 0
         """number of changes so far"""
-        self.history = History(self._put)
+        self.history = History(self._put, self.project.folder / "history")
         self.keyframe_revisions: dict[int, int] = {}
         """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
@@ -71,6 +71,7 @@ class State:
             for index in self._find_store(where):
                 if index < self.frames.count:
                     self._load_note(where, index)
+        self.history.load(self._read_content)
 
     @property
     def video_info(self) -> VideoInfo:
@@ -91,13 +92,14 @@ class State:
                 self.project.corrections = list(frames)
                 self.project.save_objects(self.objects.snapshot())
 
-    def set_status(self, status: Status) -> None:
-        """Store whether the masks are corrected or accepted; raise `InputError` if that fails."""
+    def set_status(self, status: ClipStatus, note: str = "") -> None:
+        """Store the status of the video and a note on it; raise `InputError` if that fails."""
         with self.lock:
-            if status != self.project.status:
-                self.project.status = status
-                self.project.save_objects(self.objects.snapshot())
-                self.emit(StatusEvent(status))
+            project = self.project
+            if (status, note) != (project.status, project.note):
+                project.status, project.note, project.person = status, note, project.lock.person
+                project.save_objects(self.objects.snapshot())
+                self.emit(StatusEvent(status, note))
 
     def close(self) -> None:
         """Release the project."""
@@ -192,24 +194,28 @@ class State:
                 yield changes
             except BaseException:
                 self.history.revert(reversed(changes))
+                changes.discard()
                 raise
             self.add_step(title, changes, frame)
 
     def new_changes(self) -> ChangeList:
         """Return an empty list for the changes of a step."""
-        return ChangeList(self.project.folder)
+        return self.history.new_changes()
 
     def add_step(self, title: str, changes: ChangeList, frame: int | None = None) -> None:
         """Add a step to the history and notify the listeners."""
         self.history.add(title, changes, frame)
         if changes:
-            self.set_status("corrected")
+            self.set_status("in work", self.project.note)
         self.emit(HistoryEvent(self.history.titles))
 
     def emit(self, event: Event) -> None:
         """Notify all listeners."""
         for listener in list(self.listeners):
             listener(event)
+
+    def _read_content(self, where: str, index: int) -> bytes | None:
+        return self.project.objects if where == "objects" else self._find_store(where).read_content(index)
 
     def _find_store(self, where: str) -> LabelStore:
         return self.project.given if where == "given" else self.project.tracked
@@ -224,6 +230,7 @@ class State:
     def _put(self, change: Change) -> None:
         """Store the content after a change on disk and in memory."""
         where, index, content = change.store, change.index, change.after
+        self.project.lock.require_held()
         self.revision += 1
         if where == "objects":
             assert content is not None

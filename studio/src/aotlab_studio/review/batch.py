@@ -8,21 +8,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import Template
 
 from aotlab import InputError
 from aotlab_studio.files import write_bytes
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
+from aotlab_studio.protocol import ClipStatus
 from aotlab_studio.review.checks import REASONS
 
 MAX_LISTED = 8
 """largest number of frames to check per video on the page"""
 STATUSES = ("failed", "check", "done", "waiting")
 """order of statuses on the page, most urgent first"""
-CORRECTIONS = ("open", "corrected", "accepted")
-"""statuses of projects, in the order of work"""
 
 
 def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -98,13 +97,20 @@ def render_page(folder: Path, entries: Sequence[Mapping[str, Any]]) -> str:
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), autoescape=True)
     return template.render(
         name=folder.name,
-        entries=sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry))),
+        entries=rank_entries(entries),
         summary=", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]),
-        corrections=", ".join(f"{corrections[name]} {name}" for name in CORRECTIONS if corrections[name]),
+        corrections=", ".join(
+            f"{corrections[name]} {name}" for name in get_args(ClipStatus) if corrections[name]
+        ),
         export="aotlab export-clips " + shlex.quote(str(folder)),
         sentences=list_sentences,
         command=lambda entry: "aotlab annotate " + shlex.quote(str(folder / entry["name"])),
     )
+
+
+def rank_entries(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the entries of ``review.json``, first those to look at first."""
+    return sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry)))
 
 
 def list_sentences(entry: Mapping[str, Any]) -> list[str]:

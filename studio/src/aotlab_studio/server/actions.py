@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from aotlab import InputError, LostFlags, find_output, list_outputs
-from aotlab_studio.project import editing
+from aotlab_studio.project import editing, versions
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
 from aotlab_studio.server.session import Session
@@ -30,6 +30,9 @@ def describe(session: Session) -> Description:
             size=state.frames.size,
             rate=float(state.frames.rate),
             live=session.live is not None,
+            batch=session.results is not None,
+            status=state.project.status,
+            note=state.project.note,
             objects=list(state.objects),
             strips=strips(state),
             revision=state.revision,
@@ -37,8 +40,6 @@ def describe(session: Session) -> Description:
             tracker=session.choice.describe(),
             history=state.history.titles,
             stale=find_stale_stretches(state),
-            status=state.project.status,
-            batch=session.results is not None,
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 
@@ -142,12 +143,14 @@ IDLE_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.delete_object,
     editing.merge_objects,
     editing.drop_results,
+    versions.restore_version,
 )
 """actions that are refused while a job runs"""
 OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, Session.set_tracker, track,
     Session.take_frame, go_live, Session.pause, Session.resume, Session.stop, Session.undo, Session.redo,
-    Session.review, strips, Session.accept, Session.export, Session.cancel_export, Session.export_clips,
+    Session.review, strips, Session.export, Session.cancel_export, Session.export_clips,
+    Session.set_status, versions.list_versions, versions.keep_version,
 )  # fmt: skip
 ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *IDLE_ACTIONS, *OTHER_ACTIONS)}
 """actions by name; the first parameter of each is the session or its state"""

@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
@@ -66,7 +67,7 @@ class Endpoints:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._files = _load_page_files()
+        self._files = load_page_files()
 
     async def get_file(self, request: Request) -> Response:
         """Return a file of the page."""
@@ -106,7 +107,7 @@ class Endpoints:
         """Load the masks of an uploaded file."""
         state, index = self._session.state, _parse_index(request)
         state.frames.require_frame(index)
-        body = await _read_body(request)
+        body = await read_body(request)
         if body is None:
             return PlainTextResponse(
                 f"masks: larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer at once", 413
@@ -204,13 +205,13 @@ class Connection:
 
 
 class Server(uvicorn.Server):
-    """The server of a session on a bound socket, with its address; `run_on_socket` starts it."""
+    """The server of an application on a bound socket, with its address; `run_on_socket` starts it."""
 
     def __init__(
-        self, session: Session, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
+        self, app: ASGIApp, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
     ) -> None:
         port = listener.getsockname()[1]
-        guard = GuardMiddleware(build_app(session), port, host=host, token=token)
+        guard = GuardMiddleware(app, port, host=host, token=token)
         config = uvicorn.Config(
             guard,
             log_level="warning",
@@ -282,7 +283,7 @@ def _jpeg_response(content: bytes, headers: dict[str, str]) -> Response:
     return Response(content, media_type="image/jpeg", headers=headers)
 
 
-async def _read_body(request: Request) -> bytes | None:
+async def read_body(request: Request) -> bytes | None:
     """Return the body; None if it is too large."""
     parts, size = [], 0
     async for part in request.stream():
@@ -305,7 +306,7 @@ def encode_labels(labels: np.ndarray) -> bytes:
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
 
 
-def _load_page_files() -> dict[str, Response]:
+def load_page_files() -> dict[str, Response]:
     """Return the page's files by name, so that no name of a request reaches the file system."""
     return {
         file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})

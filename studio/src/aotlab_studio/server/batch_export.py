@@ -46,7 +46,9 @@ def export_clips(
     for name, job in jobs.items():
         project = folder / f"{name}{PROJECT_SUFFIX}"
         try:
-            if not (project / PROJECT_FILE).is_file() or read_header(project / PROJECT_FILE).status == "open":
+            if not (project / PROJECT_FILE).is_file():
+                continue
+            if read_header(project / PROJECT_FILE).status not in ("corrected", "accepted"):
                 continue
             with ExitStack() as leaving:
                 state = (opened or {}).get(name)

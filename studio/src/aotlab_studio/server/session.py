@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from aotlab import InputError, Prompt
 from aotlab_studio.project import editing
@@ -18,7 +20,9 @@ from aotlab_studio.project.history import Step
 from aotlab_studio.project.job_results import find_results
 from aotlab_studio.project.painting import find_outlines
 from aotlab_studio.project.state import State
+from aotlab_studio.project.versions import keep_version
 from aotlab_studio.protocol import (
+    ClipStatus,
     CountEvent,
     ExportedClips,
     ExportEvent,
@@ -38,6 +42,7 @@ from aotlab_studio.video import LiveFrames
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
+Note = Annotated[str, Meta(max_length=100)]
 MAX_REVIEW_ENTRIES = 500
 """maximum number of frames to check"""
 
@@ -73,6 +78,14 @@ class Session:
     def job(self) -> TrackingJob | None:
         """Last tracking job."""
         return self.runner.job
+
+    def set_status(self, status: ClipStatus, note: Note = "") -> None:
+        """Store the status of the video; one that ends the work on it also keeps a version of the masks."""
+        self.state.set_status(status, note)
+        if status in ("corrected", "accepted", "rejected") and self.state.objects.ids:
+            keep_version(self.state, f"{status}: {note}" if note else status)
+        if self.results is not None:
+            update_report(self.results.parent)
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -218,12 +231,6 @@ class Session:
         """Folder of the results of the job that the project corrects; None for any other project."""
         return find_results(self.state.project.folder)
 
-    def accept(self, accepted: bool = True) -> None:
-        """State that the masks are right, or take that back."""
-        self.state.set_status("accepted" if accepted else "corrected")
-        if self.results is not None:
-            update_report(self.results.parent)
-
     def export_clips(self) -> ExportedClips:
         """Write the masks of all corrected or accepted clips of the list into its results.
 
@@ -305,6 +312,7 @@ class Session:
             self.runner.require_idle(step.title)
         with self.state.lock:
             move()
+            self.state.set_status("in work", self.state.project.note)
             self.state.emit(HistoryEvent(self.state.history.titles))
         return UndoneStep(step.title, step.frame)
 

@@ -142,8 +142,11 @@ class TrackingJob:
             self.problem = f"tracking failed: {error}"
         self.ended = time.perf_counter()
         with self._state.lock:
-            if self.extends is None or not self._state.history.extend(self.extends, self._changes):
-                self._state.add_step("tracking", self._changes, self.request.start)
+            try:
+                if self.extends is None or not self._state.history.extend(self.extends, self._changes):
+                    self._state.add_step("tracking", self._changes, self.request.start)
+            except InputError as error:  # the masks are stored; the step may not be known after a restart
+                status, self.problem = "failed", str(error)
         self._set_status(status)
         with suppress(InputError):  # a queue that cannot be stored is propagated again after a restart
             self._on_end(self)

@@ -1,0 +1,87 @@
+"""Agreement of two annotations of a video: ``aotlab agreement first.json second.xml --video video.mp4``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import fmean
+
+from aotlab import (
+    Annotations,
+    CommandParser,
+    InputError,
+    VideoInfo,
+    open_frames,
+    read_annotations,
+    region_similarity,
+)
+from aotlab_studio.files import atomic_path
+
+MAX_LISTED = 10
+"""largest number of printed frames"""
+
+
+def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, int, float]]:
+    """Yield frame, object id and J of each object that either annotation shows, on the frames that both annotate."""
+    for frame in sorted(first.frames.keys() & second.frames.keys()):
+        one, other = first.mask(frame), second.mask(frame)
+        for object_id in sorted({*one[one > 0].tolist(), *other[other > 0].tolist()}):
+            yield frame, int(object_id), region_similarity(one == object_id, other == object_id)
+
+
+def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mapping[int, str]) -> list[str]:
+    """Return printed lines: a row per object, then the frames that differ most.
+
+    Args:
+        scores: J by frame and object id.
+    """
+    rows = [["object", "frames", "J mean", "J lowest", "on frame"]]
+    for object_id in sorted({object_id for _, object_id in scores}):
+        by_frame = {frame: score for (frame, each), score in scores.items() if each == object_id}
+        lowest = min(by_frame, key=by_frame.__getitem__)
+        values = [f"{fmean(by_frame.values()):.3f}", f"{by_frame[lowest]:.3f}"]
+        rows.append([str(object_id), str(len(by_frame)), *values, str(lowest)])
+    rows.append(["all", str(len({frame for frame, _ in scores})), f"{fmean(scores.values()):.3f}", "", ""])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    names = ["name", *(class_names.get(int(row[0]), "") for row in rows[1:-1]), ""]
+    lines = [
+        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=True)), name]).rstrip()
+        for row, name in zip(rows, names, strict=True)
+    ]
+    worst = sorted((score, frame, object_id) for (frame, object_id), score in scores.items() if score < 1)
+    listed = [f"  frame {frame}: object {each}, J {score:.3f}" for score, frame, each in worst[:MAX_LISTED]]
+    return [*lines, *(["differ most:", *listed] if listed else [])]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print J by object and the frames that differ most; write J by object and frame.
+
+    Raises:
+        InputError: a file cannot be read, or no frame is annotated in both.
+    """
+    parser = CommandParser("agreement", "Compare two annotations of a video: J by object and frame.")
+    for name in ("first", "second"):
+        help_text = "file or folder of masks, as for track --mask"
+        parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
+    parser.add_argument(
+        "--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames"
+    )
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
+    args = parser.parse_args(argv)
+    source = open_frames(args.video)
+    info = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
+    first, second = read_annotations(args.first, info), read_annotations(args.second, info)
+    scores = {(frame, object_id): score for frame, object_id, score in measure_agreement(first, second)}
+    if not scores:
+        raise InputError(f"{args.first}: shares no annotated frame with {args.second}; compare others")
+    if args.csv is not None:
+        with atomic_path(args.csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["frame", "object", "J"])
+            writer.writerows([frame, each, f"{score:.4f}"] for (frame, each), score in scores.items())
+    only = [len(one.frames.keys() - other.frames.keys()) for one, other in ((first, second), (second, first))]
+    print("\n".join(format_agreement(scores, first.class_names | second.class_names)))
+    if any(only):
+        print(f"not compared: {only[0]} frames only in {args.first}, {only[1]} only in {args.second}")
+    return 0

@@ -1,0 +1,110 @@
+// @ts-check
+/** List of the clips of a batch, first those to look at first. */
+
+import { fetchClips, findNext, isFree, makeStatusList, STATUSES } from './clips.js';
+import { addIcons, createElement, element } from './dom.js';
+
+/** @typedef {import('./protocol.js').Clip} Clip */
+
+/** Milliseconds between two refreshes. */
+const INTERVAL = 5000;
+const COOKIE = 'aotlab_person';
+
+class BatchPage {
+  constructor() {
+    history.replaceState(null, '', location.pathname); // without the token
+    /** @type {Clip[]} */
+    this.clips = [];
+    const stored = document.cookie.split('; ').find((one) => one.startsWith(`${COOKIE}=`));
+    element('person').value = decodeURIComponent(stored?.split('=')[1] || '');
+    element('person').onchange = () => {
+      document.cookie = `${COOKIE}=${encodeURIComponent(element('person').value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
+    };
+    element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
+    element('filter').onchange = () => this.show();
+    element('next-clip').onclick = () => this.openNext();
+    document.addEventListener('keydown', (event) => {
+      if (event.key === '>' && !(/** @type {HTMLElement} */ (event.target).matches('input, select'))) this.openNext();
+    });
+    addIcons(document.body);
+    this.refresh();
+    setInterval(() => {
+      if (!document.hidden && !document.activeElement?.matches('#clips select, #clips input')) this.refresh();
+    }, INTERVAL);
+  }
+
+  async refresh() {
+    try {
+      this.clips = await fetchClips('');
+      this.showMessage('');
+      this.show();
+    } catch (error) {
+      this.showMessage(`The list cannot be read (${error}). Is the program still running?`, true);
+    }
+  }
+
+  show() {
+    const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
+    const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
+    element('summary').textContent = `${this.clips.length} clips: ${counts.join(', ')}. Those with the most to check come first.`;
+    const shown = this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value));
+    element('clips').replaceChildren(...shown.map((clip) => this.row(clip)));
+  }
+
+  /** @param {Clip} clip */
+  row(clip) {
+    const { name, status, note, holder, person, error, sentences } = clip;
+    const line = createElement('tr', {});
+    const open = createElement('a', { href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) });
+    const image = createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' });
+    open.append(image, createElement('span', { textContent: name }));
+    const title = createElement('th', { scope: 'row' });
+    if (isFree(clip) || holder) title.append(open);
+    else title.textContent = name;
+    const checks = createElement('ul', {});
+    checks.append(...(error ? [error] : sentences).map((text) => createElement('li', { textContent: text })));
+    const list = makeStatusList(status);
+    list.disabled = Boolean(error);
+    list.setAttribute('aria-label', `Status of ${name}`);
+    const field = createElement('input', { type: 'text', value: note, maxLength: 100, hidden: status !== 'rejected' && !note });
+    field.placeholder = 'Why?';
+    field.setAttribute('aria-label', `Note on ${name}`);
+    list.onchange = () => this.setStatus(name, list.value, field.value.trim());
+    field.onchange = () => this.setStatus(name, list.value, field.value.trim());
+    const cells = [createElement('td', {}), createElement('td', { className: status.replace(' ', '-') }), createElement('td', { textContent: holder ? `open: ${holder}` : person })];
+    cells[0].append(checks);
+    cells[1].append(list, field);
+    line.append(title, ...cells);
+    return line;
+  }
+
+  /** @param {string} name @param {string} status @param {string} note */
+  async setStatus(name, status, note) {
+    const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body: JSON.stringify({ status, note }) });
+    await this.refresh();
+    if (!answer.ok) this.showMessage(await answer.text(), true);
+  }
+
+  openNext() {
+    const found = findNext(this.clips);
+    if (!found) this.showMessage('No clip needs work.');
+    else if (this.checkPerson()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
+  }
+
+  /** Return whether the name is there, by which others see who has a clip; without it, open nothing. @param {Event} [event] */
+  checkPerson(event) {
+    if (element('person').value.trim()) return true;
+    event?.preventDefault();
+    this.showMessage('Type your name first: others see by it who has a clip.', true);
+    element('person').focus();
+    return false;
+  }
+
+  /** @param {string} text @param {boolean} [problem] */
+  showMessage(text, problem = false) {
+    element('status').textContent = text;
+    element('status').className = problem ? 'error' : '';
+  }
+}
+
+new BatchPage();

@@ -1,0 +1,31 @@
+"""Results of a batch, as ``aotlab track --jobs`` leaves them."""
+
+from __future__ import annotations
+
+import json
+
+from PIL import Image
+
+from aotlab import write_mask
+from aotlab_studio.review.batch import write_batch_review
+from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
+
+
+def write_results(folder, names, lost=()):
+    """Write results of drawn videos; object 1 is lost in those of ``lost``. Return the folder of the batch."""
+    records = []
+    for name in names:
+        video, results = draw_folder(folder / "videos" / name), folder / "batch" / name
+        for index in range(LENGTH):
+            labels = truth(index)
+            labels[labels == (1 if name in lost and index else 0)] = 0
+            write_mask(results / "masks" / f"{index:05d}.png", labels)
+        record = {"name": name, "video": str(video), "frames": LENGTH, "rate": "25", "status": "done"}
+        (results / ".track.json").write_text(json.dumps({**record, "written": ["masks"]}))
+        ranges = [[1, LENGTH - 1]] if name in lost else []
+        review = {"objects": [{"id": 1, "lost_on": ranges}, {"id": 2, "lost_on": []}], "check": []}
+        (results / "review.json").write_text(json.dumps(review))
+        Image.fromarray(image(0)).save(results / "thumbnail.jpg")
+        records.append(record)
+    write_batch_review(folder / "batch", records)
+    return folder / "batch"

@@ -1,0 +1,249 @@
+"""All videos of a batch on one server: list, status, people, locks."""
+
+import json
+import os
+import time
+from functools import partial
+
+import httpx
+import pytest
+
+from aotlab import InputError
+from aotlab_studio import annotate as cli
+from aotlab_studio import files
+from aotlab_studio.project import editing
+from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.server import app as web
+from aotlab_studio.server import batch as batches
+from aotlab_studio.server.batch import Batch, build_batch_app
+from aotlab_studio.server.session import Session
+from studio.tests.annotation.browser import find_violations, needs_browser
+from studio.tests.annotation.clips import TruthTracker, draw_folder, open_session, wait_until
+from studio.tests.annotation.results import write_results
+from studio.tests.annotation.served import Served
+from tests.segment_by_color import segment_by_color
+
+
+def open_clip(folder):
+    return Session(open_results(folder, read_job(folder)), TruthTracker, segment_by_color)
+
+
+@pytest.fixture
+def results(tmp_path):
+    return write_results(tmp_path, ["a", "b", "c"], lost=["b"])
+
+
+@pytest.fixture
+def batch(results):
+    batch = Batch(results, open_clip)
+    yield batch
+    batch.close()
+
+
+@pytest.fixture
+def served(batch, monkeypatch):
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    served = Served(batch, build_batch_app(batch))
+    yield served
+    served.close()
+
+
+def statuses(batch):
+    return {clip.name: clip.status for clip in batch.list_clips()}
+
+
+def test_list_starts_with_the_worst_video(served):
+    clips = json.loads(served.get("/clips").content)
+    assert [clip["name"] for clip in clips] == ["b", "a", "c"]
+    assert clips[0]["sentences"] == ["object 1 is lost from frame 1 to 11 (at 0.0 s)"]
+    assert {clip["status"] for clip in clips} == {"open"}
+    assert b"batch.js" in served.get("/").content
+    assert served.get("/thumbnail/b").headers["content-type"] == "image/jpeg"
+    assert served.get("/thumbnail/x").status_code == 404
+
+
+def test_clip_is_served_below_its_name(served):
+    assert b'id="stage"' in served.get("/clip/b/").content
+    assert served.get("/clip/b/page/main.js").status_code == 200
+    assert served.get("/clip/b/labels/0").status_code == 200
+    talk = served.open(path="clip/b/socket")
+    described = talk.do("describe")["result"]
+    assert described["name"] == "b"
+    assert described["batch"]
+    assert "no such video" in served.get("/clip/x/").text
+    talk.socket.close()
+
+
+def test_first_edit_and_finishing_set_the_status(batch, served):
+    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB")
+    assert statuses(batch)["b"] == "open"
+    talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
+    assert statuses(batch)["b"] == "in work"
+    (clip, *_) = batch.list_clips()
+    assert clip.person == "Zoë"
+    assert clip.holder.startswith("Zoë on ")
+    answer = served.get(
+        "/clips/b", method="POST", origin=served.address, content=b'{"status": "rejected", "note": "blurred"}'
+    )
+    assert answer.status_code == 204
+    (clip, *_) = batch.list_clips()
+    assert (clip.status, clip.note) == ("rejected", "blurred")
+    assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
+    talk.do("undo")
+    assert statuses(batch)["b"] == "in work"
+    talk.socket.close()
+
+
+def test_second_person_is_refused_and_released_later(batch, served):
+    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+    talk.do("describe")
+    refused = httpx.get(
+        f"{served.address}/clip/b/", headers={"cookie": f"{served.cookie}; aotlab_person=Bob"}
+    )
+    assert refused.status_code == 409
+    assert "Ann has it open" in refused.text
+    talk.socket.close()
+    wait_until(lambda: not batch.list_clips()[0].holder)
+    allowed = httpx.get(
+        f"{served.address}/clip/b/", headers={"cookie": f"{served.cookie}; aotlab_person=Bob"}
+    )
+    assert allowed.status_code == 200
+
+
+def test_invalid_status_rejected(served):
+    post = partial(served.get, "/clips/a", method="POST", origin=served.address)
+    assert post(content=b'{"status": "perfect"}').status_code == 422
+    assert post(content=b"[").status_code == 422
+    assert served.get("/clips/a", method="POST", content=b'{"status": "open"}').status_code == 403
+
+
+def test_failed_video_is_listed_and_not_opened(results, batch):
+    review = json.loads((results / "review.json").read_text())
+    review[0] |= {"status": "failed", "error": "no mask"}
+    (results / "review.json").write_text(json.dumps(review))
+    (clip, *_) = batch.list_clips()
+    assert (clip.name, clip.error) == ("a", "no mask")
+    with pytest.raises(InputError, match="could not be tracked"):
+        batch.enter("a", "", page=True)
+
+
+def test_folder_without_batch_rejected(tmp_path):
+    with pytest.raises(InputError, match="no results of a list"):
+        Batch(draw_folder(tmp_path / "clip"), open_clip)
+
+
+def test_command_serves_a_batch(results, capsys, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr(web.Server, "run_on_socket", lambda self: None)
+    assert cli.main([str(results), "--no-browser"]) == 0
+    assert "batch: 3 videos" in capsys.readouterr().out
+    with pytest.raises(InputError, match="--project"):
+        cli.main([str(results), "--no-browser", "--project", "p"])
+
+
+class NoLock:
+    """A file lock on a network file system that keeps it to one machine."""
+
+    is_locked = True
+
+    def __init__(self, *args, **options):
+        pass
+
+    def acquire(self, timeout):
+        pass
+
+    release = lambda self: None  # noqa: E731
+
+
+@pytest.fixture
+def other_machine(monkeypatch):
+    """From now on, this process is one on another machine."""
+
+    def move():
+        monkeypatch.setattr(files, "FileLock", NoLock)
+        monkeypatch.setattr(files, "_find_kernel", lambda: "another")
+
+    return move
+
+
+def age(path, seconds):
+    os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_lease_holds_on_another_machine(folder, session, other_machine):
+    session.state.project.lock.name_person("Ann")
+    other_machine()
+    with pytest.raises(InputError, match=r"in use by Ann on .*; close it there, or wait 60 s"):
+        open_session(folder)
+    age(session.state.project.folder / files.LEASE, 50)
+    with pytest.raises(InputError, match="in use by Ann"):
+        open_session(folder)
+
+
+def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, other_machine):
+    editing.add_object(session.state)
+    lock = session.state.project.lock
+    other_machine()
+    age(session.state.project.folder / files.LEASE, 61)
+    other = open_session(folder)
+    lock._confirmed -= 31  # as after sleep
+    with pytest.raises(InputError, match="taken over by another program"):
+        editing.add_object(session.state)
+    editing.add_object(other.state)
+    session.close()
+    assert files.read_holder(other.state.project.folder) is not None
+    other.close()
+    assert files.read_holder(other.state.project.folder) is None
+
+
+def test_lease_of_a_killed_program_is_replaced_at_once(folder):
+    first = open_session(folder)
+    first.state.project.lock._lock.release()  # as the system does
+    open_session(folder).close()
+
+
+def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
+    here = open_clip(results / "a")
+    other_machine()
+    with pytest.raises(InputError, match="in use by another program on"):
+        batch.set_status("a", "accepted", "", "")
+    with pytest.raises(InputError, match="close it there"):
+        batch.enter("a", "Bob", page=True)
+    here.close()
+    batch.set_status("a", "accepted", "", "Bob")
+    assert statuses(batch)["a"] == "accepted"
+
+
+@needs_browser
+def test_list_opens_the_next_clip_under_a_name(context, served, batch):
+    tab = context.new_page()
+    problems = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.goto(served.url)
+    tab.wait_for_selector("#clips tr")
+    assert tab.inner_text("#clips tr:first-child").startswith("b")
+    tab.keyboard.press(">")
+    tab.wait_for_selector("#status.error")
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.wait_for_selector("#clips .accepted")
+    tab.click("#next-clip")
+    tab.wait_for_selector("#stage[aria-busy=false]")
+    assert tab.inner_text("#name") == "b"
+    tab.keyboard.press("m")
+    tab.wait_for_function("() => document.getElementById('clip-status').value === 'in work'")
+    assert batch.list_clips()[0].holder.startswith("Ann on")
+    tab.select_option("#clip-status", "rejected")
+    tab.fill("#clip-note", "dark")
+    tab.keyboard.press("Enter")
+    wait_until(lambda: batch.list_clips()[0].note == "dark")
+    tab.focus("#view")
+    tab.keyboard.press(">")
+    tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
+    tab.click("#clips")
+    tab.wait_for_selector("#clips .rejected")
+    assert tab.input_value("#person") == "Ann"
+    assert find_violations(tab) == []
+    tab.close()
+    assert problems == []

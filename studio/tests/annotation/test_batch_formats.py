@@ -1,0 +1,89 @@
+"""A batch with masks from CVAT, corrected and exported, read by the other tools' own readers."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+from pycocotools.coco import COCO
+
+from aotlab import Annotations, Region, VideoInfo, encode_runs, find_mask_writer, write_mask
+from aotlab_studio.project import editing
+from aotlab_studio.server.batch import Batch
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
+from studio.tests.annotation.results import write_results
+from studio.tests.annotation.test_batch import open_clip
+
+CLASS_NAMES = {3: "person", 7: "ball"}
+"""class names by object id"""
+
+
+def number(index):
+    """The true labels of a frame, with the ids of `CLASS_NAMES`."""
+    return np.array([0, *CLASS_NAMES], np.uint16)[truth(index)]
+
+
+@pytest.fixture
+def corrected(tmp_path):
+    """A clip of a batch that started with a file of CVAT, corrected on frame 4: its exports and its labels."""
+    folder = write_results(tmp_path, ["a", "b"])
+    for index in range(LENGTH):
+        write_mask(folder / "a" / "masks" / f"{index:05d}.png", number(index))
+    regions = [Region(object_id, encode_runs(number(0) == object_id)) for object_id in CLASS_NAMES]
+    first = Annotations((HEIGHT, WIDTH), {0: regions}, dict(CLASS_NAMES), {0: "00000"})
+    find_mask_writer("cvat").write(tmp_path / "a.xml", first, VideoInfo("a", first.size, LENGTH))
+    record = json.loads((folder / "a" / ".track.json").read_text())
+    (folder / "a" / ".track.json").write_text(json.dumps(record | {"masks": [f"0:{tmp_path / 'a.xml'}"]}))
+    batch = Batch(folder, open_clip)
+    session = batch.enter("a", "Ann", page=False).session
+    editing.paint(session.state, 4, 7, [(30, 30), (38, 30)], radius=3)
+    session.export(["cvat", "coco", "yolo"])
+    labels = [session.state.labels(index) for index in range(LENGTH)]
+    assert not (labels[4] == number(4)).all()
+    batch.close()
+    return session.archive.parent, labels
+
+
+def test_pycocotools_reads_a_corrected_clip(corrected):
+    folder, labels = corrected
+    coco = COCO(str(folder / "coco.json"))
+    frames = {image["id"]: image["frame_id"] for image in coco.loadImgs(coco.getImgIds())}
+    seen = set()
+    for entry in coco.loadAnns(coco.getAnnIds()):
+        frame, object_id = frames[entry["image_id"]], entry["track_id"]
+        assert (coco.annToMask(entry) == (labels[frame] == object_id)).all()
+        assert coco.loadCats(entry["category_id"])[0]["name"] == CLASS_NAMES[object_id]
+        seen.add((frame, object_id))
+    assert seen == {(frame, object_id) for frame in range(LENGTH) for object_id in CLASS_NAMES}
+
+
+def test_cvat_sdk_reads_a_corrected_clip(corrected):
+    masks = pytest.importorskip("cvat_sdk.masks")
+    folder, labels = corrected
+    found = [np.zeros((HEIGHT, WIDTH), np.uint16) for _ in labels]
+    for track in ElementTree.parse(folder / "cvat.xml").iter("track"):
+        object_id = int(track.get("group_id"))
+        assert track.get("label") == CLASS_NAMES[object_id]
+        for shape in track.iter("mask"):
+            if shape.get("outside") == "1":
+                continue
+            left, top, width, height = (int(shape.get(key)) for key in ("left", "top", "width", "height"))
+            runs = [int(count) for count in shape.get("rle").split(",")]
+            corners = [left, top, left + width - 1, top + height - 1]
+            mask = masks.decode_mask([*runs, *corners], image_width=WIDTH, image_height=HEIGHT)
+            found[int(shape.get("frame"))][mask] = object_id
+    assert all((mine == other).all() for mine, other in zip(labels, found, strict=True))
+
+
+def test_yolo_of_a_corrected_clip_keeps_classes(corrected):
+    folder, labels = corrected
+    names = yaml.safe_load((folder / "yolo" / "data.yaml").read_text())["names"]
+    names = dict(enumerate(names)) if isinstance(names, list) else names
+    for index in range(LENGTH):
+        lines = (folder / "yolo" / "labels" / f"{index:05d}.txt").read_text().splitlines()
+        assert sorted(names[int(line.split()[0])] for line in lines) == ["ball", "person"]
+    x = np.array([float(value) for value in lines[0].split()[1::2]]) * WIDTH
+    person = np.flatnonzero((labels[-1] == 3).any(0))
+    assert abs(x.min() - person.min()) <= 1
+    assert abs(x.max() - person.max() - 1) <= 1

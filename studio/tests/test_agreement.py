@@ -1,0 +1,46 @@
+"""The agreement command."""
+
+import pytest
+
+from aotlab import InputError, write_mask
+from aotlab_studio.agreement import main
+from studio.tests.annotation.clips import draw_folder, truth
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    """Two folders of masks; the second has half of object 1 on frame 1, no object 2 there, and no frame 3."""
+    for name, count in (("first", 4), ("second", 3)):
+        for index in range(count):
+            labels = truth(index)
+            if name == "second" and index == 1:
+                labels[10:15][labels[10:15] == 1] = 0
+                labels[labels == 2] = 0
+            write_mask(tmp_path / name / f"{index:05d}.png", labels)
+    return [str(tmp_path / "first"), str(tmp_path / "second"), "--video", str(draw_folder(tmp_path / "clip"))]
+
+
+def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
+    assert main([*annotations, "--csv", str(tmp_path / "j.csv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["object", "frames", "J", "mean", "J", "lowest", "on", "frame", "name"],
+        ["1", "3", "0.833", "0.500", "1"],
+        ["2", "3", "0.667", "0.000", "1"],
+        ["all", "3", "0.750"],
+    ]
+    assert lines[4:] == [
+        "differ most:",
+        "  frame 1: object 2, J 0.000",
+        "  frame 1: object 1, J 0.500",
+        f"not compared: 1 frames only in {annotations[0]}, 0 only in {annotations[1]}",
+    ]
+    rows = (tmp_path / "j.csv").read_text().splitlines()
+    assert rows[:4] == ["frame,object,J", "0,1,1.0000", "0,2,1.0000", "1,1,0.5000"]
+
+
+def test_annotations_of_different_frames_rejected(annotations, tmp_path):
+    for index in range(3):
+        (tmp_path / "second" / f"{index:05d}.png").rename(tmp_path / "second" / f"{index + 4:05d}.png")
+    with pytest.raises(InputError, match="shares no annotated frame"):
+        main(annotations)
