@@ -13,8 +13,6 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PIL import Image
-
 from aotlab.engine.benchmark.paper_tables import (
     Benchmark,
     PaperTable,
@@ -25,8 +23,6 @@ from aotlab.engine.benchmark.paper_tables import (
     list_missing,
     load_table,
 )
-from aotlab.media.masks import write_mask
-from aotlab.media.synthetic_clip import draw_clip
 from aotlab.tools.cli.options import add_shared_options
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from aotlab.utils.errors import RunStopped
@@ -39,6 +35,11 @@ SMOKE_NOTE = (
 
 def make_smoke_table(table: PaperTable, root: Path) -> PaperTable:
     """Return the table with the bundled model on a clip drawn in ``root`` in every row, without published figures."""
+    from PIL import Image
+
+    from aotlab.media.masks import write_mask
+    from aotlab.media.synthetic_clip import draw_clip
+
     frames, masks = draw_clip(6, 120, 160, seed=0)
     for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
         with atomic_path(root / "JPEGImages" / "480p" / "drawn" / f"{index:05d}.jpg") as temporary:

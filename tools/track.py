@@ -285,7 +285,7 @@ def read_job(args: Namespace) -> Job:
 def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
     """Track one video, or resume it; return the exit status."""
     from aotlab.engine.video.job import describe_inputs
-    from aotlab.utils.distributed import count_ranks
+    from aotlab.utils.environment import count_ranks
 
     if count_ranks() > 1:
         raise InputError(
@@ -373,7 +373,7 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
         records = summarize_jobs(jobs, args.output, options.write)
         return max(report_jobs(records, len(jobs), args.output), int(len(records) < len(jobs)))
     require_effect(args, tracker)
-    if not args.quiet and int(os.environ.get("RANK", "0")) == 0:
+    if not args.quiet and os.environ.get("RANK", "0") == "0":
         print(f"{format_count(len(jobs), 'video')} to track, into {args.output}", flush=True)
     from aotlab.engine.video.batch import run_jobs, run_shard
     from aotlab.utils.distributed import join_process_group

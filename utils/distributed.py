@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
+from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, RankError, RunStopped
 
 RESUME_ADVICE = "run the same command again to resume"
@@ -171,28 +172,9 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
             dist.destroy_process_group()
 
 
-def count_ranks() -> int:
-    """Return the number of processes started by torchrun, 1 without it; raises `InputError` if it is not a number."""
-    return _read_int_variable("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
-
-
-def _read_int_variable(name: str, minimum: int = 0) -> int:
-    """Return an integer set by torchrun; raises `InputError` if it is not set or not an integer."""
-    text = os.environ.get(name)
-    if text is None:
-        raise InputError(
-            f"{name}: not set, but WORLD_SIZE is; start the processes with torchrun, or unset WORLD_SIZE"
-        )
-    if not text.isdecimal() or int(text) < minimum:
-        raise InputError(
-            f"{name}={text}: not a whole number of {minimum} or more; start the processes with torchrun"
-        )
-    return int(text)
-
-
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
     """Join the process group and return this rank's device; errors as in `join_process_group`."""
-    local, rank = _read_int_variable("LOCAL_RANK"), _read_int_variable("RANK")
+    local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
     if rank >= ranks:
         raise InputError(
             f"RANK={rank}: WORLD_SIZE={ranks} ranks are numbered from 0; start them with torchrun"

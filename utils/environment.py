@@ -11,6 +11,8 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from aotlab.utils.errors import InputError
+
 SPIN_COUNT = 4000
 """number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
 SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
@@ -63,3 +65,22 @@ def announce_compilation() -> None:
     log.info("compiling the model: the first frames take minutes")
     for name in ("torch._dynamo", "torch._inductor"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def count_ranks() -> int:
+    """Return the number of processes started by torchrun, 1 without it; raises `InputError` if it is not a number."""
+    return read_rank_variable("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
+
+
+def read_rank_variable(name: str, minimum: int = 0) -> int:
+    """Return an integer set by torchrun; raises `InputError` if it is not set or not an integer."""
+    text = os.environ.get(name)
+    if text is None:
+        raise InputError(
+            f"{name}: not set, but WORLD_SIZE is; start the processes with torchrun, or unset WORLD_SIZE"
+        )
+    if not text.isdecimal() or int(text) < minimum:
+        raise InputError(
+            f"{name}={text}: not a whole number of {minimum} or more; start the processes with torchrun"
+        )
+    return int(text)

@@ -77,7 +77,8 @@ class Page:
         inside = own[int(top) : int(top + height), int(left) : int(left + width)].sum()
         if own.any() and inside >= own.sum() / 2:
             self.gestures["key"] += 1
-        self.chosen = self.perform("suggest", "drag", box=(left, top, width, height), object_id=None)
+        suggestion = self.perform("suggest", "drag", box=(left, top, width, height), object_id=None)
+        self.chosen = None if suggestion is None else suggestion.object_id
 
     def wait_until_idle(self) -> None:
         """Wait until corrections have propagated and tracking has ended."""

@@ -170,11 +170,11 @@ def run_annotator(tracker, frames):
     nothing = np.zeros(frames[0].shape[:2], np.uint8)
     state = SimpleNamespace(
         lock=contextlib.nullcontext(), keyframes=[0], labels=lambda _: stripes([1]), keyframe_mask=lambda _: nothing,
-        described=lambda index: frozenset() if index else frozenset({1}),
+        list_described=lambda index: frozenset() if index else frozenset({1}),
         frames=SimpleNamespace(length=len(frames), read=lambda index, _: frames[index]),
     )  # fmt: skip
     found = list(track_span(tracker, state, Span(0, None, 0, len(frames) - 1)))
-    assert [(each.index, each.reached) for each in found] == [(1, 2), (2, None)]
+    assert [(each.index, each.reached_frame) for each in found] == [(1, 2), (2, None)]
     assert found[0].confidence == {1: 0}
 
 

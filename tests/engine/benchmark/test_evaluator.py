@@ -59,7 +59,7 @@ def test_changed_frame_of_equal_size_is_tracked_again(tmp_path):
     content = bytearray(videos[0].frames[1].read_bytes())
     content[len(content) // 2] ^= 1
     videos[0].frames[1].write_bytes(content)
-    assert run(videos, tmp_path / "out", **again).found == ["b"]
+    assert run(videos, tmp_path / "out", **again).resumed == ["b"]
 
 
 def test_tracker_is_reset_for_each_video(tmp_path):

@@ -21,7 +21,7 @@ MEASURES = ["loss", "iou", "lr", "gradient_norm", "data_seconds", "step_seconds"
 
 @pytest.fixture
 def journal(tmp_path):
-    return lambda **options: Journal(tmp_path, PHASES, **{"lead": True, "log_every": 2, **options})
+    return lambda **options: Journal(tmp_path, PHASES, **{"is_main": True, "log_every": 2, **options})
 
 
 def train(journal, name, first, last, **values):
@@ -123,8 +123,8 @@ def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
     assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
 
 
-def test_only_lead_rank_writes(journal, tmp_path, capsys):
-    follower = journal(lead=False)
+def test_only_main_rank_writes(journal, tmp_path, capsys):
+    follower = journal(is_main=False)
     train(follower, "late", 1, 2)
     follower.images(1, clip(), list(clip().labels))
     follower.scores(1, {"J&F": 50.0})
