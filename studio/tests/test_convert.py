@@ -11,7 +11,7 @@ from PIL import Image
 from aotlab import InputError, VideoInfo, VideoWriter, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
 from aotlab_studio.project import editing
-from aotlab_studio.tracking.planning import Request
+from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
@@ -93,7 +93,7 @@ def test_project_folder_is_converted(tmp_path):
     folder = draw_folder(tmp_path / "clip")
     session = open_session(folder)
     draw(session, 0, 1, 2)
-    session.track(Request(0, last=6)).wait()
+    session.track(TrackRequest(0, last=6)).wait()
     editing.change_object(session.state, 2, {"name": "box"})
     editing.clear(session.state, 5, 2)
     shown = {index: session.state.labels(index) for index in range(7)}

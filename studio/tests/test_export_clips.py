@@ -13,7 +13,7 @@ from aotlab_studio.project.job_results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.session import Session
-from studio.tests.annotation.clips import LENGTH, Seer, draw, draw_folder, open_session, square
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
 from studio.tests.annotation.served import Served
 
 
@@ -41,7 +41,7 @@ def batch(tmp_path):
 
 def open_clip(batch, name):
     state = open_results(batch / name, read_job(batch / name))
-    return Session(state, lambda: Seer())
+    return Session(state, lambda: TruthTracker())
 
 
 def read_status(batch):

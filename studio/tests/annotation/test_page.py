@@ -656,6 +656,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
+    page.tab.locator("#review li").last.scroll_into_view_if_needed()
     page.tab.wait_for_selector("#review canvas[width='60']")
     assert f"{page.tab.url}frame/7?video={session.video_id}&width=96" in page.requests
     draw(session, 7, 2)
@@ -928,3 +929,17 @@ def test_version_is_kept_and_restored(page, session):
     page.tab.click("text=Restore")
     page.tab.wait_for_selector(".toast")
     assert (page.labels(0) == (truth(0) == 1)).all()
+
+
+def test_accepted_masks_are_in_work_after_an_edit(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.wait_for_selector("#correction >> text=in work")
+    assert not page.tab.is_visible("#clip")
+    with page.done():
+        page.tab.click("#accept")
+    page.tab.wait_for_selector("#correction >> text=accepted")
+    assert session.state.project.status == "accepted"
+    page.key_done("m")
+    page.tab.wait_for_selector("#correction >> text=in work")
+    assert page.tab.inner_text("#accept") == "Accept the masks"

@@ -17,8 +17,17 @@ from aotlab_studio.project import editing
 from aotlab_studio.project.folder import PROJECT_FILE, compute_fingerprint, locate_project
 from aotlab_studio.project.label_store import Note, encode_png
 from aotlab_studio.project.state import State
+from aotlab_studio.server.actions import run_action
 from aotlab_studio.tracking.planning import TrackRequest
-from studio.tests.annotation.clips import LENGTH, draw, draw_folder, open_session, truth, write_video
+from studio.tests.annotation.clips import (
+    LENGTH,
+    draw,
+    draw_folder,
+    open_session,
+    truth,
+    wait_until,
+    write_video,
+)
 
 
 def test_videos_of_one_stem_have_a_project_each(tmp_path):
@@ -309,3 +318,51 @@ def test_history_of_other_masks_is_dropped(folder):
     assert session.state.history.titles == (None, None)
     assert not list((session.state.project.folder / "history").iterdir())
     session.close()
+
+
+def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.01)
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.track(TrackRequest(0)).wait()
+    before = [first.state.labels(index) for index in range(LENGTH)]
+    stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3, "propagate": True}
+    run_action(first, stroke)
+    wait_until(lambda: first.job.extends is not None and not first.job.alive)
+    assert first.job.done
+    first.close()
+    session = open_session(folder)
+    assert session.undo().title == "brush"
+    assert all((session.state.labels(index) == before[index]).all() for index in range(LENGTH))
+    session.close()
+
+
+def test_damaged_history_is_dropped(folder):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.close()
+    history = first.state.project.folder / "history"
+    *_, last = sorted(history.iterdir())
+    last.write_bytes(last.read_bytes()[:-5])
+    (history / "0.part").write_bytes(b"of a killed program")
+    session = open_session(folder)
+    assert session.state.history.titles == (None, None)
+    assert not list(history.iterdir())
+    assert (session.state.labels(0) == np.where(truth(0) == 1, 1, 0)).all()
+    session.close()
+
+
+def test_failed_step_leaves_no_file(session):
+    draw(session, 0, 1)
+    history = session.state.project.folder / "history"
+    before = sorted(history.iterdir())
+
+    def fail():
+        with session.state.step("broken") as changes:
+            changes.append(session.state.set_keyframe(0, truth(1), [1]))
+            raise InputError("disk: full; free space")
+
+    with pytest.raises(InputError, match="full"):
+        fail()
+    assert sorted(history.iterdir()) == before
+    assert (session.state.labels(0) == np.where(truth(0) == 1, 1, 0)).all()

@@ -86,7 +86,7 @@ def restore_version(state: State, number: int) -> int:
                 content = kept[index].read_bytes() if index in kept else None
                 if content != store.read_content(index):
                     changes.append(state.change(name, index, content))
-        return sum(change.store != "objects" for change in changes)
+        return sum(each.store != "objects" for each in changes.stored)
 
 
 def _locate(state: State) -> Path:
