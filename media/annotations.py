@@ -109,7 +109,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
         "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
-        "COCO JSON; the package aotlab-studio reads more: pip install 'aotlab[studio]'"
+        "COCO JSON; the package aotlab-studio reads more: pip install ./studio in a checkout"
     )
 
 

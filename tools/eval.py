@@ -40,8 +40,8 @@ from aotlab.tools.cli.parser import (
     command,
     list_type,
     report_failures,
+    report_write_errors,
     require_model,
-    stop_on_write_errors,
 )
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> int:
     if not scores:
         remedy = describe_submission(args.dataset, args.root, args.split, args.output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
-    with stop_on_write_errors():
+    with report_write_errors():
         write_scores(args.output / "scores.json", table, report)
     return 1 if report.failures else 0
 

@@ -107,7 +107,9 @@ def run_other_command(arguments: list[str]) -> int:
         status: int = load_plugin(plugins[first])(arguments[1:])
         return status
     if first in STUDIO_COMMANDS:
-        raise InputError(f"aotlab {first}: needs the package aotlab-studio; pip install 'aotlab[studio]'")
+        raise InputError(
+            f"aotlab {first}: needs the package aotlab-studio; pip install ./studio in a checkout"
+        )
     names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO_COMMANDS, *OWN, *plugins}
     raise InputError(f"aotlab {first}: no such command; {suggest(first, names, 'aotlab --help')}")
 

@@ -43,7 +43,7 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
     from aotlab.media.images import IMAGE_SUFFIXES, read_image
     from aotlab.media.video import open_frames
 
-    if number is None and source.suffix.lower() in IMAGE_SUFFIXES and not is_folder(source):
+    if not number and source.suffix.lower() in IMAGE_SUFFIXES and not is_folder(source):
         return read_image(source)
     require_extra("video")
     return open_frames(source).read(number or 0)

@@ -37,9 +37,9 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     command,
     report_failures,
+    report_write_errors,
     require_new_output,
     require_paths,
-    stop_on_write_errors,
 )
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
@@ -70,7 +70,7 @@ def score_masks(videos: list[Video], results: Path, args: argparse.Namespace) ->
     if table:
         print(format_table(table, layout))
     status = report_failures(report.failures)
-    with stop_on_write_errors():
+    with report_write_errors():
         # the same content as an evaluation run writes
         write_json(args.json, {**table, "fps": None, "failures": report.failures})
         if table:
@@ -106,7 +106,7 @@ def score_hota(args: argparse.Namespace) -> int:
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
-    with stop_on_write_errors():
+    with report_write_errors():
         write_json(args.json, table)
     return 0
 

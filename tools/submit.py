@@ -56,14 +56,14 @@ def find_submission_kind(dataset: DataSet) -> str | None:
         return "a JSON file"
     if dataset.polygons:
         return "a JSON file of polygons"
-    return "folders of objects" if dataset.object_tree else None
+    return "folders of objects" if dataset.masks_per_object else None
 
 
-def write_special_submission(
+def write_other_submission(
     dataset: DataSet, root: Path, split: str, videos: Sequence[Video], results: Path, output: Path
 ) -> int:
     """Write what a server takes instead of an archive; return the number of masks."""
-    if dataset.object_tree:
+    if dataset.masks_per_object:
         from aotlab.evaluation.sav import write_object_results
 
         require_writable(output)
@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     subject = f"sequences of {name} {split}"
     if dataset.archive is None:
         root = find_default_root(name) if args.root is None else args.root
-        masks = write_special_submission(dataset, root, split, videos, args.results, args.output)
+        masks = write_other_submission(dataset, root, split, videos, args.results, args.output)
         print(f"{args.output}: {masks} masks of {len(videos)} {subject}")
         return 0
     archive = args.check or args.output

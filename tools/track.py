@@ -27,8 +27,8 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     argument_type,
     command,
+    frame_object_type,
     list_type,
-    place_type,
     require_model,
     require_paths,
     require_source,
@@ -37,7 +37,7 @@ from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_STATUS
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_count
-from aotlab.utils.places import MASK_0_2, PLACE, split_place
+from aotlab.utils.places import MASK_0_1, PLACE, parse_frame_object
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -119,7 +119,7 @@ def add_mask_and_output_options(parser: CommandParser) -> None:
         "--mask",
         metavar="[FRAME=]FILE",
         action="append",
-        type=place_type("--mask", MASK_0_2),
+        type=frame_object_type("--mask", MASK_0_1),
         default=[],
         help="PNG with one object id per pixel (0: background) for FRAME (default: the first); or annotations of "
         "several frames: COCO, a folder of masks, or a format of an installed package; may be repeated",
@@ -299,7 +299,7 @@ def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -
         return 0
     if not args.quiet:
         print(f"{describe(opened)}, into {args.output}", flush=True)
-    require_effect(args, tracker)
+    reject_ineffective_options(args, tracker)
     inputs = describe_inputs(tracker, options)
     restart = args.restart or args.force
     result = track_job(opened, args.output, tracker, inputs, force=args.force, restart=restart)
@@ -372,7 +372,7 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
 
         records = summarize_jobs(jobs, args.output, options.write)
         return max(report_jobs(records, len(jobs), args.output), int(len(records) < len(jobs)))
-    require_effect(args, tracker)
+    reject_ineffective_options(args, tracker)
     if not args.quiet and os.environ.get("RANK", "0") == "0":
         print(f"{format_count(len(jobs), 'video')} to track, into {args.output}", flush=True)
     from aotlab.engine.video.batch import run_jobs, run_shard
@@ -418,7 +418,7 @@ def print_outputs() -> int:
     return 0
 
 
-def require_effect(args: Namespace, tracker: TrackerOptions) -> None:
+def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None:
     """Raise `InputError` if a bound of memory has no effect on the policy; reads the checkpoint."""
     for name in ("memory_frames", "memory_budget"):
         if getattr(args, name) is not None:
@@ -434,12 +434,12 @@ def main(argv: list[str] | None = None) -> int:
     require_model(args.checkpoint, args.config)
     tracker = read_tracker_options(args)
     if args.print_config:
-        require_effect(args, tracker)
+        reject_ineffective_options(args, tracker)
         print(tracker.settings_as_yaml(), end="")
         return 0
     if not args.several:
         require_source(args.video[0])
-        require_paths(*(split_place(value, MASK_0_2).value for value in args.mask))
+        require_paths(*(parse_frame_object(value, MASK_0_1).value for value in args.mask))
         require_extra("video")
     options = read_options(args)
     return track_several(args, tracker, options) if args.several else track_one(args, tracker, options)

@@ -1,4 +1,4 @@
-"""Frame and object that a value is for, as text: ``[FRAME][:ID]=VALUE``, and the forms of version 0.2."""
+"""Frame and object that a value is for, as text: ``[FRAME][:ID]=VALUE``, and the forms of version 0.1."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from typing import NamedTuple
 
 PLACE = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
-MASK_0_2 = re.compile(r"(?P<frame>\d{1,9})(?P<object_id>){0}:(?P<value>.+)", re.ASCII | re.DOTALL)
+MASK_0_1 = re.compile(r"(?P<frame>\d{1,9})(?P<object_id>){0}:(?P<value>.+)", re.ASCII | re.DOTALL)
 """``FRAME:FILE``"""
-PROMPT_0_2 = re.compile(
+PROMPT_0_1 = re.compile(
     r"(?:(?P<frame>\d{1,9})/)?(?P<object_id>\d{1,5}):(?P<value>[^:=]+(?::[^:=]+:[^:=]+)?)", re.ASCII
 )
 """``[FRAME/]ID:X,Y``, ``[FRAME/]ID:X,Y,W,H`` or ``[FRAME/]ID:X1:Y1-X2:Y2``"""
 
 
-class PlacedValue(NamedTuple):
+class FrameObjectValue(NamedTuple):
     """A value with the frame and object that it is for; None: not given."""
 
     frame: int | None
@@ -28,11 +28,11 @@ class PlacedValue(NamedTuple):
         return f"{place}={self.value}" if place else self.value
 
 
-def split_place(text: str, earlier: re.Pattern[str]) -> PlacedValue:
+def parse_frame_object(text: str, earlier: re.Pattern[str]) -> FrameObjectValue:
     """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object.
 
     Args:
-        earlier: form of version 0.2 that is read too.
+        earlier: form of version 0.1 that is read too.
     """
     head, _, value = text.partition("=")
     match = PLACE.fullmatch(head) if head and value else None
@@ -42,4 +42,4 @@ def split_place(text: str, earlier: re.Pattern[str]) -> PlacedValue:
     frame, object_id = (
         int(match[name]) if match and match[name] else None for name in ("frame", "object_id")
     )
-    return PlacedValue(frame, object_id, value)
+    return FrameObjectValue(frame, object_id, value)

@@ -45,7 +45,7 @@ def find_plugin(group: str, name: str, subject: str) -> EntryPoint | None:
     """
     point = list_plugins(group).get(name)
     if point is None and name in STUDIO_PLUGINS.get(group, ()):
-        raise InputError(f"{subject}: needs the package aotlab-studio; pip install 'aotlab[studio]'")
+        raise InputError(f"{subject}: needs the package aotlab-studio; pip install ./studio in a checkout")
     return point
 
 

@@ -39,7 +39,7 @@ class DataSet:
     """options of the reader"""
     server: Mapping[str, str] = field(default_factory=dict)
     """splits without public annotations, with their scoring servers"""
-    object_tree: bool = False
+    masks_per_object: bool = False
     """results are folders of binary PNGs per object"""
     hota: bool = False
     """scored by HOTA from one JSON file"""
@@ -143,7 +143,7 @@ DATASETS: dict[str, DataSet] = {
         "https://ai.meta.com/datasets/segment-anything-video-downloads",
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
-        object_tree=True,
+        masks_per_object=True,
     ),
     "burst": DataSet(
         read_burst,

@@ -15,7 +15,7 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
-from aotlab.utils.places import MASK_0_2, PlacedValue, split_place
+from aotlab.utils.places import MASK_0_1, FrameObjectValue, parse_frame_object
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def load_masks(
 
 def split_mask_value(value: str) -> tuple[int | None, Path]:
     """Split ``[FRAME=]FILE``; raise `InputError` if it names an object."""
-    frame, object_id, file = split_place(value, MASK_0_2)
+    frame, object_id, file = parse_frame_object(value, MASK_0_1)
     if object_id is not None:
         raise InputError(f"mask {value}: a mask is for all objects of its frame; leave out :{object_id}")
     return frame, Path(file)
@@ -181,7 +181,7 @@ def split_mask_value(value: str) -> tuple[int | None, Path]:
 def resolve_mask_value(value: str, folder: Path) -> str:
     """Return ``[FRAME=]FILE`` with the file relative to a folder."""
     frame, file = split_mask_value(value)
-    return str(PlacedValue(frame, None, os.path.join(folder, file)))
+    return str(FrameObjectValue(frame, None, os.path.join(folder, file)))
 
 
 def _require_frame(frame: int, value: str, source: FrameSource, within: FrameRange) -> None:

@@ -18,12 +18,12 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     Options,
     argument_type,
+    frame_object_type,
     list_type,
-    place_type,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import parse_bytes, parse_size
-from aotlab.utils.places import PROMPT_0_2
+from aotlab.utils.places import PROMPT_0_1
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -286,7 +286,7 @@ def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) 
             name,
             metavar=f"{place}{values}",
             action="append",
-            type=place_type(name, PROMPT_0_2),
+            type=frame_object_type(name, PROMPT_0_1),
             default=[],
             help=text,
         )

@@ -38,7 +38,7 @@ from aotlab.utils.errors import (
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
 from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
-from aotlab.utils.places import split_place
+from aotlab.utils.places import parse_frame_object
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class CommandParser(argparse.ArgumentParser):
 
         Args:
             name: of the command, after ``aotlab``.
-            renamed: present names of options by those of version 0.2, which are read too.
+            renamed: present names of options by those of version 0.1, which are read too.
         """
         prog = f"aotlab {name.replace('_', '-')}"
         super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=_HelpFormatter)
@@ -138,7 +138,7 @@ class CommandParser(argparse.ArgumentParser):
         return f"{self._renamed[name]}{equals}{value}"
 
     def _join_lists(self, arguments: Sequence[str]) -> list[str]:
-        """Join the numbers of ``--scales 1 1.5``, the form of version 0.2, by commas."""
+        """Join the numbers of ``--scales 1 1.5``, the form of version 0.1, by commas."""
         lists = {
             name
             for action in self._actions
@@ -196,7 +196,7 @@ def suggest(word: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def print_hint(earlier: str, present: str) -> None:
-    """Name the present form of what was typed in the form of version 0.2."""
+    """Name the present form of what was typed in the form of version 0.1."""
     log.warning("hint: %s is written %s", earlier, present)
 
 
@@ -225,11 +225,11 @@ def list_type(read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return read_sequence_names
 
 
-def place_type(option: str, earlier: re.Pattern[str]) -> Callable[[str], str]:
+def frame_object_type(option: str, earlier: re.Pattern[str]) -> Callable[[str], str]:
     """Return an argparse type for ``[FRAME][:ID]=VALUE`` that names this form if the earlier one is given."""
 
     def read_place(text: str) -> str:
-        present = str(split_place(text, earlier))
+        present = str(parse_frame_object(text, earlier))
         if earlier.fullmatch(text) and present != text:
             print_hint(f"{option} {text}", f"{option} {present}")
         return present
@@ -336,7 +336,7 @@ def command(main: Main) -> Main:
 
 
 @contextmanager
-def stop_on_write_errors() -> Iterator[None]:
+def report_write_errors() -> Iterator[None]:
     """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
     try:
         yield

@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
     args = parser.parse_args(argv)
     source = open_frames(args.video)
-    info = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
+    info = VideoInfo.from_source(source)
     first, second = read_annotations(args.first, info), read_annotations(args.second, info)
     scores = {(frame, object_id): score for frame, object_id, score in measure_agreement(first, second)}
     if not scores:

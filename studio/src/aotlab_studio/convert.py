@@ -51,9 +51,14 @@ def main(argv: list[str] | None = None) -> int:
                 for index, image in zip(range(max(annotations.frames) + 1), source, strict=False):
                     if index in annotations.frames:
                         store_frame(source, index, image, written / "images" / source.stem(index))
-        require_replaceable(output, written)
-        for path in Path(folder).iterdir():  # some formats write a second file
-            target = output.with_name(path.name)
+        targets = {
+            path: output.with_name(path.name) for path in Path(folder).iterdir()
+        }  # some formats write two
+        for path, target in targets.items():
+            if target.exists() and target != output and not args.force:
+                raise InputError(f"{target}: exists; give another name, or replace it with --force")
+            require_replaceable(target, path)
+        for path, target in targets.items():
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(path, target)

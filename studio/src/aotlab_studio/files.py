@@ -52,7 +52,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-class Holder(msgspec.Struct, frozen=True):
+class LeaseOwner(msgspec.Struct, frozen=True):
     """Contents of a lease: the program that holds a folder."""
 
     token: str
@@ -66,10 +66,10 @@ class Holder(msgspec.Struct, frozen=True):
         return f"{self.person} on {self.host}" if self.person else f"another program on {self.host}"
 
 
-def read_holder(folder: Path) -> Holder | None:
+def read_holder(folder: Path) -> LeaseOwner | None:
     """Return the program that holds a folder; None if its lease is missing, damaged or has expired."""
     try:
-        holder = msgspec.json.decode((folder / LEASE).read_bytes(), type=Holder)
+        holder = msgspec.json.decode((folder / LEASE).read_bytes(), type=LeaseOwner)
         return None if _measure_age(folder / LEASE) > LEASE_SECONDS else holder
     except (OSError, ValueError):
         return None
@@ -96,7 +96,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LEASE
-        self._holder = Holder(secrets.token_hex(8), _find_kernel(), platform.node())
+        self._holder = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
         self._confirmed = time.time()
         self._lost = False
         self._ended = threading.Event()
@@ -172,7 +172,7 @@ class FolderLock:
     def _confirm(self) -> None:
         """Touch the lease if it is still this program's; without access, keep what is known."""
         with suppress(OSError, ValueError):
-            holder = msgspec.json.decode(self._path.read_bytes(), type=Holder)
+            holder = msgspec.json.decode(self._path.read_bytes(), type=LeaseOwner)
             self._lost = holder.token != self._holder.token
             if not self._lost:
                 os.utime(self._path)

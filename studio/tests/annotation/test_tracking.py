@@ -7,7 +7,7 @@ from aotlab import InputError
 from aotlab_studio.project import editing
 from aotlab_studio.protocol import JobEvent, StaleEvent
 from aotlab_studio.server.actions import describe, run_action, strips
-from aotlab_studio.tracking.planning import TrackRequest, find_stale_stretches, plan_propagation
+from aotlab_studio.tracking.planning import TrackRequest, find_stale_ranges, plan_propagation
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -420,7 +420,7 @@ def test_corrections_are_queued_and_all_propagate(folder, short_pause):
     wait_until(lambda: session.job.extends is not None and session.job.done)
     run_action(session, stroke(3, 50, 20))
     assert session.state.corrections == [8, 3]
-    assert find_stale_stretches(session.state) == [(4, 11), (1, 7)]
+    assert find_stale_ranges(session.state) == [(4, 11), (1, 7)]
     assert describe(session).stale == [(4, 11), (1, 7)]
     tracker.pause = 0
     wait_until(lambda: StaleEvent([]) in events)

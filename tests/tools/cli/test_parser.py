@@ -327,5 +327,5 @@ def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
 def test_missing_studio_is_named(name, capsys, monkeypatch):
     monkeypatch.setattr("aotlab.tools.main.list_plugins", lambda group: {})
     assert main([name, "video.mp4"]) == 2
-    expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install 'aotlab[studio]'\n"
+    expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout\n"
     assert capsys.readouterr().err == expected

@@ -16,7 +16,7 @@ from aotlab_studio.project import editing, versions
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import TrackRequest, find_stale_stretches
+from aotlab_studio.tracking.planning import TrackRequest, find_stale_ranges
 
 
 def describe(session: Session) -> Description:
@@ -39,7 +39,7 @@ def describe(session: Session) -> Description:
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
             tracker=session.choice.describe(),
             history=state.history.titles,
-            stale=find_stale_stretches(state),
+            stale=find_stale_ranges(state),
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -280,9 +281,14 @@ class Session:
         self._export_cancelled.clear()
         try:
             folder = self.archive.parent
-            shutil.rmtree(folder, ignore_errors=True)
-            export_masks(self.state, folder, names, first=first, last=end, on_frame=self._report_export)
-            write_archive(sorted(folder.iterdir()), self.archive)  # some formats write a second file
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
+                written = Path(made) / folder.name
+                export_masks(self.state, written, names, first=first, last=end, on_frame=self._report_export)
+                write_archive(
+                    sorted(written.iterdir()), written / self.archive.name
+                )  # some formats write two files
+                shutil.rmtree(folder, ignore_errors=True)
+                written.rename(folder)
             missing = end + 1 - first - len(find_annotated(self.state, first, end))
             return ExportResult(self.archive.name, missing)
         finally:

@@ -19,7 +19,7 @@ from aotlab_studio.review.scores import ReviewSignals, measure_scores
 from aotlab_studio.tracking.planning import (
     Span,
     TrackRequest,
-    find_stale_stretches,
+    find_stale_ranges,
     plan_propagation,
     plan_spans,
     restart_after_correction,
@@ -360,7 +360,7 @@ class JobRunner:
         """Replace the queue of corrected frames, oldest first."""
         with self._lock:
             self._state.set_corrections(frames)
-            self._state.emit(StaleEvent(find_stale_stretches(self._state)))
+            self._state.emit(StaleEvent(find_stale_ranges(self._state)))
 
     def resume_queue(self) -> None:
         """Propagate the queued corrections after `PROPAGATION_DELAY` seconds without a stroke."""

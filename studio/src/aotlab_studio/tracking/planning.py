@@ -117,7 +117,7 @@ def plan_propagation(state: State, index: int) -> TrackRequest | None:
     return TrackRequest(index, last=last, before=before if between else None)
 
 
-def find_stale_stretches(state: State) -> list[tuple[int, int]]:
+def find_stale_ranges(state: State) -> list[tuple[int, int]]:
     """Return the first and last frames whose tracked masks are older than a queued correction."""
     with state.lock:
         plans = [plan_propagation(state, index) for index in state.corrections]
