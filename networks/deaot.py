@@ -131,7 +131,7 @@ class GPMBlock(nn.Module):
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
         long, short = self.memorize(state, id_embedding) if memory is None else memory
-        long_output = self.long_output(self.read_long(key, long), gate, size)  # B×L×2C
+        long_output = self.long_output(self.attend_long_term(key, long), gate, size)  # B×L×2C
         short_read = self.short_attention(key, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
         added_visual, added_id = (long_output + short_output).chunk(2, 2)
@@ -141,7 +141,7 @@ class GPMBlock(nn.Module):
         added_visual, added_id = self_output.chunk(2, 2)
         return visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id), state
 
-    def read_long(self, query: Tensor, long: KeyValue) -> Tensor:
+    def attend_long_term(self, query: Tensor, long: KeyValue) -> Tensor:
         """Attend with queries B×L×C/2 to long-term memory: B×L×4C."""
         return self.long_attention(query, long.key, long.value)
 

@@ -17,7 +17,7 @@ from aotlab.networks.deaot import GPMBlock, GPMState
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
 from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel, batch_size
-from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long
+from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long_term
 from aotlab.utils.errors import InputError
 
 
@@ -97,7 +97,7 @@ class MSDeAOT(VOSModel):
             stage = []
             for block, state in zip(blocks, propagated.states[number], strict=True):
                 block_memory = block.memorize(state, id_embeddings[number])  # type: ignore[operator]
-                stage.append(subsample_long(block_memory, (height, width), stride))
+                stage.append(subsample_long_term(block_memory, (height, width), stride))
             memory.append(stage)
         return memory
 

@@ -84,7 +84,7 @@ class ConvDecoder(nn.Module):
         return self.conv_out(F.relu(self.conv_out_hidden(x)))
 
 
-def subsample_long(memory: BlockMemory, size: Size, stride: int) -> BlockMemory:
+def subsample_long_term(memory: BlockMemory, size: Size, stride: int) -> BlockMemory:
     """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
     if stride == 1:
         return memory

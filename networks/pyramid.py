@@ -26,7 +26,7 @@ from aotlab.networks.model import (
     VOSModel,
     batch_size,
 )
-from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long
+from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long_term
 from aotlab.utils.errors import InputError
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
@@ -91,7 +91,7 @@ class Stage(nn.Module):
         memories = []
         for block, state in zip(self.blocks, states, strict=True):
             memory = block.memorize(state, id_embedding)  # type: ignore[operator]
-            memories.append(subsample_long(memory, size, self.memory_stride))
+            memories.append(subsample_long_term(memory, size, self.memory_stride))
         return memories
 
 

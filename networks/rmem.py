@@ -193,7 +193,7 @@ class TemporalGPMBlock(GPMBlock):
         super().__init__(dim, config, first=first)
         self.add_temporal = add_temporal
 
-    def read_long(self, query: Tensor, long: KeyValue) -> Tensor:
+    def attend_long_term(self, query: Tensor, long: KeyValue) -> Tensor:
         """Attend with queries B×L×C/2 to long-term memory: B×L×4C."""
         query, key = self.add_temporal(query, long.key)
         return self.long_attention(query, key, long.value)

@@ -73,6 +73,9 @@ class ExportedModel(nn.Module):
         for name in self.description.sha256:
             self._sessions[name] = open_onnx(folder / f"{name}.onnx", provider)
         self._sizes = map_sizes(self.config, self.description.network_size)
+        digests = bytes.fromhex("".join(self.description.sha256.values()))
+        # in `state_dict`, so that a tracker's state is not loaded into graphs of other weights
+        self.register_buffer("digest", torch.frombuffer(bytearray(digests), dtype=torch.uint8))
 
     def encode(self, image: Tensor) -> Features:
         """Encode an image 1×3×H×W; raises `InputError` for another size than the export's."""

@@ -7,7 +7,7 @@ from PIL import Image
 
 SIZE = (96, 54)
 """width and height of the thumbnails that are compared"""
-SHARED_COLOURS = 0.55
+MAX_HISTOGRAM_OVERLAP = 0.55
 """largest intersection of both colour histograms (8 bins per channel) at a cut"""
 CORRELATION = 0.5
 """largest correlation of both thumbnails at a cut"""
@@ -25,7 +25,7 @@ class CutDetector:
             return False
         last, newest = self._last, make_thumbnail(frame)
         shared = float(np.minimum(color_histogram(last), color_histogram(newest)).sum())
-        return shared < SHARED_COLOURS and correlate(last, newest) < CORRELATION
+        return shared < MAX_HISTOGRAM_OVERLAP and correlate(last, newest) < CORRELATION
 
     def observe(self, frame: np.ndarray) -> None:
         """Remember a frame H×W×3 uint8 as the last one."""

@@ -54,6 +54,8 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     """
     array, size = _to_array("mask", mask, "H×W object ids"), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
+    if array.ndim != 2:
+        raise InputError(f"mask: shape {array.shape} is not H×W; give object ids, not colours or planes")
     if array.shape != size:
         raise InputError(f"mask: shape {array.shape} does not match the frame {size}; resize it")
     if array.dtype.kind not in "iu" or array.min() < 0:

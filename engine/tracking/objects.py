@@ -47,7 +47,7 @@ class ObjectTable:
         self.by_channel += [int(n) for n in np.unique(mask) if n and int(n) not in self.by_channel]
         return mask_to_channels(mask, self.by_channel)
 
-    def open_batches(self, *, separately: bool) -> int:
+    def add_batches(self, *, separately: bool) -> int:
         """Put new groups into one batch, or each into its own; return the number of new batches."""
         first, needed = self.groups, -(-len(self.by_channel) // self.identities)
         if needed == first:

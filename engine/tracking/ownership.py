@@ -18,11 +18,11 @@ GOOD_FRAMES = 15
 """number of frames with the object whose median area counts"""
 LOST_AREA = 0.4
 """area below which an object is lost, relative to its median"""
-CLAIMED_AREA = 0.2, 4.0
+CLAIM_AREA_RANGE = 0.2, 4.0
 """smallest and largest area of a component that a lost object claims, relative to its median"""
-REACH = 3.0
+MAX_CLAIM_DISTANCE = 3.0
 """largest distance of its centre from the object's last one, in square roots of the median area"""
-SIMILAR = 1.2
+MAX_COLOUR_RATIO = 1.2
 """largest difference in colour from the lost object, relative to that from any other object"""
 MAX_DIFFERENCE = 40.0
 """largest difference in colour from the lost object, in levels of 8 bits, see `measure_colours`"""
@@ -179,15 +179,15 @@ class ComponentOwnership:
         """Return the component to give away and the one to keep: the main one, unless the other has its colours."""
         own = self._objects[source].colours
         differences = [math.dist(measure_colours(each.pixels, frame), own) for each in (main, part)]
-        return (main, part) if differences[0] > SIMILAR * differences[1] else (part, main)
+        return (main, part) if differences[0] > MAX_COLOUR_RATIO * differences[1] else (part, main)
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
         """Return the lost object that a component of another object belongs to, or None."""
         fitting = []
         for object_id in lost:
             known = self._objects[object_id]
-            low, high = (limit * known.median for limit in CLAIMED_AREA)
-            near = math.dist(part.centre, known.centre) <= REACH * math.sqrt(known.median)
+            low, high = (limit * known.median for limit in CLAIM_AREA_RANGE)
+            near = math.dist(part.centre, known.centre) <= MAX_CLAIM_DISTANCE * math.sqrt(known.median)
             if near and low <= part.area <= high and not known.barred and known.claims < MAX_CLAIMS:
                 fitting.append(object_id)
         if not fitting:
@@ -195,7 +195,7 @@ class ComponentOwnership:
         colours = measure_colours(part.pixels, frame)
         differences = {i: math.dist(colours, known.colours) for i, known in self._objects.items()}
         owner = min(fitting, key=differences.__getitem__)
-        limit = min(MAX_DIFFERENCE, SIMILAR * min(differences.values()))
+        limit = min(MAX_DIFFERENCE, MAX_COLOUR_RATIO * min(differences.values()))
         return owner if differences[owner] <= limit else None
 
     def _is_returned(self, part: Component, main: Component, object_id: int, frame: np.ndarray) -> bool:

@@ -14,7 +14,7 @@ from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import Size
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.ownership import ComponentOwnership
-from aotlab.engine.tracking.window import Following
+from aotlab.engine.tracking.window import WindowState
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
@@ -33,7 +33,7 @@ class TrackerState(NamedTuple):
     one_group_at_a_time: bool
     ownership: ComponentOwnership | None
     cuts: CutDetector | None
-    following: Following
+    following: WindowState
 
 
 def describe_origin(model: Model, config: Config) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _restore(state: dict[str, Any], config: Config, device: torch.device) -> Tra
         cuts.load_state_dict(state["cuts"])
     shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
     height, width = map(int, state["network_size"])
-    following = Following()
+    following = WindowState()
     following.load_state_dict(state["following"])
     separately = bool(state["one_group_at_a_time"])
     return TrackerState(

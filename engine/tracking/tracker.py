@@ -36,7 +36,14 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.prompting import PromptedFrame, add_background, merge_mask_and_prompts
 from aotlab.engine.tracking.rules import Reassignment
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
-from aotlab.engine.tracking.window import Following, ShownObjects, Window, choose_window, find_box
+from aotlab.engine.tracking.window import (
+    FrameWithObjects,
+    Window,
+    WindowState,
+    choose_window,
+    find_box,
+    require_window_support,
+)
 from aotlab.media.prompt import Prompt
 from aotlab.networks import fast
 from aotlab.networks.fast import resolve_precision
@@ -165,7 +172,7 @@ class Tracker(FrameTracker):
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
         Raises:
-            InputError: no such device, or ``compute.compile`` without CUDA.
+            InputError: no such device, ``compute.compile`` without CUDA, or ``input.window`` with other strides.
         """
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
@@ -178,6 +185,8 @@ class Tracker(FrameTracker):
         elif isinstance(model, VOSModel):
             self.model = model.to(self.device).eval()
             self.autocast = autocast(self.device, precision)
+        if config.input.window:
+            require_window_support(config.model)
         self.config = config
         self.temperature = config.confidence_temperature
         self.one_group_at_a_time = False
@@ -233,7 +242,7 @@ class Tracker(FrameTracker):
         """memory of each batch of groups"""
         self.ownership = ComponentOwnership() if self.config.rules.ownership else None
         self.cuts = CutDetector() if self.config.rules.cuts else None
-        self.following = Following()
+        self.following = WindowState()
         self._frame_shape: tuple[int, ...] | None = None
         self._input_size: Size = (0, 0)
 
@@ -297,7 +306,7 @@ class Tracker(FrameTracker):
             if mask is not None and limits.min_object is not None and window is None:
                 input_size = fit(min_object_area=find_smallest_area(mask))
         elif window is not None and (cut or mask is not None):  # objects may be outside of it
-            banks, window = self._encode_again(None), None
+            banks, window = self._rebuild_banks(None), None
         with self.autocast:
             features = self._encode(frame, input_size, window)
             readouts = read_memory(self.model, banks, features, after_cut=cut)
@@ -346,17 +355,17 @@ class Tracker(FrameTracker):
         mask_channels = objects.add_objects(mask).to(self.device)
         if banks:
             mask_channels = apply_given_mask(by_table, mask_channels, len(objects.by_channel))
-        for _ in range(objects.open_batches(separately=self.one_group_at_a_time)):
+        for _ in range(objects.add_batches(separately=self.one_group_at_a_time)):
             banks.append(build_bank(self.config.memory, length=self._length))
         with self.autocast:
             masks = to_one_hot(mask_channels, objects, input_size, predicted.window)
             references = propagate_reference(self.model, banks, predicted.features, masks)
             write_memory(self.model, banks, references)
         self.objects, self.banks, self._input_size = objects, banks, input_size
-        self.following = Following()  # ends with a later mask, whose objects it does not know
+        self.following = WindowState()  # ends with a later mask, whose objects it does not know
         if not predicted.banks and self.config.input.window:
-            shown = ShownObjects(predicted.frame, mask_channels.cpu().numpy())
-            self.following = Following(predicted.window, shown, shown)
+            shown = FrameWithObjects(predicted.frame, mask_channels.cpu().numpy())
+            self.following = WindowState(predicted.window, shown, shown)
         channels = resize_channels(mask_channels, channels.shape)
         logits, channels = objects.remove_forgotten(
             one_hot_logits(channels, len(objects.by_channel)), channels
@@ -381,7 +390,7 @@ class Tracker(FrameTracker):
             channels: H×W channels of the table.
         """
         following, window = self.following, self.following.window
-        following.last = ShownObjects(frame, channels.cpu().numpy())
+        following.last = FrameWithObjects(frame, channels.cpu().numpy())
         counts = np.bincount(following.last.channels.ravel(), minlength=len(self.objects.by_channel) + 1)
         following.count(shown=all(counts[c] for c, name in enumerate(self.objects.by_channel, 1) if name))
         box = find_box(following.last.channels)
@@ -391,7 +400,7 @@ class Tracker(FrameTracker):
             both = [each.channels for each in (following.reference, following.last) if each]
             wanted = None if following.is_lost else self._choose_window(both, self._input_size)
             if wanted != window:
-                self.banks = self._encode_again(wanted)
+                self.banks = self._rebuild_banks(wanted)
             following.change(wanted)
         elif window is not None and moved is not None and moved != window:
             old, new, stages = window, moved, self.model.config.stages
@@ -406,7 +415,7 @@ class Tracker(FrameTracker):
             return None
         return choose_window(boxes, smallest / labels[0].size, size, int(self.config.model.align_corners))
 
-    def _encode_again(self, window: Window | None) -> list[MemoryBank]:
+    def _rebuild_banks(self, window: Window | None) -> list[MemoryBank]:
         """Return memory of the reference frame and the last frame in another window; nothing changes."""
         reference, last = self.following.reference, self.following.last
         assert reference is not None
@@ -468,15 +477,15 @@ class Tracker(FrameTracker):
         if not np.isscalar(object_id) or object_id not in self.ids:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
         if self.groups > 1 and self.following.reference is not None:  # may remove a batch
-            self.banks = self.banks if self.following.window is None else self._encode_again(None)
-            self.following = Following()
+            self.banks = self.banks if self.following.window is None else self._rebuild_banks(None)
+            self.following = WindowState()
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
         if self.ownership is not None:
             self.ownership.forget(object_id)
         if not self.banks:
-            self.following = Following()
+            self.following = WindowState()
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.

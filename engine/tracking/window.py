@@ -11,25 +11,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aotlab.configs.schema import ModelConfig
 from aotlab.engine.tracking.inputs import Size
 from aotlab.networks.preprocess import STRIDE
+from aotlab.utils.errors import InputError
 
 LOST_FRAMES = 5
 """number of frames in a row without one of the objects from which the whole frame is searched"""
 SETTLED_FRAMES = 25
-"""number of frames in a row with all objects from which the whole frame is left again"""
+"""number of frames in a row with all objects after which tracking returns to a window"""
 MARGIN = 5
 """smallest distance in tokens between objects and the border of a new window"""
-ROOM = 0.35
+MARGIN_RATIO = 0.35
 """the same, relative to the side of the objects' box"""
-LARGEST = 0.6
+MAX_AREA_RATIO = 0.6
 """largest number of tokens of a window, relative to the whole frame's"""
 ZOOMS = (2.0, 1.5, 1.25, 1.0)
 """factors by which a window may be scaled up"""
-WANTED_SIDE = 60
+TARGET_OBJECT_SIDE = 60
 """square root of the smallest object's area in pixels of the network that a window is scaled up to"""
 LOGIT_STRIDE = 4
-"""pixels per logit of the decoder"""
+"""pixels per logit of the decoder; `require_window_support` refuses models with another one"""
 OUTSIDE = 10.0
 """logit of background outside the window, and of objects with the other sign"""
 
@@ -147,6 +149,15 @@ def find_box(labels: np.ndarray) -> Box | None:
     return rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width
 
 
+def require_window_support(config: ModelConfig) -> None:
+    """Raise `InputError` for a model whose logits have another stride than `LOGIT_STRIDE`."""
+    last = config.stages[-1].stride
+    if len(config.stages) > 1 and last != LOGIT_STRIDE:
+        raise InputError(
+            f"input.window: needs a model that ends at stride {LOGIT_STRIDE}, not {last}; set it to false"
+        )
+
+
 def choose_window(boxes: Sequence[Box], smallest: float, size: Size, extra: int) -> Window | None:
     """Return a window that is large enough for each box, around the last one; None if the whole frame is no dearer.
 
@@ -159,20 +170,20 @@ def choose_window(boxes: Sequence[Box], smallest: float, size: Size, extra: int)
     tokens = math.prod(count_tokens(size, extra))
     side = math.sqrt(smallest * math.prod(size))
     for zoom in ZOOMS:
-        if zoom > max(1.0, WANTED_SIDE / side):
+        if zoom > max(1.0, TARGET_OBJECT_SIDE / side):
             continue
         height, width = size if zoom == 1 else tuple(round(x * zoom / STRIDE) * STRIDE + extra for x in size)
         grid = count_tokens((height, width), extra)
         sides = []
         for axis in (0, 1):
             longest = max((box[axis + 2] - box[axis]) * grid[axis] for box in boxes)
-            sides.append(min(math.ceil(longest + 2 * max(MARGIN, ROOM * longest)), grid[axis]))
-        if math.prod(sides) <= LARGEST * tokens:
+            sides.append(min(math.ceil(longest + 2 * max(MARGIN, MARGIN_RATIO * longest)), grid[axis]))
+        if math.prod(sides) <= MAX_AREA_RATIO * tokens:
             return Window((height, width), extra, 0, 0, *sides).around(boxes[-1])
     return None
 
 
-class ShownObjects(NamedTuple):
+class FrameWithObjects(NamedTuple):
     """A frame and its objects."""
 
     image: np.ndarray
@@ -182,14 +193,14 @@ class ShownObjects(NamedTuple):
 
 
 @dataclass
-class Following:
+class WindowState:
     """State of a tracker's window."""
 
     window: Window | None = None
     """None: the whole frame"""
-    reference: ShownObjects | None = None
+    reference: FrameWithObjects | None = None
     """the frame of the first mask; None: the window stays as it is"""
-    last: ShownObjects | None = None
+    last: FrameWithObjects | None = None
     """the newest stored frame"""
     unseen: int = 0
     """number of frames in a row without one of the objects"""
@@ -218,7 +229,7 @@ class Following:
         """Return numbers and tensors."""
         frames = {}
         for name in ("reference", "last"):
-            frame: ShownObjects | None = getattr(self, name)
+            frame: FrameWithObjects | None = getattr(self, name)
             frames[name] = None if frame is None else [torch.from_numpy(x.copy()) for x in frame]
         window = None if self.window is None else self.window.to_list()
         return {"window": window, "unseen": self.unseen, "seen": self.seen, **frames}
@@ -228,6 +239,6 @@ class Following:
         self.window = None if state["window"] is None else Window.from_list(state["window"])
         self.unseen, self.seen = int(state["unseen"]), int(state["seen"])
         self.reference, self.last = (
-            None if state[name] is None else ShownObjects(*(x.numpy().copy() for x in state[name]))
+            None if state[name] is None else FrameWithObjects(*(x.numpy().copy() for x in state[name]))
             for name in ("reference", "last")
         )

@@ -43,9 +43,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     settings = config.train
     if settings.start_from is not None:
         path = resolve_checkpoint(resolve_path(settings.start_from))
-        if path.suffix == ".safetensors" and _without_prompts(read_settings(path)) != _without_prompts(
-            config
-        ):
+        if path.suffix == ".safetensors" and _without_extras(read_settings(path)) != _without_extras(config):
             raise InputError(
                 f"train.start_from={path}: another architecture than this recipe's; give base=PRESET"
             )
@@ -65,9 +63,14 @@ def select_architecture(config: Config) -> ModelConfig:
     return replace(config.model, stages=stages, depth=None)
 
 
-def _without_prompts(config: Config) -> ModelConfig:
-    """Return the architecture without the prompt network, which a checkpoint may lack."""
-    return replace(select_architecture(config), prompt_blocks=0)
+def _without_extras(config: Config) -> ModelConfig:
+    """Return the architecture without what a checkpoint may lack: the prompt network, and what RMem adds to AOT."""
+    architecture = select_architecture(config)
+    stages = [
+        replace(stage, temporal_slots=0, block=stage.block.removesuffix("_recurrent"))
+        for stage in architecture.stages
+    ]
+    return replace(architecture, stages=stages, prompt_blocks=0, ignore_plane=False)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:

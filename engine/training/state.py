@@ -55,7 +55,7 @@ class PhaseState:
         self.command = command
         self.index = [phase.name for phase in config.train.phases].index(self.phase.name)
         # The previous phase may have frozen the identity bank.
-        train_identities(model, True)
+        set_identities_trainable(model, True)
         groups = parameter_groups(model, self.phase.weight_decay, config.train.encoder_lr_ratio)
         self.optimizer = torch.optim.AdamW(groups, lr=self.phase.lr)
         half = config.train.precision == "float16"
@@ -90,16 +90,15 @@ class PhaseState:
         return ModelCard([*self.earlier, record], AVERAGED)
 
 
-def train_identities(model: VOSModel, learn: bool) -> None:
-    """Train or freeze the identity banks and their norms."""
+def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
+    """Train or freeze the identity banks and their norms; models of several scales have one of each per scale."""
     for name, module in model.named_modules():
-        if name.rpartition(".")[2] in ("identity_bank", "identity_norm") and not name.startswith(
-            PROMPT_PREFIX
-        ):
-            module.requires_grad_(learn)
+        kind = name.rpartition(".")[2].rstrip("0123456789")
+        if kind in ("identity_bank", "identity_norm") and not name.startswith(PROMPT_PREFIX):
+            module.requires_grad_(trainable)
 
 
-def select_fixed_settings(config: Config, index: int) -> dict[str, Any]:
+def settings_that_must_match(config: Config, index: int) -> dict[str, Any]:
     """Return what must not change when phase ``index`` is resumed; all other training settings may."""
     settings, phases = config.train, config.train.phases
     return {
@@ -112,7 +111,7 @@ def select_fixed_settings(config: Config, index: int) -> dict[str, Any]:
     }
 
 
-def replaceable_settings(state: PhaseState) -> dict[str, Any]:
+def settings_that_may_change(state: PhaseState) -> dict[str, Any]:
     """Return what may change when a phase is resumed, but makes its later steps those of another run."""
     phase = state.phase
     return {"lr": phase.lr, "batch": phase.batch, "seed": state.config.train.seed, "data": state.data}
@@ -129,8 +128,8 @@ def save_state(state: PhaseState, output: Path) -> None:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             require_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
-            "settings": select_fixed_settings(state.config, state.index),
-            "replaceable": replaceable_settings(state),
+            "settings": settings_that_must_match(state.config, state.index),
+            "replaceable": settings_that_may_change(state),
             "phase": state.index,
             "step": state.step,
             "model": state.model.state_dict(),
@@ -170,7 +169,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
             f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
             "one before it"
         ) from error
-    for name, value in select_fixed_settings(config, index).items():
+    for name, value in settings_that_must_match(config, index).items():
         if saved.get(name) != value:
             before = "another architecture" if name == "architecture" else f"{name}={saved.get(name)}"
             raise InputError(
@@ -181,7 +180,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
 
 def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     """Restore a phase from the content of `load_state`; log what differs of its settings."""
-    for name, value in replaceable_settings(state).items():
+    for name, value in settings_that_may_change(state).items():
         before = content.get("replaceable", {}).get(name, value)
         if before != value:
             log.warning("resumed at step %d with %s %s, before %s", content["step"], name, value, before)

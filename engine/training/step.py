@@ -22,7 +22,7 @@ from aotlab.engine.training.clip import (
     shuffle_identities,
 )
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
-from aotlab.engine.training.state import NonFiniteError, PhaseState, train_identities
+from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identities_trainable
 from aotlab.networks.fast import resolve_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.utils.devices import autocast
@@ -85,7 +85,7 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
     return StepResult(mean_over_ranks(measures, state.world), clip, losses.predictions)
 
 
-def feeds_predictions(state: PhaseState) -> bool:
+def stores_predictions(state: PhaseState) -> bool:
     """Return whether the model stores its predictions at this step instead of the labels."""
     start = state.phase.own_predictions_from
     return start < 1 and state.step >= int(start * state.phase.steps)
@@ -105,7 +105,7 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
     # the identity bank is frozen once it embeds predictions
-    train_identities(state.model, not feeds_predictions(state))
+    set_identities_trainable(state.model, not stores_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
@@ -123,7 +123,7 @@ def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, 
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
     drawn = shuffle_identities(phase.batch, state.config.model.max_objects, generator)
     identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
-    return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
+    return ClipPlan(identities, hardest, stores_predictions(state), reference_gradient=weight > 0), weight
 
 
 def update_weights(state: PhaseState, names: list[str]) -> float:

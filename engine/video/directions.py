@@ -93,15 +93,15 @@ def track_both_directions(
         with SpillFile(folder, compress=False) as gap:
             numbers: list[int] = []
             try:
-                next_key = _read_gap(frames, masks, gap, numbers)
+                next_annotated = _read_gap(frames, masks, gap, numbers)
             except Exception:
                 # track the frames received until then
                 yield from _track_gap_forward(tracker, before, gap, numbers, stop)
                 raise
-            if next_key is None:
+            if next_annotated is None:
                 yield from _track_gap_forward(tracker, before, gap, numbers, stop)
                 return
-            index, after = next_key
+            index, after = next_annotated
             yield from _track_gap(tracker, (before, after), gap, numbers, stop)
         if not stop.is_set():
             tracker.reset()

@@ -110,7 +110,7 @@ LEGACY_RULES = [
     (r"(encoder\.(?:.+\.)?)conv(\d)\.norm\.", r"\1bn\2."),
 ]
 """earlier names of files of ours; the index of a norm and a single stage follow in `rename_legacy_keys`"""
-EARLIER_GATED = [
+LEGACY_GPM_RULES = [
     (r"\.self_attention\.match\.", ".self_attention.query_key."),
     (r"\.self_attention\.(value|gate)1\.", r".self_attention.visual_\1."),
     (r"\.self_attention\.(value|gate)2\.", r".self_attention.id_\1."),
@@ -182,7 +182,7 @@ def rename_legacy_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     several = any(key.startswith("stages.1.") for key in state)
     rules = list(LEGACY_RULES)
     if any(".self_attention.match." in key for key in state):
-        rules += EARLIER_GATED + (EARLIER_MSDEAOT if several else [])
+        rules += LEGACY_GPM_RULES + (EARLIER_MSDEAOT if several else [])
     renamed = {}
     for key, tensor in state.items():
         for pattern, replacement in rules:

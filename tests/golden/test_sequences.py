@@ -155,7 +155,7 @@ def test_14_objects_are_two_groups_in_one_batch(fast: bool) -> None:
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
     objects = ObjectTable(10)
     objects.add_objects(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame
-    assert objects.open_batches(separately=False) == 1
+    assert objects.add_batches(separately=False) == 1
 
     def grouped(labels: np.ndarray) -> torch.Tensor:
         return objects.split(objects.add_objects(labels))[0]

@@ -13,7 +13,7 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, count_hardest_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
-from aotlab.engine.training.state import train_identities
+from aotlab.engine.training.state import set_identities_trainable
 from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.fast import optimize_training
 from aotlab.networks.weights.published_keys import map_official_names
@@ -52,7 +52,7 @@ class Reference:
         freeze_encoder(self.model.encoder, 2)
         batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
-        train_identities(self.model, not own)
+        set_identities_trainable(self.model, not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,

@@ -91,6 +91,14 @@ def test_graphs_track_as_pytorch(aott):
     assert exported.banks[0].frame_indices == [[0, 4, 6]]  # full: frames 1 to 3 and 5 came and went
 
 
+def test_state_of_other_weights_rejected(aott):
+    tracker, other = load_exported_tracker(aott.folder), load_exported_tracker(aott.folder)
+    tracker.step(clip(1)[0], MASKS[0])
+    other.model.digest += 1  # as of graphs of other weights
+    with pytest.raises(InputError, match="weights"):
+        other.load_state_dict(tracker.state_dict())
+
+
 def test_more_objects_run_in_further_batches(aott):
     assert_equal_tracking(aott, {0: stripes(range(1, 13)), 2: stripes(range(1, 25))}, length=4)
 

@@ -22,7 +22,8 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
     ("mask", "words"),
     [
         (np.ones((HEIGHT, WIDTH - 1), np.uint8), "does not match the frame"),
-        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "does not match the frame"),
+        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "is not H×W"),
+        (np.ones((HEIGHT, WIDTH, 3), np.uint8), "is not H×W"),
         (np.ones((HEIGHT, WIDTH), np.float32), "object ids of 0 and above, got float32"),
         (np.full((HEIGHT, WIDTH), -1), "object ids of 0 and above, got int64 from -1"),
     ],

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.load import load_config
 from aotlab.engine.tracking import window
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.window import Window, choose_window, find_box
+from aotlab.engine.tracking.window import Window, choose_window, find_box, require_window_support
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, run
 
 SIZE = HEIGHT, WIDTH = 129, 209
@@ -141,3 +143,10 @@ def test_video_in_a_window_resumes(model, tmp_path):
 def test_box_is_relative_to_the_frame():
     assert find_box(square(0, 0)) == pytest.approx((0, 0, 16 / HEIGHT, 16 / WIDTH))
     assert find_box(np.zeros(SIZE)) is None
+
+
+def test_models_of_other_strides_have_no_windows():
+    config = load_config("r50_paotl", ["input.window=true"]).model
+    require_window_support(config)
+    with pytest.raises(InputError, match=r"input\.window: needs a model that ends at stride 4, not 8"):
+        require_window_support(replace(config, stages=config.stages[:3]))

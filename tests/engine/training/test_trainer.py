@@ -9,11 +9,15 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_model
+from aotlab.engine.training.state import set_identities_trainable
 from aotlab.media.masks import write_mask
+from aotlab.networks import build as networks
+from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase, tiny_recipe
@@ -97,6 +101,27 @@ def test_frozen_encoder_stages_do_not_change(recipe):
     frozen = tuple(f"encoder.features.{index}." for index in range(4))
     assert not [key for key in changed if key.startswith(frozen)]
     assert any(key.startswith("encoder.features.4.") for key in changed)
+
+
+def test_aot_weights_start_training_of_rmem(recipe):
+    final = run(recipe("first", phase(steps=1))).checkpoint
+    rmem = [
+        "model.stages.0.block=lstt_recurrent",
+        "model.stages.0.temporal_slots=4",
+        "model.ignore_plane=true",
+    ]
+    start = first_weights(recipe("second", phase(steps=1), overrides=[f"train.start_from={final}", *rmem]))
+    assert torch.equal(start["encoder.features.0.0.weight"], load_file(final)["encoder.features.0.0.weight"])
+
+
+@pytest.mark.parametrize("preset", ["aott", "deaott", "msdeaott", "r50_paotl"])
+def test_identities_freeze_in_every_model(preset):
+    with torch.device("meta"):
+        model = networks.build_model(load_config(preset).model)
+    set_identities_trainable(model, False)
+    banks = [module for module in model.modules() if isinstance(module, IdentityBank)]
+    assert banks
+    assert not any(weight.requires_grad for bank in banks for weight in bank.parameters())
 
 
 def test_start_from_requires_the_same_architecture(recipe):
