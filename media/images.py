@@ -176,7 +176,7 @@ def list_images(folder: Path) -> list[Path]:
     usual = kinds.most_common(1)[0][0]
     masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
     if masks:
-        log.warning("%s: %s has a palette, like a mask; it is no frame", folder, masks[0].name)
+        log.warning("%s: %s has a palette, like a mask; ignored", folder, masks[0].name)
         names = [path for path in names if path not in masks]
     elif len(kinds) > 1:
         text = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())

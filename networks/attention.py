@@ -29,8 +29,8 @@ class LocalAttention(nn.Module):
     """Attention of every token over the window around it, with learned relative positions (AttST of AOT).
 
     The logit of a key at offset r from its query q is q·k/√c + w_r·q + b_r; with ``relative_value`` the sum over the
-    window is of v + u_r. w, b and u are additions of the published code to the paper's AttST; it holds w and b as a
-    grouped 1×1 convolution, as here.
+    window is of v + u_r. w, b and u are relative positions; the published code holds w and b as a grouped 1×1
+    convolution, as here.
     """
 
     def __init__(

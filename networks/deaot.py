@@ -174,7 +174,7 @@ class DeAOT(VOSModel):
 
     @property
     def heads(self) -> int:
-        """1: gates do what heads do in AOT."""
+        """1: long-term attention has one head."""
         return 1
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:

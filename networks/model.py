@@ -1,4 +1,4 @@
-"""Base class of all models: encoder and five methods without state, and the types that pass between them."""
+"""Base class of all models: encoder and stateless methods, and the types that pass between them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BlockMemory(NamedTuple):
 
 
 Memory = Sequence[Sequence[BlockMemory]]
-"""memory of each block of each stage, ``memory[stage][block]``; models of one paper have one stage but for MSDeAOT
+"""memory of each block of each stage, ``memory[stage][block]``; all models have one stage except MSDeAOT
 and pyramid AOT"""
 
 

@@ -35,7 +35,7 @@ AddTemporal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class TemporalEmbedding(nn.Module):
-    """One vector is added to queries, and one of a few, by the age of its frame, to the keys of each memory frame."""
+    """Adds one vector to all queries, and to the keys of each memory frame one that is chosen by the frame's age."""
 
     def __init__(self, slots: int, dim: int) -> None:
         super().__init__()

@@ -339,7 +339,7 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
         listed = list_numbers(result.damaged)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.lost:
-        pieces = format_count(result.lost, "damaged piece")
+        pieces = format_count(result.lost, "corrupt packet")
         print(f"warning: {pieces} of the stream left out", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)

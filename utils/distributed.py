@@ -132,7 +132,7 @@ class Shard:
             raise InputError(f"auto: {stated}: expected whole numbers; give I/N, for example 0/8")
         shard = cls((int(index) - int(first)) // max(1, int(step)), int(count))
         if not 0 <= shard.index < shard.count:
-            raise InputError(f"auto: {stated}: not a part of a whole; give I/N, for example 0/8")
+            raise InputError(f"auto: {stated}: index out of range; give I/N, for example 0/8")
         return shard
 
 

@@ -32,7 +32,7 @@ class FrameResult:
     """Result of one frame of a benchmark video."""
 
     path: Path
-    """stem of the frame"""
+    """file of the frame"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
     source: Prediction | LayeredPrediction | np.ndarray

@@ -291,7 +291,7 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     at stride 4.
 
     Args:
-        video: (height, width) of the frames, which the network sees with a longer edge of `SETTINGS.frame_edge`.
+        video: (height, width) of the frames, which the network sees with a longer edge of the prompt network.
 
     Raises:
         InputError: the model takes no prompts.

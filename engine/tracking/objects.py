@@ -160,7 +160,7 @@ def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
 
 
 def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize channels H×W to the nearest neighbour."""
+    """Resize channels H×W with nearest-neighbour interpolation."""
     return F.interpolate(channels[None, None].float(), tuple(size), mode="nearest")[0, 0].long()
 
 

@@ -34,7 +34,7 @@ class StepResult:
     """Measures and masks of an optimiser step."""
 
     measures: dict[str, float]
-    """losses in all, on reference frames and on the others; IoU of tracked objects (0 to 1, nan without objects);
+    """total loss, and those of reference and of tracked frames; IoU of tracked objects (0 to 1, nan without objects);
     learning rates; norm of the gradient before clipping; seconds spent waiting for data, and those of the whole step;
     means over the ranks"""
     clip: ClipBatch

@@ -45,7 +45,7 @@ def stream(
         write: writes each result, in order.
 
     Raises:
-        Stalled: no item came within the timeout.
+        StallError: no item came within the timeout.
         Exception: an error of reading, tracking or writing.
     """
     with WriteBehind(write) as writer, closing(iter(reader)) as items, closing(track(items)) as results:

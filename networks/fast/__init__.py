@@ -124,7 +124,7 @@ def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None
 
 
 class OptimizedModel(nn.Module):
-    """The five methods of a `VOSModel` in one precision; images and masks come in, and logits go out, as float32."""
+    """The methods of a `VOSModel` in one precision; images and masks come in, and logits go out, as float32."""
 
     def __init__(self, model: VOSModel, dtype: torch.dtype) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ class FusedConv2d(nn.Conv2d):
 
 
 class FusedBottleneck(nn.Module):
-    """Block of ResNet whose convolutions do what follows them."""
+    """Block of ResNet with ReLU and residual sum fused into its convolutions."""
 
     def __init__(self, block: Bottleneck) -> None:
         super().__init__()

@@ -69,7 +69,7 @@ class DepthwiseConvolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Of the input: the gradient under the turned kernel. Of the kernel: the input under the gradient."""
+        """For the input convolve the gradient with the flipped kernel, for the kernel the input with the gradient."""
         x, weight = ctx.saved_tensors
         x_needed, weight_needed, bias_needed, _ = ctx.needs_input_grad
         side, dilation = weight.shape[2], ctx.dilation

@@ -296,7 +296,7 @@ def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
         Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
     write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
     assert open_frames(tmp_path).length == 3
-    assert "mask.png has a palette, like a mask; it is no frame" in caplog.text
+    assert "mask.png has a palette, like a mask; ignored" in caplog.text
     Image.fromarray(CLIP[3]).save(tmp_path / "3.webp")
     (tmp_path / "mask.png").unlink()
     assert open_frames(tmp_path).length == 4

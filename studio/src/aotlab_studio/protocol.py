@@ -152,7 +152,7 @@ class Description:
     """note on the status"""
     objects: list[Item]
     strips: dict[int, str]
-    """by object id; characters as in `description.py`"""
+    """by object id; characters as in `server/actions.py:strips`"""
     revision: int
     outputs: list[Choice]
     tracker: dict[str, Setting]
