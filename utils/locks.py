@@ -35,6 +35,10 @@ DAY_SECONDS = 86400.0
 log = logging.getLogger(__name__)
 
 
+class InUseError(InputError):
+    """Another process holds a lock."""
+
+
 @contextmanager
 def locked(path: Path, timeout: float | None = None, *, subject: Path | None = None) -> Iterator[None]:
     """Run the block under an exclusive lock on ``path``.
@@ -47,7 +51,8 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
         subject: name of the locked thing in messages; None: the lock file.
 
     Raises:
-        InputError: the file cannot be created or opened, or is still locked after ``timeout``.
+        InUseError: the file is still locked after ``timeout``.
+        InputError: the file cannot be created or opened.
     """
     from filelock import FileLock, Timeout  # takes 50 ms
 
@@ -55,7 +60,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
     try:
         lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=POLL_SECONDS)
     except Timeout:
-        raise InputError(
+        raise InUseError(
             f"{subject or path}: in use by {_read_holder(path)}; wait until it has ended"
         ) from None
     except OSError as error:

@@ -30,7 +30,7 @@ from aotlab.engine.video.track import TrackOptions
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, share
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, is_file_name, make_folder, real_path, remove
-from aotlab.utils.locks import LOCK_SUFFIX, locked, locked_output, remove_leftovers
+from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
 
@@ -187,6 +187,8 @@ def make_runner(
                 class_list=output / CLASSES,
                 force=True,
             )
+        except InUseError as error:  # the other process writes the record
+            return replace(JobRecord.start(job), error=str(error))
         except InputError as error:
             problem = str(error)
         except Exception as error:  # a failing job must not stop the others; internal errors get a sentence

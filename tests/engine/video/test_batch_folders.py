@@ -2,13 +2,20 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings, strategies
+from PIL import Image
 
-from aotlab.engine.video.batch import RUN_FILE, RUN_KIND, claim_folder, write_summary
+from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.video.batch import RUN_FILE, RUN_KIND, claim_folder, make_runner, write_summary
 from aotlab.engine.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
+from aotlab.engine.video.track import TrackOptions
+from aotlab.media.masks import write_mask
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
+from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.versioned_json import save_record, wrap
 
 INPUTS = {"a": 1}
@@ -28,6 +35,20 @@ def jobs(tmp_path):
     return [
         Job(name, str(tmp_path / f"{name}.mp4"), (str(tmp_path / f"{name}.png"),)) for name in ("run", "b")
     ]
+
+
+def test_job_of_another_process_keeps_its_record(output, tmp_path):
+    frames, masks = draw_clip(3, 32, 48, seed=0)
+    for index, frame in enumerate(frames):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        Image.fromarray(frame).save(tmp_path / "a" / f"{index:05d}.png")
+    write_mask(tmp_path / "a.png", masks[0])
+    job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
+    save_record(output / "a" / RECORD_FILE, replace(JobRecord.start(job), error="not finished"))
+    with locked(output / "a" / LOCK_SUFFIX):
+        record = make_runner(output, TrackerOptions(), TrackOptions(write=("masks",)), {})(job)
+    assert "in use by" in record.error
+    assert read_job_record(output / "a").error == "not finished"
 
 
 JSON = strategies.recursive(
