@@ -74,7 +74,7 @@ def complete(line: str, word: str = "", before: str = "") -> int:
         line: the command line up to the word, with it.
         before: the word before it.
     """
-    words = line.split()
+    words = [text for text in line.split() if text != "help"]
     if len(words) > 2 or (len(words) == 2 and not word):
         return main([words[1], COMPLETE, word, before])
     names = [name.replace("_", "-") for name in (*COMMANDS, *OWN, *list_plugins(PLUGIN_GROUP))]

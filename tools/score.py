@@ -132,6 +132,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.result is None and args.annotations is None and args.dataset is None:
         parser.error("missing: the results of a video as RESULT, or the benchmark as --dataset")
+    if args.annotations is not None and (args.dataset is not None or args.results is not None):
+        parser.error("--annotations: scores one video; leave out --dataset and --results")
     for one, other in (("result", "annotations"), ("annotations", "result"), ("dataset", "results")):
         if getattr(args, one) is not None and getattr(args, other) is None:
             parser.error(f"missing: {'RESULT' if other == 'result' else f'--{other}'}")

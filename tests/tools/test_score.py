@@ -167,3 +167,9 @@ def test_one_result_is_scored_against_one_folder(davis, tmp_path):
     one = [str(tmp_path / "results" / name), "--annotations", truth]
     assert main([*one, *more, str(tmp_path / "one.json")]) == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
+
+
+def test_benchmark_beside_annotations_of_one_video_rejected(davis, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path), "--annotations", str(tmp_path), *davis])
+    assert "--annotations: scores one video; leave out --dataset and --results" in capsys.readouterr().err

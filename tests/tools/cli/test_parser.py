@@ -122,6 +122,7 @@ def test_help_shows_all_commands_or_one(capsys):
     ("line", "word", "before", "expected"),
     [
         ("aotlab tr", "tr", "aotlab", ["track", "train"]),
+        ("aotlab help tr", "tr", "help", ["track", "train"]),
         ("aotlab track --not", "--not", "track", ["--not-point"]),
         ("aotlab track --quality ", "", "--quality", ["fast", "balanced", "full"]),
         ("aotlab track --mask fi", "fi", "--mask", []),
