@@ -38,7 +38,8 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
                 regions.append(ParsedRegion(frame, runs, label, key, name))
     others = {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
     if regions and others:
-        log.warning("shapes of kind %s are left out", ", ".join(sorted(others)))
+        kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()
+        log.warning("shapes of kind %s are left out", kinds[:200])
     if not regions:
         raise InputError("holds no polygon or mask; draw the objects as one of these")
     return regions
