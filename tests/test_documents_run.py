@@ -51,6 +51,7 @@ SKIPPED = {
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_video.py does",
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
+    r"aotlab agreement": "needs annotations of two people; studio/tests/annotation/test_agreement.py has them",
     r"python -m research\.": "measures for minutes; research/tests runs it",
     r"from aotlab_sam2 import": "needs transformers; integrations/transformers/tests runs it",
     r".*ytvos_davis\.yaml": "needs the training sets of the papers; tests/engine/training trains on drawn ones",

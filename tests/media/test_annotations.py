@@ -102,7 +102,7 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     path = tmp_path / name
     path.mkdir() if name == "folder" else path.write_text('{"a": 1}')
-    with pytest.raises(InputError, match=r"OBJECT/FRAME.*pip install 'aotlab\[studio\]'"):
+    with pytest.raises(InputError, match=r"OBJECT/FRAME.*pip install \./studio in a checkout"):
         read_annotations(path, VIDEO)
 
 

@@ -46,7 +46,7 @@ def print_errors():
     logging.warning("a warning")
 
 def swallow_signals(times, error=None):
-    stdio.GRACE = 0.0
+    stdio.GRACE_SECONDS = 0.0
     for _ in range(int(times)):
         try:
             print("begun", flush=True)
