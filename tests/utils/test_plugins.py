@@ -55,7 +55,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
 )
 def test_name_of_missing_studio_names_the_package(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [])
-    words = rf"{name}: needs the package aotlab-studio; pip install 'aotlab\[studio\]'"
+    words = rf"{name}: needs the package aotlab-studio; pip install ./studio in a checkout"
     with pytest.raises(aotlab.InputError, match=words):
         find(name)
 

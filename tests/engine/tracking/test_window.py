@@ -78,7 +78,7 @@ def test_small_objects_are_scaled_up_within_the_cost(monkeypatch):
     monkeypatch.setattr(window, "ZOOMS", (2.0, 1.0))
     part = choose_window([(0.5, 0.5, 0.5, 0.5)], 0.01, SIZE, 1)
     assert part.size == (257, 417)
-    assert part.rows * part.columns <= window.LARGEST * 9 * 14
+    assert part.rows * part.columns <= window.MAX_AREA_RATIO * 9 * 14
 
 
 def test_objects_outside_the_window_are_background(model):
