@@ -86,7 +86,7 @@ class FrameSource(Protocol):
     variable: bool = False
     """whether frame times are not multiples of 1 / rate"""
     named: bool = False
-    """whether frames have names of their own rather than numbers only"""
+    """whether frames have names, not only numbers"""
     live: bool = False
     """whether frames are live and lost if not read in time"""
     damaged: list[int]

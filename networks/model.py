@@ -37,9 +37,9 @@ class BlockMemory(NamedTuple):
     """Memory of one block: what it reads, or the share of one frame (T = 1)."""
 
     long: KeyValue
-    """of all frames in long-term memory"""
+    """keys and values of all frames in long-term memory"""
     short: KeyValue
-    """of the last frame, or of the last few"""
+    """keys and values of the last frame, or of the last few"""
 
 
 Memory = Sequence[Sequence[BlockMemory]]

@@ -174,7 +174,7 @@ class ScoredMemory(MemoryPolicy):
 
 
 def find_lowest(scores: np.ndarray | None, candidates: list[int], newest: int) -> int:
-    """Return the candidate with the lowest score, or the first without scores; ``newest`` if there is none."""
+    """Return the candidate with the lowest score, or the first without scores; ``newest`` without candidates."""
     if not candidates:
         return newest
     return candidates[0 if scores is None else int(np.argmin(scores[candidates]))]

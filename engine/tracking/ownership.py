@@ -34,7 +34,7 @@ MAX_CLAIMS = 30
 
 @dataclass
 class History:
-    """What is known about an object from the frames so far."""
+    """Appearance, area and place of an object on earlier frames."""
 
     colours: list[float]
     """mean and standard deviation of R, G and B on the last given mask, 6 values"""

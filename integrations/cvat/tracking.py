@@ -80,7 +80,7 @@ class TrackingFunction:
     def track(
         self, context: cvataa.TrackingFunctionShapeContext, pp_image: np.ndarray, state: Shape
     ) -> cvataa.TrackableShape | None:
-        """Return the shape on the next frame; None where it is not visible.
+        """Return the shape on the next frame; None if it is not visible.
 
         Raises:
             InputError: the shape's memory was dropped.

@@ -20,7 +20,7 @@ from aotlab import InputError
 LOCK = ".lock"
 """name of the lock file in a project folder"""
 LEASE = ".lease"
-"""name of the file that says who holds a project folder"""
+"""name of the file with the holder of a project folder"""
 LEASE_SECONDS = 60.0
 """seconds after which a lease that is not touched has expired"""
 
@@ -122,7 +122,7 @@ class FolderLock:
 
     @property
     def person(self) -> str:
-        """Who works in the folder; empty: unknown."""
+        """Name of the person who works in the folder; empty: unknown."""
         return self._holder.person
 
     def name_person(self, person: str) -> None:

@@ -1,4 +1,4 @@
-"""All videos of a batch on one server: list, status, who has which; each with a session of its own."""
+"""Server of all videos of a batch: list, status and holders; one session per video."""
 
 from __future__ import annotations
 

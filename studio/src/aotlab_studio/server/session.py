@@ -274,7 +274,7 @@ class Session:
         for index in (first, end):
             self.state.frames.require_frame(index)
         if first > end:
-            raise InputError(f"export: frames {first} to {end} are none; give a first frame up to the last")
+            raise InputError(f"export: first frame {first} is after the last frame {end}; exchange them")
 
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
