@@ -15,7 +15,7 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
     fi
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         echo "installing into .venv (the first time downloads PyTorch: a few minutes)" >&2
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$1" --editable "$studio"
+        .venv/bin/python -m pip install --disable-pip-version-check --editable ".$1" --editable "$studio"
         echo "$wanted" >"$stamp"
     fi
 }

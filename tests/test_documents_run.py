@@ -45,6 +45,7 @@ SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_obje
 
 SKIPPED = {
     r"pip install|uv pip|python -m venv": "installs packages; test_installed_extras_exist checks their names",
+    r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
     r"git clone|cd |docker|sbatch": "needs a network, Docker or Slurm",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py runs them",
     r"aotlab track rtsp:|aotlab annotate rtsp:": "needs a camera",
