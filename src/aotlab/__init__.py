@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aotlab.configs.schema import POLICIES as MEMORY_POLICIES
     from aotlab.configs.training import PRECISIONS
+    from aotlab.engine.export.runtime import load_exported_tracker
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.segmenters import load_segmenter
@@ -103,6 +104,7 @@ _HOMES = {
     "list_mask_formats": ("aotlab.utils.plugins", "list_mask_formats"),
     "list_models": ("aotlab.networks.weights.zoo", "list_models"),
     "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
+    "load_exported_tracker": ("aotlab.engine.export.runtime", "load_exported_tracker"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
