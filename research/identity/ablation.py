@@ -34,6 +34,10 @@ RULES: dict[str, tuple[str, ...]] = {
     "restricted": ("memory.policy=restricted", "memory.newest=null"),
     "min_object": ("input.min_object=120",),
     "all": ("rules.ownership=true", "rules.cuts=true", "input.window=true"),
+    "480p": ("input.min_short_edge=480",),
+    "480p+min_object": ("input.min_short_edge=480", "input.min_object=120"),
+    "480p+window": ("input.min_short_edge=480", "input.window=true"),
+    "480p+window+min_object": ("input.min_short_edge=480", "input.min_object=120", "input.window=true"),
 }
 """settings of each rule"""
 COLUMNS = (
