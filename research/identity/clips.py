@@ -24,8 +24,7 @@ SIDE = 257
 LARGE = 360, 640
 """height and width of the frames with small objects"""
 FRAMES = 24
-CLIPS = {"touching": 24, "people": 24, "crossing": 24, "returning": 24, "small": 12, "cuts": 12, "fast": 12,
-         "growing": 12}  # fmt: skip
+CLIPS = {"touching": 24, "people": 24, "crossing": 24, "returning": 24, "small": 12, "cuts": 12, "fast": 12}
 """number of clips of each composed group"""
 REAL = {
     "davis16": ("breakdance-flare", "paragliding", "scooter-gray", "bmx-bumps", "horsejump-low", "kite-walk",
@@ -34,8 +33,6 @@ REAL = {
 }  # fmt: skip
 """videos of ``data/mini`` by set; only the first three of davis16 were kept out of training"""
 LOOPED = {"davis16": ("scooter-gray",), "pairs": ("swing+stroller", "rhino+dance-jump", "boat+mallard-water")}
-APPROACHING = {"davis16": ("dog-agility", "drift-turn", "motorbike")}
-"""videos kept out of training whose object grows"""
 REAL_FRAMES, LOOPED_FRAMES = 30, 90
 
 Compose = Callable[[ImageSet, Generator], Clip]
@@ -85,17 +82,6 @@ def compose_small(images: ImageSet, rng: Generator) -> Clip:
     return animate(draw_ground(images, rng, LARGE), cutouts, [motion.at for motion in motions])
 
 
-def compose_growing(images: ImageSet, rng: Generator) -> Clip:
-    """Compose a clip of 640×360 with one or two like objects of about 1 % of the frame at first, 5 to 20 % at last."""
-    cutouts = draw_like(images, rng, int(rng.integers(1, 3)))
-    motions, size = [], np.array([LARGE[1], LARGE[0]])
-    for cutout in cutouts:
-        scale, growth = rng.uniform(35, 60) / math.sqrt(cutout.mask.sum()), math.log(rng.uniform(2.2, 4))
-        start, end = rng.uniform(0.25, 0.75, (2, 2)) * size
-        motions.append(Motion(start, end - start, scale, growth, rng.normal(0, 0.15)))
-    return animate(draw_ground(images, rng, LARGE), cutouts, [motion.at for motion in motions])
-
-
 def compose_cuts(images: ImageSet, rng: Generator) -> Clip:
     """Compose a clip of three shots: two objects in other places before another image, then the first shot again."""
     cutouts = draw_like(images, rng, 2)
@@ -131,7 +117,6 @@ COMPOSED: dict[str, Compose] = {
     "small": compose_small,
     "cuts": compose_cuts,
     "fast": compose_fast,
-    "growing": compose_growing,
 }
 
 
@@ -197,11 +182,7 @@ def list_clips(data: Path) -> Iterator[tuple[str, str, Callable[[], Clip]]]:
                 return clip if clip.objects else make(compose, (seed[0], seed[1] + 1000))
 
             yield group, str(number), make
-    for group, sets, length in (
-        ("real", REAL, REAL_FRAMES),
-        ("approaching", APPROACHING, REAL_FRAMES),
-        ("long", LOOPED, LOOPED_FRAMES),
-    ):
+    for group, sets, length in (("real", REAL, REAL_FRAMES), ("long", LOOPED, LOOPED_FRAMES)):
         for kind, names in sets.items():
             for name in names:
                 folder = data / kind
