@@ -40,6 +40,7 @@ CLIPS = {
     "cuts": 12,
     "fast": 12,
     "long": 8,
+    "growing": 12,
 }
 """number of clips of each composed group"""
 HELD_OUT = ("breakdance-flare", "paragliding", "scooter-gray")
@@ -55,6 +56,8 @@ REAL = (
     },
 )
 """videos of ``data/mini`` by series and set"""
+APPROACHING = ("dog-agility", "drift-turn", "motorbike")
+"""videos of ``data/mini/davis16`` with an object that grows, that the bundled model was not trained on"""
 PASTED: tuple[tuple[tuple[str, str], ...], ...] = ((), tuple(product(HELD_OUT, repeat=2)))
 """held-out videos by series: a video, and the one whose object is mirrored and drawn over it"""
 REAL_FRAMES, LONG_FRAMES = 30, 150
@@ -106,6 +109,17 @@ def compose_small(images: ImageSet, rng: Generator) -> Clip:
     return animate(draw_ground(images, rng, LARGE), cutouts, [motion.at for motion in motions])
 
 
+def compose_growing(images: ImageSet, rng: Generator) -> Clip:
+    """Compose a clip of 640×360 with one or two like objects of about 1 % of the frame at first, 5 to 20 % at last."""
+    cutouts = draw_like(images, rng, int(rng.integers(1, 3)))
+    motions, size = [], np.array([LARGE[1], LARGE[0]])
+    for cutout in cutouts:
+        scale, growth = rng.uniform(35, 60) / math.sqrt(cutout.mask.sum()), math.log(rng.uniform(2.2, 4))
+        start, end = rng.uniform(0.25, 0.75, (2, 2)) * size
+        motions.append(Motion(start, end - start, scale, growth, rng.normal(0, 0.15)))
+    return animate(draw_ground(images, rng, LARGE), cutouts, [motion.at for motion in motions])
+
+
 def compose_cuts(images: ImageSet, rng: Generator) -> Clip:
     """Compose a clip of three shots: two objects in other places before another image, then the first shot again."""
     cutouts = draw_like(images, rng, 2)
@@ -148,6 +162,7 @@ COMPOSED: dict[str, Compose] = {
     "cuts": compose_cuts,
     "fast": compose_fast,
     "long": compose_long,
+    "growing": compose_growing,
 }
 
 
@@ -238,6 +253,8 @@ def list_clips(data: Path, series: int = 0) -> Iterator[tuple[str, str, Callable
     for kind, names in REAL[series].items():
         for name in names:
             yield "real", name, partial(cut, kind, name)
+    for name in APPROACHING:
+        yield "approaching", name, partial(cut, "davis16", name)
     for ground, top in PASTED[series]:
         yield "pasted", f"{ground}+{top}", partial(paste, ground, top)
     for number in range(max(CLIPS.values())):

@@ -18,7 +18,7 @@ import numpy as np
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.mixture import Motion
 from aotlab.engine.tracking.tracker import Tracker
-from research.bundled.benchmark_touching import held_out_images
+from research.bundled.benchmark_touching import list_held_out_images
 from research.identity.ablation import NATIVE, RULES, extend_table, format_row, measure, read_table, track
 from research.identity.clips import animate, draw_ground, draw_like
 
@@ -33,7 +33,7 @@ TIMED_FRAMES = 12
 
 def draw_large(data: Path) -> Clip:
     """Draw a clip of 3840×2160 in which one small object moves."""
-    images, rng, (height, width) = held_out_images(data), np.random.default_rng(39), SIZES[-1]
+    images, rng, (height, width) = list_held_out_images(data), np.random.default_rng(39), SIZES[-1]
     (cutout,) = draw_like(images, rng, 1)
     ground = draw_ground(images, rng, (360, 640))[:1]
     frames = np.stack([cv2.resize(ground[0], (width, height), interpolation=cv2.INTER_CUBIC)] * TIMED_FRAMES)
