@@ -89,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--groups", nargs="+", help="groups of clips (default: all)")
     parser.add_argument("--rules", nargs="+", choices=SETTINGS, default=SETTINGS, help="settings to measure")
     parser.add_argument("--frames", action="store_true", help="time frames of two sizes instead")
+    parser.add_argument("--series", type=int, choices=(0, 1), default=0, help="0: of development; 1: fresh")
+    parser.add_argument("--clips", type=int, metavar="N", help="largest number of composed clips of a group")
     args = parser.parse_args(argv, Namespace(davis=None))
     if args.frames:
         time_frames(args.data)

@@ -213,3 +213,11 @@ def test_models_of_other_strides_have_no_windows():
     require_window_support(config)
     with pytest.raises(InputError, match=r"input\.window: needs a model that ends at stride 4, not 8"):
         require_window_support(replace(config, stages=config.stages[:3]))
+
+
+def test_stored_frames_are_copies(model):
+    tracker, frame = Tracker(*model), clip(1, *SIZE)[0]
+    tracker.step(frame, square(50, 60))
+    kept = frame.copy()
+    frame[:] = 0
+    np.testing.assert_array_equal(tracker.window_selector.reference.image, kept)
