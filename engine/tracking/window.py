@@ -315,8 +315,8 @@ class WindowSelector:
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> WindowSelector:
         """Restore a selector; raises `ValueError` or others if the state is damaged."""
-        frames = [
+        reference, last = (
             FrameWithObjects(*(x.numpy().copy() for x in state[name])) for name in ("reference", "last")
-        ]
+        )
         areas = np.array(state["areas"], float)
-        return cls(*frames, areas, bool(state["is_whole"]), int(state["unseen"]), int(state["seen"]))
+        return cls(reference, last, areas, bool(state["is_whole"]), int(state["unseen"]), int(state["seen"]))
