@@ -11,10 +11,9 @@ import torch
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.cuts import CutDetector
-from aotlab.engine.tracking.inputs import Size
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.ownership import ComponentOwnership
-from aotlab.engine.tracking.window import WindowState
+from aotlab.engine.tracking.window import Window, WindowSelector
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
@@ -29,11 +28,11 @@ class TrackerState(NamedTuple):
     objects: ObjectTable
     banks: list[MemoryBank]
     frame_shape: tuple[int, ...] | None
-    network_size: Size
+    window: Window
     one_group_at_a_time: bool
     ownership: ComponentOwnership | None
     cuts: CutDetector | None
-    following: WindowState
+    window_selector: WindowSelector | None
 
 
 def describe_origin(model: Model, config: Config) -> dict[str, Any]:
@@ -87,10 +86,15 @@ def _restore(state: dict[str, Any], config: Config, device: torch.device) -> Tra
     if cuts is not None:
         cuts.load_state_dict(state["cuts"])
     shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
-    height, width = map(int, state["network_size"])
-    following = WindowState()
-    following.load_state_dict(state["following"])
-    separately = bool(state["one_group_at_a_time"])
+    selector = state["window_selector"]
     return TrackerState(
-        length, objects, banks, shape, (height, width), separately, ownership, cuts, following
+        length=length,
+        objects=objects,
+        banks=banks,
+        frame_shape=shape,
+        window=Window.from_list(state["window"]),
+        one_group_at_a_time=bool(state["one_group_at_a_time"]),
+        ownership=ownership,
+        cuts=cuts,
+        window_selector=None if selector is None else WindowSelector.from_state_dict(selector),
     )

@@ -39,9 +39,8 @@ from aotlab.engine.tracking.state import STATES, describe_origin, read_state
 from aotlab.engine.tracking.window import (
     FrameWithObjects,
     Window,
-    WindowState,
+    WindowSelector,
     choose_window,
-    find_box,
     require_window_support,
 )
 from aotlab.media.prompt import Prompt
@@ -70,16 +69,14 @@ class PredictedFrame(NamedTuple):
     """(1+n)×H×W of all objects at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
-    input_size: Size
-    """(height, width) of the frame in the network"""
     frame: np.ndarray
     """H×W×3 uint8"""
     moved: list[Reassignment]
     """pixels that a rule reassigned"""
     cut: bool
     """whether it shares nothing with the frame before"""
-    window: Window | None
-    """part of the frame in the network; None: all of it"""
+    window: Window
+    """part of the frame in the network, and its size there"""
     banks: list[MemoryBank]
     """memory that was read"""
 
@@ -242,9 +239,11 @@ class Tracker(FrameTracker):
         """memory of each batch of groups"""
         self.ownership = ComponentOwnership() if self.config.rules.ownership else None
         self.cuts = CutDetector() if self.config.rules.cuts else None
-        self.following = WindowState()
+        self.window = Window.whole_frame((0, 0), 0)
+        """part of the frame in the network; it may be all of it"""
+        self.window_selector: WindowSelector | None = None
+        """None: the window stays as it is"""
         self._frame_shape: tuple[int, ...] | None = None
-        self._input_size: Size = (0, 0)
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
@@ -293,63 +292,60 @@ class Tracker(FrameTracker):
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
         """Encode a frame, read memory and merge the logits of all groups; as `FrameTracker.predict`."""
-        input_size, window, banks = self._input_size, self.following.window, self.banks
+        window, banks = self.window, self.banks
         cut = self.cuts is not None and self.cuts.is_cut(frame)
-        if not self.banks:
-            (height, width, _), limits = frame.shape, self.config.input
-            fit = partial(
-                network_size, (height, width), limits, align_corners=self.config.model.align_corners
-            )
-            input_size = fit()
-            if mask is not None and limits.window:
-                window = self._choose_window([mask], input_size)
-            if mask is not None and limits.min_object is not None and window is None:
-                input_size = fit(min_object_area=find_smallest_area(mask))
-        elif window is not None and (cut or mask is not None):  # objects may be outside of it
-            banks, window = self._rebuild_banks(None), None
+        if not banks:
+            window = self._choose_first_window(frame, mask)
+        elif not window.is_whole and (cut or mask is not None):  # objects may be outside of it
+            window, banks = window.whole, self._rebuild_banks(window.whole)
         with self.autocast:
-            features = self._encode(frame, input_size, window)
+            features = self._encode(frame, window)
             readouts = read_memory(self.model, banks, features, after_cut=cut)
-            whole = readouts
-            if window is not None:
-                whole = [readout._replace(logits=window.paste(readout.logits)) for readout in readouts]
-            logits, channels = self.merge_logits(whole, size)
+            pasted = [readout._replace(logits=window.paste(readout.logits)) for readout in readouts]
+            logits, channels = self.merge_logits(pasted, size)
         moved: list[Reassignment] = []
         if self.ownership is not None and len(self.ids) > 1 and not cut:
             moved = self.ownership.correct(self._labels(channels), frame)
             channels = swap_channels(logits, channels, moved, self.ids)
-        return PredictedFrame(
-            features, readouts, logits, channels, input_size, frame, moved, cut, window, banks
-        )
+        return PredictedFrame(features, readouts, logits, channels, frame, moved, cut, window, banks)
 
-    def _encode(self, frame: np.ndarray, size: Size, window: Window | None) -> Features:
-        """Encode a frame H×W×3 uint8, or the part of it in a window, at the network's size of the whole frame."""
+    def _choose_first_window(self, frame: np.ndarray, mask: np.ndarray | None) -> Window:
+        """Choose the window of the first frame H×W×3 by its mask H×W of ids."""
+        align, limits = self.config.model.align_corners, self.config.input
+        fit = partial(network_size, frame.shape[:2], limits, align_corners=align)
+        whole = Window.whole_frame(fit(), int(align))
+        if mask is None:
+            return whole
+        window = choose_window([FrameWithObjects(frame, mask)], whole) if limits.window else whole
+        if window.is_whole:
+            return Window.whole_frame(fit(min_object_area=find_smallest_area(mask)), int(align))
+        return window
+
+    def _encode(self, frame: np.ndarray, window: Window) -> Features:
+        """Encode the window of a frame H×W×3 uint8."""
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
         pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
-        size = size if window is None else window.size
-        resized = F.interpolate(pixels.float() / 255, size, mode="bicubic")  # as in the published code
-        if window is not None:
-            resized = window.crop(resized).contiguous()
-        return self.model.encode(normalise(resized))
+        return self.model.encode(normalise(window.resize(pixels)))
 
     def commit(
         self, predicted: PredictedFrame, mask: np.ndarray | None, *, channels: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Store a predicted frame; as `FrameTracker.commit`. ``channels``: H×W to store instead of the predicted."""
         channels = predicted.channels if channels is None else channels
-        by_table, input_size = self.objects.restore_forgotten(channels), predicted.input_size
+        by_table, window = self.objects.restore_forgotten(channels), predicted.window
         if mask is None:
+            small = resize_channels(by_table, window.size)
             with self.autocast:
-                masks = to_one_hot(by_table, self.objects, input_size, predicted.window)
+                masks = to_one_hot(window.crop(small), self.objects)
                 write_memory(self.model, predicted.banks, predicted.readouts, masks)
+            self.banks, self.window = predicted.banks, window
             self._observe(predicted, channels)
-            if predicted.banks is not self.banks:
-                self.banks = predicted.banks
-                self.following.change(None)
-            if self.following.reference is not None:
-                self._follow(predicted.frame, by_table)
+            if self.window_selector is not None:
+                shown = FrameWithObjects(predicted.frame.copy(), small.short().cpu().numpy())
+                active = [object_id > 0 for object_id in self.objects.by_channel]
+                self._change_window(self.window_selector.select(window, shown, active))
             return predicted.logits, channels
         objects, banks = deepcopy(self.objects), list(predicted.banks)
         mask_channels = objects.add_objects(mask).to(self.device)
@@ -358,14 +354,14 @@ class Tracker(FrameTracker):
         for _ in range(objects.add_batches(separately=self.one_group_at_a_time)):
             banks.append(build_bank(self.config.memory, length=self._length))
         with self.autocast:
-            masks = to_one_hot(mask_channels, objects, input_size, predicted.window)
+            masks = to_one_hot(window.crop(resize_channels(mask_channels, window.size)), objects)
             references = propagate_reference(self.model, banks, predicted.features, masks)
             write_memory(self.model, banks, references)
-        self.objects, self.banks, self._input_size = objects, banks, input_size
-        self.following = WindowState()  # ends with a later mask, whose objects it does not know
+        self.objects, self.banks, self.window = objects, banks, window
+        self.window_selector = None  # a later mask ends it, as its objects are on no stored frame
         if not predicted.banks and self.config.input.window:
-            shown = FrameWithObjects(predicted.frame, mask_channels.cpu().numpy())
-            self.following = WindowState(predicted.window, shown, shown)
+            shown = FrameWithObjects(predicted.frame.copy(), mask_channels.short().cpu().numpy())
+            self.window_selector = WindowSelector.start(window, shown, len(objects.by_channel))
         channels = resize_channels(mask_channels, channels.shape)
         logits, channels = objects.remove_forgotten(
             one_hot_logits(channels, len(objects.by_channel)), channels
@@ -382,58 +378,29 @@ class Tracker(FrameTracker):
         if self.ownership is not None and (given or len(self.ids) > 1):
             self.ownership.observe(self._labels(channels), predicted.frame, predicted.moved, given)
 
-    def _follow(self, frame: np.ndarray, channels: Tensor) -> None:
-        """Move the window to the objects of a stored frame, or choose another one; waits for a GPU.
-
-        Args:
-            frame: H×W×3 uint8.
-            channels: H×W channels of the table.
-        """
-        following, window = self.following, self.following.window
-        following.last = FrameWithObjects(frame, channels.cpu().numpy())
-        counts = np.bincount(following.last.channels.ravel(), minlength=len(self.objects.by_channel) + 1)
-        following.count(shown=all(counts[c] for c, name in enumerate(self.objects.by_channel, 1) if name))
-        box = find_box(following.last.channels)
-        moved = None if box is None or window is None else window.follow(box)
-        outgrown = window is not None and (following.is_lost or (box is not None and moved is None))
-        if outgrown or (window is None and following.is_settled):
-            both = [each.channels for each in (following.reference, following.last) if each]
-            wanted = None if following.is_lost else self._choose_window(both, self._input_size)
-            if wanted != window:
-                self.banks = self._rebuild_banks(wanted)
-            following.change(wanted)
-        elif window is not None and moved is not None and moved != window:
-            old, new, stages = window, moved, self.model.config.stages
+    def _change_window(self, window: Window) -> None:
+        """Change the window of the next frame: move short-term memory, or fill memory again."""
+        old, stages = self.window, self.model.config.stages
+        if not old.has_size(window):
+            self.banks = self._rebuild_banks(window)
+        elif old != window:
             for bank in self.banks:
-                bank.map_short_term(lambda tokens, stage: old.shift(tokens, new, stages[stage].stride))
-            following.window = moved
+                bank.map_short_term(lambda tokens, stage: old.shift(tokens, window, stages[stage].stride))
+        self.window = window
 
-    def _choose_window(self, labels: Sequence[np.ndarray], size: Size) -> Window | None:
-        """Return a window for the objects on frames H×W, the reference frame first, around those of the last one."""
-        boxes, smallest = [box for each in labels if (box := find_box(each))], find_smallest_area(labels[0])
-        if smallest is None or len(boxes) < len(labels):
-            return None
-        return choose_window(boxes, smallest / labels[0].size, size, int(self.config.model.align_corners))
-
-    def _rebuild_banks(self, window: Window | None) -> list[MemoryBank]:
-        """Return memory of the reference frame and the last frame in another window; nothing changes."""
-        reference, last = self.following.reference, self.following.last
-        assert reference is not None
-        assert last is not None
-        box = find_box(reference.channels)
+    def _rebuild_banks(self, window: Window) -> list[MemoryBank]:
+        """Return memory of the reference frame and the newest frame in another window; nothing changes."""
+        assert self.window_selector is not None
         banks = [build_bank(self.config.memory, length=self._length) for _ in self.banks]
-        for frame, part in (
-            (reference, window if window is None or box is None else window.around(box)),
-            (last, window),
-        ):
-            channels = torch.from_numpy(frame.channels).to(self.device)
+        for index, (frame, part) in enumerate(self.window_selector.list_frames(window)):
+            channels = resize_channels(torch.from_numpy(frame.channels).to(self.device), part.size)
             with self.autocast:
-                features = self._encode(frame.image, self._input_size, part)
-                masks = to_one_hot(channels, self.objects, self._input_size, part)
-                if frame is reference:
+                features = self._encode(frame.image, part)
+                masks = to_one_hot(part.crop(channels), self.objects)
+                if index == 0:
                     references = propagate_reference(self.model, banks, features, masks)
                     write_memory(self.model, banks, references)
-                if frame is last and last is not reference:
+                else:
                     readouts = read_memory(self.model, banks, features, after_cut=True)
                     write_memory(self.model, banks, readouts, masks)
         return banks
@@ -476,16 +443,16 @@ class Tracker(FrameTracker):
         """
         if not np.isscalar(object_id) or object_id not in self.ids:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
-        if self.groups > 1 and self.following.reference is not None:  # may remove a batch
-            self.banks = self.banks if self.following.window is None else self._rebuild_banks(None)
-            self.following = WindowState()
+        if self.groups > 1:  # may remove a batch, which the stored frames show
+            self._change_window(self.window.whole)
+            self.window_selector = None
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
         if self.ownership is not None:
             self.ownership.forget(object_id)
         if not self.banks:
-            self.following = WindowState()
+            self.window_selector = None
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -502,10 +469,10 @@ class Tracker(FrameTracker):
             "objects": self.objects.state_dict(),
             "one_group_at_a_time": self.one_group_at_a_time,
             "frame_shape": self._frame_shape,
-            "network_size": self._input_size,
+            "window": self.window.to_list(),
             "banks": [bank.state_dict(views=views) for bank in self.banks],
             "ownership": None if self.ownership is None else self.ownership.state_dict(),
-            "following": self.following.state_dict(),
+            "window_selector": None if self.window_selector is None else self.window_selector.state_dict(),
             "cuts": None if self.cuts is None else self.cuts.state_dict(),
         }
         return wrap(STATES, content)
@@ -519,19 +486,20 @@ class Tracker(FrameTracker):
         loaded = read_state(state, self._made_by, self.config, self.device)
         self.reset(loaded.length)
         self.objects, self.banks = loaded.objects, loaded.banks
-        self._frame_shape, self._input_size = loaded.frame_shape, loaded.network_size
+        self._frame_shape, self.window = loaded.frame_shape, loaded.window
         self.one_group_at_a_time = loaded.one_group_at_a_time
-        self.ownership, self.cuts, self.following = loaded.ownership, loaded.cuts, loaded.following
+        self.ownership, self.cuts, self.window_selector = (
+            loaded.ownership,
+            loaded.cuts,
+            loaded.window_selector,
+        )
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
         return describe_origin(self.model, self.config)
 
 
-def to_one_hot(
-    channels: Tensor, objects: ObjectTable, size: Size, window: Window | None = None
-) -> list[Tensor]:
-    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at ``size``, or in a window."""
-    small, count = resize_channels(channels, size if window is None else window.size), len(objects.by_channel)
-    small = small if window is None else window.crop(small)
-    return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)
+def to_one_hot(channels: Tensor, objects: ObjectTable) -> list[Tensor]:
+    """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×H×W."""
+    count = len(objects.by_channel)
+    return [one_hot(channels, count + 1)[None]] if count <= objects.identities else objects.split(channels)

@@ -9,17 +9,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import ModelConfig
 from aotlab.engine.tracking.inputs import Size
-from aotlab.networks.preprocess import STRIDE
+from aotlab.engine.tracking.objects import find_smallest_area
+from aotlab.networks.preprocess import MAX_ENLARGEMENT, STRIDE
 from aotlab.utils.errors import InputError
 
 LOST_FRAMES = 5
 """number of frames in a row without one of the objects from which the whole frame is searched"""
 SETTLED_FRAMES = 25
 """number of frames in a row with all objects after which tracking returns to a window"""
+MAX_GROWTH = 2.0
+"""largest factor on an object's area since the window was chosen; beyond it, the whole frame is used"""
 MARGIN = 5
 """smallest distance in tokens between objects and the border of a new window"""
 MARGIN_RATIO = 0.35
@@ -41,10 +45,12 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Window:
-    """Part of the frame in the network, in whole tokens."""
+    """Part of the frame in the network, in whole tokens; it may be all of it."""
 
+    unscaled: Size
+    """(height, width) of the whole frame in pixels of the network when there is no smaller window"""
     size: Size
-    """(height, width) of the whole frame in pixels of the network"""
+    """(height, width) of the whole frame in pixels of the network at the window's scale"""
     extra: int
     """1 if sizes are 16k+1, else 0"""
     top: int
@@ -56,10 +62,46 @@ class Window:
     columns: int
     """width in tokens"""
 
+    @classmethod
+    def whole_frame(cls, size: Size, extra: int) -> Window:
+        """Return the window of a whole frame."""
+        return cls(size, size, extra, 0, 0, *count_tokens(size, extra))
+
+    @property
+    def whole(self) -> Window:
+        """The whole frame without the window's scale."""
+        return Window.whole_frame(self.unscaled, self.extra)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is the whole frame."""
+        return (self.rows, self.columns) == self.grid
+
     @property
     def grid(self) -> Size:
         """Rows and columns of the whole frame in tokens."""
         return count_tokens(self.size, self.extra)
+
+    def has_size(self, other: Window) -> bool:
+        """Whether another window differs by its place at most."""
+        return replace(other, top=self.top, left=self.left) == self
+
+    def resize(self, pixels: Tensor) -> Tensor:
+        """Resize a frame 1×3×H×W uint8 for the network; return the window of it, 1×3×h×w floats from 0 to 1."""
+        if self.is_whole:
+            return F.interpolate(pixels.float() / 255, self.size, mode="bicubic")  # as in the published code
+        points = []
+        for axis, places in enumerate(self._slices(1)):  # reads the window's pixels only
+            length = pixels.shape[axis + 2]
+            source = (torch.arange(places.start, places.stop) + 0.5) * (length / self.size[axis]) - 0.5
+            start, stop = max(int(source[0]) - 1, 0), min(int(source[-1]) + 3, length)
+            pixels = pixels.narrow(axis + 2, start, stop - start)
+            points.append((2 * (source - start) + 1) / (stop - start) - 1)
+        rows, columns = torch.meshgrid(*points, indexing="ij")
+        grid = torch.stack((columns, rows), -1)[None].to(pixels.device)
+        return F.grid_sample(
+            pixels.float() / 255, grid, mode="bicubic", padding_mode="border", align_corners=False
+        )
 
     def crop(self, maps: Tensor, stride: int = 1) -> Tensor:
         """Cut the window out of maps ...×H×W of the whole frame at a stride in pixels."""
@@ -68,6 +110,8 @@ class Window:
 
     def paste(self, logits: Tensor) -> Tensor:
         """Put logits G×(m+1)×h×w of the window into those of the whole frame, which is background outside."""
+        if self.is_whole:
+            return logits
         height, width = ((side - self.extra) // LOGIT_STRIDE + self.extra for side in self.size)
         whole = logits.new_full((*logits.shape[:2], height, width), -OUTSIDE)
         whole[:, 0] = OUTSIDE
@@ -112,14 +156,14 @@ class Window:
 
     def to_list(self) -> list[int]:
         """Return the window as numbers."""
-        size, *rest = astuple(self)
-        return [*size, *rest]
+        unscaled, size, *rest = astuple(self)
+        return [*unscaled, *size, *rest]
 
     @classmethod
     def from_list(cls, numbers: Sequence[int]) -> Window:
         """Restore a window from numbers; raises `ValueError` or `TypeError` if they are not those of one."""
-        height, width, *rest = map(int, numbers)
-        return cls((height, width), *rest)
+        first, second, height, width, *rest = map(int, numbers)
+        return cls((first, second), (height, width), *rest)
 
     def _slices(self, stride: int) -> tuple[slice, slice]:
         """Rows and columns of the window in a map at a stride in pixels."""
@@ -158,87 +202,121 @@ def require_window_support(config: ModelConfig) -> None:
         )
 
 
-def choose_window(boxes: Sequence[Box], smallest: float, size: Size, extra: int) -> Window | None:
-    """Return a window that is large enough for each box, around the last one; None if the whole frame is no dearer.
-
-    Args:
-        boxes: of all objects on one or several frames.
-        smallest: area of the smallest object, relative to the frame.
-        size: (height, width) of the whole frame in the network without a window.
-        extra: 1 if sizes are 16k+1, else 0.
-    """
-    tokens = math.prod(count_tokens(size, extra))
-    side = math.sqrt(smallest * math.prod(size))
-    for zoom in ZOOMS:
-        if zoom > max(1.0, TARGET_OBJECT_SIDE / side):
-            continue
-        height, width = size if zoom == 1 else tuple(round(x * zoom / STRIDE) * STRIDE + extra for x in size)
-        grid = count_tokens((height, width), extra)
-        sides = []
-        for axis in (0, 1):
-            longest = max((box[axis + 2] - box[axis]) * grid[axis] for box in boxes)
-            sides.append(min(math.ceil(longest + 2 * max(MARGIN, MARGIN_RATIO * longest)), grid[axis]))
-        if math.prod(sides) <= MAX_AREA_RATIO * tokens:
-            return Window((height, width), extra, 0, 0, *sides).around(boxes[-1])
-    return None
-
-
 class FrameWithObjects(NamedTuple):
     """A frame and its objects."""
 
     image: np.ndarray
     """H×W×3 uint8"""
     channels: np.ndarray
-    """H×W int64"""
+    """H×W integers of any size: 0 or an object's channel"""
+
+    @property
+    def box(self) -> Box | None:
+        """Box of all objects."""
+        return find_box(self.channels)
+
+    def measure_areas(self, count: int) -> np.ndarray:
+        """Return the areas of channels 1 to ``count``, relative to the frame."""
+        return np.bincount(self.channels.ravel(), minlength=count + 1)[1:] / self.channels.size
+
+
+def choose_window(frames: Sequence[FrameWithObjects], whole: Window) -> Window:
+    """Return a window large enough for the objects of each frame, around those of the last one.
+
+    It is ``whole``, the whole frame, if that costs little more or if a frame has no object.
+    """
+    boxes = [box for frame in frames if (box := frame.box)]
+    if len(boxes) < len(frames):
+        return whole
+    height, width, _ = frames[0].image.shape
+    areas = [area / frame.channels.size for frame in frames if (area := find_smallest_area(frame.channels))]
+    side = math.sqrt(max(areas) * math.prod(whole.size))
+    enlargement = MAX_ENLARGEMENT * max(height / whole.size[0], width / whole.size[1])
+    max_zoom = max(1.0, min(TARGET_OBJECT_SIDE / side, enlargement))
+    for zoom in ZOOMS:
+        if zoom > max_zoom:
+            continue
+        rows, columns = (round(side * zoom / STRIDE) * STRIDE + whole.extra for side in whole.size)
+        size = (rows, columns) if zoom != 1 else whole.size
+        grid = count_tokens(size, whole.extra)
+        sides = []
+        for axis in (0, 1):
+            longest = max((box[axis + 2] - box[axis]) * grid[axis] for box in boxes)
+            sides.append(min(math.ceil(longest + 2 * max(MARGIN, MARGIN_RATIO * longest)), grid[axis]))
+        if math.prod(sides) <= MAX_AREA_RATIO * whole.rows * whole.columns:
+            return Window(whole.size, size, whole.extra, 0, 0, *sides).around(boxes[-1])
+    return whole
 
 
 @dataclass
-class WindowState:
-    """State of a tracker's window."""
+class WindowSelector:
+    """Selects the window of the next frame by the objects on the newest one."""
 
-    window: Window | None = None
-    """None: the whole frame"""
-    reference: FrameWithObjects | None = None
-    """the frame of the first mask; None: the window stays as it is"""
-    last: FrameWithObjects | None = None
-    """the newest stored frame"""
+    reference: FrameWithObjects
+    """the first frame"""
+    last: FrameWithObjects
+    """the newest frame"""
+    areas: np.ndarray
+    """area of each object when the window was chosen, relative to the frame"""
+    is_whole: bool
+    """whether the window was the whole frame on the newest frame"""
     unseen: int = 0
     """number of frames in a row without one of the objects"""
     seen: int = 0
-    """number of frames in a row with all objects since the last change"""
+    """number of frames in a row with all objects since the window was chosen"""
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether an object is missing for too long to be in the window."""
-        return self.unseen >= LOST_FRAMES
+    @classmethod
+    def start(cls, window: Window, reference: FrameWithObjects, count: int) -> WindowSelector:
+        """Return the selector of a video whose first frame, with ``count`` objects, was shown in a window."""
+        return cls(reference, reference, reference.measure_areas(count), window.is_whole)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether all objects were seen for long enough to choose a window again."""
-        return self.seen >= SETTLED_FRAMES
+    def select(self, window: Window, last: FrameWithObjects, active: Sequence[bool]) -> Window:
+        """Return the window of the frame after ``last``.
 
-    def count(self, *, shown: bool) -> None:
-        """Count a frame with or without all objects."""
+        Args:
+            window: window of ``last``.
+            last: the newest frame.
+            active: whether the object of each channel, from 1 on, is tracked.
+        """
+        self.last, areas, box = last, last.measure_areas(len(active)), last.box
+        if window.is_whole != self.is_whole:  # the tracker left it
+            self._restart(window, areas)
+        shown = bool(areas[np.array(active)].all())
         self.seen, self.unseen = (self.seen + 1, 0) if shown else (0, self.unseen + 1)
+        grown = bool((areas > MAX_GROWTH * self.areas)[self.areas > 0].any())
+        settled = self.seen >= SETTLED_FRAMES
+        if window.is_whole:
+            chosen = choose_window([self.reference, last], window) if settled and not grown else window
+        elif grown or self.unseen >= LOST_FRAMES:
+            chosen = window.whole
+        else:
+            chosen = window if box is None else window.follow(box) or window.whole
+        if chosen.is_whole != window.is_whole or (window.is_whole and settled):
+            self._restart(chosen, areas)
+        return chosen
 
-    def change(self, window: Window | None) -> None:
-        """Change the window and count from here."""
-        self.window, self.seen, self.unseen = window, 0, 0
+    def list_frames(self, window: Window) -> list[tuple[FrameWithObjects, Window]]:
+        """Return the frames that fill the memory of a new window, the reference frame first, each with its place."""
+        box = self.reference.box
+        frames = [(self.reference, window if box is None else window.around(box))]
+        return frames if self.last is self.reference else [*frames, (self.last, window)]
+
+    def _restart(self, window: Window, areas: np.ndarray) -> None:
+        """Count frames from here on; ``areas``: of each object."""
+        self.is_whole, self.areas, self.unseen, self.seen = window.is_whole, areas, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return numbers and tensors."""
-        frames = {}
+        state = {name: getattr(self, name) for name in ("is_whole", "unseen", "seen")}
         for name in ("reference", "last"):
-            frame: FrameWithObjects | None = getattr(self, name)
-            frames[name] = None if frame is None else [torch.from_numpy(x.copy()) for x in frame]
-        window = None if self.window is None else self.window.to_list()
-        return {"window": window, "unseen": self.unseen, "seen": self.seen, **frames}
+            state[name] = [torch.from_numpy(x.copy()) for x in getattr(self, name)]
+        return {"areas": self.areas.tolist(), **state}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state; raises `ValueError` or others if it is damaged."""
-        self.window = None if state["window"] is None else Window.from_list(state["window"])
-        self.unseen, self.seen = int(state["unseen"]), int(state["seen"])
-        self.reference, self.last = (
-            None if state[name] is None else FrameWithObjects(*(x.numpy().copy() for x in state[name]))
-            for name in ("reference", "last")
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> WindowSelector:
+        """Restore a selector; raises `ValueError` or others if the state is damaged."""
+        reference, last = (
+            FrameWithObjects(*(x.numpy().copy() for x in state[name])) for name in ("reference", "last")
         )
+        areas = np.array(state["areas"], float)
+        return cls(reference, last, areas, bool(state["is_whole"]), int(state["unseen"]), int(state["seen"]))

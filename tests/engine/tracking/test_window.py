@@ -11,11 +11,19 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking import window
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.window import Window, choose_window, find_box, require_window_support
+from aotlab.engine.tracking.window import (
+    FrameWithObjects,
+    Window,
+    WindowSelector,
+    choose_window,
+    find_box,
+    require_window_support,
+)
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, run
 
 SIZE = HEIGHT, WIDTH = 129, 209
+WHOLE = Window.whole_frame(SIZE, 1)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,13 @@ def square(row, column, object_id=1):
 
 
 def place(rows=5, columns=6, top=2, left=3):
-    return Window(SIZE, 1, top, left, rows, columns)
+    return Window(SIZE, SIZE, 1, top, left, rows, columns)
+
+
+def choose(*masks, scale=1):
+    """Choose a window for masks on frames that are larger than in the network by a factor."""
+    image = np.zeros((scale * HEIGHT, scale * WIDTH, 3), np.uint8)
+    return choose_window([FrameWithObjects(image, mask) for mask in masks], WHOLE)
 
 
 def test_pasted_crop_is_the_map():
@@ -69,23 +83,72 @@ def test_window_stays_in_the_frame_and_follows():
     assert part.follow((0.0, 0.0, 0.9, 0.1)) is None
 
 
+@pytest.mark.parametrize("scale", [0.6, 1.0, 3.7])
+def test_window_of_a_frame_is_resized_as_the_frame(scale):
+    pixels = torch.randint(0, 256, (1, 3, *(round(side * scale) for side in SIZE)), dtype=torch.uint8)
+    whole = WHOLE.resize(pixels)
+    for part in (place(), place(top=0, left=0), place(top=4, left=8)):
+        assert torch.allclose(part.resize(pixels), part.crop(whole), atol=1e-4)
+
+
 def test_large_objects_get_the_whole_frame():
-    assert choose_window([(0.1, 0.1, 0.9, 0.9)], 0.5, SIZE, 1) is None
-    assert choose_window([(0.4, 0.4, 0.5, 0.5)], 0.01, SIZE, 1) is not None
+    large = np.zeros(SIZE, np.int64)
+    large[13:116, 21:188] = 1
+    assert choose(large).is_whole
+    assert not choose(square(50, 80)).is_whole
+    assert choose(square(50, 80), large).is_whole
+    assert choose(square(50, 80), np.zeros(SIZE, np.int64)).is_whole
 
 
 def test_small_objects_are_scaled_up_within_the_cost(monkeypatch):
     monkeypatch.setattr(window, "ZOOMS", (2.0, 1.0))
-    part = choose_window([(0.5, 0.5, 0.5, 0.5)], 0.01, SIZE, 1)
+    part = choose(square(50, 80))
     assert part.size == (257, 417)
-    assert part.rows * part.columns <= window.MAX_AREA_RATIO * 9 * 14
+    assert part.whole == WHOLE
+    assert part.rows * part.columns <= window.MAX_AREA_RATIO * WHOLE.rows * WHOLE.columns
+
+
+def test_frames_scaled_up_already_are_not_scaled_twice(monkeypatch):
+    monkeypatch.setattr(window, "ZOOMS", (2.0, 1.0))
+    monkeypatch.setattr(window, "MAX_ENLARGEMENT", 1.5)
+    assert choose(square(50, 80)).size == SIZE
+    assert choose(square(50, 80), scale=2).size == (257, 417)
+
+
+def select(masks):
+    """Return the windows after a square of 16×16 pixels and each of the masks."""
+    image = np.zeros((*SIZE, 3), np.uint8)
+    frames = [FrameWithObjects(image, mask) for mask in (square(50, 80), *masks)]
+    windows = [choose_window(frames[:1], WHOLE)]
+    selector = WindowSelector.start(windows[0], frames[0], 1)
+    for frame in frames[1:]:
+        windows.append(selector.select(windows[-1], frame, [True]))
+    return windows
+
+
+def grow(side):
+    mask = np.zeros(SIZE, np.int64)
+    mask[50 : 50 + side, 80 : 80 + side] = 1
+    return mask
+
+
+def test_growing_object_leaves_the_window():
+    assert [part.is_whole for part in select([grow(20), grow(22), grow(24), grow(16)])] == [
+        False, False, False, True, True,
+    ]  # fmt: skip
+
+
+def test_window_returns_once_objects_stop_growing(monkeypatch):
+    monkeypatch.setattr(window, "SETTLED_FRAMES", 2)
+    sides = [24, 30, 36, 36, 36]
+    assert [part.is_whole for part in select(map(grow, sides))] == [False, True, True, True, True, False]
 
 
 def test_objects_outside_the_window_are_background(model):
     tracker, frames = Tracker(*model), clip(2, *SIZE)
     tracker.step(frames[0], square(50, 60))
-    part = tracker.following.window
-    assert part is not None
+    part = tracker.window
+    assert not part.is_whole
     labels = tracker.step(frames[1]).labels
     outside = np.ones(SIZE, bool)  # but for 3 pixels, as logits of stride 4 are interpolated
     rows, columns = (
@@ -111,7 +174,7 @@ def test_without_small_objects_nothing_changes(model):
 def test_later_mask_ends_the_window(model):
     tracker = Tracker(*model)
     found = run(tracker, clip(4, *SIZE), {0: square(50, 60), 2: square(10, 170, 2)})
-    assert tracker.following.window is None
+    assert tracker.window.is_whole
     assert (found[2].labels == 2).sum() == 16 * 16
     assert found[3].ids == (1, 2)
 
@@ -124,7 +187,7 @@ def test_lost_object_is_searched_in_the_whole_frame(model, monkeypatch):
         tracker, "merge_logits", lambda *_: (torch.zeros(2, *SIZE), torch.zeros(SIZE, dtype=torch.long))
     )
     tracker.step(clip(1, *SIZE)[0])
-    assert tracker.following.window is None
+    assert tracker.window.is_whole
     assert len(tracker.banks) == 1
 
 
@@ -135,7 +198,7 @@ def test_video_in_a_window_resumes(model, tmp_path):
     run(first, frames[:3], masks)
     torch.save(first.state_dict(), tmp_path / "state.pt")
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert second.following.window == first.following.window
+    assert second.window == first.window
     rest = run(second, frames[3:], {})
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))
 
@@ -150,3 +213,11 @@ def test_models_of_other_strides_have_no_windows():
     require_window_support(config)
     with pytest.raises(InputError, match=r"input\.window: needs a model that ends at stride 4, not 8"):
         require_window_support(replace(config, stages=config.stages[:3]))
+
+
+def test_stored_frames_are_copies(model):
+    tracker, frame = Tracker(*model), clip(1, *SIZE)[0]
+    tracker.step(frame, square(50, 60))
+    kept = frame.copy()
+    frame[:] = 0
+    np.testing.assert_array_equal(tracker.window_selector.reference.image, kept)
