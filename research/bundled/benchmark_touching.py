@@ -91,9 +91,9 @@ def calibrate(sample: list[PixelSample], stored: float) -> float:
     return temperature
 
 
-def list_held_out_images(data: Path) -> ImageSet:
-    """Return the images of ``static`` that the recipes here keep out of training."""
-    return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), held_out=True)
+def list_held_out_images(data: Path, part: int = 0) -> ImageSet:
+    """Return the images of ``static`` that the recipes here keep out of training, or another part of all images."""
+    return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), parts=[part])
 
 
 def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:

@@ -28,6 +28,8 @@ MIN_VISIBLE = 0.35
 """fraction of each object's pixels that must be visible on the reference frame"""
 MIN_CUTOUT_PIXELS = 400
 """number of pixels of the smallest object that is cut out"""
+PARTS = 20
+"""number of parts that all images are divided into; part 0 is held out"""
 MIN_CONNECTED_SHARE = 0.9
 """share of all labelled pixels in one connected part from which an image's objects may be parts of one body"""
 
@@ -233,15 +235,20 @@ def _measure_largest_part(mask: np.ndarray) -> float:
     return float(areas.max() / areas.sum())
 
 
+def compute_part(image: Path) -> int:
+    """Return the part of all images, 0 to 19 by the checksum of its name, that an image belongs to."""
+    return crc32(f"{image.parent.name}/{image.stem}".encode()) % PARTS
+
+
 def is_held_out(image: Path) -> bool:
-    """Return whether an image is one of the 5 %, by the checksum of its name, that no recipe here trains on."""
-    return crc32(f"{image.parent.name}/{image.stem}".encode()) % 20 == 0
+    """Return whether an image belongs to part 0, that no recipe here trains on."""
+    return compute_part(image) == 0
 
 
-def open_images(folder: Path, source: SourceConfig, *, held_out: bool = False) -> ImageSet:
-    """Find the images of a ``static`` folder that are trained on, or those that are held out."""
+def open_images(folder: Path, source: SourceConfig, *, parts: Sequence[int] = range(1, PARTS)) -> ImageSet:
+    """Find the images of a ``static`` folder that belong to the given parts; by default those that are trained on."""
     images = [
-        image for image in sets.open_static(folder, source).images if is_held_out(image.image) == held_out
+        image for image in sets.open_static(folder, source).images if compute_part(image.image) in parts
     ]
     counts = Counter(image.image.parent.name for image in images)
     return ImageSet(tuple(images), sets.balance_sets(counts, source.balance))

@@ -22,7 +22,7 @@ from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
-from research.identity.clips import list_clips, list_reported
+from research.identity.clips import REAL, list_clips, list_reported
 
 NATIVE = ("input.min_short_edge=null", "input.min_object=null")
 """all frames in their own size, so that the table is affordable on a CPU"""
@@ -63,6 +63,10 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("table", type=Path, metavar="TABLE", help="CSV file, which is resumed")
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES), help="rules to measure")
     parser.add_argument("--groups", nargs="+", help="groups of clips (default: all)")
+    parser.add_argument(
+        "--series", type=int, choices=range(len(REAL)), default=0, help="0: of development; 1: fresh"
+    )
+    parser.add_argument("--clips", type=int, metavar="N", help="largest number of composed clips of a group")
     parser.add_argument("--davis", type=Path, metavar="FOLDER", help="measure the videos of this folder only")
     return parser.parse_args(argv)
 
@@ -114,8 +118,13 @@ def read_table(path: Path) -> list[dict[str, str]]:
 def extend_table(args: Namespace) -> None:
     """Measure what is missing; rules run one after another on each clip."""
     done = {(row["rule"], row["group"], row["clip"]) for row in read_table(args.table)}
-    clips = list(list_clips(args.data) if args.davis is None else list_reported(args.davis))
-    wanted = [clip for clip in clips if not args.groups or clip[0] in args.groups]
+    listed = list_clips(args.data, args.series) if args.davis is None else list_reported(args.davis)
+    wanted = [
+        (group, name, make)
+        for group, name, make in listed
+        if (not args.groups or group in args.groups)
+        and not (args.clips and name.isdigit() and int(name) >= args.clips)
+    ]
     trackers: dict[str, Tracker] = {}
     with args.table.open("a", newline="") as file, progress_bar(len(wanted), unit="clip") as bar:
         writer = csv.DictWriter(file, COLUMNS)

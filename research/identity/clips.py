@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -16,7 +18,12 @@ from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
-from research.bundled.benchmark_touching import held_out_images, panned, touching_clip, two_people
+from research.bundled.benchmark_touching import (
+    compose_people_clip,
+    compose_touching_clip,
+    list_held_out_images,
+    pan_image,
+)
 from research.bundled.touching_clips import Cutout, draw_cutouts
 
 SIDE = 257
@@ -24,16 +31,33 @@ SIDE = 257
 LARGE = 360, 640
 """height and width of the frames with small objects"""
 FRAMES = 24
-CLIPS = {"touching": 24, "people": 24, "crossing": 24, "returning": 24, "small": 12, "cuts": 12, "fast": 12}
+CLIPS = {
+    "touching": 24,
+    "people": 24,
+    "crossing": 24,
+    "returning": 24,
+    "small": 12,
+    "cuts": 12,
+    "fast": 12,
+    "long": 8,
+}
 """number of clips of each composed group"""
-REAL = {
-    "davis16": ("breakdance-flare", "paragliding", "scooter-gray", "bmx-bumps", "horsejump-low", "kite-walk",
-                "mallard-fly", "motocross-bumps"),
-    "pairs": ("elephant+lucia", "car-turn+kite-walk", "swing+stroller", "horsejump-low+soccerball"),
-}  # fmt: skip
-"""videos of ``data/mini`` by set; only the first three of davis16 were kept out of training"""
-LOOPED = {"davis16": ("scooter-gray",), "pairs": ("swing+stroller", "rhino+dance-jump", "boat+mallard-water")}
-REAL_FRAMES, LOOPED_FRAMES = 30, 90
+HELD_OUT = ("breakdance-flare", "paragliding", "scooter-gray")
+"""videos of ``data/mini/davis16`` that the bundled model was not trained on"""
+REAL = (
+    {
+        "davis16": (*HELD_OUT, "bmx-bumps", "horsejump-low", "kite-walk", "mallard-fly", "motocross-bumps"),
+        "pairs": ("elephant+lucia", "car-turn+kite-walk", "swing+stroller", "horsejump-low+soccerball"),
+    },
+    {
+        "davis16": ("hike", "soccerball", "stroller", "surf"),
+        "pairs": ("bear+flamingo", "boat+mallard-water", "bus+hike", "rhino+dance-jump"),
+    },
+)
+"""videos of ``data/mini`` by series and set"""
+PASTED: tuple[tuple[tuple[str, str], ...], ...] = ((), tuple(product(HELD_OUT, repeat=2)))
+"""held-out videos by series: a video, and the one whose object is mirrored and drawn over it"""
+REAL_FRAMES, LONG_FRAMES = 30, 150
 
 Compose = Callable[[ImageSet, Generator], Clip]
 
@@ -105,18 +129,25 @@ def compose_cuts(images: ImageSet, rng: Generator) -> Clip:
 
 def compose_fast(images: ImageSet, rng: Generator) -> Clip:
     """Every third frame of a clip of touching objects."""
-    clip = touching_clip(images, rng, 30, SIDE)
+    clip = compose_touching_clip(images, rng, 30, SIDE)
     return replace(clip, frames=clip.frames[::3], labels=clip.labels[::3])
 
 
+def compose_long(images: ImageSet, rng: Generator) -> Clip:
+    """Play a clip of touching, crossing or returning objects or of people forward and backward, again and again."""
+    groups = ("touching", "people", "crossing", "returning")
+    return loop_clip(COMPOSED[groups[int(rng.integers(len(groups)))]](images, rng), LONG_FRAMES)
+
+
 COMPOSED: dict[str, Compose] = {
-    "touching": lambda images, rng: touching_clip(images, rng, FRAMES, SIDE),
-    "people": lambda images, rng: two_people(images, rng, FRAMES, SIDE),
+    "touching": lambda images, rng: compose_touching_clip(images, rng, FRAMES, SIDE),
+    "people": lambda images, rng: compose_people_clip(images, rng, FRAMES, SIDE),
     "crossing": compose_crossing,
     "returning": compose_returning,
     "small": compose_small,
     "cuts": compose_cuts,
     "fast": compose_fast,
+    "long": compose_long,
 }
 
 
@@ -132,7 +163,7 @@ def draw_like(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
 def draw_ground(images: ImageSet, rng: Generator, size: tuple[int, int]) -> np.ndarray:
     """Pan over a random image: T×H×W×3 without objects."""
     image, mask = images.images[int(rng.integers(len(images.images)))].read()
-    frames = panned(image, np.zeros_like(mask), rng, FRAMES, max(size)).frames
+    frames = pan_image(image, np.zeros_like(mask), rng, FRAMES, max(size)).frames
     return np.ascontiguousarray(frames[:, : size[0], : size[1]])
 
 
@@ -165,39 +196,57 @@ def read_video(frames: Path, masks: Path) -> Clip:
     return Clip(images, labels, int(labels[0].max()))
 
 
-def list_clips(data: Path) -> Iterator[tuple[str, str, Callable[[], Clip]]]:
+def loop_clip(clip: Clip, frames: int) -> Clip:
+    """Play a clip forward and backward until it has ``frames`` frames."""
+    kept = [reflect_index(index, len(clip.frames)) for index in range(frames)]
+    return replace(clip, frames=clip.frames[kept], labels=clip.labels[kept])
+
+
+def paste_video(ground: Clip, top: Clip) -> Clip:
+    """Draw object 1 of a clip, mirrored, over another clip of the same size, as object 2."""
+    count = min(len(ground.frames), len(top.frames))
+    frames, labels = top.frames[:count, :, ::-1], top.labels[:count, :, ::-1]
+    pasted = np.where(labels[..., None] == 1, frames, ground.frames[:count])
+    return Clip(pasted, np.where(labels == 1, 2, ground.labels[:count]).astype(np.uint8), 2)
+
+
+def compose_clip(compose: Compose, images: ImageSet, seed: tuple[int, int, int]) -> Clip:
+    """Compose a clip with objects; ``seed``: of the series, the group and the clip."""
+    clip = compose(images, np.random.default_rng(seed))
+    return clip if clip.objects else compose_clip(compose, images, (*seed[:2], seed[2] + 1000))
+
+
+def list_clips(data: Path, series: int = 0) -> Iterator[tuple[str, str, Callable[[], Clip]]]:
     """Yield group, name and a function that makes the clip, of all clips that rules are chosen on.
 
     Args:
         data: folder with ``static``, ``davis16`` and ``pairs``.
+        series: 0: clips that the rules were made on; 1: clips of other images and videos, to decide on defaults.
     """
-    images = held_out_images(data)
+    images = list_held_out_images(data, series)
+
+    def read(kind: str, name: str) -> Clip:
+        return read_video(data / kind / "JPEGImages" / name, data / kind / "Annotations" / name)
+
+    def cut(kind: str, name: str) -> Clip:
+        clip = read(kind, name)
+        return replace(clip, frames=clip.frames[:REAL_FRAMES], labels=clip.labels[:REAL_FRAMES])
+
+    def paste(ground: str, top: str) -> Clip:
+        return paste_video(read("davis16", ground), read("davis16", top))
+
+    for kind, names in REAL[series].items():
+        for name in names:
+            yield "real", name, partial(cut, kind, name)
+    for ground, top in PASTED[series]:
+        yield "pasted", f"{ground}+{top}", partial(paste, ground, top)
     for number in range(max(CLIPS.values())):
         for seed, (group, compose) in enumerate(COMPOSED.items()):
-            if number >= CLIPS[group]:
-                continue
-
-            def make(compose: Compose = compose, seed: tuple[int, int] = (seed, number)) -> Clip:
-                clip = compose(images, np.random.default_rng([39, *seed]))
-                return clip if clip.objects else make(compose, (seed[0], seed[1] + 1000))
-
-            yield group, str(number), make
-    for group, sets, length in (("real", REAL, REAL_FRAMES), ("long", LOOPED, LOOPED_FRAMES)):
-        for kind, names in sets.items():
-            for name in names:
-                folder = data / kind
-                parts = folder / "JPEGImages" / name, folder / "Annotations" / name
-
-                def load(parts: tuple[Path, Path] = parts, group: str = group, length: int = length) -> Clip:
-                    clip = read_video(*parts)
-                    whole = len(clip.frames)
-                    kept = [
-                        reflect_index(i, whole)
-                        for i in range(length if group == "long" else min(length, whole))
-                    ]
-                    return replace(clip, frames=clip.frames[kept], labels=clip.labels[kept])
-
-                yield group, name, load
+            if number < CLIPS[group]:
+                yield group, str(number), partial(compose_clip, compose, images, (39 + series, seed, number))
+    for ground, top in PASTED[series]:
+        if ground == top:
+            yield "long", f"{ground}+{top}", lambda pair=(ground, top): loop_clip(paste(*pair), LONG_FRAMES)  # type: ignore[misc]
 
 
 def list_reported(davis: Path) -> Iterator[tuple[str, str, Callable[[], Clip]]]:

@@ -16,7 +16,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import VOID
 from aotlab.media.overlay import draw_overlay
 from research.identity.ablation import NATIVE, RULES, track
-from research.identity.clips import list_clips
+from research.identity.clips import REAL, list_clips
 
 SHOWN = 8
 """number of frames of a strip"""
@@ -40,9 +40,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of static, davis16 and pairs")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder of the images")
     parser.add_argument("rule", choices=RULES, metavar="RULE", help=f"one of {', '.join(RULES)}")
+    parser.add_argument(
+        "--series", type=int, choices=range(len(REAL)), default=0, help="series of clips (default: 0)"
+    )
     parser.add_argument("clips", nargs="+", metavar="GROUP:CLIP", help="clips to draw, such as crossing:3")
     args = parser.parse_args(argv)
-    for group, name, make in list_clips(args.data):
+    for group, name, make in list_clips(args.data, args.series):
         if f"{group}:{name}" not in args.clips:
             continue
         clip = make()

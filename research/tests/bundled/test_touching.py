@@ -146,7 +146,7 @@ def test_touching_kinds_make_clips_of_training_images(tmp_path):
     )
     settings = phase(*sources, merge=0.0, crop=SIDE)
     mixture = open_mixture(DataConfig(root=str(tmp_path)), settings, 0, TOUCHING_READERS, max_objects=10)
-    kept, held_out = (open_images(tmp_path / "static", sources[0], held_out=each) for each in (False, True))
+    kept, held_out = (open_images(tmp_path / "static", sources[0], **each) for each in ({}, {"parts": [0]}))
     assert len(kept.images) + len(held_out.images) == 60
     assert all(is_held_out(image.image) for image in held_out.images)
     assert all("with objects that touch" in source.describe() for source in mixture.sources)
