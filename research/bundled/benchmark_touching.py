@@ -91,8 +91,13 @@ def calibrate(sample: list[PixelSample], stored: float) -> float:
     return temperature
 
 
-def list_held_out_images(data: Path, part: int = 0) -> ImageSet:
-    """Return the images of ``static`` that the recipes here keep out of training, or another part of all images."""
+def list_held_out_images(data: Path) -> ImageSet:
+    """Return the images of ``static`` that the recipes here keep out of training."""
+    return list_images(data, part=0)
+
+
+def list_images(data: Path, part: int) -> ImageSet:
+    """Return a part, see `compute_part`, of the images of ``static``."""
     return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), parts=[part])
 
 

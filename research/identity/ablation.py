@@ -24,12 +24,13 @@ from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
 from research.identity.clips import REAL, list_clips, list_reported
 
-NATIVE = ("input.min_short_edge=null", "input.min_object=null")
-"""all frames in their own size, so that the table is affordable on a CPU"""
+NATIVE = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
+"""all frames in their own size, so that the table is affordable on a CPU, and no rule"""
 RULES: dict[str, tuple[str, ...]] = {
     "base": (),
     "ownership": ("rules.ownership=true",),
     "cuts": ("rules.cuts=true",),
+    "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
     "window": ("input.window=true",),
     "restricted": ("memory.policy=restricted", "memory.newest=null"),
     "min_object": ("input.min_object=120",),

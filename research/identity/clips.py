@@ -1,4 +1,4 @@
-"""Clips on which identities fail: composed of images held out of training, and real videos with their masks."""
+"""Clips on which identities fail: composed clips, and real videos with their masks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aotlab.media.masks import read_mask
 from research.bundled.benchmark_touching import (
     compose_people_clip,
     compose_touching_clip,
-    list_held_out_images,
+    list_images,
     pan_image,
 )
 from research.bundled.touching_clips import Cutout, draw_cutouts
@@ -238,7 +238,7 @@ def list_clips(data: Path, series: int = 0) -> Iterator[tuple[str, str, Callable
         data: folder with ``static``, ``davis16`` and ``pairs``.
         series: 0: clips that the rules were made on; 1: clips of other images and videos, to decide on defaults.
     """
-    images = list_held_out_images(data, series)
+    images = list_images(data, series)
 
     def read(kind: str, name: str) -> Clip:
         return read_video(data / kind / "JPEGImages" / name, data / kind / "Annotations" / name)

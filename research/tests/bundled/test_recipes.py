@@ -3,8 +3,13 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
+from aotlab.configs.schema import RulesConfig
+from aotlab.networks.weights.checkpoints import read_settings
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 
@@ -25,6 +30,13 @@ def test_phases_go_from_images_to_long_clips():
     assert all(phase.own_predictions_from < 1 for phase in config.train.phases)
     assert config.train.half_weights
     assert config.train.validate_every > 0
+
+
+@pytest.mark.parametrize("name", ["bundled", "touching"])
+def test_recipes_track_as_the_bundled_model(name):
+    recipe, bundled = load_config(BUNDLED / "recipes" / f"{name}.yaml"), read_settings(BUNDLED_CHECKPOINT)
+    assert (recipe.input, recipe.memory.policy) == (bundled.input, bundled.memory.policy)
+    assert recipe.rules == bundled.rules == RulesConfig(ownership=True, cuts=True)
 
 
 def test_batches_can_be_split_over_two_processes():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aotlab.dataloaders.training.clips import Clip
-from research.bundled.benchmark_touching import list_held_out_images
+from research.bundled.benchmark_touching import list_images
 from research.identity.clips import CLIPS, REAL, list_clips, loop_clip, paste_video
 from tests.dataloaders.training.in_memory import write_videos
 
@@ -31,7 +31,7 @@ def test_pasted_object_is_mirrored():
 
 def test_series_share_no_image_and_no_video(tmp_path):
     write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
-    images = [{image.name for image in list_held_out_images(tmp_path, part).images} for part in (0, 1)]
+    images = [{image.name for image in list_images(tmp_path, part).images} for part in (0, 1)]
     assert all(images)
     assert not images[0] & images[1]
     videos = [{name for names in series.values() for name in names} for series in REAL]
