@@ -168,6 +168,7 @@ __all__ = [
     "list_mask_formats",
     "list_models",
     "list_outputs",
+    "load_exported_tracker",
     "load_model",
     "load_segmenter",
     "match_regions",
