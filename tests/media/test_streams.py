@@ -1,6 +1,5 @@
 """Frames from sources that come once: pipes, addresses, standard input."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import pytest
 
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from tests.limits import make_pipe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,7 +115,7 @@ def test_standard_input_is_read(tmp_path):
 
 
 def test_silent_stream_times_out(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     start = time.monotonic()
     with pytest.raises(InputError, match=r"pipe: no frame within 0\.3 seconds"):
         open_frames(tmp_path / "pipe", timeout=0.3)

@@ -17,6 +17,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main, parse
+from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import cut_off, write_texture
 from tests.tools.track.runs import Repeater, refused, run, save
@@ -237,7 +238,7 @@ def test_cut_video_ends_with_status_1_and_keeps_its_masks(mask, tmp_path, capsys
 
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     content = write_grey(tmp_path / "clip.mkv", 4).read_bytes()
     save(mask, 1, (48, 64))
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
