@@ -25,6 +25,7 @@ from aotlab.networks.layers import (
     SelfAttention,
     init_xavier,
     map_to_tokens,
+    sine_position,
     tokens_to_map,
 )
 from aotlab.networks.model import (
@@ -36,7 +37,6 @@ from aotlab.networks.model import (
     VOSModel,
     batch_size,
 )
-from aotlab.networks.positions import sine_position
 from aotlab.utils.errors import InputError
 
 

@@ -17,7 +17,14 @@ from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, LocalAttention, Size
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
+from aotlab.networks.layers import (
+    FeedForward,
+    SelfAttention,
+    init_xavier,
+    map_to_tokens,
+    sine_position,
+    tokens_to_map,
+)
 from aotlab.networks.model import (
     BlockMemory,
     Features,
@@ -27,7 +34,6 @@ from aotlab.networks.model import (
     VOSModel,
     batch_size,
 )
-from aotlab.networks.positions import sine_position
 
 
 class LSTTState(NamedTuple):

@@ -18,7 +18,14 @@ from aotlab.networks.attention import Attention, Size
 from aotlab.networks.deaot import DeAOT, GPMBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
+from aotlab.networks.layers import (
+    FeedForward,
+    SelfAttention,
+    init_xavier,
+    map_to_tokens,
+    sine_position,
+    tokens_to_map,
+)
 from aotlab.networks.model import (
     BlockMemory,
     Features,
@@ -28,7 +35,6 @@ from aotlab.networks.model import (
     VOSModel,
     batch_size,
 )
-from aotlab.networks.positions import sine_position
 
 AddTemporal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """adds the temporal embedding to queries B×L×C and keys B×(T·L)×C"""

@@ -260,7 +260,7 @@ def _require_inputs_outside(jobs: Sequence[Job], output: Path, old_names: Sequen
     for job in jobs:
         if job.name.lower() in RESERVED_NAMES:
             raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
-        for path in (Path(job.video), *(split_mask_value(value)[1] for value in job.masks)):
+        for path in (Path(job.video), *(split_mask_value(value)[-1] for value in job.masks)):
             resolved = real_path(path)
             if not targets.isdisjoint((resolved, *resolved.parents)):
                 raise InputError(

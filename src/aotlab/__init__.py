@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.engine.video.class_list import share_classes
+    from aotlab.engine.video.inputs import load_masks
     from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
     from aotlab.engine.video.outputs import (
         LostFlags,
@@ -103,6 +104,7 @@ _HOMES = {
     "list_mask_formats": ("aotlab.utils.plugins", "list_mask_formats"),
     "list_models": ("aotlab.networks.weights.zoo", "list_models"),
     "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
+    "load_masks": ("aotlab.engine.video.inputs", "load_masks"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
@@ -166,6 +168,7 @@ __all__ = [
     "list_mask_formats",
     "list_models",
     "list_outputs",
+    "load_masks",
     "load_model",
     "load_segmenter",
     "match_regions",

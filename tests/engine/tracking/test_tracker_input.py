@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.local_attention import build_window_mask, find_neighbors
-from aotlab.networks.positions import _sine_position
+from aotlab.networks.layers import _sine_position
 from aotlab.networks.preprocess import _mean_and_std
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
