@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracking.segmenters import segment_objects
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.prompt import parse_prompts
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
@@ -60,6 +60,23 @@ def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out" / "given").iterdir()) == ["00000.png", "00004.png"]
     masks = [read_mask(path) for path in sorted((tmp_path / "out" / "masks").iterdir())]
     assert [bool((mask == 2).any()) for mask in masks] == [False] * 4 + [True] * (LENGTH - 4)
+
+
+def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
+    drawn = tmp_path / "out" / "given"
+    assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
+    assert run("--box", "2=3,3,14,14", "--start", "2", "--force") == 0
+    assert [path.name for path in drawn.iterdir()] == ["00002.png"]
+    write_mask(tmp_path / "first.png", LABELS)
+    assert run("--mask", str(tmp_path / "first.png"), "--force") == 0
+    assert not drawn.exists()
+
+
+def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
+    mask = tmp_path / "out" / "given" / "00000.png"
+    assert run("--point", "10,10") == 0
+    assert run("--mask", str(mask), "--force") == 0
+    assert mask.is_file()
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,6 @@ AT_LEAST_TWO = number_type(Range(2, MAX_COUNT, whole=True))
 NOT_NEGATIVE = number_type(COUNT_OR_ZERO)
 ABOVE_ZERO = number_type(POSITIVE)
 PIXELS = number_type(Range(32, MAX_SIDE, whole=True))
-OBJECT_ID = number_type(Range(1, 65535, whole=True))
 SCALE = number_type(Range(0, 16, above_low=True))
 
 

@@ -49,6 +49,7 @@ def test_file_address_is_a_path(video, mask, tmp_path):
         ("clips/frames.v1", "clips/frames.v1.tracked"),
         ("rtsp://host:554/yard?token=x", "yard.tracked"),
         ("/dev/video0", "video0.tracked"),
+        ("0", "camera0.tracked"),
         ("-", "stdin.tracked"),
     ],
 )
