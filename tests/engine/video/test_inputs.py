@@ -124,7 +124,7 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
         (
             ["cat.png", "dog.png"],
             FrameRange(),
-            "black and white, as is cat.png; give :1=dog.png for the same object, or",
+            "as is cat.png; give :1=dog.png for the same object, or",
         ),
         (
             ["cat.png", "3=dog.png"],
