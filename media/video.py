@@ -58,6 +58,8 @@ NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images"""
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """FFmpeg's readers of files that name other files"""
+WITHOUT_LENGTH = ("mpeg", "mpegts")
+"""FFmpeg's readers of files whose header states no length, so that only a last frame in part shows a cut"""
 NO_FRAMES = "holds no frames; give a video with at least one frame"
 
 
@@ -701,15 +703,21 @@ def _decode(
     """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage."""
     import av
 
-    index = 0
+    index, last, damaged = 0, None, dict[int | None, int]()
     # slice threads do not mark frames that the decoder filled in
     container.streams.video[0].thread_type = "FRAME"
     try:
-        for frame in container.decode(video=0):
-            yield _to_rgb(frame), _read_time(frame), frame.is_corrupt
-            index += 1
+        for packet in container.demux(video=0):
+            last = packet.pts if packet.size else last
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    damaged[frame.pts] = index
+                yield _to_rgb(frame), _read_time(frame), frame.is_corrupt
+                index += 1
     except (av.FFmpegError, OSError) as error:
         raise _decode_error(path, index, error) from error
+    if last in damaged and container.format.name in WITHOUT_LENGTH:
+        raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
