@@ -690,7 +690,7 @@ def _find_camera(source: str) -> tuple[str, str]:
     if sys.platform != "win32":
         return "v4l2", f"/dev/video{source}" if CAMERA_NUMBER.fullmatch(source) else source
     if not hasattr(av, "enumerate_input_devices"):
-        raise InputError(f"camera {source}: needs a newer PyAV; pip install --upgrade av")
+        raise InputError(f"camera {source}: needs PyAV with enumerate_input_devices; install a newer one")
     cameras = [device.name for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
     if int(source) >= len(cameras):
         raise InputError(f"camera {source}: this system has {len(cameras)}; the first is 0")

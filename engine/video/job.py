@@ -37,6 +37,7 @@ from aotlab.media.video import FrameSource, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
+from aotlab.utils.places import CAMERA_NUMBER
 from aotlab.utils.versioned_json import load_record, save_record
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ class JobRecord:
     @classmethod
     def start(cls, job: Job) -> JobRecord:
         """Return the record of an unfinished job, with absolute paths."""
-        video = os.path.abspath(job.video) if os.path.exists(job.video) else job.video
+        video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
+        video = os.path.abspath(video) if os.path.exists(video) or not live else video
         masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
         return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 

@@ -83,7 +83,9 @@ def load_checkpoint(
     if config is None and "config" not in inside:
         chosen, *others = guess_presets(state)
         if others:
-            log.warning("%s: read as %s; with the memory of %s: --config", path, chosen, " or ".join(others))
+            log.warning(
+                "%s: read as %s; for the memory of %s give this config", path, chosen, " or ".join(others)
+            )
     model = build_model(settings.model)
     if is_official(state):
         state = convert_official(state, model)
