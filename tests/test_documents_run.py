@@ -44,7 +44,7 @@ SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_obje
 """settings appended to every command that takes settings"""
 
 SKIPPED = {
-    r"pip install|uv pip|python -m venv": "installs packages; test_installed_extras_exist checks their names",
+    r"pip install|uv pip|python3? -m venv|source ": "installs packages; test_installed_extras_exist checks their names",
     r"git clone|cd |docker|sbatch": "needs a network, Docker or Slurm",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py runs them",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",

@@ -227,6 +227,11 @@ def require_arguments(parser: CommandParser, args: Namespace) -> None:
         "--end": args.end is not None, "--dry-run": args.dry_run,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
+    numbers = [text for text in args.video[1:] if text.isdecimal()]
+    if numbers and (args.box or args.point or args.not_point):
+        parser.error(
+            f"{' '.join(numbers)}: separate the numbers of a prompt by commas, as in --box 40,110,80,80"
+        )
     if args.several and refused:
         parser.error(f"{refused[0]}: applies to a single video; leave it out")
     if not args.several and (args.shard or args.summarize):

@@ -289,7 +289,8 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     for frame, by_object in prompts.items():
         if source.length is not None and numbers.index(frame) >= source.length:
             raise InputError(
-                f"prompt of frame {frame}: the video holds {source.length} frames; give an earlier one"
+                f"prompt of frame {frame}: the video holds {source.length} frames; "
+                f"give one from 0 to {source.length - 1}"
             )
         for prompt in by_object.values():
             prompt.check_inside(source.size)
