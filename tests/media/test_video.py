@@ -15,6 +15,7 @@ from aotlab.media.video import has_variable_rate, open_container, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.mutations import corrupt_bytes
+from tests.numbered_videos import cut_end
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """display matrix of a phone video: the stored image is turned to the right to be shown"""
@@ -137,16 +138,9 @@ def test_damaged_video_gives_frames_or_is_named(tmp_path, suffix):
         assert number > 9 or count <= 12
 
 
-def cut_off(path, part=0.6):
-    """Keep only the first part of a file."""
-    content = path.read_bytes()
-    path.write_bytes(content[: int(part * len(content)) | 1])  # an odd length is no multiple of packets
-    return path
-
-
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "webm"])
 def test_cut_video_ends_with_an_error(tmp_path, suffix):
-    path = cut_off(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
+    path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
     count, message = read_all(path)
     assert 0 < count < 40
     assert message.startswith(f"{path}: cut off after frame {count - 1}, at least ")

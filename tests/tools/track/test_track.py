@@ -19,7 +19,8 @@ from aotlab.media.video import open_frames
 from aotlab.tools.track import main, parse
 from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
-from tests.media.test_video import cut_off, write_texture
+from tests.media.test_video import write_texture
+from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, refused, run, save
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
@@ -231,7 +232,7 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
 
 @pytest.mark.parametrize("more", [(), ("--both-directions",)])
 def test_cut_video_ends_with_status_1_and_keeps_its_masks(mask, tmp_path, capsys, more):
-    path = cut_off(write_texture(tmp_path / "clip.mp4"))
+    path = cut_end(write_texture(tmp_path / "clip.mp4"))
     save(mask, 1, size=(120, 160))
     assert run(path, tmp_path, mask, more=("--no-overlay", *more)) == 1
     count = int(re.search("error: .*: cut off after frame ([0-9]+)", capsys.readouterr().err)[1]) + 1
