@@ -292,6 +292,10 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
                 f"prompt of frame {frame}: the video holds {source.length} frames; "
                 f"give one from 0 to {source.length - 1}"
             )
+        if numbers.index(frame) in masks:
+            raise InputError(
+                f"prompt of frame {frame}: the frame has a mask; draw its objects there, or leave it out"
+            )
         for prompt in by_object.values():
             prompt.check_inside(source.size)
     if not prompts:

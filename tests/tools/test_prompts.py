@@ -72,6 +72,12 @@ def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
     assert not drawn.exists()
 
 
+def test_prompt_on_a_frame_with_a_mask_rejected(run, tmp_path, capsys):
+    write_mask(tmp_path / "first.png", LABELS)
+    assert run("--mask", str(tmp_path / "first.png"), "--box", ":3=3,3,14,14", "--dry-run") == 2
+    assert "prompt of frame 0: the frame has a mask; draw its objects there" in capsys.readouterr().err
+
+
 def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     mask = tmp_path / "out" / "given" / "00000.png"
     assert run("--point", "10,10") == 0
