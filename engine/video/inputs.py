@@ -151,14 +151,14 @@ def load_masks(
         elif within.first and file.suffix.lower() == ".png":
             frame = within.first
         annotations = read_annotations(file, video, frame=frame)
-        same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
+        first, second = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
         if object_id is not None:
             annotations = _assign_id(annotations, object_id, value)
         elif is_black_and_white(file):
             if unnamed is not None:
                 raise InputError(
-                    f"mask {value}: black and white, as is {unnamed}; give {same} for the same object, or {other} for "
-                    "another"
+                    f"mask {value}: black and white, as is {unnamed}; give {first} for the same object, or {second} "
+                    "for another"
                 )
             unnamed = file
         for index in [index for index in annotations.frames if index in within]:
@@ -166,7 +166,7 @@ def load_masks(
             if index in owner and object_id in (None, *(region.object_id for region in regions)):
                 raise InputError(
                     f"mask {value}: frame {index} already has {owner[index]}; give one file a frame, or one for each "
-                    f"object, for example {other}"
+                    f"object, for example {second}"
                 )
             _require_frame(index, f"{index}={file}", video, within)
             owner[index] = file
