@@ -14,18 +14,11 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.attention import Attention, Size
+from aotlab.networks.attention import Attention, Size, sine_position
 from aotlab.networks.deaot import DeAOT, GPMBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import (
-    FeedForward,
-    SelfAttention,
-    init_xavier,
-    map_to_tokens,
-    sine_position,
-    tokens_to_map,
-)
+from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
     BlockMemory,
     Features,
