@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import is_lossless, open_image
+from aotlab.media.images import IMAGE_SUFFIXES, is_lossless, open_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, is_file
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,15 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
             "save it as a palette (mode P) or 8/16-bit grey PNG"
         )
     return labels if size is None else require_mask_size(labels, size, path)
+
+
+def is_black_and_white(path: Path) -> bool:
+    """Return whether a file is an image of one object in white, which has no id."""
+    if not is_file(path) or path.suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    with open_image(path, "mask", MASK_ADVICE) as image:
+        colors = image.getcolors(2) or [] if image.mode in ("1", "L", "P") else []
+    return {value for _, value in colors} in ({VOID}, {0, VOID})
 
 
 def _read_png_depth(path: Path) -> int:

@@ -12,13 +12,15 @@ EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """first bytes of a Matroska or WebM file, and of its part with the media"""
 TRANSPORT_PACKETS = ((188, 0), (192, 4))
 """length of a packet of MPEG-TS, plain or with a time before it, and the offset of its sync byte"""
+PACK, LAST_BYTES = b"\x00\x00\x01\xba", 2**17
+"""first bytes of a pack of MPEG-PS, and a number of bytes at the end of a file that hold one"""
 
 
 def count_missing_bytes(path: Path) -> int:
     """Return the number of bytes that a video file lacks according to its header; 0 if complete or unknown.
 
-    Knows MP4 and MOV, Matroska and WebM, AVI, and MPEG-TS cut within a packet. FFmpeg reports the end of such files
-    like that of complete ones, and drops errors of the last frames if it decodes them in several threads.
+    Knows MP4 and MOV, Matroska and WebM, AVI, and MPEG-TS and MPEG-PS cut within a packet. FFmpeg reports the end of
+    such files like that of complete ones, and drops errors of the last frames if it decodes them in several threads.
 
     Args:
         path: a video that FFmpeg opens.
@@ -33,9 +35,26 @@ def count_missing_bytes(path: Path) -> int:
                 return -size % length
         if first.startswith(b"RIFF"):
             return max(0, 8 + int.from_bytes(first[4:8], "little") - size)
+        if first.startswith(PACK):
+            return max(0, _find_packet_end(file, size) - size)
         if first.startswith(EBML):
             return max(0, _find_segment_end(file) - size)
         return max(0, _find_media_end(file, size) - size)
+
+
+def _find_packet_end(file: BinaryIO, size: int) -> int:
+    """Return the end of the last packet of an MPEG program stream as stated in it; 0 if unknown."""
+    begin = max(0, size - LAST_BYTES)
+    file.seek(begin)
+    content = file.read()
+    place = content.rfind(PACK)
+    if place < 0:
+        return 0
+    mpeg2 = content[place + 4 : place + 5] >= b"\x40"
+    place += 14 + (content[place + 13] & 7 if place + 13 < len(content) else 0) if mpeg2 else 12
+    while content[place : place + 3] == PACK[:3] and content[place + 3 : place + 4] > PACK[3:]:
+        place += 6 + int.from_bytes(content[place + 4 : place + 6], "big")
+    return begin + place
 
 
 def _find_segment_end(file: BinaryIO) -> int:

@@ -16,6 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import chain, islice, pairwise
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -35,6 +36,7 @@ from aotlab.media.images import (
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, is_file, is_folder, real_path
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
 
 if TYPE_CHECKING:
     import av
@@ -45,17 +47,19 @@ DEFAULT_RATE = Fraction(25)
 """frame rate of videos without one (single frames, raw streams), as in FFmpeg"""
 MAX_STREAM_RATE = 250
 """largest plausible frame rate of a stream; larger ones are clock ticks"""
+CAMERA_POLL_SECONDS = 0.005
+"""interval in seconds at which a camera without a new frame is asked again"""
 NUM_PEEKED_PACKETS = 200
 """number of packets to inspect for a variable frame rate"""
 NUM_KEPT_FRAMES = 64
 """number of frames before a requested one that `VideoReader` decodes for its caller's cache"""
-ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
-"""address: protocol, and the rest after a name and password"""
 LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images"""
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """FFmpeg's readers of files that name other files"""
+WITHOUT_LENGTH = ("mpeg", "mpegts")
+"""FFmpeg's readers of files whose header states no length, so that only a last frame in part shows a cut"""
 NO_FRAMES = "holds no frames; give a video with at least one frame"
 
 
@@ -123,7 +127,7 @@ def open_frames(source: str | Path, *, levels: LevelsOption = None, timeout: flo
 
     Args:
         source: a video file, a folder of images, a TIFF stack, an address (``rtsp://``, ``http://``, ...), a camera
-            (``/dev/video0``), a named pipe, or ``-`` for standard input.
+            (``0`` for the first, or ``/dev/video0``), a named pipe, or ``-`` for standard input.
         levels: values of images shown as black and white: ``LOW,HIGH``, or ``auto`` for the whole video (default: 8-bit
             images unchanged, ``auto`` for others).
         timeout: seconds to wait for the first frame of a stream.
@@ -136,7 +140,8 @@ def open_frames(source: str | Path, *, levels: LevelsOption = None, timeout: flo
     if address and address[1].lower() == "file":
         raise InputError(f"{source}: file:// addresses are not supported; give the path")
     mode = 0 if address else file_mode(path)
-    if address or str(source) == "-" or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+    camera = not mode and CAMERA_NUMBER.fullmatch(str(source))
+    if address or camera or str(source) == "-" or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
         _require_no_levels(levels, "a stream")
         return _open_stream(str(source), timeout)
     if is_folder(path) or (is_file(path) and detect_image_kind(path) == "tiff"):
@@ -508,7 +513,7 @@ class StreamFrames(FrameSource):
         stream.thread_type, stream.codec_context.thread_count = "FRAME", 1
         with container:
             try:
-                for packet in container.demux(stream):
+                for packet in _wait_for_packets(container):
                     try:
                         frames = packet.decode()
                     except av.InvalidDataError:
@@ -617,9 +622,13 @@ def _open_stream(source: str, timeout: float) -> StreamFrames:
     import av
 
     path, address = Path(source), ADDRESS.fullmatch(source)
-    camera = not address and source != "-" and stat.S_ISCHR(file_mode(path))
+    mode = 0 if address or source == "-" else file_mode(path)
+    numbered = not mode and CAMERA_NUMBER.fullmatch(source) is not None
+    camera = numbered or stat.S_ISCHR(mode)
     title, name = source, path.stem
-    if source == "-":
+    if numbered:
+        title, name = f"camera {source}", f"camera{source}"
+    elif source == "-":
         title, name = "standard input", "stdin"
     elif address:
         title, name = f"{address[1]}://{address[2]}", Path(address[2]).stem or address[1]
@@ -630,11 +639,14 @@ def _open_stream(source: str, timeout: float) -> StreamFrames:
             tcp = {"rtsp_transport": "tcp"} if address[1].startswith("rtsp") else {}
             container = open_container(source, playlists=True, timeout=timeout, options=tcp)
         elif camera:
-            container = av.open(source, format="v4l2", metadata_errors="replace")
+            device, file = _find_camera(source)
+            # the only rate of many cameras on macOS, and not FFmpeg's default there
+            rate = {"framerate": "30"} if device == "avfoundation" else {}
+            container = av.open(file, format=device, options=rate, metadata_errors="replace")
         else:
             # unbuffered: the lock of a buffer would block the end of the program while a reader hangs
-            file: Any = sys.stdin.fileno() if source == "-" else path
-            opened = open(file, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
+            pipe: Any = sys.stdin.fileno() if source == "-" else path
+            opened = open(pipe, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
             container = open_container(opened)
         return StreamFrames(container, title, name, live=live)
 
@@ -659,21 +671,53 @@ def _open_stream(source: str, timeout: float) -> StreamFrames:
         raise InputError(f"{title}: cannot be opened ({_describe(error)}); check the address") from error
 
 
+def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
+    """Yield the packets of the first video stream; cameras of macOS fail instead of waiting for the next frame."""
+    while True:
+        try:
+            yield from container.demux(container.streams.video[0])
+            return
+        except BlockingIOError:
+            sleep(CAMERA_POLL_SECONDS)
+
+
+def _find_camera(source: str) -> tuple[str, str]:
+    """Return FFmpeg's reader of cameras on this system, and the name there of a camera's number or device file."""
+    import av
+
+    if sys.platform == "darwin":
+        return "avfoundation", source
+    if sys.platform != "win32":
+        return "v4l2", f"/dev/video{source}" if CAMERA_NUMBER.fullmatch(source) else source
+    if not hasattr(av, "enumerate_input_devices"):
+        raise InputError(f"camera {source}: needs PyAV with enumerate_input_devices; install a newer one")
+    cameras = [device.name for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
+    if int(source) >= len(cameras):
+        raise InputError(f"camera {source}: this system has {len(cameras)}; the first is 0")
+    return "dshow", f"video={cameras[int(source)]}"
+
+
 def _decode(
     path: Path, container: av.container.InputContainer
 ) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
     """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage."""
     import av
 
-    index = 0
+    index, last, damaged = 0, None, dict[int | None, int]()
     # slice threads do not mark frames that the decoder filled in
     container.streams.video[0].thread_type = "FRAME"
     try:
-        for frame in container.decode(video=0):
-            yield _to_rgb(frame), _read_time(frame), frame.is_corrupt
-            index += 1
+        for packet in container.demux(video=0):
+            last = packet.pts if packet.size else last
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    damaged[frame.pts] = index
+                yield _to_rgb(frame), _read_time(frame), frame.is_corrupt
+                index += 1
     except (av.FFmpegError, OSError) as error:
         raise _decode_error(path, index, error) from error
+    if last in damaged and container.format.name in WITHOUT_LENGTH:
+        raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.attention import Attention, LocalAttention, Size
+from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
@@ -27,7 +27,6 @@ from aotlab.networks.model import (
     VOSModel,
     batch_size,
 )
-from aotlab.networks.positions import sine_position
 
 
 class LSTTState(NamedTuple):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.attention import Attention, Size
+from aotlab.networks.attention import Attention, Size, sine_position
 from aotlab.networks.deaot import DeAOT, GPMBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
@@ -28,7 +28,6 @@ from aotlab.networks.model import (
     VOSModel,
     batch_size,
 )
-from aotlab.networks.positions import sine_position
 
 AddTemporal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """adds the temporal embedding to queries B×L×C and keys B×(T·L)×C"""

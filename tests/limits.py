@@ -1,11 +1,20 @@
-"""Limits of the system that tests set for a while, instead of errors made up."""
+"""Limits and files of the system that tests set up, instead of errors made up."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+
+def make_pipe(path: Path) -> None:
+    """Make a named pipe; skip the test on a system without them."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(path)
 
 
 @contextmanager

@@ -33,6 +33,13 @@ def draw_number(number: int) -> np.ndarray:
     return np.tile(row[None, :, None], (HEIGHT, 1, 3))
 
 
+def draw_strip(number: int) -> np.ndarray:
+    """Return object ids with as many pixels of object 1 in the first row as the number, plus one: H×W uint16."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint16)
+    labels[0, : number + 1] = 1
+    return labels
+
+
 def parse_number(frame: np.ndarray) -> int:
     """Return the number that a frame shows; raise `AssertionError` if it is not readable."""
     bits = []
@@ -47,7 +54,8 @@ def write_numbered(path: Path, count: int) -> Path:
     """Write a video of numbered frames with the coding of its file name in `CODINGS`."""
     encoder, options = CODINGS[path.name]
     names = {".m2ts": "mpegts", ".ts": "mpegts", ".mpg": "mpeg", ".vob": "vob"}
-    container = av.open(str(path), "w", format=names.get(path.suffix))
+    header_first = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    container = av.open(str(path), "w", format=names.get(path.suffix), options=header_first)
     with container:
         stream = container.add_stream(encoder, rate=25, options=options | {"g": str(GROUP), "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -70,6 +78,13 @@ def cut_start(source: Path, target: Path, packets: int) -> Path:
                 packet.stream = stream
                 new.mux(packet)
     return target
+
+
+def cut_end(path: Path, part: float = 0.6) -> Path:
+    """Keep the first part of a file, as after an interrupted download; return its path."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content)) | 1])  # an odd length is no multiple of packets
+    return path
 
 
 def lose_packets(source: Path, target: Path) -> Path:

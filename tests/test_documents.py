@@ -37,7 +37,7 @@ DEFINED = re.compile(r"""(?:(?<=def )|(?<=class )|(?<=")|(?<=aotlab\.))\w+|\b\w+
 """a function, class, module, quoted word, argument, field or variable"""
 OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "pytest", "curl", "mkdir", "cp", "ln", "xvfb-run",
+    "uv", "pytest", "curl", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
 """programs whose command lines are not checked"""
 

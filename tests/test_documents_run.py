@@ -44,11 +44,11 @@ SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_obje
 """settings appended to every command that takes settings"""
 
 SKIPPED = {
-    r"pip install|uv pip|python -m venv": "installs packages; test_installed_extras_exist checks their names",
+    r"pip install|uv pip|python3? -m venv|source ": "installs packages; test_installed_extras_exist checks their names",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
     r"git clone|cd |docker|sbatch": "needs a network, Docker or Slurm",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py runs them",
-    r"aotlab track rtsp:|aotlab annotate rtsp:": "needs a camera",
+    r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_video.py does",
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
@@ -69,8 +69,9 @@ CHANGED = {
     r"steps=20": "steps=2",
     r"crop=193": "crop=97",
     r"\b58\b": "20",  # the clip is shorter
+    r'open_frames\("0"\)': 'open_frames("video.mp4")',
 }
-"""patterns in a command line to what stands in their place here"""
+"""patterns in a command line or a Python block to what stands in their place here"""
 
 
 def split_blocks(page):
@@ -94,10 +95,16 @@ def split_commands(text):
     return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
 
 
+def shrink(text):
+    """Return a command line or a Python block as it runs here, see `CHANGED`."""
+    for pattern, replacement in CHANGED.items():
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
 def run_command(line, capfd):
     """Call a command in this process; return its exit code."""
-    for pattern, replacement in CHANGED.items():
-        line = re.sub(pattern, replacement, line)
+    line = shrink(line)
     for inner in re.findall(r"\$\((.*?)\)", line):
         capfd.readouterr()
         assert run_command(inner, capfd) == 0, inner
@@ -122,7 +129,7 @@ def run_page(page, capfd):
     for place, language, text in split_blocks(page):
         if language == "python":
             if find_reason(text) is None:
-                exec(compile(text, f"{page}:{place}", "exec"), names)
+                exec(compile(shrink(text), f"{page}:{place}", "exec"), names)
             continue
         for line in split_commands(text):
             if find_reason(line) is None:

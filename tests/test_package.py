@@ -37,11 +37,10 @@ SCRIPT = """
 import numpy as np
 from aotlab import Prediction, Tracker
 from aotlab.engine.video.inputs import load_masks
-from aotlab.media.regions import Annotations
-from aotlab.media.video import open_frames
+from aotlab.media.regions import Annotations, VideoInfo
 tracker = Tracker.from_checkpoint()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
-found: Annotations = load_masks([], open_frames("video.mp4")).annotations
+found: Annotations = load_masks([], VideoInfo("video", (64, 96))).annotations
 tracker.no_such_method("of aotlab")
 """
 PROMPTS = """

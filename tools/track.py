@@ -22,7 +22,6 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.parser import (
     ABOVE_ZERO,
-    ADDRESS,
     NOT_NEGATIVE,
     CommandParser,
     argument_type,
@@ -37,7 +36,7 @@ from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_STATUS
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_count
-from aotlab.utils.places import MASK_0_1, PLACE, parse_frame_object
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, MASK_0_1, PLACE, parse_frame_object
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -65,8 +64,8 @@ def parse(argv: list[str] | None) -> Namespace:
         metavar="VIDEO",
         nargs="*",
         type=parse_source,
-        help="video file, image folder, TIFF stack, rtsp:// or http:// address, camera (/dev/video0), or - for "
-        "standard input; several videos are jobs, with their masks beside them",
+        help="video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or "
+        "/dev/video0), or - for standard input; several videos are jobs, with their masks beside them",
     )
     add_mask_and_output_options(parser)
     add_prompt_options(parser)
@@ -117,12 +116,13 @@ def add_mask_and_output_options(parser: CommandParser) -> None:
     group = parser.add_argument_group("masks and outputs")
     group.add_argument(
         "--mask",
-        metavar="[FRAME=]FILE",
+        metavar="[[FRAME][:ID]=]FILE",
         action="append",
         type=frame_object_type("--mask", MASK_0_1),
         default=[],
-        help="PNG with one object id per pixel (0: background) for FRAME (default: the first); or annotations of "
-        "several frames: COCO, a folder of masks, or a format of an installed package; may be repeated",
+        help="PNG with one object id per pixel (0: background) for FRAME (default: the first), with ID of this object "
+        "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; may be "
+        "repeated",
     )
     group.add_argument(
         "--output",
@@ -227,6 +227,11 @@ def require_arguments(parser: CommandParser, args: Namespace) -> None:
         "--end": args.end is not None, "--dry-run": args.dry_run,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
+    numbers = [text for text in args.video[1:] if text.isdecimal()]
+    if numbers and (args.box or args.point or args.not_point):
+        parser.error(
+            f"{' '.join(numbers)}: separate the numbers of a prompt by commas, as in --box 40,110,80,80"
+        )
     if args.several and refused:
         parser.error(f"{refused[0]}: applies to a single video; leave it out")
     if not args.several and (args.shard or args.summarize):
@@ -249,6 +254,8 @@ def default_output(args: Namespace) -> Path:
     if ADDRESS.fullmatch(source) or source.startswith("/dev/"):
         name = re.sub(r"[^\w.-]+", "_", Path(source.partition("?")[0]).stem)
         return Path(f"{name}{RESULTS}")
+    if CAMERA_NUMBER.fullmatch(source) and not Path(source).exists():
+        return Path(f"camera{source}{RESULTS}")
     path = Path(source) if Path(source).name not in ("", "..") else real_path(Path(source))
     return path.with_name(f"{path.name if is_folder(path) else path.stem}{RESULTS}")
 
@@ -282,7 +289,7 @@ def read_job(args: Namespace) -> Job:
     )  # fmt: skip
 
 
-def track_one(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
+def track_video(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
     """Track one video, or resume it; return the exit status."""
     from aotlab.engine.video.job import describe_inputs
     from aotlab.utils.environment import count_ranks
@@ -442,7 +449,7 @@ def main(argv: list[str] | None = None) -> int:
         require_paths(*(parse_frame_object(value, MASK_0_1).value for value in args.mask))
         require_extra("video")
     options = read_options(args)
-    return track_several(args, tracker, options) if args.several else track_one(args, tracker, options)
+    return track_several(args, tracker, options) if args.several else track_video(args, tracker, options)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ def parse(argv: list[str] | None, recipe: str) -> Namespace:
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=recipe)
     args = parser.parse_args(argv)
+    for text in args.overrides:
+        if text.endswith((".yaml", ".yml")) and "=" not in text:
+            parser.error(f"{text}: did you mean --config {text}?")
     args.overrides += list_overrides(args, precision="train.precision")
     return args
 

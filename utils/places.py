@@ -1,10 +1,13 @@
-"""Frame and object that a value is for, as text: ``[FRAME][:ID]=VALUE``, and the forms of version 0.1."""
+"""Videos as text, and frame and object of a value: ``[FRAME][:ID]=VALUE``, and the forms of version 0.1."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
+"""address: protocol, and the rest after a name and password"""
+CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
 PLACE = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
 MASK_0_1 = re.compile(r"(?P<frame>\d{1,9})(?P<object_id>){0}:(?P<value>.+)", re.ASCII | re.DOTALL)
 """``FRAME:FILE``"""

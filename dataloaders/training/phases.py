@@ -21,6 +21,8 @@ from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
+TRIED_CLIPS = 20
+"""number of clips of a phase of which one must show an object"""
 MIN_VIDEOS = 10
 """minimum number of videos for holding some back"""
 
@@ -54,7 +56,7 @@ def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
     """Find the data of every phase to run, and the validation videos.
 
     Raises:
-        InputError: no phase, an unknown phase in ``train.run``, or missing data.
+        InputError: no phase, an unknown phase in ``train.run``, missing data, or masks without objects.
     """
     settings = config.train
     names = [phase.name for phase in settings.phases]
@@ -68,9 +70,26 @@ def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
         for index, phase in enumerate(settings.phases)
         if not settings.run or phase.name in settings.run
     }
+    for mixture in mixtures.values():
+        _require_objects(mixture)
     if config.data.validation or not config.data.hold_back:
         return TrainingData(mixtures, open_validation_videos(config.data, readers))
     return hold_back(mixtures, config.data.hold_back)
+
+
+def _require_objects(mixture: Mixture) -> None:
+    """Raise `InputError` if none of the first clips shows an object; training reports those that cannot be read."""
+    count = min(TRIED_CLIPS, len(mixture))
+    try:
+        empty = not any(mixture[index].objects for index in range(count))
+    except InputError:
+        return
+    if empty:
+        paths = ", ".join(source.path for source in mixture.phase.sources)
+        raise InputError(
+            f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with "
+            "aotlab check-data"
+        )
 
 
 def open_mixture(

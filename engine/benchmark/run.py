@@ -16,8 +16,7 @@ from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredT
 from aotlab.engine.tracking.ensemble import Ensemble
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.tracking.transfers import LabelPipeline
-from aotlab.engine.video.streaming import ReadAhead, stream
+from aotlab.engine.video.streaming import LabelPipeline, ReadAhead, stream
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask

@@ -162,6 +162,10 @@ def merge_mask_and_prompts(
     Raises:
         InputError: no such mask, or a prompted object has no pixel.
     """
+    if prompts is not None and not isinstance(prompts, Mapping):
+        raise InputError(
+            f"prompts: a {type(prompts).__name__}; give a dict of prompts by object id, {{1: Prompt(...)}}"
+        )
     ids = None if mask is None else convert_mask(mask, frame, required=required and not prompts)
     if not prompts:
         return ids

@@ -125,7 +125,7 @@ class FrameTracker:
             mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
                 size far below the frame's makes later frames less accurate.
-            prompts: prompts by object id; their masks count as given masks, see `prompt`.
+            prompts: prompts by object id; their masks count as given ones, drawn over ``mask``; see `prompt`.
 
         Raises:
             InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.

@@ -107,6 +107,8 @@ def train(
                 if saved is not None:
                     restore_phase(state, saved)
                     saved = None
+                    if state.step >= mixture.phase.steps and index == max(data.mixtures):
+                        log.warning("%s: finished before, no step is trained; --restart starts over", output)
                 train_phase(run, state, mixture)
         assert state is not None
         return TrainResult(

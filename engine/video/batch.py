@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -88,12 +88,8 @@ def run_jobs(
         world.gather(None)  # other ranks wait until the lead has claimed the folder
         numbers = world.share([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
-        for number in numbers:
-            record = None if stop.is_set() else run(jobs[number])
-            if record is None:
-                break
+        for record in _run_until_stopped(run, [jobs[number] for number in numbers], stop):
             records.append(record)
-            _log_job(record)
             if world.ranks == 1 and len(records) % 20 == 0:
                 write_summary(output, [record.name for record in records], records, outputs)
         gathered = [record for part in world.gather(records, f"{RESUME_ADVICE} {output}") for record in part]
@@ -130,14 +126,7 @@ def run_shard(
         claim_folder(output, jobs, inputs, force=force)
     for job in own if restart else ():
         remove(output / job.name / RECORD_FILE)
-    records: list[JobRecord] = []
-    for job in own:
-        record = None if stop.is_set() else run(job)
-        if record is None:
-            break
-        records.append(record)
-        _log_job(record)
-    return records
+    return list(_run_until_stopped(run, own, stop))
 
 
 def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) -> list[JobRecord]:
@@ -210,9 +199,17 @@ def with_review(outputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*outputs, *review)))
 
 
-def _log_job(record: JobRecord) -> None:
-    speed = f"{record.frames} frames, {record.frames / max(record.seconds, 1e-9):.1f} per second"
-    log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
+def _run_until_stopped(
+    run: Callable[[Job], JobRecord | None], jobs: Sequence[Job], stop: threading.Event
+) -> Iterator[JobRecord]:
+    """Run jobs until the flag is set; log and yield their records."""
+    for job in jobs:
+        record = None if stop.is_set() else run(job)
+        if record is None:
+            return
+        speed = f"{record.frames} frames, {record.frames / max(record.seconds, 1e-9):.1f} per second"
+        log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
+        yield record
 
 
 def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:
@@ -260,7 +257,7 @@ def _require_inputs_outside(jobs: Sequence[Job], output: Path, old_names: Sequen
     for job in jobs:
         if job.name.lower() in RESERVED_NAMES:
             raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
-        for path in (Path(job.video), *(split_mask_value(value)[1] for value in job.masks)):
+        for path in (Path(job.video), *(split_mask_value(value)[-1] for value in job.masks)):
             resolved = real_path(path)
             if not targets.isdisjoint((resolved, *resolved.parents)):
                 raise InputError(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from aotlab.media.annotations import read_annotations
-from aotlab.media.regions import Annotations, VideoInfo
+from aotlab.media.masks import is_black_and_white
+from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
 from aotlab.utils.places import MASK_0_1, FrameObjectValue, parse_frame_object
@@ -123,40 +124,53 @@ class VideoMasks(Mapping[int, np.ndarray]):
 
 def load_masks(
     values: Sequence[str],
-    source: FrameSource,
+    video: VideoInfo,
     numbers: FrameNumbers | None = None,
     within: FrameRange = ALL_FRAMES,
 ) -> VideoMasks:
     """Read masks and check that they fit the video.
 
     Args:
-        values: ``[FRAME=]FILE``. A PNG without FRAME is for the first tracked frame; other files name their frames.
-        source: the video.
+        values: ``[FRAME][:ID]=FILE``, or FILE. A PNG without FRAME is for the first tracked frame; other files name
+            their frames. With ID, the file shows this object only.
+        video: the video.
         numbers: meaning of FRAME; None: indices.
         within: frames to track; masks of other frames are left out, unless FRAME names one.
 
     Raises:
         InputError: a file is missing, of unknown format, of another size, without or with too many objects, or for a
-            frame that is not tracked; or two are for one frame.
+            frame that is not tracked; two are for one object on one frame; or two are black and white without ID.
     """
-    video = VideoInfo.from_source(source)
-    result, owner = Annotations(source.size), dict[int, Path]()
+    result, owner, unnamed = Annotations(video.size), dict[int, Path](), None
     for value in values:
-        frame, file = split_mask_value(value)
+        number, object_id, file = split_mask_value(value)
+        frame = number
         if frame is not None:
             frame = frame if numbers is None else numbers.index(frame)
-            _require_frame(frame, value, source, within)
+            _require_frame(frame, value, video, within)
         elif within.first and file.suffix.lower() == ".png":
             frame = within.first
         annotations = read_annotations(file, video, frame=frame)
-        for index in [index for index in annotations.frames if index in within]:
-            if index in owner:
+        first, second = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
+        if object_id is not None:
+            annotations = _assign_id(annotations, object_id, value)
+        elif is_black_and_white(file):
+            if unnamed is not None:
                 raise InputError(
-                    f"mask {value}: frame {index} already has {owner[index]}; give one file a frame"
+                    f"mask {value}: black and white, as is {unnamed}; give {first} for the same object, or {second} "
+                    "for another"
                 )
-            _require_frame(index, f"{index}={file}", source, within)
+            unnamed = file
+        for index in [index for index in annotations.frames if index in within]:
+            regions = result.frames.setdefault(index, [])
+            if index in owner and object_id in (None, *(region.object_id for region in regions)):
+                raise InputError(
+                    f"mask {value}: frame {index} already has {owner[index]}; give one file a frame, or one for each "
+                    f"object, for example {second}"
+                )
+            _require_frame(index, f"{index}={file}", video, within)
             owner[index] = file
-            result.frames[index] = annotations.frames[index]
+            regions += annotations.frames[index]
         for object_id, name in annotations.class_names.items():
             other = result.class_names.setdefault(object_id, name)
             if other != name:
@@ -170,24 +184,37 @@ def load_masks(
     return VideoMasks(result)
 
 
-def split_mask_value(value: str) -> tuple[int | None, Path]:
-    """Split ``[FRAME=]FILE``; raise `InputError` if it names an object."""
+def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:
+    """Return frame, object id and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
     frame, object_id, file = parse_frame_object(value, MASK_0_1)
-    if object_id is not None:
-        raise InputError(f"mask {value}: a mask is for all objects of its frame; leave out :{object_id}")
-    return frame, Path(file)
+    if object_id not in (None, *range(1, MAX_ID + 1)):
+        raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
+    return frame, object_id, Path(file)
 
 
 def resolve_mask_value(value: str, folder: Path) -> str:
-    """Return ``[FRAME=]FILE`` with the file relative to a folder."""
-    frame, file = split_mask_value(value)
-    return str(FrameObjectValue(frame, None, os.path.join(folder, file)))
+    """Return ``[FRAME][:ID]=FILE`` with the file relative to a folder."""
+    frame, object_id, file = split_mask_value(value)
+    return str(FrameObjectValue(frame, object_id, os.path.join(folder, file)))
 
 
-def _require_frame(frame: int, value: str, source: FrameSource, within: FrameRange) -> None:
-    if source.length is not None and frame >= source.length:
+def _assign_id(annotations: Annotations, object_id: int, value: str) -> Annotations:
+    """Return the only object of annotations under another id; raise `InputError` if there are several."""
+    ids = annotations.objects()
+    if len(ids) != 1:
+        raise InputError(f"mask {value}: shows objects {', '.join(map(str, ids))}; leave out :{object_id}")
+    frames = {
+        frame: [replace(region, object_id=object_id) for region in regions]
+        for frame, regions in annotations.frames.items()
+    }
+    names = {object_id: annotations.class_names[ids[0]]} if ids[0] in annotations.class_names else {}
+    return replace(annotations, frames=frames, class_names=names)
+
+
+def _require_frame(frame: int, value: str, video: VideoInfo, within: FrameRange) -> None:
+    if video.length is not None and frame >= video.length:
         raise InputError(
-            f"mask {value}: the video holds {source.length} frames; give a frame from 0 to {source.length - 1}"
+            f"mask {value}: the video holds {video.length} frames; give a frame from 0 to {video.length - 1}"
         )
     if frame not in within:
         raise InputError(f"mask {value}: not between start and end; give another frame")

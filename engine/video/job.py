@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,12 @@ from aotlab.engine.video.streaming import HELPER_THREADS
 from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
+from aotlab.media.regions import VideoInfo
 from aotlab.media.video import FrameSource, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_file_name, is_folder, remove, sha256
+from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
+from aotlab.utils.places import CAMERA_NUMBER
 from aotlab.utils.versioned_json import load_record, save_record
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
 RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
+DRAWN_MASKS = "given"
+"""name of the folder with the masks of prompts in a job's folder"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
 
@@ -56,7 +61,7 @@ class Job:
     video: str
     """source, as in `open_frames`"""
     masks: tuple[str, ...]
-    """masks, ``[FRAME=]FILE`` each"""
+    """masks, ``[FRAME][:ID]=FILE`` or FILE each"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job only"""
     levels: str | None = None
@@ -120,7 +125,8 @@ class JobRecord:
     @classmethod
     def start(cls, job: Job) -> JobRecord:
         """Return the record of an unfinished job, with absolute paths."""
-        video = job.video if "://" in job.video or job.video == "-" else os.path.abspath(job.video)
+        video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
+        video = os.path.abspath(video) if os.path.exists(video) or not live else video
         masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
         return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
@@ -180,7 +186,7 @@ def track_job(
     """
     from aotlab.utils.devices import pick_device, reserve_cores  # loads PyTorch
 
-    job, source, options, masks = opened.job, opened.source, opened.options, opened.masks
+    job, source, options = opened.job, opened.source, opened.options
     pick_device(tracker.device)
     record = JobRecord.start(job)
     record.made_by, record.rate = digest_inputs(job, inputs), str(source.rate)
@@ -188,32 +194,31 @@ def track_job(
     with locked_output(folder):
         repeatable = not options.realtime and (is_file(Path(job.video)) or is_folder(Path(job.video)))
         earlier = read_job_record(folder) or JobRecord(job.name)
-        resumable = repeatable and earlier.made_by == record.made_by
-        if repeatable and is_finished(earlier, folder, record.made_by) and not restart:
+        same = repeatable and earlier.made_by == record.made_by
+        if same and is_finished(earlier, folder, record.made_by) and not restart:
             return None
-        replaced = dict.fromkeys([*record.written, *filter(is_file_name, earlier.written)])
+        replaced = list(dict.fromkeys([*record.written, *filter(is_file_name, earlier.written)]))
         require_source_outside(replaced, folder, Path(job.video))
         remove_temporary_files(replaced, folder)
-        if not (resumable or force):
+        if not (same or force):
             require_no_results(replaced, folder)
+        masks, drawn = opened.masks, []
         if opened.prompts:
-            made = make_masks(opened, folder / "given", tracker.checkpoint)
-            masks = load_masks([*job.masks, *made], source, opened.numbers, options.frames)
+            record.written.append(DRAWN_MASKS)
+            drawn = make_masks(opened, folder / DRAWN_MASKS, tracker.checkpoint)
+            video = VideoInfo.from_source(source)
+            masks = load_masks([*job.masks, *drawn], video, opened.numbers, options.frames)
         group_removals(options.removals, masks, source)
-        tracker = replace(tracker, overrides=(*tracker.overrides, *job.overrides))
-        if options.memory_budget is not None:
-            fitted = fit_memory_budget(options.memory_budget, tracker.read_settings(), source, masks)
-            tracker = replace(tracker, overrides=(*tracker.overrides, *fitted))
+        tracker = _fit_settings(tracker, opened, masks)
         saved = _make_progress(folder, source, options, record) if repeatable else None
         reserve_cores(HELPER_THREADS)
         loaded = load_tracker(tracker)
         loaded.reset(options.frames.count(source.length))
-        if saved is not None and resumable and not restart:
+        if saved is not None and same and not restart:
             saved.load(loaded)
         fresh = saved is None or saved.last < 0
-        if fresh:
-            for name in replaced:  # after all checks: masks may be among them
-                remove(folder / name)
+        if fresh:  # after all checks: masks may be among them
+            remove_results(replaced, folder, [*job.masks, *drawn])
         save_record(folder / RECORD_FILE, record)
         classes = masks.annotations.class_ids()
         if class_list is not None:
@@ -225,13 +230,40 @@ def track_job(
             if fresh:
                 remove(folder / RECORD_FILE)
             raise
-        record.frames, record.seconds = result.frames, round(result.seconds, 3)
-        record.error = UNFINISHED if result.interrupted else result.error
-        record.written = sorted(path.name for path in result.written.values())
-        save_record(folder / RECORD_FILE, record)
-        if record.error is None:
-            remove(folder / STATE_FILE)
-        return result
+        return _finish_record(record, folder, result)
+
+
+def _fit_settings(tracker: TrackerOptions, opened: OpenJob, masks: VideoMasks) -> TrackerOptions:
+    """Return the options with the overrides of a job and of its memory budget."""
+    tracker = replace(tracker, overrides=(*tracker.overrides, *opened.job.overrides))
+    budget = opened.options.memory_budget
+    if budget is None:
+        return tracker
+    fitted = fit_memory_budget(budget, tracker.read_settings(), opened.source, masks)
+    return replace(tracker, overrides=(*tracker.overrides, *fitted))
+
+
+def _finish_record(record: JobRecord, folder: Path, result: TrackResult) -> TrackResult:
+    """Save the record of a job that has ended; return the result."""
+    record.frames, record.seconds = result.frames, round(result.seconds, 3)
+    record.error = UNFINISHED if result.interrupted else result.error
+    drawn = {DRAWN_MASKS} & {*record.written}
+    record.written = sorted(drawn.union(path.name for path in result.written.values()))
+    save_record(folder / RECORD_FILE, record)
+    if record.error is None:
+        remove(folder / STATE_FILE)
+    return result
+
+
+def remove_results(names: Iterable[str], folder: Path, masks: Iterable[str]) -> None:
+    """Remove files and folders of an earlier run from a folder; of its drawn masks only those not in ``masks``."""
+    kept = {real_path(split_mask_value(value)[-1]) for value in masks}
+    for path in (folder / name for name in names):
+        for file in path.glob("*") if path.name == DRAWN_MASKS else [path]:
+            if real_path(file) not in kept:
+                remove(file)
+        with suppress(OSError):
+            path.rmdir()  # if it is empty
 
 
 def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> OpenJob:
@@ -248,7 +280,7 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     options = options.with_indices(numbers, job.start, job.end)
     if folder is not None:
         require_source_outside(options.write, folder, Path(job.video))
-    masks = load_masks(job.masks, source, numbers, options.frames)
+    masks = load_masks(job.masks, VideoInfo.from_source(source), numbers, options.frames)
     prompts = parse_prompts(
         job.boxes, job.points, job.not_points, first_frame=numbers.number(options.frames.first)
     )
@@ -257,7 +289,12 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     for frame, by_object in prompts.items():
         if source.length is not None and numbers.index(frame) >= source.length:
             raise InputError(
-                f"prompt of frame {frame}: the video holds {source.length} frames; give an earlier one"
+                f"prompt of frame {frame}: the video holds {source.length} frames; "
+                f"give one from 0 to {source.length - 1}"
+            )
+        if numbers.index(frame) in masks:
+            raise InputError(
+                f"prompt of frame {frame}: the frame has a mask; draw its objects there, or leave it out"
             )
         for prompt in by_object.values():
             prompt.check_inside(source.size)
@@ -314,7 +351,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     Raises:
         InputError: a mask cannot be read.
     """
-    masks = [(value, _digest_files(split_mask_value(value)[1])) for value in job.masks]
+    masks = [(value, _digest_files(split_mask_value(value)[-1])) for value in job.masks]
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_read_stamp(file) for file in files]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -175,10 +175,11 @@ class VideoFile(Output):
 
     def __init__(self, path: Path, source: FrameSource, draw: Callable[[TrackedFrame], np.ndarray]) -> None:
         super().__init__(path, source)
-        self._draw = draw
-        self._writer = VideoWriter(
+        self._draw, self._stack = draw, ExitStack()
+        writer = VideoWriter(
             path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
         )
+        self._writer = self._stack.enter_context(writer)
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Append one frame."""
@@ -186,12 +187,12 @@ class VideoFile(Output):
 
     def finish(self) -> None:
         """Complete the file, which plays up to the last written frame."""
-        self._writer.__exit__(None, None, None)
+        self._stack.close()
 
     def drop(self) -> None:
         """Remove the incomplete file."""
-        error = InputError(f"{self.path}: dropped")
-        self._writer.__exit__(InputError, error, None)
+        with suppress(InputError), self._stack:
+            raise InputError(f"{self.path}: dropped")
 
 
 class AnnotationFile(Output):

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.engine.tracking.transfers import LabelPipeline
 from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
 from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.engine.video.resume import Progress
-from aotlab.engine.video.streaming import ReadAhead, StallError, stream
+from aotlab.engine.video.streaming import LabelPipeline, ReadAhead, StallError, stream
 from aotlab.media.images import Levels
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError

@@ -49,7 +49,7 @@ def run_job(
     are made in a temporary folder and uploaded, the marker last; such a job starts over after a kill.
 
     Args:
-        job: the video and its masks, ``[FRAME=]FILE``, as paths or URLs.
+        job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
         device: cpu, cuda or cuda:N.
         tracker: checkpoint and settings; None: the bundled model.
@@ -92,8 +92,8 @@ def is_url(path: str) -> bool:
 
 
 def mask_path(value: str) -> str:
-    """Return the path or URL of ``[FRAME=]FILE``."""
-    return re.sub("^[0-9]+[=:]", "", value)
+    """Return the path or URL of ``[FRAME][:ID]=FILE``."""
+    return re.sub("^([0-9]*(:[0-9]+)?=|[0-9]+:)", "", value)
 
 
 def stage_inputs(job: Job, folder: Path) -> Job:

@@ -12,9 +12,8 @@ from aotlab.networks.aost import AOSTBlock
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.deaot import GPMBlock
-from aotlab.networks.fast.attention import SplitAttention
+from aotlab.networks.fast.attention import OneDNNLinear, SplitAttention
 from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
-from aotlab.networks.fast.linear import OneDNNLinear
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
 from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel

@@ -1,15 +1,33 @@
-"""Global attention on CPUs as two products for some queries at a time."""
+"""Linear layers on CPUs by oneDNN, and global attention made of them."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aotlab.networks.attention import Attention
-from aotlab.networks.fast.linear import linear
 
 QUERY_CHUNK = 512
 """queries whose weights are computed together, so that they stay in the cache"""
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x ...×C times ``weight`` D×C transposed, plus ``bias`` D, as `torch.nn.functional.linear`.
+
+    In float32 oneDNN is about 1.1 times as fast on AMD (Zen 4) as PyTorch's own.
+    """
+    if x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and not torch.is_grad_enabled():
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return product
+    return nn.functional.linear(x, weight, bias)
+
+
+class OneDNNLinear(nn.Linear):
+    """PyTorch's linear layer, computed by `linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """...×C to ...×D."""
+        return linear(x, self.weight, self.bias)
 
 
 class SplitAttention(Attention):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 import warnings
@@ -30,6 +31,8 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
+
+log = logging.getLogger(__name__)
 
 REMOVED_SETTINGS = re.compile(r"^ +(?:touching|hold_out): .*\n", re.MULTILINE)
 """training settings of earlier versions, in the settings stored with weights"""
@@ -65,8 +68,8 @@ def load_checkpoint(
 
     Args:
         path: a safetensors file of ours or a published ``.pth`` file.
-        config: preset or YAML file; required for ``.pth`` files, which hold no settings. For ours it
-            replaces the settings inside.
+        config: preset or YAML file in place of the settings inside. ``.pth`` files hold none: by default they have
+            those of the preset with their keys, of several the first in `guess_presets`.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
 
     Returns:
@@ -77,6 +80,12 @@ def load_checkpoint(
     """
     state, inside = _read(path)
     settings = _resolve_settings(path, inside, state, config, overrides)
+    if config is None and "config" not in inside:
+        chosen, *others = guess_presets(state)
+        if others:
+            log.warning(
+                "%s: read as %s; for the memory of %s give this config", path, chosen, " or ".join(others)
+            )
     model = build_model(settings.model)
     if is_official(state):
         state = convert_official(state, model)
@@ -203,12 +212,15 @@ def _resolve_settings(
     config: str | None,
     overrides: Sequence[str],
 ) -> Config:
-    """Return the settings of ``config``, else those stored in the file, with overrides."""
+    """Return the settings of ``config``, else those stored in the file or of its keys, with overrides."""
+    if config is None and "config" not in metadata:
+        likely = guess_presets(state)
+        if not likely:
+            presets = ", ".join(list_presets())
+            raise InputError(f"{path}: its keys are of no known model; give config as one of {presets}")
+        config = likely[0]
     if config is not None:
         return load_config(config, overrides)
-    if "config" not in metadata:
-        names = " or ".join(guess_presets(state)) or f"one of {', '.join(list_presets())}"
-        raise InputError(f"{path}: this file does not name its variant; give config as {names}")
     text = REMOVED_SETTINGS.sub("", metadata["config"]).replace(
         " picture_every:", " image_every:"
     )  # its name before 0.2

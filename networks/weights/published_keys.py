@@ -195,7 +195,10 @@ def rename_legacy_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def guess_presets(keys: Iterable[str]) -> list[str]:
-    """Return the presets whose architecture state-dict keys suggest, ours or published; empty if unknown."""
+    """Return the presets whose architecture state-dict keys suggest, ours or published, the simplest first.
+
+    Several differ in their memory only; empty if unknown.
+    """
     keys = list(keys)
     names = set(keys) | set(map_official_names(keys).values())
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.engine.video.class_list import share_classes
+    from aotlab.engine.video.inputs import load_masks
     from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
     from aotlab.engine.video.outputs import (
         LostFlags,
@@ -105,6 +106,7 @@ _HOMES = {
     "list_models": ("aotlab.networks.weights.zoo", "list_models"),
     "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
     "load_exported_tracker": ("aotlab.engine.export.runtime", "load_exported_tracker"),
+    "load_masks": ("aotlab.engine.video.inputs", "load_masks"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
@@ -169,6 +171,7 @@ __all__ = [
     "list_models",
     "list_outputs",
     "load_exported_tracker",
+    "load_masks",
     "load_model",
     "load_segmenter",
     "match_regions",

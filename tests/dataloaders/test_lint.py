@@ -1,6 +1,5 @@
 """Checks of a user's own folder before training."""
 
-import os
 import re
 import shutil
 
@@ -11,6 +10,7 @@ from PIL import Image
 from aotlab.dataloaders.lint import lint_folder
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
+from tests.limits import make_pipe
 
 SIZE = 24, 32
 
@@ -174,7 +174,7 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
         (tmp_path / kind / "two").symlink_to(tmp_path / kind / "one")
         ending = "jpg" if kind == "JPEGImages" else "png"
         (tmp_path / kind / "a" / f"00000.{ending}").symlink_to(tmp_path / kind / "a" / f"00000.{ending}")
-        os.mkfifo(tmp_path / kind / "a" / f"00001.{ending}")
+        make_pipe(tmp_path / kind / "a" / f"00001.{ending}")
     report = lint_folder(tmp_path, "video")
     assert report.errors
     assert any("00000.jpg: no such image file" in str(finding) for finding in report.findings)

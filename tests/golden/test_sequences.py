@@ -17,7 +17,7 @@ from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracking.objects import ABSENT, ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.positions import sine_position
+from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin
 from tests.golden import filler

@@ -1,7 +1,6 @@
 """Masks as images and folders, unknown formats, and files with any part replaced, cut or flipped."""
 
 import json
-import os
 from random import Random
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from aotlab import InputError, format_coco, read_annotations, write_mask
 from aotlab.utils import plugins
+from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 from tests.mutations import corrupt_bytes, mutate_tree
 
@@ -137,7 +137,7 @@ def test_damaged_coco_is_read_or_rejected(tmp_path):
 def test_path_that_is_not_a_file_rejected(name, tmp_path):
     path = tmp_path / name
     if "pipe" in name:
-        os.mkfifo(path)
+        make_pipe(path)
     if "loop" in name:
         path.symlink_to(path)
     assert read_or_reject(path) is None
@@ -149,7 +149,7 @@ def test_folder_with_circular_links_and_pipes(tmp_path):
     (tmp_path / "2").symlink_to(tmp_path / "2")
     (tmp_path / "3").symlink_to(tmp_path)
     assert len(read_or_reject(tmp_path)) == 1
-    os.mkfifo(tmp_path / "1" / "00001.png")
+    make_pipe(tmp_path / "1" / "00001.png")
     assert read_or_reject(tmp_path) is None
 
 

@@ -18,6 +18,7 @@ from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_clip
+from tests.limits import make_pipe
 from tests.mutations import corrupt_bytes
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
@@ -30,6 +31,7 @@ DEEP = CLIP.astype(np.uint16) * 257
 FORMATS = (
     "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "ICO",
 )  # fmt: skip
+
 READERS = (read_image, read_mask, read_ids, read_saliency)
 
 
@@ -258,7 +260,7 @@ def test_image_in_a_closed_folder_is_named(closed_folder, read):
 
 @pytest.mark.parametrize("part", ["pipe.tif", "../other.tif", "/etc/passwd"])
 def test_ome_tiff_part_that_is_not_beside_it_rejected(part, tmp_path):
-    os.mkfifo(tmp_path / "pipe.tif")
+    make_pipe(tmp_path / "pipe.tif")
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, np.zeros((2, 16, 16), np.uint8), metadata={"axes": "TYX"}, ome=True)
     planes = f'<TiffData FirstT="1" IFD="0"><UUID FileName="{part}">urn:uuid:1</UUID></TiffData></Pixels>'
@@ -269,7 +271,7 @@ def test_ome_tiff_part_that_is_not_beside_it_rejected(part, tmp_path):
 
 
 def test_pipe_among_images_rejected(tmp_path):
-    os.mkfifo(tmp_path / "0.png")
+    make_pipe(tmp_path / "0.png")
     with pytest.raises(InputError, match=r"0\.png: no such image file"):
         open_frames(tmp_path)
 

@@ -1,8 +1,10 @@
 """Frames of videos that seek inexactly, in order and in any order; each shows its number."""
 
+from contextlib import suppress
+
 import pytest
 
-from aotlab import VideoReader, open_frames
+from aotlab import InputError, VideoReader, open_frames
 from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
 
 LENGTH = 40
@@ -44,8 +46,9 @@ def test_video_from_within_a_group_has_frames_as_tracked(name, folder):
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "mpeg2.vob"])
 def test_doubtful_times_are_decoded_as_tracked(name, damage, folder):
     path = damage(write_numbered(folder / name, LENGTH), folder / f"{damage.__name__}_{name}")
-    source = open_frames(path)
-    tracked = [frame.mean() for frame in source]
+    tracked = []
+    with suppress(InputError):  # the smallest one ends within a frame
+        tracked.extend(frame.mean() for frame in open_frames(path))
     reader = VideoReader(open_frames(path))
     assert reader._index.length == len(tracked)
     for index in [*range(len(tracked) - 1, -1, -5), *range(0, len(tracked), 4)]:

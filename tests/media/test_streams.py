@@ -1,6 +1,5 @@
 """Frames from sources that come once: pipes, addresses, standard input."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -9,6 +8,7 @@ from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from tests.limits import make_pipe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,7 +116,7 @@ def test_standard_input_is_read(tmp_path):
 
 
 def test_silent_stream_times_out(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     start = time.monotonic()
     with pytest.raises(InputError, match=r"pipe: no frame within 0\.3 seconds"):
         open_frames(tmp_path / "pipe", timeout=0.3)
@@ -133,6 +134,70 @@ def test_camera_is_opened_by_its_own_reader():
     # /dev/null is no camera: only that reader asks the device what it can do
     with pytest.raises(InputError, match="/dev/null: cannot be opened \\(Inappropriate ioctl"):
         open_frames("/dev/null")
+
+
+class Recorder:
+    """Stands for FFmpeg's readers of cameras: opens a clip, whose packets come after some delay."""
+
+    def __init__(self, clip):
+        self.clip, self.calls, self.delays, self.open = clip, [], 2, av.open
+
+    def __call__(self, file, format=None, options=None, **_):
+        self.calls.append((file, format, options))
+        self.container = self.open(str(self.clip))
+        return self
+
+    def demux(self, stream):
+        self.delays -= 1
+        if self.delays > 0:
+            raise BlockingIOError
+        return self.container.demux(stream)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.container.close()
+
+    @property
+    def streams(self):
+        return self.container.streams
+
+
+@pytest.mark.parametrize(
+    ("system", "call"),
+    [
+        ("linux", ("/dev/video7", "v4l2", {})),
+        ("darwin", ("7", "avfoundation", {"framerate": "30"})),
+        ("win32", ("video=camera 7", "dshow", {})),
+    ],
+)
+def test_camera_is_opened_by_its_number(tmp_path, monkeypatch, system, call):
+    recorder = Recorder(write(tmp_path / "clip.mkv"))
+    devices = [SimpleNamespace(name="microphone", media_types=["audio"])]
+    devices += [SimpleNamespace(name=f"camera {number}", media_types=["video"]) for number in range(8)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr(av, "open", recorder)
+    monkeypatch.setattr(av, "enumerate_input_devices", lambda _: devices, raising=False)
+    source = open_frames("7")
+    assert (source.name, source.live, brightness(source)) == ("camera7", True, GREYS)
+    assert recorder.calls == [call]
+    if system == "win32":
+        with pytest.raises(InputError, match="camera 8: this system has 8; the first is 0"):
+            open_frames("8")
+
+
+def test_missing_camera_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="camera 63: cannot be opened"):
+        open_frames("63")
+
+
+def test_file_with_a_number_as_its_name_is_no_camera(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "clip.mkv").rename("0")
+    assert brightness(open_frames("0")) == GREYS
 
 
 def test_file_address_rejected(tmp_path):

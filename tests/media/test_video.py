@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from aotlab.media.video import has_variable_rate, open_container, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.mutations import corrupt_bytes
+from tests.numbered_videos import cut_end
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """display matrix of a phone video: the stored image is turned to the right to be shown"""
@@ -136,19 +138,58 @@ def test_damaged_video_gives_frames_or_is_named(tmp_path, suffix):
         assert number > 9 or count <= 12
 
 
-def cut_off(path, part=0.6):
-    """Keep only the first part of a file."""
-    content = path.read_bytes()
-    path.write_bytes(content[: int(part * len(content))])
-    return path
-
-
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "webm"])
 def test_cut_video_ends_with_an_error(tmp_path, suffix):
-    path = cut_off(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
+    path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
     count, message = read_all(path)
     assert 0 < count < 40
     assert message.startswith(f"{path}: cut off after frame {count - 1}, at least ")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "unit"),
+    [
+        ("a.ts", "mpeg2video", 188),
+        ("b.ts", "libx264", 188),
+        ("a.m2ts", "libx264", 192),
+    ],
+)
+def test_transport_stream_cut_within_a_frame_is_named(tmp_path, name, codec, unit):
+    path = write_texture(tmp_path / name, codec)
+    assert read_all(path) == (40, None)
+    with av.open(str(path)) as container:
+        packets = [(packet.size, packet.pos) for packet in container.demux(video=0) if packet.size]
+    size, start = max(packets[12:])
+    path.write_bytes(path.read_bytes()[: (start + size // 2) // unit * unit])
+    count, message = read_all(path)
+    assert 12 <= count < 40
+    assert re.search("cut off within frame", message)
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.vob"])
+def test_program_stream_cut_anywhere_is_named(tmp_path, name):
+    path = write_texture(tmp_path / name, "mpeg2video")
+    content = path.read_bytes()
+    for length in range(5000, len(content) - 50, 771):
+        path.write_bytes(content[:length])
+        count, message = read_all(path)
+        assert message is not None
+        assert 0 < count <= 40
+
+
+def test_transport_stream_cut_between_frames_is_a_complete_shorter_one(tmp_path):
+    write_texture(tmp_path / "all.ts")
+    with av.open(str(tmp_path / "all.ts")) as old:
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        for count in (40, 25):
+            with av.open(str(tmp_path / f"{count}.ts"), "w") as new:
+                stream = new.add_stream_from_template(old.streams.video[0])
+                for packet in packets[:count]:
+                    packet.stream = stream
+                    new.mux(packet)
+    content = (tmp_path / "25.ts").read_bytes()
+    assert (tmp_path / "40.ts").read_bytes()[: len(content)] == content
+    assert read_all(tmp_path / "25.ts") == (25, None)
 
 
 def test_edit_list_with_fewer_frames_is_complete(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracking.segmenters import segment_objects
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.prompt import parse_prompts
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
@@ -62,13 +62,37 @@ def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
     assert [bool((mask == 2).any()) for mask in masks] == [False] * 4 + [True] * (LENGTH - 4)
 
 
+def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
+    drawn = tmp_path / "out" / "given"
+    assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
+    assert run("--box", "2=3,3,14,14", "--start", "2", "--force") == 0
+    assert [path.name for path in drawn.iterdir()] == ["00002.png"]
+    write_mask(tmp_path / "first.png", LABELS)
+    assert run("--mask", str(tmp_path / "first.png"), "--force") == 0
+    assert not drawn.exists()
+
+
+def test_prompt_on_a_frame_with_a_mask_rejected(run, tmp_path, capsys):
+    write_mask(tmp_path / "first.png", LABELS)
+    assert run("--mask", str(tmp_path / "first.png"), "--box", ":3=3,3,14,14", "--dry-run") == 2
+    assert "prompt of frame 0: the frame has a mask; draw its objects there" in capsys.readouterr().err
+
+
+def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
+    mask = tmp_path / "out" / "given" / "00000.png"
+    assert run("--point", "10,10") == 0
+    assert run("--mask", str(mask), "--force") == 0
+    assert mask.is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
         (["--box", "300,300,20,20"], "outside the image"),
         (["--box", ":0=3,3,14,14"], "box :0=3,3,14,14: expected [FRAME][:ID]= with an id from 1"),
-        (["--box", "99=3,3,14,14"], "prompt of frame 99: the video holds 6 frames"),
+        (["--box", "99=3,3,14,14"], "prompt of frame 99: the video holds 6 frames; give one from 0 to 5"),
+        (["--box", "3", "3", "14", "14"], "3 14 14: separate the numbers of a prompt by commas"),
     ],
 )
 def test_invalid_prompts_are_one_sentence(run, capsys, options, words):

@@ -12,6 +12,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from tests import miniatures
+from tests.limits import make_pipe
 
 SERVERS = {
     "davis2017": "deer/00000.png",
@@ -180,7 +181,7 @@ FAULTS = {
     "a.zip: ": lambda run: run.archive.write_bytes(b"PK\x05\x06" + bytes(300)),
     "a.zip: no such file": lambda run: run.archive.unlink(),
     "a.zip: no such file;": lambda run: (run.archive.unlink(), run.archive.mkdir()),
-    ".zip: no such file": lambda run: (run.archive.unlink(), os.mkfifo(run.archive)),
+    ".zip: no such file": lambda run: (run.archive.unlink(), make_pipe(run.archive)),
 }
 
 

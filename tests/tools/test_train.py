@@ -140,3 +140,8 @@ def test_run_leaves_a_checkpoint_that_tracks(tmp_path):
     tracker = Tracker.from_checkpoint(output / "video.safetensors")
     tracker.step(frames[0], masks[0])
     assert tracker.step(frames[1]).labels.shape == (64, 80)
+
+
+def test_recipe_without_its_option_is_recognised(capsys):
+    assert main(["mine.yaml"]) == 2
+    assert "error: mine.yaml: did you mean --config mine.yaml?" in capsys.readouterr().err

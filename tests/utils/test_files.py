@@ -27,7 +27,7 @@ from aotlab.utils.files import (
     sha256,
 )
 from aotlab.utils.locks import remove_leftovers
-from tests.limits import limit_file_size
+from tests.limits import limit_file_size, make_pipe
 
 NOT_PLAIN = [
     "", ".", "..", "../../evil", "/etc/evil", "a/b", "a\\b", "..\\evil", "C:evil", "c:\\evil", ".finished", "~/../x",
@@ -167,7 +167,7 @@ def test_files_folders_and_links_are_distinguished(tmp_path):
     (tmp_path / "file").write_text("abc")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     found = {path.name: (is_file(path), is_folder(path)) for path in (tmp_path, *tmp_path.iterdir())}
     assert found == {
         tmp_path.name: (False, True), "file": (True, False), "link": (True, False), "gone": (False, False),

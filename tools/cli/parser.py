@@ -38,7 +38,7 @@ from aotlab.utils.errors import (
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
 from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
-from aotlab.utils.places import parse_frame_object
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, parse_frame_object
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,6 @@ SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
 """a setting such as ``memory.every=2``; a file of such a name is given as ``./a=b``"""
 COMPLETE = "--complete"
 """first argument of a command that prints completions of the next one"""
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*", re.IGNORECASE)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -257,7 +256,6 @@ AT_LEAST_TWO = number_type(Range(2, MAX_COUNT, whole=True))
 NOT_NEGATIVE = number_type(COUNT_OR_ZERO)
 ABOVE_ZERO = number_type(POSITIVE)
 PIXELS = number_type(Range(32, MAX_SIDE, whole=True))
-OBJECT_ID = number_type(Range(1, 65535, whole=True))
 SCALE = number_type(Range(0, 16, above_low=True))
 
 
@@ -269,8 +267,8 @@ def require_paths(*paths: str | Path | None) -> None:
 
 
 def require_source(source: str) -> None:
-    """Raise `InputError` if a video does not exist; addresses and ``-`` are not checked."""
-    if source != "-" and not ADDRESS.fullmatch(source):
+    """Raise `InputError` if a video does not exist; addresses, ``-`` and numbers of cameras are not checked."""
+    if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
         require_paths(source)
 
 

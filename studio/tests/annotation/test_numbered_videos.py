@@ -1,5 +1,6 @@
 """Frames of the page, tracked masks and overlays of videos that seek inexactly; each frame shows its number."""
 
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -7,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab import Prediction, open_frames
+from aotlab import InputError, Prediction, open_frames
 from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import open_session, set_mask
 from studio.tests.annotation.served import Served
-from tests.numbered_videos import HEIGHT, WIDTH, cut_start, parse_number, write_numbered
+from tests.numbered_videos import cut_end, cut_start, draw_strip, parse_number, write_numbered
 
 LENGTH = 40
 
@@ -25,31 +26,29 @@ class Counter:
         pass
 
     def step(self, frame, mask=None):
-        labels = strip(parse_number(frame))
+        labels = draw_strip(parse_number(frame))
         rows = np.stack([labels == 0, labels == 1])
         logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-def strip(number):
-    labels = np.zeros((HEIGHT, WIDTH), np.uint16)
-    labels[0, : number + 1] = 1
-    return labels
-
-
-@pytest.mark.parametrize("name", ["mpeg2.mpg", "h264.m2ts", "refresh.mp4", "refresh.ts"])
+@pytest.mark.parametrize("name", ["mpeg2.mpg", "h264.m2ts", "refresh.mp4", "refresh.ts", "h264.ts"])
 def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
     path = write_numbered(tmp_path / name, LENGTH)
     if name == "refresh.ts":
         path = cut_start(path, tmp_path / "cut.ts", 5)
-    numbers = [parse_number(frame) for frame in open_frames(path)]
+    if name == "h264.ts":
+        path = cut_end(path)
+    numbers = []
+    with suppress(InputError):  # cut off
+        numbers.extend(parse_number(frame) for frame in open_frames(path))
     session = open_session(path, Counter(), cache_bytes=0)
     served = Served(session)
     assert session.state.frames.count == len(numbers)
     for index in (len(numbers) - 1, 7, 14, 1, 0, 13, len(numbers) - 2):
         content = served.get(f"/frame/{index}").content
         assert parse_number(np.asarray(Image.open(BytesIO(content)))) == numbers[index]
-    set_mask(session.state, 14, None, strip(numbers[14]) == 1)
+    set_mask(session.state, 14, None, draw_strip(numbers[14]) == 1)
     for direction in ("forward", "backward"):
         session.track(TrackRequest(14, direction)).wait()
     assert [int(session.state.labels(index).sum()) - 1 for index in range(len(numbers))] == numbers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import suppress
 
@@ -28,6 +27,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     write_video,
 )
+from tests.limits import make_pipe
 
 
 def test_videos_of_one_stem_have_a_project_each(tmp_path):
@@ -263,7 +263,7 @@ def test_damaged_or_strange_masks_do_no_harm(video, project):
         (project / "given" / name).write_bytes(content)
     (project / "tracked").mkdir()
     (project / "tracked" / "000001.png").mkdir()
-    os.mkfifo(project / "tracked" / "000002.png")
+    make_pipe(project / "tracked" / "000002.png")
     assert look(video)
 
 

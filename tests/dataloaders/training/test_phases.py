@@ -3,10 +3,13 @@
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
+from aotlab.media.masks import write_mask
+from aotlab.utils.errors import InputError
 from tests.dataloaders.training.in_memory import write_videos
 
 RECIPE = "configs/recipes/finetune.yaml"
@@ -68,3 +71,11 @@ def test_named_validation_videos_leave_all_others_in_training(folder):
     data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
     assert [video.name for video in data.validation] == ["clip00"]
     assert [len(names) for names in trained_on(data)] == [12]
+
+
+def test_masks_without_any_object_rejected(folder):
+    root = folder(2)
+    for path in root.glob("Annotations/*/*.png"):
+        write_mask(path, np.zeros((40, 40), np.uint8))
+    with pytest.raises(InputError, match=r"first 20 clips of phase \w+ show no object; check the masks"):
+        open_phases(load_config(RECIPE, [f"data.root={root}"]))

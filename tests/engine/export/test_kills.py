@@ -18,7 +18,7 @@ LONGEST = 600
 """seconds after which a process that is not killed must have ended"""
 
 
-def export_again(folder):
+def export_small(folder):
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
     export_model(model, config, folder, video=(HEIGHT, WIDTH))
@@ -46,11 +46,11 @@ def leftovers(folder):
 def test_killed_export_leaves_nothing(tmp_path):
     folder, draws = tmp_path / "export", random.Random(1)
     for _ in range(3):
-        if not ends(export_again, folder, kill_after=draws.uniform(0.5, 3.0)):
+        if not ends(export_small, folder, kill_after=draws.uniform(0.5, 3.0)):
             assert not folder.exists()
         elif folder.exists():
             break
     if not folder.exists():
-        assert ends(export_again, folder)
+        assert ends(export_small, folder)
     assert read_description(folder).sha256
     assert leftovers(tmp_path) == []

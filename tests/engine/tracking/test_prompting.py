@@ -198,6 +198,8 @@ def test_prompts_without_objects_or_pixels_rejected(tracker, monkeypatch):
     for prompts in ({}, {0: Prompt(points=[(30, 30)])}):
         with pytest.raises(InputError, match="give at least one, with ids from 1"):
             tracker.prompt(frame(), prompts)
+    with pytest.raises(InputError, match="prompts: a list; give a dict of prompts by object id"):
+        tracker.step(frame(), prompts=[Prompt(points=[(30, 30)])])
     with pytest.raises(InputError, match="ids from 1"):
         tracker.step(frame(), np.ones((90, 120), int), prompts={0: Prompt(points=[(30, 30)])})
     nothing = torch.full((1, 90, 120), -5.0)

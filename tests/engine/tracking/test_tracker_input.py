@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.attention import _sine_position
 from aotlab.networks.fast.local_attention import build_window_mask, find_neighbors
-from aotlab.networks.positions import _sine_position
 from aotlab.networks.preprocess import _mean_and_std
 from aotlab.utils.errors import InputError
 from tests.engine import small_model

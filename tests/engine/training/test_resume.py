@@ -56,10 +56,12 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole, stop, 
     assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
 
 
-def test_finished_run_is_resumed_unless_restarted(recipe):
+def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     config = recipe("run", phase(steps=1))
     first = load_file(run(config).checkpoint)
+    assert "finished before" not in caplog.text
     assert_equal(first, load_file(run(config).checkpoint))
+    assert "finished before, no step is trained; --restart starts over" in caplog.text
     run(config, restart=True)
     assert [line["step"] for line in log_lines(config)] == [1]
 

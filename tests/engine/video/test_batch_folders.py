@@ -1,7 +1,6 @@
 """Folders of lists of jobs: records that were changed, names that leave the folder, links."""
 
 import json
-import os
 from dataclasses import replace
 
 import pytest
@@ -17,6 +16,7 @@ from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.versioned_json import save_record, wrap
+from tests.limits import make_pipe
 
 INPUTS = {"a": 1}
 
@@ -101,7 +101,7 @@ def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
     (tmp_path / "frames" / "0.jpg").symlink_to(tmp_path / "gone")
     (tmp_path / "m.png").write_bytes(b"x")
     assert digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / "m.png"),)), INPUTS)
-    os.mkfifo(tmp_path / "pipe.png")
+    make_pipe(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises(InputError):

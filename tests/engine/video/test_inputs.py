@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab.engine.video.inputs import FrameNumbers, FrameRange, load_masks, split_mask_value
 from aotlab.media.masks import write_mask
+from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_plain
@@ -26,8 +28,13 @@ def source(tmp_path):
 
 
 @pytest.fixture
+def video(source):
+    return VideoInfo.from_source(source)
+
+
+@pytest.fixture
 def masks(tmp_path, monkeypatch):
-    """The folder with masks is the current one: a folder of masks for frames 1 and 3, and single ones."""
+    """The folder with masks is the current one: a folder of masks for frames 1 and 3, single and white ones."""
     monkeypatch.chdir(tmp_path)
     for name, object_id in (
         ("late.png", 3),
@@ -36,9 +43,11 @@ def masks(tmp_path, monkeypatch):
         ("several/00013.png", 1),
     ):
         write_mask(tmp_path / name, labels(object_id))
+    for name, mode, shift in (("cat.png", "L", 0), ("dog.png", "1", 10)):
+        Image.fromarray(np.roll(labels(255), shift, axis=0)).convert(mode).save(tmp_path / name)
 
 
-def test_two_files_without_ids_are_not_merged(source, masks, tmp_path):
+def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):
     polygon = {"category_id": 1, "image_id": 1, "segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}
     for frame, name in enumerate(("person", "car")):
         image = {"id": 1, "frame_id": frame, "height": SIZE[0], "width": SIZE[1]}
@@ -47,7 +56,28 @@ def test_two_files_without_ids_are_not_merged(source, masks, tmp_path):
     with pytest.raises(
         InputError, match=r"mask car\.json: object 1 is 'car', but 'person' in an earlier file"
     ):
-        load_masks(["person.json", "car.json"], source)
+        load_masks(["person.json", "car.json"], video)
+
+
+@pytest.mark.parametrize("values", [[":1=cat.png", ":2=dog.png"], ["cat.png", "0:2=dog.png"]])
+def test_white_masks_with_ids_are_two_objects(video, masks, values):
+    found = load_masks(values, video)
+    assert list(found) == [0]
+    assert (found[0] == labels(1) + np.roll(labels(2), 10, axis=0)).all()
+    assert found.annotations.objects() == [1, 2]
+
+
+def test_white_masks_of_one_object_on_two_frames(video, masks):
+    found = load_masks(["cat.png", "4:1=dog.png"], video)
+    assert {frame: set(np.unique(found[frame])) for frame in found} == {0: {0, 1}, 4: {0, 1}}
+
+
+def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
+    polygon = {"category_id": 1, "image_id": 1, "segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}
+    image = {"id": 1, "frame_id": 0, "height": SIZE[0], "width": SIZE[1]}
+    tree = {"images": [image], "annotations": [polygon], "categories": [{"id": 1, "name": "car"}]}
+    (tmp_path / "car.json").write_text(json.dumps(tree))
+    assert load_masks(["first.png", ":7=car.json"], video).annotations.class_names == {7: "car"}
 
 
 @pytest.mark.parametrize(
@@ -55,13 +85,14 @@ def test_two_files_without_ids_are_not_merged(source, masks, tmp_path):
     [
         ("C:odd:name.png", None, "C:odd:name.png"),
         ("12:a:b.png", 12, "a:b.png"),
+        ("12:3=b.png", 12, "b.png"),
         ("12=a:b.png", 12, "a:b.png"),
         (r"40=C:\x=y.png", 40, r"C:\x=y.png"),
         ("./40=x.png", None, "40=x.png"),
     ],
 )
 def test_only_a_leading_number_is_a_frame(value, frame, file):
-    found, path = split_mask_value(value)
+    found, _, path = split_mask_value(value)
     assert (found, str(path)) == (frame, file)
 
 
@@ -75,8 +106,8 @@ def test_only_a_leading_number_is_a_frame(value, frame, file):
         (["several"], FrameRange(2, 4), {3: 1}),
     ],
 )
-def test_masks_are_at_their_frames(source, masks, values, within, expected):
-    found = load_masks(values, source, within=within)
+def test_masks_are_at_their_frames(video, masks, values, within, expected):
+    found = load_masks(values, video, within=within)
     assert list(found) == list(expected)
     assert all((found[frame] == labels(object_id)).all() for frame, object_id in expected.items())
     assert found.get(9) is None
@@ -90,16 +121,30 @@ def test_masks_are_at_their_frames(source, masks, values, within, expected):
         (["0=late.png"], FrameRange(1), "not between start and end"),
         (["several"], FrameRange(4), "no mask for the frames to track"),
         (["none.png"], FrameRange(), "none.png"),
-        (["1:2=late.png"], FrameRange(), "a mask is for all objects of its frame; leave out :2"),
+        (
+            ["cat.png", "dog.png"],
+            FrameRange(),
+            "as is cat.png; give :1=dog.png for the same object, or",
+        ),
+        (
+            ["cat.png", "3=dog.png"],
+            FrameRange(),
+            "give 3:1=dog.png for the same object, or 3:2=dog.png for another",
+        ),
+        (["first.png", "0=late.png"], FrameRange(), "one for each object, for example 0:2=late.png"),
+        ([":4=cat.png", ":4=dog.png"], FrameRange(), "frame 0 already has cat.png"),
+        ([":0=cat.png"], FrameRange(), "object ids are 1 to 65535"),
+        (["both.png", "1:2=both.png"], FrameRange(), "mask 1:2=both.png: shows objects 1, 2; leave out :2"),
     ],
 )
-def test_invalid_masks_rejected(source, masks, values, within, words):
+def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
+    write_mask(tmp_path / "both.png", labels(1) + np.roll(labels(2), 10, axis=0))
     with pytest.raises(InputError, match=words):
-        load_masks(values, source, within=within)
+        load_masks(values, video, within=within)
 
 
-def test_masks_are_stored_as_run_lengths(source, masks):
-    found = load_masks(["first.png"], source)
+def test_masks_are_stored_as_run_lengths(video, masks):
+    found = load_masks(["first.png"], video)
     assert found[0].dtype == np.uint8
     assert sum(region.runs.nbytes for region in found.annotations.frames[0]) < 1000
 

@@ -1,7 +1,6 @@
 """Lists of videos to track."""
 
 import json
-import os
 
 import pytest
 from PIL import Image
@@ -9,6 +8,7 @@ from PIL import Image
 from aotlab.engine.video.job import Job
 from aotlab.engine.video.job_list import list_video_jobs, read_jobs
 from aotlab.utils.errors import InputError
+from tests.limits import make_pipe
 
 
 def test_csv_is_read(tmp_path):
@@ -97,7 +97,7 @@ def test_video_without_masks_and_empty_folder_are_refused(tmp_path):
 def test_unreadable_list_rejected(tmp_path):
     (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
     (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))
-    os.mkfifo(tmp_path / "pipe.csv")
+    make_pipe(tmp_path / "pipe.csv")
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     for name in ("latin.csv", "wide.csv", "pipe.csv", "loop.csv", "n" * 300 + ".csv"):
         with pytest.raises(InputError, match=r"CSV|path"):

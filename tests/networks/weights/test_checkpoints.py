@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.build import build_model
-from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.networks.weights.published_keys import (
     convert_official,
     guess_presets,
@@ -148,12 +148,23 @@ def test_published_keys_round_trip(variant):
     assert [key for key, tensor in state.items() if not torch.equal(back[key], tensor)] == []
 
 
-def test_published_file_without_config_names_its_variant(tmp_path, aott):
-    torch.save(to_official(aott), tmp_path / "AOTT.pth")
-    with pytest.raises(
-        InputError, match=r"AOTT\.pth: this file does not name its variant; give config as aott"
-    ):
-        load_checkpoint(tmp_path / "AOTT.pth")
+@pytest.mark.parametrize(("name", "warnings"), [("aott", 0), ("aotl", 1)])
+def test_keys_of_a_published_file_name_its_variant(tmp_path, caplog, name, warnings):
+    torch.manual_seed(0)
+    model = build_model(load_config(name).model).eval()
+    torch.save(to_official(model), tmp_path / "it.pth")
+    loaded, config = load_checkpoint(tmp_path / "it.pth")
+    assert config == load_config(guess_presets(model.state_dict())[0])
+    assert torch.equal(loaded.projector.weight, model.projector.weight)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [f"{tmp_path}/it.pth: read as aotb; for the memory of aotl give this config"] * warnings
+    assert read_settings(tmp_path / "it.pth", overrides=["memory.every=3"]).memory.every == 3
+
+
+def test_file_with_unknown_keys_rejected(tmp_path):
+    torch.save({"a": torch.zeros(1)}, tmp_path / "it.pth")
+    with pytest.raises(InputError, match=r"it\.pth: its keys are of no known model; give config as one of"):
+        load_checkpoint(tmp_path / "it.pth")
 
 
 def test_missing_file_rejected(tmp_path):

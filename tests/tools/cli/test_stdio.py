@@ -155,14 +155,14 @@ def is_alive(pid):
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_with_their_program(program, number):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_workers_end_with_their_program(program, name):
     process = start(program, "use_workers")
     workers = []
     while (line := process.stdout.readline()) not in ("begun\n", ""):
         workers.append(int(line))
     assert workers
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     process.communicate(timeout=30)
     deadline = time.monotonic() + 60
     while any(map(is_alive, workers)) and time.monotonic() < deadline:

@@ -17,8 +17,10 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main, parse
+from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
-from tests.media.test_video import cut_off, write_texture
+from tests.media.test_video import write_texture
+from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, refused, run, save
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
@@ -48,6 +50,7 @@ def test_file_address_is_a_path(video, mask, tmp_path):
         ("clips/frames.v1", "clips/frames.v1.tracked"),
         ("rtsp://host:554/yard?token=x", "yard.tracked"),
         ("/dev/video0", "video0.tracked"),
+        ("0", "camera0.tracked"),
         ("-", "stdin.tracked"),
     ],
 )
@@ -229,7 +232,7 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
 
 @pytest.mark.parametrize("more", [(), ("--both-directions",)])
 def test_cut_video_ends_with_status_1_and_keeps_its_masks(mask, tmp_path, capsys, more):
-    path = cut_off(write_texture(tmp_path / "clip.mp4"))
+    path = cut_end(write_texture(tmp_path / "clip.mp4"))
     save(mask, 1, size=(120, 160))
     assert run(path, tmp_path, mask, more=("--no-overlay", *more)) == 1
     count = int(re.search("error: .*: cut off after frame ([0-9]+)", capsys.readouterr().err)[1]) + 1
@@ -237,7 +240,7 @@ def test_cut_video_ends_with_status_1_and_keeps_its_masks(mask, tmp_path, capsys
 
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     content = write_grey(tmp_path / "clip.mkv", 4).read_bytes()
     save(mask, 1, (48, 64))
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from aotlab import Annotations, InputError, read_annotations
+from aotlab import Annotations, InputError, load_masks, read_annotations
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.project.state import State
 from aotlab_studio.review.scores import measure_scores
@@ -30,7 +29,7 @@ class JobRecord(msgspec.Struct):
     written: list[str]
     """names of the results in the job's folder"""
     masks: list[str] = []
-    """given masks as ``[FRAME=]FILE``"""
+    """given masks, as in `Job.masks`"""
     levels: str | None = None
 
 
@@ -87,14 +86,8 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
         raise InputError(
             f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
         )
-    tracked, given = read_annotations(readable[0], video), Annotations(frames.size)
-    for value in job.masks:
-        match = re.fullmatch(r"([0-9]{1,9})[=:](.+)", value)
-        frame, file = (int(match[1]), Path(match[2])) if match else (None, Path(value))
-        found = read_annotations(file, video, frame=frame)
-        given.frames |= found.frames
-        given.class_names |= found.class_names
-        given.classes = found.classes | given.classes
+    tracked = read_annotations(readable[0], video)
+    given = load_masks(job.masks, video).annotations if job.masks else Annotations(frames.size)
     class_names = tracked.class_names | given.class_names
     state.project.classes = given.classes | tracked.classes
     changes = state.new_changes()
