@@ -59,7 +59,7 @@ export class ClipHeader {
 
   async send() {
     const values = { status: element('clip-status').value, note: element('clip-note').value.trim() };
-    if ((await this.app.send('set_status', values)) !== undefined && values.status === 'rejected' && !values.note) element('clip-note').focus();
+    if ((await this.app.send('set_status', values)) && values.status === 'rejected' && !values.note) element('clip-note').focus();
   }
 
   /** Accept the masks, or take that back. */
@@ -99,7 +99,7 @@ export class Versions {
   }
 
   async show() {
-    const versions = (await this.app.send('list_versions')) || [];
+    const versions = (await this.app.send('list_versions'))?.result || [];
     element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
       const line = createElement('li', {});
       const restore = createElement('button', { type: 'button', textContent: 'Restore', onclick: () => this.restore(number) });
@@ -114,8 +114,9 @@ export class Versions {
   /** @param {number} number */
   async restore(number) {
     element('versions-dialog').close();
-    if ((await this.app.send('restore_version', { number })) === undefined) return;
-    this.app.history.offer(`Version ${number} is restored`);
+    const answer = await this.app.send('restore_version', { number });
+    if (!answer) return;
+    this.app.history.offer(`Version ${number} is restored`, answer.step);
     this.app.review.refresh();
   }
 }

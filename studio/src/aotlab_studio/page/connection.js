@@ -2,6 +2,7 @@
 /** The WebSocket to the server: calls with answers, and events. Reconnects when it is lost. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
+/** @template {keyof Actions} A @typedef {Omit<import('./protocol.js').Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
 
 export class Connection {
   /** @param {(event: import('./protocol.js').Event) => void} onEvent @param {(connected: boolean) => void} onChange */
@@ -11,10 +12,6 @@ export class Connection {
     /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
     this.waiting = new Map();
     this.count = 0;
-    /** Revision of all masks at the last answer. */
-    this.revision = 0;
-    /** Last step of the history at the last answer. */
-    this.step = 0;
     this.delay = 250;
     this.connect();
   }
@@ -35,12 +32,18 @@ export class Connection {
     };
   }
 
+  get open() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
   /** Return why there is no connection. @param {string} name of the video */
   async explainLoss(name) {
     try {
-      if ((await fetch('page/main.js', { cache: 'no-store' })).status === 403) {
+      const answer = await fetch('page/main.js', { cache: 'no-store' });
+      if (answer.status === 403) {
         return `This page belongs to an earlier run of the program. Open the new link that “aotlab annotate ${name}” printed.`;
       }
+      if (!answer.ok) return await answer.text();
     } catch {
       // nothing answers
     }
@@ -59,20 +62,18 @@ export class Connection {
       call?.reject(new Error(answer.error));
       return;
     }
-    this.revision = answer.revision;
-    this.step = answer.step;
-    call?.resolve(answer.result);
+    call?.resolve(answer);
   }
 
   /**
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} values
-   * @returns {Promise<Actions[A]['result']>}
+   * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
    */
   call(action, values) {
     return new Promise((resolve, reject) => {
-      if (!this.socket || this.socket.readyState !== WebSocket.OPEN) {
+      if (!this.socket || !this.open) {
         reject(new Error('not connected; is the program still running?'));
         return;
       }

@@ -165,14 +165,23 @@ export class Playback {
     this.showing = false;
     /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
     this.requested = false;
-    this.playing = false;
-    /** Whether playback was halted while its next frame was loading, which is not shown. */
+    /** Identifies the run of the playback; null: stopped. @type {object | null} */
+    this.run = null;
+    /** Whether playing or following was halted while its next frame was loading, which is not shown. */
     this.halted = false;
-    this.stale = false;
+    /** Whether the masks changed while a frame was loading. */
+    this.outdated = false;
     this.revision = 0;
+    /** Number of requests for masks, and the request whose masks are shown. */
+    this.requests = 0;
+    this.answered = 0;
     /** @type {Promise<void>} */
     this.refreshed = Promise.resolve();
-    element('frame').onchange = () => this.seek(Number(element('frame').value));
+    element('frame').onchange = () => this.seek(element('frame').value === '' ? this.frame : Number(element('frame').value));
+  }
+
+  get playing() {
+    return this.run !== null;
   }
 
   /** Whether the requested frame is shown and can be changed. */
@@ -203,27 +212,28 @@ export class Playback {
     this.showing = true;
     try {
       let shown = -1;
-      while (shown !== this.target || this.stale) {
+      while (shown !== this.target || this.outdated) {
         shown = this.target;
-        this.stale = false;
+        this.outdated = false;
         await this.show(shown);
       }
-      this.requested = false;
     } catch (error) {
       this.target = this.frame;
-      this.requested = false;
+      this.stop();
       this.app.viewer.stay();
       this.app.inputs.clear();
       this.app.showError(error);
-    } finally {
-      this.showing = false;
     }
+    this.requested = false;
+    this.showing = false;
+    if (this.outdated) this.refresh(this.revision); // after an error
     this.app.inputs.drain();
   }
 
   /** @param {number} frame */
   async show(frame) {
     const { frames, viewer } = this.app;
+    const request = this.countRequest();
     const wanted = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
     wanted.then(() => { arrived = true; }, () => { arrived = true; });
@@ -238,6 +248,7 @@ export class Playback {
     if (this.halted && frame !== this.target) return;
     if (frame !== this.frame) this.revision = 0;
     this.frame = frame;
+    this.answered = request;
     viewer.show(image, labels);
     this.showNumber();
   }
@@ -256,19 +267,29 @@ export class Playback {
 
   /** Fetch the masks of this frame again, unless this revision was already requested. @param {number} revision */
   refresh(revision) {
-    if (this.showing) this.stale = true;
-    else if (revision > this.revision) {
+    if (this.showing) this.outdated = true;
+    else if (revision > this.revision || this.outdated) {
       this.revision = revision;
+      this.outdated = false;
       this.refreshed = this.fetchLabels();
     }
     return this.refreshed;
   }
 
+  /** Number a request for masks: an answer older than the masks that are shown is dropped. */
+  countRequest() {
+    this.requests += 1;
+    return this.requests;
+  }
+
   async fetchLabels() {
     const { frame } = this;
+    const request = this.countRequest();
     try {
       const labels = await this.app.frames.labels(frame);
-      if (frame === this.frame && !this.showing) this.app.viewer.show(null, labels);
+      if (frame !== this.frame || request < this.answered) return;
+      this.answered = request;
+      this.app.viewer.show(null, labels);
     } catch (error) {
       this.app.showError(error);
     }
@@ -279,27 +300,43 @@ export class Playback {
     return this.seek(this.target + by);
   }
 
-  /** Stop at the frame that shows, because the person draws on it. */
+  /** Stay at the frame that shows, because the person draws on it, unless another one was requested. */
   halt() {
-    if (!this.playing) return;
-    this.play();
+    if (this.requested || !(this.playing || this.showing)) return;
+    this.stop();
     this.halted = true;
     this.target = this.frame;
   }
 
+  stop() {
+    this.setRun(null);
+  }
+
+  /** Play, or stop. */
+  toggle() {
+    if (this.playing) this.stop();
+    else this.play();
+  }
+
+  /** @param {object | null} run */
+  setRun(run) {
+    this.run = run;
+    setIcon(element('play'), run ? 'pause' : 'play');
+    element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
+  }
+
   async play() {
-    this.playing = !this.playing;
-    setIcon(element('play'), this.playing ? 'pause' : 'play');
-    element('play').setAttribute('aria-label', this.playing ? 'Stop' : 'Play');
+    const run = {};
+    this.setRun(run);
     this.app.tracking.stopFollowing();
-    if (this.playing && this.target >= this.count - 1) await this.goTo(0);
+    if (this.target >= this.count - 1) await this.goTo(0);
     let due = performance.now();
-    while (this.playing && this.target < this.count - 1) {
+    while (this.run === run && this.target < this.count - 1) {
       await this.goTo(this.target + 1);
       for (let ahead = 1; ahead < PREFETCH_FRAMES && this.target + ahead < this.count; ahead += 1) this.app.frames.image(this.target + ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.playing) await this.play();
+    if (this.run === run) this.stop();
   }
 }

@@ -46,7 +46,7 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(), play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
 
@@ -152,8 +152,9 @@ function row(item, app) {
 
 /** Rename the chosen object. @param {App} app */
 export function renameChosen(app) {
-  const button = element('objects').querySelector(`[data-name=choose${app.chosen}]`);
-  if (button) rename(button, app.getName(app.chosen), (changes) => app.change(app.chosen, changes), app);
+  const { chosen } = app;
+  const button = element('objects').querySelector(`[data-name=choose${chosen}]`);
+  if (button) rename(button, app.getName(chosen), (changes) => app.change(chosen, changes), app);
 }
 
 /**
@@ -197,9 +198,8 @@ export class History {
     }
   }
 
-  /** Show a message with a button that undoes the last step, if it still is the last. @param {string} text */
-  offer(text) {
-    const { step } = this.app.connection;
+  /** Show a message with a button that undoes a step, if it still is the last. @param {string} text @param {number} step */
+  offer(text, step) {
     toast(text, { Undo: () => this.undo(step) });
   }
 
@@ -207,19 +207,19 @@ export class History {
   async undo(step) {
     const { toolbox } = this.app;
     if (step === undefined && toolbox.begun && !toolbox.dropLast()) return;
-    this.report(await this.app.send('undo', { step }), 'undone');
+    this.report((await this.app.send('undo', { step }))?.result, 'undone');
   }
 
   async redo() {
-    this.report(await this.app.send('redo'), 'redone');
+    this.report((await this.app.send('redo'))?.result, 'redone');
   }
 
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */
   report(step, what) {
     if (!step) return;
     this.app.showMessage(`${step.title}: ${what}`);
-    if (step.title === 'tracking') this.app.review.refresh();
-    else if (step.frame !== null) this.app.playback.seek(step.frame);
+    this.app.review.refresh();
+    if (step.frame !== null && step.title !== 'tracking') this.app.playback.seek(step.frame);
   }
 
   /** Remove the last corner or click; without one, the object. */
@@ -230,7 +230,8 @@ export class History {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    if ((await this.app.send('remove_keyframe')) !== undefined) this.offer(`Given masks of frame ${frame} are removed`);
+    const answer = await this.app.send('remove_keyframe');
+    if (answer) this.offer(`Given masks of frame ${frame} are removed`, answer.step);
   }
 }
 
@@ -291,7 +292,7 @@ export class Exporter {
     const range = {};
     if (element('export-first').value) range.first = Number(element('export-first').value);
     if (element('export-last').value) range.last = Number(element('export-last').value);
-    const done = await this.app.send('export', { names, ...range });
+    const done = (await this.app.send('export', { names, ...range }))?.result;
     element('export-start').disabled = false;
     element('export-progress').hidden = element('export-cancel').hidden = true;
     if (done) {
@@ -309,7 +310,7 @@ export class Exporter {
   async startClips() {
     element('export-clips').disabled = true;
     element('export-progress').hidden = element('export-cancel').hidden = false;
-    const done = await this.app.send('export_clips');
+    const done = (await this.app.send('export_clips'))?.result;
     element('export-clips').disabled = false;
     element('export-progress').hidden = element('export-cancel').hidden = true;
     if (!done) return;
@@ -335,7 +336,8 @@ function openMerge(app) {
   dialog.onclose = async () => {
     if (dialog.returnValue !== 'merge') return;
     const into = Number(element('merge-into').value);
-    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.history.offer(`${from.name} is merged into ${app.getName(into)}`);
+    const answer = await app.send('merge_objects', { object_id: from.id, into });
+    if (answer) app.history.offer(`${from.name} is merged into ${app.getName(into)}`, answer.step);
   };
   dialog.showModal();
 }

@@ -155,8 +155,8 @@ class Hover {
       const [point, { frame }, { labels }] = [this.target, app.playback, viewer];
       this.target = null;
       try {
-        const outlines = await app.connection.call('preview', { frame, positive: toPairs([point]) });
-        viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? outlines : [];
+        const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]) });
+        viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? result : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong
       }

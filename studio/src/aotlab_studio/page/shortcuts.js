@@ -109,7 +109,7 @@ export class Shortcuts {
       if (name === 'Enter' && target.matches('input[type=number]')) element('view').focus({ preventScroll: true });
       return;
     }
-    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
+    if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;
     const key = this.meant(name);
     const binding = key && this.bindings.get(key);
     if (!key || !binding) return;
@@ -255,7 +255,7 @@ export function bindings(app) {
       { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1) },
       { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, forward', run: (key) => playback.step(key === 'Shift+←' ? -10 : 10) },
       { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
-      { keys: ['Space'], text: 'play, stop', run: () => playback.play() },
+      { keys: ['Space'], text: 'play, stop', run: () => playback.toggle() },
       { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy(['-', 'PageDown'].includes(key) ? 1 / 1.25 : 1.25, viewer.pointer || undefined) },
       { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },

@@ -240,6 +240,7 @@ export class Timeline {
   setObjects(objects, chosen) {
     this.objects = objects;
     this.chosen = chosen;
+    for (const id of this.rows.keys()) if (!objects.some((object) => object.id === id)) this.rows.delete(id);
     this.thumbnails.setObjects(objects);
     this.redraw();
   }

@@ -50,12 +50,8 @@ export class Tracking {
     element('settings').hidden = !Object.keys(settings).length;
   }
 
-  /** @param {JobProgress | null} job */
+  /** @param {JobProgress | null} job null: none runs */
   setJob(job) {
-    if (job?.background) {
-      this.showBackground(job);
-      return;
-    }
     const alive = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
     element('job').hidden = !alive;
     for (const id of BUTTONS) element(id).disabled = alive;
@@ -71,13 +67,13 @@ export class Tracking {
     this.job = alive ? job : null;
   }
 
-  /** Show the propagation of a correction, which disables nothing. @param {JobProgress} job */
-  showBackground(job) {
-    const alive = ['starting', 'running'].includes(job.status);
+  /** Show the propagation of a correction, which disables nothing. @param {JobProgress | null} job null: none runs */
+  setCorrection(job) {
+    const alive = Boolean(job && ['starting', 'running'].includes(job.status));
     this.correction = alive ? job : null;
     this.showWaiting();
-    if (job.problem) this.app.showMessage(job.problem, true);
-    if (!alive && job.done) this.app.review.refresh();
+    if (job?.problem) this.app.showMessage(job.problem, true);
+    if (!alive && job?.done) this.app.review.refresh();
   }
 
   /** @param {number} count corrections that have not propagated yet */
@@ -119,9 +115,8 @@ export class Tracking {
     if (element('first').value) values.first = Number(element('first').value);
     if (element('last').value) values.last = Number(element('last').value);
     if (element('only').checked) values.object_ids = [this.app.chosen];
-    if (this.app.playback.playing) this.app.playback.play();
-    const report = await this.app.send('track', values);
-    if (report) this.app.showMessage('');
+    this.app.playback.stop();
+    if (await this.app.send('track', values)) this.app.showMessage('');
   }
 
   /** Drop the results from this frame on. */
@@ -130,9 +125,10 @@ export class Tracking {
     const values = {};
     if (element('last').value) values.last = Number(element('last').value);
     if (element('only').checked) values.object_ids = [this.app.chosen];
-    const count = await this.app.send('drop_results', values);
-    if (count === undefined) return;
-    if (count) this.app.history.offer(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
+    const answer = await this.app.send('drop_results', values);
+    if (!answer) return;
+    const { result: count, step } = answer;
+    if (count) this.app.history.offer(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`, step);
     else this.app.showMessage('No results from this frame on.');
     this.app.review.refresh();
   }
@@ -142,8 +138,8 @@ export class Tracking {
   }
 
   async takeFrame() {
-    const frame = await this.app.send('take_frame');
-    if (frame !== undefined) await this.app.playback.seek(frame);
+    const answer = await this.app.send('take_frame');
+    if (answer) await this.app.playback.seek(answer.result);
   }
 
   async goLive() {
@@ -192,8 +188,10 @@ export class Review {
     /** @type {Visit[]} */
     this.visits = [];
     this.index = -1;
-    this.requests = 0;
     this.asked = 0;
+    this.refreshing = false;
+    /** Whether something changed since the last request. */
+    this.outdated = false;
     /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
     this.thumbnails = new Map();
     this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
@@ -212,26 +210,30 @@ export class Review {
 
   /** Refresh while a job runs, but not too often. */
   refreshLive() {
-    if (performance.now() - this.asked > REVIEW_INTERVAL) this.refresh();
+    if (!this.refreshing && performance.now() - this.asked > REVIEW_INTERVAL) this.refresh();
   }
 
-  /** Fetch the checks; an answer to an older request is dropped. */
+  /** Fetch strips and checks; during a request, once more after it. */
   async refresh() {
-    const { connection, timeline } = this.app;
-    this.requests += 1;
-    this.asked = performance.now();
-    const request = this.requests;
-    let strips;
-    let visits;
+    this.outdated = true;
+    if (this.refreshing) return;
+    this.refreshing = true;
     try {
-      strips = await connection.call('strips', {});
-      visits = groupByFrame(await connection.call('review', {}));
+      while (this.outdated) {
+        this.outdated = false;
+        this.asked = performance.now();
+        await this.fetch();
+      }
     } catch (error) {
       this.app.showError(error);
-      return;
     }
-    if (request !== this.requests) return;
-    timeline.setStrips(strips);
+    this.refreshing = false;
+  }
+
+  async fetch() {
+    const { connection, timeline } = this.app;
+    timeline.setStrips((await connection.call('strips', {})).result);
+    const visits = groupByFrame((await connection.call('review', {})).result);
     this.thumbnails.clear();
     const at = this.visits[this.index];
     const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));

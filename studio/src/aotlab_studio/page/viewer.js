@@ -5,7 +5,7 @@ import { drawOncePerRefresh } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
-/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string, marks: Mark[]}} Sketch */
+/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string}} Sketch */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colours. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -35,8 +35,10 @@ export class Viewer {
     this.drawn = '';
     /** Names of objects by id. @type {Map<number, string>} */
     this.names = new Map();
-    /** @type {Sketch | null} */
-    this.sketch = null;
+    /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
+    this.sketches = [];
+    /** @type {Mark[]} */
+    this.marks = [];
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
     /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
@@ -76,9 +78,11 @@ export class Viewer {
 
   /** @param {ImageBitmap | null} image null: keep the shown one @param {import('./frames.js').Labels} labels */
   show(image, labels) {
-    this.image = image || this.image;
+    if (image) {
+      this.image = image;
+      this.near = null;
+    }
     this.labels = labels;
-    this.near = null;
     this.paintMask();
   }
 
@@ -234,7 +238,8 @@ export class Viewer {
     if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
     const css = (/** @type {number} */ pixels) => this.css(pixels);
     drawPreview(context, this.preview, css);
-    if (this.sketch) drawSketch(context, this.sketch, css);
+    for (const sketch of this.sketches) drawSketch(context, sketch, css);
+    for (const mark of this.marks) drawMark(context, mark, css);
     if (this.cursor) drawCursor(context, this.cursor, css);
   }
 }
@@ -263,7 +268,6 @@ function drawSketch(context, sketch, css) {
     strokeTwice(context, css(1.5));
     if (sketch.corners) points.forEach((point) => disc(context, point, css(3)));
   }
-  for (const mark of sketch.marks) drawMark(context, mark, css);
 }
 
 /**
