@@ -1,7 +1,7 @@
 // @ts-check
 /** A batch of clips: list from the server, status, next clip; kept versions of a clip. */
 
-import { createElement, element } from './dom.js';
+import { createElement, element, onSubmit } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
@@ -85,7 +85,7 @@ export class Versions {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    element('version-keep').onclick = () => this.keep();
+    onSubmit(element('version-keep'), () => this.keep());
   }
 
   async open() {

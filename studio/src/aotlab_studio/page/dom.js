@@ -15,6 +15,14 @@ export function createElement(kind, values) {
   return Object.assign(document.createElement(kind), values);
 }
 
+/** Run when a button is pressed, or Enter in a field of its form, whose dialog stays open. @param {HTMLElement} button @param {() => void} run */
+export function onSubmit(button, run) {
+  button.onclick = (event) => {
+    event.preventDefault();
+    run();
+  };
+}
+
 /** Return an icon of `icons.svg`. @param {string} name */
 export function drawIcon(name) {
   const [image, use] = ['svg', 'use'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
@@ -45,6 +53,15 @@ export function drawOncePerRefresh(draw) {
       draw();
     });
   };
+}
+
+/** Call a function whenever the window moves to a screen of another density. @param {() => void} run */
+export function watchDensity(run) {
+  const again = () => {
+    run();
+    watchDensity(run);
+  };
+  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', again, { once: true });
 }
 
 const TOAST_SECONDS = 12;

@@ -237,7 +237,7 @@ export class Playback {
     const wanted = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
     wanted.then(() => { arrived = true; }, () => { arrived = true; });
-    if (!this.playing) {
+    if (this.requested || !viewer.image) {
       setTimeout(() => {
         if (!arrived) frames.nearImage(frame).then((near) => {
           if (!arrived && near) viewer.showNear(near);

@@ -1,7 +1,7 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { element, createElement, drawIcon, toast } from './dom.js';
+import { element, createElement, drawIcon, onSubmit, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -244,7 +244,7 @@ export class Exporter {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    element('export-start').onclick = () => this.start();
+    onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => createElement('button', {
       type: 'button', textContent: name, onclick: () => this.check(outputs),
     })));

@@ -3,7 +3,7 @@
 
  A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { createElement, drawOncePerRefresh } from './dom.js';
+import { createElement, drawOncePerRefresh, watchDensity } from './dom.js';
 
 /** @typedef {{id: number, name: string, colour: string}} Row */
 
@@ -190,6 +190,7 @@ export class Timeline {
     this.stale = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.redraw()).observe(canvas);
+    watchDensity(() => this.redraw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));

@@ -28,8 +28,8 @@ import { countPixels, idAt, isFarFrom } from './frames.js';
  * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
  */
 
-/** Smallest edge of a box in CSS pixels; a smaller drag, or one within a pixel of the frame, is a click. */
-const MIN_BOX_EDGE = 4;
+/** Smallest edge of a box in pixels of the frame, as the server demands, and in CSS pixels; a smaller drag is a click. */
+const MIN_BOX_EDGE = { frame: 2, css: 4 };
 
 /** @type {Tool} */
 const box = {
@@ -61,7 +61,7 @@ const click = {
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (Math.min(found[2], found[3]) <= Math.max(1, toolbox.viewer.css(MIN_BOX_EDGE))) {
+  if (Math.min(found[2], found[3]) <= Math.max(MIN_BOX_EDGE.frame, toolbox.viewer.css(MIN_BOX_EDGE.css))) {
     toolbox.points = [];
     await releaseMark(toolbox, first);
     return;
@@ -160,7 +160,7 @@ const lasso = {
   help: 'Lasso: drag around the object. With Shift: remove.',
   press: () => {},
   move: (toolbox, point) => toolbox.follow(point),
-  release: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : toolbox.cancel()),
+  release: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : toolbox.dropPoints()),
   shape: ({ points }) => ({ points, closed: true, corners: false }),
 };
 
@@ -286,6 +286,11 @@ export class Toolbox {
     this.marks = [];
     this.sent = [];
     this.down = false;
+    this.show();
+  }
+
+  dropPoints() {
+    this.points = [];
     this.show();
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh } from './dom.js';
+import { drawOncePerRefresh, watchDensity } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
@@ -24,6 +24,9 @@ export class Viewer {
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
+    /** Pixels of the canvas per CSS pixel. */
+    this.ratio = devicePixelRatio;
+    /** Pixels of the canvas per pixel of the frame; `left` and `top` are pixels of the canvas. */
     this.zoom = 1;
     this.left = 0;
     this.top = 0;
@@ -48,6 +51,7 @@ export class Viewer {
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
+    watchDensity(() => this.resize());
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -99,7 +103,9 @@ export class Viewer {
   }
 
   resize() {
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = devicePixelRatio;
+    for (const key of /** @type {('zoom' | 'left' | 'top')[]} */ (['zoom', 'left', 'top'])) this[key] *= ratio / this.ratio;
+    this.ratio = ratio;
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
     if (this.fitted) this.fit();
@@ -118,14 +124,13 @@ export class Viewer {
 
   /** Convert CSS pixels to pixels of the frame. @param {number} pixels */
   css(pixels) {
-    return (pixels * (window.devicePixelRatio || 1)) / this.zoom;
+    return (pixels * this.ratio) / this.zoom;
   }
 
   /** Zoom about a point of the canvas, or about its centre. @param {number} factor @param {Point} [about] CSS pixels */
   zoomBy(factor, about) {
-    const ratio = window.devicePixelRatio || 1;
-    const x = about ? about.x * ratio : this.canvas.width / 2;
-    const y = about ? about.y * ratio : this.canvas.height / 2;
+    const x = about ? about.x * this.ratio : this.canvas.width / 2;
+    const y = about ? about.y * this.ratio : this.canvas.height / 2;
     const zoom = Math.min(64, Math.max(0.05, this.zoom * factor));
     this.left = x - ((x - this.left) * zoom) / this.zoom;
     this.top = y - ((y - this.top) * zoom) / this.zoom;
@@ -136,27 +141,24 @@ export class Viewer {
 
   /** @param {number} dx CSS pixels @param {number} dy */
   pan(dx, dy) {
-    const ratio = window.devicePixelRatio || 1;
-    this.left += dx * ratio;
-    this.top += dy * ratio;
+    this.left += dx * this.ratio;
+    this.top += dy * this.ratio;
     this.fitted = false;
     this.draw();
   }
 
   /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event @returns {Point} */
   toImagePoint(event) {
-    const ratio = window.devicePixelRatio || 1;
     const box = this.canvas.getBoundingClientRect();
     return {
-      x: ((event.clientX - box.left) * ratio - this.left) / this.zoom,
-      y: ((event.clientY - box.top) * ratio - this.top) / this.zoom,
+      x: ((event.clientX - box.left) * this.ratio - this.left) / this.zoom,
+      y: ((event.clientY - box.top) * this.ratio - this.top) / this.zoom,
     };
   }
 
   /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
   placeOf({ x, y }) {
-    const ratio = window.devicePixelRatio || 1;
-    return { x: (x * this.zoom + this.left) / ratio, y: (y * this.zoom + this.top) / ratio };
+    return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
   }
 
   /** Redraw the masks, after masks, colours or look changed. */
@@ -216,11 +218,10 @@ export class Viewer {
 
   /** Show the pixel under the pointer and the zoom. */
   showPlace() {
-    const ratio = window.devicePixelRatio || 1;
     const { pointer, readout } = this;
-    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom + 1e-6);
+    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * this.ratio - start) / this.zoom + 1e-6);
     const place = pointer ? `${inFrame(pointer.x, this.left)}, ${inFrame(pointer.y, this.top)} · ` : '';
-    readout.textContent = `${place}${Math.round((100 * this.zoom) / ratio)} %`;
+    readout.textContent = `${place}${Math.round((100 * this.zoom) / this.ratio)} %`;
   }
 
   drawNow() {
