@@ -154,11 +154,15 @@ def test_third_finger_does_not_draw(page):
 
 
 def test_lifted_finger_does_not_move_the_view(page):
+    page.tab.evaluate("document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })")
     touches(page, "touchStart", (10, 10))
     touches(page, "touchStart", (10, 10), (40, 10))
     touches(page, "touchMove", (11, 10), (41, 10))
-    touches(page, "touchMove", (11, 10))  # without the second finger: it is lifted
-    touches(page, "touchMove", (12, 10))
+    # the protocol lifts all fingers at once only
+    page.tab.evaluate(
+        "document.getElementById('view').dispatchEvent(new PointerEvent('pointerup', { pointerId: newest }))"
+    )
+    touches(page, "touchMove", (12, 10), (41, 10))
     touches(page, "touchEnd")
     page.tab.mouse.move(*page.at(30, 20))
     page.until(lambda: len(page.place()) == 3)
@@ -474,7 +478,7 @@ def test_space_plays_after_a_button_was_clicked(page, session):
     draw(session, 0, 1)
     draw(session, 1, 1)
     with page.done():
-        page.tab.click("#back")
+        page.tab.click("#reset-frame")
     page.key("ArrowRight")
     page.wait_frame(1)
     page.key("Space")

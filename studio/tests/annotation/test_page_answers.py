@@ -9,11 +9,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from aotlab import InputError
 from aotlab_studio.project import editing
 from aotlab_studio.review.checks import Check
 from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.browser import Wire, needs_browser
-from studio.tests.annotation.clips import TruthTracker, draw, truth
+from studio.tests.annotation.clips import TruthTracker, draw
 
 pytestmark = needs_browser
 
@@ -194,8 +195,13 @@ def test_pointer_fits_after_a_change_of_density(page):
     assert page.labels(0)[10, 15] == 1
 
 
-def test_strokes_before_the_first_answer_share_an_object(page):
+def test_strokes_before_the_first_answer_share_an_object(page, session):
     wire = Wire(page, "paint")
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key("2")
+    page.key_done("Delete")  # none is chosen
+    page.objects(1)
     for y in (10, 20):
         page.tab.mouse.move(*page.at(10, y))
         page.tab.mouse.down()
@@ -212,8 +218,8 @@ def test_strokes_before_the_first_answer_share_an_object(page):
     page.until(lambda: wire.held)
     with page.done():
         wire.release()
-    assert [page.labels(0)[y, 15] for y in (10, 20, 30)] == [1, 1, 1]
-    page.objects(1)
+    assert [page.labels(0)[y, 15] for y in (10, 20, 30)] == [3, 3, 3]
+    page.objects(2)
 
 
 def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
@@ -285,6 +291,35 @@ def test_reconnected_page_shows_the_jobs_that_run(page):
     wire.change = lambda result: None
     wire.socket.close()
     page.tab.wait_for_selector("#propagation:empty", state="attached")
+
+
+def test_refused_choices_are_not_kept(page, session, monkeypatch):
+    def refuse(*_):
+        raise InputError("disk: full")
+
+    monkeypatch.setattr(session.state, "set_status", refuse)
+    page.tab.evaluate("document.getElementById('clip').hidden = false")
+    page.tab.select_option("#clip-status", "rejected")
+    page.status("disk: full")
+    page.tab.wait_for_function("() => document.getElementById('clip-status').value === 'open'")
+
+
+def test_refused_export_says_so_in_its_dialog(page):
+    page.key("Shift+E")
+    page.tab.fill("#export-first", "99")
+    page.tab.click("#export-start")
+    page.tab.wait_for_selector("#export-missing:has-text('99')")
+    assert page.tab.is_visible("#export-dialog")
+    assert page.tab.is_enabled("#export-start")
+
+
+def test_places_of_several_videos_are_kept(page):
+    page.open(page.tab.url)
+    page.tab.evaluate(
+        "localStorage.aotlab = JSON.stringify({ ...JSON.parse(localStorage.aotlab), places: { other: { frame: 3 } } })"
+    )
+    page.open(page.tab.url)
+    assert page.tab.evaluate("Object.keys(JSON.parse(localStorage.aotlab).places)") == ["other", "clip"]
 
 
 def test_message_about_a_loss_ends_with_the_reconnection(page):

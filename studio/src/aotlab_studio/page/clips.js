@@ -37,6 +37,8 @@ export class ClipHeader {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
+    this.stored = { status: 'open', note: '' };
     for (const id of ['clip-status', 'clip-note']) element(id).onchange = () => this.send();
     element('clip-status').append(...makeStatusList('open').children);
   }
@@ -50,6 +52,7 @@ export class ClipHeader {
 
   /** @param {ClipStatus} status @param {string} note */
   setStatus(status, note) {
+    this.stored = { status, note };
     element('clip-status').value = status;
     element('clip-note').value = note;
     element('clip-note').hidden = status !== 'rejected' && !note;
@@ -59,12 +62,13 @@ export class ClipHeader {
 
   async send() {
     const values = { status: element('clip-status').value, note: element('clip-note').value.trim() };
-    if ((await this.app.send('set_status', values)) && values.status === 'rejected' && !values.note) element('clip-note').focus();
+    if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
+    else if (values.status === 'rejected' && !values.note) element('clip-note').focus();
   }
 
   /** Accept the masks, or take that back. */
   accept() {
-    const status = element('clip-status').value === 'accepted' ? 'corrected' : 'accepted';
+    const status = this.stored.status === 'accepted' ? 'corrected' : 'accepted';
     return this.app.send('set_status', { status, note: element('clip-note').value.trim() });
   }
 

@@ -55,6 +55,9 @@ export function drawOncePerRefresh(draw) {
   };
 }
 
+/** Return the factor by which a turn of the wheel zooms in. @param {WheelEvent} event with its distance in pixels or lines */
+export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
+
 /** Call a function whenever the window moves to a screen of another density. @param {() => void} run */
 export function watchDensity(run) {
   const again = () => {
@@ -85,6 +88,8 @@ export function toast(text, buttons = {}) {
 }
 
 const STORAGE_KEY = 'aotlab';
+/** Number of videos whose frame, object and range are kept. */
+const MAX_PLACES = 100;
 
 /** @returns {Record<string, any>} */
 export function loadSettings() {
@@ -114,8 +119,10 @@ export function restoreSettings(app) {
   element('opacity').value = String(app.viewer.look.opacity);
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
+    if (!app.name) return; // not described yet
+    const others = Object.entries(loadSettings().places || {}).filter(([name]) => name !== app.name);
     const place = { frame: playback.frame, chosen: app.chosen, first: element('first').value, last: element('last').value };
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places: { [app.name]: place } });
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places: Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.name, place]]) });
   });
 }
 

@@ -110,6 +110,9 @@ export function idAt(labels, { x, y }) {
   return labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
 }
 
+/** Return whether an object has a mask. @param {Labels | null} labels @param {number} id */
+export const hasMask = (labels, id) => Boolean(labels && id && labels.ids.includes(id));
+
 /**
  * Count the pixels of an object, and those inside a box.
  * @param {Labels | null} labels
@@ -240,7 +243,7 @@ export class Playback {
     if (this.requested || !viewer.image) {
       setTimeout(() => {
         if (!arrived) frames.nearImage(frame).then((near) => {
-          if (!arrived && near) viewer.showNear(near);
+          if (!arrived) viewer.showNear(near);
         }, () => {});
       }, NEAR_IMAGE_DELAY);
     }

@@ -267,7 +267,7 @@ export class App {
     if (answer) this.history.offer(`${item.name} is deleted`, answer.step);
   }
 
-  /** @param {number} id @param {object} changes */
+  /** @param {number} id @param {import('./protocol.js').ItemChanges} changes */
   change(id, changes) {
     return this.send('change_object', { object_id: id, changes });
   }

@@ -43,7 +43,7 @@ function buttonActions(app) {
     'next-clip': () => app.clip.next(), 'open-versions': () => app.versions.open(), panels: () => togglePanels(),
     undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
-    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
+    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
     closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(), play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
@@ -132,7 +132,7 @@ export function showObjects(list, objects, app) {
 function row(item, app) {
   const { id, name, colour } = item;
   const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
-  const change = (/** @type {object} */ changes) => app.change(id, changes);
+  const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
   const swatch = createElement('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
@@ -161,7 +161,7 @@ export function renameChosen(app) {
  * Replace the name by a text field.
  * @param {HTMLElement} button
  * @param {string} name
- * @param {(changes: object) => void} change
+ * @param {(changes: import('./protocol.js').ItemChanges) => void} change
  * @param {App} app
  */
 function rename(button, name, change, app) {
@@ -284,38 +284,47 @@ export class Exporter {
   async start() {
     const names = [...document.querySelectorAll('#outputs input')]
       .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
-    element('export-start').disabled = true;
-    element('export-progress').hidden = element('export-cancel').hidden = false;
-    element('download').hidden = true;
-    element('export-missing').textContent = '';
     /** @type {Partial<import('./protocol.js').Actions['export']['message']>} */
     const range = {};
     if (element('export-first').value) range.first = Number(element('export-first').value);
     if (element('export-last').value) range.last = Number(element('export-last').value);
-    const done = (await this.app.send('export', { names, ...range }))?.result;
-    element('export-start').disabled = false;
-    element('export-progress').hidden = element('export-cancel').hidden = true;
+    const done = await this.run('export', { names, ...range });
     if (done) {
       element('download').hidden = false;
       element('download').textContent = `Download ${done.archive}`;
       const { missing } = done;
       if (missing) element('export-missing').textContent = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`;
       element('download').focus();
-    } else {
-      element('export-dialog').close();
     }
   }
 
   /** Write all corrected clips into the results of their list. */
   async startClips() {
-    element('export-clips').disabled = true;
-    element('export-progress').hidden = element('export-cancel').hidden = false;
-    const done = (await this.app.send('export_clips'))?.result;
-    element('export-clips').disabled = false;
-    element('export-progress').hidden = element('export-cancel').hidden = true;
+    const done = await this.run('export_clips', {});
     if (!done) return;
     const { names, problems } = done;
     element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');
+  }
+
+  /**
+   * Run an export; the dialog shows its progress, and why it was refused.
+   * @template {'export' | 'export_clips'} A
+   * @param {A} action
+   * @param {import('./main.js').Values<A>} values
+   */
+  async run(action, values) {
+    const show = (/** @type {boolean} */ running) => {
+      element('export-start').disabled = element('export-clips').disabled = running;
+      element('export-progress').hidden = element('export-cancel').hidden = !running;
+    };
+    element('export-progress').value = 0;
+    element('export-missing').textContent = '';
+    element('download').hidden = true;
+    show(true);
+    const answer = await this.app.send(action, values);
+    show(false);
+    if (!answer) element('export-missing').textContent = element('status').textContent;
+    return answer?.result;
   }
 
   /** @param {{done: number, total: number}} event */

@@ -2,8 +2,8 @@
 /** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan; a preview of a click's mask. */
 
 import { toPairs } from './connection.js';
-import { element } from './dom.js';
-import { countPixels, idAt } from './frames.js';
+import { element, wheelFactor } from './dom.js';
+import { hasMask, idAt } from './frames.js';
 
 const PEN_ERASER = 5;
 
@@ -110,7 +110,7 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
     const brush = toolbox.cursorRadius() > 0 && !event.ctrlKey;
-    const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
+    const factor = wheelFactor(event);
     if (brush) {
       toolbox.resize(factor);
       return;
@@ -135,7 +135,7 @@ class Hover {
   get useful() {
     const { tool, down, minus, app, viewer } = this.toolbox;
     if (tool.name !== 'click' || down || minus || app.tracking.job || !app.playback.ready) return false;
-    return !countPixels(viewer.labels, app.chosen).all; // last, because it reads every pixel
+    return !hasMask(viewer.labels, app.chosen); // last, because it may read every pixel
   }
 
   /** @param {Point} point */

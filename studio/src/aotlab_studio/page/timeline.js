@@ -3,9 +3,9 @@
 
  A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { createElement, drawOncePerRefresh, watchDensity } from './dom.js';
+import { createElement, drawOncePerRefresh, watchDensity, wheelFactor } from './dom.js';
 
-/** @typedef {{id: number, name: string, colour: string}} Row */
+/** @typedef {{id: number, name: string, colour: string, hidden: boolean}} Row */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -187,14 +187,14 @@ export class Timeline {
     this.stretches = [];
     this.dragging = false;
     this.strips = document.createElement('canvas');
-    this.stale = true;
+    this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.redraw()).observe(canvas);
     watchDensity(() => this.redraw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
-    canvas.addEventListener('pointerup', () => { this.dragging = false; this.handle = -1; });
+    canvas.addEventListener('lostpointercapture', () => { this.dragging = false; this.handle = -1; });
     canvas.addEventListener('pointerleave', () => { preview.hidden = true; });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
@@ -242,7 +242,7 @@ export class Timeline {
     this.objects = objects;
     this.chosen = chosen;
     for (const id of this.rows.keys()) if (!objects.some((object) => object.id === id)) this.rows.delete(id);
-    this.thumbnails.setObjects(objects);
+    this.thumbnails.setObjects(objects.filter((object) => !object.hidden));
     this.redraw();
   }
 
@@ -297,7 +297,8 @@ export class Timeline {
   /** @param {number} frame @param {Record<string, string>} codes */
   setCodes(frame, codes) {
     for (const [id, code] of Object.entries(codes)) {
-      const row = this.rows.get(Number(id)) || Array(this.count).fill('-');
+      const row = this.rows.get(Number(id)) || [];
+      while (row.length < this.count) row.push('-');
       row[frame] = code;
       this.rows.set(Number(id), row);
     }
@@ -328,7 +329,7 @@ export class Timeline {
     const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !along) return; // scrolls the rows
     event.preventDefault();
-    if (event.ctrlKey) this.zoomBy(Math.exp(event.deltaY * 0.002), this.placeOf(event));
+    if (event.ctrlKey) this.zoomBy(1 / wheelFactor(event), this.placeOf(event));
     else this.show(this.first + along / this.column);
   }
 
@@ -387,7 +388,7 @@ export class Timeline {
 
   /** Redraw everything; `draw` only moves the mark of the shown frame. */
   redraw() {
-    this.stale = true;
+    this.needsRedraw = true;
     this.draw();
   }
 
@@ -396,11 +397,11 @@ export class Timeline {
     const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.objects.length) * ROW_HEIGHT + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
     const ink = getComputedStyle(this.canvas).color;
-    for (const canvas of this.stale ? [this.canvas, this.strips] : [this.canvas]) {
+    for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
       canvas.width = Math.round(this.canvas.clientWidth * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    if (this.stale) this.drawStrips(ratio, ink);
+    if (this.needsRedraw) this.drawStrips(ratio, ink);
     const { context } = this;
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -420,7 +421,7 @@ export class Timeline {
 
   /** Draw everything but the mark of the shown frame. @param {number} ratio @param {string} ink */
   drawStrips(ratio, ink) {
-    this.stale = false;
+    this.needsRedraw = false;
     const { first, span, column } = this;
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);

@@ -3,7 +3,7 @@
 
 import { toPairs } from './connection.js';
 import { element, toast } from './dom.js';
-import { countPixels, idAt, isFarFrom } from './frames.js';
+import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./viewer.js').Mark} Mark */
@@ -21,11 +21,11 @@ import { countPixels, idAt, isFarFrom } from './frames.js';
  * @property {boolean} [round] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [prompts] whether it keeps the marks of clicks
- * @property {(box: Toolbox, point: Point) => unknown} press
- * @property {(box: Toolbox, point: Point) => void} [move]
- * @property {(box: Toolbox) => unknown} [release]
- * @property {(box: Toolbox) => unknown} [close]
- * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
+ * @property {(toolbox: Toolbox, point: Point) => unknown} press
+ * @property {(toolbox: Toolbox, point: Point) => void} [move]
+ * @property {(toolbox: Toolbox) => unknown} [release]
+ * @property {(toolbox: Toolbox) => unknown} [close]
+ * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
  */
 
 /** Smallest edge of a box in pixels of the frame, as the server demands, and in CSS pixels; a smaller drag is a click. */
@@ -61,7 +61,7 @@ const click = {
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (Math.min(found[2], found[3]) <= Math.max(MIN_BOX_EDGE.frame, toolbox.viewer.css(MIN_BOX_EDGE.css))) {
+  if (Math.min(found[2], found[3]) <= Math.max(MIN_BOX_EDGE.frame, toolbox.viewer.toFramePixels(MIN_BOX_EDGE.css))) {
     toolbox.points = [];
     await releaseMark(toolbox, first);
     return;
@@ -91,7 +91,7 @@ async function releaseMark(toolbox, point) {
   toolbox.marks.push(added);
   const done = await toolbox.submit(async (place) => {
     const { labels, id } = place;
-    const present = countPixels(labels, id).all > 0;
+    const present = hasMask(labels, id);
     if (!positive && !present) {
       app.showMessage('Click on the object first: it has no mask on this frame to remove from.');
       return undefined;
@@ -183,7 +183,7 @@ function send(toolbox) {
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
 function closesOutline({ points, viewer }, point) {
-  return points.length > 2 && Math.hypot(point.x - points[0].x, point.y - points[0].y) < viewer.css(CLOSE_DISTANCE);
+  return points.length > 2 && Math.hypot(point.x - points[0].x, point.y - points[0].y) < viewer.toFramePixels(CLOSE_DISTANCE);
 }
 
 /** @type {Tool} */
@@ -375,14 +375,14 @@ export class Toolbox {
   /**
    * Send input after the answers to earlier input, and show it until its own. Refused corners can be sent again.
    * @template T
-   * @param {(place: Place) => Promise<T | undefined>} send returns undefined if it was refused
+   * @param {(place: Place) => Promise<T | undefined>} request returns undefined if it was refused
    */
-  async submit(send) {
+  async submit(request) {
     const { app, viewer, tool, points, viewer: { labels }, pressed: { frame, id } } = this;
     const sketch = this.sketch();
     this.points = [];
     this.sent.push(sketch);
-    const done = await app.draw(() => send({
+    const done = await app.draw(() => request({
       frame, id: id || app.chosen, labels: frame === app.playback.frame ? viewer.labels : labels,
     }));
     const cancelled = !this.sent.includes(sketch);

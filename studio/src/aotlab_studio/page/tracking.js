@@ -45,7 +45,9 @@ export class Tracking {
       const list = element(name);
       list.replaceChildren(...offered.map(({ value, text }) => createElement('option', { value, textContent: text })));
       list.value = chosen;
-      list.onchange = () => this.app.send('set_tracker', { changes: { [name]: list.value } });
+      list.onchange = async () => {
+        if (!(await this.app.send('set_tracker', { changes: { [name]: list.value } }))) this.setSettings(settings);
+      };
     }
     element('settings').hidden = !Object.keys(settings).length;
   }
@@ -202,7 +204,7 @@ export class Review {
 
   /** Return the thumbnail of a frame, which is drawn when it is scrolled into view. @param {number} frame */
   thumbnail(frame) {
-    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, this.app.objects);
+    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, this.app.objects.filter((item) => !item.hidden));
     if (!this.thumbnails.has(frame)) this.observer.observe(found.box);
     this.thumbnails.set(frame, found);
     return found.box;

@@ -87,6 +87,7 @@ export class Viewer {
       this.near = null;
     }
     this.labels = labels;
+    this.preview = []; // of the masks before
     this.paintMask();
   }
 
@@ -123,7 +124,7 @@ export class Viewer {
   }
 
   /** Convert CSS pixels to pixels of the frame. @param {number} pixels */
-  css(pixels) {
+  toFramePixels(pixels) {
     return (pixels * this.ratio) / this.zoom;
   }
 
@@ -161,10 +162,22 @@ export class Viewer {
     return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
   }
 
+  /** Return the colours inside, on the outline and around it, by object. */
+  makeShades() {
+    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
+    /** @type {Map<number, [number, number, number]>} */
+    const shades = new Map();
+    for (const [id, [red, green, blue]] of this.colours) {
+      const colour = red | (green << 8) | (blue << 16);
+      const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
+      shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
+    }
+    return shades;
+  }
+
   /** Redraw the masks, after masks, colours or look changed. */
   paintMask() {
     if (!this.labels) return;
-    this.preview = []; // of masks that are no longer those shown
     const { width, height, ids } = this.labels;
     if (this.mask.width !== width || this.mask.height !== height) {
       this.mask.width = width;
@@ -173,14 +186,7 @@ export class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    /** Inside, outline, line around it. @type {Map<number, [number, number, number]>} */
-    const shades = new Map();
-    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
-    for (const [id, [red, green, blue]] of this.colours) {
-      const colour = red | (green << 8) | (blue << 16);
-      const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
-      shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
-    }
+    const shades = this.makeShades();
     /** Ids of the visible objects. @type {Set<number>} */
     const shown = new Set();
     const { outline } = this.look;
@@ -237,7 +243,7 @@ export class Viewer {
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
     if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
-    const css = (/** @type {number} */ pixels) => this.css(pixels);
+    const css = (/** @type {number} */ pixels) => this.toFramePixels(pixels);
     drawPreview(context, this.preview, css);
     for (const sketch of this.sketches) drawSketch(context, sketch, css);
     for (const mark of this.marks) drawMark(context, mark, css);
