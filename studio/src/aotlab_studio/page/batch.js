@@ -90,7 +90,8 @@ class BatchPage {
   /** @param {string} name @param {string} status @param {string} note */
   async setStatus(name, status, note) {
     try {
-      const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body: JSON.stringify({ status, note }) });
+      const body = JSON.stringify({ status, note });
+      const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
       this.showMessage(answer.ok ? '' : await answer.text(), !answer.ok);
       if (!answer.ok) this.show(); // without what was refused
     } catch (error) {

@@ -118,9 +118,7 @@ export class Versions {
   /** @param {number} number */
   async restore(number) {
     element('versions-dialog').close();
-    const answer = await this.app.send('restore_version', { number });
-    if (!answer) return;
-    this.app.history.offer(`Version ${number} is restored`, answer.step);
+    this.app.history.offer(await this.app.send('restore_version', { number }), `Version ${number} is restored`);
     this.app.review.refresh();
   }
 }

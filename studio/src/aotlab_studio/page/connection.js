@@ -2,7 +2,8 @@
 /** The WebSocket to the server: calls with answers, and events. Reconnects when it is lost. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
-/** @template {keyof Actions} A @typedef {Omit<import('./protocol.js').Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
+/** @typedef {import('./protocol.js').Answer} Answer */
+/** @template {keyof Actions} A @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
 
 export class Connection {
   /** @param {(event: import('./protocol.js').Event) => void} onEvent @param {(connected: boolean) => void} onChange */
@@ -50,7 +51,7 @@ export class Connection {
     return 'The connection was lost. Is the program still running? Reconnecting…';
   }
 
-  /** @param {import('./protocol.js').Event | import('./protocol.js').Answer | import('./protocol.js').Failure} answer */
+  /** @param {import('./protocol.js').Event | Answer | import('./protocol.js').Failure} answer */
   receive(answer) {
     if ('event' in answer) {
       this.onEvent(answer);

@@ -1,9 +1,11 @@
 // @ts-check
 /** Elements of the page, messages on the frame, drawing once per screen refresh, settings that a browser keeps. */
 
-
 /** @param {string} id @returns {any} */
 export const element = (id) => document.getElementById(id);
+
+/** Return the number in a field; undefined if it is empty. @param {string} id @returns {number | undefined} */
+export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -15,12 +17,9 @@ export function createElement(kind, values) {
   return Object.assign(document.createElement(kind), values);
 }
 
-/** Run when a button is pressed, or Enter in a field of its form, whose dialog stays open. @param {HTMLElement} button @param {() => void} run */
+/** Handle a form's main button, and Enter in its fields. @param {HTMLElement} button @param {() => void} run */
 export function onSubmit(button, run) {
-  button.onclick = (event) => {
-    event.preventDefault();
-    run();
-  };
+  button.onclick = (event) => { event.preventDefault(); run(); };
 }
 
 /** Return an icon of `icons.svg`. @param {string} name */
@@ -55,7 +54,7 @@ export function drawOncePerRefresh(draw) {
   };
 }
 
-/** Return the factor by which a turn of the wheel zooms in. @param {WheelEvent} event with its distance in pixels or lines */
+/** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
 /** Call a function whenever the window moves to a screen of another density. @param {() => void} run */
@@ -122,7 +121,8 @@ export function restoreSettings(app) {
     if (!app.name) return; // not described yet
     const others = Object.entries(loadSettings().places || {}).filter(([name]) => name !== app.name);
     const place = { frame: playback.frame, chosen: app.chosen, first: element('first').value, last: element('last').value };
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places: Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.name, place]]) });
+    const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.name, place]]);
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });
 }
 

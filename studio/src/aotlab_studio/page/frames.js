@@ -1,7 +1,7 @@
 // @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; the shown frame: seeking, stepping, playing. */
 
-import { element, setIcon } from './dom.js';
+import { element, readNumber, setIcon } from './dom.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -168,28 +168,24 @@ export class Playback {
     this.showing = false;
     /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
     this.requested = false;
-    /** Identifies the run of the playback; null: stopped. @type {object | null} */
-    this.run = null;
+    /** The run of the playback; null: stopped. @type {object | null} */
+    this.playing = null;
     /** Whether playing or following was halted while its next frame was loading, which is not shown. */
     this.halted = false;
     /** Whether the masks changed while a frame was loading. */
     this.outdated = false;
     this.revision = 0;
-    /** Number of requests for masks, and the request whose masks are shown. */
+    /** Number of requests for masks, and the one whose masks are shown. */
     this.requests = 0;
     this.answered = 0;
     /** @type {Promise<void>} */
     this.refreshed = Promise.resolve();
-    element('frame').onchange = () => this.seek(element('frame').value === '' ? this.frame : Number(element('frame').value));
-  }
-
-  get playing() {
-    return this.run !== null;
+    element('frame').onchange = () => this.seek(readNumber('frame') ?? this.frame);
   }
 
   /** Whether the requested frame is shown and can be changed. */
   get ready() {
-    return this.playing || (!this.requested && !this.app.viewer.near);
+    return Boolean(this.playing) || (!this.requested && !this.app.viewer.near);
   }
 
   /** @param {number} count */
@@ -222,7 +218,7 @@ export class Playback {
       }
     } catch (error) {
       this.target = this.frame;
-      this.stop();
+      this.setRun(null);
       this.app.viewer.stay();
       this.app.inputs.clear();
       this.app.showError(error);
@@ -236,7 +232,7 @@ export class Playback {
   /** @param {number} frame */
   async show(frame) {
     const { frames, viewer } = this.app;
-    const request = this.countRequest();
+    const request = (this.requests += 1);
     const wanted = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
     wanted.then(() => { arrived = true; }, () => { arrived = true; });
@@ -279,15 +275,10 @@ export class Playback {
     return this.refreshed;
   }
 
-  /** Number a request for masks: an answer older than the masks that are shown is dropped. */
-  countRequest() {
-    this.requests += 1;
-    return this.requests;
-  }
-
+  /** Fetch masks; those older than the shown ones are dropped. */
   async fetchLabels() {
     const { frame } = this;
-    const request = this.countRequest();
+    const request = (this.requests += 1);
     try {
       const labels = await this.app.frames.labels(frame);
       if (frame !== this.frame || request < this.answered) return;
@@ -306,40 +297,32 @@ export class Playback {
   /** Stay at the frame that shows, because the person draws on it, unless another one was requested. */
   halt() {
     if (this.requested || !(this.playing || this.showing)) return;
-    this.stop();
+    this.setRun(null);
     this.halted = true;
     this.target = this.frame;
   }
 
-  stop() {
-    this.setRun(null);
-  }
-
-  /** Play, or stop. */
-  toggle() {
-    if (this.playing) this.stop();
-    else this.play();
-  }
-
-  /** @param {object | null} run */
+  /** @param {object | null} run null: stop */
   setRun(run) {
-    this.run = run;
+    this.playing = run;
     setIcon(element('play'), run ? 'pause' : 'play');
     element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
   }
 
-  async play() {
-    const run = {};
+  /** Play, or stop. */
+  async toggle() {
+    const run = this.playing ? null : {};
     this.setRun(run);
+    if (!run) return;
     this.app.tracking.stopFollowing();
     if (this.target >= this.count - 1) await this.goTo(0);
     let due = performance.now();
-    while (this.run === run && this.target < this.count - 1) {
+    while (this.playing === run && this.target < this.count - 1) {
       await this.goTo(this.target + 1);
       for (let ahead = 1; ahead < PREFETCH_FRAMES && this.target + ahead < this.count; ahead += 1) this.app.frames.image(this.target + ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.run === run) this.stop();
+    if (this.playing === run) this.setRun(null);
   }
 }

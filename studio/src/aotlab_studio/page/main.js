@@ -14,10 +14,11 @@ import { Viewer } from './viewer.js';
 
 /** @typedef {import('./protocol.js').Item} Item */
 /** @typedef {import('./protocol.js').Actions} Actions */
+/** @typedef {{frame: number, object_id: number | null, propagate: boolean}} Common */
 /**
  * Fields of an action's message; those that all share have defaults.
  * @template {keyof Actions} A
- * @typedef {Omit<Actions[A]['message'], 'frame' | 'object_id' | 'propagate'> & {frame?: number, object_id?: number | null}} Values
+ * @typedef {Omit<Actions[A]['message'], keyof Common> & Partial<Common>} Values
  */
 
 /** Actions that end a series of clicks. */
@@ -35,11 +36,11 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
-    /** Ends with the answer to the last drawing, which may make the object that the next one is drawn on. @type {Promise<unknown>} */
+    /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
     this.drawn = Promise.resolve();
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
-    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), this.frames, (frame) => this.playback.seek(frame), (id) => this.choose(id), (first, last) => this.tracking.setRange(first, last));
+    this.timeline = new Timeline(this);
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
@@ -161,7 +162,7 @@ export class App {
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Values<A>} values
-   * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined if it failed; the status line shows the error
+   * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined after an error, which shows
    */
   async request(action, values) {
     const said = element('status').textContent;
@@ -263,8 +264,7 @@ export class App {
 
   async deleteObject() {
     const item = this.objects.find((one) => one.id === this.chosen);
-    const answer = item && (await this.send('delete_object'));
-    if (answer) this.history.offer(`${item.name} is deleted`, answer.step);
+    if (item) this.history.offer(await this.send('delete_object'), `${item.name} is deleted`);
   }
 
   /** @param {number} id @param {import('./protocol.js').ItemChanges} changes */

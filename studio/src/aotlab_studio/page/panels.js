@@ -1,7 +1,7 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { element, createElement, drawIcon, onSubmit, toast } from './dom.js';
+import { element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -46,7 +46,8 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(), play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(),
+    play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
 
@@ -198,9 +199,13 @@ export class History {
     }
   }
 
-  /** Show a message with a button that undoes a step, if it still is the last. @param {string} text @param {number} step */
-  offer(text, step) {
-    toast(text, { Undo: () => this.undo(step) });
+  /**
+   * Show a message about a step with a button that undoes it, if it still is the last.
+   * @param {{step: number} | undefined} answer undefined: it failed
+   * @param {string} text
+   */
+  offer(answer, text) {
+    if (answer) toast(text, { Undo: () => this.undo(answer.step) });
   }
 
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
@@ -230,8 +235,7 @@ export class History {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    const answer = await this.app.send('remove_keyframe');
-    if (answer) this.offer(`Given masks of frame ${frame} are removed`, answer.step);
+    this.offer(await this.app.send('remove_keyframe'), `Given masks of frame ${frame} are removed`);
   }
 }
 
@@ -284,11 +288,8 @@ export class Exporter {
   async start() {
     const names = [...document.querySelectorAll('#outputs input')]
       .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
-    /** @type {Partial<import('./protocol.js').Actions['export']['message']>} */
-    const range = {};
-    if (element('export-first').value) range.first = Number(element('export-first').value);
-    if (element('export-last').value) range.last = Number(element('export-last').value);
-    const done = await this.run('export', { names, ...range });
+    const [first, last] = ['export-first', 'export-last'].map(readNumber);
+    const done = await this.run('export', { names, first, last });
     if (done) {
       element('download').hidden = false;
       element('download').textContent = `Download ${done.archive}`;
@@ -346,7 +347,7 @@ function openMerge(app) {
     if (dialog.returnValue !== 'merge') return;
     const into = Number(element('merge-into').value);
     const answer = await app.send('merge_objects', { object_id: from.id, into });
-    if (answer) app.history.offer(`${from.name} is merged into ${app.getName(into)}`, answer.step);
+    app.history.offer(answer, `${from.name} is merged into ${app.getName(into)}`);
   };
   dialog.showModal();
 }

@@ -241,7 +241,7 @@ export function bindings(app) {
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
       { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
       { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
-      { keys: ['Delete'], text: 'delete the object, or the last corner or click', run: () => app.history.deleteKey(), acts: true },
+      { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true },
       { keys: ['F2'], text: 'rename the object', run: () => renameChosen(app) },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },

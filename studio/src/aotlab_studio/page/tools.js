@@ -8,7 +8,8 @@ import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./viewer.js').Mark} Mark */
 /** @typedef {import('./protocol.js').Actions} Actions */
-/** Where input goes: the frame and object it began on, and the frame's masks. @typedef {{frame: number, id: number, labels: import('./frames.js').Labels | null}} Place */
+/** @typedef {import('./frames.js').Labels | null} Labels */
+/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, labels: Labels}} Place */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -25,10 +26,10 @@ import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
  * @property {(toolbox: Toolbox, point: Point) => void} [move]
  * @property {(toolbox: Toolbox) => unknown} [release]
  * @property {(toolbox: Toolbox) => unknown} [close]
- * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
+ * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of input
  */
 
-/** Smallest edge of a box in pixels of the frame, as the server demands, and in CSS pixels; a smaller drag is a click. */
+/** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
 
 /** @type {Tool} */
@@ -182,8 +183,8 @@ function send(toolbox) {
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
-function closesOutline({ points, viewer }, point) {
-  return points.length > 2 && Math.hypot(point.x - points[0].x, point.y - points[0].y) < viewer.toFramePixels(CLOSE_DISTANCE);
+function closesOutline({ points: [first, , ...others], viewer }, point) {
+  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < viewer.toFramePixels(CLOSE_DISTANCE);
 }
 
 /** @type {Tool} */
@@ -202,7 +203,7 @@ const part = {
     }
     const { chosen } = app;
     const answer = await app.send('reassign', { point: toPairs([point])[0] });
-    if (answer) app.history.offer(`A part of ${app.getName(answer.result)} is ${app.getName(chosen)}’s now`, answer.step);
+    if (answer) app.history.offer(answer, `A part of ${app.getName(answer.result)} is ${app.getName(chosen)}’s now`);
   },
 };
 

@@ -1,12 +1,11 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings, streams; frames to check, ranked. */
 
-import { element, createElement, setIcon } from './dom.js';
+import { element, createElement, readNumber, setIcon } from './dom.js';
 import { makeThumbnail } from './timeline.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
-/** @typedef {import('./protocol.js').Actions} Actions */
 
 const BUTTONS = ['forward', 'backward', 'both', 'golive', 'drop'];
 
@@ -35,8 +34,7 @@ export class Tracking {
   }
 
   showRange() {
-    const [first, last] = ['first', 'last'].map((id) => (element(id).value === '' ? null : Number(element(id).value)));
-    this.app.timeline.setRange(first, last);
+    this.app.timeline.setRange(readNumber('first') ?? null, readNumber('last') ?? null);
   }
 
   /** @param {Record<string, Setting>} settings model, policy and precision */
@@ -110,27 +108,24 @@ export class Tracking {
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
+  /** Objects to track; undefined: all. */
+  get selectedIds() {
+    return element('only').checked ? [this.app.chosen] : undefined;
+  }
+
   /** @param {import('./protocol.js').JobProgress['direction']} direction */
   async track(direction) {
-    /** @type {Partial<Actions['track']['message']>} */
-    const values = { direction };
-    if (element('first').value) values.first = Number(element('first').value);
-    if (element('last').value) values.last = Number(element('last').value);
-    if (element('only').checked) values.object_ids = [this.app.chosen];
-    this.app.playback.stop();
+    const values = { direction, first: readNumber('first'), last: readNumber('last'), object_ids: this.selectedIds };
+    this.app.playback.setRun(null);
     if (await this.app.send('track', values)) this.app.showMessage('');
   }
 
   /** Drop the results from this frame on. */
   async drop() {
-    /** @type {Partial<Actions['drop_results']['message']>} */
-    const values = {};
-    if (element('last').value) values.last = Number(element('last').value);
-    if (element('only').checked) values.object_ids = [this.app.chosen];
-    const answer = await this.app.send('drop_results', values);
+    const answer = await this.app.send('drop_results', { last: readNumber('last'), object_ids: this.selectedIds });
     if (!answer) return;
-    const { result: count, step } = answer;
-    if (count) this.app.history.offer(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`, step);
+    const count = answer.result;
+    if (count) this.app.history.offer(answer, `Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
     else this.app.showMessage('No results from this frame on.');
     this.app.review.refresh();
   }
@@ -204,7 +199,8 @@ export class Review {
 
   /** Return the thumbnail of a frame, which is drawn when it is scrolled into view. @param {number} frame */
   thumbnail(frame) {
-    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, this.app.objects.filter((item) => !item.hidden));
+    const shown = this.app.objects.filter((item) => !item.hidden);
+    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, shown);
     if (!this.thumbnails.has(frame)) this.observer.observe(found.box);
     this.thumbnails.set(frame, found);
     return found.box;

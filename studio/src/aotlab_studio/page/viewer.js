@@ -105,8 +105,8 @@ export class Viewer {
 
   resize() {
     const ratio = devicePixelRatio;
-    for (const key of /** @type {('zoom' | 'left' | 'top')[]} */ (['zoom', 'left', 'top'])) this[key] *= ratio / this.ratio;
-    this.ratio = ratio;
+    const factor = ratio / this.ratio;
+    [this.zoom, this.left, this.top, this.ratio] = [this.zoom * factor, this.left * factor, this.top * factor, ratio];
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
     if (this.fitted) this.fit();
