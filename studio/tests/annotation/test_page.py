@@ -154,7 +154,9 @@ def test_third_finger_does_not_draw(page):
 
 
 def test_lifted_finger_does_not_move_the_view(page):
-    page.tab.evaluate("document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })")
+    page.tab.evaluate(
+        "document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })"
+    )
     touches(page, "touchStart", (10, 10))
     touches(page, "touchStart", (10, 10), (40, 10))
     touches(page, "touchMove", (11, 10), (41, 10))

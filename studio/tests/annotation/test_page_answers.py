@@ -225,8 +225,11 @@ def test_strokes_before_the_first_answer_share_an_object(page, session):
 def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     draw(session, 9, 2)
-    found = lambda *_: [Check(7, 2, "lost", 1.0)] if 2 in session.state.objects.ids else []  # noqa: E731
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", found)
+
+    def find(*_):
+        return [Check(7, 2, "lost", 1.0)] if 2 in session.state.objects.ids else []
+
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", find)
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li")
     page.key("2")
@@ -256,6 +259,20 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
     go.set()
     page.tab.wait_for_selector("#review li")
     assert "given on 2 frames" in page.tab.inner_text("#objects .choose")
+
+
+def test_timeline_row_of_a_growing_stream_has_no_holes(page):
+    row = page.tab.evaluate(
+        """import('/page/timeline.js').then(({ Timeline }) => {
+            const timeline = { rows: new Map(), thumbnails: { refresh() {} }, redraw() {} };
+            for (const frame of [0, 3]) {
+                timeline.count = frame + 1;
+                Timeline.prototype.setCodes.call(timeline, frame, { 1: 'G' });
+            }
+            return timeline.rows.get(1).join('');
+        })"""
+    )
+    assert row == "G--G"
 
 
 def test_message_undoes_its_own_step_only(page, session):

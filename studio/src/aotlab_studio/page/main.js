@@ -192,7 +192,7 @@ export class App {
   /**
    * Draw after the answers to earlier drawings.
    * @template T
-   * @param {() => Promise<T>} run its result follows the answer, with the object chosen that it made
+   * @param {() => Promise<T>} run uses `request`, as `send` waits for it, and chooses the object that it made
    * @returns {Promise<T>}
    */
   draw(run) {

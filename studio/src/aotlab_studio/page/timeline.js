@@ -461,6 +461,7 @@ export function makeThumbnail(frames, frame, objects) {
     try {
       const [image, labels] = await Promise.all([frames.thumbnail(frame, THUMBNAIL_PIXELS), frames.labels(frame)]);
       drawThumbnail(canvas, image, labels, objects);
+      image.close();
     } catch {
       // the frame itself will say what is wrong
     }
