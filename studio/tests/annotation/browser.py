@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,6 +218,12 @@ class Page:
         """Wait until a frame shows."""
         self.tab.wait_for_selector(f"#strips[aria-valuenow='{frame}']")
 
+    def settle(self) -> None:
+        """Wait until the page has handled what has arrived."""
+        self.tab.evaluate(
+            "new Promise((end) => setTimeout(() => requestAnimationFrame(() => setTimeout(end))))"
+        )
+
     def tracked(self) -> Counted:
         """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""
         return Counted(self, "ended")
@@ -265,3 +273,56 @@ class Counted:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.tab.wait_for_function(f"before => {self.count} > before", arg=self.before)
+
+
+class Wire:
+    """The WebSocket of a page, which is loaded again: its messages, with answers held back until released.
+
+    Args:
+        held: actions whose answers are held back.
+    """
+
+    def __init__(self, page: Page, *held: str) -> None:
+        self.actions = held
+        self.sent: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
+        self.held: list[str] = []
+        self.connections = 0
+        self.refuses = False
+        self.change: Callable[[dict[str, Any]], None] = lambda result: None
+        page.tab.route_web_socket(re.compile("/socket$"), self.connect)
+        page.open(page.tab.url)
+
+    def connect(self, socket) -> None:
+        self.connections += 1
+        if self.refuses:
+            socket.close()
+            return
+        self.socket = socket
+        server = socket.connect_to_server()
+        socket.on_message(lambda text: self.send(server, text))
+        server.on_message(self.receive)
+
+    def send(self, server, text: str) -> None:
+        self.sent.append(json.loads(text))
+        server.send(text)
+
+    def receive(self, text: str) -> None:
+        message = json.loads(text)
+        if "event" not in message:
+            self.answers.append(message)
+            action = next(one["do"] for one in reversed(self.sent) if one["id"] == message["id"])
+            if action == "describe":
+                self.change(message["result"])
+            if action in self.actions:
+                self.held.append(text)
+                return
+        self.socket.send(json.dumps(message))
+
+    def release(self) -> None:
+        """Let the page have the first answer that was held back."""
+        self.socket.send(self.held.pop(0))
+
+    def list_sent(self, action: str) -> list[dict[str, Any]]:
+        """Messages of an action."""
+        return [message for message in self.sent if message["do"] == action]

@@ -222,8 +222,16 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab.goto(served.url)
     tab.wait_for_selector("#clips tr")
     assert tab.inner_text("#clips tr:first-child").startswith("b")
+    tab.clock.install()
+    tab.reload()
+    tab.wait_for_selector("#clips tr")
     tab.keyboard.press(">")
     tab.wait_for_selector("#status.error")
+    tab.focus("#clips tr:first-child a")
+    with tab.expect_response("**/clips"):
+        tab.clock.run_for(5000)  # the list is read again
+    assert tab.evaluate("document.activeElement.tagName") == "A"
+    assert "Type your name first" in tab.inner_text("#status")
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
     tab.select_option("[aria-label='Status of c']", "accepted")

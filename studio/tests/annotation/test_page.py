@@ -128,6 +128,49 @@ def test_pen_draws_and_its_second_button_erases(page):
     assert page.tab.evaluate("[...kinds]") == ["pen"]
 
 
+def test_palm_beside_the_pen_draws_nothing(page):
+    with page.done():
+        pen(page, "mousePressed", (10, 10))
+        pen(page, "mouseMoved", (15, 10))
+        touches(page, "touchStart", (40, 30))
+        touches(page, "touchMove", (42, 30))
+        pen(page, "mouseMoved", (20, 10))
+        touches(page, "touchEnd")
+        pen(page, "mouseReleased", (20, 10))
+    drawn = page.labels(0)
+    assert [drawn[10, 12], drawn[10, 18]] == [1, 1]
+    assert not drawn[25:].any()
+
+
+def test_third_finger_does_not_draw(page):
+    fingers = (10, 10), (20, 10), (30, 30)
+    before = page.pixel(30, 30)
+    for count in (1, 2, 3):
+        touches(page, "touchStart", *fingers[:count])
+    touches(page, "touchEnd")
+    page.tab.mouse.move(*page.at(5, 35))
+    page.settle()
+    assert page.pixel(30, 30) == before
+
+
+def test_lifted_finger_does_not_move_the_view(page):
+    page.tab.evaluate(
+        "document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })"
+    )
+    touches(page, "touchStart", (10, 10))
+    touches(page, "touchStart", (10, 10), (40, 10))
+    touches(page, "touchMove", (11, 10), (41, 10))
+    # the protocol lifts all fingers at once only
+    page.tab.evaluate(
+        "document.getElementById('view').dispatchEvent(new PointerEvent('pointerup', { pointerId: newest }))"
+    )
+    touches(page, "touchMove", (12, 10), (41, 10))
+    touches(page, "touchEnd")
+    page.tab.mouse.move(*page.at(30, 20))
+    page.until(lambda: len(page.place()) == 3)
+    assert page.place()[:2] == pytest.approx([28, 20], abs=1)
+
+
 def test_minus_button_erases(page):
     page.drag((15, 10), (20, 12))
     page.tab.click("#minus")
@@ -150,7 +193,7 @@ def test_memory_policy_is_chosen_in_the_page(context, folder):
     choice = TrackerChoice(offered, {"policy": "own"})
     served = Served(Session(State(folder), TruthTracker, choice=choice))
     page = Page(context, served.url)
-    page.tab.click("#settings summary")
+    page.tab.press("#settings summary", "Enter")
     with page.done():
         page.tab.select_option("#policy", "first_frame")
     assert choice.chosen == {"policy": "first_frame"}
@@ -437,7 +480,7 @@ def test_space_plays_after_a_button_was_clicked(page, session):
     draw(session, 0, 1)
     draw(session, 1, 1)
     with page.done():
-        page.tab.click("#back")
+        page.tab.click("#reset-frame")
     page.key("ArrowRight")
     page.wait_frame(1)
     page.key("Space")

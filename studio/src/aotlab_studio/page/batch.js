@@ -15,16 +15,21 @@ class BatchPage {
     history.replaceState(null, '', location.pathname); // without the token
     /** @type {Clip[]} */
     this.clips = [];
+    /** Whether the list could not be read. */
+    this.failed = false;
     const stored = document.cookie.split('; ').find((one) => one.startsWith(`${COOKIE}=`));
     element('person').value = decodeURIComponent(stored?.split('=')[1] || '');
     element('person').onchange = () => {
       document.cookie = `${COOKIE}=${encodeURIComponent(element('person').value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
+      this.showMessage('');
     };
     element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
     document.addEventListener('keydown', (event) => {
-      if (event.key === '>' && !(/** @type {HTMLElement} */ (event.target).matches('input, select'))) this.openNext();
+      if (event.key !== '>' || /** @type {HTMLElement} */ (event.target).matches('input, select')) return;
+      event.preventDefault(); // the name's field may get the focus
+      this.openNext();
     });
     addIcons(document.body);
     this.refresh();
@@ -35,10 +40,14 @@ class BatchPage {
 
   async refresh() {
     try {
-      this.clips = await fetchClips('');
-      this.showMessage('');
+      const clips = await fetchClips('');
+      if (this.failed) this.showMessage('');
+      this.failed = false;
+      if (JSON.stringify(clips) === JSON.stringify(this.clips)) return; // keeps the focus
+      this.clips = clips;
       this.show();
     } catch (error) {
+      this.failed = true;
       this.showMessage(`The list cannot be read (${error}). Is the program still running?`, true);
     }
   }
@@ -80,9 +89,15 @@ class BatchPage {
 
   /** @param {string} name @param {string} status @param {string} note */
   async setStatus(name, status, note) {
-    const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body: JSON.stringify({ status, note }) });
+    try {
+      const body = JSON.stringify({ status, note });
+      const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
+      this.showMessage(answer.ok ? '' : await answer.text(), !answer.ok);
+      if (!answer.ok) this.show(); // without what was refused
+    } catch (error) {
+      this.showMessage(`The status cannot be stored (${error}). Is the program still running?`, true);
+    }
     await this.refresh();
-    if (!answer.ok) this.showMessage(await answer.text(), true);
   }
 
   openNext() {

@@ -1,7 +1,7 @@
 // @ts-check
 /** A batch of clips: list from the server, status, next clip; kept versions of a clip. */
 
-import { createElement, element } from './dom.js';
+import { createElement, element, onSubmit } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
@@ -37,6 +37,8 @@ export class ClipHeader {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
+    this.stored = { status: 'open', note: '' };
     for (const id of ['clip-status', 'clip-note']) element(id).onchange = () => this.send();
     element('clip-status').append(...makeStatusList('open').children);
   }
@@ -50,6 +52,7 @@ export class ClipHeader {
 
   /** @param {ClipStatus} status @param {string} note */
   setStatus(status, note) {
+    this.stored = { status, note };
     element('clip-status').value = status;
     element('clip-note').value = note;
     element('clip-note').hidden = status !== 'rejected' && !note;
@@ -59,12 +62,13 @@ export class ClipHeader {
 
   async send() {
     const values = { status: element('clip-status').value, note: element('clip-note').value.trim() };
-    if ((await this.app.send('set_status', values)) !== undefined && values.status === 'rejected' && !values.note) element('clip-note').focus();
+    if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
+    else if (values.status === 'rejected' && !values.note) element('clip-note').focus();
   }
 
   /** Accept the masks, or take that back. */
   accept() {
-    const status = element('clip-status').value === 'accepted' ? 'corrected' : 'accepted';
+    const status = this.stored.status === 'accepted' ? 'corrected' : 'accepted';
     return this.app.send('set_status', { status, note: element('clip-note').value.trim() });
   }
 
@@ -85,7 +89,7 @@ export class Versions {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    element('version-keep').onclick = () => this.keep();
+    onSubmit(element('version-keep'), () => this.keep());
   }
 
   async open() {
@@ -99,7 +103,7 @@ export class Versions {
   }
 
   async show() {
-    const versions = (await this.app.send('list_versions')) || [];
+    const versions = (await this.app.send('list_versions'))?.result || [];
     element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
       const line = createElement('li', {});
       const restore = createElement('button', { type: 'button', textContent: 'Restore', onclick: () => this.restore(number) });
@@ -114,8 +118,7 @@ export class Versions {
   /** @param {number} number */
   async restore(number) {
     element('versions-dialog').close();
-    if ((await this.app.send('restore_version', { number })) === undefined) return;
-    this.app.history.offer(`Version ${number} is restored`);
+    this.app.history.offer(await this.app.send('restore_version', { number }), `Version ${number} is restored`);
     this.app.review.refresh();
   }
 }

@@ -2,6 +2,8 @@
 /** The WebSocket to the server: calls with answers, and events. Reconnects when it is lost. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
+/** @typedef {import('./protocol.js').Answer} Answer */
+/** @template {keyof Actions} A @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
 
 export class Connection {
   /** @param {(event: import('./protocol.js').Event) => void} onEvent @param {(connected: boolean) => void} onChange */
@@ -11,10 +13,6 @@ export class Connection {
     /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
     this.waiting = new Map();
     this.count = 0;
-    /** Revision of all masks at the last answer. */
-    this.revision = 0;
-    /** Last step of the history at the last answer. */
-    this.step = 0;
     this.delay = 250;
     this.connect();
   }
@@ -35,19 +33,25 @@ export class Connection {
     };
   }
 
+  get open() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
   /** Return why there is no connection. @param {string} name of the video */
   async explainLoss(name) {
     try {
-      if ((await fetch('page/main.js', { cache: 'no-store' })).status === 403) {
+      const answer = await fetch('page/main.js', { cache: 'no-store' });
+      if (answer.status === 403) {
         return `This page belongs to an earlier run of the program. Open the new link that “aotlab annotate ${name}” printed.`;
       }
+      if (!answer.ok) return await answer.text();
     } catch {
       // nothing answers
     }
     return 'The connection was lost. Is the program still running? Reconnecting…';
   }
 
-  /** @param {import('./protocol.js').Event | import('./protocol.js').Answer | import('./protocol.js').Failure} answer */
+  /** @param {import('./protocol.js').Event | Answer | import('./protocol.js').Failure} answer */
   receive(answer) {
     if ('event' in answer) {
       this.onEvent(answer);
@@ -59,20 +63,18 @@ export class Connection {
       call?.reject(new Error(answer.error));
       return;
     }
-    this.revision = answer.revision;
-    this.step = answer.step;
-    call?.resolve(answer.result);
+    call?.resolve(answer);
   }
 
   /**
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} values
-   * @returns {Promise<Actions[A]['result']>}
+   * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
    */
   call(action, values) {
     return new Promise((resolve, reject) => {
-      if (!this.socket || this.socket.readyState !== WebSocket.OPEN) {
+      if (!this.socket || !this.open) {
         reject(new Error('not connected; is the program still running?'));
         return;
       }

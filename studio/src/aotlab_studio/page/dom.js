@@ -1,9 +1,11 @@
 // @ts-check
 /** Elements of the page, messages on the frame, drawing once per screen refresh, settings that a browser keeps. */
 
-
 /** @param {string} id @returns {any} */
 export const element = (id) => document.getElementById(id);
+
+/** Return the number in a field; undefined if it is empty. @param {string} id @returns {number | undefined} */
+export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -13,6 +15,11 @@ export const element = (id) => document.getElementById(id);
  */
 export function createElement(kind, values) {
   return Object.assign(document.createElement(kind), values);
+}
+
+/** Handle a form's main button, and Enter in its fields. @param {HTMLElement} button @param {() => void} run */
+export function onSubmit(button, run) {
+  button.onclick = (event) => { event.preventDefault(); run(); };
 }
 
 /** Return an icon of `icons.svg`. @param {string} name */
@@ -47,6 +54,18 @@ export function drawOncePerRefresh(draw) {
   };
 }
 
+/** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
+export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
+
+/** Call a function whenever the window moves to a screen of another density. @param {() => void} run */
+export function watchDensity(run) {
+  const again = () => {
+    run();
+    watchDensity(run);
+  };
+  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', again, { once: true });
+}
+
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 
@@ -68,6 +87,8 @@ export function toast(text, buttons = {}) {
 }
 
 const STORAGE_KEY = 'aotlab';
+/** Number of videos whose frame, object and range are kept. */
+const MAX_PLACES = 100;
 
 /** @returns {Record<string, any>} */
 export function loadSettings() {
@@ -97,8 +118,11 @@ export function restoreSettings(app) {
   element('opacity').value = String(app.viewer.look.opacity);
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
+    if (!app.name) return; // not described yet
+    const others = Object.entries(loadSettings().places || {}).filter(([name]) => name !== app.name);
     const place = { frame: playback.frame, chosen: app.chosen, first: element('first').value, last: element('last').value };
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places: { [app.name]: place } });
+    const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.name, place]]);
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });
 }
 

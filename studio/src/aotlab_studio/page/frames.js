@@ -1,7 +1,7 @@
 // @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; the shown frame: seeking, stepping, playing. */
 
-import { element, setIcon } from './dom.js';
+import { element, readNumber, setIcon } from './dom.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -110,6 +110,9 @@ export function idAt(labels, { x, y }) {
   return labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
 }
 
+/** Return whether an object has a mask. @param {Labels | null} labels @param {number} id */
+export const hasMask = (labels, id) => Boolean(labels && id && labels.ids.includes(id));
+
 /**
  * Count the pixels of an object, and those inside a box.
  * @param {Labels | null} labels
@@ -165,19 +168,24 @@ export class Playback {
     this.showing = false;
     /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
     this.requested = false;
-    this.playing = false;
-    /** Whether playback was halted while its next frame was loading, which is not shown. */
+    /** The run of the playback; null: stopped. @type {object | null} */
+    this.playing = null;
+    /** Whether playing or following was halted while its next frame was loading, which is not shown. */
     this.halted = false;
-    this.stale = false;
+    /** Whether the masks changed while a frame was loading. */
+    this.outdated = false;
     this.revision = 0;
+    /** Number of requests for masks, and the one whose masks are shown. */
+    this.requests = 0;
+    this.answered = 0;
     /** @type {Promise<void>} */
     this.refreshed = Promise.resolve();
-    element('frame').onchange = () => this.seek(Number(element('frame').value));
+    element('frame').onchange = () => this.seek(readNumber('frame') ?? this.frame);
   }
 
   /** Whether the requested frame is shown and can be changed. */
   get ready() {
-    return this.playing || (!this.requested && !this.app.viewer.near);
+    return Boolean(this.playing) || (!this.requested && !this.app.viewer.near);
   }
 
   /** @param {number} count */
@@ -203,34 +211,35 @@ export class Playback {
     this.showing = true;
     try {
       let shown = -1;
-      while (shown !== this.target || this.stale) {
+      while (shown !== this.target || this.outdated) {
         shown = this.target;
-        this.stale = false;
+        this.outdated = false;
         await this.show(shown);
       }
-      this.requested = false;
     } catch (error) {
       this.target = this.frame;
-      this.requested = false;
+      this.setRun(null);
       this.app.viewer.stay();
       this.app.inputs.clear();
       this.app.showError(error);
-    } finally {
-      this.showing = false;
     }
+    this.requested = false;
+    this.showing = false;
+    if (this.outdated) this.refresh(this.revision); // after an error
     this.app.inputs.drain();
   }
 
   /** @param {number} frame */
   async show(frame) {
     const { frames, viewer } = this.app;
+    const request = (this.requests += 1);
     const wanted = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
     wanted.then(() => { arrived = true; }, () => { arrived = true; });
-    if (!this.playing) {
+    if (this.requested || !viewer.image) {
       setTimeout(() => {
         if (!arrived) frames.nearImage(frame).then((near) => {
-          if (!arrived && near) viewer.showNear(near);
+          if (!arrived) viewer.showNear(near);
         }, () => {});
       }, NEAR_IMAGE_DELAY);
     }
@@ -238,6 +247,7 @@ export class Playback {
     if (this.halted && frame !== this.target) return;
     if (frame !== this.frame) this.revision = 0;
     this.frame = frame;
+    this.answered = request;
     viewer.show(image, labels);
     this.showNumber();
   }
@@ -256,19 +266,24 @@ export class Playback {
 
   /** Fetch the masks of this frame again, unless this revision was already requested. @param {number} revision */
   refresh(revision) {
-    if (this.showing) this.stale = true;
-    else if (revision > this.revision) {
+    if (this.showing) this.outdated = true;
+    else if (revision > this.revision || this.outdated) {
       this.revision = revision;
+      this.outdated = false;
       this.refreshed = this.fetchLabels();
     }
     return this.refreshed;
   }
 
+  /** Fetch masks; those older than the shown ones are dropped. */
   async fetchLabels() {
     const { frame } = this;
+    const request = (this.requests += 1);
     try {
       const labels = await this.app.frames.labels(frame);
-      if (frame === this.frame && !this.showing) this.app.viewer.show(null, labels);
+      if (frame !== this.frame || request < this.answered) return;
+      this.answered = request;
+      this.app.viewer.show(null, labels);
     } catch (error) {
       this.app.showError(error);
     }
@@ -279,27 +294,35 @@ export class Playback {
     return this.seek(this.target + by);
   }
 
-  /** Stop at the frame that shows, because the person draws on it. */
+  /** Stay at the frame that shows, because the person draws on it, unless another one was requested. */
   halt() {
-    if (!this.playing) return;
-    this.play();
+    if (this.requested || !(this.playing || this.showing)) return;
+    this.setRun(null);
     this.halted = true;
     this.target = this.frame;
   }
 
-  async play() {
-    this.playing = !this.playing;
-    setIcon(element('play'), this.playing ? 'pause' : 'play');
-    element('play').setAttribute('aria-label', this.playing ? 'Stop' : 'Play');
+  /** @param {object | null} run null: stop */
+  setRun(run) {
+    this.playing = run;
+    setIcon(element('play'), run ? 'pause' : 'play');
+    element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
+  }
+
+  /** Play, or stop. */
+  async toggle() {
+    const run = this.playing ? null : {};
+    this.setRun(run);
+    if (!run) return;
     this.app.tracking.stopFollowing();
-    if (this.playing && this.target >= this.count - 1) await this.goTo(0);
+    if (this.target >= this.count - 1) await this.goTo(0);
     let due = performance.now();
-    while (this.playing && this.target < this.count - 1) {
+    while (this.playing === run && this.target < this.count - 1) {
       await this.goTo(this.target + 1);
       for (let ahead = 1; ahead < PREFETCH_FRAMES && this.target + ahead < this.count; ahead += 1) this.app.frames.image(this.target + ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.playing) await this.play();
+    if (this.playing === run) this.setRun(null);
   }
 }

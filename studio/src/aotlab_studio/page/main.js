@@ -14,6 +14,12 @@ import { Viewer } from './viewer.js';
 
 /** @typedef {import('./protocol.js').Item} Item */
 /** @typedef {import('./protocol.js').Actions} Actions */
+/** @typedef {{frame: number, object_id: number | null, propagate: boolean}} Common */
+/**
+ * Fields of an action's message; those that all share have defaults.
+ * @template {keyof Actions} A
+ * @typedef {Omit<Actions[A]['message'], keyof Common> & Partial<Common>} Values
+ */
 
 /** Actions that end a series of clicks. */
 const CLICK_ENDING_ACTIONS = ['fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'track'];
@@ -30,9 +36,11 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
+    /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
+    this.drawn = Promise.resolve();
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
-    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), this.frames, (frame) => this.playback.seek(frame), (id) => this.choose(id), (first, last) => this.tracking.setRange(first, last));
+    this.timeline = new Timeline(this);
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
@@ -52,11 +60,12 @@ export class App {
   /** @param {boolean} connected */
   async connected(connected) {
     if (!connected) {
-      this.showMessage(await this.connection.explainLoss(this.name), true);
+      const reason = await this.connection.explainLoss(this.name);
+      if (!this.connection.open) this.showMessage(reason, true);
       return;
     }
     try {
-      this.showSession(await this.connection.call('describe', {}));
+      await this.showSession((await this.connection.call('describe', {})).result);
     } catch (error) {
       this.showError(error);
     }
@@ -81,7 +90,8 @@ export class App {
     this.setObjects(state.objects);
     this.history.setTitles(state.history);
     this.exporter.setNames(state.outputs);
-    this.tracking.setJob(state.job);
+    this.tracking.setJob(state.job?.background ? null : state.job);
+    this.tracking.setCorrection(state.job?.background ? state.job : null);
     this.timeline.setStale(state.stale);
     this.tracking.setWaiting(state.stale.length);
     element('export-clips').hidden = !state.batch;
@@ -98,14 +108,17 @@ export class App {
       this.playback.refreshFrame(event.frame, event.revision);
       this.review.tick(event.frame, event.codes);
     } else if (event.event === 'objects') {
+      const ids = this.objects.map(({ id }) => id).join();
       this.setObjects(event.objects);
+      if (ids !== event.objects.map(({ id }) => id).join()) this.review.refresh();
       this.playback.refresh(event.revision);
     } else if (event.event === 'count') {
       this.playback.setCount(event.count);
     } else if (event.event === 'history') {
       this.history.setTitles(event.titles);
     } else if (event.event === 'job') {
-      this.tracking.setJob(event.job);
+      if (event.job.background) this.tracking.setCorrection(event.job);
+      else this.tracking.setJob(event.job);
     } else if (event.event === 'stale') {
       this.timeline.setStale(event.stretches);
       this.tracking.setWaiting(event.stretches.length);
@@ -133,24 +146,34 @@ export class App {
   }
 
   /**
-   * Send an action for the shown frame and the chosen object, unless others are given.
+   * Send an action for the frame and the object of this moment, unless others are given, after the drawings before it.
    * @template {keyof Actions} A
    * @param {A} action
-   * @param {Partial<Actions[A]['message']>} [values]
-   * @returns {Promise<Actions[A]['result'] | undefined>} undefined if it failed; the status line shows the error
+   * @param {Values<A>} [values]
    */
-  async send(action, values = {}) {
-    const { frame } = this.playback;
+  async send(action, values) {
+    const { playback: { frame }, chosen } = this;
     if (CLICK_ENDING_ACTIONS.includes(action)) this.toolbox.cancel();
+    await this.drawn;
+    return this.request(action, /** @type {Values<A>} */ ({ frame, object_id: chosen || this.chosen, ...values }));
+  }
+
+  /**
+   * @template {keyof Actions} A
+   * @param {A} action
+   * @param {Values<A>} values
+   * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined after an error, which shows
+   */
+  async request(action, values) {
     const said = element('status').textContent;
     this.countPending(1);
     try {
-      const common = { frame, object_id: this.chosen, propagate: element('propagate').checked };
+      const common = { propagate: element('propagate').checked };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
-      const result = await this.connection.call(action, message);
-      await this.playback.refresh(this.connection.revision);
+      const answer = await this.connection.call(action, message);
+      await this.playback.refresh(answer.revision);
       if (element('status').className && element('status').textContent === said) this.showMessage('');
-      return result;
+      return answer;
     } catch (error) {
       this.showError(error);
       return undefined;
@@ -167,15 +190,15 @@ export class App {
   }
 
   /**
-   * Draw on the chosen object, or on a new one if none is chosen.
-   * @template {'paint' | 'outline'} A
-   * @param {A} action
-   * @param {Partial<Actions[A]['message']>} values
+   * Draw after the answers to earlier drawings.
+   * @template T
+   * @param {() => Promise<T>} run uses `request`, as `send` waits for it, and chooses the object that it made
+   * @returns {Promise<T>}
    */
-  async draw(action, values) {
-    const id = await this.send(action, { object_id: this.chosen || null, ...values });
-    if (id !== undefined && !this.chosen) this.choose(id);
-    return id;
+  draw(run) {
+    const drawn = this.drawn.then(run);
+    this.drawn = drawn.catch(() => {}); // shown as an error by whoever draws
+    return drawn;
   }
 
   /** @param {unknown} error */
@@ -198,9 +221,14 @@ export class App {
     element('status').className = problem ? 'error' : '';
   }
 
-  /** @param {number} id */
+  /** Choose an object, and drop unfinished input for another. @param {number} id */
   choose(id) {
     if (id !== this.chosen) this.toolbox.cancel();
+    this.setChosen(id);
+  }
+
+  /** @param {number} id */
+  setChosen(id) {
     this.chosen = id;
     this.setObjects(this.objects);
   }
@@ -224,17 +252,22 @@ export class App {
     if (this.objects[index]) this.choose(this.objects[index].id);
   }
 
-  async addObject() {
-    const id = await this.send('add_object');
-    if (id) this.choose(id);
+  /** Make an object, on which is drawn from now on. */
+  addObject() {
+    const before = this.chosen;
+    this.choose(0);
+    return this.draw(async () => {
+      const answer = await this.request('add_object', {});
+      this.setChosen(answer ? answer.result : before);
+    });
   }
 
   async deleteObject() {
     const item = this.objects.find((one) => one.id === this.chosen);
-    if (item && (await this.send('delete_object')) !== undefined) this.history.offer(`${item.name} is deleted`);
+    if (item) this.history.offer(await this.send('delete_object'), `${item.name} is deleted`);
   }
 
-  /** @param {number} id @param {object} changes */
+  /** @param {number} id @param {import('./protocol.js').ItemChanges} changes */
   change(id, changes) {
     return this.send('change_object', { object_id: id, changes });
   }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { element, createElement, drawIcon, toast } from './dom.js';
+import { element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -43,10 +43,11 @@ function buttonActions(app) {
     'next-clip': () => app.clip.next(), 'open-versions': () => app.versions.open(), panels: () => togglePanels(),
     undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
-    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
+    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(),
+    play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
 
@@ -132,7 +133,7 @@ export function showObjects(list, objects, app) {
 function row(item, app) {
   const { id, name, colour } = item;
   const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
-  const change = (/** @type {object} */ changes) => app.change(id, changes);
+  const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
   const swatch = createElement('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
@@ -152,15 +153,16 @@ function row(item, app) {
 
 /** Rename the chosen object. @param {App} app */
 export function renameChosen(app) {
-  const button = element('objects').querySelector(`[data-name=choose${app.chosen}]`);
-  if (button) rename(button, app.getName(app.chosen), (changes) => app.change(app.chosen, changes), app);
+  const { chosen } = app;
+  const button = element('objects').querySelector(`[data-name=choose${chosen}]`);
+  if (button) rename(button, app.getName(chosen), (changes) => app.change(chosen, changes), app);
 }
 
 /**
  * Replace the name by a text field.
  * @param {HTMLElement} button
  * @param {string} name
- * @param {(changes: object) => void} change
+ * @param {(changes: import('./protocol.js').ItemChanges) => void} change
  * @param {App} app
  */
 function rename(button, name, change, app) {
@@ -197,29 +199,32 @@ export class History {
     }
   }
 
-  /** Show a message with a button that undoes the last step, if it still is the last. @param {string} text */
-  offer(text) {
-    const { step } = this.app.connection;
-    toast(text, { Undo: () => this.undo(step) });
+  /**
+   * Show a message about a step with a button that undoes it, if it still is the last.
+   * @param {{step: number} | undefined} answer undefined: it failed
+   * @param {string} text
+   */
+  offer(answer, text) {
+    if (answer) toast(text, { Undo: () => this.undo(answer.step) });
   }
 
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
   async undo(step) {
     const { toolbox } = this.app;
     if (step === undefined && toolbox.begun && !toolbox.dropLast()) return;
-    this.report(await this.app.send('undo', { step }), 'undone');
+    this.report((await this.app.send('undo', { step }))?.result, 'undone');
   }
 
   async redo() {
-    this.report(await this.app.send('redo'), 'redone');
+    this.report((await this.app.send('redo'))?.result, 'redone');
   }
 
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */
   report(step, what) {
     if (!step) return;
     this.app.showMessage(`${step.title}: ${what}`);
-    if (step.title === 'tracking') this.app.review.refresh();
-    else if (step.frame !== null) this.app.playback.seek(step.frame);
+    this.app.review.refresh();
+    if (step.frame !== null && step.title !== 'tracking') this.app.playback.seek(step.frame);
   }
 
   /** Remove the last corner or click; without one, the object. */
@@ -230,7 +235,7 @@ export class History {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    if ((await this.app.send('remove_keyframe')) !== undefined) this.offer(`Given masks of frame ${frame} are removed`);
+    this.offer(await this.app.send('remove_keyframe'), `Given masks of frame ${frame} are removed`);
   }
 }
 
@@ -243,7 +248,7 @@ export class Exporter {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    element('export-start').onclick = () => this.start();
+    onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => createElement('button', {
       type: 'button', textContent: name, onclick: () => this.check(outputs),
     })));
@@ -283,38 +288,44 @@ export class Exporter {
   async start() {
     const names = [...document.querySelectorAll('#outputs input')]
       .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
-    element('export-start').disabled = true;
-    element('export-progress').hidden = element('export-cancel').hidden = false;
-    element('download').hidden = true;
-    element('export-missing').textContent = '';
-    /** @type {Partial<import('./protocol.js').Actions['export']['message']>} */
-    const range = {};
-    if (element('export-first').value) range.first = Number(element('export-first').value);
-    if (element('export-last').value) range.last = Number(element('export-last').value);
-    const done = await this.app.send('export', { names, ...range });
-    element('export-start').disabled = false;
-    element('export-progress').hidden = element('export-cancel').hidden = true;
+    const [first, last] = ['export-first', 'export-last'].map(readNumber);
+    const done = await this.run('export', { names, first, last });
     if (done) {
       element('download').hidden = false;
       element('download').textContent = `Download ${done.archive}`;
       const { missing } = done;
       if (missing) element('export-missing').textContent = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`;
       element('download').focus();
-    } else {
-      element('export-dialog').close();
     }
   }
 
   /** Write all corrected clips into the results of their list. */
   async startClips() {
-    element('export-clips').disabled = true;
-    element('export-progress').hidden = element('export-cancel').hidden = false;
-    const done = await this.app.send('export_clips');
-    element('export-clips').disabled = false;
-    element('export-progress').hidden = element('export-cancel').hidden = true;
+    const done = await this.run('export_clips', {});
     if (!done) return;
     const { names, problems } = done;
     element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');
+  }
+
+  /**
+   * Run an export; the dialog shows its progress, and why it was refused.
+   * @template {'export' | 'export_clips'} A
+   * @param {A} action
+   * @param {import('./main.js').Values<A>} values
+   */
+  async run(action, values) {
+    const show = (/** @type {boolean} */ running) => {
+      element('export-start').disabled = element('export-clips').disabled = running;
+      element('export-progress').hidden = element('export-cancel').hidden = !running;
+    };
+    element('export-progress').value = 0;
+    element('export-missing').textContent = '';
+    element('download').hidden = true;
+    show(true);
+    const answer = await this.app.send(action, values);
+    show(false);
+    if (!answer) element('export-missing').textContent = element('status').textContent;
+    return answer?.result;
   }
 
   /** @param {{done: number, total: number}} event */
@@ -335,7 +346,8 @@ function openMerge(app) {
   dialog.onclose = async () => {
     if (dialog.returnValue !== 'merge') return;
     const into = Number(element('merge-into').value);
-    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.history.offer(`${from.name} is merged into ${app.getName(into)}`);
+    const answer = await app.send('merge_objects', { object_id: from.id, into });
+    app.history.offer(answer, `${from.name} is merged into ${app.getName(into)}`);
   };
   dialog.showModal();
 }

@@ -2,8 +2,8 @@
 /** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan; a preview of a click's mask. */
 
 import { toPairs } from './connection.js';
-import { element } from './dom.js';
-import { countPixels, idAt } from './frames.js';
+import { element, wheelFactor } from './dom.js';
+import { hasMask, idAt } from './frames.js';
 
 const PEN_ERASER = 5;
 
@@ -13,32 +13,35 @@ export function watchPointers(viewer, toolbox) {
   const hover = new Hover(toolbox);
   /** @type {Map<number, {x: number, y: number}>} */
   const fingers = new Map();
-  /** @type {{x: number, y: number} | null} */
+  /** Id of the pointer that draws or pans. @type {number | null} */
+  let holder = null;
+  /** Last place of what pans, and the distance of its fingers. @type {{x: number, y: number, spread: number} | null} */
   let panning = null;
-  let spread = 0;
   /** Action when the finger is lifted, unless a second finger joined. @type {(() => void) | null} */
   let tap = null;
 
   const middle = () => {
-    const [a, b] = [...fingers.values()];
+    const [a, b = a] = [...fingers.values()];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   };
 
   canvas.addEventListener('pointerdown', (event) => {
     canvas.focus({ preventScroll: true });
+    const touch = event.pointerType === 'touch';
+    if (touch && holder !== null && !fingers.size) return; // a palm beside the pen
+    if (!touch) fingers.clear();
     canvas.setPointerCapture(event.pointerId);
-    if (event.pointerType === 'touch') {
-      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-      if (fingers.size === 2) {
-        if (toolbox.down) toolbox.cancel();
-        tap = null;
-        panning = middle();
-        spread = middle().spread;
-        return;
-      }
+    holder = event.pointerId;
+    tap = null;
+    if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (fingers.size >= 2) {
+      if (toolbox.down) toolbox.cancel();
+      panning = middle();
+      return;
     }
+    panning = null;
     if (event.button === 1 || toolbox.tool.name === 'pan') {
-      panning = { x: event.clientX, y: event.clientY };
+      panning = { x: event.clientX, y: event.clientY, spread: 0 };
       event.preventDefault();
       return;
     }
@@ -46,25 +49,26 @@ export function watchPointers(viewer, toolbox) {
     hover.clear();
     const point = viewer.toImagePoint(event);
     const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
-    if (event.pointerType === 'touch' && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
+    if (touch && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
     else toolbox.press(point, how);
   });
 
   canvas.addEventListener('pointermove', (event) => {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    if (panning) {
-      const now = fingers.size === 2 ? middle() : { x: event.clientX, y: event.clientY, spread: 0 };
+    const holds = event.pointerId === holder;
+    if (panning && (holds || fingers.has(event.pointerId))) {
+      const now = fingers.size ? middle() : { x: event.clientX, y: event.clientY, spread: 0 };
       viewer.pan(now.x - panning.x, now.y - panning.y);
-      if (fingers.size === 2 && spread) {
+      if (now.spread && panning.spread) {
         const box = canvas.getBoundingClientRect();
-        viewer.zoomBy(now.spread / spread, { x: now.x - box.left, y: now.y - box.top });
-        spread = now.spread;
+        viewer.zoomBy(now.spread / panning.spread, { x: now.x - box.left, y: now.y - box.top });
       }
       panning = now;
       return;
     }
+    if (holder !== null && !holds) return;
     element('ring').style.translate = `${event.offsetX}px ${event.offsetY}px`;
-    for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+    if (holds) for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.toImagePoint(each));
     }
     if (event.pointerType !== 'touch') {
@@ -76,18 +80,21 @@ export function watchPointers(viewer, toolbox) {
   });
 
   const end = (/** @type {PointerEvent} */ event) => {
-    fingers.delete(event.pointerId);
-    if (panning) {
-      if (!fingers.size) panning = null;
+    if (!fingers.delete(event.pointerId) && event.pointerId !== holder) return;
+    if (panning && fingers.size) {
+      panning = middle();
       return;
     }
-    if (event.type === 'pointercancel') toolbox.cancel();
+    holder = null;
+    if (panning) panning = null;
+    else if (event.type === 'pointercancel') toolbox.cancel();
     else if (tap) tap();
     else toolbox.release();
     tap = null;
   };
   canvas.addEventListener('pointerup', end);
   canvas.addEventListener('pointercancel', end);
+  canvas.addEventListener('lostpointercapture', end);
   canvas.addEventListener('pointerleave', () => {
     if (!toolbox.down) viewer.cursor = null;
     hover.clear();
@@ -96,13 +103,14 @@ export function watchPointers(viewer, toolbox) {
   });
   canvas.addEventListener('dblclick', (event) => {
     if (toolbox.tool.prompts) toolbox.app.isolate(idAt(viewer.labels, viewer.toImagePoint(event)));
-    else toolbox.close();
+    else if (toolbox.points.length > 2) toolbox.close();
+    else toolbox.dropPoints(); // the second press on the first corner
   });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
     const brush = toolbox.cursorRadius() > 0 && !event.ctrlKey;
-    const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
+    const factor = wheelFactor(event);
     if (brush) {
       toolbox.resize(factor);
       return;
@@ -127,7 +135,7 @@ class Hover {
   get useful() {
     const { tool, down, minus, app, viewer } = this.toolbox;
     if (tool.name !== 'click' || down || minus || app.tracking.job || !app.playback.ready) return false;
-    return !countPixels(viewer.labels, app.chosen).all; // last, because it reads every pixel
+    return !hasMask(viewer.labels, app.chosen); // last, because it may read every pixel
   }
 
   /** @param {Point} point */
@@ -155,8 +163,8 @@ class Hover {
       const [point, { frame }, { labels }] = [this.target, app.playback, viewer];
       this.target = null;
       try {
-        const outlines = await app.connection.call('preview', { frame, positive: toPairs([point]) });
-        viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? outlines : [];
+        const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]) });
+        viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? result : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong
       }

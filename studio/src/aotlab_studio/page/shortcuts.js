@@ -109,7 +109,7 @@ export class Shortcuts {
       if (name === 'Enter' && target.matches('input[type=number]')) element('view').focus({ preventScroll: true });
       return;
     }
-    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
+    if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;
     const key = this.meant(name);
     const binding = key && this.bindings.get(key);
     if (!key || !binding) return;
@@ -241,7 +241,7 @@ export function bindings(app) {
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
       { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
       { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
-      { keys: ['Delete'], text: 'delete the object, or the last corner or click', run: () => app.history.deleteKey() },
+      { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true },
       { keys: ['F2'], text: 'rename the object', run: () => renameChosen(app) },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
@@ -255,7 +255,7 @@ export function bindings(app) {
       { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1) },
       { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, forward', run: (key) => playback.step(key === 'Shift+←' ? -10 : 10) },
       { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
-      { keys: ['Space'], text: 'play, stop', run: () => playback.play() },
+      { keys: ['Space'], text: 'play, stop', run: () => playback.toggle() },
       { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy(['-', 'PageDown'].includes(key) ? 1 / 1.25 : 1.25, viewer.pointer || undefined) },
       { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },

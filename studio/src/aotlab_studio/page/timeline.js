@@ -3,9 +3,9 @@
 
  A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { createElement, drawOncePerRefresh } from './dom.js';
+import { createElement, drawOncePerRefresh, element, watchDensity, wheelFactor } from './dom.js';
 
-/** @typedef {{id: number, name: string, colour: string}} Row */
+/** @typedef {{id: number, name: string, colour: string, hidden: boolean}} Row */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -149,27 +149,18 @@ const MIN_ROWS = 4;
 
 
 export class Timeline {
-  /**
-   * @param {HTMLCanvasElement} canvas
-   * @param {HTMLImageElement} preview
-   * @param {HTMLElement} thumbnails
-   * @param {import('./frames.js').FrameCache} frames
-   * @param {(frame: number) => void} seek
-   * @param {(id: number) => void} choose called with the object whose row is clicked
-   * @param {(first: string, last: string) => void} drag called with the range to track when a handle is dragged
-   */
-  constructor(canvas, preview, thumbnails, frames, seek, choose, drag) {
-    this.frames = frames;
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    /** @type {HTMLCanvasElement} */
+    const canvas = element('strips');
     this.canvas = canvas;
-    this.preview = preview;
-    this.seek = seek;
-    this.choose = choose;
-    this.drag = drag;
+    this.preview = element('preview');
     /** Range to track; null: to the start or end. @type {[number | null, number | null]} */
     this.range = [null, null];
     /** Index of the handle in `range` that is dragged, or -1. */
     this.handle = -1;
-    this.thumbnails = new Thumbnails(thumbnails, frames, seek);
+    this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
     this.frame = 0;
@@ -187,14 +178,15 @@ export class Timeline {
     this.stretches = [];
     this.dragging = false;
     this.strips = document.createElement('canvas');
-    this.stale = true;
+    this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.redraw()).observe(canvas);
+    watchDensity(() => this.redraw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
-    canvas.addEventListener('pointerup', () => { this.dragging = false; this.handle = -1; });
-    canvas.addEventListener('pointerleave', () => { preview.hidden = true; });
+    canvas.addEventListener('lostpointercapture', () => { this.dragging = false; this.handle = -1; });
+    canvas.addEventListener('pointerleave', () => { this.preview.hidden = true; });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
@@ -240,7 +232,8 @@ export class Timeline {
   setObjects(objects, chosen) {
     this.objects = objects;
     this.chosen = chosen;
-    this.thumbnails.setObjects(objects);
+    for (const id of this.rows.keys()) if (!objects.some((object) => object.id === id)) this.rows.delete(id);
+    this.thumbnails.setObjects(objects.filter((object) => !object.hidden));
     this.redraw();
   }
 
@@ -282,7 +275,7 @@ export class Timeline {
     const [first, last] = [this.range[0] ?? 0, this.range[1] ?? this.count - 1];
     const place = Math.round(this.placeOf(event));
     const [from, to] = this.handle ? [first, Math.min(this.count - 1, Math.max(first, place - 1))] : [Math.max(0, Math.min(last, place)), last];
-    this.drag(from ? String(from) : '', to < this.count - 1 ? String(to) : '');
+    this.app.tracking.setRange(from ? String(from) : '', to < this.count - 1 ? String(to) : '');
   }
 
   /** @param {number} frame the one that shows */
@@ -295,7 +288,8 @@ export class Timeline {
   /** @param {number} frame @param {Record<string, string>} codes */
   setCodes(frame, codes) {
     for (const [id, code] of Object.entries(codes)) {
-      const row = this.rows.get(Number(id)) || Array(this.count).fill('-');
+      const row = this.rows.get(Number(id)) || [];
+      while (row.length < this.count) row.push('-');
       row[frame] = code;
       this.rows.set(Number(id), row);
     }
@@ -326,7 +320,7 @@ export class Timeline {
     const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !along) return; // scrolls the rows
     event.preventDefault();
-    if (event.ctrlKey) this.zoomBy(Math.exp(event.deltaY * 0.002), this.placeOf(event));
+    if (event.ctrlKey) this.zoomBy(1 / wheelFactor(event), this.placeOf(event));
     else this.show(this.first + along / this.column);
   }
 
@@ -358,11 +352,11 @@ export class Timeline {
       return;
     }
     const object = this.objectAt(event);
-    if (object) this.choose(object.id);
+    if (object) this.app.choose(object.id);
     if (this.isName(event)) return;
     this.dragging = true;
     this.canvas.setPointerCapture(event.pointerId);
-    this.seek(this.eventToFrame(event));
+    this.app.playback.seek(this.eventToFrame(event));
   }
 
   /** @param {PointerEvent} event */
@@ -373,11 +367,11 @@ export class Timeline {
       return;
     }
     const frame = this.eventToFrame(event);
-    if (this.dragging) this.seek(frame);
+    if (this.dragging) this.app.playback.seek(frame);
     this.canvas.title = this.objectAt(event)?.name || '';
     this.preview.hidden = this.isName(event) && !this.dragging;
     if (this.preview.hidden) return;
-    const source = this.frames.address(frame, 160);
+    const source = this.app.frames.address(frame, 160);
     if (this.preview.getAttribute('src') !== source) this.preview.src = source;
     const box = this.canvas.getBoundingClientRect();
     this.preview.style.left = `${Math.min(box.width - 164, Math.max(0, event.clientX - box.left - 82))}px`;
@@ -385,7 +379,7 @@ export class Timeline {
 
   /** Redraw everything; `draw` only moves the mark of the shown frame. */
   redraw() {
-    this.stale = true;
+    this.needsRedraw = true;
     this.draw();
   }
 
@@ -394,11 +388,11 @@ export class Timeline {
     const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.objects.length) * ROW_HEIGHT + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
     const ink = getComputedStyle(this.canvas).color;
-    for (const canvas of this.stale ? [this.canvas, this.strips] : [this.canvas]) {
+    for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
       canvas.width = Math.round(this.canvas.clientWidth * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    if (this.stale) this.drawStrips(ratio, ink);
+    if (this.needsRedraw) this.drawStrips(ratio, ink);
     const { context } = this;
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -418,7 +412,7 @@ export class Timeline {
 
   /** Draw everything but the mark of the shown frame. @param {number} ratio @param {string} ink */
   drawStrips(ratio, ink) {
-    this.stale = false;
+    this.needsRedraw = false;
     const { first, span, column } = this;
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -467,6 +461,7 @@ export function makeThumbnail(frames, frame, objects) {
     try {
       const [image, labels] = await Promise.all([frames.thumbnail(frame, THUMBNAIL_PIXELS), frames.labels(frame)]);
       drawThumbnail(canvas, image, labels, objects);
+      image.close();
     } catch {
       // the frame itself will say what is wrong
     }
@@ -494,11 +489,10 @@ function drawThumbnail(canvas, image, labels, objects) {
 }
 
 class Thumbnails {
-  /** @param {HTMLElement} strip @param {import('./frames.js').FrameCache} frames @param {(frame: number) => void} seek */
-  constructor(strip, frames, seek) {
-    this.frames = frames;
-    this.strip = strip;
-    this.seek = seek;
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    this.strip = element('thumbnails');
     this.view = '';
     this.timer = 0;
     /** @type {Row[]} */
@@ -537,9 +531,9 @@ class Thumbnails {
     this.strip.style.marginLeft = `${left}px`;
     const frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
     const shown = frames.map((frame) => {
-      const thumbnail = makeThumbnail(this.frames, frame, this.objects);
+      const thumbnail = makeThumbnail(this.app.frames, frame, this.objects);
       thumbnail.box.append(createElement('span', { textContent: String(frame) }));
-      Object.assign(thumbnail.box, { title: `frame ${frame}`, onclick: () => this.seek(frame) });
+      Object.assign(thumbnail.box, { title: `frame ${frame}`, onclick: () => this.app.playback.seek(frame) });
       return thumbnail;
     });
     this.strip.replaceChildren(...shown.map(({ box }) => box));

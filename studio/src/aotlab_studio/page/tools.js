@@ -3,11 +3,13 @@
 
 import { toPairs } from './connection.js';
 import { element, toast } from './dom.js';
-import { countPixels, idAt, isFarFrom } from './frames.js';
+import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./viewer.js').Mark} Mark */
 /** @typedef {import('./protocol.js').Actions} Actions */
+/** @typedef {import('./frames.js').Labels | null} Labels */
+/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, labels: Labels}} Place */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -20,15 +22,15 @@ import { countPixels, idAt, isFarFrom } from './frames.js';
  * @property {boolean} [round] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [prompts] whether it keeps the marks of clicks
- * @property {(box: Toolbox, point: Point) => unknown} press
- * @property {(box: Toolbox, point: Point) => void} [move]
- * @property {(box: Toolbox) => unknown} [release]
- * @property {(box: Toolbox) => unknown} [close]
- * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
+ * @property {(toolbox: Toolbox, point: Point) => unknown} press
+ * @property {(toolbox: Toolbox, point: Point) => void} [move]
+ * @property {(toolbox: Toolbox) => unknown} [release]
+ * @property {(toolbox: Toolbox) => unknown} [close]
+ * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of input
  */
 
-/** Smallest edge of a box in pixels of the frame; a smaller drag is a click. */
-const MIN_BOX_EDGE = 2;
+/** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
+const MIN_BOX_EDGE = { frame: 2, css: 4 };
 
 /** @type {Tool} */
 const box = {
@@ -58,17 +60,18 @@ const click = {
 
 /** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
+  /** @type {[number, number, number, number]} */
   const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (found[2] <= MIN_BOX_EDGE || found[3] <= MIN_BOX_EDGE) {
+  if (Math.min(found[2], found[3]) <= Math.max(MIN_BOX_EDGE.frame, toolbox.viewer.toFramePixels(MIN_BOX_EDGE.css))) {
     toolbox.points = [];
     await releaseMark(toolbox, first);
     return;
   }
-  const mine = toolbox.points;
   toolbox.marks = [];
-  const { all, inside } = countPixels(toolbox.viewer.labels, toolbox.app.chosen, found);
-  await suggest(toolbox, { box: found }, inside < all / 2);
-  if (toolbox.points === mine) toolbox.cancel();
+  await toolbox.submit((place) => {
+    const { all, inside } = countPixels(place.labels, place.id, found);
+    return suggest(toolbox, { box: found }, place, inside < all / 2);
+  });
 }
 
 /**
@@ -77,56 +80,58 @@ async function releaseBox(toolbox, first, last) {
  * @param {Point} point
  */
 async function releaseMark(toolbox, point) {
-  const { app, viewer: { labels } } = toolbox;
+  const { app, viewer } = toolbox;
   const positive = !toolbox.minus;
-  const present = Boolean(labels && countPixels(labels, app.chosen).all);
-  const other = idAt(labels, point);
-  if (positive && other) {
+  const other = positive && idAt(viewer.labels, point);
+  if (other) {
     app.choose(other);
     app.showMessage(`${app.getName(other)} is chosen.`);
     return;
   }
-  if (!positive && !present) {
-    app.showMessage('Click on the object first: it has no mask on this frame to remove from.');
-    return;
-  }
-  const away = Boolean(positive && present && labels && isFarFrom(labels, app.chosen, point));
   const added = { point, positive };
-  if (!away) toolbox.marks.push(added);
-  toolbox.show();
-  const points = { [positive ? 'positive' : 'negative']: toPairs([point]) };
-  const done = await suggest(toolbox, { ...points, refine: present && !away }, away);
-  if (done === undefined) toolbox.marks = toolbox.marks.filter((one) => one !== added);
+  toolbox.marks.push(added);
+  const done = await toolbox.submit(async (place) => {
+    const { labels, id } = place;
+    const present = hasMask(labels, id);
+    if (!positive && !present) {
+      app.showMessage('Click on the object first: it has no mask on this frame to remove from.');
+      return undefined;
+    }
+    const away = Boolean(positive && present && labels && isFarFrom(labels, id, point));
+    const points = { [positive ? 'positive' : 'negative']: toPairs([point]) };
+    return suggest(toolbox, { ...points, refine: present && !away }, place, away);
+  });
+  if (!done) toolbox.marks = toolbox.marks.filter((one) => one !== added);
   toolbox.show();
 }
 
 /**
- * Request a mask. Away from the chosen object's mask it makes a new object, unless the person adds it to the chosen one.
+ * Request a mask. Away from the object's mask it makes a new object, unless the person adds it to this one.
  * @param {Toolbox} toolbox
- * @param {object} prompts
+ * @param {Partial<Actions['suggest']['message']>} prompts
+ * @param {Place} place
  * @param {boolean} away
  */
-async function suggest({ app }, prompts, away) {
-  const before = app.chosen;
-  const frame = app.playback.frame;
-  const common = { ...prompts, overwrite: element('overwrite').checked };
-  const found = await app.send('suggest', { ...common, object_id: (!away && before) || null });
-  if (!found) return undefined;
-  const id = found.object_id;
-  if (id !== before) app.choose(id);
-  const { step } = app.connection;
-  const losers = found.taken.map((other) => app.getName(other)).join(', ');
+async function suggest(toolbox, prompts, { frame, id: before }, away) {
+  const { app } = toolbox;
+  const common = { ...prompts, frame, overwrite: element('overwrite').checked };
+  const answer = await app.request('suggest', { ...common, object_id: (!away && before) || null });
+  if (!answer) return undefined;
+  const { result: { object_id: id, taken }, step } = answer;
+  if (app.chosen === before) app.setChosen(id);
+  if (away) toolbox.marks = [];
+  const losers = taken.map((other) => app.getName(other)).join(', ');
   if (losers) toast(`${app.getName(id)} took pixels of ${losers}`, { Undo: () => app.history.undo(step) });
-  if (!away) return id;
+  if (!away) return answer;
   toast(`${app.getName(id)} is new`, {
     [`More of ${app.getName(before)}`]: async () => {
-      if ((await app.send('undo', { step })) === undefined) return;
+      if (!(await app.send('undo', { step }))) return;
       app.choose(before);
-      await app.send('suggest', { ...common, frame, object_id: before, extend: true });
+      await app.send('suggest', { ...common, object_id: before, extend: true });
     },
     Undo: () => app.history.undo(step),
   });
-  return id;
+  return answer;
 }
 
 /** @type {Pick<Tool, 'round' | 'press' | 'move' | 'release'>} */
@@ -156,7 +161,7 @@ const lasso = {
   help: 'Lasso: drag around the object. With Shift: remove.',
   press: () => {},
   move: (toolbox, point) => toolbox.follow(point),
-  release: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : toolbox.cancel()),
+  release: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : toolbox.dropPoints()),
   shape: ({ points }) => ({ points, closed: true, corners: false }),
 };
 
@@ -178,8 +183,8 @@ function send(toolbox) {
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
-function closesOutline({ points, viewer }, point) {
-  return points.length > 2 && Math.hypot(point.x - points[0].x, point.y - points[0].y) < viewer.css(CLOSE_DISTANCE);
+function closesOutline({ points: [first, , ...others], viewer }, point) {
+  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < viewer.toFramePixels(CLOSE_DISTANCE);
 }
 
 /** @type {Tool} */
@@ -196,8 +201,9 @@ const part = {
       app.choose(other);
       return;
     }
-    const lost = await app.send('reassign', { point: toPairs([point])[0] });
-    if (lost !== undefined) app.history.offer(`A part of ${app.getName(lost)} is ${app.getName(app.chosen)}’s now`);
+    const { chosen } = app;
+    const answer = await app.send('reassign', { point: toPairs([point])[0] });
+    if (answer) app.history.offer(answer, `A part of ${app.getName(answer.result)} is ${app.getName(chosen)}’s now`);
   },
 };
 
@@ -209,8 +215,8 @@ const split = {
   help: 'Split: click on a separate part of the object to make it a new object.',
   takesPoints: true,
   press: async (toolbox, point) => {
-    const id = await toolbox.app.send('split_object', { point: toPairs([point])[0] });
-    if (id !== undefined) toolbox.app.choose(id);
+    const answer = await toolbox.app.send('split_object', { point: toPairs([point])[0] });
+    if (answer) toolbox.app.setChosen(answer.result);
   },
 };
 
@@ -233,6 +239,10 @@ export class Toolbox {
     this.points = [];
     /** @type {Mark[]} */
     this.marks = [];
+    /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
+    this.sent = [];
+    /** Frame and object at the last press. */
+    this.pressed = { frame: 0, id: 0 };
     this.down = false;
     this.minus = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
@@ -247,7 +257,7 @@ export class Toolbox {
   /** @param {string} name */
   choose(name) {
     const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
-    if (this.tool.prompts && found.prompts) this.points = [];
+    if (this.tool.prompts && found.prompts) [this.points, this.down] = [[], false];
     else this.cancel();
     this.tool = found;
     this.app.showMessage(found.help);
@@ -271,21 +281,27 @@ export class Toolbox {
     return this.tool.round ? this.radius : 0;
   }
 
-  /** Drop unfinished input. */
+  /** Drop unfinished input, and hide what was sent. */
   cancel() {
     this.points = [];
     this.marks = [];
+    this.sent = [];
     this.down = false;
     this.show();
   }
 
-  /** Whether a stroke or polygon is unfinished, which following must not interrupt. */
+  dropPoints() {
+    this.points = [];
+    this.show();
+  }
+
+  /** Whether a stroke or polygon is unfinished or not answered, which following must not interrupt. */
   get drawing() {
-    return this.down || this.points.length > 0;
+    return this.down || this.points.length + this.sent.length > 0;
   }
 
   get begun() {
-    return this.drawing || this.marks.length > 0;
+    return this.down || this.points.length + this.marks.length > 0;
   }
 
   /** Remove the last corner or click; returns whether it was a click, whose effect is already stored. */
@@ -309,6 +325,7 @@ export class Toolbox {
       this.app.showMessage(`Frame ${this.app.playback.target} is still loading; nothing was drawn.`, true);
       return;
     }
+    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen };
     this.minus = (how.shift || how.right) !== this.inverse;
     if (!this.tool.takesPoints) {
       this.down = true;
@@ -342,28 +359,54 @@ export class Toolbox {
   }
 
   /**
-   * Send what was drawn, and show it until the answer comes.
+   * Send what was drawn. An object that it makes is chosen, unless the person chose one meanwhile.
    * @template {'paint' | 'outline'} A
    * @param {A} action
-   * @param {Partial<Actions[A]['message']>} values
+   * @param {import('./main.js').Values<A>} values
    */
-  async finish(action, values) {
-    const mine = this.points;
-    await this.app.draw(action, values);
-    if (this.points === mine) this.cancel();
+  finish(action, values) {
+    const { app } = this;
+    return this.submit(async ({ frame, id }) => {
+      const answer = await app.request(action, { frame, object_id: id || null, ...values });
+      if (answer && !app.chosen) app.setChosen(answer.result);
+      return answer;
+    });
+  }
+
+  /**
+   * Send input after the answers to earlier input, and show it until its own. Refused corners can be sent again.
+   * @template T
+   * @param {(place: Place) => Promise<T | undefined>} request returns undefined if it was refused
+   */
+  async submit(request) {
+    const { app, viewer, tool, points, viewer: { labels }, pressed: { frame, id } } = this;
+    const sketch = this.sketch();
+    this.points = [];
+    this.sent.push(sketch);
+    const done = await app.draw(() => request({
+      frame, id: id || app.chosen, labels: frame === app.playback.frame ? viewer.labels : labels,
+    }));
+    const cancelled = !this.sent.includes(sketch);
+    this.sent = this.sent.filter((one) => one !== sketch);
+    if (!done && !cancelled && tool.takesPoints && !this.points.length) this.points = points;
+    this.show();
+    return done;
+  }
+
+  sketch() {
+    const { tool, points } = this;
+    const erase = tool.erases || (this.minus && tool.round);
+    return {
+      ...(tool.shape?.(this) || { points, closed: false, corners: false }),
+      width: tool.round ? 2 * this.radius : undefined,
+      colour: erase ? '#ffffff' : this.app.colour(),
+    };
   }
 
   /** Draw unfinished input. */
   show() {
-    const { tool, points, marks } = this;
-    const erase = tool.erases || (this.minus && tool.round);
-    const shape = tool.shape?.(this) || { points, closed: false, corners: false };
-    this.viewer.sketch = points.length || marks.length ? {
-      ...shape,
-      marks,
-      width: tool.round ? 2 * this.radius : undefined,
-      colour: erase ? '#ffffff' : this.app.colour(),
-    } : null;
+    this.viewer.sketches = [...this.sent, this.sketch()];
+    this.viewer.marks = this.marks;
     this.viewer.draw();
   }
 }

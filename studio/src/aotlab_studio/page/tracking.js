@@ -1,12 +1,11 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings, streams; frames to check, ranked. */
 
-import { element, createElement, setIcon } from './dom.js';
+import { element, createElement, readNumber, setIcon } from './dom.js';
 import { makeThumbnail } from './timeline.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
-/** @typedef {import('./protocol.js').Actions} Actions */
 
 const BUTTONS = ['forward', 'backward', 'both', 'golive', 'drop'];
 
@@ -35,8 +34,7 @@ export class Tracking {
   }
 
   showRange() {
-    const [first, last] = ['first', 'last'].map((id) => (element(id).value === '' ? null : Number(element(id).value)));
-    this.app.timeline.setRange(first, last);
+    this.app.timeline.setRange(readNumber('first') ?? null, readNumber('last') ?? null);
   }
 
   /** @param {Record<string, Setting>} settings model, policy and precision */
@@ -45,17 +43,15 @@ export class Tracking {
       const list = element(name);
       list.replaceChildren(...offered.map(({ value, text }) => createElement('option', { value, textContent: text })));
       list.value = chosen;
-      list.onchange = () => this.app.send('set_tracker', { changes: { [name]: list.value } });
+      list.onchange = async () => {
+        if (!(await this.app.send('set_tracker', { changes: { [name]: list.value } }))) this.setSettings(settings);
+      };
     }
     element('settings').hidden = !Object.keys(settings).length;
   }
 
-  /** @param {JobProgress | null} job */
+  /** @param {JobProgress | null} job null: none runs */
   setJob(job) {
-    if (job?.background) {
-      this.showBackground(job);
-      return;
-    }
     const alive = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
     element('job').hidden = !alive;
     for (const id of BUTTONS) element(id).disabled = alive;
@@ -71,13 +67,13 @@ export class Tracking {
     this.job = alive ? job : null;
   }
 
-  /** Show the propagation of a correction, which disables nothing. @param {JobProgress} job */
-  showBackground(job) {
-    const alive = ['starting', 'running'].includes(job.status);
+  /** Show the propagation of a correction, which disables nothing. @param {JobProgress | null} job null: none runs */
+  setCorrection(job) {
+    const alive = Boolean(job && ['starting', 'running'].includes(job.status));
     this.correction = alive ? job : null;
     this.showWaiting();
-    if (job.problem) this.app.showMessage(job.problem, true);
-    if (!alive && job.done) this.app.review.refresh();
+    if (job?.problem) this.app.showMessage(job.problem, true);
+    if (!alive && job?.done) this.app.review.refresh();
   }
 
   /** @param {number} count corrections that have not propagated yet */
@@ -112,27 +108,24 @@ export class Tracking {
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
+  /** Objects to track; undefined: all. */
+  get selectedIds() {
+    return element('only').checked ? [this.app.chosen] : undefined;
+  }
+
   /** @param {import('./protocol.js').JobProgress['direction']} direction */
   async track(direction) {
-    /** @type {Partial<Actions['track']['message']>} */
-    const values = { direction };
-    if (element('first').value) values.first = Number(element('first').value);
-    if (element('last').value) values.last = Number(element('last').value);
-    if (element('only').checked) values.object_ids = [this.app.chosen];
-    if (this.app.playback.playing) this.app.playback.play();
-    const report = await this.app.send('track', values);
-    if (report) this.app.showMessage('');
+    const values = { direction, first: readNumber('first'), last: readNumber('last'), object_ids: this.selectedIds };
+    this.app.playback.setRun(null);
+    if (await this.app.send('track', values)) this.app.showMessage('');
   }
 
   /** Drop the results from this frame on. */
   async drop() {
-    /** @type {Partial<Actions['drop_results']['message']>} */
-    const values = {};
-    if (element('last').value) values.last = Number(element('last').value);
-    if (element('only').checked) values.object_ids = [this.app.chosen];
-    const count = await this.app.send('drop_results', values);
-    if (count === undefined) return;
-    if (count) this.app.history.offer(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
+    const answer = await this.app.send('drop_results', { last: readNumber('last'), object_ids: this.selectedIds });
+    if (!answer) return;
+    const count = answer.result;
+    if (count) this.app.history.offer(answer, `Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
     else this.app.showMessage('No results from this frame on.');
     this.app.review.refresh();
   }
@@ -142,8 +135,8 @@ export class Tracking {
   }
 
   async takeFrame() {
-    const frame = await this.app.send('take_frame');
-    if (frame !== undefined) await this.app.playback.seek(frame);
+    const answer = await this.app.send('take_frame');
+    if (answer) await this.app.playback.seek(answer.result);
   }
 
   async goLive() {
@@ -192,8 +185,10 @@ export class Review {
     /** @type {Visit[]} */
     this.visits = [];
     this.index = -1;
-    this.requests = 0;
     this.asked = 0;
+    this.refreshing = false;
+    /** Whether something changed since the last request. */
+    this.outdated = false;
     /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
     this.thumbnails = new Map();
     this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
@@ -204,7 +199,8 @@ export class Review {
 
   /** Return the thumbnail of a frame, which is drawn when it is scrolled into view. @param {number} frame */
   thumbnail(frame) {
-    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, this.app.objects);
+    const shown = this.app.objects.filter((item) => !item.hidden);
+    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, shown);
     if (!this.thumbnails.has(frame)) this.observer.observe(found.box);
     this.thumbnails.set(frame, found);
     return found.box;
@@ -212,26 +208,30 @@ export class Review {
 
   /** Refresh while a job runs, but not too often. */
   refreshLive() {
-    if (performance.now() - this.asked > REVIEW_INTERVAL) this.refresh();
+    if (!this.refreshing && performance.now() - this.asked > REVIEW_INTERVAL) this.refresh();
   }
 
-  /** Fetch the checks; an answer to an older request is dropped. */
+  /** Fetch strips and checks; during a request, once more after it. */
   async refresh() {
-    const { connection, timeline } = this.app;
-    this.requests += 1;
-    this.asked = performance.now();
-    const request = this.requests;
-    let strips;
-    let visits;
+    this.outdated = true;
+    if (this.refreshing) return;
+    this.refreshing = true;
     try {
-      strips = await connection.call('strips', {});
-      visits = groupByFrame(await connection.call('review', {}));
+      while (this.outdated) {
+        this.outdated = false;
+        this.asked = performance.now();
+        await this.fetch();
+      }
     } catch (error) {
       this.app.showError(error);
-      return;
     }
-    if (request !== this.requests) return;
-    timeline.setStrips(strips);
+    this.refreshing = false;
+  }
+
+  async fetch() {
+    const { connection, timeline } = this.app;
+    timeline.setStrips((await connection.call('strips', {})).result);
+    const visits = groupByFrame((await connection.call('review', {})).result);
     this.thumbnails.clear();
     const at = this.visits[this.index];
     const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));

@@ -1,11 +1,11 @@
 // @ts-check
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh } from './dom.js';
+import { drawOncePerRefresh, watchDensity } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
-/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string, marks: Mark[]}} Sketch */
+/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string}} Sketch */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colours. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -24,6 +24,9 @@ export class Viewer {
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
+    /** Pixels of the canvas per CSS pixel. */
+    this.ratio = devicePixelRatio;
+    /** Pixels of the canvas per pixel of the frame; `left` and `top` are pixels of the canvas. */
     this.zoom = 1;
     this.left = 0;
     this.top = 0;
@@ -35,8 +38,10 @@ export class Viewer {
     this.drawn = '';
     /** Names of objects by id. @type {Map<number, string>} */
     this.names = new Map();
-    /** @type {Sketch | null} */
-    this.sketch = null;
+    /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
+    this.sketches = [];
+    /** @type {Mark[]} */
+    this.marks = [];
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
     /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
@@ -46,6 +51,7 @@ export class Viewer {
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
+    watchDensity(() => this.resize());
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -76,9 +82,12 @@ export class Viewer {
 
   /** @param {ImageBitmap | null} image null: keep the shown one @param {import('./frames.js').Labels} labels */
   show(image, labels) {
-    this.image = image || this.image;
+    if (image) {
+      this.image = image;
+      this.near = null;
+    }
     this.labels = labels;
-    this.near = null;
+    this.preview = []; // of the masks before
     this.paintMask();
   }
 
@@ -95,7 +104,9 @@ export class Viewer {
   }
 
   resize() {
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = devicePixelRatio;
+    const factor = ratio / this.ratio;
+    [this.zoom, this.left, this.top, this.ratio] = [this.zoom * factor, this.left * factor, this.top * factor, ratio];
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
     if (this.fitted) this.fit();
@@ -113,15 +124,14 @@ export class Viewer {
   }
 
   /** Convert CSS pixels to pixels of the frame. @param {number} pixels */
-  css(pixels) {
-    return (pixels * (window.devicePixelRatio || 1)) / this.zoom;
+  toFramePixels(pixels) {
+    return (pixels * this.ratio) / this.zoom;
   }
 
   /** Zoom about a point of the canvas, or about its centre. @param {number} factor @param {Point} [about] CSS pixels */
   zoomBy(factor, about) {
-    const ratio = window.devicePixelRatio || 1;
-    const x = about ? about.x * ratio : this.canvas.width / 2;
-    const y = about ? about.y * ratio : this.canvas.height / 2;
+    const x = about ? about.x * this.ratio : this.canvas.width / 2;
+    const y = about ? about.y * this.ratio : this.canvas.height / 2;
     const zoom = Math.min(64, Math.max(0.05, this.zoom * factor));
     this.left = x - ((x - this.left) * zoom) / this.zoom;
     this.top = y - ((y - this.top) * zoom) / this.zoom;
@@ -132,33 +142,42 @@ export class Viewer {
 
   /** @param {number} dx CSS pixels @param {number} dy */
   pan(dx, dy) {
-    const ratio = window.devicePixelRatio || 1;
-    this.left += dx * ratio;
-    this.top += dy * ratio;
+    this.left += dx * this.ratio;
+    this.top += dy * this.ratio;
     this.fitted = false;
     this.draw();
   }
 
   /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event @returns {Point} */
   toImagePoint(event) {
-    const ratio = window.devicePixelRatio || 1;
     const box = this.canvas.getBoundingClientRect();
     return {
-      x: ((event.clientX - box.left) * ratio - this.left) / this.zoom,
-      y: ((event.clientY - box.top) * ratio - this.top) / this.zoom,
+      x: ((event.clientX - box.left) * this.ratio - this.left) / this.zoom,
+      y: ((event.clientY - box.top) * this.ratio - this.top) / this.zoom,
     };
   }
 
   /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
   placeOf({ x, y }) {
-    const ratio = window.devicePixelRatio || 1;
-    return { x: (x * this.zoom + this.left) / ratio, y: (y * this.zoom + this.top) / ratio };
+    return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
+  }
+
+  /** Return the colours inside, on the outline and around it, by object. */
+  makeShades() {
+    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
+    /** @type {Map<number, [number, number, number]>} */
+    const shades = new Map();
+    for (const [id, [red, green, blue]] of this.colours) {
+      const colour = red | (green << 8) | (blue << 16);
+      const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
+      shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
+    }
+    return shades;
   }
 
   /** Redraw the masks, after masks, colours or look changed. */
   paintMask() {
     if (!this.labels) return;
-    this.preview = []; // of masks that are no longer those shown
     const { width, height, ids } = this.labels;
     if (this.mask.width !== width || this.mask.height !== height) {
       this.mask.width = width;
@@ -167,14 +186,7 @@ export class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    /** Inside, outline, line around it. @type {Map<number, [number, number, number]>} */
-    const shades = new Map();
-    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
-    for (const [id, [red, green, blue]] of this.colours) {
-      const colour = red | (green << 8) | (blue << 16);
-      const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
-      shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
-    }
+    const shades = this.makeShades();
     /** Ids of the visible objects. @type {Set<number>} */
     const shown = new Set();
     const { outline } = this.look;
@@ -212,11 +224,10 @@ export class Viewer {
 
   /** Show the pixel under the pointer and the zoom. */
   showPlace() {
-    const ratio = window.devicePixelRatio || 1;
     const { pointer, readout } = this;
-    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom + 1e-6);
+    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * this.ratio - start) / this.zoom + 1e-6);
     const place = pointer ? `${inFrame(pointer.x, this.left)}, ${inFrame(pointer.y, this.top)} · ` : '';
-    readout.textContent = `${place}${Math.round((100 * this.zoom) / ratio)} %`;
+    readout.textContent = `${place}${Math.round((100 * this.zoom) / this.ratio)} %`;
   }
 
   drawNow() {
@@ -232,9 +243,10 @@ export class Viewer {
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
     if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
-    const css = (/** @type {number} */ pixels) => this.css(pixels);
+    const css = (/** @type {number} */ pixels) => this.toFramePixels(pixels);
     drawPreview(context, this.preview, css);
-    if (this.sketch) drawSketch(context, this.sketch, css);
+    for (const sketch of this.sketches) drawSketch(context, sketch, css);
+    for (const mark of this.marks) drawMark(context, mark, css);
     if (this.cursor) drawCursor(context, this.cursor, css);
   }
 }
@@ -263,7 +275,6 @@ function drawSketch(context, sketch, css) {
     strokeTwice(context, css(1.5));
     if (sketch.corners) points.forEach((point) => disc(context, point, css(3)));
   }
-  for (const mark of sketch.marks) drawMark(context, mark, css);
 }
 
 /**

@@ -1,0 +1,358 @@
+"""The page while answers of the server are late, out of order or missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from fractions import Fraction
+
+import numpy as np
+
+from aotlab import InputError
+from aotlab_studio.project import editing
+from aotlab_studio.review.checks import Check
+from aotlab_studio.tracking.planning import TrackRequest
+from studio.tests.annotation.browser import Wire, needs_browser
+from studio.tests.annotation.clips import TruthTracker, draw
+
+pytestmark = needs_browser
+
+JOB = {
+    "background": False, "status": "running", "direction": "forward", "frame": 3, "done": 3, "total": 10, "speed": 5.0,
+    "remaining": 1.0, "current_pass": 1, "passes": 1, "problem": None,
+}  # fmt: skip
+
+
+def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
+    draw(session, 0, 1)
+    steps, held = threading.Semaphore(4), []
+
+    class Waiting(TruthTracker):
+        def step(self, frame, mask=None):
+            steps.acquire(timeout=60)
+            return super().step(frame, mask)
+
+    session.make_tracker = Waiting
+    page.objects(1)
+    page.answer(re.compile(r"/frame/4\?video=[0-9a-f]+$"), lambda route: held.append(route))
+    job = session.track(TrackRequest(0))
+    page.wait_frame(3)
+    steps.release()
+    page.until(lambda: held)
+    page.tab.mouse.move(*page.at(40, 5))
+    page.tab.mouse.down()
+    for route in held:
+        route.continue_()
+    page.tab.wait_for_function(
+        "() => performance.getEntriesByType('resource').some(({ name }) => /frame.4.video=[^&]*$/.test(name))"
+    )
+    page.settle()
+    with page.done():
+        page.tab.mouse.move(*page.at(50, 5), steps=3)
+        page.tab.mouse.up()
+    job.stop()
+    steps.release(100)
+    assert [page.labels(frame)[5, 45] for frame in (3, 4)] == [1, 0]
+
+
+def test_older_masks_do_not_replace_newer_ones(page, session):
+    held = []
+
+    def answer(route):
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    page.answer(re.compile("/labels/0$"), answer)
+    draw(session, 0, 1)
+    page.until(lambda: held)
+    draw(session, 0, 2)
+    page.shows("object 1", "object 2")
+    route, response = held[0]
+    with page.tab.expect_event("requestfinished"):
+        route.fulfill(response=response)
+    page.settle()
+    page.shows("object 1", "object 2")
+
+
+def draw_triangle(page):
+    for x, y in ((10, 10), (30, 10), (30, 30)):
+        page.tab.mouse.click(*page.at(x, y))
+
+
+def test_refused_polygon_can_be_sent_again(page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.state, 1, {"locked": True})
+    page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
+    page.key("p")
+    draw_triangle(page)
+    page.key_done("Enter")
+    page.status("locked")
+    page.key_done("j")
+    page.key_done("Enter")
+    assert (page.labels(0) == 1)[14, 20:28].all()
+
+
+def test_pending_polygon_is_sent_once(page):
+    wire = Wire(page, "outline")
+    page.key("p")
+    draw_triangle(page)
+    page.key("Enter")
+    page.until(lambda: wire.held)
+    page.key("Enter")
+    page.tab.mouse.click(*page.at(50, 30))
+    with page.done():
+        wire.release()
+    page.tab.mouse.click(*page.at(50, 35))
+    page.tab.mouse.click(*page.at(40, 35))
+    with page.done():
+        page.key("Enter")
+        page.until(lambda: wire.held)
+        wire.release()
+    assert [len(message["points"]) for message in wire.list_sent("outline")] == [3, 3]
+    assert page.labels(0)[33, 48] == 1
+
+
+def test_enter_in_a_dialog_presses_its_main_button(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.click("#open-versions")
+    page.tab.fill("#version-title", "first")
+    page.tab.press("#version-title", "Enter")
+    page.tab.wait_for_selector("#versions li:has-text('first')")
+    page.key("Escape", "Shift+E")
+    page.tab.fill("#export-last", "3")
+    page.tab.press("#export-last", "Enter")
+    page.tab.wait_for_selector("#download:not([hidden])")
+
+
+def test_name_goes_to_the_object_it_is_typed_for(page, session):
+    draw(session, 0, 1)
+    wire = Wire(page, "suggest")
+    page.key("1", "x")
+    page.chosen("object 1")
+    page.tab.mouse.move(*page.at(37, 22))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(53, 38), steps=3)
+    page.tab.mouse.up()
+    page.until(lambda: wire.held)
+    page.key("F2")
+    page.tab.keyboard.type("Rem")
+    wire.release()
+    page.tab.wait_for_selector(".toast >> text=object 2 is new")
+    page.key_done("Enter")
+    assert [item.name for item in session.state.objects] == ["Rem", "object 2"]
+
+
+def test_jitter_of_a_click_makes_no_box_when_zoomed_out(page, session):
+    prompts = []
+    session.segmenter = lambda frame, asked: (prompts.append(asked[1]), np.ones(frame.shape[:2], np.uint16))[
+        1
+    ]
+    page.key("x")
+    page.key(*["-"] * 20)
+    x, y = page.at(30, 20)
+    with page.done():
+        page.tab.mouse.move(x, y)
+        page.tab.mouse.down()
+        page.tab.mouse.move(x + 2, y + 2)
+        page.tab.mouse.up()
+    assert [prompt.box for prompt in prompts] == [None]
+
+
+def test_playback_stops_at_a_broken_frame(page):
+    page.answer(re.compile("/frame/3"), lambda route: route.fulfill(status=404, body="broken"))
+    page.key("Space")
+    page.status("broken")
+    page.tab.wait_for_selector("#play[aria-label=Play]")
+    page.wait_frame(2)
+
+
+def test_second_play_does_not_double_the_rate(page, served):
+    served.session.state.frames.rate = Fraction(1, 20)
+    page.tab.set_viewport_size({"width": 1280, "height": 600})  # without thumbnails
+    page.tab.clock.install()
+    page.open(served.url)
+    page.requests.clear()
+    page.key("Space")
+    page.wait_frame(1)
+    page.key("Space", "Space")
+    page.wait_frame(2)
+    page.tab.clock.run_for(25_000)
+    page.wait_frame(3)
+    page.settle()
+    assert not any(url.endswith("/labels/4") for url in page.requests)
+
+
+def test_pointer_fits_after_a_change_of_density(page):
+    metrics = {"width": 1280, "height": 720, "deviceScaleFactor": 2, "mobile": False}
+    page.devtools.send("Emulation.setDeviceMetricsOverride", metrics)
+    page.tab.wait_for_function("devicePixelRatio === 2")
+    page.settle()
+    page.drag((10, 10), (20, 10))
+    assert page.labels(0)[10, 15] == 1
+
+
+def test_strokes_before_the_first_answer_share_an_object(page, session):
+    wire = Wire(page, "paint")
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key("2")
+    page.key_done("Delete")  # none is chosen
+    page.objects(1)
+    for y in (10, 20):
+        page.tab.mouse.move(*page.at(10, y))
+        page.tab.mouse.down()
+        page.tab.mouse.move(*page.at(20, y), steps=3)
+        page.tab.mouse.up()
+    page.until(lambda: wire.held)
+    page.tab.mouse.move(*page.at(10, 30))
+    page.tab.mouse.down()
+    wire.release()
+    page.until(lambda: wire.held)
+    page.tab.mouse.move(*page.at(20, 30), steps=3)
+    page.tab.mouse.up()
+    wire.release()
+    page.until(lambda: wire.held)
+    with page.done():
+        wire.release()
+    assert [page.labels(0)[y, 15] for y in (10, 20, 30)] == [3, 3, 3]
+    page.objects(2)
+
+
+def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
+    draw(session, 0, 1, 2)
+    draw(session, 9, 2)
+
+    def find(*_):
+        return [Check(7, 2, "lost", 1.0)] if 2 in session.state.objects.ids else []
+
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", find)
+    page.open(page.tab.url)
+    page.tab.wait_for_selector("#review li")
+    page.key("2")
+    page.key_done("Delete")
+    page.tab.wait_for_selector("#review-empty:not([hidden])")
+    page.key("Shift+E")
+    page.tab.click("#export-annotated")
+    assert page.tab.input_value("#export-last") == "0"
+    page.key("Escape", "Control+z")
+    page.tab.wait_for_selector("#review li")
+
+
+def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
+    draw(session, 0, 1)
+    page.objects(1)
+    asked, go = threading.Event(), threading.Event()
+
+    def find_slowly(*_):
+        asked.set()
+        go.wait(60)
+        return [Check(7, 1, "lost", 1.0)]
+
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", find_slowly)
+    page.key("Shift+Delete")
+    page.until(asked.is_set)
+    draw(session, 5, 1)
+    go.set()
+    page.tab.wait_for_selector("#review li")
+    assert "given on 2 frames" in page.tab.inner_text("#objects .choose")
+
+
+def test_timeline_row_of_a_growing_stream_has_no_holes(page):
+    row = page.tab.evaluate(
+        """import('/page/timeline.js').then(({ Timeline }) => {
+            const timeline = { rows: new Map(), thumbnails: { refresh() {} }, redraw() {} };
+            for (const frame of [0, 3]) {
+                timeline.count = frame + 1;
+                Timeline.prototype.setCodes.call(timeline, frame, { 1: 'G' });
+            }
+            return timeline.rows.get(1).join('');
+        })"""
+    )
+    assert row == "G--G"
+
+
+def test_message_undoes_its_own_step_only(page, session):
+    draw(session, 0, 1, 2)
+    wire, held, released = Wire(page), [], threading.Event()
+    page.key("2")
+    page.answer(
+        re.compile("/labels/0$"), lambda route: route.continue_() if released.is_set() else held.append(route)
+    )
+    page.key("Delete")
+    page.until(lambda: held)
+    editing.add_object(session.state)
+    page.key("Shift+Delete")  # any action
+    page.until(lambda: wire.list_sent("drop_results"))
+    page.until(lambda: wire.answers[-1]["step"] == session.state.history.undo_step.serial)
+    page.settle()
+    released.set()
+    for route in held:
+        route.continue_()
+    page.status("No results from this frame on")
+    page.tab.click(".toast >> text=Undo")
+    page.status("something else was done since")
+
+
+def test_reconnected_page_shows_the_jobs_that_run(page):
+    wire = Wire(page)
+    wire.change = lambda result: result.update(job={**JOB, "background": True, "done": 4})
+    for event in (JOB, {**JOB, "background": True}):
+        wire.socket.send(json.dumps({"event": "job", "job": event}))
+    page.tab.wait_for_selector("#propagation >> text=correction: 3 of 10 frames")
+    page.tab.wait_for_selector("#job:not([hidden])")
+    wire.socket.close()
+    page.tab.wait_for_selector("#propagation >> text=correction: 4 of 10 frames")
+    assert not page.tab.is_visible("#job")
+    assert page.tab.is_enabled("#forward")
+    wire.change = lambda result: None
+    wire.socket.close()
+    page.tab.wait_for_selector("#propagation:empty", state="attached")
+
+
+def test_refused_choices_are_not_kept(page, session, monkeypatch):
+    def refuse(*_):
+        raise InputError("disk: full")
+
+    monkeypatch.setattr(session.state, "set_status", refuse)
+    page.tab.evaluate("document.getElementById('clip').hidden = false")
+    page.tab.select_option("#clip-status", "rejected")
+    page.status("disk: full")
+    page.tab.wait_for_function("() => document.getElementById('clip-status').value === 'open'")
+
+
+def test_refused_export_says_so_in_its_dialog(page):
+    page.key("Shift+E")
+    page.tab.fill("#export-first", "99")
+    page.tab.click("#export-start")
+    page.tab.wait_for_selector("#export-missing:has-text('99')")
+    assert page.tab.is_visible("#export-dialog")
+    assert page.tab.is_enabled("#export-start")
+
+
+def test_places_of_several_videos_are_kept(page):
+    page.open(page.tab.url)
+    page.tab.evaluate(
+        "localStorage.aotlab = JSON.stringify({ ...JSON.parse(localStorage.aotlab), places: { other: { frame: 3 } } })"
+    )
+    page.open(page.tab.url)
+    assert page.tab.evaluate("Object.keys(JSON.parse(localStorage.aotlab).places)") == ["other", "clip"]
+
+
+def test_message_about_a_loss_ends_with_the_reconnection(page):
+    wire, held = Wire(page), []
+    page.answer(re.compile("page/main.js$"), lambda route: held.append(route))
+    wire.socket.close()
+    page.until(lambda: wire.list_sent("describe")[1:] and held)
+    page.settle()
+    held[0].fulfill(body="")
+    page.settle()
+    assert page.tab.inner_text("#status") == ""
+    wire.refuses = True
+    wire.socket.close()
+    page.until(lambda: held[1:])
+    held[1].fulfill(status=409, body="clip: Ann has it open")
+    page.status("Ann has it open")
