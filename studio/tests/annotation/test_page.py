@@ -176,8 +176,8 @@ CONTRASTS = """() => {
     const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
     const back = (node) => {
         for (; node; node = node.parentElement) {
-            const colour = parse(getComputedStyle(node).backgroundColor);
-            if (colour.length === 3 || colour[3] === 1) return colour;
+            const color = parse(getComputedStyle(node).backgroundColor);
+            if (color.length === 3 || color[3] === 1) return color;
         }
         return [255, 255, 255];
     };
@@ -793,7 +793,7 @@ def test_typed_name_changes_no_mask(page, session, way):
     else:
         page.tab.dblclick("#objects .name >> text='object 1'")
     page.tab.wait_for_selector("#objects input[type=text]")
-    editing.change_object(session.state, 2, {"colour": "#123456"})  # as by another window
+    editing.change_object(session.state, 2, {"color": "#123456"})  # as by another window
     page.status("")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")

@@ -362,7 +362,7 @@ export class Toolbox {
       ...shape,
       marks,
       width: tool.round ? 2 * this.radius : undefined,
-      colour: erase ? '#ffffff' : this.app.colour(),
+      color: erase ? '#ffffff' : this.app.color(),
     } : null;
     this.viewer.draw();
   }

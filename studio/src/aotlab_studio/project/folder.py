@@ -19,7 +19,7 @@ from aotlab_studio.video import Frames
 
 PROJECT_SUFFIX = ".aotlab"
 PROJECT_FILE = "project.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """files of a folder of frames that its fingerprint covers"""
 
@@ -61,13 +61,14 @@ def read_header(path: Path) -> ProjectHeader:
     """Read ``project.json``; raise `InputError` if it is damaged."""
     try:
         tree = msgspec.json.decode(path.read_bytes())
-        if tree["version"] == 1:
-            for item in tree["objects"]["items"]:
-                item["id"] = item.pop("number")
-        elif tree["version"] != FORMAT_VERSION:
+        if tree["version"] not in range(1, FORMAT_VERSION + 1):
             raise ValueError(
-                f"version {str(tree['version'])[:20]}; this program reads 1 and {FORMAT_VERSION}"
+                f"version {str(tree['version'])[:20]}; this program reads 1 to {FORMAT_VERSION}"
             )
+        for item in tree["objects"]["items"] if tree["version"] < FORMAT_VERSION else ():
+            item["color"] = item.pop("colour")
+            if tree["version"] == 1:
+                item["id"] = item.pop("number")
         return msgspec.convert(tree, ProjectHeader)
     except Exception as error:  # damaged files cause errors of any kind
         raise InputError(
