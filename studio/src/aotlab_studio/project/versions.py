@@ -64,7 +64,7 @@ def keep_version(state: State, title: Title = "") -> Version:
 
 
 def restore_version(state: State, number: int) -> int:
-    """Make the masks and objects those of a version, in one step.
+    """Make the masks, objects and queued corrections those of a version, in one step.
 
     Returns:
         number of changed masks.
@@ -75,10 +75,10 @@ def restore_version(state: State, number: int) -> int:
     folder = _locate(state) / f"{number:04d}"
     if not (folder / VERSION_FILE).is_file():
         raise InputError(f"version {number}: no such version; choose one of the list")
-    snapshot = msgspec.json.encode(read_header(folder / PROJECT_FILE).objects)
+    header = read_header(folder / PROJECT_FILE)
     with state.step(f"restore version {number}") as changes:
         with state.edit_objects(changes) as objects:
-            objects.restore(snapshot)
+            objects.restore(msgspec.json.encode(header.objects))
         for name in STORES:
             kept = {int(path.stem): path for path in (folder / name).glob("*.png")}
             store = state.project.given if name == "given" else state.project.tracked
@@ -86,7 +86,10 @@ def restore_version(state: State, number: int) -> int:
                 content = kept[index].read_bytes() if index in kept else None
                 if content != store.read_content(index):
                     changes.append(state.change(name, index, content))
-        return sum(each.store != "objects" for each in changes.stored)
+        for index in {*state.corrections, *header.corrections}:
+            queued = b"" if index in header.corrections else None
+            changes.append(state.change("corrections", index, queued))
+        return sum(each.store in STORES for each in changes.stored)
 
 
 def _locate(state: State) -> Path:
