@@ -2,7 +2,9 @@
 
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import httpx
@@ -115,6 +117,36 @@ def test_invalid_status_rejected(served):
     assert post(content=b'{"status": "perfect"}').status_code == 422
     assert post(content=b"[").status_code == 422
     assert served.get("/clips/a", method="POST", content=b'{"status": "open"}').status_code == 403
+
+
+def test_two_clips_open_side_by_side(results):
+    both = threading.Barrier(2, timeout=20)
+
+    def open_together(folder):
+        both.wait()  # broken after the timeout if the second clip waits for the first
+        return open_clip(folder)
+
+    batch = Batch(results, open_together)
+    with ThreadPoolExecutor() as pool:
+        opened = list(pool.map(lambda name: batch.enter(name, "", page=False), ["a", "b"]))
+    assert [found.session.state.frames.name for found in opened] == ["a", "b"]
+    batch.close()
+    assert not any(clip.holder for clip in batch.list_clips())
+
+
+def test_clip_requested_twice_is_opened_once(results):
+    opened = []
+
+    def count_openings(folder):
+        opened.append(folder.name)
+        return open_clip(folder)
+
+    batch = Batch(results, count_openings)
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: batch.enter("a", "", page=False), range(4)))
+    assert opened == ["a"]
+    assert found[0].requests == 4
+    batch.close()
 
 
 def test_failed_video_is_listed_and_not_opened(results, batch):
