@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         match_regions,
         number_frames,
         parse_runs,
+        require_size,
     )
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
     from aotlab.media.video_writer import VideoWriter
@@ -53,7 +54,8 @@ if TYPE_CHECKING:
     from aotlab.tools.cli.options import BYTES, add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
-    from aotlab.utils.files import digest_samples
+    from aotlab.utils.files import atomic_path, digest_samples
+    from aotlab.utils.locks import InUseError, locked
     from aotlab.utils.plugins import list_mask_formats
 
 __version__ = "0.2.0"
@@ -68,6 +70,7 @@ _HOMES = {
     "BYTES": ("aotlab.tools.cli.options", "BYTES"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "FrameSource": ("aotlab.media.video", "FrameSource"),
+    "InUseError": ("aotlab.utils.locks", "InUseError"),
     "InputError": ("aotlab.utils.errors", "InputError"),
     "Job": ("aotlab.engine.video.job", "Job"),
     "JobRecord": ("aotlab.engine.video.job", "JobRecord"),
@@ -91,6 +94,7 @@ _HOMES = {
     "VideoReader": ("aotlab.media.video", "VideoReader"),
     "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
+    "atomic_path": ("aotlab.utils.files", "atomic_path"),
     "decode_image": ("aotlab.media.images", "decode_image"),
     "decode_runs": ("aotlab.media.regions", "decode_runs"),
     "digest_samples": ("aotlab.utils.files", "digest_samples"),
@@ -105,6 +109,7 @@ _HOMES = {
     "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
+    "locked": ("aotlab.utils.locks", "locked"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
     "number_frames": ("aotlab.media.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
@@ -116,6 +121,7 @@ _HOMES = {
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "region_similarity": ("aotlab.evaluation.measures", "region_similarity"),
+    "require_size": ("aotlab.media.regions", "require_size"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
     "share_classes": ("aotlab.engine.video.class_list", "share_classes"),
     "store_frame": ("aotlab.media.video", "store_frame"),
@@ -133,6 +139,7 @@ __all__ = [
     "Annotations",
     "CommandParser",
     "FrameSource",
+    "InUseError",
     "InputError",
     "Job",
     "JobRecord",
@@ -154,6 +161,7 @@ __all__ = [
     "VideoWriter",
     "__version__",
     "add_tracker_options",
+    "atomic_path",
     "decode_image",
     "decode_runs",
     "digest_samples",
@@ -168,6 +176,7 @@ __all__ = [
     "list_outputs",
     "load_model",
     "load_segmenter",
+    "locked",
     "match_regions",
     "number_frames",
     "open_frames",
@@ -179,6 +188,7 @@ __all__ = [
     "read_mask",
     "read_tracker_options",
     "region_similarity",
+    "require_size",
     "run_job",
     "share_classes",
     "store_frame",

@@ -16,7 +16,6 @@ from aotlab import (
     read_annotations,
     region_similarity,
 )
-from aotlab_studio.files import atomic_path
 
 MAX_LISTED = 10
 """largest number of printed frames"""

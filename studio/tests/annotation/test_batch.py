@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 
 import httpx
@@ -173,26 +174,13 @@ def test_command_serves_a_batch(results, capsys, monkeypatch):
         cli.main([str(results), "--no-browser", "--project", "p"])
 
 
-class NoLock:
-    """A file lock on a network file system that keeps it to one machine."""
-
-    is_locked = True
-
-    def __init__(self, *args, **options):
-        pass
-
-    def acquire(self, timeout):
-        pass
-
-    release = lambda self: None  # noqa: E731
-
-
 @pytest.fixture
 def other_machine(monkeypatch):
     """From now on, this process is one on another machine."""
 
     def move():
-        monkeypatch.setattr(files, "FileLock", NoLock)
+        # as on a network file system that keeps file locks to one machine
+        monkeypatch.setattr(files, "locked", lambda *_, **__: nullcontext())
         monkeypatch.setattr(files, "_find_kernel", lambda: "another")
 
     return move
@@ -205,7 +193,7 @@ def age(path, seconds):
 def test_lease_holds_on_another_machine(folder, session, other_machine):
     session.state.project.lock.name_person("Ann")
     other_machine()
-    with pytest.raises(InputError, match=r"in use by Ann on .*; close it there, or wait 60 s"):
+    with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
         open_session(folder)
     age(session.state.project.folder / files.LEASE, 50)
     with pytest.raises(InputError, match="in use by Ann"):
@@ -230,7 +218,7 @@ def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, ot
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.state.project.lock._lock.release()  # as the system does
+    first.state.project.lock._held.close()  # as the system does
     open_session(folder).close()
 
 

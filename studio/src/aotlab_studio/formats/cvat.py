@@ -22,9 +22,10 @@ from aotlab import (
     decode_runs,
     encode_runs,
     fill_polygons,
+    require_size,
 )
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, require_size, trace_outlines
+from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, trace_outlines
 
 log = logging.getLogger(__name__)
 

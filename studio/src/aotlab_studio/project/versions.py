@@ -51,10 +51,11 @@ def keep_version(state: State, title: Title = "") -> Version:
         try:
             for leftover in (temporary, target):
                 shutil.rmtree(leftover, ignore_errors=True)
-            for name in STORES:
-                (temporary / name).mkdir(parents=True)
-                for path in (state.project.folder / name).glob("*.png"):
-                    _link(path, temporary / name / path.name)
+            for store in (state.project.given, state.project.tracked):
+                copy = temporary / store.folder.name
+                copy.mkdir(parents=True)
+                for path in map(store.locate, store):
+                    _link(path, copy / path.name)
             shutil.copyfile(state.project.folder / PROJECT_FILE, temporary / PROJECT_FILE)
             write_bytes(temporary / VERSION_FILE, msgspec.json.encode(version))
             os.replace(temporary, target)
@@ -80,8 +81,8 @@ def restore_version(state: State, number: int) -> int:
         with state.edit_objects(changes) as objects:
             objects.restore(msgspec.json.encode(header.objects))
         for name in STORES:
-            kept = {int(path.stem): path for path in (folder / name).glob("*.png")}
             store = state.project.given if name == "given" else state.project.tracked
+            kept = {int(path.stem): path for path in (folder / name).glob("*.png")}
             for index in sorted({*kept, *store}):
                 content = kept[index].read_bytes() if index in kept else None
                 if content != store.read_content(index):

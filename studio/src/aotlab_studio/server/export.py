@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import FrameSource, InputError, Output, TrackedFrame, VideoWriter, draw_overlay, find_output
-from aotlab_studio.files import atomic_path
+from aotlab import (
+    FrameSource,
+    InputError,
+    Output,
+    TrackedFrame,
+    VideoWriter,
+    atomic_path,
+    draw_overlay,
+    find_output,
+)
 from aotlab_studio.project.state import State
 from aotlab_studio.review.output import ReviewFile
 
