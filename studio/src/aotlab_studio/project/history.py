@@ -13,7 +13,7 @@ import msgspec
 
 from aotlab import InputError
 
-LIMIT_BYTES = 4 * 2**30
+LIMIT_BYTES = 512 * 2**20
 """maximum size of all steps; beyond it the oldest are dropped"""
 LENGTH_BYTES = 8
 """size of the last field in the file of a step: the size of the index before it"""

@@ -18,6 +18,8 @@ from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Version
 
 VERSION_FILE = "version.json"
+LIMIT_BYTES = 512 * 2**20
+"""maximum size of the masks that only versions hold; beyond it the oldest versions are dropped"""
 STORES = ("given", "tracked")
 Title = Annotated[str, Meta(max_length=120)]
 
@@ -34,7 +36,7 @@ def list_versions(state: State) -> list[Version]:
 
 
 def keep_version(state: State, title: Title = "") -> Version:
-    """Keep the masks and objects as they are now.
+    """Keep the masks and objects as they are now; drop the oldest versions beyond `LIMIT_BYTES`.
 
     Masks are linked, not copied, where the file system can: files are only ever replaced as a whole.
 
@@ -59,6 +61,7 @@ def keep_version(state: State, title: Title = "") -> Version:
             shutil.copyfile(state.project.folder / PROJECT_FILE, temporary / PROJECT_FILE)
             write_bytes(temporary / VERSION_FILE, msgspec.json.encode(version))
             os.replace(temporary, target)
+            _drop_oldest(state)
         except OSError as error:
             raise InputError(f"{target}: cannot be written ({error.strerror}); free space") from error
     return version
@@ -95,6 +98,19 @@ def restore_version(state: State, number: int) -> int:
 
 def _locate(state: State) -> Path:
     return state.project.folder / "versions"
+
+
+def _drop_oldest(state: State) -> None:
+    """Remove the versions beyond `LIMIT_BYTES`, except the newest; masks that are linked several times count once."""
+    stores = (state.project.given, state.project.tracked)
+    counted, size = {store.locate(index).stat().st_ino for store in stores for index in store}, 0
+    for age, version in enumerate(list_versions(state)):
+        folder = _locate(state) / f"{version.number:04d}"
+        masks = {mask.st_ino: mask.st_size for mask in map(Path.stat, folder.glob("*/*.png"))}
+        size += sum(masks[inode] for inode in masks.keys() - counted)
+        counted |= masks.keys()
+        if age and size > LIMIT_BYTES:
+            shutil.rmtree(folder)
 
 
 def _link(path: Path, target: Path) -> None:
