@@ -37,7 +37,8 @@ function drawNames(context, objects, chosen, ink) {
  * @param {{first: number, span: number, column: number, ink: string}} how
  */
 function drawTicks(context, { first, span, column, ink }) {
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5].find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
+  const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
+  const step = steps.find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
   context.fillStyle = ink;
   context.font = '10px system-ui, sans-serif';
   for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
@@ -49,7 +50,11 @@ function drawTicks(context, { first, span, column, ink }) {
   }
 }
 
-/** Return the runs of equal codes. @param {string[]} row @returns {[string, number, number][]} code, first frame, number of frames */
+/**
+ * Return the runs of equal codes.
+ * @param {string[]} row
+ * @returns {[string, number, number][]} code, first frame, number of frames
+ */
 function findRuns(row) {
   /** @type {[string, number, number][]} */
   const runs = [];
@@ -138,7 +143,8 @@ function drawHandle(context, { x, way, height, color }) {
 export function describeRow(row) {
   if (!row) return 'no masks yet';
   const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
-  return `given on ${count('Gg')} frames, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
+  const tracked = `tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
+  return `given on ${count('Gg')} frames, ${tracked}`;
 }
 
 /** Number of frames at the closest zoom. */
@@ -281,7 +287,9 @@ export class Timeline {
   moveHandle(event) {
     const [first, last] = [this.range[0] ?? 0, this.range[1] ?? this.count - 1];
     const place = Math.round(this.placeOf(event));
-    const [from, to] = this.handle ? [first, Math.min(this.count - 1, Math.max(first, place - 1))] : [Math.max(0, Math.min(last, place)), last];
+    const [from, to] = this.handle
+      ? [first, Math.min(this.count - 1, Math.max(first, place - 1))]
+      : [Math.max(0, Math.min(last, place)), last];
     this.drag(from ? String(from) : '', to < this.count - 1 ? String(to) : '');
   }
 
@@ -347,7 +355,8 @@ export class Timeline {
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   objectAt(event) {
-    return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - RULER_HEIGHT) / ROW_HEIGHT)];
+    const y = event.clientY - this.canvas.getBoundingClientRect().top - RULER_HEIGHT;
+    return this.objects[Math.floor(y / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
@@ -402,8 +411,11 @@ export class Timeline {
     const { context } = this;
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const { clientWidth } = this.canvas;
+    const color = getComputedStyle(this.canvas).accentColor;
     this.handles.forEach((place, index) => {
-      if (place >= NAMES_WIDTH - 1 && place <= this.canvas.clientWidth + 1) drawHandle(context, { x: Math.min(place, this.canvas.clientWidth - 1), way: index ? -1 : 1, height, color: getComputedStyle(this.canvas).accentColor });
+      if (place < NAMES_WIDTH - 1 || place > clientWidth + 1) return;
+      drawHandle(context, { x: Math.min(place, clientWidth - 1), way: index ? -1 : 1, height, color });
     });
     const x = this.frameToX(this.frame);
     context.fillStyle = ink;
@@ -413,7 +425,8 @@ export class Timeline {
     context.globalAlpha = 1;
     this.canvas.setAttribute('aria-valuemax', String(this.count - 1));
     this.canvas.setAttribute('aria-valuenow', String(this.frame));
-    this.canvas.setAttribute('aria-valuetext', `Frame ${this.frame}; frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`);
+    const view = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
+    this.canvas.setAttribute('aria-valuetext', `Frame ${this.frame}; ${view}`);
   }
 
   /** Draw everything but the mark of the shown frame. @param {number} ratio @param {string} ink */
@@ -430,9 +443,14 @@ export class Timeline {
     this.objects.forEach((object, index) => {
       const row = this.rows.get(object.id);
       const from = Math.floor(first);
-      if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, color: object.color, ink });
+      if (!row) return;
+      const place = { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column };
+      drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { ...place, color: object.color, ink });
     });
-    for (const [start, end] of this.stretches) drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
+    const height = this.objects.length * ROW_HEIGHT;
+    for (const [start, end] of this.stretches) {
+      drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height });
+    }
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();
@@ -474,7 +492,12 @@ export function makeThumbnail(frames, frame, objects) {
   return { box, frame, load };
 }
 
-/** @param {HTMLCanvasElement} canvas @param {ImageBitmap} image @param {import('./frames.js').Labels} labels @param {Row[]} objects */
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {ImageBitmap} image
+ * @param {import('./frames.js').Labels} labels
+ * @param {Row[]} objects
+ */
 function drawThumbnail(canvas, image, labels, objects) {
   const { width, height } = image;
   Object.assign(canvas, { width, height });
@@ -494,7 +517,11 @@ function drawThumbnail(canvas, image, labels, objects) {
 }
 
 class Thumbnails {
-  /** @param {HTMLElement} strip @param {import('./frames.js').FrameCache} frames @param {(frame: number) => void} seek */
+  /**
+   * @param {HTMLElement} strip
+   * @param {import('./frames.js').FrameCache} frames
+   * @param {(frame: number) => void} seek
+   */
   constructor(strip, frames, seek) {
     this.frames = frames;
     this.strip = strip;
