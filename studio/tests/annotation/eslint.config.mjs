@@ -11,7 +11,7 @@ export default [
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
       'no-undef': 'off', eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error', 'no-shadow': 'error',
-      'no-else-return': 'error', 'max-len': ['error', 120],
+      'no-else-return': 'error',
     },
   },
 ];

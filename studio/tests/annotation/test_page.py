@@ -840,7 +840,9 @@ def test_prompt_message_names_who_lost_pixels(page, session):
 def test_stale_frames_and_waiting_corrections_show(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    with page.tracked():  # all earlier events have arrived by then
+        session.track(TrackRequest(0))
+    page.chosen("object 1")
     page.seek(4)
     page.drag((40, 3), (44, 3))
     page.tab.wait_for_selector("#propagation >> text=1 correction waits")
