@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from aotlab.media.prompt import Prompt
     from aotlab.media.regions import (
         Annotations,
+        AttributeTable,
         ParsedRegion,
         Region,
         VideoInfo,
@@ -67,6 +68,7 @@ if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/py
 
 _HOMES = {
     "Annotations": ("aotlab.media.regions", "Annotations"),
+    "AttributeTable": ("aotlab.media.regions", "AttributeTable"),
     "BYTES": ("aotlab.tools.cli.options", "BYTES"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "FrameSource": ("aotlab.media.video", "FrameSource"),
@@ -137,6 +139,7 @@ __all__ = [
     "PALETTE",
     "PRECISIONS",
     "Annotations",
+    "AttributeTable",
     "CommandParser",
     "FrameSource",
     "InUseError",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from aotlab import InputError, digest_samples
+from aotlab import AttributeTable, InputError, digest_samples
 from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
 from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot
@@ -55,6 +55,8 @@ class ProjectHeader(Struct):
     """note on the status"""
     person: str = ""
     """who changed the status last; empty: unknown"""
+    attributes: AttributeTable = {}
+    """attributes of the objects, as in loaded masks"""
 
 
 def read_header(path: Path) -> ProjectHeader:
@@ -138,6 +140,8 @@ class Project:
         """frames whose given masks still have to propagate, oldest first"""
         self.classes: dict[str, int] = {}
         """class ids by class name, as in loaded masks; stored with the objects"""
+        self.attributes: AttributeTable = {}
+        """attributes of the objects, as in loaded masks; stored with the objects"""
         self.status: ClipStatus = "open"
         self.note = self.person = ""
         """note on the status, and who changed it last; stored with the objects"""
@@ -170,6 +174,7 @@ class Project:
             self.status,
             self.note,
             self.person,
+            self.attributes,
         )
         content = msgspec.json.encode(header)
         write_bytes(self.folder / PROJECT_FILE, msgspec.json.format(content, indent=1) + b"\n")
@@ -190,6 +195,7 @@ class Project:
                 )
         self.objects = msgspec.json.encode(head.objects)
         self.classes = dict(head.classes)
+        self.attributes = head.attributes
         self.corrections = [index for index in head.corrections if index < frames.count]
         self.status, self.note, self.person = head.status, head.note, head.person
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name

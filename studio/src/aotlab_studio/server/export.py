@@ -123,6 +123,7 @@ def export_masks(
                 outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
             outputs[name].class_names.update({item.id: item.name for item in state.objects})
             outputs[name].classes.update(state.project.classes)
+            outputs[name].attributes.update(state.project.attributes)
         max_id = max((item.id for item in state.objects), default=0)
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")
