@@ -127,5 +127,6 @@ def test_attributes_hold_until_they_change():
     assert table == {1: {3: {"pose": "up"}, 8: {"pose": "down"}}}
     tracked = Annotations((1, 1), {frame: [Region(1, runs), Region(2, runs)] for frame in range(10)})
     tracked.add_attributes(table)
-    assert [tracked.frames[frame][0].attributes["pose"] for frame in (0, 7, 8, 9)] == ["up", "up", "down", "down"]
+    poses = [tracked.frames[frame][0].attributes["pose"] for frame in (0, 7, 8, 9)]
+    assert poses == ["up", "up", "down", "down"]
     assert tracked.frames[9][1].attributes == {}

@@ -12,6 +12,7 @@ from aotlab import (
     CommandParser,
     InputError,
     VideoInfo,
+    atomic_path,
     open_frames,
     read_annotations,
     region_similarity,

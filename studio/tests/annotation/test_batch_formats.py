@@ -44,7 +44,9 @@ def corrected(request, tmp_path):
         ]
         for index in (0, LATER)
     }
-    given = Annotations((HEIGHT, WIDTH), regions, dict(CLASS_NAMES), {index: f"{index:05d}" for index in regions})
+    given = Annotations(
+        (HEIGHT, WIDTH), regions, dict(CLASS_NAMES), {index: f"{index:05d}" for index in regions}
+    )
     file = tmp_path / find_mask_writer(request.param).file_name
     find_mask_writer(request.param).write(file, given, VideoInfo("a", given.size, LENGTH))
     record = json.loads((folder / "a" / ".track.json").read_text())
@@ -68,7 +70,8 @@ def test_pycocotools_reads_a_corrected_clip(corrected):
         frame, object_id = frames[entry["image_id"]], entry["track_id"]
         assert (coco.annToMask(entry) == (labels[frame] == object_id)).all()
         assert coco.loadCats(entry["category_id"])[0]["name"] == CLASS_NAMES[object_id]
-        stated = {name: value == "true" or value for name, value in entry["attributes"].items()}  # CVAT has text
+        # CVAT has text
+        stated = {name: value == "true" or value for name, value in entry["attributes"].items()}
         assert stated == {**attributes(object_id, frame), "track_id": object_id}
         seen.add((frame, object_id))
     assert seen == {(frame, object_id) for frame in range(LENGTH) for object_id in CLASS_NAMES}
@@ -94,7 +97,7 @@ def test_cvat_sdk_reads_a_corrected_clip(corrected):
 
 def test_datumaro_reads_attributes_of_a_corrected_clip(corrected):
     datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
-    folder, labels = corrected
+    folder, _ = corrected
     seen = set()
     for item in datumaro.Dataset.import_from(str(folder / "cvat_polygons.xml"), "cvat"):
         frame = int(item.attributes["frame"])

@@ -64,9 +64,7 @@ def read_header(path: Path) -> ProjectHeader:
     try:
         tree = msgspec.json.decode(path.read_bytes())
         if tree["version"] not in range(1, FORMAT_VERSION + 1):
-            raise ValueError(
-                f"version {str(tree['version'])[:20]}; this program reads 1 to {FORMAT_VERSION}"
-            )
+            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads 1 to {FORMAT_VERSION}")
         for item in tree["objects"]["items"] if tree["version"] < FORMAT_VERSION else ():
             item["color"] = item.pop("colour")
             if tree["version"] == 1:
