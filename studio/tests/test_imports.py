@@ -59,10 +59,3 @@ def test_framework_does_not_import_the_studio():
 )
 def test_imported_names_are_found(source, names):
     assert imported_names(source) == names
-
-
-def test_lines_of_the_page_fit_120_characters():
-    scripts = sorted((ROOT / "studio" / "src" / "aotlab_studio" / "page").glob("*.js"))
-    assert len(scripts) > 10
-    lines = [(path.name, line) for path in scripts for line in path.read_text(encoding="utf-8").splitlines()]
-    assert [(name, line[:40]) for name, line in lines if len(line) > 120] == []

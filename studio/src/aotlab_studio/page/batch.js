@@ -18,11 +18,9 @@ class BatchPage {
     const stored = document.cookie.split('; ').find((one) => one.startsWith(`${COOKIE}=`));
     element('person').value = decodeURIComponent(stored?.split('=')[1] || '');
     element('person').onchange = () => {
-      const name = encodeURIComponent(element('person').value.trim());
-      document.cookie = `${COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
+      document.cookie = `${COOKIE}=${encodeURIComponent(element('person').value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
     };
-    const options = STATUSES.map((status) => createElement('option', { value: status, textContent: status }));
-    element('filter').append(...options);
+    element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
     document.addEventListener('keydown', (event) => {
@@ -48,8 +46,7 @@ class BatchPage {
   show() {
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
-    const total = `${this.clips.length} clips: ${counts.join(', ')}`;
-    element('summary').textContent = `${total}. Those with the most to check come first.`;
+    element('summary').textContent = `${this.clips.length} clips: ${counts.join(', ')}. Those with the most to check come first.`;
     const shown = this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value));
     element('clips').replaceChildren(...shown.map((clip) => this.row(clip)));
   }
@@ -58,9 +55,7 @@ class BatchPage {
   row(clip) {
     const { name, status, note, holder, person, error, sentences } = clip;
     const line = createElement('tr', {});
-    const open = createElement('a', {
-      href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event),
-    });
+    const open = createElement('a', { href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) });
     const image = createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' });
     open.append(image, createElement('span', { textContent: name }));
     const title = createElement('th', { scope: 'row' });
@@ -71,16 +66,12 @@ class BatchPage {
     const list = makeStatusList(status);
     list.disabled = Boolean(error);
     list.setAttribute('aria-label', `Status of ${name}`);
-    const hidden = status !== 'rejected' && !note;
-    const field = createElement('input', { type: 'text', value: note, maxLength: 100, hidden });
+    const field = createElement('input', { type: 'text', value: note, maxLength: 100, hidden: status !== 'rejected' && !note });
     field.placeholder = 'Why?';
     field.setAttribute('aria-label', `Note on ${name}`);
     list.onchange = () => this.setStatus(name, list.value, field.value.trim());
     field.onchange = () => this.setStatus(name, list.value, field.value.trim());
-    const cells = [
-      createElement('td', {}), createElement('td', { className: status.replace(' ', '-') }),
-      createElement('td', { textContent: holder ? `open: ${holder}` : person }),
-    ];
+    const cells = [createElement('td', {}), createElement('td', { className: status.replace(' ', '-') }), createElement('td', { textContent: holder ? `open: ${holder}` : person })];
     cells[0].append(checks);
     cells[1].append(list, field);
     line.append(title, ...cells);
@@ -89,8 +80,7 @@ class BatchPage {
 
   /** @param {string} name @param {string} status @param {string} note */
   async setStatus(name, status, note) {
-    const body = JSON.stringify({ status, note });
-    const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
+    const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body: JSON.stringify({ status, note }) });
     await this.refresh();
     if (!answer.ok) this.showMessage(await answer.text(), true);
   }
@@ -101,10 +91,7 @@ class BatchPage {
     else if (this.checkPerson()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
   }
 
-  /**
-   * Return whether the name is there, by which others see who has a clip; without it, open nothing.
-   * @param {Event} [event]
-   */
+  /** Return whether the name is there, by which others see who has a clip; without it, open nothing. @param {Event} [event] */
   checkPerson(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();

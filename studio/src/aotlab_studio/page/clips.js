@@ -16,15 +16,10 @@ export async function fetchClips(base) {
   return answer.json();
 }
 
-/**
- * Return the next clip that needs work and that nobody has, after one of the list.
- * @param {Clip[]} clips
- * @param {string} [name]
- */
+/** Return the next clip that needs work and that nobody has, after one of the list. @param {Clip[]} clips @param {string} [name] */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
-  const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => clip.name !== name);
-  return others.find((clip) => isFree(clip) && ['open', 'in work', 'rejected'].includes(clip.status));
+  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => clip.name !== name && isFree(clip) && ['open', 'in work', 'rejected'].includes(clip.status));
 }
 
 /** Return whether a clip can be opened. @param {Clip} clip */
@@ -64,8 +59,7 @@ export class ClipHeader {
 
   async send() {
     const values = { status: element('clip-status').value, note: element('clip-note').value.trim() };
-    const done = (await this.app.send('set_status', values)) !== undefined;
-    if (done && values.status === 'rejected' && !values.note) element('clip-note').focus();
+    if ((await this.app.send('set_status', values)) !== undefined && values.status === 'rejected' && !values.note) element('clip-note').focus();
   }
 
   /** Accept the masks, or take that back. */
@@ -100,8 +94,7 @@ export class Versions {
   }
 
   async keep() {
-    const title = element('version-title').value.trim();
-    if (await this.app.send('keep_version', { title })) element('version-title').value = '';
+    if (await this.app.send('keep_version', { title: element('version-title').value.trim() })) element('version-title').value = '';
     await this.show();
   }
 
@@ -109,8 +102,7 @@ export class Versions {
     const versions = (await this.app.send('list_versions')) || [];
     element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
       const line = createElement('li', {});
-      const onclick = () => this.restore(number);
-      const restore = createElement('button', { type: 'button', textContent: 'Restore', onclick });
+      const restore = createElement('button', { type: 'button', textContent: 'Restore', onclick: () => this.restore(number) });
       restore.setAttribute('aria-label', `Restore version ${number}`);
       const text = [`${number}: ${title || 'without title'}`, person, date].filter(Boolean).join(' · ');
       line.append(createElement('span', { textContent: text }), restore);

@@ -39,8 +39,7 @@ export class Connection {
   async explainLoss(name) {
     try {
       if ((await fetch('page/main.js', { cache: 'no-store' })).status === 403) {
-        const program = `aotlab annotate ${name}`;
-        return `This page belongs to an earlier run of the program. Open the new link that “${program}” printed.`;
+        return `This page belongs to an earlier run of the program. Open the new link that “aotlab annotate ${name}” printed.`;
       }
     } catch {
       // nothing answers
@@ -48,9 +47,7 @@ export class Connection {
     return 'The connection was lost. Is the program still running? Reconnecting…';
   }
 
-  /**
-   * @param {import('./protocol.js').Event | import('./protocol.js').Answer | import('./protocol.js').Failure} answer
-   */
+  /** @param {import('./protocol.js').Event | import('./protocol.js').Answer | import('./protocol.js').Failure} answer */
   receive(answer) {
     if ('event' in answer) {
       this.onEvent(answer);

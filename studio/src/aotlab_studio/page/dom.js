@@ -26,9 +26,7 @@ export function drawIcon(name) {
 
 /** Give all elements with `data-icon` their icon. @param {ParentNode} root */
 export function addIcons(root) {
-  for (const found of root.querySelectorAll('[data-icon]')) {
-    found.prepend(drawIcon(/** @type {HTMLElement} */ (found).dataset.icon || ''));
-  }
+  for (const found of root.querySelectorAll('[data-icon]')) found.prepend(drawIcon(/** @type {HTMLElement} */ (found).dataset.icon || ''));
 }
 
 /** Change the icon of an element. @param {Element} target @param {string} name */
@@ -36,10 +34,7 @@ export function setIcon(target, name) {
   target.querySelector('use')?.setAttribute('href', `page/icons.svg#${name}`);
 }
 
-/**
- * Return a function that draws once at the next screen refresh, however often it is called until then.
- * @param {() => void} draw
- */
+/** Return a function that draws once at the next screen refresh, however often it is called until then. @param {() => void} draw */
 export function drawOncePerRefresh(draw) {
   let scheduled = false;
   return () => {
@@ -92,22 +87,17 @@ export function saveSettings(changes) {
   }
 }
 
-/**
- * Restore the settings of the last visit, and store them when the page is left.
- * @param {import('./main.js').App} app
- */
+/** Restore the settings of the last visit, and store them when the page is left. @param {import('./main.js').App} app */
 export function restoreSettings(app) {
   const { tool, radius, look } = loadSettings();
   if (typeof tool === 'string') app.toolbox.choose(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
   if (look && typeof look === 'object') app.viewer.setStyle(look);
-  element('fill').checked = app.viewer.look.fill;
-  element('outline').checked = app.viewer.look.outline;
+  for (const name of ['fill', 'outline']) element(name).checked = app.viewer.look[/** @type {'fill' | 'outline'} */ (name)];
   element('opacity').value = String(app.viewer.look.opacity);
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
-    const range = { first: element('first').value, last: element('last').value };
-    const place = { frame: playback.frame, chosen: app.chosen, ...range };
+    const place = { frame: playback.frame, chosen: app.chosen, first: element('first').value, last: element('last').value };
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places: { [app.name]: place } });
   });
 }

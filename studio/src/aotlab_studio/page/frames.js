@@ -1,7 +1,5 @@
 // @ts-check
-/** Images and masks of frames, fetched on demand, with recent images cached.
-
- The shown frame: seeking, stepping, playing. */
+/** Images and masks of frames, fetched on demand, with recent images cached; the shown frame: seeking, stepping, playing. */
 
 import { element, setIcon } from './dom.js';
 
@@ -140,8 +138,7 @@ export function countPixels(labels, id, box = [0, 0, 0, 0]) {
  */
 export function isFarFrom(labels, id, point) {
   const { width, height, ids } = labels;
-  const extent = Math.sqrt(countPixels(labels, id).all);
-  const reach = Math.max(2, CLICK_REACH.edge * Math.min(width, height), CLICK_REACH.extent * extent);
+  const reach = Math.max(2, CLICK_REACH.edge * Math.min(width, height), CLICK_REACH.extent * Math.sqrt(countPixels(labels, id).all));
   const [top, bottom] = [Math.max(0, Math.floor(point.y - reach)), Math.min(height, Math.ceil(point.y + reach))];
   const [left, right] = [Math.max(0, Math.floor(point.x - reach)), Math.min(width, Math.ceil(point.x + reach))];
   for (let y = top; y < bottom; y += 1) {
@@ -248,8 +245,7 @@ export class Playback {
   showNumber() {
     if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
     const seconds = this.frame / this.rate;
-    const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
-    element('time').textContent = `of ${this.count - 1} · ${time}`;
+    element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
     this.app.timeline.setFrame(this.frame);
   }
 
@@ -300,8 +296,7 @@ export class Playback {
     let due = performance.now();
     while (this.playing && this.target < this.count - 1) {
       await this.goTo(this.target + 1);
-      const end = Math.min(this.count, this.target + PREFETCH_FRAMES);
-      for (let frame = this.target + 1; frame < end; frame += 1) this.app.frames.image(frame).catch(() => {});
+      for (let ahead = 1; ahead < PREFETCH_FRAMES && this.target + ahead < this.count; ahead += 1) this.app.frames.image(this.target + ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

@@ -32,11 +32,7 @@ export class App {
     this.objects = [];
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
-    this.timeline = new Timeline(
-      element('strips'), element('preview'), element('thumbnails'), this.frames,
-      (frame) => this.playback.seek(frame), (id) => this.choose(id),
-      (first, last) => this.tracking.setRange(first, last),
-    );
+    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), this.frames, (frame) => this.playback.seek(frame), (id) => this.choose(id), (first, last) => this.tracking.setRange(first, last));
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
@@ -126,9 +122,7 @@ export class App {
   setObjects(objects) {
     const none = !this.objects.length;
     this.objects = objects;
-    if (!objects.some((item) => item.id === this.chosen)) {
-      this.chosen = none && objects.length ? objects[objects.length - 1].id : 0;
-    }
+    if (!objects.some((item) => item.id === this.chosen)) this.chosen = none && objects.length ? objects[objects.length - 1].id : 0;
     this.timeline.setObjects(objects, this.chosen);
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));

@@ -9,18 +9,13 @@ import { TOOLS } from './tools.js';
 /** @typedef {import('./main.js').App} App */
 
 /** Buttons that work while a frame is loading. */
-const UNBLOCKED_BUTTONS = [
-  'panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo',
-  'closer', 'wider',
-];
+const UNBLOCKED_BUTTONS = ['panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
 
 /** @param {App} app */
 export function connectControls(app) {
   returnFocus();
   makeTools(app);
-  for (const [id, run] of Object.entries(buttonActions(app))) {
-    element(id).onclick = () => app.inputs.add(run, !UNBLOCKED_BUTTONS.includes(id));
-  }
+  for (const [id, run] of Object.entries(buttonActions(app))) element(id).onclick = () => app.inputs.add(run, !UNBLOCKED_BUTTONS.includes(id));
   const { viewer } = app;
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setStyle({ [key]: element(key).checked });
@@ -28,12 +23,11 @@ export function connectControls(app) {
   watchPointers(viewer, app.toolbox);
 }
 
-/** Return the focus to the frame after a control was used with the pointer, so that keys act on the frame. */
+/** Return the focus to the frame after a button, box or list was used with the pointer, so that keys act on the frame. */
 function returnFocus() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    const controls = 'button, input[type=checkbox], input[type=range], select, summary, a';
-    if (!target.closest(controls) || target.closest('dialog')) return;
+    if (!target.closest('button, input[type=checkbox], input[type=range], select, summary, a') || target.closest('dialog')) return;
     if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
     if (event.type === 'click' && target.closest('select')) return;
     element('view').focus({ preventScroll: true });
@@ -47,17 +41,12 @@ function buttonActions(app) {
   const { playback, tracking, review } = app;
   return {
     'next-clip': () => app.clip.next(), 'open-versions': () => app.versions.open(), panels: () => togglePanels(),
-    undo: () => app.history.undo(), redo: () => app.history.redo(),
-    export: () => app.exporter.open(), help: () => app.keyDialog.open(),
+    undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
-    forward: () => tracking.track('forward'), backward: () => tracking.track('backward'),
-    both: () => tracking.track('both'),
-    drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(),
-    pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2),
-    next: () => review.next(), accept: () => app.clip.accept(),
-    play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+    forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
+    drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
 
@@ -75,9 +64,7 @@ function makeTools(app) {
     button.dataset.key = key;
     element('tools').append(button);
   }
-  const minus = createElement('button', {
-    title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert(),
-  });
+  const minus = createElement('button', { title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
   minus.id = 'minus';
   minus.append(drawIcon('circle-minus'), createElement('span', { textContent: 'minus' }));
   minus.dataset.key = 'U';
@@ -85,9 +72,7 @@ function makeTools(app) {
   const sizes = createElement('div', { id: 'sizes' });
   const size = createElement('output', {});
   size.setAttribute('aria-label', 'brush size');
-  /** @type {[string, string, number][]} */
-  const steps = [['Smaller brush', 'minus', 1 / 1.2], ['Larger brush', 'plus', 1.2]];
-  for (const [label, icon, factor] of steps) {
+  for (const [label, icon, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', 'minus', 1 / 1.2], ['Larger brush', 'plus', 1.2]])) {
     const button = createElement('button', { title: label, onclick: () => app.toolbox.resize(factor) });
     button.append(drawIcon(icon));
     button.setAttribute('aria-label', label);
@@ -119,8 +104,7 @@ async function loadMasks(app) {
     return;
   }
   const { frames } = await answer.json();
-  const several = `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}`;
-  app.showMessage(frames.length > 1 ? several : `A mask on frame ${frames[0]}`);
+  app.showMessage(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
   await app.playback.seek(frames.includes(app.playback.frame) ? app.playback.frame : frames[0]);
 }
 
@@ -149,24 +133,20 @@ function row(item, app) {
   const { id, name, color } = item;
   const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
   const change = (/** @type {object} */ changes) => app.change(id, changes);
-  const swatch = createElement('input', { type: 'color', value: color });
-  swatch.onchange = () => change({ color: swatch.value });
+  const swatch = createElement('input', { type: 'color', value: color, onchange: () => change({ color: swatch.value }) });
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(createElement('span', { className: 'name', textContent: name }));
   choose.setAttribute('aria-pressed', String(id === app.chosen));
   // the first click of two replaces the list, so there is no dblclick
   choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
-  const description = `, ${describeRow(app.timeline.rows.get(id))}`;
-  choose.append(createElement('span', { className: 'unseen', textContent: description }));
-  const { hidden, locked } = item;
-  const hide = toggle(hidden ? 'eye-off' : 'eye', `Hide ${name}`, hidden, () => change({ hidden: !hidden }));
-  const lock = toggle(locked ? 'lock' : 'lock-open', `Lock ${name}`, locked, () => change({ locked: !locked }));
+  choose.append(createElement('span', { className: 'unseen', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
+  const hide = toggle(item.hidden ? 'eye-off' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
+  const lock = toggle(item.locked ? 'lock' : 'lock-open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   choose.dataset.name = `choose${id}`;
   hide.dataset.name = `hide${id}`;
   lock.dataset.name = `lock${id}`;
-  const pencil = toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app));
-  line.append(swatch, choose, pencil, hide, lock);
+  line.append(swatch, choose, toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app)), hide, lock);
   return line;
 }
 
@@ -282,8 +262,7 @@ export class Exporter {
     const legend = fields.querySelector('legend');
     fields.replaceChildren(legend, ...outputs.map(({ value, text }) => {
       const label = createElement('label', {});
-      const checked = PRESETS.masks.includes(value);
-      label.append(createElement('input', { type: 'checkbox', name: value, checked }), ` ${text}`);
+      label.append(createElement('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
       return label;
     }));
   }
@@ -319,9 +298,7 @@ export class Exporter {
       element('download').hidden = false;
       element('download').textContent = `Download ${done.archive}`;
       const { missing } = done;
-      const frames = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result`;
-      element('export-missing').textContent = missing
-        ? `${frames}: left out of masks and annotation files, plain in videos. CVAT ends objects before them.` : '';
+      if (missing) element('export-missing').textContent = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`;
       element('download').focus();
     } else {
       element('export-dialog').close();
@@ -337,8 +314,7 @@ export class Exporter {
     element('export-progress').hidden = element('export-cancel').hidden = true;
     if (!done) return;
     const { names, problems } = done;
-    const exported = `${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported`;
-    element('export-missing').textContent = [`${exported}: ${names.join(', ')}.`, ...problems].join(' ');
+    element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');
   }
 
   /** @param {{done: number, total: number}} event */
@@ -353,15 +329,13 @@ function openMerge(app) {
   const others = app.objects.filter((item) => item.id !== app.chosen);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
-  const options = others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name }));
-  element('merge-into').replaceChildren(...options);
+  element('merge-into').replaceChildren(...others.map((item) => createElement('option', { value: String(item.id), textContent: item.name })));
   const dialog = element('merge-dialog');
   dialog.returnValue = '';
   dialog.onclose = async () => {
     if (dialog.returnValue !== 'merge') return;
     const into = Number(element('merge-into').value);
-    const done = (await app.send('merge_objects', { object_id: from.id, into })) !== undefined;
-    if (done) app.history.offer(`${from.name} is merged into ${app.getName(into)}`);
+    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.history.offer(`${from.name} is merged into ${app.getName(into)}`);
   };
   dialog.showModal();
 }

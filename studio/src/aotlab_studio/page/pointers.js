@@ -1,7 +1,5 @@
 // @ts-check
-/** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan.
-
- Also the preview of a click's mask. */
+/** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan; a preview of a click's mask. */
 
 import { toPairs } from './connection.js';
 import { element } from './dom.js';
@@ -72,8 +70,7 @@ export function watchPointers(viewer, toolbox) {
     if (event.pointerType !== 'touch') {
       viewer.pointer = viewer.placeOf(viewer.toImagePoint(event));
       hover.move(viewer.toImagePoint(event));
-      const radius = toolbox.cursorRadius();
-      viewer.cursor = radius ? { point: viewer.toImagePoint(event), radius } : null;
+      viewer.cursor = toolbox.cursorRadius() ? { point: viewer.toImagePoint(event), radius: toolbox.cursorRadius() } : null;
       viewer.draw();
     }
   });

@@ -1,7 +1,5 @@
 // @ts-check
-/** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor.
-
- Also the dialog where keys can be changed. */
+/** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog where keys can be changed. */
 
 import { element, createElement, saveSettings, loadSettings } from './dom.js';
 import { renameChosen } from './panels.js';
@@ -15,11 +13,7 @@ export class Inputs {
     this.queue = [];
   }
 
-  /**
-   * Run now, or after the queued inputs.
-   * @param {() => void} run
-   * @param {boolean} acts whether it changes the frame that is shown
-   */
+  /** Run now, or after the queued inputs. @param {() => void} run @param {boolean} acts whether it changes the frame that is shown */
   add(run, acts) {
     this.queue.push({ run, acts });
     this.drain();
@@ -43,9 +37,7 @@ const KEY_NAMES = /** @type {Record<string, string>} */ ({
 });
 
 /** Keys identified by their position, whatever the layout. */
-const KEYS_BY_POSITION = /** @type {Record<string, string>} */ ({
-  KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']',
-});
+const KEYS_BY_POSITION = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
 
 /** Modifiers, and keys that move the focus. */
 const MODIFIERS = ['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'Dead', 'Tab', 'CapsLock'];
@@ -74,9 +66,7 @@ export class Shortcuts {
     for (const binding of Object.values(groups).flat()) for (const key of binding.keys) this.bindings.set(key, binding);
     /** Changed keys, by the default key. @type {Record<string, string>} */
     this.chosen = {};
-    for (const [key, own] of Object.entries(loadSettings().keys || {})) {
-      if (this.bindings.has(key) && typeof own === 'string') this.chosen[key] = own;
-    }
+    for (const [key, own] of Object.entries(loadSettings().keys || {})) if (this.bindings.has(key) && typeof own === 'string') this.chosen[key] = own;
     document.addEventListener('keydown', (event) => this.press(event));
   }
 
@@ -167,8 +157,7 @@ export class KeyDialog {
   line({ keys, text }) {
     const names = createElement('span', {});
     for (const key of keys) {
-      const textContent = this.shortcuts.current(key);
-      const button = createElement('button', { type: 'button', textContent, onclick: () => this.wait(button) });
+      const button = createElement('button', { type: 'button', textContent: this.shortcuts.current(key), onclick: () => this.wait(button) });
       button.dataset.default = key;
       names.append(button);
     }
@@ -197,8 +186,7 @@ export class KeyDialog {
       return;
     }
     const taken = this.shortcuts.change(key, name);
-    const refusal = taken && `${name} is the key for “${taken.text}”; change that one first.`;
-    this.showMessage(refusal || `The key is now ${name}.`);
+    this.showMessage(taken ? `${name} is the key for “${taken.text}”; change that one first.` : `The key is now ${name}.`);
     this.show();
     /** @type {HTMLElement | null} */ (element('keys').querySelector(`[data-default="${CSS.escape(key)}"]`))?.focus();
   }
@@ -229,17 +217,14 @@ function showKeys(current) {
 
 
 const PAN_STEP = 80;
-const PAN_KEYS = /** @type {Record<string, [number, number]>} */ ({
-  'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP],
-});
+const PAN_KEYS = /** @type {Record<string, [number, number]>} */ ({ 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 export function bindings(app) {
   const { toolbox, viewer, playback, tracking } = app;
   return {
     Draw: [
-      ...TOOLS.map(({ name, key, help }) => (
-        { keys: [key], text: help.split(':')[0].toLowerCase(), run: () => toolbox.choose(name) })),
+      ...TOOLS.map(({ name, key, help }) => ({ keys: [key], text: help.split(':')[0].toLowerCase(), run: () => toolbox.choose(name) })),
       { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.invert() },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
@@ -249,23 +234,13 @@ export function bindings(app) {
     ],
     'Draw without a mouse': [
       { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor', run: (key) => moveCursor(app, key) },
-      {
-        keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel',
-        run: (key) => moveCursor(app, key),
-      },
-      {
-        keys: ['Enter', 'Shift+Enter'],
-        text: 'press or lift the tool at the cursor (Shift: minus); without a cursor, close the polygon',
-        run: (key) => pressCursor(app, key === 'Shift+Enter'), acts: true,
-      },
+      { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (key) => moveCursor(app, key) },
+      { keys: ['Enter', 'Shift+Enter'], text: 'press or lift the tool at the cursor (Shift: minus); without a cursor, close the polygon', run: (key) => pressCursor(app, key === 'Shift+Enter'), acts: true },
     ],
     Objects: [
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
       { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
-      {
-        keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object',
-        run: (key) => app.chooseIndex(Number(key) - 1),
-      },
+      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
       { keys: ['Delete'], text: 'delete the object, or the last corner or click', run: () => app.history.deleteKey() },
       { keys: ['F2'], text: 'rename the object', run: () => renameChosen(app) },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
@@ -278,19 +253,10 @@ export function bindings(app) {
     ],
     'Frames and view': [
       { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1) },
-      {
-        keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, forward',
-        run: (key) => playback.step(key === 'Shift+←' ? -10 : 10),
-      },
-      {
-        keys: ['Home', 'End'], text: 'first, last frame',
-        run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1),
-      },
+      { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, forward', run: (key) => playback.step(key === 'Shift+←' ? -10 : 10) },
+      { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
       { keys: ['Space'], text: 'play, stop', run: () => playback.play() },
-      {
-        keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer',
-        run: (key) => viewer.zoomBy(['-', 'PageDown'].includes(key) ? 1 / 1.25 : 1.25, viewer.pointer || undefined),
-      },
+      { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy(['-', 'PageDown'].includes(key) ? 1 / 1.25 : 1.25, viewer.pointer || undefined) },
       { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
       { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },

@@ -37,8 +37,7 @@ function drawNames(context, objects, chosen, ink) {
  * @param {{first: number, span: number, column: number, ink: string}} how
  */
 function drawTicks(context, { first, span, column, ink }) {
-  const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
-  const step = steps.find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5].find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
   context.fillStyle = ink;
   context.font = '10px system-ui, sans-serif';
   for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
@@ -50,11 +49,7 @@ function drawTicks(context, { first, span, column, ink }) {
   }
 }
 
-/**
- * Return the runs of equal codes.
- * @param {string[]} row
- * @returns {[string, number, number][]} code, first frame, number of frames
- */
+/** Return the runs of equal codes. @param {string[]} row @returns {[string, number, number][]} code, first frame, number of frames */
 function findRuns(row) {
   /** @type {[string, number, number][]} */
   const runs = [];
@@ -143,8 +138,7 @@ function drawHandle(context, { x, way, height, color }) {
 export function describeRow(row) {
   if (!row) return 'no masks yet';
   const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
-  const tracked = `tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
-  return `given on ${count('Gg')} frames, ${tracked}`;
+  return `given on ${count('Gg')} frames, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
 }
 
 /** Number of frames at the closest zoom. */
@@ -287,9 +281,7 @@ export class Timeline {
   moveHandle(event) {
     const [first, last] = [this.range[0] ?? 0, this.range[1] ?? this.count - 1];
     const place = Math.round(this.placeOf(event));
-    const [from, to] = this.handle
-      ? [first, Math.min(this.count - 1, Math.max(first, place - 1))]
-      : [Math.max(0, Math.min(last, place)), last];
+    const [from, to] = this.handle ? [first, Math.min(this.count - 1, Math.max(first, place - 1))] : [Math.max(0, Math.min(last, place)), last];
     this.drag(from ? String(from) : '', to < this.count - 1 ? String(to) : '');
   }
 
@@ -355,8 +347,7 @@ export class Timeline {
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   objectAt(event) {
-    const y = event.clientY - this.canvas.getBoundingClientRect().top - RULER_HEIGHT;
-    return this.objects[Math.floor(y / ROW_HEIGHT)];
+    return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
@@ -411,11 +402,8 @@ export class Timeline {
     const { context } = this;
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const { clientWidth } = this.canvas;
-    const color = getComputedStyle(this.canvas).accentColor;
     this.handles.forEach((place, index) => {
-      if (place < NAMES_WIDTH - 1 || place > clientWidth + 1) return;
-      drawHandle(context, { x: Math.min(place, clientWidth - 1), way: index ? -1 : 1, height, color });
+      if (place >= NAMES_WIDTH - 1 && place <= this.canvas.clientWidth + 1) drawHandle(context, { x: Math.min(place, this.canvas.clientWidth - 1), way: index ? -1 : 1, height, color: getComputedStyle(this.canvas).accentColor });
     });
     const x = this.frameToX(this.frame);
     context.fillStyle = ink;
@@ -425,8 +413,7 @@ export class Timeline {
     context.globalAlpha = 1;
     this.canvas.setAttribute('aria-valuemax', String(this.count - 1));
     this.canvas.setAttribute('aria-valuenow', String(this.frame));
-    const view = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
-    this.canvas.setAttribute('aria-valuetext', `Frame ${this.frame}; ${view}`);
+    this.canvas.setAttribute('aria-valuetext', `Frame ${this.frame}; frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`);
   }
 
   /** Draw everything but the mark of the shown frame. @param {number} ratio @param {string} ink */
@@ -443,14 +430,9 @@ export class Timeline {
     this.objects.forEach((object, index) => {
       const row = this.rows.get(object.id);
       const from = Math.floor(first);
-      if (!row) return;
-      const place = { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column };
-      drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { ...place, color: object.color, ink });
+      if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, color: object.color, ink });
     });
-    const height = this.objects.length * ROW_HEIGHT;
-    for (const [start, end] of this.stretches) {
-      drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height });
-    }
+    for (const [start, end] of this.stretches) drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();
@@ -492,12 +474,7 @@ export function makeThumbnail(frames, frame, objects) {
   return { box, frame, load };
 }
 
-/**
- * @param {HTMLCanvasElement} canvas
- * @param {ImageBitmap} image
- * @param {import('./frames.js').Labels} labels
- * @param {Row[]} objects
- */
+/** @param {HTMLCanvasElement} canvas @param {ImageBitmap} image @param {import('./frames.js').Labels} labels @param {Row[]} objects */
 function drawThumbnail(canvas, image, labels, objects) {
   const { width, height } = image;
   Object.assign(canvas, { width, height });
@@ -517,11 +494,7 @@ function drawThumbnail(canvas, image, labels, objects) {
 }
 
 class Thumbnails {
-  /**
-   * @param {HTMLElement} strip
-   * @param {import('./frames.js').FrameCache} frames
-   * @param {(frame: number) => void} seek
-   */
+  /** @param {HTMLElement} strip @param {import('./frames.js').FrameCache} frames @param {(frame: number) => void} seek */
   constructor(strip, frames, seek) {
     this.frames = frames;
     this.strip = strip;

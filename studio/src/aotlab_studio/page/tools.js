@@ -24,8 +24,7 @@ import { countPixels, idAt, isFarFrom } from './frames.js';
  * @property {(box: Toolbox, point: Point) => void} [move]
  * @property {(box: Toolbox) => unknown} [release]
  * @property {(box: Toolbox) => unknown} [close]
- * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished
- *   input
+ * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
  */
 
 /** Smallest edge of a box in pixels of the frame; a smaller drag is a click. */
@@ -36,8 +35,7 @@ const box = {
   name: 'box',
   key: 'X',
   icon: 'square-dashed',
-  help: 'Box: drag around an object. Click on what its mask lacks, right-click (or Shift) on what is too much; '
-    + 'a click on another mask chooses it.',
+  help: 'Box: drag around an object. Click on what its mask lacks, right-click (or Shift) on what is too much; a click on another mask chooses it.',
   prompts: true,
   press: () => {},
   move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
@@ -60,9 +58,7 @@ const click = {
 
 /** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
-  const found = [
-    Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y),
-  ];
+  const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
   if (found[2] <= MIN_BOX_EDGE || found[3] <= MIN_BOX_EDGE) {
     toolbox.points = [];
     await releaseMark(toolbox, first);
@@ -105,8 +101,7 @@ async function releaseMark(toolbox, point) {
 }
 
 /**
- * Request a mask. Away from the chosen object's mask it makes a new object, unless the person adds it to the chosen
- * one.
+ * Request a mask. Away from the chosen object's mask it makes a new object, unless the person adds it to the chosen one.
  * @param {Toolbox} toolbox
  * @param {object} prompts
  * @param {boolean} away
@@ -145,14 +140,10 @@ const round = {
 };
 
 /** @type {Tool} */
-const brush = {
-  name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round,
-};
+const brush = { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
 
 /** @type {Tool} */
-const eraser = {
-  name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', erases: true, ...round,
-};
+const eraser = { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', erases: true, ...round };
 
 /** CSS pixels from the first corner within which a click closes the polygon. */
 const CLOSE_DISTANCE = 8;
@@ -174,8 +165,7 @@ const polygon = {
   name: 'polygon',
   key: 'P',
   icon: 'pentagon',
-  help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. '
-    + 'With Shift: remove.',
+  help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
   takesPoints: true,
   press: (toolbox, point) => (closesOutline(toolbox, point) ? send(toolbox) : toolbox.points.push(point)),
   close: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : undefined),
@@ -225,10 +215,7 @@ const split = {
 };
 
 /** @type {Tool} */
-const pan = {
-  name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.',
-  press: () => {},
-};
+const pan = { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
 
 /** @type {Tool[]} */
 export const TOOLS = [box, click, brush, eraser, lasso, polygon, part, split, pan];

@@ -63,8 +63,7 @@ export class Tracking {
       if (!this.job) element('follow').checked = this.follows;
       this.showProgress(job);
       if (job.done) this.app.review.refreshLive();
-      const follows = element('follow').checked && !this.app.toolbox.drawing;
-      if (follows && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
+      if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
       this.app.review.refresh();
@@ -89,8 +88,7 @@ export class Tracking {
 
   showWaiting() {
     const job = this.correction;
-    const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
-    const running = job ? `correction: ${progress}` : '';
+    const running = job && (job.status === 'starting' ? 'correction: loading the model…' : `correction: ${job.done} of ${job.total} frames`);
     const others = this.waiting - (job ? 1 : 0);
     const waiting = others > 0 ? `${others} ${others === 1 ? 'correction waits' : 'corrections wait'}` : '';
     element('propagation').textContent = [running, waiting].filter(Boolean).join(', ');
@@ -109,8 +107,7 @@ export class Tracking {
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
     const pass = job.passes > 1 ? `, pass ${job.current_pass} of ${job.passes}` : '';
-    const text = `${job.status} · ${done}${speed}${pass}`;
-    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : text;
+    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}${pass}`;
     element('pause').lastElementChild.textContent = job.status === 'paused' ? 'Resume' : 'Pause';
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
@@ -199,12 +196,10 @@ export class Review {
     this.asked = 0;
     /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
     this.thumbnails = new Map();
-    this.observer = new IntersectionObserver((entries) => {
-      for (const { target } of entries.filter((one) => one.isIntersecting)) {
-        this.observer.unobserve(target);
-        [...this.thumbnails.values()].find(({ box }) => box === target)?.load();
-      }
-    });
+    this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
+      this.observer.unobserve(target);
+      [...this.thumbnails.values()].find(({ box }) => box === target)?.load();
+    }));
   }
 
   /** Return the thumbnail of a frame, which is drawn when it is scrolled into view. @param {number} frame */
@@ -304,8 +299,7 @@ function showChecks(list, visits, app) {
     const button = createElement('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
     const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
     dot.style.background = worst && !done ? worst.color : 'none';
-    const textContent = `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}`;
-    button.append(app.review.thumbnail(frame), dot, createElement('span', { textContent }));
+    button.append(app.review.thumbnail(frame), dot, createElement('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
     const line = createElement('li', {});
     line.append(button);
     return line;

@@ -5,9 +5,7 @@ import { drawOncePerRefresh } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
-/**
- * @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: Mark[]}} Sketch
- */
+/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: Mark[]}} Sketch */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colours. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -141,11 +139,7 @@ export class Viewer {
     this.draw();
   }
 
-  /**
-   * Return the point of the frame under a point of the page.
-   * @param {{clientX: number, clientY: number}} event
-   * @returns {Point}
-   */
+  /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event @returns {Point} */
   toImagePoint(event) {
     const ratio = window.devicePixelRatio || 1;
     const box = this.canvas.getBoundingClientRect();
@@ -220,8 +214,7 @@ export class Viewer {
   showPlace() {
     const ratio = window.devicePixelRatio || 1;
     const { pointer, readout } = this;
-    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => (
-      Math.floor((value * ratio - start) / this.zoom + 1e-6));
+    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom + 1e-6);
     const place = pointer ? `${inFrame(pointer.x, this.left)}, ${inFrame(pointer.y, this.top)} · ` : '';
     readout.textContent = `${place}${Math.round((100 * this.zoom) / ratio)} %`;
   }
