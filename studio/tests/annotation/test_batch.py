@@ -246,6 +246,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab.wait_for_selector("#status.error")
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement === document.body")
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#clips .accepted")
     tab.click("#next-clip")

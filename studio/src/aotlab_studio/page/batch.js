@@ -19,6 +19,7 @@ class BatchPage {
     element('person').value = decodeURIComponent(stored?.split('=')[1] || '');
     element('person').onchange = () => {
       document.cookie = `${COOKIE}=${encodeURIComponent(element('person').value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
+      element('person').blur(); // the next key is a shortcut again
     };
     element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
     element('filter').onchange = () => this.show();
