@@ -52,6 +52,8 @@ def corrected(request, tmp_path):
     record = json.loads((folder / "a" / ".track.json").read_text())
     (folder / "a" / ".track.json").write_text(json.dumps(record | {"masks": [str(file)]}))
     batch = Batch(folder, open_clip)
+    batch.enter("a", "Ann", page=False)
+    batch.close()  # what the input states is stored
     session = batch.enter("a", "Ann", page=False).session
     editing.paint(session.state, 4, 7, [(30, 30), (38, 30)], radius=3)
     session.export(["cvat", "cvat_polygons", "coco", "yolo"])

@@ -123,6 +123,17 @@ def test_earlier_version_is_read_and_written_as_newest(folder, version):
     assert [item["id"] for item in stored["objects"]["items"]] == [1, 2]
 
 
+def test_project_with_a_merged_object_is_reopened(folder):
+    first = open_session(folder)
+    draw(first, 0, 1, 2)
+    editing.merge_objects(first.state, 2, 1)
+    first.close()
+    again = open_session(folder)
+    assert again.state.objects.ids == (1,)
+    assert ((again.state.labels(0) == 1) == (truth(0) > 0)).all()
+    again.close()
+
+
 def test_reopened_project_holds_everything(folder):
     first = open_session(folder)
     draw(first, 0, 1, 2)

@@ -69,7 +69,7 @@ def read_header(path: Path) -> ProjectHeader:
             item["color"] = item.pop("colour")
             if tree["version"] == 1:
                 item["id"] = item.pop("number")
-        return msgspec.convert(tree, ProjectHeader)
+        return msgspec.convert(tree, ProjectHeader, str_keys=True)
     except Exception as error:  # damaged files cause errors of any kind
         raise InputError(
             f"{path}: not a usable project ({str(error)[:200]}); restore it from a copy, or delete it"
