@@ -160,6 +160,14 @@ def test_failed_video_is_listed_and_not_opened(results, batch):
         batch.enter("a", "", page=True)
 
 
+def test_damaged_project_is_listed_with_its_error(results, batch):
+    batch.set_status("a", "accepted", "", "")
+    (results / "a.aotlab" / "project.json").write_text("{")
+    clips = {clip.name: clip for clip in batch.list_clips()}
+    assert "not a usable project" in clips["a"].error
+    assert clips["b"].error == clips["c"].error == ""
+
+
 def test_folder_without_batch_rejected(tmp_path):
     with pytest.raises(InputError, match="no results of a list"):
         Batch(draw_folder(tmp_path / "clip"), open_clip)

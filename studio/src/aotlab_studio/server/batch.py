@@ -144,14 +144,18 @@ class Batch:
     def _describe(self, entry: dict[str, Any]) -> Clip:
         project = self._locate_project(entry["name"])
         holder = read_holder(project) if project.is_dir() else None
-        header = read_header(project / PROJECT_FILE) if (project / PROJECT_FILE).is_file() else None
+        header, error = None, entry["error"]
+        try:
+            header = read_header(project / PROJECT_FILE) if (project / PROJECT_FILE).is_file() else None
+        except InputError as problem:
+            error = str(problem)
         return Clip(
             name=entry["name"],
             status=header.status if header else "open",
             note=header.note if header else "",
             person=header.person if header else "",
             holder=str(holder or ""),
-            error=entry["error"],
+            error=error,
             frames=entry["frames"] or 0,
             objects=entry["objects"],
             sentences=list_sentences(entry)[:MAX_SENTENCES],
