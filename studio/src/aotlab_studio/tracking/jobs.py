@@ -330,6 +330,7 @@ class JobRunner:
             job.stop()
             if wait:
                 job.wait(STOP_TIMEOUT)
+                self.resume_queue()  # later than the end of the job does
 
     def schedule_propagation(self, index: int) -> None:
         """Queue a corrected frame: track from it to its given neighbours, if results outdated by it are there."""
