@@ -10,6 +10,7 @@ import numpy as np
 
 from aotlab.media.regions import (
     Annotations,
+    Attributes,
     ParsedRegion,
     Size,
     VideoInfo,
@@ -57,7 +58,8 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             frame, name = places[record["image_id"]]
             runs = _parse_segmentation(record["segmentation"], video.size)
             class_name = class_names.get(record.get("category_id"), "")
-            regions.append(ParsedRegion(frame, runs, class_name, _find_key(record), name))
+            attributes = _parse_attributes(record.get("attributes"))
+            regions.append(ParsedRegion(frame, runs, class_name, _find_key(record), name, attributes))
     return regions
 
 
@@ -99,7 +101,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
                 "iscrowd": 0,
                 "score": round(region.confidence, 4),
                 "lost": region.lost,
-                "attributes": {"track_id": region.object_id},  # for CVAT and datumaro
+                "attributes": {**region.attributes, "track_id": region.object_id},  # for CVAT and datumaro
                 "category_id": classes[annotations.class_name(region.object_id)],
             }
             for count, (frame, region) in enumerate(annotations.regions(), start=1)
@@ -127,6 +129,15 @@ def _find_key(record: dict[str, Any]) -> Hashable:
             if isinstance(value, int | str) and not isinstance(value, bool):
                 return value
     return None
+
+
+def _parse_attributes(stated: Any) -> Attributes:
+    """Return the attributes of an annotation, without its object and without lists."""
+    return {
+        str(name): value
+        for name, value in (stated.items() if isinstance(stated, dict) else ())
+        if name not in OBJECT_KEYS and isinstance(value, str | int | float)
+    }
 
 
 def _parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:

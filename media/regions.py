@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
+Attributes = Mapping[str, str | int | float | bool]
+"""values of an object's attributes by name"""
+AttributeTable = dict[int, dict[int, Attributes]]
+"""attributes by object id and the frame from which they hold"""
 MAX_OUTLINE_LENGTH = 2_000_000
 """largest length of one outline in pixels; drawing takes memory in proportion"""
 MAX_ID = 65535
@@ -70,6 +74,7 @@ class ParsedRegion:
     """object id from 1, or any other value shared by all regions of the object; None: unknown"""
     image: str = ""
     """name of the frame's image, which may be an address or a Windows path; empty if unset"""
+    attributes: Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Region:
     confidence: float = 1.0
     lost: bool = False
     """whether the object is presumed out of sight"""
+    attributes: Attributes = field(default_factory=dict)
 
     @property
     def area(self) -> int:
@@ -121,6 +127,23 @@ class Annotations:
         free = (class_id for class_id in count(1) if class_id not in self.classes.values())
         ids = self.classes | dict(zip(names, free, strict=False))
         return dict(sorted(ids.items(), key=lambda item: item[1]))
+
+    def attribute_table(self) -> AttributeTable:
+        """Return the attributes of the objects that have any, with the frames on which they change."""
+        table: AttributeTable = {}
+        for frame, region in self.regions():
+            stated = table.setdefault(region.object_id, {})
+            if not stated or stated[max(stated)] != region.attributes:
+                stated[frame] = region.attributes
+        return {object_id: stated for object_id, stated in table.items() if any(stated.values())}
+
+    def add_attributes(self, table: AttributeTable) -> None:
+        """Set the attributes of all regions to those stated last for their object, or first if none is earlier."""
+        for frame, regions in self.frames.items() if table else ():
+            self.frames[frame] = [
+                replace(region, attributes=_find_attributes(table.get(region.object_id, {}), frame))
+                for region in regions
+            ]
 
     def stem(self, frame: int) -> str:
         """Return the stem of a frame's image; the frame number in five digits if unknown."""
@@ -238,6 +261,12 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray
     return encode_runs(filled > 0)
 
 
+def _find_attributes(stated: Mapping[int, Attributes], frame: int) -> Attributes:
+    """Return the attributes of one object on a frame, see `Annotations.add_attributes`."""
+    first = min(stated, default=frame)
+    return stated.get(max((each for each in stated if each <= frame), default=first), {})
+
+
 def _require_outline(points: Sequence[float], size: Size) -> list[float]:
     """Return the coordinates of a polygon that can be drawn; raises as `fill_polygons`."""
     count = len(points) if isinstance(points, list | tuple) else 0
@@ -275,7 +304,9 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         raise InputError(f"holds more than {MAX_ID} objects; split it")
     result = Annotations(video.size)
     for region, key in zip(regions, keys, strict=True):
-        result.frames.setdefault(frames[region.frame], []).append(Region(ids[key], region.runs))
+        result.frames.setdefault(frames[region.frame], []).append(
+            Region(ids[key], region.runs, attributes=region.attributes)
+        )
         if region.class_name:
             result.class_names.setdefault(ids[key], region.class_name)
     return result

@@ -56,7 +56,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
     """
     from filelock import FileLock, Timeout  # takes 50 ms
 
-    lock = FileLock(path)
+    lock = FileLock(path, thread_local=False)  # another thread may release it
     try:
         lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=POLL_SECONDS)
     except Timeout:

@@ -223,7 +223,12 @@ def track_job(
         classes = masks.annotations.class_ids()
         if class_list is not None:
             classes = share_classes(class_list, classes)
-        options = replace(options, class_names=masks.annotations.class_names, classes=classes)
+        options = replace(
+            options,
+            class_names=masks.annotations.class_names,
+            classes=classes,
+            attributes=masks.annotations.attribute_table(),
+        )
         try:
             result = track(loaded, source, masks, folder, options, saved)
         except InputError:  # no frame was written

@@ -16,7 +16,7 @@ from PIL import Image
 from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, Region, VideoInfo, encode_runs
+from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs
 from aotlab.media.video import FrameSource, VideoFrames, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
@@ -98,6 +98,8 @@ class Output:
         """class name by object id, if known"""
         self.classes: dict[str, int] = {}
         """class id by class name, if known"""
+        self.attributes: AttributeTable = {}
+        """attributes of the objects, if known"""
         self.frame_number: Callable[[int], int] = int
         """number by which the user calls a frame, by its index"""
 
@@ -223,6 +225,7 @@ class AnnotationFile(Output):
         frames = self._annotations.frames
         if frames:
             self._annotations.class_names, self._annotations.classes = self.class_names, self.classes
+            self._annotations.add_attributes(self.attributes)
             # the header of a video file may state too many frames
             known = None if isinstance(self.source, VideoFrames) else self.source.length
             length = max(max(frames) + 1, known or 0)
@@ -384,6 +387,7 @@ def open_outputs(
     class_names: Mapping[int, str] | None = None,
     frame_number: Callable[[int], int] = int,
     classes: Mapping[str, int] | None = None,
+    attributes: AttributeTable | None = None,
 ) -> dict[str, Output]:
     """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
 
@@ -391,6 +395,7 @@ def open_outputs(
         class_names: by object id, if known.
         frame_number: number by which the user calls a frame, by its index.
         classes: class ids by class name, if known.
+        attributes: of the objects, if known.
     """
     outputs = {}
     for name in names:
@@ -398,6 +403,7 @@ def open_outputs(
         outputs[name] = kind.open(folder / kind.file_name, source)
         outputs[name].class_names.update(class_names or {})
         outputs[name].classes.update(classes or {})
+        outputs[name].attributes.update(attributes or {})
         outputs[name].frame_number = frame_number
     return outputs
 

@@ -19,6 +19,7 @@ from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list
 from aotlab.engine.video.resume import Progress
 from aotlab.engine.video.streaming import LabelPipeline, ReadAhead, StallError, stream
 from aotlab.media.images import Levels
+from aotlab.media.regions import AttributeTable
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
@@ -53,6 +54,8 @@ class TrackOptions:
     """class names by object id, for outputs that store them"""
     classes: Mapping[str, int] = field(default_factory=dict)
     """class ids by class name, for outputs that store them"""
+    attributes: AttributeTable = field(default_factory=dict)
+    """attributes of the objects, for outputs that store them"""
     frames: FrameRange = ALL_FRAMES
     """frames to track"""
     by_name: bool = False
@@ -167,6 +170,7 @@ def track(
         options.class_names,
         options.frame_number,
         options.classes,
+        options.attributes,
     )
     outputs = Outputs(opened, source, None if saved is None else saved.count_frame)
     timed: Any = TimedTracker(tracker)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aotlab.media.prompt import Prompt
     from aotlab.media.regions import (
         Annotations,
+        AttributeTable,
         ParsedRegion,
         Region,
         VideoInfo,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         match_regions,
         number_frames,
         parse_runs,
+        require_size,
     )
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
     from aotlab.media.video_writer import VideoWriter
@@ -55,7 +57,8 @@ if TYPE_CHECKING:
     from aotlab.tools.cli.options import BYTES, add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
-    from aotlab.utils.files import digest_samples
+    from aotlab.utils.files import atomic_path, digest_samples
+    from aotlab.utils.locks import InUseError, locked
     from aotlab.utils.plugins import list_mask_formats
 
 __version__ = "0.2.0"
@@ -67,9 +70,11 @@ if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/py
 
 _HOMES = {
     "Annotations": ("aotlab.media.regions", "Annotations"),
+    "AttributeTable": ("aotlab.media.regions", "AttributeTable"),
     "BYTES": ("aotlab.tools.cli.options", "BYTES"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "FrameSource": ("aotlab.media.video", "FrameSource"),
+    "InUseError": ("aotlab.utils.locks", "InUseError"),
     "InputError": ("aotlab.utils.errors", "InputError"),
     "Job": ("aotlab.engine.video.job", "Job"),
     "JobRecord": ("aotlab.engine.video.job", "JobRecord"),
@@ -93,6 +98,7 @@ _HOMES = {
     "VideoReader": ("aotlab.media.video", "VideoReader"),
     "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
+    "atomic_path": ("aotlab.utils.files", "atomic_path"),
     "decode_image": ("aotlab.media.images", "decode_image"),
     "decode_runs": ("aotlab.media.regions", "decode_runs"),
     "digest_samples": ("aotlab.utils.files", "digest_samples"),
@@ -109,6 +115,7 @@ _HOMES = {
     "load_masks": ("aotlab.engine.video.inputs", "load_masks"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
+    "locked": ("aotlab.utils.locks", "locked"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
     "number_frames": ("aotlab.media.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
@@ -120,6 +127,7 @@ _HOMES = {
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "region_similarity": ("aotlab.evaluation.measures", "region_similarity"),
+    "require_size": ("aotlab.media.regions", "require_size"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
     "share_classes": ("aotlab.engine.video.class_list", "share_classes"),
     "store_frame": ("aotlab.media.video", "store_frame"),
@@ -135,8 +143,10 @@ __all__ = [
     "PALETTE",
     "PRECISIONS",
     "Annotations",
+    "AttributeTable",
     "CommandParser",
     "FrameSource",
+    "InUseError",
     "InputError",
     "Job",
     "JobRecord",
@@ -158,6 +168,7 @@ __all__ = [
     "VideoWriter",
     "__version__",
     "add_tracker_options",
+    "atomic_path",
     "decode_image",
     "decode_runs",
     "digest_samples",
@@ -174,6 +185,7 @@ __all__ = [
     "load_masks",
     "load_model",
     "load_segmenter",
+    "locked",
     "match_regions",
     "number_frames",
     "open_frames",
@@ -185,6 +197,7 @@ __all__ = [
     "read_mask",
     "read_tracker_options",
     "region_similarity",
+    "require_size",
     "run_job",
     "share_classes",
     "store_frame",

@@ -5,6 +5,8 @@ import pytest
 from pycocotools import mask as coco
 
 from aotlab.media.regions import (
+    Annotations,
+    Region,
     compress_runs,
     decode_runs,
     decompress_runs,
@@ -114,3 +116,17 @@ def test_stem_of_dotted_name_keeps_its_number(name, stem):
 
 def test_dotted_names_are_numbered_by_their_endings():
     assert number_frames(["shot.0000", "shot.0004"]) == [0, 4]
+
+
+def test_attributes_hold_until_they_change():
+    runs = encode_runs(np.ones((1, 1), bool))
+    stated = {3: {"pose": "up"}, 5: {"pose": "up"}, 8: {"pose": "down"}}
+    given = Annotations((1, 1), {frame: [Region(1, runs, attributes=values), Region(2, runs)] for frame, values in
+                                 stated.items()})  # fmt: skip
+    table = given.attribute_table()
+    assert table == {1: {3: {"pose": "up"}, 8: {"pose": "down"}}}
+    tracked = Annotations((1, 1), {frame: [Region(1, runs), Region(2, runs)] for frame in range(10)})
+    tracked.add_attributes(table)
+    poses = [tracked.frames[frame][0].attributes["pose"] for frame in (0, 7, 8, 9)]
+    assert poses == ["up", "up", "down", "down"]
+    assert tracked.frames[9][1].attributes == {}

@@ -12,11 +12,11 @@ from aotlab import (
     CommandParser,
     InputError,
     VideoInfo,
+    atomic_path,
     open_frames,
     read_annotations,
     region_similarity,
 )
-from aotlab_studio.files import atomic_path
 
 MAX_LISTED = 10
 """largest number of printed frames"""

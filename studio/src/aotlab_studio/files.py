@@ -8,14 +8,12 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
-from aotlab import InputError
+from aotlab import InputError, InUseError, atomic_path, locked
 
 LOCK = ".lock"
 """name of the lock file in a project folder"""
@@ -23,27 +21,6 @@ LEASE = ".lease"
 """name of the file with the holder of a project folder"""
 LEASE_SECONDS = 60.0
 """seconds after which a lease that is not touched has expired"""
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; rename it to ``path`` if the block ends without an error.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
-    finally:
-        with suppress(OSError):  # the error of the block is more specific
-            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -100,24 +77,23 @@ class FolderLock:
         self._confirmed = time.time()
         self._lost = False
         self._ended = threading.Event()
-        self._lock = FileLock(folder / LOCK, thread_local=False)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-            self._lock.acquire(timeout=0)
-            self._create_lease()
-        except Timeout:
-            raise InputError(
-                f"{folder}: in use by {read_holder(folder) or 'another program'}; close it there first"
-            ) from None
-        except (OSError, ValueError) as error:
-            self._lock.release()
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{folder}: cannot be written ({reason}); choose another folder") from error
-        except InputError:
-            self._lock.release()
-            raise
+        with ExitStack() as held:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+                held.enter_context(locked(folder / LOCK, 0, subject=folder))
+                self._create_lease()
+            except InUseError:
+                raise InputError(
+                    f"{folder}: in use by {read_holder(folder) or 'another program'}; close it there first"
+                ) from None
+            except InputError:
+                raise
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise InputError(f"{folder}: cannot be written ({reason}); choose another folder") from error
+            self._held = held.pop_all()
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
 
     @property
@@ -140,13 +116,14 @@ class FolderLock:
 
     def release(self) -> None:
         """Release the folder."""
+        if self._ended.is_set():
+            return
         self._ended.set()
-        if self._lock.is_locked:
-            self._confirm()
-            with suppress(OSError):
-                if not self._lost:
-                    self._path.unlink(missing_ok=True)
-            self._lock.release()
+        self._confirm()
+        with suppress(OSError):
+            if not self._lost:
+                self._path.unlink(missing_ok=True)
+        self._held.close()
 
     def _create_lease(self) -> None:
         """Create the lease; replace one that has expired, or of a program on this machine, which has ended."""

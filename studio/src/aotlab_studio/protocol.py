@@ -86,7 +86,7 @@ class Clip:
     holder: str
     """who has it open, and where; empty: nobody"""
     error: str
-    """why it could not be tracked; empty: it was"""
+    """why it could not be tracked or opened; empty: it can be"""
     frames: int
     objects: int
     sentences: list[str]

@@ -28,8 +28,8 @@ def truth(index):
 
 
 def image(index):
-    colours = np.array([[40, 40, 40 + index], [220, 60, 60], [60, 200, 80]], np.uint8)
-    return colours[truth(index)]
+    colors = np.array([[40, 40, 40 + index], [220, 60, 60], [60, 200, 80]], np.uint8)
+    return colors[truth(index)]
 
 
 def draw_folder(folder, length=LENGTH):

@@ -2,7 +2,10 @@
 
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 
 import httpx
@@ -117,6 +120,36 @@ def test_invalid_status_rejected(served):
     assert served.get("/clips/a", method="POST", content=b'{"status": "open"}').status_code == 403
 
 
+def test_two_clips_open_side_by_side(results):
+    both = threading.Barrier(2, timeout=20)
+
+    def open_together(folder):
+        both.wait()  # broken after the timeout if the second clip waits for the first
+        return open_clip(folder)
+
+    batch = Batch(results, open_together)
+    with ThreadPoolExecutor() as pool:
+        opened = list(pool.map(lambda name: batch.enter(name, "", page=False), ["a", "b"]))
+    assert [found.session.state.frames.name for found in opened] == ["a", "b"]
+    batch.close()
+    assert not any(clip.holder for clip in batch.list_clips())
+
+
+def test_clip_requested_twice_is_opened_once(results):
+    opened = []
+
+    def count_openings(folder):
+        opened.append(folder.name)
+        return open_clip(folder)
+
+    batch = Batch(results, count_openings)
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: batch.enter("a", "", page=False), range(4)))
+    assert opened == ["a"]
+    assert found[0].requests == 4
+    batch.close()
+
+
 def test_failed_video_is_listed_and_not_opened(results, batch):
     review = json.loads((results / "review.json").read_text())
     review[0] |= {"status": "failed", "error": "no mask"}
@@ -125,6 +158,14 @@ def test_failed_video_is_listed_and_not_opened(results, batch):
     assert (clip.name, clip.error) == ("a", "no mask")
     with pytest.raises(InputError, match="could not be tracked"):
         batch.enter("a", "", page=True)
+
+
+def test_damaged_project_is_listed_with_its_error(results, batch):
+    batch.set_status("a", "accepted", "", "")
+    (results / "a.aotlab" / "project.json").write_text("{")
+    clips = {clip.name: clip for clip in batch.list_clips()}
+    assert "not a usable project" in clips["a"].error
+    assert clips["b"].error == clips["c"].error == ""
 
 
 def test_folder_without_batch_rejected(tmp_path):
@@ -141,26 +182,13 @@ def test_command_serves_a_batch(results, capsys, monkeypatch):
         cli.main([str(results), "--no-browser", "--project", "p"])
 
 
-class NoLock:
-    """A file lock on a network file system that keeps it to one machine."""
-
-    is_locked = True
-
-    def __init__(self, *args, **options):
-        pass
-
-    def acquire(self, timeout):
-        pass
-
-    release = lambda self: None  # noqa: E731
-
-
 @pytest.fixture
 def other_machine(monkeypatch):
     """From now on, this process is one on another machine."""
 
     def move():
-        monkeypatch.setattr(files, "FileLock", NoLock)
+        # as on a network file system that keeps file locks to one machine
+        monkeypatch.setattr(files, "locked", lambda *_, **__: nullcontext())
         monkeypatch.setattr(files, "_find_kernel", lambda: "another")
 
     return move
@@ -173,7 +201,7 @@ def age(path, seconds):
 def test_lease_holds_on_another_machine(folder, session, other_machine):
     session.state.project.lock.name_person("Ann")
     other_machine()
-    with pytest.raises(InputError, match=r"in use by Ann on .*; close it there, or wait 60 s"):
+    with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
         open_session(folder)
     age(session.state.project.folder / files.LEASE, 50)
     with pytest.raises(InputError, match="in use by Ann"):
@@ -198,7 +226,7 @@ def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, ot
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.state.project.lock._lock.release()  # as the system does
+    first.state.project.lock._held.close()  # as the system does
     open_session(folder).close()
 
 
@@ -234,6 +262,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     assert "Type your name first" in tab.inner_text("#status")
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement === document.body")
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#clips .accepted")
     tab.click("#next-clip")

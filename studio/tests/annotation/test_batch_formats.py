@@ -1,4 +1,4 @@
-"""A batch with masks from CVAT, corrected and exported, read by the other tools' own readers."""
+"""A batch with masks from CVAT or COCO, corrected and exported, read by the other tools' own readers."""
 
 import json
 from xml.etree import ElementTree
@@ -17,6 +17,13 @@ from studio.tests.annotation.test_batch import open_clip
 
 CLASS_NAMES = {3: "person", 7: "ball"}
 """class names by object id"""
+LATER = 6
+"""second frame with given masks"""
+
+
+def attributes(object_id, frame):
+    """The attributes of an object: a pose that changes, and a constant one."""
+    return {"pose": "jumping" if frame >= LATER else "standing"} if object_id == 3 else {"inflated": True}
 
 
 def number(index):
@@ -24,21 +31,32 @@ def number(index):
     return np.array([0, *CLASS_NAMES], np.uint16)[truth(index)]
 
 
-@pytest.fixture
-def corrected(tmp_path):
-    """A clip of a batch that started with a file of CVAT, corrected on frame 4: its exports and its labels."""
+@pytest.fixture(params=["cvat", "coco"])
+def corrected(request, tmp_path):
+    """A clip of a batch that started with a file of another tool, corrected on frame 4: exports and labels."""
     folder = write_results(tmp_path, ["a", "b"])
     for index in range(LENGTH):
         write_mask(folder / "a" / "masks" / f"{index:05d}.png", number(index))
-    regions = [Region(object_id, encode_runs(number(0) == object_id)) for object_id in CLASS_NAMES]
-    first = Annotations((HEIGHT, WIDTH), {0: regions}, dict(CLASS_NAMES), {0: "00000"})
-    find_mask_writer("cvat").write(tmp_path / "a.xml", first, VideoInfo("a", first.size, LENGTH))
+    regions = {
+        index: [
+            Region(each, encode_runs(number(index) == each), attributes=attributes(each, index))
+            for each in CLASS_NAMES
+        ]
+        for index in (0, LATER)
+    }
+    given = Annotations(
+        (HEIGHT, WIDTH), regions, dict(CLASS_NAMES), {index: f"{index:05d}" for index in regions}
+    )
+    file = tmp_path / find_mask_writer(request.param).file_name
+    find_mask_writer(request.param).write(file, given, VideoInfo("a", given.size, LENGTH))
     record = json.loads((folder / "a" / ".track.json").read_text())
-    (folder / "a" / ".track.json").write_text(json.dumps(record | {"masks": [f"0:{tmp_path / 'a.xml'}"]}))
+    (folder / "a" / ".track.json").write_text(json.dumps(record | {"masks": [str(file)]}))
     batch = Batch(folder, open_clip)
+    batch.enter("a", "Ann", page=False)
+    batch.close()  # what the input states is stored
     session = batch.enter("a", "Ann", page=False).session
     editing.paint(session.state, 4, 7, [(30, 30), (38, 30)], radius=3)
-    session.export(["cvat", "coco", "yolo"])
+    session.export(["cvat", "cvat_polygons", "coco", "yolo"])
     labels = [session.state.labels(index) for index in range(LENGTH)]
     assert not (labels[4] == number(4)).all()
     batch.close()
@@ -54,6 +72,9 @@ def test_pycocotools_reads_a_corrected_clip(corrected):
         frame, object_id = frames[entry["image_id"]], entry["track_id"]
         assert (coco.annToMask(entry) == (labels[frame] == object_id)).all()
         assert coco.loadCats(entry["category_id"])[0]["name"] == CLASS_NAMES[object_id]
+        # CVAT has text
+        stated = {name: value == "true" or value for name, value in entry["attributes"].items()}
+        assert stated == {**attributes(object_id, frame), "track_id": object_id}
         seen.add((frame, object_id))
     assert seen == {(frame, object_id) for frame in range(LENGTH) for object_id in CLASS_NAMES}
 
@@ -74,6 +95,21 @@ def test_cvat_sdk_reads_a_corrected_clip(corrected):
             mask = masks.decode_mask([*runs, *corners], image_width=WIDTH, image_height=HEIGHT)
             found[int(shape.get("frame"))][mask] = object_id
     assert all((mine == other).all() for mine, other in zip(labels, found, strict=True))
+
+
+def test_datumaro_reads_attributes_of_a_corrected_clip(corrected):
+    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
+    folder, _ = corrected
+    seen = set()
+    for item in datumaro.Dataset.import_from(str(folder / "cvat_polygons.xml"), "cvat"):
+        frame = int(item.attributes["frame"])
+        for shape in item.annotations:
+            if shape.attributes["outside"]:
+                continue
+            expected = attributes(shape.group, frame)
+            assert {name: shape.attributes[name] for name in expected} == expected
+            seen.add((frame, shape.group))
+    assert seen == {(frame, object_id) for frame in range(LENGTH) for object_id in CLASS_NAMES}
 
 
 def test_yolo_of_a_corrected_clip_keeps_classes(corrected):

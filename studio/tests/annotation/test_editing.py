@@ -10,7 +10,7 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.project import editing
-from aotlab_studio.project.objects import COLOURS
+from aotlab_studio.project.objects import COLORS
 from aotlab_studio.protocol import Suggestion
 from aotlab_studio.server.uploads import load_upload
 from aotlab_studio.tracking.planning import TrackRequest
@@ -162,7 +162,7 @@ def test_undo_and_redo_cover_every_change(session):
     shown.append(session.state.labels(0).copy())
     editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
     shown.append(session.state.labels(0).copy())
-    editing.change_object(session.state, 1, {"name": "ball", "colour": "#00ff00"})
+    editing.change_object(session.state, 1, {"name": "ball", "color": "#00ff00"})
     editing.delete_object(session.state, 1)
     assert not session.state.labels(0).any()
     session.undo()
@@ -249,9 +249,9 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 WHITE = np.array([0.9505, 1.0, 1.089])
 
 
-def lab(colours, vision):
+def lab(colors, vision):
     """CIELAB of #rrggbb as somebody sees them: N×3."""
-    values = np.array([[int(text[at : at + 2], 16) / 255 for at in (1, 3, 5)] for text in colours])
+    values = np.array([[int(text[at : at + 2], 16) / 255 for at in (1, 3, 5)] for text in colors])
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(vision).T, 0, 1)
     ratio = seen @ TO_XYZ.T / WHITE
@@ -262,9 +262,9 @@ def lab(colours, vision):
 
 @pytest.mark.parametrize("name", VISION)
 @pytest.mark.parametrize(("count", "least"), [(3, 35), (10, 20), (20, 16)])
-def test_colours_differ_for_every_kind_of_vision(name, count, least):
-    seen = lab(COLOURS[:count], VISION[name])
-    assert len(set(COLOURS)) == 20
+def test_colors_differ_for_every_kind_of_vision(name, count, least):
+    seen = lab(COLORS[:count], VISION[name])
+    assert len(set(COLORS)) == 20
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least
 
 

@@ -219,8 +219,8 @@ CONTRASTS = """() => {
     const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
     const back = (node) => {
         for (; node; node = node.parentElement) {
-            const colour = parse(getComputedStyle(node).backgroundColor);
-            if (colour.length === 3 || colour[3] === 1) return colour;
+            const color = parse(getComputedStyle(node).backgroundColor);
+            if (color.length === 3 || color[3] === 1) return color;
         }
         return [255, 255, 255];
     };
@@ -836,7 +836,7 @@ def test_typed_name_changes_no_mask(page, session, way):
     else:
         page.tab.dblclick("#objects .name >> text='object 1'")
     page.tab.wait_for_selector("#objects input[type=text]")
-    editing.change_object(session.state, 2, {"colour": "#123456"})  # as by another window
+    editing.change_object(session.state, 2, {"color": "#123456"})  # as by another window
     page.status("")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
@@ -883,7 +883,9 @@ def test_prompt_message_names_who_lost_pixels(page, session):
 def test_stale_frames_and_waiting_corrections_show(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    with page.tracked():  # all earlier events have arrived by then
+        session.track(TrackRequest(0))
+    page.chosen("object 1")
     page.seek(4)
     page.drag((40, 3), (44, 3))
     page.tab.wait_for_selector("#propagation >> text=1 correction waits")

@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.project import editing
-from aotlab_studio.project.folder import PROJECT_FILE, compute_fingerprint, locate_project
+from aotlab_studio.project.folder import FORMAT_VERSION, PROJECT_FILE, compute_fingerprint, locate_project
 from aotlab_studio.project.label_store import Note, encode_png
 from aotlab_studio.project.state import State
 from aotlab_studio.server.actions import run_action
@@ -100,15 +100,18 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
 
-def test_version_1_is_read_and_written_as_version_2(folder):
+@pytest.mark.parametrize("version", [1, 2])
+def test_earlier_version_is_read_and_written_as_newest(folder, version):
     first = open_session(folder)
     draw(first, 0, 1, 2)
     first.close()
     file = folder.parent / "clip.aotlab" / PROJECT_FILE
     stored = json.loads(file.read_text())
-    stored["version"] = 1
+    stored["version"] = version
     for item in stored["objects"]["items"]:
-        item["number"] = item.pop("id")
+        item["colour"] = item.pop("color")
+        if version == 1:
+            item["number"] = item.pop("id")
     file.write_text(json.dumps(stored))
     again = open_session(folder)
     assert again.state.objects.ids == (1, 2)
@@ -116,8 +119,19 @@ def test_version_1_is_read_and_written_as_version_2(folder):
     editing.change_object(again.state, 2, {"name": "box"})
     again.close()
     stored = json.loads(file.read_text())
-    assert stored["version"] == 2
+    assert stored["version"] == FORMAT_VERSION
     assert [item["id"] for item in stored["objects"]["items"]] == [1, 2]
+
+
+def test_project_with_a_merged_object_is_reopened(folder):
+    first = open_session(folder)
+    draw(first, 0, 1, 2)
+    editing.merge_objects(first.state, 2, 1)
+    first.close()
+    again = open_session(folder)
+    assert again.state.objects.ids == (1,)
+    assert ((again.state.labels(0) == 1) == (truth(0) > 0)).all()
+    again.close()
 
 
 def test_reopened_project_holds_everything(folder):

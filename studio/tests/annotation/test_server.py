@@ -146,6 +146,19 @@ def test_idle_connections_block_nobody(served):
         connection.close()
 
 
+@pytest.mark.parametrize("part", ["nothing", "half a header", "half a body"])
+def test_silent_connection_is_closed(session, monkeypatch, part):
+    monkeypatch.setattr(web, "IDLE_SECONDS", 0.1)
+    served = Served(session)
+    header = f"POST /masks/0 HTTP/1.1\r\nHost: {served.host}\r\n"
+    rest = f"Origin: {served.address}\r\nCookie: {served.cookie}\r\nContent-Length: 9\r\n\r\nhalf"
+    text = {"nothing": "", "half a header": header, "half a body": header + rest}[part]
+    with socket.create_connection(served.host.split(":"), timeout=20) as client:
+        client.sendall(text.encode())
+        assert client.recv(1) == b""
+    served.close()
+
+
 def test_browsers_cache_frames_for_one_video_only(served, tmp_path):
     video = served.open().do("describe")["result"]["video"]
     assert "max-age" in served.get(f"/frame/0?video={video}&width=96").headers["cache-control"]
@@ -235,7 +248,7 @@ def test_runs_hold_any_labels(labels):
         ({"do": "drop_results", "frame": 0, "object_ids": [9]}, "no such object"),
         ({"do": "change_object", "object_id": 1, "changes": {"name": ""}}, "name"),
         ({"do": "change_object", "object_id": 1, "changes": {"name": "x" * 61}}, "name"),
-        ({"do": "change_object", "object_id": 1, "changes": {"colour": "red"}}, "#rrggbb"),
+        ({"do": "change_object", "object_id": 1, "changes": {"color": "red"}}, "#rrggbb"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
     ],
 )  # fmt: skip
@@ -354,7 +367,7 @@ def labelme(index):
     return json.dumps({**tree, "imageHeight": HEIGHT, "imageWidth": WIDTH}).encode()
 
 
-COLOURED = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
+COLORED = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
 LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
 WHOLE = {
     "coco": coco(3, 5),
@@ -370,8 +383,8 @@ WHOLE = {
             for number in (1, 2)
         }
     ),
-    "colours": zip_files(
-        {f"{index:05d}.png": png(COLOURED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}
+    "colors": zip_files(
+        {f"{index:05d}.png": png(COLORED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}
     ),
 }
 
@@ -388,13 +401,13 @@ def test_upload_of_several_frames_is_one_step(session, kind):
 
 def test_single_image_is_for_the_shown_frame(session):
     assert load_upload(session.state, 7, png(truth(7))) == [7]
-    coloured = zip_files({"mask.png": png(COLOURED[truth(8)]), "legend.json": LEGEND})
-    assert load_upload(session.state, 8, coloured) == [8]
+    colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
+    assert load_upload(session.state, 8, colored) == [8]
     assert (session.state.labels(8) == truth(8)).all()
 
 
 def test_upload_names_new_objects(session):
-    load_upload(session.state, 0, WHOLE["colours"])
+    load_upload(session.state, 0, WHOLE["colors"])
     assert [item.name for item in session.state.objects] == ["car", "dog"]
 
 

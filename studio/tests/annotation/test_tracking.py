@@ -441,7 +441,7 @@ def test_queue_of_corrections_survives_a_kill(folder, short_pause):
     session.runner.resume_queue()
     wait_until(lambda: idle(session))
     assert session.job.status == "done"
-    assert session.state.history.titles[0] == "tracking"
+    assert session.state.history.titles[0] == "brush"
     session.close()
 
 
@@ -460,6 +460,50 @@ def test_undone_correction_leaves_the_queue(folder, monkeypatch):
     assert session.state.corrections == [5]
     run(session, 0)
     assert session.state.corrections == []
+    session.close()
+
+
+def test_correction_undone_after_a_restart_leaves_the_queue(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+    first = open_session(folder)
+    draw(first, 0, 1)
+    run(first, 0)
+    run_action(first, stroke(5, 50, 20))
+    first.close()
+    session = open_session(folder)
+    assert session.state.corrections == [5]
+    session.undo()
+    assert session.state.corrections == []
+    session.close()
+
+
+def test_undone_tracking_queues_its_corrections_again(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    run_action(session, stroke(5, 50, 20))
+    run(session, 0)
+    assert session.state.corrections == []
+    session.undo()
+    assert session.state.corrections == [5]
+    session.close()
+
+
+def test_restored_version_restores_the_queue(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    run_action(session, {"do": "keep_version"})
+    run_action(session, stroke(5, 50, 20))
+    events = []
+    session.state.listeners.append(events.append)
+    run_action(session, {"do": "restore_version", "number": 1})
+    assert session.state.corrections == []
+    assert StaleEvent([]) in events
+    session.undo()
+    assert session.state.corrections == [5]
     session.close()
 
 

@@ -114,11 +114,13 @@ def test_lost_objects_are_flagged(source, tmp_path):
     assert [one["lost"] for one in objects] == [False] * 4 + [True] * 2
 
 
-def test_labels_of_given_objects_are_in_the_files(models, source, tmp_path):
-    options = TrackOptions(write=("coco",), class_names={4: "fish"}, progress=False)
+def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_path):
+    attributes = {4: {0: {"wild": True}}}
+    options = TrackOptions(write=("coco",), class_names={4: "fish"}, attributes=attributes, progress=False)
     track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options)
-    categories = json.loads((tmp_path / "coco.json").read_text())["categories"]
-    assert [one["name"] for one in categories] == ["fish", "object"]
+    tree = json.loads((tmp_path / "coco.json").read_text())
+    assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
+    assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])
 
 
 def test_predictions_are_detections_of_supervision():

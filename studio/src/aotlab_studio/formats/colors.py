@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError, ParsedRegion, decode_image, encode_runs
-from aotlab_studio.formats.geometry import Size, require_size
+from aotlab import InputError, ParsedRegion, decode_image, encode_runs, require_size
+from aotlab_studio.formats.geometry import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """file names of a legend: JSON of colours (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""

@@ -22,9 +22,10 @@ from aotlab import (
     decode_runs,
     encode_runs,
     fill_polygons,
+    require_size,
 )
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, require_size, trace_outlines
+from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, trace_outlines
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ AREA_SHAPES = ("polygon", "mask")
 IGNORED_SHAPES = ("box", "ellipse", "points", "polyline")
 """shapes without pixels"""
 
-Shapes = dict[int, dict[str, object]]
-"""attributes of one track's shape by frame"""
+Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
+"""values of one track's shape, and the object's attributes, by frame"""
 
 
 def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
@@ -79,7 +80,10 @@ def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
         "start_frame": 0,
         "stop_frame": length - 1,
         "labels": {
-            "label": [{"name": name, "type": kind, "attributes": ""} for name in annotations.class_ids()]
+            "label": [
+                {"name": name, "type": kind, "attributes": {"attribute": attributes}}
+                for name, attributes in _specify_attributes(annotations).items()
+            ]
         },
         "original_size": {"width": width, "height": height},
     }
@@ -89,12 +93,14 @@ def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
         class_name = annotations.class_name(object_id)
         attributes = {"id": count, "label": class_name, "source": "auto", "group_id": object_id}
         track = SubElement(root, "track", {key: str(value) for key, value in attributes.items()})
-        for frame, shape in sorted(shapes.items()):
+        for frame, (shape, values) in sorted(shapes.items()):
             ends = frame + 1 not in shapes and frame + 1 < length
             for outside in range(1 + ends):  # a shape that is outside ends the track
                 state = {"frame": frame + outside, "keyframe": 1, "outside": outside, "occluded": 0}
                 texts = {key: str(value) for key, value in [*state.items(), *shape.items(), ("z_order", 0)]}
-                SubElement(track, kind, texts)
+                _add_attributes(SubElement(track, kind, texts), values)
+        first, *others = (values.items() for _, values in shapes.values())
+        _add_attributes(track, dict(sorted(set(first).intersection(*others))))
     indent(root)
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8") + b"\n"
 
@@ -105,9 +111,8 @@ def _list_polygons(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
     for frame, region in annotations.regions():
         outlines = trace_outlines(decode_runs(region.runs, annotations.size))
         for rank, outline in enumerate(outlines):
-            parts[region.object_id, rank][frame] = {
-                "points": ";".join(f"{x:.2f},{y:.2f}" for x, y in outline)
-            }
+            points = ";".join(f"{x:.2f},{y:.2f}" for x, y in outline)
+            parts[region.object_id, rank][frame] = {"points": points}, region.attributes
     return ((object_id, parts[object_id, rank]) for object_id, rank in sorted(parts))
 
 
@@ -120,7 +125,40 @@ def _list_masks(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
             part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             counts = ", ".join(str(count) for count in encode_runs(part.T))  # row by row
             box = {"left": columns[0], "top": rows[0], "width": part.shape[1], "height": part.shape[0]}
-            yield region.object_id, {frame: {"rle": counts, **box}}
+            yield region.object_id, {frame: ({"rle": counts, **box}, region.attributes)}
+
+
+def _specify_attributes(annotations: Annotations) -> dict[str, list[dict[str, str]]]:
+    """Return the attributes of each class, as CVAT's labels describe them."""
+    checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
+    for _, region in annotations.regions():
+        known = checkboxes[annotations.class_name(region.object_id)]
+        for name, value in region.attributes.items():
+            known[name] = known.get(name, True) and isinstance(value, bool)
+    return {
+        class_name: [
+            {
+                "name": name,
+                "mutable": "True",
+                "input_type": "checkbox" if checkbox else "text",
+                "default_value": "false" if checkbox else "",
+                "values": "false" if checkbox else "",
+            }
+            for name, checkbox in known.items()
+        ]
+        for class_name, known in checkboxes.items()
+    }
+
+
+def _add_attributes(parent: Element, values: Mapping[str, object]) -> None:
+    """Add attributes to a shape, and constant ones to its track, from which CVAT takes those that are not mutable."""
+    for name, value in values.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        SubElement(parent, "attribute", name=name).text = text
+
+
+def _parse_attributes(parent: Element) -> dict[str, str]:
+    return {each.get("name", ""): each.text or "" for each in parent.iterfind("attribute")}
 
 
 def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
@@ -148,7 +186,13 @@ def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
             key = ("track", track.get("id", index))
         for shape in shapes:
             runs, order = _parse_shape(shape, size), int(shape.get("z_order", 0))
-            region = ParsedRegion(int(shape.attrib["frame"]), runs, track.get("label", ""), key)
+            region = ParsedRegion(
+                int(shape.attrib["frame"]),
+                runs,
+                track.get("label", ""),
+                key,
+                attributes=_parse_attributes(track) | _parse_attributes(shape),
+            )
             regions.append((order, region))
     return [region for _, region in sorted(regions, key=itemgetter(0))]
 
@@ -161,7 +205,8 @@ def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
         shapes = [shape for shape in image if shape.tag in AREA_SHAPES]
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None
-            yield ParsedRegion(frame, _parse_shape(shape, size), shape.get("label", ""), key, name)
+            runs, attributes = _parse_shape(shape, size), _parse_attributes(shape)
+            yield ParsedRegion(frame, runs, shape.get("label", ""), key, name, attributes)
 
 
 def _parse_shape(shape: Element, size: Size) -> np.ndarray:

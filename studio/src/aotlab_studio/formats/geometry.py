@@ -12,15 +12,6 @@ Size = tuple[int, int]
 """(height, width) in pixels"""
 
 
-def require_size(height: object, width: object, size: Size) -> None:
-    """Raise `InputError` if a file is for images of another size than the video's."""
-    if (height, width) != size:
-        raise InputError(
-            f"is for images of {width!s:.20}×{height!s:.20}, but the video is {size[1]}×{size[0]}; "
-            "give masks of the video's size"
-        )
-
-
 def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
     """Return the run lengths of an image in which a h×w bool mask lies at (left, top).
 

@@ -23,9 +23,10 @@ from aotlab import (
     encode_runs,
     fill_polygons,
     number_frames,
+    require_size,
 )
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import Size, mean_confidence, require_size
+from aotlab_studio.formats.geometry import Size, mean_confidence
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""

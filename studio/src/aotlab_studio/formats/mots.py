@@ -7,9 +7,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from aotlab import Annotations, InputError, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_runs
+from aotlab import (
+    Annotations,
+    InputError,
+    MaskWriter,
+    ParsedRegion,
+    VideoInfo,
+    format_coco,
+    parse_runs,
+    require_size,
+)
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import Size, require_size
+from aotlab_studio.formats.geometry import Size
 
 IDS_PER_CLASS = 1000
 """largest number of objects of one class, plus one"""

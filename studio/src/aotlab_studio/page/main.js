@@ -211,8 +211,8 @@ export class App {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
   }
 
-  colour() {
-    return this.objects.find((item) => item.id === this.chosen)?.colour || '#109898';
+  color() {
+    return this.objects.find((item) => item.id === this.chosen)?.color || '#109898';
   }
 
   /** @param {string} text @param {boolean} [problem] */

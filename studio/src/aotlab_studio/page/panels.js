@@ -131,10 +131,10 @@ export function showObjects(list, objects, app) {
 
 /** @param {Item} item @param {import('./main.js').App} app */
 function row(item, app) {
-  const { id, name, colour } = item;
+  const { id, name, color } = item;
   const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
   const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
-  const swatch = createElement('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
+  const swatch = createElement('input', { type: 'color', value: color, onchange: () => change({ color: swatch.value }) });
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(createElement('span', { className: 'name', textContent: name }));

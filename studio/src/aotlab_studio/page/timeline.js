@@ -5,7 +5,7 @@
 
 import { createElement, drawOncePerRefresh, element, watchDensity, wheelFactor } from './dom.js';
 
-/** @typedef {{id: number, name: string, colour: string, hidden: boolean}} Row */
+/** @typedef {{id: number, name: string, color: string, hidden: boolean}} Row */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -19,9 +19,9 @@ const MIN_TICK_DISTANCE = 64;
 /** @param {CanvasRenderingContext2D} context @param {Row[]} objects @param {number} chosen @param {string} ink */
 function drawNames(context, objects, chosen, ink) {
   context.textBaseline = 'middle';
-  objects.forEach(({ id, name, colour }, index) => {
+  objects.forEach(({ id, name, color }, index) => {
     const y = RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1;
-    context.fillStyle = colour;
+    context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = ink;
     context.font = `${id === chosen ? 'bold ' : ''}11px system-ui, sans-serif`;
@@ -64,9 +64,9 @@ function findRuns(row) {
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {[string, number, number][]} runs
- * @param {{x: number, y: number, column: number, colour: string, ink: string}} how `x` of the first frame
+ * @param {{x: number, y: number, column: number, color: string, ink: string}} how `x` of the first frame
  */
-function drawRow(context, runs, { x: left, y, column, colour, ink }) {
+function drawRow(context, runs, { x: left, y, column, color, ink }) {
   const gap = column > 4 ? 1 : 0;
   for (const [code, first, length] of runs) {
     // if columns are wide, each frame has its own box
@@ -78,7 +78,7 @@ function drawRow(context, runs, { x: left, y, column, colour, ink }) {
       if (code === 'G' || code === 'g') {
         context.fillStyle = ink;
         context.fillRect(x, y, width, ROW_HEIGHT - 2);
-        context.fillStyle = code === 'G' ? colour : '#888888';
+        context.fillStyle = code === 'G' ? color : '#888888';
         context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
       } else if (code === 'l') {
         // two lines, unlike any object
@@ -90,7 +90,7 @@ function drawRow(context, runs, { x: left, y, column, colour, ink }) {
         context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
       } else {
         context.globalAlpha = 0.25 + 0.075 * (Number(code) + 1);
-        context.fillStyle = colour;
+        context.fillStyle = color;
         context.fillRect(x, y + 1, width, ROW_HEIGHT - 4);
       }
     }
@@ -124,10 +124,10 @@ function drawStale(context, { x, width, height }) {
 /**
  * Draw a handle of the range to track: a bar with a flag that points into the range.
  * @param {CanvasRenderingContext2D} context
- * @param {{x: number, way: number, height: number, colour: string}} how `way` 1: into the range is to the right
+ * @param {{x: number, way: number, height: number, color: string}} how `way` 1: into the range is to the right
  */
-function drawHandle(context, { x, way, height, colour }) {
-  context.fillStyle = colour;
+function drawHandle(context, { x, way, height, color }) {
+  context.fillStyle = color;
   context.fillRect(x - 1, 0, 2, height);
   context.beginPath();
   context.roundRect(way > 0 ? x - 1 : x - 6, RULER_HEIGHT - 12, 7, 12, way > 0 ? [0, 4, 4, 0] : [4, 0, 0, 4]);
@@ -397,7 +397,7 @@ export class Timeline {
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.handles.forEach((place, index) => {
-      if (place >= NAMES_WIDTH - 1 && place <= this.canvas.clientWidth + 1) drawHandle(context, { x: Math.min(place, this.canvas.clientWidth - 1), way: index ? -1 : 1, height, colour: getComputedStyle(this.canvas).accentColor });
+      if (place >= NAMES_WIDTH - 1 && place <= this.canvas.clientWidth + 1) drawHandle(context, { x: Math.min(place, this.canvas.clientWidth - 1), way: index ? -1 : 1, height, color: getComputedStyle(this.canvas).accentColor });
     });
     const x = this.frameToX(this.frame);
     context.fillStyle = ink;
@@ -424,7 +424,7 @@ export class Timeline {
     this.objects.forEach((object, index) => {
       const row = this.rows.get(object.id);
       const from = Math.floor(first);
-      if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, colour: object.colour, ink });
+      if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, color: object.color, ink });
     });
     for (const [start, end] of this.stretches) drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
     context.fillStyle = ink;
@@ -476,13 +476,13 @@ function drawThumbnail(canvas, image, labels, objects) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   context.drawImage(image, 0, 0);
   context.globalAlpha = 0.6;
-  const colours = new Map(objects.map(({ id, colour }) => [id, colour]));
+  const colors = new Map(objects.map(({ id, color }) => [id, color]));
   for (let y = 0; y < height; y += 1) {
     const row = Math.floor(((y + 0.5) * labels.height) / height) * labels.width;
     for (let x = 0; x < width; x += 1) {
-      const colour = colours.get(labels.ids[row + Math.floor(((x + 0.5) * labels.width) / width)]);
-      if (!colour) continue;
-      context.fillStyle = colour;
+      const color = colors.get(labels.ids[row + Math.floor(((x + 0.5) * labels.width) / width)]);
+      if (!color) continue;
+      context.fillStyle = color;
       context.fillRect(x, y, 1, 1);
     }
   }

@@ -399,7 +399,7 @@ export class Toolbox {
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.round ? 2 * this.radius : undefined,
-      colour: erase ? '#ffffff' : this.app.colour(),
+      color: erase ? '#ffffff' : this.app.color(),
     };
   }
 

@@ -298,7 +298,7 @@ function showChecks(list, visits, app) {
     const worst = app.objects.find((one) => one.id === checks[0].object_id);
     const button = createElement('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
     const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
-    dot.style.background = worst && !done ? worst.colour : 'none';
+    dot.style.background = worst && !done ? worst.color : 'none';
     button.append(app.review.thumbnail(frame), dot, createElement('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
     const line = createElement('li', {});
     line.append(button);

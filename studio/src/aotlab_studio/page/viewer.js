@@ -5,7 +5,7 @@ import { drawOncePerRefresh, watchDensity } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
-/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string}} Sketch */
+/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string}} Sketch */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colours. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -33,7 +33,7 @@ export class Viewer {
     this.fitted = true;
     this.look = { fill: true, outline: true, opacity: 0.45 };
     /** @type {Map<number, [number, number, number]>} */
-    this.colours = new Map();
+    this.colors = new Map();
     /** Objects of the last call of `setObjects`, as JSON. */
     this.drawn = '';
     /** Names of objects by id. @type {Map<number, string>} */
@@ -61,14 +61,14 @@ export class Viewer {
     if (first) this.fit();
   }
 
-  /** @param {{id: number, name: string, colour: string}[]} objects those that are drawn */
+  /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
   setObjects(objects) {
-    const key = JSON.stringify(objects.map(({ id, name, colour }) => [id, name, colour]));
+    const key = JSON.stringify(objects.map(({ id, name, color }) => [id, name, color]));
     if (key === this.drawn) return;
     this.drawn = key;
     this.names = new Map(objects.map(({ id, name }) => [id, name]));
-    this.colours = new Map(objects.map(({ id, colour }) => {
-      const value = parseInt(colour.slice(1), 16);
+    this.colors = new Map(objects.map(({ id, color }) => {
+      const value = parseInt(color.slice(1), 16);
       return [id, [value >> 16, (value >> 8) & 255, value & 255]];
     }));
     this.paintMask();
@@ -167,10 +167,10 @@ export class Viewer {
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
     /** @type {Map<number, [number, number, number]>} */
     const shades = new Map();
-    for (const [id, [red, green, blue]] of this.colours) {
-      const colour = red | (green << 8) | (blue << 16);
+    for (const [id, [red, green, blue]] of this.colors) {
+      const color = red | (green << 8) | (blue << 16);
       const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
-      shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
+      shades.set(id, [(color | (alpha << 24)) >>> 0, (color | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
     }
     return shades;
   }
@@ -261,7 +261,7 @@ export class Viewer {
 function drawSketch(context, sketch, css) {
   const { points, width } = sketch;
   context.lineJoin = context.lineCap = 'round';
-  context.strokeStyle = context.fillStyle = sketch.colour;
+  context.strokeStyle = context.fillStyle = sketch.color;
   context.beginPath();
   points.forEach((point, index) => (index ? context.lineTo(point.x, point.y) : context.moveTo(point.x, point.y)));
   if (width && points.length) {

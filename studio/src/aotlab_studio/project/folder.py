@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from aotlab import InputError, digest_samples
+from aotlab import AttributeTable, InputError, digest_samples
 from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
 from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot
@@ -19,7 +19,7 @@ from aotlab_studio.video import Frames
 
 PROJECT_SUFFIX = ".aotlab"
 PROJECT_FILE = "project.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """files of a folder of frames that its fingerprint covers"""
 
@@ -55,20 +55,21 @@ class ProjectHeader(Struct):
     """note on the status"""
     person: str = ""
     """who changed the status last; empty: unknown"""
+    attributes: AttributeTable = {}
+    """attributes of the objects, as in loaded masks"""
 
 
 def read_header(path: Path) -> ProjectHeader:
     """Read ``project.json``; raise `InputError` if it is damaged."""
     try:
         tree = msgspec.json.decode(path.read_bytes())
-        if tree["version"] == 1:
-            for item in tree["objects"]["items"]:
+        if tree["version"] not in range(1, FORMAT_VERSION + 1):
+            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads 1 to {FORMAT_VERSION}")
+        for item in tree["objects"]["items"] if tree["version"] < FORMAT_VERSION else ():
+            item["color"] = item.pop("colour")
+            if tree["version"] == 1:
                 item["id"] = item.pop("number")
-        elif tree["version"] != FORMAT_VERSION:
-            raise ValueError(
-                f"version {str(tree['version'])[:20]}; this program reads 1 and {FORMAT_VERSION}"
-            )
-        return msgspec.convert(tree, ProjectHeader)
+        return msgspec.convert(tree, ProjectHeader, str_keys=True)
     except Exception as error:  # damaged files cause errors of any kind
         raise InputError(
             f"{path}: not a usable project ({str(error)[:200]}); restore it from a copy, or delete it"
@@ -137,6 +138,8 @@ class Project:
         """frames whose given masks still have to propagate, oldest first"""
         self.classes: dict[str, int] = {}
         """class ids by class name, as in loaded masks; stored with the objects"""
+        self.attributes: AttributeTable = {}
+        """attributes of the objects, as in loaded masks; stored with the objects"""
         self.status: ClipStatus = "open"
         self.note = self.person = ""
         """note on the status, and who changed it last; stored with the objects"""
@@ -169,6 +172,7 @@ class Project:
             self.status,
             self.note,
             self.person,
+            self.attributes,
         )
         content = msgspec.json.encode(header)
         write_bytes(self.folder / PROJECT_FILE, msgspec.json.format(content, indent=1) + b"\n")
@@ -189,6 +193,7 @@ class Project:
                 )
         self.objects = msgspec.json.encode(head.objects)
         self.classes = dict(head.classes)
+        self.attributes = head.attributes
         self.corrections = [index for index in head.corrections if index < frames.count]
         self.status, self.note, self.person = head.status, head.note, head.person
         same_name = Path(video.path).name == Path(os.path.realpath(frames.path)).name

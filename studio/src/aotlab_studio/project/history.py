@@ -13,7 +13,7 @@ import msgspec
 
 from aotlab import InputError
 
-LIMIT_BYTES = 4 * 2**30
+LIMIT_BYTES = 512 * 2**20
 """maximum size of all steps; beyond it the oldest are dropped"""
 LENGTH_BYTES = 8
 """size of the last field in the file of a step: the size of the index before it"""
@@ -24,7 +24,7 @@ class Change:
     """One replaced content; None: no file."""
 
     store: str
-    """``given``, ``tracked`` or ``objects``"""
+    """``given``, ``tracked``, ``objects`` or ``corrections``"""
     index: int
     before: bytes | None
     after: bytes | None
@@ -81,7 +81,7 @@ class ChangeList:
 
     @property
     def stores(self) -> set[str]:
-        """Stores of the changes: ``given``, ``tracked``, ``objects``."""
+        """Stores of the changes, as in `Change`."""
         return {each.store for each in self.stored}
 
     def append(self, change: Change) -> None:
@@ -190,6 +190,7 @@ class History:
                 (each.store, each.index): (step.changes, each.after)
                 for step in self._done
                 for each in step.changes.stored
+                if each.store != "corrections"  # a correction may leave the queue without a step
             }
             usable = all(read(*key) == changes.read_content(place) for key, (changes, place) in last.items())
         except (OSError, ValueError, InputError):
@@ -221,6 +222,17 @@ class History:
         return (
             self.undo_step.title if self.undo_step else None,
             self.redo_step.title if self.redo_step else None,
+        )
+
+    def find_step(self, store: str, index: int) -> Step | None:
+        """Return the newest done step that changed a content; None without one."""
+        return next(
+            (
+                step
+                for step in reversed(self._done)
+                if any((each.store, each.index) == (store, index) for each in step.changes.stored)
+            ),
+            None,
         )
 
     def add(self, title: str, changes: ChangeList, frame: int | None = None) -> None:

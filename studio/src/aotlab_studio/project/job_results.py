@@ -90,6 +90,7 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
     given = load_masks(job.masks, video).annotations if job.masks else Annotations(frames.size)
     class_names = tracked.class_names | given.class_names
     state.project.classes = given.classes | tracked.classes
+    state.project.attributes = tracked.attribute_table() | given.attribute_table()
     changes = state.new_changes()
     with state.edit_objects(changes) as objects:  # stored last: this completes the project
         for object_id in sorted({*tracked.objects(), *given.objects()}):

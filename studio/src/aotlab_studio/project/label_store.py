@@ -115,10 +115,10 @@ class LabelStore:
         if found is not None or index not in self._present:
             return found
         try:
-            ids = decode_png(self._path(index).read_bytes()).reshape(self.size)
+            ids = decode_png(self.locate(index).read_bytes()).reshape(self.size)
         except Exception as error:  # decoders raise all kinds of errors
             raise InputError(
-                f"{self._path(index)}: not a readable mask ({error}); delete this file"
+                f"{self.locate(index)}: not a readable mask ({error}); delete this file"
             ) from error
         self._cache.put(index, ids)
         return ids
@@ -126,18 +126,18 @@ class LabelStore:
     def read_note(self, index: int) -> Note:
         """Return the note of a frame, without decoding the pixels; an empty one if it is damaged."""
         try:
-            with decode_image(self._path(index)) as image:
+            with decode_image(self.locate(index)) as image:
                 return msgspec.json.decode(image.info.get(NOTE_KEY, "{}"), type=Note)
         except Exception:  # decoders raise all kinds of errors
             return Note()
 
     def read_content(self, index: int) -> bytes | None:
         """Return the file of a frame; None without a file."""
-        return self._path(index).read_bytes() if index in self._present else None
+        return self.locate(index).read_bytes() if index in self._present else None
 
     def put(self, index: int, content: bytes | None) -> None:
         """Replace the file of a frame, or remove it (None); raises `InputError` if it cannot be written."""
-        path = self._path(index)
+        path = self.locate(index)
         if content is None:
             try:
                 path.unlink(missing_ok=True)
@@ -152,5 +152,6 @@ class LabelStore:
         self._cache.put(index, decode_png(content))
         self._present.add(index)
 
-    def _path(self, index: int) -> Path:
+    def locate(self, index: int) -> Path:
+        """Return the path of a frame's file, which need not exist."""
         return self.folder / f"{index:06d}.png"

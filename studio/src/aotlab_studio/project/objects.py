@@ -15,7 +15,7 @@ from aotlab import InputError
 
 MAX_OBJECTS = 1000
 NAME_LENGTH = 60
-COLOURS = (
+COLORS = (
     "#109898", "#ff9810", "#7010c0", "#981010", "#c0ffc0", "#c098ff", "#10ffff", "#c09870", "#404070", "#1010ff",
     "#e04010", "#704040", "#ffe070", "#e0ff10", "#9840c0", "#1070ff", "#ff4098", "#707040", "#9870c0", "#70c0e0",
 )  # fmt: skip
@@ -32,7 +32,7 @@ class Item:
     id: ObjectId
     """object id in masks"""
     name: Annotated[str, Meta(max_length=NAME_LENGTH)]
-    colour: Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
+    color: Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
     """#rrggbb"""
     hidden: bool = False
     """not drawn in the page"""
@@ -44,7 +44,7 @@ class ItemChanges(TypedDict, total=False):
     """New values of an object's fields."""
 
     name: str
-    colour: str
+    color: str
     hidden: bool
     locked: bool
 
@@ -97,7 +97,7 @@ class ObjectList:
                 f"object {object_id}: cannot be added; at most {MAX_OBJECTS} of 1 to 65535, each once"
             )
         item = _check_item(
-            Item(object_id, name or f"object {object_id}", COLOURS[(object_id - 1) % len(COLOURS)])
+            Item(object_id, name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)])
         )
         self._last = max(self._last, object_id)
         self._items[object_id] = item
@@ -144,6 +144,6 @@ def _check_item(item: Item) -> Item:
     """Return the object; raise `InputError` for an unusable field."""
     if not (item.name.strip() and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
-    if not re.fullmatch("#[0-9a-f]{6}", item.colour):
-        raise InputError(f"colour {item.colour[:80]!r}: expected #rrggbb, for example #ff8800")
+    if not re.fullmatch("#[0-9a-f]{6}", item.color):
+        raise InputError(f"colour {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
     return item

@@ -31,6 +31,7 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
                 for object_id in confidence
                 if object_id in present
             ]
+        annotations.add_attributes(state.project.attributes)
     finally:
         state.close()
     if not annotations.frames:

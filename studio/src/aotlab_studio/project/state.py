@@ -92,6 +92,16 @@ class State:
                 self.project.corrections = list(frames)
                 self.project.save_objects(self.objects.snapshot())
 
+    def queue_correction(self, index: int) -> None:
+        """Queue a frame whose given mask has to propagate, as a part of the step that changed the mask last."""
+        with self.lock:
+            changes = self.new_changes()
+            changes.append(self.change("corrections", index, b""))
+            step = self.history.find_step("given", index)
+            if step is None or not self.history.extend(step.serial, changes):
+                changes.discard()
+            self.set_corrections([*(each for each in self.corrections if each != index), index])
+
     def set_status(self, status: ClipStatus, note: str = "") -> None:
         """Store the status of the video and a note on it; raise `InputError` if that fails."""
         with self.lock:
@@ -166,7 +176,7 @@ class State:
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
         """Replace one content and return the change for the history."""
-        change = Change(where, index, self._find_store(where).read_content(index), after)
+        change = Change(where, index, self._read_content(where, index), after)
         if change.before != after:
             self._put(change)
         return change
@@ -215,6 +225,8 @@ class State:
             listener(event)
 
     def _read_content(self, where: str, index: int) -> bytes | None:
+        if where == "corrections":
+            return b"" if index in self.corrections else None
         return self.project.objects if where == "objects" else self._find_store(where).read_content(index)
 
     def _find_store(self, where: str) -> LabelStore:
@@ -237,6 +249,10 @@ class State:
             self.objects.restore(content)
             self.project.save_objects(content)
             self.emit(ObjectsEvent(self.revision, list(self.objects)))
+            return
+        if where == "corrections":
+            others = [each for each in self.corrections if each != index]
+            self.set_corrections(others if content is None else [*others, index])
             return
         self._find_store(where).put(index, content)
         self._load_note(where, index)

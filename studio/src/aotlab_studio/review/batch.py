@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from jinja2 import Template
 
-from aotlab import InputError
+from aotlab import InputError, locked
 from aotlab_studio.files import write_bytes
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
 from aotlab_studio.protocol import ClipStatus
@@ -36,17 +36,21 @@ def update_report(folder: Path) -> None:
     """Write the review of a list of videos again, with the states of its projects; do nothing without a review.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be locked or written.
     """
-    try:
-        entries = json.loads((folder / "review.json").read_text(encoding="utf-8"))
-        keys = ("name", "status", "frames", "error", "video", "rate")
-        records = [{key: entry[key] for key in keys} for entry in entries]
-    except (OSError, ValueError, LookupError, TypeError):
+    review = folder / "review.json"
+    if not review.is_file():
         return
-    for record in records:
-        record["status"] = "done" if record["status"] == "check" else record["status"]
-    write_batch_review(folder, records)
+    with locked(folder / ".review.lock"):
+        try:
+            entries = json.loads(review.read_text(encoding="utf-8"))
+            keys = ("name", "status", "frames", "error", "video", "rate")
+            records = [{key: entry[key] for key in keys} for entry in entries]
+        except (OSError, ValueError, LookupError, TypeError):
+            return
+        for record in records:
+            record["status"] = "done" if record["status"] == "check" else record["status"]
+        write_batch_review(folder, records)
 
 
 def read_correction(project: Path) -> str:

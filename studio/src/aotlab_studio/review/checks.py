@@ -24,7 +24,7 @@ REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",
     "flip": "has a part that was another object's a frame before",
-    "contact": "touches an object of similar color",
+    "contact": "touches an object of similar colour",
     "unsure": "is unsure",
     "area": "changes its size at once",
     "jump": "moves far at once",

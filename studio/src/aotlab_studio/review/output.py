@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aotlab import LostFlags, Output, TrackedFrame, draw_overlay
-from aotlab_studio.files import atomic_path, write_bytes
+from aotlab import LostFlags, Output, TrackedFrame, atomic_path, draw_overlay
+from aotlab_studio.files import write_bytes
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.scores import ReviewSignals, Score, measure_scores

@@ -14,7 +14,7 @@ from aotlab import LostFlags
 CONTACT_DISTANCE = 3
 """pixels between the two sides of an outline that are compared"""
 SIMILAR_COLOR = 24
-"""largest difference of a channel (0 to 255) between similar colors"""
+"""largest difference of a channel (0 to 255) between similar colours"""
 MAX_EDGE = 480
 """shorter edge of the compared images; larger frames are subsampled"""
 
@@ -26,9 +26,9 @@ class Signals:
     fragment: float = 0.0
     """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
     contact: float = 0.0
-    """share of its outline along which it touches another object of similar color, 0 to 1"""
+    """share of its outline along which it touches another object of similar colour, 0 to 1"""
     flip: float = 0.0
-    """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
+    """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
 
 
 class ReviewSignals:
@@ -100,7 +100,7 @@ def color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
-    """Count by object the pairs of pixels across its outline: to objects of similar color, and to anything."""
+    """Count by object the pairs of pixels across its outline: to objects of similar colour, and to anything."""
     contact: Counter[int] = Counter()
     outline: Counter[int] = Counter()
     for labels, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):
@@ -130,9 +130,9 @@ class Score(Struct, frozen=True, array_like=True):
     fragment: float = 0.0
     """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
     contact: float = 0.0
-    """share of its outline along which it touches another object of similar color, 0 to 1"""
+    """share of its outline along which it touches another object of similar colour, 0 to 1"""
     flip: float = 0.0
-    """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
+    """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
 
     @property
     def visible(self) -> bool:

@@ -101,6 +101,8 @@ def run_action(session: Session, message: dict[str, Any]) -> Any:
     result = action(subject, **values)
     if propagate:
         session.runner.schedule_propagation(values["frame"])
+    elif action in IDLE_ACTIONS:
+        session.runner.refresh_queue()
     return result
 
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import h11
 import msgspec
 import numpy as np
 import uvicorn
@@ -20,6 +21,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aotlab import InputError
 from aotlab_studio.protocol import Answer, Event, Failure, FrameEvent
@@ -34,6 +36,8 @@ MAX_UPLOAD_BYTES = 32 * 2**20
 """maximum size of a file of masks"""
 MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
+IDLE_SECONDS = 120
+"""seconds after which a connection is closed whose client sends no complete request"""
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -204,6 +208,29 @@ class Connection:
             await self._socket.send_text(msgspec.json.encode(message).decode())
 
 
+class TimedProtocol(H11Protocol):
+    """HTTP connection that is also closed if its first request, or a part of one, takes too long.
+
+    uvicorn closes it only after a response.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Handle a part of a request."""
+        super().data_received(data)
+        upgraded = self.transport.get_protocol() is not self
+        if not upgraded and self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+
+
 class Server(uvicorn.Server):
     """The server of an application on a bound socket, with its address; `run_on_socket` starts it."""
 
@@ -214,6 +241,7 @@ class Server(uvicorn.Server):
         guard = GuardMiddleware(app, port, host=host, token=token)
         config = uvicorn.Config(
             guard,
+            http=TimedProtocol,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -221,7 +249,7 @@ class Server(uvicorn.Server):
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_max_queue=32,
             limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=120,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)

@@ -81,7 +81,8 @@ class Batch:
     def __init__(self, folder: Path, open_clip: Callable[[Path], Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
         self._open: dict[str, OpenClip] = {}
-        self._lock = threading.RLock()
+        self._locks: dict[str, threading.RLock] = {}
+        """by the name of the video; held while it is opened, used or closed, so that no other video waits"""
         if not self._read_entries():
             raise InputError(f"{folder}: holds no results of a list of videos; run aotlab track --jobs first")
 
@@ -95,7 +96,7 @@ class Batch:
         Raises:
             InputError: no such video, another person or program has it, or as ``open_clip``.
         """
-        with self._lock:
+        with self._lock(name):
             found = self._open.get(name)
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another video, or wait")
@@ -109,25 +110,25 @@ class Batch:
                 found.session.runner.resume_queue()
             return found
 
-    def leave(self, found: OpenClip, *, page: bool) -> None:
+    def leave(self, name: str, found: OpenClip, *, page: bool) -> None:
         """End a request."""
-        with self._lock:
+        with self._lock(name):
             found.requests -= 1
             found.pages -= page
 
     def set_status(self, name: str, status: ClipStatus, note: str, person: str) -> None:
         """Store the status of a video, as `Session.set_status`; raises `InputError` as `enter`."""
-        with self._lock:
+        with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
             try:
                 found.session.set_status(status, note)
             finally:
-                self.leave(found, page=False)
+                self.leave(name, found, page=False)
                 self.release(name)
 
     def release(self, name: str) -> None:
         """Close the session of a video unless something is being done with it."""
-        with self._lock:
+        with self._lock(name):
             found = self._open.get(name)
             if found is not None and not found.requests and not found.session.runner.busy:
                 del self._open[name]
@@ -135,26 +136,36 @@ class Batch:
 
     def close(self) -> None:
         """Close all sessions."""
-        with self._lock:
-            for found in self._open.values():
-                found.session.close()
-            self._open.clear()
+        for name in list(self._locks):
+            with self._lock(name):
+                if name in self._open:
+                    self._open.pop(name).session.close()
 
     def _describe(self, entry: dict[str, Any]) -> Clip:
         project = self._locate_project(entry["name"])
         holder = read_holder(project) if project.is_dir() else None
-        header = read_header(project / PROJECT_FILE) if (project / PROJECT_FILE).is_file() else None
+        header, error = None, entry["error"]
+        try:
+            header = read_header(project / PROJECT_FILE) if (project / PROJECT_FILE).is_file() else None
+        except InputError as problem:
+            error = str(problem)
         return Clip(
             name=entry["name"],
             status=header.status if header else "open",
             note=header.note if header else "",
             person=header.person if header else "",
             holder=str(holder or ""),
-            error=entry["error"],
+            error=error,
             frames=entry["frames"] or 0,
             objects=entry["objects"],
             sentences=list_sentences(entry)[:MAX_SENTENCES],
         )
+
+    def _lock(self, name: str) -> threading.RLock:
+        """Return the lock of a video; raises `InputError` as `_require_clip`."""
+        if name not in self._locks:
+            self._require_clip(name)
+        return self._locks.setdefault(name, threading.RLock())
 
     def _open_session(self, name: str) -> OpenClip:
         self._require_clip(name)
@@ -238,7 +249,7 @@ class BatchEndpoints:
         finally:
             found.used = loop.time()
             loop.call_later(RELEASE_SECONDS, lambda: loop.create_task(self._release(name, found)))
-            await run_in_threadpool(self._batch.leave, found, page=page)
+            await run_in_threadpool(self._batch.leave, name, found, page=page)
 
     async def _release(self, name: str, found: OpenClip) -> None:
         loop = asyncio.get_running_loop()

@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import FrameSource, InputError, Output, TrackedFrame, VideoWriter, draw_overlay, find_output
-from aotlab_studio.files import atomic_path
+from aotlab import (
+    FrameSource,
+    InputError,
+    Output,
+    TrackedFrame,
+    VideoWriter,
+    atomic_path,
+    draw_overlay,
+    find_output,
+)
 from aotlab_studio.project.state import State
 from aotlab_studio.review.output import ReviewFile
 
@@ -115,6 +123,7 @@ def export_masks(
                 outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
             outputs[name].class_names.update({item.id: item.name for item in state.objects})
             outputs[name].classes.update(state.project.classes)
+            outputs[name].attributes.update(state.project.attributes)
         max_id = max((item.id for item in state.objects), default=0)
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")

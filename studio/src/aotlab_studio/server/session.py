@@ -205,19 +205,12 @@ class Session:
         last = self.state.history.undo_step
         if step is not None and (last is None or last.serial != step):
             raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-        done = self._apply_step(last, self.state.history.undo)
-        if last is not None:
-            self.runner.undo(last.serial)
-        return done
+        return self._apply_step(last, self.state.history.undo)
 
     def redo(self) -> UndoneStep | None:
         """Repeat the step undone last; raise `InputError` as `undo`."""
         self.runner.stop_background(wait=True)
-        following = self.state.history.redo_step
-        done = self._apply_step(following, self.state.history.redo)
-        if following is not None:
-            self.runner.redo(following.serial)
-        return done
+        return self._apply_step(self.state.history.redo_step, self.state.history.redo)
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most."""
@@ -320,6 +313,7 @@ class Session:
             move()
             self.state.set_status("in work", self.state.project.note)
             self.state.emit(HistoryEvent(self.state.history.titles))
+        self.runner.refresh_queue()
         return UndoneStep(step.title, step.frame)
 
     def _report_export(self, done: int, total: int) -> None:

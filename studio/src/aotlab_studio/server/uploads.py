@@ -48,8 +48,11 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     with state.step("load masks", min(found.frames)) as changes:
         with state.edit_objects(changes) as objects:
             targets = {each: _find_or_add(objects, each, found.class_names.get(each)) for each in object_ids}
+        for each, stated in found.attribute_table().items():
+            state.project.attributes.setdefault(targets[each], {}).update(stated)
         for frame in sorted(found.frames):  # decoded one by one, to save memory
             changes.append(_store_labels(state, frame, found.mask(frame), targets))
+        state.project.save_objects(state.objects.snapshot())
     return sorted(found.frames)
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -143,6 +143,8 @@ class TrackingJob:
         self.ended = time.perf_counter()
         with self._state.lock:
             try:
+                for index in self._list_propagated() if status == "done" else ():
+                    self._changes.append(self._state.change("corrections", index, None))
                 if self.extends is None or not self._state.history.extend(self.extends, self._changes):
                     self._state.add_step("tracking", self._changes, self.request.start)
             except InputError as error:  # the masks are stored; the step may not be known after a restart
@@ -150,6 +152,18 @@ class TrackingJob:
         self._set_status(status)
         with suppress(InputError):  # a queue that cannot be stored is propagated again after a restart
             self._on_end(self)
+
+    def _list_propagated(self) -> list[int]:
+        """Return the queued corrections that this job has propagated."""
+        request = self.request
+        if self._live or request.object_ids is not None:
+            return []
+        first = last = request.start
+        if self.extends is None and request.direction != "forward":
+            first = request.first
+        if self.extends is None and request.direction != "backward":
+            last = self._state.frames.count - 1 if request.last is None else request.last
+        return [index for index in self._state.corrections if first <= index <= last]
 
     def _track(self, tracker: Tracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
@@ -278,10 +292,6 @@ class JobRunner:
         self._timer = threading.Timer(
             PROPAGATION_DELAY, self._start_next
         )  # never started; its successors are
-        self._steps: dict[int, list[int]] = {}
-        """steps of the history that corrected a queued frame; missing after a restart"""
-        self._undone: dict[int, int] = {}
-        """frame by step that was undone while it was queued"""
         self._held = False
         self._lock = threading.RLock()
         self._closed = False
@@ -320,34 +330,15 @@ class JobRunner:
             job.stop()
             if wait:
                 job.wait(STOP_TIMEOUT)
+                self.resume_queue()  # later than the end of the job does
 
     def schedule_propagation(self, index: int) -> None:
         """Queue a corrected frame: track from it to its given neighbours, if results outdated by it are there."""
-        step = self._state.history.undo_step
         with self._lock:
             self._held = False
-            if plan_propagation(self._state, index) is None:
-                return
-            steps = self._steps.setdefault(index, [])
-            if step is not None and step.serial not in steps:
-                steps.append(step.serial)
-            self.set_queue([*(each for each in self._state.corrections if each != index), index])
-            self.resume_queue()
-
-    def undo(self, serial: int) -> None:
-        """Remove the correction of an undone step from the queue, unless an earlier one of its frame waits."""
-        with self._lock:
-            for index, steps in self._steps.items():
-                if serial in steps:
-                    steps.remove(serial)
-                    self._undone[serial] = index
-            waiting = [each for each in self._state.corrections if self._steps.get(each, [0])]
-            self.set_queue(waiting)
-
-    def redo(self, serial: int) -> None:
-        """Queue the correction of a repeated step again if it was queued when it was undone."""
-        if serial in self._undone:
-            self.schedule_propagation(self._undone.pop(serial))
+            if plan_propagation(self._state, index) is not None:
+                self._state.queue_correction(index)
+                self.refresh_queue()
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, the queue waits for the next one."""
@@ -356,11 +347,11 @@ class JobRunner:
                 self._held = self.job.extends is not None
                 self.job.stop()
 
-    def set_queue(self, frames: Sequence[int]) -> None:
-        """Replace the queue of corrected frames, oldest first."""
+    def refresh_queue(self) -> None:
+        """Notify the listeners of the queue, which has changed, and propagate it as `resume_queue`."""
         with self._lock:
-            self._state.set_corrections(frames)
             self._state.emit(StaleEvent(find_stale_ranges(self._state)))
+            self.resume_queue()
 
     def resume_queue(self) -> None:
         """Propagate the queued corrections after `PROPAGATION_DELAY` seconds without a stroke."""
@@ -388,32 +379,21 @@ class JobRunner:
                 return
             for index in self._state.corrections:
                 request = plan_propagation(self._state, index)
+                step = self._state.history.find_step("given", index)
                 with suppress(InputError):  # nothing to track there
                     if request is not None:
                         self.job = TrackingJob(
                             self._state, self._make_tracker, request,
-                            extends=max(self._steps.get(index, ()), default=0), on_end=self._finish_job,
+                            extends=0 if step is None else step.serial, on_end=self._finish_job,
                         )  # fmt: skip
                         return
-                self._drop_corrections({index})
+                self._state.set_corrections([each for each in self._state.corrections if each != index])
+            self.refresh_queue()
 
     def _finish_job(self, job: TrackingJob) -> None:
-        """Remove the corrections that a finished job has propagated, and continue with the others."""
-        request, queue = job.request, self._state.corrections
-        if job.status == "done" and request.object_ids is None:
-            if job.extends is not None:
-                first = last = request.start
-            else:
-                end = self._state.frames.count - 1 if request.last is None else request.last
-                first = request.start if request.direction == "forward" else request.first
-                last = request.start if request.direction == "backward" else end
-            self._drop_corrections({index for index in queue if first <= index <= last})
+        """Continue with the queue, unless the job failed; then its correction comes last next time."""
+        start, queue = job.request.start, self._state.corrections
         if job.status != "failed":
-            self.resume_queue()
-        elif request.start in queue:  # others come first next time
-            self.set_queue([*(index for index in queue if index != request.start), request.start])
-
-    def _drop_corrections(self, frames: set[int]) -> None:
-        for index in frames:
-            self._steps.pop(index, None)
-        self.set_queue([index for index in self._state.corrections if index not in frames])
+            self.refresh_queue()
+        elif start in queue:
+            self._state.set_corrections([*(index for index in queue if index != start), start])

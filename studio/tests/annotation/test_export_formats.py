@@ -1,0 +1,153 @@
+"""Exported pixels equal those stored in the project, in every output."""
+
+import json
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as run_lengths
+from pycocotools.coco import COCO
+
+from aotlab import TrackedFrame, find_output, list_outputs, open_frames, read_annotations
+from aotlab_studio.project import editing
+from aotlab_studio.review.scores import measure_scores
+from aotlab_studio.server.export import draw_names, read_prediction
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, open_session, set_mask
+
+NAMES = {3: "person", 300: "dish"}
+TRACKED = 9
+"""frames with a result; the others were never tracked"""
+CLEARED = 5
+"""frame on which object 3 is stated to be absent"""
+ID_FILES = ("masks", "objects", "coco", "youtube_vis", "cvat", "label_studio", "mots")
+"""outputs with object ids and exact pixels"""
+OUTLINES = {"cvat_polygons": 0.0, "yolo": 0.01}
+"""outputs with outlines: largest share of a frame's pixels that may differ"""
+ALPHA_VIDEOS = {"prores": ("prores", 0.0), "vp9": ("libvpx-vp9", 0.01)}
+"""decoder, and largest share of a frame's pixels that may differ"""
+
+
+def drawn(index):
+    """H×W ids: a disc that slides, and an object in two parts with an id that needs 16 bits."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    labels = np.zeros((HEIGHT, WIDTH), np.uint16)
+    labels[(columns - 40) ** 2 / 2 + (rows - 30) ** 2 < 50] = 300
+    labels[3:9, 50:58] = 300
+    labels[(columns - 12 - 2 * index) ** 2 + (rows - 12) ** 2 < 80] = 3
+    labels[labels == (3 if index == CLEARED else 0)] = 0
+    return labels
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A project with tracked and given masks on its first frames, exported in all outputs."""
+    session = open_session(draw_folder(tmp_path_factory.mktemp("formats") / "clip"))
+    state = session.state
+    with state.step("tracking") as changes:
+        with state.edit_objects(changes) as objects:
+            for object_id, name in NAMES.items():
+                objects.add(name, object_id)
+        for index in range(TRACKED):
+            scores = measure_scores(drawn(index), list(NAMES), {}, {})
+            changes.append(state.set_tracked(index, drawn(index), scores))
+    set_mask(state, 2, 3, drawn(2) == 3)
+    editing.clear(state, CLEARED, 3)
+    session.export(list_outputs())
+    assert all((state.labels(index) == drawn(index)).all() for index in range(TRACKED))
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def folder(session):
+    return session.archive.parent
+
+
+def test_every_output_is_compared():
+    compared = {*ID_FILES, *OUTLINES, *ALPHA_VIDEOS, "mattes", "mattes16", "alpha", "overlay", "review"}
+    assert compared == set(list_outputs())
+
+
+@pytest.mark.parametrize("name", ID_FILES)
+def test_exported_ids_equal_stored_ones(session, folder, name):
+    found = read_annotations(folder / find_output(name).file_name, session.state.video_info)
+    assert sorted(found.frames) == list(range(TRACKED))
+    assert all((found.mask(index) == drawn(index)).all() for index in range(TRACKED))
+
+
+@pytest.mark.parametrize(("name", "tolerance"), OUTLINES.items())
+def test_exported_outlines_are_close_to_stored_pixels(session, folder, name, tolerance):
+    found = read_annotations(folder / find_output(name).file_name, session.state.video_info)
+    assert sorted(found.frames) == list(range(TRACKED))
+    ids = {found.class_name(object_id): object_id for object_id in found.objects()}
+    assert sorted(ids) == sorted(NAMES.values())
+    for index in range(TRACKED):
+        for object_id, class_name in NAMES.items():
+            mask = found.mask(index) == ids[class_name]
+            assert (mask != (drawn(index) == object_id)).mean() <= tolerance
+
+
+@pytest.mark.parametrize(("name", "white"), [("mattes", 255), ("mattes16", 65535)])
+def test_exported_mattes_equal_stored_masks(folder, name, white):
+    for object_id in NAMES:
+        for index in range(TRACKED):
+            with Image.open(folder / name / str(object_id) / f"{index:05d}.png") as image:
+                matte = np.array(image)
+            assert (matte == white * (drawn(index) == object_id)).all()
+        assert len(list((folder / name / str(object_id)).iterdir())) == TRACKED
+
+
+def test_exported_alpha_images_equal_stored_masks(session, folder):
+    paths = sorted((folder / "alpha").iterdir())
+    assert [path.stem for path in paths] == [f"{index:05d}" for index in range(TRACKED)]
+    for index, path in enumerate(paths):
+        with Image.open(path) as image:
+            pixels = np.array(image)
+        assert (pixels[..., 3] == 255 * (drawn(index) > 0)).all()
+        assert (pixels[..., :3] == session.state.frames.read(index)).all()
+
+
+@pytest.mark.parametrize("name", ALPHA_VIDEOS)
+def test_exported_alpha_videos_show_stored_masks(folder, name):
+    decoder, tolerance = ALPHA_VIDEOS[name]
+    with av.open(str(folder / find_output(name).file_name)) as container:
+        codec = av.CodecContext.create(decoder, "r")
+        codec.extradata = container.streams.video[0].codec_context.extradata
+        frames = [
+            frame for packet in container.demux(video=0) if packet.size for frame in codec.decode(packet)
+        ]
+    assert len(frames) == LENGTH
+    for index, frame in enumerate(frames):
+        opaque = frame.to_ndarray(format="rgba")[..., 3] >= 128
+        expected = drawn(index) > 0 if index < TRACKED else np.zeros((HEIGHT, WIDTH), bool)
+        assert (opaque != expected).mean() <= tolerance
+
+
+def test_exported_overlay_shows_stored_masks(session, folder):
+    frames = list(open_frames(folder / "overlay.mp4"))
+    assert len(frames) == LENGTH
+    for index, frame in enumerate(frames):
+        image, stored = session.state.frames.read(index), read_prediction(session.state, index)
+        drawn_in = draw_names(TrackedFrame(index, image, stored, Fraction(0)), NAMES)
+        error = np.abs(frame.astype(int) - drawn_in).mean()
+        assert error < 8  # H.264 is lossy
+        assert error < np.abs(frame.astype(int) - image).mean()
+
+
+def test_exported_review_names_stored_objects(folder):
+    review = json.loads((folder / "review.json").read_text())
+    assert [item["id"] for item in review["objects"]] == list(NAMES)
+
+
+def test_pycocotools_reads_exported_ids(folder):
+    coco = COCO(str(folder / "coco.json"))
+    frames = {image["id"]: image["frame_id"] for image in coco.loadImgs(coco.getImgIds())}
+    for entry in coco.loadAnns(coco.getAnnIds()):
+        mask = coco.annToMask(entry)
+        assert (mask == (drawn(frames[entry["image_id"]]) == entry["track_id"])).all()
+    for line in (folder / "mots.txt").read_text().splitlines():
+        frame, number, _, height, width, counts = line.split()
+        mask = run_lengths.decode({"size": [int(height), int(width)], "counts": counts.encode()})
+        assert (mask == (drawn(int(frame)) == int(number) % 1000)).all()
