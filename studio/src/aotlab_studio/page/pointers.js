@@ -44,6 +44,7 @@ export function watchPointers(viewer, toolbox) {
     }
     viewer.cursor = null;
     hover.clear();
+    placeRing(event); // a finger does not move before it presses
     const point = viewer.toImagePoint(event);
     const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
     if (event.pointerType === 'touch' && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
@@ -63,7 +64,7 @@ export function watchPointers(viewer, toolbox) {
       panning = now;
       return;
     }
-    element('ring').style.translate = `${event.offsetX}px ${event.offsetY}px`;
+    placeRing(event);
     for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.toImagePoint(each));
     }
@@ -112,6 +113,11 @@ export function watchPointers(viewer, toolbox) {
   }, { passive: false });
 }
 
+/** Move the ring that shows a wait. @param {PointerEvent} event */
+function placeRing({ offsetX, offsetY }) {
+  element('ring').style.translate = `${offsetX}px ${offsetY}px`;
+}
+
 /** @typedef {import('./viewer.js').Point} Point */
 
 class Hover {
@@ -121,6 +127,8 @@ class Hover {
     /** @type {Point | null} */
     this.target = null;
     this.asking = false;
+    /** Frame of the last request. */
+    this.frame = -1;
   }
 
   /** Whether a click would make a mask; only then is there a preview. */
@@ -154,12 +162,16 @@ class Hover {
     while (this.target) {
       const [point, { frame }, { labels }] = [this.target, app.playback, viewer];
       this.target = null;
+      element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
+      this.frame = frame;
       try {
-        const outlines = await app.connection.call('preview', { frame, positive: toPairs([point]) });
+        const overwrite = element('overwrite').checked;
+        const outlines = await app.connection.call('preview', { frame, positive: toPairs([point]), overwrite });
         viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? outlines : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong
       }
+      element('ring').classList.remove('waiting');
       viewer.draw();
     }
     this.asking = false;

@@ -27,6 +27,8 @@ import { countPixels, idAt, isFarFrom } from './frames.js';
  * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
  */
 
+const NOTHING_TO_REMOVE = 'Click on the object first: it has no mask on this frame to remove from.';
+
 /** Smallest edge of a box in pixels of the frame; a smaller drag is a click. */
 const MIN_BOX_EDGE = 2;
 
@@ -56,6 +58,22 @@ const click = {
   press: (toolbox, point) => releaseMark(toolbox, point),
 };
 
+/** Points of a scribble between two clicks beside the object. */
+const SCRIBBLE_STEP = 8;
+
+/** @type {Tool} */
+const scribble = {
+  name: 'scribble',
+  key: 'Z',
+  icon: 'signature',
+  help: 'Scribble: draw a line on an object, or along what its mask lacks (ears, legs); with Shift or the right button: along what is too much.',
+  prompts: true,
+  press: () => {},
+  move: (toolbox, point) => toolbox.follow(point),
+  release: (toolbox) => releaseScribble(toolbox, toolbox.points),
+  shape: ({ points }) => ({ points, closed: false, corners: false }),
+};
+
 /** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
@@ -69,6 +87,34 @@ async function releaseBox(toolbox, first, last) {
   const { all, inside } = countPixels(toolbox.viewer.labels, toolbox.app.chosen, found);
   await suggest(toolbox, { box: found }, inside < all / 2);
   if (toolbox.points === mine) toolbox.cancel();
+}
+
+/**
+ * Handle a scribble: correct the chosen object's mask along it, or make a mask; a short one is a click.
+ * @param {Toolbox} toolbox
+ * @param {Point[]} points
+ */
+async function releaseScribble(toolbox, points) {
+  const { app, minus, viewer: { labels, size } } = toolbox;
+  const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
+  if (line.length < 2) {
+    toolbox.points = [];
+    await releaseMark(toolbox, points[0]);
+    return;
+  }
+  const present = Boolean(labels && countPixels(labels, app.chosen).all);
+  if (minus && !present) {
+    toolbox.cancel();
+    app.showMessage(NOTHING_TO_REMOVE);
+    return;
+  }
+  const away = Boolean(!minus && present && labels && [line[0], line[line.length - 1]].every((end) => isFarFrom(labels, app.chosen, end)));
+  const prompts = minus
+    ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
+    : { scribble: toPairs(line) };
+  toolbox.marks = [];
+  await suggest(toolbox, { ...prompts, refine: present && !away }, away);
+  if (toolbox.points === points) toolbox.cancel();
 }
 
 /**
@@ -87,7 +133,7 @@ async function releaseMark(toolbox, point) {
     return;
   }
   if (!positive && !present) {
-    app.showMessage('Click on the object first: it has no mask on this frame to remove from.');
+    app.showMessage(NOTHING_TO_REMOVE);
     return;
   }
   const away = Boolean(positive && present && labels && isFarFrom(labels, app.chosen, point));
@@ -218,7 +264,7 @@ const split = {
 const pan = { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
 
 /** @type {Tool[]} */
-export const TOOLS = [box, click, brush, eraser, lasso, polygon, part, split, pan];
+export const TOOLS = [box, click, scribble, brush, eraser, lasso, polygon, part, split, pan];
 
 export class Toolbox {
   /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or minus changed */
