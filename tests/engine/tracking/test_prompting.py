@@ -82,11 +82,11 @@ def test_stroke_has_no_gaps():
 def test_region_covers_prompt_and_answer_within_frame():
     rough = np.zeros((90, 120))
     rough[20:50, 20:50] = 0.9
-    left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), rough, 0.25)
+    left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), (90, 120), 0.25, rough)
     assert (left, top, right, bottom) == (12, 12, 58, 58) or (right - left, bottom - top) == (45, 45)
     assert left <= 20
     assert right >= 50
-    assert find_window(Prompt(box=(100, 70, 20, 20)), rough, 0.25)[2:] == (120, 90)
+    assert find_window(Prompt(box=(100, 70, 20, 20)), (90, 120), 0.25)[2:] == (120, 90)
 
 
 def test_parts_far_from_prompts_are_dropped():
@@ -118,18 +118,18 @@ def test_largest_part_is_kept_without_prompted_part():
 
 def test_objects_are_segmented_together_at_two_resolutions():
     model = Model()
-    logits = PromptedFrame(model, frame(), PromptSettings(frame_edge=113, window_edge=65)).logits(
+    logits = PromptedFrame(model, frame(), PromptSettings(frame_edge=113, box_edge=65, window_edge=65)).logits(
         [Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))]
     )
     labels = add_background(logits).max(0).indices.numpy()
     expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
     assert (labels == expected).mean() > 0.97
-    assert model.prompts.looks == [(81, 113), (65, 65), (65, 65)]
+    assert model.prompts.looks == [(81, 113), *[(65, 65)] * 4], "two looks without a box"
 
 
 def test_second_prompt_reuses_frame_encoding():
     model = Model()
-    prompted = PromptedFrame(model, frame(), PromptSettings(refinements=0))
+    prompted = PromptedFrame(model, frame(), PromptSettings(looks=0))
     prompted.logits([Prompt(points=[(30, 30)])])
     prompted.logits([Prompt(points=[(80, 50)])])
     assert len(model.prompts.looks) == 1
