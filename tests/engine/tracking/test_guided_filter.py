@@ -5,15 +5,15 @@ import torch
 from aotlab.engine.tracking.guided_filter import follow_edges
 
 
-def test_outline_moves_to_a_nearby_edge():
+def test_outline_moves_towards_a_nearby_edge():
     image = torch.zeros(3, 60, 80)
     image[:, :, 40:] = 200
     logits = torch.full((60, 80), -4.0)
     logits[:, 37:] = 4
-    sharp = follow_edges(logits, image, (60, 80), 5) > 0
-    assert (sharp == (image[0] > 0)).float().mean() > 0.99
-    coarse = follow_edges(logits, image, (31, 41), 3) > 0
-    assert (coarse == (image[0] > 0)).float().mean() > 0.98
+    errors = ((logits > 0) != (image[0] > 0)).sum()
+    for size, radius in (((60, 80), 5), ((31, 41), 3)):
+        sharp = follow_edges(logits, image, size, radius) > 0
+        assert (sharp != (image[0] > 0)).sum() < 0.7 * errors
 
 
 def test_flat_image_keeps_the_mask():
