@@ -53,8 +53,8 @@ class PromptSettings:
     """margin of that window, as a fraction of the object's longer side"""
     looks: int = 2
     """closer looks at an object without a box, each with the last mask; with a box one; 0: only the rough pass"""
-    edge_radius: int = 5
-    """radius of the guided filter in pixels of the network"""
+    edge_radius: int = 3
+    """radius of the guided filter, which is fitted at half the network's size, in its pixels"""
     max_part_distance: float = 0.5
     """largest distance of a part without a prompt from the prompted part, as a fraction of the root of its area"""
 
@@ -117,7 +117,7 @@ class PromptedFrame:
         if last:
             left, top, right, bottom = window
             image = self.image[0, :, top:bottom, left:right]
-            logits = follow_edges(logits, image, size, self.settings.edge_radius)
+            logits = follow_edges(logits, image, (size[0] // 2, size[1] // 2), self.settings.edge_radius)
         return self._place(logits, window, prompt)
 
     def _place(self, logits: Tensor, window: Window, prompt: Prompt) -> Tensor:

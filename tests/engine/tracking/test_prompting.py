@@ -120,9 +120,9 @@ def test_largest_part_is_kept_without_prompted_part():
 
 def test_objects_are_segmented_together_at_two_resolutions():
     model = Model()
-    logits = PromptedFrame(model, frame(), PromptSettings(frame_edge=113, box_edge=65, window_edge=65)).logits(
-        [Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))]
-    )
+    logits = PromptedFrame(
+        model, frame(), PromptSettings(frame_edge=113, box_edge=65, window_edge=65)
+    ).logits([Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))])
     labels = add_background(logits).max(0).indices.numpy()
     expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
     assert (labels == expected).mean() > 0.97

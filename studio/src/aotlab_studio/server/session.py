@@ -163,9 +163,7 @@ class Session:
             self.state, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
         )
 
-    def preview(
-        self, frame: int, positive: Points, overwrite: bool = False
-    ) -> list[list[tuple[int, int]]]:
+    def preview(self, frame: int, positive: Points, overwrite: bool = False) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
         protected = editing.find_protected_pixels(self.state, frame, None, overwrite=overwrite)
         return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
