@@ -40,6 +40,8 @@ class Prompt:
     """points (x, y) of a stroke on the object"""
     mask: np.ndarray | None = field(default=None, compare=False)
     """rough mask or earlier answer to correct, H×W bool or probabilities in 0 to 1"""
+    exclude: np.ndarray | None = field(default=None, compare=False)
+    """pixels of other objects, which the object cannot have, H×W bool"""
 
     def __post_init__(self) -> None:
         labels = self.labels
@@ -56,8 +58,9 @@ class Prompt:
                 raise InputError(
                     f"box {self.box}: expected left, top, width and height, at least 2 pixels each"
                 )
-        if self.mask is not None and self.mask.ndim != 2:
-            raise InputError(f"prompt: expected a mask H×W, got shape {self.mask.shape}")
+        for plane in (self.mask, self.exclude):
+            if plane is not None and plane.ndim != 2:
+                raise InputError(f"prompt: expected a mask H×W, got shape {plane.shape}")
         if not (self.positive or self.scribble or self.box is not None or self.mask is not None):
             raise InputError("prompt: give a box, a mask, or a point on the object")
 
@@ -87,8 +90,9 @@ class Prompt:
                 raise InputError(
                     f"box {left:g},{top:g},{across:g},{down:g}: outside the image of {width}×{height}"
                 )
-        if self.mask is not None and self.mask.shape != size:
-            raise InputError(f"prompt: mask of shape {self.mask.shape} does not match the frame's {size}")
+        for plane in (self.mask, self.exclude):
+            if plane is not None and plane.shape != size:
+                raise InputError(f"prompt: mask of shape {plane.shape} does not match the frame's {size}")
 
 
 def parse_prompts(

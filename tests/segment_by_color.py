@@ -4,7 +4,7 @@ import numpy as np
 
 
 def segment_by_color(frame, prompts):
-    """Label what has the colour under a click on the object, or in a box another one than the frame's corner."""
+    """Label what has the colour under a click or scribble, or in a box another one than the frame's corner."""
     labels = np.zeros(frame.shape[:2], np.uint16)
     for number, prompt in prompts.items():
         prompt.check_inside(frame.shape[:2])
@@ -13,7 +13,7 @@ def segment_by_color(frame, prompts):
             x, y, width, height = map(int, prompt.box)
             inside = np.s_[max(0, y) : y + height, max(0, x) : x + width]
             found[inside] = (frame[inside] != frame[-1, 0]).any(2)
-        for points, value in ((prompt.positive, True), (prompt.negative, False)):
+        for points, value in (((*prompt.positive, *prompt.scribble), True), (prompt.negative, False)):
             for column, row in points:
                 found[(frame == frame[int(row), int(column)]).all(2)] = value
         labels[found] = number

@@ -1,4 +1,4 @@
-"""Masks of objects from prompts on one frame: a pass over the whole frame, then one per object."""
+"""Masks of objects from prompts on one frame: a rough pass, then a closer look at each object."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aotlab.engine.tracking.guided_filter import follow_edges
 from aotlab.engine.tracking.inputs import MaskLike, convert_mask
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.prompt import Point, Prompt
@@ -42,12 +43,18 @@ class PromptSettings:
 
     frame_edge: int = 321
     """longer edge in pixels of the whole frame as network input"""
-    window_edge: int = 257
-    """longer edge in pixels of an object's window as network input"""
-    margin: float = 0.25
-    """margin of the window around an object, as a fraction of its longer side"""
-    refinements: int = 1
-    """passes over each object's window; 0: only the whole frame"""
+    box_edge: int = 257
+    """longer edge in pixels of the window around a box as network input, in the rough pass"""
+    box_margin: float = 0.5
+    """margin of that window, as a fraction of the box's longer side"""
+    window_edge: int = 321
+    """longer edge in pixels of an object's window as network input, in the closer look"""
+    margin: float = 0.15
+    """margin of that window, as a fraction of the object's longer side"""
+    looks: int = 2
+    """closer looks at an object without a box, each with the last mask; with a box one; 0: only the rough pass"""
+    edge_radius: int = 3
+    """radius of the guided filter, which is fitted at half the network's size, in its pixels"""
     max_part_distance: float = 0.5
     """largest distance of a part without a prompt from the prompted part, as a fraction of the root of its area"""
 
@@ -70,66 +77,81 @@ class PromptedFrame:
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
         self.image = pixels.permute(2, 0, 1)[None]
         self.size = (frame.shape[0], frame.shape[1])
-        self._encoded: dict[Window, tuple[list[Tensor], tuple[int, int]]] = {}
+        self._encoded: dict[tuple[Window, int], tuple[list[Tensor], tuple[int, int]]] = {}
 
     @torch.inference_mode()
     def logits(self, prompts: Sequence[Prompt]) -> Tensor:
         """Logits N×H×W of the objects, each against all else; raises `InputError` for a prompt outside the frame."""
         for prompt in prompts:
             prompt.check_inside(self.size)
-        whole = (0, 0, self.size[1], self.size[0])
-        logits = self._segment_window(whole, prompts, prompts)
-        for _ in range(self.settings.refinements):
-            coarse_masks = logits.sigmoid()
-            refined = [
-                self._refine_object(index, prompts, mask)
-                for index, mask in enumerate(coarse_masks.cpu().numpy())
-            ]
-            logits = torch.stack(refined)
+        competitors = [[other for other in prompts if other is not prompt] for prompt in prompts]
+        logits = torch.stack(
+            [self._segment_roughly(*each) for each in zip(prompts, competitors, strict=True)]
+        )
+        for look in range(self.settings.looks):
+            masks = keep_strongest(logits).cpu().numpy()
+            for index, (prompt, others) in enumerate(zip(prompts, competitors, strict=True)):
+                if look == 0 or prompt.box is None:
+                    last = look == self.settings.looks - 1 or prompt.box is not None
+                    logits[index] = self._look_closer(prompt, others, masks[index], last=last)
         for object_logits, prompt in zip(logits, prompts, strict=True):
             drop_far_parts(object_logits, prompt, self.settings.max_part_distance)
         return logits
 
-    def _refine_object(self, index: int, prompts: Sequence[Prompt], coarse_mask: np.ndarray) -> Tensor:
-        """Return the logits H×W of one object from a window around its coarse mask."""
-        window = find_window(prompts[index], coarse_mask, self.settings.margin)
-        prompts_with_mask = [
-            replace(prompt, mask=coarse_mask) if n == index else prompt for n, prompt in enumerate(prompts)
-        ]
+    def _segment_roughly(self, prompt: Prompt, others: Sequence[Prompt]) -> Tensor:
+        """Return the logits H×W of one object from a window around its box; without a box, from the whole frame."""
+        window, edge = (0, 0, self.size[1], self.size[0]), self.settings.frame_edge
+        if prompt.box is not None:
+            window, edge = find_window(prompt, self.size, self.settings.box_margin), self.settings.box_edge
+        logits, _ = self._segment_window(window, edge, prompt, others)
+        return self._place(logits, window, prompt)
+
+    def _look_closer(
+        self, prompt: Prompt, others: Sequence[Prompt], rough_mask: np.ndarray, *, last: bool
+    ) -> Tensor:
+        """Return the logits H×W of one object from a window around its rough mask; the last look follows edges."""
+        window = find_window(prompt, self.size, self.settings.margin, rough_mask)
+        logits, size = self._segment_window(
+            window, self.settings.window_edge, replace(prompt, mask=rough_mask), others
+        )
+        if last:
+            left, top, right, bottom = window
+            image = self.image[0, :, top:bottom, left:right]
+            logits = follow_edges(logits, image, (size[0] // 2, size[1] // 2), self.settings.edge_radius)
+        return self._place(logits, window, prompt)
+
+    def _place(self, logits: Tensor, window: Window, prompt: Prompt) -> Tensor:
+        """Return logits of a window as H×W, without the prompt's excluded pixels."""
         left, top, right, bottom = window
-        logits = self.image.new_full(self.size, ABSENT_LOGIT, dtype=torch.float32)
-        logits[top:bottom, left:right] = self._segment_window(
-            window, [prompts_with_mask[index]], prompts_with_mask
-        )[0]
-        return logits
+        placed = logits.new_full(self.size, ABSENT_LOGIT)
+        placed[top:bottom, left:right] = logits
+        if prompt.exclude is not None:
+            placed[torch.from_numpy(prompt.exclude).to(placed.device)] = ABSENT_LOGIT
+        return placed
 
     def _segment_window(
-        self, window: Window, prompts: Sequence[Prompt], all_prompts: Sequence[Prompt]
-    ) -> Tensor:
-        """Return the logits N×h×w of the objects in a window, at the frame's resolution."""
-        features, size = self._encode(window)
-        planes = [
-            draw_prompt_planes(prompt, [other for other in all_prompts if other is not prompt], window, size)
-            for prompt in prompts
-        ]
-        logits = self.network(features, torch.stack(planes).to(self.weight))
+        self, window: Window, edge: int, prompt: Prompt, others: Sequence[Prompt]
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Return an object's logits h×w in a window at the frame's resolution, and the network's (height, width)."""
+        features, size = self._encode(window, edge)
+        planes = draw_prompt_planes(prompt, others, window, size)
+        logits = self.network(features, planes[None].to(self.weight))
         left, top, right, bottom = window
         inside = (bottom - top, right - left)
-        return F.interpolate(logits.float(), inside, mode="bilinear", align_corners=self.align_corners)[:, 0]
+        logits = F.interpolate(logits.float(), inside, mode="bilinear", align_corners=self.align_corners)
+        return logits[0, 0], size
 
-    def _encode(self, window: Window) -> tuple[list[Tensor], tuple[int, int]]:
-        """Features of a window and its size (height, width) in the network's pixels; the last few are kept."""
-        if window not in self._encoded:
+    def _encode(self, window: Window, edge: int) -> tuple[list[Tensor], tuple[int, int]]:
+        """Features of a window whose longer edge becomes ``edge``, and its (height, width); the last few are kept."""
+        if (window, edge) not in self._encoded:
             left, top, right, bottom = window
-            whole = (right - left, bottom - top) == self.size[::-1]
-            edge = self.settings.frame_edge if whole else self.settings.window_edge
             size = window_input_size((bottom - top, right - left), edge, align_corners=self.align_corners)
             part = self.image[:, :, top:bottom, left:right].float()
             part = F.interpolate(part, size, mode="bilinear", antialias=True) / 255
             if len(self._encoded) >= 8:
                 del self._encoded[next(iter(self._encoded))]
-            self._encoded[window] = self.network.encode(normalise(part).to(self.weight)), size
-        return self._encoded[window]
+            self._encoded[window, edge] = self.network.encode(normalise(part).to(self.weight)), size
+        return self._encoded[window, edge]
 
 
 def window_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) -> tuple[int, int]:
@@ -137,6 +159,12 @@ def window_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) 
     extra, scale = int(align_corners), edge / max(size)
     height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in size)
     return height, width
+
+
+def keep_strongest(logits: Tensor) -> Tensor:
+    """Probabilities N×H×W of objects from logits N×H×W, 0 where another object has a higher logit above 0."""
+    strongest = logits.max(0, keepdim=True).values
+    return logits.sigmoid().masked_fill((logits < strongest) & (strongest > 0), 0)
 
 
 def add_background(logits: Tensor) -> Tensor:
@@ -211,15 +239,17 @@ def draw_prompt_planes(
     return planes
 
 
-def find_window(prompt: Prompt, coarse_mask: np.ndarray, margin: float) -> Window:
+def find_window(
+    prompt: Prompt, size: tuple[int, int], margin: float, rough_mask: np.ndarray | None = None
+) -> Window:
     """The window around a prompt and its rough mask, H×W in 0 to 1, with a margin; square where the frame allows."""
-    height, width = coarse_mask.shape
+    height, width = size
     corners = [*prompt.positive, *prompt.scribble]
     if prompt.box is not None:
         x, y, across, down = prompt.box
         corners += [(x, y), (x + across, y + down)]
-    else:
-        rows, columns = np.nonzero(coarse_mask > 0.5)
+    elif rough_mask is not None:
+        rows, columns = np.nonzero(rough_mask > 0.5)
         if len(rows):
             corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     if not corners:

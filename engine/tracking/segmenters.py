@@ -30,6 +30,8 @@ MAX_OUTSIDE_FRACTION = 0.1
 DEFAULT_EDGE = 1024
 """longer edge of the encoder's image in pixels, if the input size is free"""
 MAX_EDGE = 4096
+SCRIBBLE_STEP = 8
+"""points of a scribble from one click to the next, for decoders that take clicks only"""
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
 DECODER_INPUTS = (
@@ -110,7 +112,8 @@ class OnnxSegmenter:
         labels = np.zeros(frame.shape[:2], np.uint16)
         for number, prompt in prompts.items():
             prompt.check_inside((frame.shape[0], frame.shape[1]))
-            labels[self.mask(frame, prompt)] = number
+            mask = self.mask(frame, prompt)
+            labels[mask if prompt.exclude is None else mask & ~prompt.exclude] = number
         return labels
 
     def mask(self, frame: np.ndarray, prompt: Prompt) -> np.ndarray:
@@ -136,8 +139,9 @@ class OnnxSegmenter:
     def _make_inputs(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
         """Return the decoder's inputs: a box is two points of labels 2 and 3; without one a point of -1 is added."""
         scale = self._edge / max(frame.shape[:2])
-        points = [*prompt.positive, *prompt.negative]
-        labels = [1.0] * len(prompt.positive) + [0.0] * len(prompt.negative)
+        positive = [*prompt.positive, *prompt.scribble[::SCRIBBLE_STEP]]
+        points = [*positive, *prompt.negative]
+        labels = [1.0] * len(positive) + [0.0] * len(prompt.negative)
         box = prompt.box
         if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
             box = find_box(prompt.mask > 0.5)

@@ -92,6 +92,44 @@ def test_click_changes_a_mask_only_near_it(session):
         session.suggest(0, 1, negative=[(50, 30)], refine=True)
 
 
+def test_scribble_changes_a_mask_along_its_line(session):
+    draw(session, 0, 1)
+    everything = np.ones(truth(0).shape, np.uint16)
+    session.segmenter = lambda frame, prompts: everything
+    line = [(20, 10), (30, 10), (40, 10)]
+    session.suggest(0, 1, scribble=line, refine=True)
+    labels = session.state.labels(0)
+    assert (labels[10, 15:50] == 1).all()
+    assert not labels[24:].any()
+    session.segmenter = lambda frame, prompts: 0 * everything
+    session.suggest(0, 1, negative=line, refine=True)
+    labels = session.state.labels(0)
+    assert not labels[10, 15:50].any()
+    assert (labels[5:15, 5:9] == 1).all()
+
+
+def test_scribble_makes_an_object(session):
+    assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == Suggestion(1, [])
+    assert ((session.state.labels(0) == 1) == (truth(0) == 1)).all()
+
+
+def test_segmenter_is_told_pixels_of_other_objects(session):
+    prompts = []
+
+    def segment(frame, by_object):
+        prompts.extend(by_object.values())
+        return (truth(0) == 2).astype(np.uint16)
+
+    draw(session, 0, 1)
+    session.segmenter = segment
+    session.suggest(0, None, (0, 0, 60, 40))
+    assert (prompts[-1].exclude == (truth(0) == 1)).all()
+    session.suggest(0, 2, (0, 0, 60, 40), overwrite=True)
+    assert not prompts[-1].exclude.any()
+    session.preview(0, [(45, 30)])
+    assert (prompts[-1].exclude == (truth(0) > 0)).all()
+
+
 def test_part_of_another_object_is_reassigned(session):
     draw(session, 0, 1, 2)
     editing.outline(session.state, 0, 1, square(2, 30, 5))

@@ -259,6 +259,26 @@ def test_clicks_refine_a_box_with_either_tool(page):
         page.key_done("r")
 
 
+def test_scribble_makes_and_corrects_a_mask(page):
+    page.key("z")
+    page.drag((7, 7), (12, 12))
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+    page.key("x")
+    page.drag((2, 2), (56, 38))
+    assert (page.labels(0) == 1)[26:34, 41:49].all()
+    page.key("z")
+    page.tab.keyboard.down("Shift")
+    page.drag((42, 27), (47, 32))
+    page.tab.keyboard.up("Shift")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
+def test_short_scribble_is_a_click(page):
+    page.key("z")
+    click(page, 10, 10)
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
 def test_negative_click_needs_a_mask(page, session):
     page.key("c")
     page.tab.mouse.click(*page.at(45, 30), button="right")
@@ -351,6 +371,27 @@ def test_pointer_previews_the_mask_of_a_click(page):
     page.key("b")
     page.tab.mouse.move(*page.at(30, 30))
     page.until(lambda: page.pixel(7, 7) == before)
+
+
+def test_ring_turns_at_the_pointer_during_a_slow_preview(page, session):
+    released = threading.Event()
+    segment = session.segmenter
+
+    def wait_and_segment(frame, prompts):
+        released.wait(60)
+        return segment(frame, prompts)
+
+    session.segmenter = wait_and_segment
+    page.key("c")
+    page.tab.mouse.move(*page.at(10, 10))
+    opacity = "getComputedStyle(document.getElementById('ring')).opacity"
+    page.until(lambda: page.tab.evaluate(opacity) == "1")
+    ring, stage = (page.tab.locator(name).bounding_box() for name in ("#ring", "#view"))
+    middle = [ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2]
+    assert stage is not None
+    assert np.allclose(middle, page.at(10, 10), atol=20)
+    released.set()
+    page.until(lambda: page.tab.evaluate(opacity) == "0")
 
 
 class Slow:

@@ -17,6 +17,7 @@ from aotlab.engine.tracking.prompting import (
     drop_far_parts,
     find_prompted_parts,
     find_window,
+    keep_strongest,
     window_input_size,
 )
 from aotlab.engine.tracking.tracker import Tracker
@@ -31,7 +32,7 @@ class Echo(nn.Module):
     def __init__(self):
         super().__init__()
         self.projector = nn.Conv2d(1, 1, 1)
-        self.looks = []
+        self.looks, self.masks = [], []
 
     def encode(self, image):
         self.looks.append(tuple(image.shape[2:]))
@@ -39,7 +40,8 @@ class Echo(nn.Module):
 
     def forward(self, features, planes):
         image, answers = features[0][0], []
-        for positive, negative, box, _ in planes:
+        for positive, negative, box, mask in planes:
+            self.masks.append(mask)
             under = (positive > 0) if positive.any() else (box > 0)
             colour = image[:, under].median(1).values
             like = (image - colour[:, None, None]).abs().amax(0) < 0.2
@@ -82,11 +84,11 @@ def test_stroke_has_no_gaps():
 def test_region_covers_prompt_and_answer_within_frame():
     rough = np.zeros((90, 120))
     rough[20:50, 20:50] = 0.9
-    left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), rough, 0.25)
+    left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), (90, 120), 0.25, rough)
     assert (left, top, right, bottom) == (12, 12, 58, 58) or (right - left, bottom - top) == (45, 45)
     assert left <= 20
     assert right >= 50
-    assert find_window(Prompt(box=(100, 70, 20, 20)), rough, 0.25)[2:] == (120, 90)
+    assert find_window(Prompt(box=(100, 70, 20, 20)), (90, 120), 0.25)[2:] == (120, 90)
 
 
 def test_parts_far_from_prompts_are_dropped():
@@ -118,18 +120,45 @@ def test_largest_part_is_kept_without_prompted_part():
 
 def test_objects_are_segmented_together_at_two_resolutions():
     model = Model()
-    logits = PromptedFrame(model, frame(), PromptSettings(frame_edge=113, window_edge=65)).logits(
-        [Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))]
-    )
+    logits = PromptedFrame(
+        model, frame(), PromptSettings(frame_edge=113, box_edge=65, window_edge=65)
+    ).logits([Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))])
     labels = add_background(logits).max(0).indices.numpy()
     expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
     assert (labels == expected).mean() > 0.97
-    assert model.prompts.looks == [(81, 113), (65, 65), (65, 65)]
+    assert model.prompts.looks == [(81, 113), *[(65, 65)] * 4], "two looks without a box"
+
+
+def test_excluded_pixels_are_left_out_of_every_pass():
+    pixels, exclude = np.zeros((90, 120, 3), np.uint8), np.zeros((90, 120), bool)
+    pixels[20:50, 20:80] = (255, 0, 0)
+    exclude[20:50, 50:80] = True
+    for prompt in (Prompt(points=[(30, 30)], exclude=exclude), Prompt(box=(15, 15, 70, 40), exclude=exclude)):
+        model = Model()
+        logits = PromptedFrame(model, pixels).logits([prompt])[0]
+        assert not (logits[exclude] > 0).any()
+        assert (logits[22:48, 22:48] > 0).all()
+        assert model.prompts.masks[-1].max() > 0.9
+        assert model.prompts.masks[-1].mean() < 0.7, "the closer look starts without the excluded half"
+
+
+def test_strongest_object_keeps_a_contested_pixel():
+    logits = torch.tensor([[[3.0, 1.0, -2.0]], [[1.0, 2.0, -1.0]]])
+    masks = keep_strongest(logits)
+    assert (masks[:, 0, :2] > 0.5).tolist() == [[True, False], [False, True]]
+    assert masks[1, 0, 0] == masks[0, 0, 1] == 0
+    assert masks[0, 0, 2] == logits[0, 0, 2].sigmoid(), "what nobody claims stays uncertain"
+
+
+def test_box_is_segmented_from_its_surroundings():
+    model = Model()
+    PromptedFrame(model, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(100, 100, 40, 30))])
+    assert model.prompts.looks == [(257, 257), (321, 321)], "never the whole frame"
 
 
 def test_second_prompt_reuses_frame_encoding():
     model = Model()
-    prompted = PromptedFrame(model, frame(), PromptSettings(refinements=0))
+    prompted = PromptedFrame(model, frame(), PromptSettings(looks=0))
     prompted.logits([Prompt(points=[(30, 30)])])
     prompted.logits([Prompt(points=[(80, 50)])])
     assert len(model.prompts.looks) == 1

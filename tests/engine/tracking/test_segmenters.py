@@ -160,6 +160,19 @@ def test_objects_are_labelled_by_their_ids(segmenter):
         segmenter(FRAME, {4: Prompt(points=[(500, 3)])})
 
 
+def test_scribbles_are_clicks_to_a_decoder(segmenter):
+    feed = segmenter._make_inputs(FRAME, Prompt(scribble=[(x, 20) for x in range(10, 20)]))
+    assert feed["point_labels"].tolist() == [[1, 1, -1]]
+    assert np.allclose(feed["point_coords"][0, :2] * 60 / EDGE, [[10, 20], [18, 20]])
+
+
+def test_decoder_loses_excluded_pixels(segmenter):
+    exclude = np.zeros((40, 60), bool)
+    exclude[:10] = True
+    labels = segmenter(FRAME, {4: Prompt(box=(5.0, 5.0, 20.0, 20.0), exclude=exclude)})
+    assert ((labels == 0) == exclude).all()
+
+
 def test_embedding_of_a_frame_is_computed_once(segmenter):
     first = segmenter._embed(FRAME, EDGE / 60)
     assert segmenter._embed(FRAME.copy(), EDGE / 60) is first

@@ -47,6 +47,7 @@ export function watchPointers(viewer, toolbox) {
     }
     viewer.cursor = null;
     hover.clear();
+    placeRing(event); // a finger does not move before it presses
     const point = viewer.toImagePoint(event);
     const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
     if (touch && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
@@ -67,7 +68,7 @@ export function watchPointers(viewer, toolbox) {
       return;
     }
     if (holder !== null && !holds) return;
-    element('ring').style.translate = `${event.offsetX}px ${event.offsetY}px`;
+    placeRing(event);
     if (holds) for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.toImagePoint(each));
     }
@@ -120,6 +121,11 @@ export function watchPointers(viewer, toolbox) {
   }, { passive: false });
 }
 
+/** Move the ring that shows a wait. @param {PointerEvent} event */
+function placeRing({ offsetX, offsetY }) {
+  element('ring').style.translate = `${offsetX}px ${offsetY}px`;
+}
+
 /** @typedef {import('./viewer.js').Point} Point */
 
 class Hover {
@@ -129,6 +135,8 @@ class Hover {
     /** @type {Point | null} */
     this.target = null;
     this.asking = false;
+    /** Frame of the last request. */
+    this.frame = -1;
   }
 
   /** Whether a click would make a mask; only then is there a preview. */
@@ -162,12 +170,16 @@ class Hover {
     while (this.target) {
       const [point, { frame }, { labels }] = [this.target, app.playback, viewer];
       this.target = null;
+      element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
+      this.frame = frame;
       try {
-        const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]) });
+        const overwrite = element('overwrite').checked;
+        const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]), overwrite });
         viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? result : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong
       }
+      element('ring').classList.remove('waiting');
       viewer.draw();
     }
     this.asking = false;

@@ -29,6 +29,8 @@ import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
  * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of input
  */
 
+const NOTHING_TO_REMOVE = 'Click on the object first: it has no mask on this frame to remove from.';
+
 /** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
 
@@ -58,6 +60,22 @@ const click = {
   press: (toolbox, point) => releaseMark(toolbox, point),
 };
 
+/** Points of a scribble between two clicks beside the object. */
+const SCRIBBLE_STEP = 8;
+
+/** @type {Tool} */
+const scribble = {
+  name: 'scribble',
+  key: 'Z',
+  icon: 'signature',
+  help: 'Scribble: draw a line on an object, or along what its mask lacks (ears, legs); with Shift or the right button: along what is too much.',
+  prompts: true,
+  press: () => {},
+  move: (toolbox, point) => toolbox.follow(point),
+  release: (toolbox) => releaseScribble(toolbox, toolbox.points),
+  shape: ({ points }) => ({ points, closed: false, corners: false }),
+};
+
 /** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
@@ -71,6 +89,36 @@ async function releaseBox(toolbox, first, last) {
   await toolbox.submit((place) => {
     const { all, inside } = countPixels(place.labels, place.id, found);
     return suggest(toolbox, { box: found }, place, inside < all / 2);
+  });
+}
+
+/**
+ * Handle a scribble: correct the chosen object's mask along it, or make a mask; a short one is a click.
+ * @param {Toolbox} toolbox
+ * @param {Point[]} points
+ */
+async function releaseScribble(toolbox, points) {
+  const { app, minus, viewer: { size } } = toolbox;
+  const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
+  if (line.length < 2) {
+    toolbox.points = [];
+    await releaseMark(toolbox, points[0]);
+    return;
+  }
+  const prompts = minus
+    ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
+    : { scribble: toPairs(line) };
+  toolbox.marks = [];
+  await toolbox.submit(async (place) => {
+    const { labels, id } = place;
+    const present = hasMask(labels, id);
+    if (minus && !present) {
+      app.showMessage(NOTHING_TO_REMOVE);
+      return undefined;
+    }
+    const ends = [line[0], line[line.length - 1]];
+    const away = Boolean(!minus && present && labels && ends.every((end) => isFarFrom(labels, id, end)));
+    return suggest(toolbox, { ...prompts, refine: present && !away }, place, away);
   });
 }
 
@@ -94,7 +142,7 @@ async function releaseMark(toolbox, point) {
     const { labels, id } = place;
     const present = hasMask(labels, id);
     if (!positive && !present) {
-      app.showMessage('Click on the object first: it has no mask on this frame to remove from.');
+      app.showMessage(NOTHING_TO_REMOVE);
       return undefined;
     }
     const away = Boolean(positive && present && labels && isFarFrom(labels, id, point));
@@ -224,7 +272,7 @@ const split = {
 const pan = { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
 
 /** @type {Tool[]} */
-export const TOOLS = [box, click, brush, eraser, lasso, polygon, part, split, pan];
+export const TOOLS = [box, click, scribble, brush, eraser, lasso, polygon, part, split, pan];
 
 export class Toolbox {
   /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or minus changed */

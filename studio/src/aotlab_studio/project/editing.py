@@ -20,7 +20,7 @@ from aotlab_studio.project.painting import (
     draw_stroke,
     fill_mask_holes,
     find_part,
-    limit_to_click,
+    limit_to_prompt,
 )
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Suggestion
@@ -36,8 +36,8 @@ Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 
 Edit = Callable[[np.ndarray], np.ndarray]
 """from the mask of an object, H×W bool, to its new mask"""
-Click = tuple[Point, bool]
-"""point, and whether it is on the object"""
+Correction = tuple[Points, bool]
+"""points of clicks or of a scribble, and whether they are on the object"""
 
 
 def require_editable(state: State, object_id: int, *, seen: bool = True) -> Item:
@@ -108,6 +108,20 @@ def fill_holes(state: State, frame: int, object_id: int) -> None:
     edit_mask(state, frame, object_id, fill_mask_holes, "fill holes")
 
 
+def find_protected_pixels(
+    state: State, frame: int, object_id: int | None, *, overwrite: bool = False
+) -> np.ndarray:
+    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, or locked.
+
+    Args:
+        object_id: the object of the prompt; None: a new one.
+        overwrite: drawn pixels may be taken.
+    """
+    with state.lock:
+        drawn = [] if overwrite else sorted(state.list_described(frame) - {object_id})
+        return np.isin(state.labels(frame), [*drawn, *state.objects.locked])
+
+
 def apply_suggestion(
     state: State,
     frame: int,
@@ -115,7 +129,7 @@ def apply_suggestion(
     mask: np.ndarray,
     *,
     extend: bool,
-    click: Click | None,
+    correction: Correction | None,
     overwrite: bool = False,
 ) -> Suggestion:
     """Store the mask found for prompts, in one step; as `edit_mask`.
@@ -123,7 +137,7 @@ def apply_suggestion(
     Args:
         mask: H×W bool.
         extend: add to the object's mask instead of replacing it.
-        click: the newest click on a mask that is being corrected: only what is near it changes.
+        correction: clicks or a scribble on a mask that is being corrected: only what is near them changes.
         overwrite: take pixels of other objects' given masks too; pixels of tracked masks are always taken.
 
     Raises:
@@ -131,25 +145,26 @@ def apply_suggestion(
     """
     with state.lock:
         shown = state.labels(frame)
-        given = [] if overwrite else sorted(state.list_described(frame) - {object_id})
-        free = mask & ~np.isin(shown, [*given, *state.objects.locked])
-        if click is None and not free.any():
-            if mask.any() and not overwrite:
+        protected = find_protected_pixels(state, frame, object_id, overwrite=overwrite)
+        mask = mask & ~protected
+        if correction is None and not mask.any():
+            if protected.any() and not overwrite:
                 raise InputError(
-                    "only pixels of other objects found there, drawn or locked; nothing was changed. "
+                    "nothing found there but pixels of other objects, drawn or locked; nothing was changed. "
                     "Check “take drawn pixels” to take drawn ones"
                 )
             raise InputError(
                 "nothing found there; nothing was changed. Try a tighter box, a click, or the brush"
             )
-        mask = free
 
     def edit(before: np.ndarray) -> np.ndarray:
-        after = mask if click is None else limit_to_click(before, mask, click[0], positive=click[1])
+        after = mask
+        if correction is not None:
+            after = limit_to_prompt(before, mask, correction[0], positive=correction[1])
         after = before | after if extend else after
         if not after.any():
             raise InputError("nothing would be left of the object; press M if it is not on this frame")
-        if click is not None and (after == before).all():
+        if correction is not None and (after == before).all():
             raise InputError("nothing found at the click; nothing was changed. Use the brush or the eraser")
         return after
 

@@ -63,13 +63,16 @@ def find_part(mask: np.ndarray, point: Point) -> np.ndarray:
     return np.asarray(parts == parts[y, x])
 
 
-def limit_to_click(before: np.ndarray, after: np.ndarray, point: Point, *, positive: bool) -> np.ndarray:
-    """The mask ``before`` with only that part of the change to ``after`` that a click asks for.
+def limit_to_prompt(
+    before: np.ndarray, after: np.ndarray, points: Sequence[Point], *, positive: bool
+) -> np.ndarray:
+    """The mask ``before`` with only that part of the change to ``after`` that a click or a scribble asks for.
 
     Args:
         before: H×W bool.
         after: H×W bool.
-        point: of the click, in pixels. Only the connected part of the change at the point counts, within `CLICK_REACH`.
+        points: of the click or scribble, in pixels. Only the connected parts of the change at a point count, within
+            `CLICK_REACH` of the points.
         positive: whether pixels are added or removed.
 
     Returns:
@@ -78,12 +81,11 @@ def limit_to_click(before: np.ndarray, after: np.ndarray, point: Point, *, posit
     import cv2
 
     height, width = before.shape
-    x, y = min(width - 1, max(0, int(point[0]))), min(height - 1, max(0, int(point[1])))
+    columns, rows = np.clip(np.array(points).astype(int), 0, (width - 1, height - 1)).T
     change = (after & ~before) if positive else (before & ~after)
-    disc = np.zeros(before.shape, np.uint8)
-    cv2.circle(disc, (x, y), max(8, round(CLICK_REACH * min(height, width))), 1, -1)
-    _, parts = cv2.connectedComponents((change & (disc > 0)).astype(np.uint8), connectivity=8)
-    return before ^ ((parts == parts[y, x]) & (parts > 0))
+    change &= draw_stroke(before.shape, points, max(8, round(CLICK_REACH * min(height, width))))
+    _, parts = cv2.connectedComponents(change.astype(np.uint8), connectivity=8)
+    return before ^ (np.isin(parts, parts[rows, columns]) & (parts > 0))
 
 
 def _to_fixed_point(point: Point) -> tuple[int, int]:

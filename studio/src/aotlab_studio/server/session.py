@@ -127,17 +127,19 @@ class Session:
         box: Box | None = None,
         positive: Clicks | None = None,
         negative: Clicks | None = None,
+        scribble: Clicks | None = None,
         refine: bool = False,
         extend: bool = False,
         overwrite: bool = False,
     ) -> Suggestion:
-        """Store the mask of the object that a box and clicks mean.
+        """Store the mask of the object that a box, clicks and a scribble mean.
 
         Args:
             object_id: the object; None: a new one.
-            positive: clicks on the object, the newest last.
+            positive: clicks on the object.
             negative: clicks beside it.
-            refine: change the object's mask, only near the newest click; all clicks are of one kind.
+            scribble: points of a stroke on the object.
+            refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
             extend: add to the object's mask instead of replacing it.
             overwrite: take pixels of other objects' given masks too.
 
@@ -146,23 +148,25 @@ class Session:
         """
         if object_id is not None:
             editing.require_editable(self.state, object_id)
-        on, beside = positive or [], negative or []
-        known = click = None
+        on, beside, stroke = positive or [], negative or [], scribble or []
+        known = correction = None
         if refine and box is None:
-            if object_id is None or bool(on) == bool(beside):
-                raise InputError(
-                    "refine: give an object, and either positive or negative points, the newest last"
-                )
-            known, click = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
-        prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
+            if object_id is None or bool(on or stroke) == bool(beside):
+                raise InputError("refine: give an object, and either positive or negative points")
+            known, correction = self.state.labels(frame) == object_id, ([*on, *stroke] or beside, not beside)
+        protected = editing.find_protected_pixels(self.state, frame, object_id, overwrite=overwrite)
+        prompt = Prompt(
+            [*on, *beside], [1] * len(on) + [0] * len(beside), box, stroke, mask=known, exclude=protected
+        )
         found = self._segment(frame, prompt)
         return editing.apply_suggestion(
-            self.state, frame, object_id, found, extend=extend, click=click, overwrite=overwrite
+            self.state, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
         )
 
-    def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
+    def preview(self, frame: int, positive: Points, overwrite: bool = False) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
-        return find_outlines(self._segment(frame, Prompt(positive)))
+        protected = editing.find_protected_pixels(self.state, frame, None, overwrite=overwrite)
+        return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
 
     def set_tracker(self, changes: dict[str, str]) -> None:
         """Set values of the next job; raise `InputError` as `TrackerChoice.choose`."""
