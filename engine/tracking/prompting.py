@@ -33,8 +33,8 @@ ABSENT_LOGIT = -12.0
 """logit where an object is ruled out"""
 BOX_MARGIN = 0.12
 """distance from a box, as a share of its sides, from which pixels are not of its object"""
-MIN_WINDOW = 32
-"""shortest side of an object's window in pixels of the frame"""
+MIN_WINDOW = 96
+"""shortest side of an object's window in pixels of the frame; smaller objects need their surroundings"""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,10 @@ class PromptSettings:
     """longer edge in pixels of the window around a box as network input, in the rough pass"""
     box_margin: float = 0.5
     """margin of that window, as a fraction of the box's longer side"""
-    window_edge: int = 321
+    window_edge: int = 257
     """longer edge in pixels of an object's window as network input, in the closer look"""
     margin: float = 0.15
     """margin of that window, as a fraction of the object's longer side"""
-    looks: int = 2
-    """closer looks at an object without a box, each with the last mask; with a box one; 0: only the rough pass"""
     edge_radius: int = 3
     """radius of the guided filter, which is fitted at half the network's size, in its pixels"""
     max_part_distance: float = 0.5
@@ -88,12 +86,9 @@ class PromptedFrame:
         logits = torch.stack(
             [self._segment_roughly(*each) for each in zip(prompts, competitors, strict=True)]
         )
-        for look in range(self.settings.looks):
-            masks = keep_strongest(logits).cpu().numpy()
-            for index, (prompt, others) in enumerate(zip(prompts, competitors, strict=True)):
-                if look == 0 or prompt.box is None:
-                    last = look == self.settings.looks - 1 or prompt.box is not None
-                    logits[index] = self._look_closer(prompt, others, masks[index], last=last)
+        masks = keep_strongest(logits).cpu().numpy()
+        for index, (prompt, others) in enumerate(zip(prompts, competitors, strict=True)):
+            logits[index] = self._look_closer(prompt, others, masks[index])
         for object_logits, prompt in zip(logits, prompts, strict=True):
             drop_far_parts(object_logits, prompt, self.settings.max_part_distance)
         return logits
@@ -106,18 +101,15 @@ class PromptedFrame:
         logits, _ = self._segment_window(window, edge, prompt, others)
         return self._place(logits, window, prompt)
 
-    def _look_closer(
-        self, prompt: Prompt, others: Sequence[Prompt], rough_mask: np.ndarray, *, last: bool
-    ) -> Tensor:
-        """Return the logits H×W of one object from a window around its rough mask; the last look follows edges."""
+    def _look_closer(self, prompt: Prompt, others: Sequence[Prompt], rough_mask: np.ndarray) -> Tensor:
+        """Return the logits H×W of one object from a window around its rough mask, with outlines on edges."""
         window = find_window(prompt, self.size, self.settings.margin, rough_mask)
         logits, size = self._segment_window(
             window, self.settings.window_edge, replace(prompt, mask=rough_mask), others
         )
-        if last:
-            left, top, right, bottom = window
-            image = self.image[0, :, top:bottom, left:right]
-            logits = follow_edges(logits, image, (size[0] // 2, size[1] // 2), self.settings.edge_radius)
+        left, top, right, bottom = window
+        image = self.image[0, :, top:bottom, left:right]
+        logits = follow_edges(logits, image, (size[0] // 2, size[1] // 2), self.settings.edge_radius)
         return self._place(logits, window, prompt)
 
     def _place(self, logits: Tensor, window: Window, prompt: Prompt) -> Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import ModelConfig
 from aotlab.engine.tracking.prompting import (
+    MIN_WINDOW,
     PromptedFrame,
     PromptSettings,
     add_background,
@@ -82,13 +83,17 @@ def test_stroke_has_no_gaps():
 
 
 def test_region_covers_prompt_and_answer_within_frame():
-    rough = np.zeros((90, 120))
-    rough[20:50, 20:50] = 0.9
-    left, top, right, bottom = find_window(Prompt(points=[(30, 30)]), (90, 120), 0.25, rough)
-    assert (left, top, right, bottom) == (12, 12, 58, 58) or (right - left, bottom - top) == (45, 45)
-    assert left <= 20
-    assert right >= 50
-    assert find_window(Prompt(box=(100, 70, 20, 20)), (90, 120), 0.25)[2:] == (120, 90)
+    size = (300, 400)
+    rough = np.zeros(size)
+    rough[20:140, 20:140] = 0.9
+    assert find_window(Prompt(points=[(30, 30)]), size, 0.1, rough) == (8, 8, 152, 152)
+    assert find_window(Prompt(box=(300, 200, 100, 100)), size, 0.25)[2:] == (400, 300)
+
+
+def test_region_of_a_small_object_has_surroundings():
+    left, top, right, bottom = find_window(Prompt(box=(200, 100, 10, 6)), (300, 400), 0.15)
+    assert (right - left, bottom - top) == (MIN_WINDOW, MIN_WINDOW)
+    assert left < 200 < 210 < right
 
 
 def test_parts_far_from_prompts_are_dropped():
@@ -126,7 +131,7 @@ def test_objects_are_segmented_together_at_two_resolutions():
     labels = add_background(logits).max(0).indices.numpy()
     expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
     assert (labels == expected).mean() > 0.97
-    assert model.prompts.looks == [(81, 113), *[(65, 65)] * 4], "two looks without a box"
+    assert model.prompts.looks == [(81, 113), *[(65, 65)] * 2], "both looks at the box see one window"
 
 
 def test_excluded_pixels_are_left_out_of_every_pass():
@@ -152,16 +157,17 @@ def test_strongest_object_keeps_a_contested_pixel():
 
 def test_box_is_segmented_from_its_surroundings():
     model = Model()
-    PromptedFrame(model, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(100, 100, 40, 30))])
-    assert model.prompts.looks == [(257, 257), (321, 321)], "never the whole frame"
+    PromptedFrame(model, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(200, 200, 400, 300))])
+    assert model.prompts.looks == [(257, 257)] * 2, "never the whole frame"
 
 
 def test_second_prompt_reuses_frame_encoding():
     model = Model()
-    prompted = PromptedFrame(model, frame(), PromptSettings(looks=0))
+    prompted = PromptedFrame(model, frame())
     prompted.logits([Prompt(points=[(30, 30)])])
     prompted.logits([Prompt(points=[(80, 50)])])
-    assert len(model.prompts.looks) == 1
+    whole, *closer = model.prompts.looks
+    assert whole not in closer
 
 
 def test_outside_prompts_and_promptless_models_rejected():
