@@ -134,8 +134,8 @@ def api() -> str:
 
 def _documented(name: str) -> str:
     value = getattr(aotlab, name)
-    if not callable(value):
-        text = value if isinstance(value, tuple) else f"{value.dtype} array of shape {value.shape}"
+    if not callable(value) or typing.get_origin(value) is not None:  # constants and type aliases
+        text = f"{value.dtype} array of shape {value.shape}" if hasattr(value, "dtype") else value
         return f"## {name}\n\n`{text}`"
     kind = "autoclass" if inspect.isclass(value) else "autofunction"
     members = "\n   :members:" if kind == "autoclass" else ""
