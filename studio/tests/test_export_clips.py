@@ -67,6 +67,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         assert (batch / name / ".track.json").is_file()
+        assert (batch / name / ".corrected").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
     assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []

@@ -104,6 +104,36 @@ def test_several_videos_use_masks_beside_them(clips):
     assert sorted(path.parent.name for path in (clips.parent / "out").glob("*/masks")) == ["a", "b"]
 
 
+@pytest.mark.parametrize("more", [["--force", "memory.every=9"], ["--restart"]])
+def test_corrected_clip_is_kept(clips, caplog, more):
+    assert run(clips) == 0
+    folder = clips.parent / "out" / "b"
+    save(folder / "masks" / "00002.png", 7)
+    (folder / ".corrected").touch()
+    save(clips / "a.png", 5)
+    assert run(clips, *more) == 0
+    assert "b: corrected masks are kept; delete" in caplog.text
+    assert read_mask(folder / "masks" / "00002.png").max() == 7
+    assert read_mask(folder.parent / "a" / "masks" / "00002.png").max() == 5
+
+
+def test_finished_clip_is_reported_as_done_already(clips, caplog):
+    assert run(clips) == 0
+    assert "a: 3 frames" in caplog.text
+    caplog.clear()
+    assert run(clips) == 0
+    assert "a: done already" in caplog.text
+    assert "3 frames" not in caplog.text
+
+
+def test_failure_is_explained_once(clips, capsys, caplog):
+    (clips / "c.png").write_bytes(b"no mask")
+    assert run(clips) == 1
+    assert "c: failed" in caplog.text
+    assert "c.png" not in caplog.text
+    assert "error: c: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("more", [["--write", "objects"], ["memory.every=9"]])
 def test_results_of_other_settings_need_force(clips, capsys, more):
     out = clips.parent / "out"

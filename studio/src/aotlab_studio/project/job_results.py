@@ -17,6 +17,8 @@ from aotlab_studio.video import CACHE_BYTES
 
 RECORD_FILE = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""
+CORRECTED_FILE = ".corrected"
+"""empty file in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
 READABLE_OUTPUTS = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""
 

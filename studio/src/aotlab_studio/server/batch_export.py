@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aotlab import InputError, find_output, list_outputs, share_classes
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
-from aotlab_studio.project.job_results import JobRecord, read_job
+from aotlab_studio.project.job_results import CORRECTED_FILE, JobRecord, read_job
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
@@ -83,6 +83,7 @@ def _export_clip(
     state.project.classes = share_classes(results.parent / CLASSES, classes | state.project.classes)
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(state, Path(temporary), names, on_frame=on_frame)
+        (results / CORRECTED_FILE).touch()
         for path in Path(temporary).iterdir():
             target = results / path.name
             if target.is_dir():
