@@ -12,6 +12,7 @@ import numpy as np
 from aotlab import Annotations, InputError, load_masks, read_annotations
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.project.state import State
+from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.video import CACHE_BYTES
 
@@ -90,6 +91,7 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
         )
     tracked = read_annotations(readable[0], video)
     given = load_masks(job.masks, video).annotations if job.masks else Annotations(frames.size)
+    scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     class_names = tracked.class_names | given.class_names
     state.project.classes = given.classes | tracked.classes
     state.project.attributes = tracked.attribute_table() | given.attribute_table()
@@ -99,7 +101,7 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
             objects.add(class_names.get(object_id), object_id)
         for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
             ids = tracked.mask(index)
-            state.set_tracked(index, ids, measure_scores(ids, objects.ids, {}, {}))
+            state.set_tracked(index, ids, scores.get(index) or measure_scores(ids, objects.ids, {}, {}))
         for index in given.frames:
             ids = given.mask(index)
             state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])
