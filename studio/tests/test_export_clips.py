@@ -1,6 +1,7 @@
 """Corrected clips of a list of videos go back into its results and its review."""
 
 import json
+import shutil
 
 import pytest
 
@@ -108,6 +109,21 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
     (batch / "a" / "cvat.xml").write_text("of an earlier export")
     assert main([str(batch)]) == 0
     assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()
+
+
+def test_copied_batch_finds_its_videos(batch, tmp_path):
+    session = open_clip(batch, "a")
+    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    session.set_status("corrected")
+    session.close()
+    copy = tmp_path / "deeper" / "down" / "copy"
+    shutil.copytree(batch, copy)
+    assert main([str(copy)]) == 0
+    assert read_mask(copy / "a" / "masks" / "00004.png")[28, 44] == 1
+    (tmp_path / "clips").rename(tmp_path / "gone")
+    with pytest.raises(InputError, match="beside the results"):
+        open_clip(copy, "b")
+    assert main([str(copy)]) == 1
 
 
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):

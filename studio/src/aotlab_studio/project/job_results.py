@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from aotlab import Annotations, InputError, load_masks, read_annotations
-from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
 from aotlab_studio.project.state import State
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.review.scores import measure_scores
@@ -66,10 +66,15 @@ def open_results(
     """
     real = Path(os.path.realpath(folder))
     project = project or real.with_name(real.name + PROJECT_SUFFIX)
-    if not Path(job.video).exists():
-        raise InputError(f"{folder}: its video {job.video} is missing; restore it")
     fresh = not (project / PROJECT_FILE).is_file()
-    state = State(Path(job.video), project=project, cache_bytes=cache_bytes, levels=job.levels)
+    video = Path(job.video)
+    if not video.exists():  # moved together with the results
+        video = real.with_name(video.name) if fresh else locate_project(project)[0]
+    if not video.exists() or video == real:
+        raise InputError(
+            f"{folder}: its video {job.video} is missing; restore it, or put it beside the results"
+        )
+    state = State(video, project=project, cache_bytes=cache_bytes, levels=job.levels)
     try:
         if fresh:
             _import_results(state, folder, job)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aotlab import InputError, find_output, list_outputs, share_classes
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
-from aotlab_studio.project.job_results import CORRECTED_FILE, JobRecord, read_job
+from aotlab_studio.project.job_results import CORRECTED_FILE, JobRecord, open_results, read_job
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
@@ -57,7 +57,7 @@ def export_clips(
             with ExitStack() as leaving:
                 state = (opened or {}).get(name)
                 if state is None:
-                    state = State(project)
+                    state = open_results(folder / name, job)
                     leaving.callback(state.close)
                 _export_clip(folder / name, job, outputs, state, on_frame)
             names.append(name)
