@@ -147,7 +147,9 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     session.close()
     assert read_status(batch) == ["in work", "open", "open"]
     assert main([str(batch)]) == 0
-    assert "0 corrected clips exported" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "0 corrected clips exported" in out
+    assert f"set the status of clips to corrected or accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 
 

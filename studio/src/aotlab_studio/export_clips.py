@@ -31,4 +31,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {problem}", file=sys.stderr)
     count = len(exported.names)
     print(f"{args.folder}: {count} corrected clip{'s' * (count != 1)} exported")
+    if not (exported.names or exported.problems):
+        print(f"set the status of clips to corrected or accepted in aotlab annotate {args.folder}")
     return 1 if exported.problems else 0

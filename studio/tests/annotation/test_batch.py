@@ -254,6 +254,29 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
 
 
 @needs_browser
+def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results, batch):
+    review = json.loads((results / "review.json").read_text())
+    review[0] |= {"status": "failed", "error": "no mask"}
+    (results / "review.json").write_text(json.dumps(review))
+    (results / "a" / "thumbnail.jpg").unlink()
+    tab = context.new_page()
+    failed = []
+    tab.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+    tab.goto(served.url)
+    tab.wait_for_selector("#clips tr")
+    assert "Track it again" in tab.get_attribute("[aria-label='Status of a']", "title")
+    tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.wait_for_selector("#status.error")
+    assert "Type your name first" in tab.inner_text("#status")
+    assert tab.input_value("[aria-label='Status of c']") == "open"
+    assert statuses(batch)["c"] == "open"
+    describe = "import('/page/timeline.js').then((file) => file.describeRow(['G', '9']))"
+    assert tab.evaluate(describe).startswith("given on 1 frame,")
+    tab.close()
+    assert failed == []
+
+
+@needs_browser
 def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab = context.new_page()
     problems = []
