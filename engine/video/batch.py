@@ -194,8 +194,8 @@ def make_runner(
         else:
             if result is None or result.interrupted:
                 return None
-            speed = f"{result.frames / max(result.seconds, 1e-9):.1f} per second"
-            log.info("%s: %s", job.name, result.error and "failed" or f"{result.frames} frames, {speed}")
+            speed = f"{result.frames} frames, {result.frames / max(result.seconds, 1e-9):.1f} per second"
+            log.info("%s: %s", job.name, speed if result.error is None else "failed")
             return read_job_record(folder)
         log.info("%s: failed", job.name)
         record = replace(JobRecord.start(job), error=problem)

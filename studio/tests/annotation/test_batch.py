@@ -326,7 +326,11 @@ class DoubtfulTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         found = super().step(frame, mask)
-        return Prediction(found.ids, found.logits / 10, found.channels) if find_frame_number(frame) == 7 else found
+        return (
+            Prediction(found.ids, found.logits / 10, found.channels)
+            if find_frame_number(frame) == 7
+            else found
+        )
 
 
 def test_list_and_page_show_the_same_checks(tmp_path):
@@ -343,7 +347,9 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     write_batch_review(
         clip.parent, [{"name": "a", "status": "done", "frames": LENGTH, "video": str(video), "rate": "24"}]
     )
-    listed = [(check["frame"], check["object_id"]) for check in read_entries(clip.parent)[0]["notes"]["check"]]
+    listed = [
+        (check["frame"], check["object_id"]) for check in read_entries(clip.parent)[0]["notes"]["check"]
+    ]
     session = open_clip(clip)
     shown = [(entry.frame, entry.object_id) for entry in session.review()]
     session.close()

@@ -43,7 +43,14 @@ def test_stroke_that_changes_no_pixel_does_nothing(session):
     run_action(session, {"do": "track", "frame": 0})
     session.job.wait()
     step, corrections = session.state.history.undo_step, session.state.corrections
-    stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True, "propagate": True}
+    stroke = {
+        "do": "paint",
+        "object_id": 1,
+        "points": [(3, 35)],
+        "radius": 2,
+        "erase": True,
+        "propagate": True,
+    }
     hole = {"do": "fill_holes", "object_id": 1, "propagate": True}
     corners = {"do": "outline", "object_id": 1, "points": square(12, 7, 2), "propagate": True}
     for frame, message in product((0, 3), (stroke, hole, corners)):

@@ -30,8 +30,8 @@ THUMBNAIL_HEIGHT, GAP = 180, 8
 class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
-    The scores are those of `read_scores`. The thumbnail shows the first frame, the least confident one and the last. After a list of videos, ``review.json``
-    and ``review.html`` of all of them are written.
+    The scores are those of `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
+    After a list of videos, ``review.json`` and ``review.html`` of all of them are written.
     """
 
     file_name = "review.json"
