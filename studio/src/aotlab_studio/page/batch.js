@@ -22,6 +22,7 @@ class BatchPage {
     element('person').onchange = () => {
       document.cookie = `${COOKIE}=${encodeURIComponent(element('person').value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
       this.showMessage('');
+      element('person').blur(); // the next key is a shortcut again
     };
     element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
     element('filter').onchange = () => this.show();
