@@ -224,7 +224,7 @@ def require_arguments(parser: CommandParser, args: Namespace) -> None:
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
         "--not-point": args.not_point,
         "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--start": args.start is not None,
-        "--end": args.end is not None, "--dry-run": args.dry_run,
+        "--end": args.end is not None,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
     numbers = [text for text in args.video[1:] if text.isdecimal()]
@@ -374,6 +374,8 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
     force, restart = args.force, args.restart
+    if args.dry_run:
+        return check_list(jobs, options)
     if args.summarize:
         from aotlab.engine.video.batch import summarize_jobs
 
@@ -403,6 +405,21 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
         print("interrupted: run the same command again to resume", file=sys.stderr)
         return SIGNAL_STATUS + stop.signal_number
     return status
+
+
+def check_list(jobs: Sequence[Job], options: TrackOptions) -> int:
+    """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
+    from aotlab.engine.video.job import open_job
+
+    faults = 0
+    for job in jobs:
+        try:
+            print(describe(open_job(job, options)))
+        except InputError as error:
+            faults += 1
+            print(f"error: {job.name}: {error}", file=sys.stderr)
+    print(f"{len(jobs) - faults} of {format_count(len(jobs), 'video')} can be tracked")
+    return 1 if faults else 0
 
 
 def report_jobs(records: Sequence[JobRecord], count: int, output: Path, where: str = "") -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.video.inputs import split_mask_value
 from aotlab.engine.video.job import (
+    CORRECTED_FILE,
     RECORD_FILE,
     UNFINISHED,
     Job,
@@ -83,8 +84,8 @@ def run_jobs(
     with locked_output(output, world):
         if world.is_main:
             claim_folder(output, jobs, inputs, force=force)
-            for job in jobs if restart else ():
-                remove(output / job.name / RECORD_FILE)
+            if restart:
+                _restart(jobs, output)
         world.gather(None)  # other ranks wait until the lead has claimed the folder
         numbers = world.share([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
@@ -124,8 +125,8 @@ def run_shard(
     own = [jobs[number] for number in share([_video_bytes(job) for job in jobs], shard.index, shard.count)]
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         claim_folder(output, jobs, inputs, force=force)
-    for job in own if restart else ():
-        remove(output / job.name / RECORD_FILE)
+    if restart:
+        _restart(own, output)
     return list(_run_until_stopped(run, own, stop))
 
 
@@ -160,11 +161,16 @@ def make_runner(
         return tracker.load()
 
     def run(job: Job) -> JobRecord | None:
-        """Track a job unless it is finished; return None if stopped."""
+        """Track a job unless it is finished; log and return its record, None if stopped."""
         folder = output / job.name
         try:
-            made_by, earlier = digest_inputs(job, inputs), read_job_record(folder)
+            earlier = read_job_record(folder)
+            if earlier is not None and _is_corrected(folder):
+                log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
+                return earlier
+            made_by = digest_inputs(job, inputs)
             if earlier is not None and is_finished(earlier, folder, made_by):
+                log.info("%s: done already", job.name)
                 return earlier
             opened = open_job(job, options, folder)
             result = track_job(
@@ -177,6 +183,7 @@ def make_runner(
                 force=True,
             )
         except InUseError as error:  # the other process writes the record
+            log.info("%s: failed", job.name)
             return replace(JobRecord.start(job), error=str(error))
         except InputError as error:
             problem = str(error)
@@ -185,7 +192,12 @@ def make_runner(
                 f"out of memory; {MEMORY_ADVICE}" if is_out_of_memory(error) else report_internal_error(error)
             )
         else:
-            return None if result is None or result.interrupted else read_job_record(folder)
+            if result is None or result.interrupted:
+                return None
+            speed = f"{result.frames} frames, {result.frames / max(result.seconds, 1e-9):.1f} per second"
+            log.info("%s: %s", job.name, speed if result.error is None else "failed")
+            return read_job_record(folder)
+        log.info("%s: failed", job.name)
         record = replace(JobRecord.start(job), error=problem)
         save_record(folder / RECORD_FILE, record)
         return record
@@ -202,14 +214,24 @@ def with_review(outputs: Sequence[str]) -> tuple[str, ...]:
 def _run_until_stopped(
     run: Callable[[Job], JobRecord | None], jobs: Sequence[Job], stop: threading.Event
 ) -> Iterator[JobRecord]:
-    """Run jobs until the flag is set; log and yield their records."""
+    """Run jobs until the flag is set; yield their records."""
     for job in jobs:
         record = None if stop.is_set() else run(job)
         if record is None:
             return
-        speed = f"{record.frames} frames, {record.frames / max(record.seconds, 1e-9):.1f} per second"
-        log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
         yield record
+
+
+def _restart(jobs: Sequence[Job], output: Path) -> None:
+    """Remove the records of jobs, so that they run again, unless their masks were corrected."""
+    for job in jobs:
+        if not _is_corrected(output / job.name):
+            remove(output / job.name / RECORD_FILE)
+
+
+def _is_corrected(folder: Path) -> bool:
+    """Return whether a person's corrections have replaced the results of a job."""
+    return (folder / CORRECTED_FILE).exists()
 
 
 def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:
@@ -218,7 +240,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     Args:
         output: existing folder.
         inputs: what the results of all jobs depend on, as JSON values, which identify the run.
-        force: remove the results of another run first.
+        force: remove the results of another run first, except those of corrected jobs.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
@@ -244,7 +266,9 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
             raise InputError(
                 f"output {output}: holds {problem}; choose another folder, or replace results with --force"
             )
-        for name in {*(old_names or names), *RESERVED_NAMES, RUN_FILE}:
+        kept = {name for name in (*old_names, *names) if _is_corrected(output / name)}
+        kept |= {CLASSES} if kept else set()  # their class ids stay valid
+        for name in {*(old_names or names), *RESERVED_NAMES, RUN_FILE} - kept:
             remove(output / name)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
 

@@ -46,8 +46,12 @@ if TYPE_CHECKING:
 
 RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
+CORRECTED_FILE = ".corrected"
+"""name of an empty file in the folder of a job whose results corrections have replaced; a list keeps them"""
 DRAWN_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
+MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
+"""suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
 
@@ -281,6 +285,9 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
     """
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels)
+    if not (job.masks or job.boxes or job.points):
+        names = ", ".join(f"{Path(job.video).stem}{suffix}" for suffix in MASK_SUFFIXES)
+        raise InputError(f"{job.video}: no masks; put one of {names} beside it")
     numbers = FrameNumbers(source, by_name=options.by_name)
     options = options.with_indices(numbers, job.start, job.end)
     if folder is not None:

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.video.inputs import resolve_mask_value
-from aotlab.engine.video.job import Job
+from aotlab.engine.video.job import MASK_SUFFIXES, Job
 from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
 
-MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
-"""suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 VIDEO_SUFFIXES = (
     ".mp4",
     ".mov",
@@ -66,17 +64,16 @@ def read_jobs(path: Path) -> list[Job]:
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
 
+    A job of a video without masks has none, and fails in `open_job`.
+
     Raises:
-        InputError: a video has no masks, or a duplicate name.
+        InputError: a duplicate name.
     """
     jobs = []
     for video in videos:
         path = Path(video) if Path(video).name not in ("", "..") else real_path(Path(video))
         beside = [path.parent / f"{path.stem}{ending}" for ending in MASK_SUFFIXES]
         masks = [str(file) for file in beside if file != path and file_mode(file)]
-        if not masks:
-            names = ", ".join(file.name for file in beside)
-            raise InputError(f"{video}: no masks beside it; expected {names}")
         jobs.append(Job(require_file_name(path.stem, video), video, tuple(masks)))
     return _require_different_names(jobs, "jobs")
 

@@ -185,7 +185,8 @@ def track(
             else:
                 predictions = track_forward(timed, frames, masks, removals, saved)
             for index, frame, prediction in predictions:
-                tracked = TrackedFrame(index, frame, prediction, source.time(index), max_id)
+                given = frozenset(np.unique(masks[index]).tolist()) - {0} if index in masks else frozenset()
+                tracked = TrackedFrame(index, frame, prediction, source.time(index), max_id, given)
                 if tracked.cut:
                     cuts.append(index)
                 yield tracked

@@ -105,3 +105,12 @@ def test_project_folder_is_converted(tmp_path):
     assert found.class_names == {1: "object 1", 2: "box"}
     assert all((found.mask(index) == labels).all() for index, labels in shown.items())
     assert max(found.frames) == 6
+
+
+def test_output_without_suffix_is_warned_of(video, tmp_path, capsys):
+    find_mask_writer("cvat").write(tmp_path / "in.xml", tracked(), VIDEO)
+    for name in ("out", "out.json"):
+        assert (
+            main([str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video)]) == 0
+        )
+    assert capsys.readouterr().err.count("has no suffix; other programs expect out.json") == 1

@@ -1,6 +1,7 @@
 """Corrected clips of a list of videos go back into its results and its review."""
 
 import json
+import shutil
 
 import pytest
 
@@ -67,6 +68,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         assert (batch / name / ".track.json").is_file()
+        assert (batch / name / ".corrected").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
     assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
@@ -83,12 +85,45 @@ def test_corrected_clips_are_exported_by_one_button(batch):
     assert talk.do("describe")["result"]["batch"]
     talk.do("outline", frame=4, object_id=1, points=square(40, 25, 8))
     talk.do("set_status", status="accepted")
-    assert talk.do("export_clips")["result"] == {"names": ["a", "b"], "problems": []}
+    assert talk.do("export_clips", names=["cvat"])["result"] == {"names": ["a", "b"], "problems": []}
     served.close()
+    assert all((batch / name / "cvat.xml").is_file() for name in ("a", "b"))
     assert read_mask(batch / "b" / "masks" / "00004.png")[28, 44] == 1
     names = {name: each["id"] for each in json.loads((batch / "a" / "coco.json").read_text())["categories"]
              for name in [each["name"]]}  # fmt: skip
     assert names == json.loads((batch / "classes.json").read_text())
+
+
+def test_corrected_clips_are_written_in_other_formats(batch, capsys):
+    session = open_clip(batch, "a")
+    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    session.set_status("corrected")
+    session.close()
+    assert main([str(batch), "--write", "cvat,yolo"]) == 0
+    assert (batch / "a" / "cvat.xml").is_file()
+    assert (batch / "a" / "yolo").is_dir()
+    assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
+    assert not (batch / "b" / "cvat.xml").exists()
+    with pytest.raises(InputError, match="tiff"):
+        main([str(batch), "--write", "tiff"])
+    (batch / "a" / "cvat.xml").write_text("of an earlier export")
+    assert main([str(batch)]) == 0
+    assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()
+
+
+def test_copied_batch_finds_its_videos(batch, tmp_path):
+    session = open_clip(batch, "a")
+    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    session.set_status("corrected")
+    session.close()
+    copy = tmp_path / "deeper" / "down" / "copy"
+    shutil.copytree(batch, copy)
+    assert main([str(copy)]) == 0
+    assert read_mask(copy / "a" / "masks" / "00004.png")[28, 44] == 1
+    (tmp_path / "clips").rename(tmp_path / "gone")
+    with pytest.raises(InputError, match="beside the results"):
+        open_clip(copy, "b")
+    assert main([str(copy)]) == 1
 
 
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
@@ -112,7 +147,9 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     session.close()
     assert read_status(batch) == ["in work", "open", "open"]
     assert main([str(batch)]) == 0
-    assert "0 corrected clips exported" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "0 corrected clips exported" in out
+    assert f"set the status of clips to corrected or accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 
 

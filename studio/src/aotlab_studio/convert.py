@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def main(argv: list[str] | None = None) -> int:
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(path, target)
+    suffix = "" if args.to == "masks" else Path(find_mask_writer(args.to).file_name).suffix
+    if suffix and not output.suffix:
+        print(
+            f"warning: {output}: has no suffix; other programs expect {output.name}{suffix}", file=sys.stderr
+        )
     counts = {"object": len(annotations.objects()), "frame": len(annotations.frames)}
     objects, frames = (f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
     print(f"{output}: {objects} on {frames}")

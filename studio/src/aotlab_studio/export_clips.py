@@ -17,12 +17,20 @@ def main(argv: list[str] | None = None) -> int:
         type=Path,
         help="results of a list of videos: the --output of track --jobs",
     )
+    parser.add_argument(
+        "--write",
+        metavar="LIST",
+        default="",
+        help="outputs, comma-separated, besides those that each clip has; track --write help lists them all",
+    )
     args = parser.parse_args(argv)
     from aotlab_studio.server.batch_export import export_clips
 
-    exported = export_clips(args.folder)
+    exported = export_clips(args.folder, [name.strip() for name in args.write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
     count = len(exported.names)
     print(f"{args.folder}: {count} corrected clip{'s' * (count != 1)} exported")
+    if not (exported.names or exported.problems):
+        print(f"set the status of clips to corrected or accepted in aotlab annotate {args.folder}")
     return 1 if exported.problems else 0

@@ -11,17 +11,28 @@ from functools import partial
 import httpx
 import pytest
 
-from aotlab import InputError
+from aotlab import InputError, Prediction, TrackOptions, open_frames, track, write_mask
+from aotlab.engine.video.job import JobRecord
+from aotlab.utils.versioned_json import save_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
 from aotlab_studio.project import editing
 from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batches
-from aotlab_studio.server.batch import Batch, build_batch_app
+from aotlab_studio.server.batch import Batch, build_batch_app, read_entries
 from aotlab_studio.server.session import Session
 from studio.tests.annotation.browser import find_violations, needs_browser
-from studio.tests.annotation.clips import TruthTracker, draw_folder, open_session, wait_until
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw_folder,
+    find_frame_number,
+    open_session,
+    truth,
+    wait_until,
+)
 from studio.tests.annotation.results import write_results
 from studio.tests.annotation.served import Served
 from tests.segment_by_color import segment_by_color
@@ -243,6 +254,29 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
 
 
 @needs_browser
+def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results, batch):
+    review = json.loads((results / "review.json").read_text())
+    review[0] |= {"status": "failed", "error": "no mask"}
+    (results / "review.json").write_text(json.dumps(review))
+    (results / "a" / "thumbnail.jpg").unlink()
+    tab = context.new_page()
+    failed = []
+    tab.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+    tab.goto(served.url)
+    tab.wait_for_selector("#clips tr")
+    assert "Track it again" in tab.get_attribute("[aria-label='Status of a']", "title")
+    tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.wait_for_selector("#status.error")
+    assert "Type your name first" in tab.inner_text("#status")
+    assert tab.input_value("[aria-label='Status of c']") == "open"
+    assert statuses(batch)["c"] == "open"
+    describe = "import('/page/timeline.js').then((file) => file.describeRow(['G', '9']))"
+    assert tab.evaluate(describe).startswith("given on 1 frame,")
+    tab.close()
+    assert failed == []
+
+
+@needs_browser
 def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab = context.new_page()
     problems = []
@@ -285,3 +319,38 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     assert find_violations(tab) == []
     tab.close()
     assert problems == []
+
+
+class DoubtfulTracker(TruthTracker):
+    """Is unsure of frame 7."""
+
+    def step(self, frame, mask=None):
+        found = super().step(frame, mask)
+        return (
+            Prediction(found.ids, found.logits / 10, found.channels)
+            if find_frame_number(frame) == 7
+            else found
+        )
+
+
+def test_list_and_page_show_the_same_checks(tmp_path):
+    video, clip = draw_folder(tmp_path / "a"), tmp_path / "batch" / "a"
+    mask = truth(0)
+    mask[30:38, 2:10] = 1  # the given mask has two parts
+    write_mask(tmp_path / "a.png", mask)
+    result = track(
+        DoubtfulTracker(), open_frames(video), {0: mask}, clip, TrackOptions(write=("masks", "review"))
+    )
+    written = [path.name for path in result.written.values()]
+    record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
+    save_record(clip / ".track.json", record)
+    write_batch_review(
+        clip.parent, [{"name": "a", "status": "done", "frames": LENGTH, "video": str(video), "rate": "24"}]
+    )
+    listed = [
+        (check["frame"], check["object_id"]) for check in read_entries(clip.parent)[0]["notes"]["check"]
+    ]
+    session = open_clip(clip)
+    shown = [(entry.frame, entry.object_id) for entry in session.review()]
+    session.close()
+    assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is given, its neighbour differs from it

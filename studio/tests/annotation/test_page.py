@@ -315,7 +315,7 @@ def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
-        "7: object 2 is lost, changes its size at once; also object 1",
+        "7: object 2 is lost, changes its size at once; object 1 moves far at once",
         "3: object 1 is unsure",
     ]
     for frame, chosen in ((7, 2), (3, 1), (7, 2)):

@@ -104,6 +104,60 @@ def test_several_videos_use_masks_beside_them(clips):
     assert sorted(path.parent.name for path in (clips.parent / "out").glob("*/masks")) == ["a", "b"]
 
 
+@pytest.mark.parametrize("more", [["--force", "memory.every=9"], ["--restart"]])
+def test_corrected_clip_is_kept(clips, caplog, more):
+    assert run(clips) == 0
+    folder = clips.parent / "out" / "b"
+    save(folder / "masks" / "00002.png", 7)
+    (folder / ".corrected").touch()
+    save(clips / "a.png", 5)
+    assert run(clips, *more) == 0
+    assert "b: corrected masks are kept; delete" in caplog.text
+    assert read_mask(folder / "masks" / "00002.png").max() == 7
+    assert read_mask(folder.parent / "a" / "masks" / "00002.png").max() == 5
+
+
+def test_finished_clip_is_reported_as_done_already(clips, caplog):
+    assert run(clips) == 0
+    assert "a: 3 frames" in caplog.text
+    caplog.clear()
+    assert run(clips) == 0
+    assert "a: done already" in caplog.text
+    assert "3 frames" not in caplog.text
+
+
+def test_clip_without_mask_fails_alone(clips, capsys):
+    (clips / "a.png").unlink()
+    assert run(clips) == 1
+    assert "a: no masks; put one of a.png, a.xml, a.json, a.masks beside it" in capsys.readouterr().err
+    out = clips.parent / "out"
+    assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
+    save(clips / "a.png", 1)
+    assert run(clips) == 0
+
+
+def test_dry_run_checks_all_clips(clips, tracker, capsys):
+    write_plain(clips / "d", 3)
+    write_plain(clips / "e", 3)
+    (clips / "a" / "00000.png").write_bytes(b"broken")
+    save(clips / "b.png", 2, size=(16, 16))
+    save(clips / "e.png", 1)
+    assert run(clips, "--dry-run") == 1
+    streams = capsys.readouterr()
+    assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
+    assert "2 of 5 videos can be tracked" in streams.out
+    assert tracker.loads == 0
+    assert not (clips.parent / "out").exists()
+
+
+def test_failure_is_explained_once(clips, capsys, caplog):
+    (clips / "c.png").write_bytes(b"no mask")
+    assert run(clips) == 1
+    assert "c: failed" in caplog.text
+    assert "c.png" not in caplog.text
+    assert "error: c: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("more", [["--write", "objects"], ["memory.every=9"]])
 def test_results_of_other_settings_need_force(clips, capsys, more):
     out = clips.parent / "out"

@@ -66,8 +66,8 @@ class BatchPage {
     const { name, status, note, holder, person, error, sentences } = clip;
     const line = createElement('tr', {});
     const open = createElement('a', { href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) });
-    const image = createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' });
-    open.append(image, createElement('span', { textContent: name }));
+    if (!error) open.append(createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' }));
+    open.append(createElement('span', { textContent: name }));
     const title = createElement('th', { scope: 'row' });
     if (isFree(clip) || holder) title.append(open);
     else title.textContent = name;
@@ -75,12 +75,15 @@ class BatchPage {
     checks.append(...(error ? [error] : sentences).map((text) => createElement('li', { textContent: text })));
     const list = makeStatusList(status);
     list.disabled = Boolean(error);
+    if (error) list.title = 'No status: the clip has no results to correct. Track it again.';
     list.setAttribute('aria-label', `Status of ${name}`);
     const field = createElement('input', { type: 'text', value: note, maxLength: 100, hidden: status !== 'rejected' && !note });
     field.placeholder = 'Why?';
     field.setAttribute('aria-label', `Note on ${name}`);
-    list.onchange = () => this.setStatus(name, list.value, field.value.trim());
-    field.onchange = () => this.setStatus(name, list.value, field.value.trim());
+    list.onchange = field.onchange = () => {
+      if (this.checkPerson()) this.setStatus(name, list.value, field.value.trim());
+      else this.show(); // without the status
+    };
     const cells = [createElement('td', {}), createElement('td', { className: status.replace(' ', '-') }), createElement('td', { textContent: holder ? `open: ${holder}` : person })];
     cells[0].append(checks);
     cells[1].append(list, field);

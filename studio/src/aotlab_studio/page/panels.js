@@ -279,6 +279,12 @@ export class Exporter {
     }
   }
 
+  /** Return the names of the chosen outputs. */
+  checked() {
+    return [...document.querySelectorAll('#outputs input')]
+      .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
+  }
+
   open() {
     element('download').hidden = true;
     element('export-missing').textContent = '';
@@ -286,8 +292,7 @@ export class Exporter {
   }
 
   async start() {
-    const names = [...document.querySelectorAll('#outputs input')]
-      .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
+    const names = this.checked();
     const [first, last] = ['export-first', 'export-last'].map(readNumber);
     const done = await this.run('export', { names, first, last });
     if (done) {
@@ -301,7 +306,7 @@ export class Exporter {
 
   /** Write all corrected clips into the results of their list. */
   async startClips() {
-    const done = await this.run('export_clips', {});
+    const done = await this.run('export_clips', { names: this.checked() });
     if (!done) return;
     const { names, problems } = done;
     element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');

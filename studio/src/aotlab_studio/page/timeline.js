@@ -138,7 +138,8 @@ function drawHandle(context, { x, way, height, color }) {
 export function describeRow(row) {
   if (!row) return 'no masks yet';
   const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
-  return `given on ${count('Gg')} frames, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
+  const given = count('Gg');
+  return `given on ${given} ${given === 1 ? 'frame' : 'frames'}, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
 }
 
 /** Number of frames at the closest zoom. */

@@ -285,9 +285,8 @@ export class Review {
   /** Describe the checks of a frame, the worst object first. @param {Visit} visit */
   sentence({ checks }) {
     const ids = [...new Set(checks.map((check) => check.object_id))];
-    const worst = checks.filter((check) => check.object_id === ids[0]).map((check) => check.sentence);
-    const others = ids.slice(1).map((id) => this.app.getName(id));
-    return `${this.app.getName(ids[0])} ${worst.join(', ')}${others.length ? `; also ${others.join(', ')}` : ''}`;
+    const reasons = (/** @type {number} */ id) => checks.filter((check) => check.object_id === id).map((check) => check.sentence);
+    return ids.map((id) => `${this.app.getName(id)} ${reasons(id).join(', ')}`).join('; ');
   }
 }
 

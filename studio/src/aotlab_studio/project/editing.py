@@ -54,18 +54,27 @@ def require_editable(state: State, object_id: int, *, seen: bool = True) -> Item
     return item
 
 
-def edit_mask(state: State, frame: int, object_id: int | None, edit: Edit, title: str) -> int:
+def edit_mask(
+    state: State,
+    frame: int,
+    object_id: int | None,
+    edit: Edit,
+    title: str,
+    *,
+    require_change: bool = False,
+) -> int:
     """Change the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
 
     Args:
         object_id: the object; None: a new object, added in the same step.
         edit: returns the new mask.
+        require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a given one.
 
     Returns:
         the object id.
 
     Raises:
-        InputError: no such frame, as `require_editable`, or a new object without a pixel.
+        InputError: no such frame, as `require_editable`, a new object without a pixel, or no change.
     """
     with state.lock:
         if object_id is not None:
@@ -76,8 +85,11 @@ def edit_mask(state: State, frame: int, object_id: int | None, edit: Edit, title
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         described = state.list_described(frame)
-        if object_id in described and (before == after).all():
-            return object_id
+        if (before == after).all():
+            if require_change:
+                raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
+            if object_id in described:
+                return object_id
         with state.step(title, frame) as changes:
             if object_id is None:
                 object_id = _add_object(state, changes, None)
@@ -105,7 +117,7 @@ def outline(state: State, frame: int, object_id: int | None, points: Corners, er
 
 def fill_holes(state: State, frame: int, object_id: int) -> None:
     """Fill the holes of an object; raises `InputError` as `edit_mask`."""
-    edit_mask(state, frame, object_id, fill_mask_holes, "fill holes")
+    edit_mask(state, frame, object_id, fill_mask_holes, "fill holes", require_change=True)
 
 
 def find_protected_pixels(
@@ -298,7 +310,10 @@ def _drop_objects(state: State, index: int, removed_ids: set[int]) -> Change:
 def _edit_area(
     state: State, frame: int, object_id: int | None, area: np.ndarray, *, erase: bool, title: str
 ) -> int:
-    return edit_mask(state, frame, object_id, lambda mask: mask & ~area if erase else mask | area, title)
+    def edit(mask: np.ndarray) -> np.ndarray:
+        return mask & ~area if erase else mask | area
+
+    return edit_mask(state, frame, object_id, edit, title, require_change=True)
 
 
 def _add_object(state: State, changes: ChangeList, name: str | None) -> int:

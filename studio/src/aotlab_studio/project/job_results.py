@@ -10,13 +10,16 @@ import msgspec
 import numpy as np
 
 from aotlab import Annotations, InputError, load_masks, read_annotations
-from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
 from aotlab_studio.project.state import State
+from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.video import CACHE_BYTES
 
 RECORD_FILE = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""
+CORRECTED_FILE = ".corrected"
+"""empty file in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
 READABLE_OUTPUTS = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""
 
@@ -63,10 +66,15 @@ def open_results(
     """
     real = Path(os.path.realpath(folder))
     project = project or real.with_name(real.name + PROJECT_SUFFIX)
-    if not Path(job.video).exists():
-        raise InputError(f"{folder}: its video {job.video} is missing; restore it")
     fresh = not (project / PROJECT_FILE).is_file()
-    state = State(Path(job.video), project=project, cache_bytes=cache_bytes, levels=job.levels)
+    video = Path(job.video)
+    if not video.exists():  # moved together with the results
+        video = real.with_name(video.name) if fresh else locate_project(project)[0]
+    if not video.exists() or video == real:
+        raise InputError(
+            f"{folder}: its video {job.video} is missing; restore it, or put it beside the results"
+        )
+    state = State(video, project=project, cache_bytes=cache_bytes, levels=job.levels)
     try:
         if fresh:
             _import_results(state, folder, job)
@@ -88,6 +96,7 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
         )
     tracked = read_annotations(readable[0], video)
     given = load_masks(job.masks, video).annotations if job.masks else Annotations(frames.size)
+    scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     class_names = tracked.class_names | given.class_names
     state.project.classes = given.classes | tracked.classes
     state.project.attributes = tracked.attribute_table() | given.attribute_table()
@@ -97,7 +106,7 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
             objects.add(class_names.get(object_id), object_id)
         for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
             ids = tracked.mask(index)
-            state.set_tracked(index, ids, measure_scores(ids, objects.ids, {}, {}))
+            state.set_tracked(index, ids, scores.get(index) or measure_scores(ids, objects.ids, {}, {}))
         for index in given.frames:
             ids = given.mask(index)
             state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])

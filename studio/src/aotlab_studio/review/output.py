@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -18,6 +19,8 @@ from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.scores import ReviewSignals, Score, measure_scores
 
+SCORES_FILE = "scores.json"
+"""scores of all frames, beside the review, from which a project finds the same frames to check"""
 MAX_LISTED = 10
 """largest number of printed frames to check"""
 THUMBNAIL_HEIGHT, GAP = 180, 8
@@ -25,10 +28,10 @@ THUMBNAIL_HEIGHT, GAP = 180, 8
 
 
 class ReviewFile(Output):
-    """``review.json`` and ``thumbnail.jpg``, written at the end.
+    """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
-    The thumbnail shows the first frame, the least confident one and the last. After a list of videos, ``review.json``
-    and ``review.html`` of all of them are written.
+    The scores are those of `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
+    After a list of videos, ``review.json`` and ``review.html`` of all of them are written.
     """
 
     file_name = "review.json"
@@ -51,6 +54,7 @@ class ReviewFile(Output):
         self._scores[tracked.index] = measure_scores(
             labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
         )
+        self._drawn[tracked.index] = tracked.given_ids
         if tracked.cut:
             self._cuts.append(tracked.index)
         confidence = min(prediction.confidence.values(), default=1.0)
@@ -63,7 +67,7 @@ class ReviewFile(Output):
         self._thumbnails["last"] = image
 
     def finish(self) -> None:
-        """Write both files; no thumbnail without frames."""
+        """Write the files; no thumbnail without frames."""
         self._review = review_video(self.source.name, self._scores, self._drawn)
         self._review["cuts"] = self._cuts
         for item in self._review["objects"]:
@@ -72,6 +76,7 @@ class ReviewFile(Output):
         if self.source.levels is not None:
             self._review["levels"] = self.source.levels.report()
         write_bytes(self.path, (json.dumps(self._review, indent=1) + "\n").encode())
+        write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
             columns = [np.pad(image, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for image in images]
@@ -95,6 +100,14 @@ class ReviewFile(Output):
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
         """Write the review of a list of videos."""
         write_batch_review(folder, records)
+
+
+def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
+    """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
+    try:
+        return msgspec.json.decode((folder / SCORES_FILE).read_bytes(), type=dict[int, dict[int, Score]])
+    except (OSError, ValueError):
+        return {}
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from aotlab import InputError, find_output, list_outputs, share_classes
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
-from aotlab_studio.project.job_results import JobRecord, read_job
+from aotlab_studio.project.job_results import CORRECTED_FILE, JobRecord, open_results, read_job
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
@@ -23,6 +23,7 @@ CLASSES = "classes.json"
 
 def export_clips(
     folder: Path,
+    outputs: Sequence[str] = (),
     opened: Mapping[str, State] | None = None,
     *,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
@@ -31,12 +32,15 @@ def export_clips(
 
     Args:
         folder: results of a list of videos.
+        outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
         opened: states of projects that this process has opened, by the clip's name.
         on_frame: called with the number of frames of a clip that are done and in total; an error cancels.
 
     Raises:
-        InputError: no results of a list of videos; cancelled.
+        InputError: an unknown output; no results of a list of videos; cancelled.
     """
+    for output in outputs:
+        find_output(output)
     jobs = {path.name: job for path in sorted(folder.glob("*")) if (job := read_job(path)) is not None}
     if not jobs:
         raise InputError(
@@ -53,9 +57,9 @@ def export_clips(
             with ExitStack() as leaving:
                 state = (opened or {}).get(name)
                 if state is None:
-                    state = State(project)
+                    state = open_results(folder / name, job)
                     leaving.callback(state.close)
-                _export_clip(folder / name, job, state, on_frame)
+                _export_clip(folder / name, job, outputs, state, on_frame)
             names.append(name)
         except InputError as error:
             if str(error).startswith("export: cancelled"):
@@ -65,14 +69,21 @@ def export_clips(
     return ExportedClips(names, problems)
 
 
-def _export_clip(results: Path, job: JobRecord, state: State, on_frame: Callable[[int, int], None]) -> None:
-    """Replace the outputs of a job by those of a project."""
-    outputs = {find_output(name).file_name: name for name in list_outputs()}
-    names = [outputs[file] for file in job.written if file in outputs]
+def _export_clip(
+    results: Path,
+    job: JobRecord,
+    outputs: Sequence[str],
+    state: State,
+    on_frame: Callable[[int, int], None],
+) -> None:
+    """Replace the outputs of a job by those of a project, and write others."""
+    existing = {*job.written, *(path.name for path in results.iterdir())}
+    names = [name for name in list_outputs() if name in outputs or find_output(name).file_name in existing]
     classes: dict[str, int | None] = {item.name: None for item in state.objects}
     state.project.classes = share_classes(results.parent / CLASSES, classes | state.project.classes)
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(state, Path(temporary), names, on_frame=on_frame)
+        (results / CORRECTED_FILE).touch()
         for path in Path(temporary).iterdir():
             target = results / path.name
             if target.is_dir():

@@ -127,7 +127,14 @@ def export_masks(
         max_id = max((item.id for item in state.objects), default=0)
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")
-            tracked = TrackedFrame(index, image, read_prediction(state, index), frames.time(index), max_id)
+            tracked = TrackedFrame(
+                index,
+                image,
+                read_prediction(state, index),
+                frames.time(index),
+                max_id,
+                state.list_described(index),
+            )
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
                     output.write(frames.stem(index), tracked)
@@ -166,7 +173,6 @@ class ProjectReview(ReviewFile):
         super().write(name, tracked)
         index = tracked.index
         with self._state.lock:
-            self._drawn[index] = self._state.list_described(index)
             scores = self._state.scores(index)
         if scores:
             self._scores[index] = scores

@@ -229,11 +229,14 @@ class Session:
         """Folder of the results of the job that the project corrects; None for any other project."""
         return find_results(self.state.project.folder)
 
-    def export_clips(self) -> ExportedClips:
+    def export_clips(self, names: list[str]) -> ExportedClips:
         """Write the masks of all corrected or accepted clips of the list into its results.
 
+        Args:
+            names: outputs besides those that each clip has, of `list_outputs`.
+
         Raises:
-            InputError: the video is not one of a list, or an export is running.
+            InputError: an unknown output, the video is not one of a list, or an export is running.
         """
         from aotlab_studio.server.batch_export import export_clips
 
@@ -244,7 +247,7 @@ class Session:
         self._export_cancelled.clear()
         try:
             return export_clips(
-                self.results.parent, {self.results.name: self.state}, on_frame=self._report_export
+                self.results.parent, names, {self.results.name: self.state}, on_frame=self._report_export
             )
         finally:
             self._export.release()
