@@ -46,6 +46,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
+    require_list(overrides)
     path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
     files = _read_bases(path, presets[-1] if presets else None)
@@ -80,6 +81,7 @@ def build_config(
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
     """
+    require_list(overrides)
     tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
     for override in overrides:
         _apply_override(tree, override)
@@ -89,6 +91,12 @@ def build_config(
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(schema, tree)))
     except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: {describe_error(error)}") from error
+
+
+def require_list(overrides: Sequence[str]) -> None:
+    """Raise InputError for overrides in a text or mapping."""
+    if isinstance(overrides, str | Mapping):
+        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
 
 
 def parse_yaml(text: str, origin: str, *, plain: bool = False) -> dict[str, Any]:

@@ -201,6 +201,12 @@ def test_invalid_override_rejected(override):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("overrides", ["memory.every=2", {"memory.every": 2}])
+def test_overrides_in_text_or_dict_rejected(overrides):
+    with pytest.raises(InputError, match="overrides: got .*; give a list of texts"):
+        load_config("aott", overrides)
+
+
 def leaves(settings, prefix=""):
     """Names of all numbers in settings, with the first stage of the model, and whether they are whole."""
     for item in dataclasses.fields(settings):

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from aotlab.configs.files import find_config, list_presets
+from aotlab.configs.files import describe_missing_checkpoint, find_config
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
@@ -114,7 +114,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `InputError`."""
-        raise InputError(f"{message}; see {self.prog} --help")
+        raise InputError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
     def _split_settings(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the other arguments and the settings; what follows an option with one value is its value."""
@@ -283,8 +283,7 @@ def require_new_output(path: Path | None, *, force: bool) -> None:
 def require_model(checkpoint: Path | None, config: str | None) -> None:
     """Raise `InputError` if a checkpoint or the preset or file of --config does not exist."""
     if checkpoint is not None and not is_file(checkpoint):
-        near = suggest(checkpoint.name, list_presets(), "aotlab weights list for names, or give a file")
-        raise InputError(f"{checkpoint}: no such checkpoint; {near}")
+        raise InputError(describe_missing_checkpoint(checkpoint))
     if config is not None:
         find_config(config)
 

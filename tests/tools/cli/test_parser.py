@@ -152,7 +152,7 @@ def test_arguments_with_equals_are_not_settings(text):
 
 
 def test_invalid_option_names_the_command():
-    with pytest.raises(InputError, match=r"^argument --scales: [^\n]+; see aotlab example --help$"):
+    with pytest.raises(InputError, match=r"^--scales: [^\n]+; see aotlab example --help$"):
         make_parser().parse_args(["clip.mp4", "--scales", "big"])
 
 
@@ -175,7 +175,7 @@ def test_invalid_option_names_the_command():
 def test_invalid_number_names_the_option(kind, text, words):
     parser = CommandParser("test", "")
     parser.add_argument("--number", type=kind)
-    with pytest.raises(InputError, match=r"^argument --number: [^\n]+$") as caught:
+    with pytest.raises(InputError, match=r"^--number: [^\n]+$") as caught:
         parser.parse_args([f"--number={text}"])
     assert words in str(caught.value)
 
@@ -193,7 +193,7 @@ def test_invalid_number_names_the_option(kind, text, words):
 def test_invalid_numbers_of_commands_are_one_sentence(line, option, capsys):
     assert main(line) == 2
     message = capsys.readouterr().err
-    assert message.startswith(f"error: argument {option}: ")
+    assert message.startswith(f"error: {option}: ")
     assert message.count("\n") == 1
     assert len(message) < 300
 
