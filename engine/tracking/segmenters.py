@@ -207,10 +207,13 @@ def crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
     ):
         remedy = ""
         if width > x and height > y:
-            remedy = f"; for the corners {x:g},{y:g} and {width:g},{height:g} give {x:g},{y:g},{width - x:g},{height - y:g}"
+            remedy = (
+                f"; for the corners {x:g},{y:g} and {width:g},{height:g} "
+                f"give {x:g},{y:g},{width - x:g},{height - y:g}"
+            )
         log.warning(
-            "box %g,%g,%g,%g of object %d: leaves the image (%d×%d); read as left, top, width and height, its corners are "
-            "%g,%g and %g,%g%s",
+            "box %g,%g,%g,%g of object %d: leaves the image (%d×%d); read as left, top, width and height, "
+            "its corners are %g,%g and %g,%g%s",
             *prompt.box, object_id, shape[1], shape[0], x, y, x + width, y + height, remedy,
         )  # fmt: skip
     return replace(prompt, box=(left, top, right - left, bottom - top))

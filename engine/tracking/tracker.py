@@ -127,8 +127,8 @@ class FrameTracker:
                 and 255, the object has id 255; for object 1 give ``array > 0``.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
                 size far below the frame's makes later frames less accurate.
-            prompts: prompts by object id, see `prompt`; their masks count as given ones. They replace ``mask`` for their
-                objects, and take no pixel that it gives to others.
+            prompts: prompts by object id, see `prompt`; their masks count as given ones. They replace those of their
+                objects in ``mask`` and take no pixel that it gives to others.
 
         Raises:
             InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
@@ -35,6 +34,7 @@ from aotlab.utils.errors import (
     describe_missing_module,
     is_out_of_memory,
     report_internal_error,
+    suggest,
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
 from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
@@ -116,6 +116,13 @@ class CommandParser(argparse.ArgumentParser):
         """Raise `InputError`."""
         raise InputError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Raise `InputError` for a value that is none of the choices, with the most similar one."""
+        if action.choices is not None and value not in action.choices:
+            name, known = "/".join(action.option_strings) or action.dest, list(map(str, action.choices))
+            remedy = suggest(str(value), known, f"choose from {', '.join(known)}")
+            raise InputError(f"{name} {value}: no such choice; {remedy}")
+
     def _split_settings(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the other arguments and the settings; what follows an option with one value is its value."""
         takes_value = {
@@ -162,7 +169,7 @@ class CommandParser(argparse.ArgumentParser):
         for argument in arguments:
             name = argument.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(name) for option in known):
-                raise InputError(f"{name}: no such option; {suggest(name, known, f'{self.prog} --help')}")
+                raise InputError(f"{name}: no such option; {suggest(name, known, f'see {self.prog} --help')}")
 
     def _complete(self, word: str = "", before: str = "") -> list[str]:
         """Return the choices of the option ``before``, or the options and choices that ``word`` may become."""
@@ -186,12 +193,6 @@ class _HelpFormatter(argparse.HelpFormatter):
         value = action.default
         text = " ".join(map(str, value)) if isinstance(value, list) else "%(default)s"
         return f"{action.help} (default: {text})"
-
-
-def suggest(word: str, names: Iterable[str], otherwise: str) -> str:
-    """Return a question with the most similar name, or where the names are listed."""
-    near = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {near[0]}?" if near else f"see {otherwise}"
 
 
 def print_hint(earlier: str, present: str) -> None:

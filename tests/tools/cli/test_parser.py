@@ -330,3 +330,19 @@ def test_missing_studio_is_named(name, capsys, monkeypatch):
     assert main([name, "video.mp4"]) == 2
     expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--memory", "restrictd"], "--memory restrictd: no such choice; did you mean restricted?"),
+        (["--frame-numbers", "x"], "--frame-numbers x: no such choice; choose from index, file"),
+        (["--write", "coc"], "write coc: unknown output; did you mean coco?"),
+    ],
+)
+def test_misspelt_choice_names_the_nearest(options, words, capsys, tmp_path):
+    (tmp_path / "it.mp4").touch()
+    (tmp_path / "m.png").touch()
+    line = ["track", str(tmp_path / "it.mp4"), "--mask", str(tmp_path / "m.png"), *options]
+    assert main([*line, "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr() == ("", f"error: {words}\n")
