@@ -32,8 +32,13 @@ class RankError(InputError):
 class RunStopped(RuntimeError):  # noqa: N818
     """A long run stopped early. The message is one sentence with the reason and the place of its state.
 
-    Command-line programs print it on stderr and exit with status 1; no traceback.
+    Command-line programs print it on stderr and exit with status 1, or after signal n with 128 + n; no traceback.
     """
+
+    def __init__(self, message: str, *, signal_number: int | None = None) -> None:
+        """``signal_number``: signal that stopped the run, if any."""
+        super().__init__(message)
+        self.signal_number = signal_number
 
 
 def suggest(word: str, names: Iterable[str], otherwise: str) -> str:

@@ -20,6 +20,7 @@ from aotlab.configs.files import describe_missing_checkpoint, find_config
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
+    SIGNAL_STATUS,
     StdoutError,
     guard_stdout,
     signals_as_exceptions,
@@ -292,8 +293,8 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status`` to print one line on stderr instead of a traceback.
 
-    Exit status: 2 for `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 130 for Ctrl-C, 141
-    for a closed output pipe, 70 for any other error.
+    Exit status: 2 for `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 128 + n for
+    signal n (130: Ctrl-C), 141 for a closed output pipe, 70 for any other error.
     """
 
     @functools.wraps(main)
@@ -311,7 +312,8 @@ def command(main: Main) -> Main:
         except InputError as error:
             return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)
         except RunStopped as error:
-            return _print_error(f"stopped: {error}", 1)
+            status = 1 if error.signal_number is None else SIGNAL_STATUS + error.signal_number
+            return _print_error(f"stopped: {error}", status)
         except KeyboardInterrupt:
             return _print_error("interrupted", INTERRUPTED)
         except StdoutError as error:

@@ -23,7 +23,7 @@ from aotlab.tools.cli.parser import (
     list_type,
 )
 from aotlab.tools.main import main
-from aotlab.utils.errors import InputError, RankError
+from aotlab.utils.errors import InputError, RankError, RunStopped
 from aotlab.utils.numbers import parse_bytes, parse_size
 
 
@@ -259,6 +259,14 @@ def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, 
     monkeypatch.setenv("LOCAL_RANK", local)
     assert refuse([]) == 2
     assert capsys.readouterr().err.count("--x: wrong") == count
+
+
+def test_stopped_run_has_status_of_its_signal(capsys):
+    @command
+    def stop(argv):
+        raise RunStopped("interrupted; saved", signal_number=argv)
+
+    assert [stop(None), stop(2), stop(15)] == [1, 130, 143]
 
 
 def test_libraries_log_warnings_only(tmp_path):
