@@ -290,7 +290,7 @@ class Tracker(FrameTracker):
             raise InputError(
                 f"prompts: a {type(prompts).__name__}; give a dict of prompts by object id, {{1: Prompt(...)}}"
             )
-        if not prompts or min(prompts) < 1:
+        if not prompts or not all(isinstance(number, Integral) and number > 0 for number in prompts):
             raise InputError(f"prompts: objects {list(prompts)}; give at least one, with ids from 1")
         frame = convert_frame(frame, self._frame_shape)
         prompts = {number: crop_box(prompt, number, frame.shape) for number, prompt in prompts.items()}

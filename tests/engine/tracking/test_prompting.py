@@ -215,7 +215,7 @@ def test_box_given_as_corners_is_warned_about(tracker, caplog):
 
 def test_prompts_without_objects_or_pixels_rejected(tracker, monkeypatch):
     tracker.reset()
-    for prompts in ({}, {0: Prompt(points=[(30, 30)])}):
+    for prompts in ({}, {0: Prompt(points=[(30, 30)])}, {"1": Prompt(points=[(30, 30)])}):
         with pytest.raises(InputError, match="give at least one, with ids from 1"):
             tracker.prompt(frame(), prompts)
     with pytest.raises(InputError, match="ids from 1"):
