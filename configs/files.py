@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import expand_home, is_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +34,12 @@ def list_presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
+def describe_missing_checkpoint(path: Path) -> str:
+    """Return the sentence for a checkpoint that does not exist, with the most similar name."""
+    remedy = suggest(path.name, list_presets(), "give a file, or a name of aotlab weights list")
+    return f"{path}: no such checkpoint; {remedy}"
+
+
 def find_config(name: str, relative_to: Path = ROOT) -> Path:
     """Return the file of a preset or recipe, or a YAML file in the working directory or below ``relative_to``.
 
@@ -48,7 +53,6 @@ def find_config(name: str, relative_to: Path = ROOT) -> Path:
         if is_file(folder / f"{name}.yaml"):
             return folder / f"{name}.yaml"
     known, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    near = difflib.get_close_matches(name, [*known, *recipes], n=1)
     listed = f"presets are {', '.join(known)}; recipes of aotlab train are {', '.join(recipes)}"
-    suggestion = f"did you mean {near[0]}?" if near else listed
-    raise InputError(f"config {name}: no such file or preset; {suggestion}")
+    remedy = suggest(name, [*known, *recipes], listed)
+    raise InputError(f"config {name}: no such file or preset; {remedy}")

@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.schema import Config
+from aotlab.configs.training import PhaseConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
 
@@ -46,6 +47,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
+    require_list(overrides)
     path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
     files = _read_bases(path, presets[-1] if presets else None)
@@ -80,6 +82,7 @@ def build_config(
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
     """
+    require_list(overrides)
     tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
     for override in overrides:
         _apply_override(tree, override)
@@ -89,6 +92,12 @@ def build_config(
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(schema, tree)))
     except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: {describe_error(error)}") from error
+
+
+def require_list(overrides: Sequence[str]) -> None:
+    """Raise InputError for overrides in a text or mapping."""
+    if isinstance(overrides, str | Mapping):
+        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
 
 
 def parse_yaml(text: str, origin: str, *, plain: bool = False) -> dict[str, Any]:
@@ -121,6 +130,13 @@ def to_yaml(config: Config) -> str:
 
 def describe_error(error: Exception) -> str:
     """Describe an error of `CONFIG_ERRORS` in one line: the line of the text, or key, value and what is expected."""
+    kind, node = getattr(error, "object_type", None), getattr(error, "parent_node", None)
+    if kind is PhaseConfig and isinstance(node, DictConfig) and not OmegaConf.is_missing(node, "name"):
+        return f"phase {node['name']}: {_describe_problem(error)}"
+    return _describe_problem(error)
+
+
+def _describe_problem(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax'}"
@@ -176,7 +192,11 @@ def _apply_override(tree: DictConfig, override: str) -> None:
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
     except CONFIG_ERRORS as error:
         reason = describe_error(error)
-        raise InputError(f"{override[:200]}: cannot be set ({reason}); see configs/schema.py") from error
+        items, _, problem = reason.partition(": ")
+        if problem == "list index out of range":
+            count = len(OmegaConf.select(tree, items := items.rpartition(".")[0]))
+            reason = f"{items} has {count}, counted from 0"
+        raise InputError(f"{override[:200]}: cannot be set ({reason}); check its key") from error
 
 
 def _require_safe_yaml(text: str) -> None:

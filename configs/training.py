@@ -13,7 +13,6 @@ from aotlab.utils.numbers import (
     POSITIVE,
     SEED,
     Range,
-    require,
     require_choice,
     require_ranges,
 )
@@ -127,12 +126,10 @@ class PhaseConfig:
     """the mixture of data"""
 
     def __post_init__(self) -> None:
-        require_ranges(self, "train.phases.", PHASE_RANGES)
+        require_ranges(self, f"phase {self.name}: ", PHASE_RANGES)
         require_file_name(self.name, "train.phases.name")
-        require(
-            self.augmentation is None or self.augmentation in AUGMENTATIONS,
-            f"train.phases.augmentation must be one of {', '.join(AUGMENTATIONS)} or null, got {self.augmentation}",
-        )
+        if self.augmentation is not None:
+            require_choice(self.augmentation, AUGMENTATIONS, f"phase {self.name}: augmentation")
 
 
 @dataclass(frozen=True)

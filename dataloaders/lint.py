@@ -100,7 +100,7 @@ def lint_folder(
         decode: decode whole files; false: only their headers, which hold size and mode but no ids.
 
     Raises:
-        InputError: no such folder.
+        InputError: no such folder, or it holds several sets.
     """
     if not is_folder(root):
         raise InputError(f"{root}: no such folder; give the folder that holds JPEGImages/ and Annotations/")
@@ -109,6 +109,9 @@ def lint_folder(
     pair = next((pair for pair in pairs if is_folder(pair[0]) and is_folder(pair[1])), None)
     if pair is None:
         lacking = [root / name for name in ("JPEGImages", "Annotations") if not is_folder(root / name)]
+        sets = [name for name in list_subfolders(root) if is_folder(root / name / "JPEGImages")]
+        if sets:
+            raise InputError(f"{root}: holds several sets; check each of them: {', '.join(sets)}")
         return LintResult([error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in lacking])
     images, masks = pair
     result = LintResult(objects=0 if decode else None)

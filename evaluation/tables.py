@@ -172,6 +172,17 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     return "\n".join(text)
 
 
+def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Format the summaries of several tables as text, one row per name of a table."""
+    columns = dict.fromkeys(key for table in tables.values() for key in table if key != "sequences")
+    rows = [["results", *columns]]
+    for name, table in tables.items():
+        values = [table.get(key) for key in columns]
+        rows.append([name, *("-" if value is None else f"{value:.1f}" for value in values)])
+    text = ["  ".join(row) for row in align_columns(rows, right=1)]
+    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
+
+
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
     every = [(name, item, row[column]) for name, item, row in list_object_rows(table)]

@@ -112,10 +112,10 @@ def parse_prompts(
         InputError: a text of another form, two boxes for one object, or an object with nothing but negative points.
     """
     parsed: dict[tuple[int, int], dict[str, list[tuple[float, ...]]]] = {}
-    for kind, texts in (("box", boxes), ("point", points), ("not_point", negative_points)):
+    for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):
         for text in texts:
             frame, object_id, values = _parse_numbers(kind, text, first_frame)
-            lists = parsed.setdefault((frame, object_id), {"box": [], "point": [], "not_point": []})
+            lists = parsed.setdefault((frame, object_id), {"box": [], "point": [], "not-point": []})
             if kind == "box" and lists["box"]:
                 raise InputError(
                     f"box {text}: object {object_id} has a box on frame {frame} already; for another object write "
@@ -126,10 +126,11 @@ def parse_prompts(
     for (frame, object_id), lists in sorted(parsed.items()):
         if not lists["box"] and not lists["point"]:
             raise InputError(
-                f"not_point: object {object_id} has no box or point on frame {frame}; give one too"
+                f"not-point: object {object_id} has no box or point on frame {frame}; give one too, as "
+                "clicks alone do not correct a tracked mask"
             )
-        clicks = [(x, y) for x, y in lists["point"] + lists["not_point"]]
-        labels = [1] * len(lists["point"]) + [0] * len(lists["not_point"])
+        clicks = [(x, y) for x, y in lists["point"] + lists["not-point"]]
+        labels = [1] * len(lists["point"]) + [0] * len(lists["not-point"])
         box = next(((x, y, width, height) for x, y, width, height in lists["box"]), None)
         prompts.setdefault(frame, {})[object_id] = Prompt(clicks, labels, box)
     return prompts

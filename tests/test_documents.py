@@ -13,6 +13,7 @@ import yaml
 
 import aotlab
 from aotlab.configs.load import load_config
+from aotlab.tools.cli import options
 from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +69,8 @@ def commands(text):
 
 
 @pytest.mark.parametrize("text", blocks("sh", "bash", "shell", "console"))
-def test_documented_commands_parse(text):
+def test_documented_commands_parse(text, monkeypatch):
+    monkeypatch.setattr(options, "POLICIES", (*options.POLICIES, "spread"))  # of the tutorial
     for words in commands(text):
         check_command(words)
 

@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import sys
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -45,7 +44,7 @@ from aotlab.tools.cli.parser import (
 )
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
-from aotlab.utils.processes import stop_flag
+from aotlab.utils.processes import StopFlag, stop_flag
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.evaluator import EvaluationResult
@@ -67,7 +66,7 @@ def read_first_config(args: argparse.Namespace) -> Config:
 
 
 def track(
-    videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
+    videos: Sequence[Video], args: argparse.Namespace, world: World, stop: StopFlag
 ) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
@@ -87,7 +86,8 @@ def track(
     if report.stopped:
         raise RunStopped(
             f"{len(report.finished)} of {len(videos)} sequences are done, in {args.output}; "
-            "the same command resumes"
+            "the same command resumes",
+            signal_number=stop.signal_number,
         )
     return report
 

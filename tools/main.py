@@ -7,8 +7,8 @@ import os
 import sys
 
 from aotlab import __version__
-from aotlab.tools.cli.parser import COMPLETE, EXIT_CODES, command, suggest
-from aotlab.utils.errors import InputError
+from aotlab.tools.cli.parser import COMPLETE, EXIT_CODES, command
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMANDS as PLUGIN_GROUP
 from aotlab.utils.plugins import list_plugins, load_plugin
 
@@ -111,7 +111,7 @@ def run_other_command(arguments: list[str]) -> int:
             f"aotlab {first}: needs the package aotlab-studio; pip install ./studio in a checkout"
         )
     names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO_COMMANDS, *OWN, *plugins}
-    raise InputError(f"aotlab {first}: no such command; {suggest(first, names, 'aotlab --help')}")
+    raise InputError(f"aotlab {first}: no such command; {suggest(first, names, 'see aotlab --help')}")
 
 
 def format_usage() -> str:

@@ -1,6 +1,7 @@
 """Score result PNGs; needs no model.
 
 aotlab score --dataset davis2017 --root datasets/DAVIS --results results/davis2017   # by a benchmark's rules
+aotlab score --dataset davis2017 --results results/one results/other                 # both in one table
 aotlab score results/clip --annotations clip/masks                                   # one video
 """
 
@@ -80,6 +81,24 @@ def score_masks(videos: list[Video], results: Path, args: argparse.Namespace) ->
     return status
 
 
+def compare_results(videos: list[Video], args: argparse.Namespace) -> int:
+    """Score several folders of results and print a row of each; return the exit status."""
+    from aotlab.engine.benchmark.scoring import find_rules, score_videos
+    from aotlab.evaluation.tables import compare_tables, make_scores_table
+
+    for results in args.results:
+        require_results(videos, results)
+    tables, status, layout = {}, 0, find_rules(videos).table
+    for results in args.results:
+        report = score_videos(videos, results, workers=args.workers, progress=True)
+        tables[str(results)] = make_scores_table(report.scores, layout) if report.scores else {}
+        status |= report_failures({f"{results}: {name}": text for name, text in report.failures.items()})
+    print(compare_tables(tables))
+    with report_write_errors():
+        write_json(args.json, tables)
+    return status
+
+
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
     """Write scores as JSON; None: nowhere."""
     if path is not None:
@@ -90,6 +109,9 @@ def score_hota(args: argparse.Namespace) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
     if args.worst:
         raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
+    results, *others = args.results
+    if others:
+        raise InputError(f"--results: {args.dataset} is scored one folder at a time; leave out {others[0]}")
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import score_burst_hota
@@ -97,12 +119,12 @@ def score_hota(args: argparse.Namespace) -> int:
     root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_readable(videos)
-    require_results(videos, args.results)
+    require_results(videos, results)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, predictions = Path(folder) / "truth.json", Path(folder) / "found.json"
         write_selection(truth, find_annotation_file(root, args.split), names)
-        write_predictions(predictions, truth, args.results, names)
+        write_predictions(predictions, truth, results, names)
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
@@ -119,7 +141,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     annotations = "score RESULT against the PNGs of this folder, by the rules of DAVIS 2017"
     parser.add_argument("--annotations", metavar="DIR", type=Path, help=annotations)
     add_dataset_options(parser, list(DATASETS), split="val")
-    parser.add_argument("--results", metavar="DIR", type=Path, help="folder with <sequence>/<frame>.png")
+    folders = "folder with <sequence>/<frame>.png; several are compared in one table"
+    parser.add_argument("--results", metavar="DIR", type=Path, nargs="+", help=folders)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the scores as JSON")
     cores = os.cpu_count() or 1
     workers = "processes that score sequences (default: one per core)"
@@ -137,6 +160,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for one, other in (("result", "annotations"), ("annotations", "result"), ("dataset", "results")):
         if getattr(args, one) is not None and getattr(args, other) is None:
             parser.error(f"missing: {'RESULT' if other == 'result' else f'--{other}'}")
+    if args.results is not None and len(args.results) > 1 and args.worst:
+        parser.error("--worst: lists objects of one folder; give a single one as --results")
     if args.draw_worst is not None and args.worst == 0:
         parser.error("--draw-worst needs --worst N: how many objects to draw")
     return args
@@ -152,7 +177,7 @@ def select_scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[V
         if hidden:
             log.warning("not scored, without annotations: %s", ", ".join(hidden))
         return known
-    remedy = describe_submission(args.dataset, args.root, args.split, args.results)
+    remedy = describe_submission(args.dataset, args.root, args.split, args.results[0])
     if remedy is not None:
         raise InputError(f"--split {args.split}: {remedy}")
     name, dataset = find_dataset(args.dataset)
@@ -213,9 +238,12 @@ def main(argv: list[str] | None = None) -> int:
     if find_dataset(args.dataset)[1].hota:
         return score_hota(args)
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
-    if describe_submission(args.dataset, args.root, args.split, args.results) is None:
-        require_paths(args.results)
-    return score_masks(select_scorable(select_videos(every, args.sequence), args), args.results, args)
+    if describe_submission(args.dataset, args.root, args.split, args.results[0]) is None:
+        require_paths(*args.results)
+    videos = select_scorable(select_videos(every, args.sequence), args)
+    if len(args.results) > 1:
+        return compare_results(videos, args)
+    return score_masks(videos, args.results[0], args)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from aotlab.tools.cli.parser import (
     require_paths,
     require_source,
 )
-from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_STATUS
+from aotlab.tools.cli.stdio import SIGNAL_STATUS
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_count
@@ -353,7 +353,7 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
         return 1
     if result.interrupted:
         print(f"interrupted: the results hold the first {frames}; the same command resumes", file=sys.stderr)
-        return INTERRUPTED
+        return SIGNAL_STATUS + result.signal_number
     return 0
 
 

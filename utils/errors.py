@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 PACKAGE = "aotlab"
@@ -30,8 +32,19 @@ class RankError(InputError):
 class RunStopped(RuntimeError):  # noqa: N818
     """A long run stopped early. The message is one sentence with the reason and the place of its state.
 
-    Command-line programs print it on stderr and exit with status 1; no traceback.
+    Command-line programs print it on stderr and exit with status 1, or after signal n with 128 + n; no traceback.
     """
+
+    def __init__(self, message: str, *, signal_number: int | None = None) -> None:
+        """``signal_number``: signal that stopped the run, if any."""
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+def suggest(word: str, names: Iterable[str], otherwise: str) -> str:
+    """Return a question with the most similar name, or the remedy ``otherwise``."""
+    near = difflib.get_close_matches(word, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,10 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
         raise InputError(f"mask: shape {array.shape} is not H×W; give object ids, not colours or planes")
     if array.shape != size:
         raise InputError(f"mask: shape {array.shape} does not match the frame {size}; resize it")
-    if array.dtype.kind not in "iu" or array.min() < 0:
-        lowest = f" from {array.min()}" if array.dtype.kind in "iufc" else ""
-        raise InputError(f"mask: expected object ids of 0 and above, got {array.dtype}{lowest}")
+    if array.dtype.kind not in "iu":
+        raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
+    if array.min() < 0:
+        raise InputError(f"mask: expected object ids of 0 and above, got {array.dtype} from {array.min()}")
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")
     return array if array.any() else None
@@ -80,6 +82,12 @@ def convert_output_size(size: Sequence[int]) -> Size:
 
 
 def _to_array(name: str, value: Any, expected: str) -> np.ndarray:
+    if value is None:
+        raise InputError(
+            f"{name}: expected {expected}, got None; cv2 returns it if reading fails, so check the file"
+        )
+    if isinstance(value, str | Path):
+        raise InputError(f"{name}: expected {expected}, got a {type(value).__name__}; open the file first")
     try:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images

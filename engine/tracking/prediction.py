@@ -18,7 +18,7 @@ class Prediction:
     ids: tuple[int, ...]
     """ids of the tracked objects in the order they were given"""
     logits: Tensor
-    """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
+    """(1+n)×H×W float32 on the tracker's device: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     channels: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel"""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
@@ -59,7 +59,10 @@ class Prediction:
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """(1+n)×H×W floats that sum to 1 in every pixel, in the order of `logits`."""
+        """(1+n)×H×W that sum to 1 in every pixel: channel 0 is background, channel k + 1 is object ``ids[k]``.
+
+        A tensor on the tracker's device; ``probabilities.numpy(force=True)`` is an array.
+        """
         return self.logits.softmax(0)
 
     @cached_property

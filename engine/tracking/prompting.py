@@ -173,7 +173,9 @@ def merge_mask_and_prompts(
     *,
     required: bool,
 ) -> np.ndarray | None:
-    """Return the object ids H×W that a mask and prompts give, prompted objects over the mask; None without objects.
+    """Return the object ids H×W that a mask and prompts give; None without objects.
+
+    Pixels that the mask gives to objects without a prompt stay theirs; of prompted objects the mask is ignored.
 
     Args:
         segment: `Tracker.prompt`.
@@ -182,18 +184,16 @@ def merge_mask_and_prompts(
     Raises:
         InputError: no such mask, or a prompted object has no pixel.
     """
-    if prompts is not None and not isinstance(prompts, Mapping):
-        raise InputError(
-            f"prompts: a {type(prompts).__name__}; give a dict of prompts by object id, {{1: Prompt(...)}}"
-        )
     ids = None if mask is None else convert_mask(mask, frame, required=required and not prompts)
     if not prompts:
         return ids
     labels = segment(frame, prompts).labels
+    if ids is not None:
+        labels = np.where((ids > 0) & ~np.isin(ids, list(prompts)), ids, labels)
     for number in prompts:
         if not (labels == number).any():
             raise InputError(f"object {number}: no pixel found there; give another box or point")
-    return labels if ids is None else np.where(labels > 0, labels, ids)
+    return labels
 
 
 def draw_prompt_planes(

@@ -209,11 +209,16 @@ def crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
         right - left < (1 - MAX_OUTSIDE_FRACTION) * width
         or bottom - top < (1 - MAX_OUTSIDE_FRACTION) * height
     ):
+        remedy = ""
+        if width > x and height > y:
+            remedy = (
+                f"; for the corners {x:g},{y:g} and {width:g},{height:g} "
+                f"give {x:g},{y:g},{width - x:g},{height - y:g}"
+            )
         log.warning(
-            "box %g,%g,%g,%g of object %d: leaves the image (%d×%d); read as X,Y,W,H, its corners are %g,%g and %g,%g; "
-            "for the corners %g,%g and %g,%g write :%d=%g:%g-%g:%g",
-            *prompt.box, object_id, shape[1], shape[0], x, y, x + width, y + height,
-            x, y, width, height, object_id, x, y, width, height,
+            "box %g,%g,%g,%g of object %d: leaves the image (%d×%d); read as left, top, width and height, "
+            "its corners are %g,%g and %g,%g%s",
+            *prompt.box, object_id, shape[1], shape[0], x, y, x + width, y + height, remedy,
         )  # fmt: skip
     return replace(prompt, box=(left, top, right - left, bottom - top))
 

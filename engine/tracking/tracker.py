@@ -35,6 +35,7 @@ from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.prompting import PromptedFrame, add_background, merge_mask_and_prompts
 from aotlab.engine.tracking.rules import Reassignment
+from aotlab.engine.tracking.segmenters import crop_box
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
 from aotlab.engine.tracking.window import (
     FrameWithObjects,
@@ -122,10 +123,12 @@ class FrameTracker:
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
+            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects. In an array of 0
+                and 255, the object has id 255; for object 1 give ``array > 0``.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
                 size far below the frame's makes later frames less accurate.
-            prompts: prompts by object id; their masks count as given ones, drawn over ``mask``; see `prompt`.
+            prompts: prompts by object id, see `prompt`; their masks count as given ones. They replace those of their
+                objects in ``mask`` and take no pixel that it gives to others.
 
         Raises:
             InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.
@@ -283,9 +286,15 @@ class Tracker(FrameTracker):
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        if not prompts or min(prompts) < 1:
+        if not isinstance(prompts, Mapping) or not all(isinstance(it, Prompt) for it in prompts.values()):
+            raise InputError(
+                f"prompts: a {type(prompts).__name__}; give a dict of prompts by object id, {{1: Prompt(...)}}"
+            )
+        if not prompts or not all(isinstance(number, Integral) and number > 0 for number in prompts):
             raise InputError(f"prompts: objects {list(prompts)}; give at least one, with ids from 1")
-        prompted = PromptedFrame(self.model, convert_frame(frame, self._frame_shape))
+        frame = convert_frame(frame, self._frame_shape)
+        prompts = {number: crop_box(prompt, number, frame.shape) for number, prompt in prompts.items()}
+        prompted = PromptedFrame(self.model, frame)
         with self.autocast:
             logits = add_background(prompted.logits(list(prompts.values())))
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)

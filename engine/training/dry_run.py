@@ -39,16 +39,16 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
     lines = [_model_line(config, model, world)]
     for mixture in data.mixtures.values():
         lines += [f"{mixture.phase.name}: {line}" for line in describe_mixture(mixture)]
-    hours = 0.0
+    total = 0.0
     state: PhaseState | None = None
     for mixture in data.mixtures.values():
         state = PhaseState(config, world, model, mixture)
         phase, (measures, rate) = mixture.phase, _trial_steps(state, mixture)
         seconds = measures["step_seconds"]
-        hours += phase.steps * seconds / 3600
+        total += phase.steps * seconds
         lines += [
             f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {seconds:.2f} s a step "
-            f"({measures['data_seconds']:.2f} s waiting for data), {phase.steps * seconds / 3600:.1f} hours; "
+            f"({measures['data_seconds']:.2f} s waiting for data), {_format_time(phase.steps * seconds)}; "
             f"loss {measures['loss']:.3f}",
             f"{phase.name}: a rank takes {phase.batch / world.ranks / seconds:.1f} clips/s, "
             f"one process makes {rate:.1f}, data.workers is {mixture.data.workers}",
@@ -60,9 +60,13 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
         f"validation: {len(data.validation)} videos, {validated} frames each time",
         f"memory: {_peak_bytes(world.device) / GIB:.1f} GiB at most on a rank",
         f"disk: {saved:.2f} GiB of saved states in {output}",
-        f"time: {hours:.1f} hours without validation",
+        f"time: {_format_time(total)} without validation",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _format_time(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
 def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float], float]:

@@ -71,6 +71,8 @@ class PhaseState:
         """seconds spent in the steps of this phase"""
         self.scores: dict[str, float] = {}
         """last validation scores of this phase, in percent"""
+        self.resumed: list[str] = []
+        """step, setting and its values before and after, for each one that a resumed run changed"""
         self.data = describe_mixture(mixture)
         """training data of this phase, one line per source"""
         self.earlier = previous.card().phases if previous else read_start_phases(config)
@@ -85,7 +87,7 @@ class PhaseState:
             precision=resolve_precision(settings.precision, world.device),
             device=f"{world.ranks} × {world.device.type}",
             start=self.earlier[-1].name if self.earlier else describe_start_weights(self.config), command=self.command,
-            scores=self.scores,
+            scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
         return ModelCard([*self.earlier, record], AVERAGED)
 
@@ -140,6 +142,7 @@ def save_state(state: PhaseState, output: Path) -> None:
             "replaced": dict(state.replaced),
             "seconds": state.seconds,
             "scores": state.scores,
+            "resumed": state.resumed,
             "earlier": ModelCard(state.earlier).to_json(),
         }
         with atomic_file(path) as file:
@@ -179,11 +182,13 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
 
 
 def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
-    """Restore a phase from the content of `load_state`; log what differs of its settings."""
+    """Restore a phase from the content of `load_state`; log and record what differs of its settings."""
+    state.resumed = list(content.get("resumed", ()))
     for name, value in settings_that_may_change(state).items():
         before = content.get("replaceable", {}).get(name, value)
         if before != value:
-            log.warning("resumed at step %d with %s %s, before %s", content["step"], name, value, before)
+            state.resumed.append(f"resumed at step {content['step']} with {name} {value}, before {before}")
+            log.warning("%s", state.resumed[-1])
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.scaler.load_state_dict(content["scaler"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -38,7 +37,7 @@ from aotlab.utils.distributed import World, detect_lost_ranks
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
-from aotlab.utils.processes import stop_flag
+from aotlab.utils.processes import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class TrainingRun:
     videos: list[LabelledVideo]
     """validation videos"""
     journal: Journal
-    stop: threading.Event
+    stop: StopFlag
     """flag that stops the run"""
 
 
@@ -161,7 +160,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
                     ):
                         run.journal.images(state.step, result.clip, result.predictions)
                 if world.mean([float(run.stop.is_set())])[0] > 0:
-                    raise Interrupted("interrupted")
+                    raise Interrupted("interrupted", signal_number=run.stop.signal_number)
                 last = state.step == steps
                 if last or (settings.validate_every and state.step % settings.validate_every == 0):
                     validate_averaged(run, state)
@@ -226,10 +225,10 @@ def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
         run.journal.append(
             {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
         )
+        number = error.signal_number if isinstance(error, Interrupted) else None
         if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
-            raise RunStopped(
-                reason
-            ) from error  # the lead saves; otherwise it may be lost, and every rank saves
+            # the lead saves; otherwise it may be lost, and every rank saves
+            raise RunStopped(reason, signal_number=number) from error
         try:
             save_state(state, run.output)
             outcome = (
@@ -238,7 +237,7 @@ def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
             )
         except RunStopped as failure:
             outcome = str(failure)
-        raise RunStopped(f"{reason}; {outcome}") from error
+        raise RunStopped(f"{reason}; {outcome}", signal_number=number) from error
 
 
 def describe_failure(error: BaseException, state: PhaseState) -> str | None:

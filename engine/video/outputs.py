@@ -19,7 +19,7 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs
 from aotlab.media.video import FrameSource, VideoFrames, store_frame
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import (
@@ -325,7 +325,8 @@ def find_output(name: str) -> OutputKind:
     if name in list_mask_formats() or name in STUDIO_PLUGINS[MASK_WRITERS]:
         writer = find_mask_writer(name)
         return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
-    raise InputError(f"write {name}: unknown output; give some of {', '.join(list_outputs())}")
+    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}")
+    raise InputError(f"write {name}: unknown output; {remedy}")
 
 
 class Outputs:

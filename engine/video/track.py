@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import threading
 import time
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
@@ -126,7 +127,9 @@ class TrackResult:
     levels: Levels | None = None
     """black and white levels of images that are not shown as stored"""
     interrupted: bool = False
-    """whether Ctrl-C or SIGTERM stopped it"""
+    """whether a signal stopped it"""
+    signal_number: int = int(signal.SIGINT)
+    """number of that signal"""
     error: str | None = None
     """reason for an early stop or missing outputs; None on success"""
 
@@ -209,6 +212,7 @@ def track(
         cuts=tuple(options.frame_number(index) for index in cuts),
         levels=source.levels,
         interrupted=stop.is_set(),
+        signal_number=stop.signal_number,
         error=_describe_problem(problem, missing) or unused,
     )
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from aotlab.configs.files import list_presets
+from aotlab.configs.files import describe_missing_checkpoint
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
@@ -154,7 +154,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights and the metadata of a file: settings and model card of ours, nothing of published ones."""
     if not is_file(path):
-        raise InputError(f"{path}: no such checkpoint; give a file, or a name of aotlab weights list")
+        raise InputError(describe_missing_checkpoint(path))
     try:
         with path.open("rb") as file:
             safe = path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
@@ -216,8 +216,9 @@ def _resolve_settings(
     if config is None and "config" not in metadata:
         likely = guess_presets(state)
         if not likely:
-            presets = ", ".join(list_presets())
-            raise InputError(f"{path}: its keys are of no known model; give config as one of {presets}")
+            raise InputError(
+                f"{path}: its weights fit none of the presets; give a checkpoint of a tracking model"
+            )
         config = likely[0]
     if config is not None:
         return load_config(config, overrides)

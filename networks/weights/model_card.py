@@ -36,6 +36,8 @@ class PhaseRecord:
     command: str
     scores: dict[str, float] = field(default_factory=dict)
     """last validation in percent; empty without one"""
+    resumed: list[str] = field(default_factory=list)
+    """sentences about settings that changed when the phase was resumed"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def parse_card(text: str | None) -> ModelCard | None:
 
 
 def describe_card(card: ModelCard) -> str:
-    """The card as Markdown: a table of phases, then data, start and command of each."""
+    """The card as Markdown: a table of phases, then data, start, command and changes of each."""
     steps, hours = sum(phase.steps for phase in card.phases), sum(phase.hours for phase in card.phases)
     lines = [
         f"{card.weights} weights after {steps} steps in {hours:.2f} hours",
@@ -74,7 +76,7 @@ def describe_card(card: ModelCard) -> str:
     lines += [_row(phase) for phase in card.phases]
     for phase in card.phases:
         lines += ["", f"{phase.name}, from {phase.start}: `{phase.command}`", ""]
-        lines += [f"- {line}" for line in phase.data]
+        lines += [f"- {line}" for line in (*phase.data, *phase.resumed)]
     return "\n".join(lines) + "\n"
 
 

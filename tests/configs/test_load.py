@@ -71,7 +71,7 @@ OVERRIDES = {
     "model=[]": "cannot be set",
     "model.stages=[]": "at least one stage",
     "model.stages=" + "[" * 5000 + "]" * 5000: "nested too deeply",
-    "model.stages.9.window=7": "cannot be set",
+    "model.stages.9.window=7": "cannot be set (model.stages has 1, counted from 0); check its key",
     "model.stages.x.window=7": "cannot be set",
     "model.stages.0=5": "expected the settings of StageConfig",
     "memory.every=nan": "memory.every",
@@ -87,9 +87,11 @@ OVERRIDES = {
     "train.seed=-5": "train.seed must be at least 0",
     "train.warmup=nan": "train.warmup",
     "train.power=.nan": "train.power",
-    "train.phases=[{name: a, short_edge: -5}]": "train.phases.short_edge must be at least 32",
-    "train.phases=[{name: a, short_edge: 32768}]": "train.phases.short_edge must be at least 32 and at most 8192",
-    "train.phases=[{name: a, lr: inf}]": "train.phases.lr must be above 0 and at most 1000000, got inf",
+    "train.phases=[{name: a, short_edge: -5}]": "phase a: short_edge must be at least 32",
+    "train.phases=[{name: a, short_edge: 32768}]": "phase a: short_edge must be at least 32 and at most 8192",
+    "train.phases=[{name: a, lrr: 1}]": "phase a: unknown key lrr; did you mean lr?",
+    "train.phases=[{name: a, steps: x}]": "phase a: steps: Value 'x' of type 'str' could not be converted to Integer",
+    "train.phases=[{name: a, lr: inf}]": "phase a: lr must be above 0 and at most 1000000, got inf",
     "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "weight must be above 0, got inf",
     "model.dim=99999999999999999999": "model.dim must be at least 1 and at most 65536",
     "model.stages.0.drop_path=nan": "drop_path must be at least 0 and below 1, got nan",
@@ -199,6 +201,12 @@ def test_invalid_override_rejected(override):
         load_config("aott", [override])
     assert OVERRIDES[override] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("overrides", ["memory.every=2", {"memory.every": 2}])
+def test_overrides_in_text_or_dict_rejected(overrides):
+    with pytest.raises(InputError, match=r"overrides: got .*; give a list of texts"):
+        load_config("aott", overrides)
 
 
 def leaves(settings, prefix=""):

@@ -162,6 +162,13 @@ def test_equal_warnings_of_a_folder_are_one_line(root):
     assert [line.endswith("remove it (2 more in this folder)") for line in lines] == [True, False]
 
 
+def test_folder_of_several_sets_names_them(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / name / "JPEGImages").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"holds several sets; check each of them: a, b$"):
+        lint_folder(tmp_path, "video")
+
+
 def test_missing_folder_rejected(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder; give the folder"):
         lint_folder(tmp_path / "nowhere", "video")

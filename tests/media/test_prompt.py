@@ -83,7 +83,12 @@ def test_earlier_form_of_prompts_is_read(earlier, present):
         ([], ["x=3,3"], [], "point x=3,3"),
         (["3,3,0,0"], [], [], "at least 2 pixels"),
         (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=3,3,10,10"),
-        (["3,3,14,14"], [], [":2=3,3"], "object 2 has no box or point on frame 0"),
+        (
+            ["3,3,14,14"],
+            [],
+            [":2=3,3"],
+            "not-point: object 2 has no box or point on frame 0; give one too, as clicks alone do not",
+        ),
     ],
 )
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):

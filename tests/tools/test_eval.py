@@ -192,7 +192,7 @@ def test_signal_ends_the_run_which_resumes(tmp_path, loaded, capsys, monkeypatch
         return plain(self, frame, mask, size=size)
 
     monkeypatch.setattr(PaintingTracker, "step", step)
-    assert tool.main(line) == 1
+    assert tool.main(line) == 128 + signal.SIGTERM
     assert "1 of 2 sequences are done" in capsys.readouterr().err.splitlines()[-1]
     assert tool.main(line) == 0
     assert "finished before: 1 of 2" in capsys.readouterr().out

@@ -117,7 +117,7 @@ def test_box_that_leaves_the_image_shows_both_readings(caplog):
     prompts = parse_prompts([":2=30,20,40,30"], [])[0]
     segment_objects(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
     assert "corners are 30,20 and 70,50" in caplog.text
-    assert "write :2=30:20-40:30" in caplog.text
+    assert "for the corners 30,20 and 40,30 give 30,20,10,10" in caplog.text
 
 
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The scoring program on miniatures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -60,6 +61,23 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
         assert main([*options, *files, "--force"]) == 0
         exact = json.loads((tmp_path / "scores.json").read_text())
         assert {exact[key] for key in ("J", "F", "J_tr", "overall", *GROUPS) if key in exact} == {100}
+
+
+def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys):
+    other, path = tmp_path / "other", tmp_path / "scores.json"
+    shutil.copytree(tmp_path / "results", other)
+    write_mask(other / "camel" / "00001.png", np.zeros_like(read_mask(other / "camel" / "00001.png")))
+    (other / "bear" / "00001.png").unlink()
+    line = [*davis, str(other), "--workers", "1", "--json", str(path)]
+    assert main(line) == 1
+    said = capsys.readouterr()
+    header, _, *rows = said.out.splitlines()
+    assert header.split() == ["results", *DAVIS]
+    assert [row.split()[0] for row in rows] == [str(tmp_path / "results"), str(other)]
+    scores = json.loads(path.read_text())
+    assert [float(row.split()[1]) for row in rows] == [round(table["J&F"], 1) for table in scores.values()]
+    assert f"failed: {other}: bear: " in said.err
+    assert main([*line, "--worst", "1", "--force"]) == 2
 
 
 def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys):

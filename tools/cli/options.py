@@ -167,6 +167,7 @@ def add_memory_options(parser: CommandParser, *, bounded: bool, budget: bool = F
     group.add_argument(
         "--memory",
         metavar="POLICY",
+        choices=POLICIES,
         help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
     )
     size = group.add_mutually_exclusive_group()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
@@ -17,10 +16,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from aotlab.configs.files import find_config, list_presets
+from aotlab.configs.files import describe_missing_checkpoint, find_config
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
+    SIGNAL_STATUS,
     StdoutError,
     guard_stdout,
     signals_as_exceptions,
@@ -35,6 +35,7 @@ from aotlab.utils.errors import (
     describe_missing_module,
     is_out_of_memory,
     report_internal_error,
+    suggest,
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
 from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
@@ -114,7 +115,14 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `InputError`."""
-        raise InputError(f"{message}; see {self.prog} --help")
+        raise InputError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Raise `InputError` for a value that is none of the choices, with the most similar one."""
+        if action.choices is not None and value not in action.choices:
+            name, known = "/".join(action.option_strings) or action.dest, list(map(str, action.choices))
+            remedy = suggest(str(value), known, f"choose from {', '.join(known)}")
+            raise InputError(f"{name} {value}: no such choice; {remedy}")
 
     def _split_settings(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the other arguments and the settings; what follows an option with one value is its value."""
@@ -162,7 +170,7 @@ class CommandParser(argparse.ArgumentParser):
         for argument in arguments:
             name = argument.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(name) for option in known):
-                raise InputError(f"{name}: no such option; {suggest(name, known, f'{self.prog} --help')}")
+                raise InputError(f"{name}: no such option; {suggest(name, known, f'see {self.prog} --help')}")
 
     def _complete(self, word: str = "", before: str = "") -> list[str]:
         """Return the choices of the option ``before``, or the options and choices that ``word`` may become."""
@@ -186,12 +194,6 @@ class _HelpFormatter(argparse.HelpFormatter):
         value = action.default
         text = " ".join(map(str, value)) if isinstance(value, list) else "%(default)s"
         return f"{action.help} (default: {text})"
-
-
-def suggest(word: str, names: Iterable[str], otherwise: str) -> str:
-    """Return a question with the most similar name, or where the names are listed."""
-    near = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {near[0]}?" if near else f"see {otherwise}"
 
 
 def print_hint(earlier: str, present: str) -> None:
@@ -283,8 +285,7 @@ def require_new_output(path: Path | None, *, force: bool) -> None:
 def require_model(checkpoint: Path | None, config: str | None) -> None:
     """Raise `InputError` if a checkpoint or the preset or file of --config does not exist."""
     if checkpoint is not None and not is_file(checkpoint):
-        near = suggest(checkpoint.name, list_presets(), "aotlab weights list for names, or give a file")
-        raise InputError(f"{checkpoint}: no such checkpoint; {near}")
+        raise InputError(describe_missing_checkpoint(checkpoint))
     if config is not None:
         find_config(config)
 
@@ -292,8 +293,8 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status`` to print one line on stderr instead of a traceback.
 
-    Exit status: 2 for `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 130 for Ctrl-C, 141
-    for a closed output pipe, 70 for any other error.
+    Exit status: 2 for `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 128 + n for
+    signal n (130: Ctrl-C), 141 for a closed output pipe, 70 for any other error.
     """
 
     @functools.wraps(main)
@@ -311,7 +312,8 @@ def command(main: Main) -> Main:
         except InputError as error:
             return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)
         except RunStopped as error:
-            return _print_error(f"stopped: {error}", 1)
+            status = 1 if error.signal_number is None else SIGNAL_STATUS + error.signal_number
+            return _print_error(f"stopped: {error}", status)
         except KeyboardInterrupt:
             return _print_error("interrupted", INTERRUPTED)
         except StdoutError as error:

@@ -218,23 +218,41 @@ def test_step_with_prompts_equals_step_with_masks(tracker):
     assert torch.equal(tracker.step(frame()[::-1]).logits, later.logits)
 
 
-def test_prompted_object_overrides_given_mask(tracker):
+def test_prompt_takes_no_pixel_drawn_for_others(tracker):
     tracker.reset()
-    mask = np.full((90, 120), 7)
+    mask = np.zeros((90, 120), int)
+    mask[:30] = 7
+    mask[80:] = 4  # drawn for the prompted object
     prompts = {4: Prompt(points=[(30, 30)])}
-    expected = tracker.prompt(frame(), prompts).labels == 4
+    prompted = tracker.prompt(frame(), prompts).labels == 4
+    assert prompted[:30].any()
     labels = tracker.step(frame(), mask, prompts=prompts).labels
-    assert ((labels == 4) == expected).all()
-    assert (labels[~expected] == 7).all()
+    assert (labels[:30] == 7).all()
+    assert ((labels[30:] == 4) == prompted[30:]).all()
+    tracker.reset()
+    with pytest.raises(InputError, match="object 4: no pixel found"):
+        tracker.step(frame(), np.full((90, 120), 7), prompts=prompts)
+
+
+@pytest.mark.parametrize("prompts", [[Prompt(points=[(30, 30)])], Prompt(points=[(30, 30)]), {1: (30, 30)}])
+def test_prompts_of_another_form_rejected(tracker, prompts):
+    tracker.reset()
+    for segment in (tracker.prompt, lambda frame, prompts: tracker.step(frame, prompts=prompts)):
+        with pytest.raises(InputError, match=r"give a dict of prompts by object id, \{1: Prompt"):
+            segment(frame(), prompts)
+
+
+def test_box_given_as_corners_is_warned_about(tracker, caplog):
+    tracker.reset()
+    tracker.prompt(frame(), {4: Prompt(box=(72, 42, 98, 68))})
+    assert "for the corners 72,42 and 98,68 give 72,42,26,26" in caplog.text
 
 
 def test_prompts_without_objects_or_pixels_rejected(tracker, monkeypatch):
     tracker.reset()
-    for prompts in ({}, {0: Prompt(points=[(30, 30)])}):
+    for prompts in ({}, {0: Prompt(points=[(30, 30)])}, {"1": Prompt(points=[(30, 30)])}):
         with pytest.raises(InputError, match="give at least one, with ids from 1"):
             tracker.prompt(frame(), prompts)
-    with pytest.raises(InputError, match="prompts: a list; give a dict of prompts by object id"):
-        tracker.step(frame(), prompts=[Prompt(points=[(30, 30)])])
     with pytest.raises(InputError, match="ids from 1"):
         tracker.step(frame(), np.ones((90, 120), int), prompts={0: Prompt(points=[(30, 30)])})
     nothing = torch.full((1, 90, 120), -5.0)

@@ -120,7 +120,7 @@ def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
     segment_objects(draw_frame(0), parse_prompts([":2=30,20,40,30"], [])[0], segmenter)
     assert boxes == [(30, 20, 34, 28)]
     assert "corners are 30,20 and 70,50" in caplog.text
-    assert "write :2=30:20-40:30" in caplog.text
+    assert "for the corners 30,20 and 40,30 give 30,20,10,10" in caplog.text
 
 
 def test_object_without_pixels_rejected():

@@ -24,7 +24,7 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
         (np.ones((HEIGHT, WIDTH - 1), np.uint8), "does not match the frame"),
         (np.ones((HEIGHT, WIDTH, 1), np.uint8), "is not H×W"),
         (np.ones((HEIGHT, WIDTH, 3), np.uint8), "is not H×W"),
-        (np.ones((HEIGHT, WIDTH), np.float32), "object ids of 0 and above, got float32"),
+        (np.ones((HEIGHT, WIDTH), np.float32), "expected integers, got float32; convert it"),
         (np.full((HEIGHT, WIDTH), -1), "object ids of 0 and above, got int64 from -1"),
     ],
 )
@@ -76,6 +76,15 @@ def test_invalid_frame_rejected_before_video_starts(tracker, frame):
     with pytest.raises(InputError, match="frame: expected H×W×3 uint8 RGB, got"):
         tracker.step(frame, stripes([1]))
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [(None, "None; cv2 returns it if reading fails"), ("a.png", "a str; open the file first")],
+)
+def test_unread_frame_is_named(tracker, frame, words):
+    with pytest.raises(InputError, match=f"frame: expected H×W×3 uint8 RGB, got {words}"):
+        tracker.step(frame)
 
 
 @pytest.mark.parametrize(

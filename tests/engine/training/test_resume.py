@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 
 from aotlab.engine.training import trainer
 from aotlab.engine.training.state import list_saved_states
+from aotlab.networks.weights.checkpoints import read_card
+from aotlab.networks.weights.model_card import describe_card
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
 
@@ -106,7 +108,10 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
 
 def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     run(recipe("run", phase(steps=1)))
-    run(recipe("run", phase(steps=2), overrides=["train.seed=7", "train.phases.0.lr=0.001"]))
+    changed = ["train.seed=7", "train.phases.0.lr=0.001"]
+    run(recipe("run", phase(steps=2), overrides=changed))
+    weights = run(recipe("run", phase(steps=3), overrides=changed)).checkpoint
+    assert "\n- resumed at step 1 with seed 7, before 0" in describe_card(read_card(weights))
     assert "resumed at step 1 with seed 7, before 0" in caplog.text
     assert "resumed at step 1 with lr 0.001, before " in caplog.text
 

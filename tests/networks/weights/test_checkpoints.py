@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -163,13 +165,15 @@ def test_keys_of_a_published_file_name_its_variant(tmp_path, caplog, name, warni
 
 def test_file_with_unknown_keys_rejected(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "it.pth")
-    with pytest.raises(InputError, match=r"it\.pth: its keys are of no known model; give config as one of"):
+    with pytest.raises(InputError, match=r"it\.pth: its weights fit none of the presets"):
         load_checkpoint(tmp_path / "it.pth")
 
 
 def test_missing_file_rejected(tmp_path):
     with pytest.raises(InputError, match=r"gone\.safetensors: no such checkpoint"):
         load_checkpoint(tmp_path / "gone.safetensors")
+    with pytest.raises(InputError, match="r50_deotl: no such checkpoint; did you mean r50_deaotl"):
+        load_checkpoint(Path("r50_deotl"))
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text"])

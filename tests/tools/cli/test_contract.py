@@ -27,6 +27,7 @@ VARIED = {
     "--checkpoint": r"weights: a file, or a name of `aotlab weights`.*\(default: the bundled model.*\)",
     "--config": r"preset \(aott, .*\) or YAML file with the settings \(default: .+\)",
     "--memory": r"sets memory.policy: .*\(default: as in the settings.*\)",
+    "--results": r"folder with <sequence>/<frame>\.png(; several are compared in one table)?",
     "--force": r"replace existing results of another run|get: download again and replace the file",
 }
 """options whose help has a part that differs by command"""

@@ -23,7 +23,7 @@ from aotlab.tools.cli.parser import (
     list_type,
 )
 from aotlab.tools.main import main
-from aotlab.utils.errors import InputError, RankError
+from aotlab.utils.errors import InputError, RankError, RunStopped
 from aotlab.utils.numbers import parse_bytes, parse_size
 
 
@@ -152,7 +152,7 @@ def test_arguments_with_equals_are_not_settings(text):
 
 
 def test_invalid_option_names_the_command():
-    with pytest.raises(InputError, match=r"^argument --scales: [^\n]+; see aotlab example --help$"):
+    with pytest.raises(InputError, match=r"^--scales: [^\n]+; see aotlab example --help$"):
         make_parser().parse_args(["clip.mp4", "--scales", "big"])
 
 
@@ -175,7 +175,7 @@ def test_invalid_option_names_the_command():
 def test_invalid_number_names_the_option(kind, text, words):
     parser = CommandParser("test", "")
     parser.add_argument("--number", type=kind)
-    with pytest.raises(InputError, match=r"^argument --number: [^\n]+$") as caught:
+    with pytest.raises(InputError, match=r"^--number: [^\n]+$") as caught:
         parser.parse_args([f"--number={text}"])
     assert words in str(caught.value)
 
@@ -193,7 +193,7 @@ def test_invalid_number_names_the_option(kind, text, words):
 def test_invalid_numbers_of_commands_are_one_sentence(line, option, capsys):
     assert main(line) == 2
     message = capsys.readouterr().err
-    assert message.startswith(f"error: argument {option}: ")
+    assert message.startswith(f"error: {option}: ")
     assert message.count("\n") == 1
     assert len(message) < 300
 
@@ -259,6 +259,14 @@ def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, 
     monkeypatch.setenv("LOCAL_RANK", local)
     assert refuse([]) == 2
     assert capsys.readouterr().err.count("--x: wrong") == count
+
+
+def test_stopped_run_has_status_of_its_signal(capsys):
+    @command
+    def stop(argv):
+        raise RunStopped("interrupted; saved", signal_number=argv)
+
+    assert [stop(None), stop(2), stop(15)] == [1, 130, 143]
 
 
 def test_libraries_log_warnings_only(tmp_path):
@@ -330,3 +338,19 @@ def test_missing_studio_is_named(name, capsys, monkeypatch):
     assert main([name, "video.mp4"]) == 2
     expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--memory", "restrictd"], "--memory restrictd: no such choice; did you mean restricted?"),
+        (["--frame-numbers", "x"], "--frame-numbers x: no such choice; choose from index, file"),
+        (["--write", "coc"], "write coc: unknown output; did you mean coco?"),
+    ],
+)
+def test_misspelt_choice_names_the_nearest(options, words, capsys, tmp_path):
+    (tmp_path / "it.mp4").touch()
+    (tmp_path / "m.png").touch()
+    line = ["track", str(tmp_path / "it.mp4"), "--mask", str(tmp_path / "m.png"), *options]
+    assert main([*line, "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr() == ("", f"error: {words}\n")

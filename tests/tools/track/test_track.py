@@ -253,19 +253,19 @@ def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
 WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
 
 
-@pytest.fixture
-def interrupted(video, mask, tmp_path, monkeypatch, capsys):
-    """Output folder of a run that Ctrl-C stopped on its third frame."""
+@pytest.fixture(params=[signal.SIGINT])
+def interrupted(request, video, mask, tmp_path, monkeypatch, capsys):
+    """Output folder of a run that a signal, by default Ctrl-C, stopped on its third frame."""
     step = Repeater.step
 
     def interrupt(self, frame, mask=None):
         if frame[0, 0, 2] == 42:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), request.param)
         return step(self, frame, mask)
 
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", interrupt)
-        assert run(video, tmp_path, mask, more=WRITE) == 130
+        assert run(video, tmp_path, mask, more=WRITE) == 128 + request.param
     assert "hold the first 3 frames" in capsys.readouterr().err
     return tmp_path / "out"
 
@@ -274,6 +274,7 @@ def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
 
 
+@pytest.mark.parametrize("interrupted", [signal.SIGINT, signal.SIGTERM], indirect=True)
 def test_interrupt_leaves_complete_files(interrupted, tmp_path):
     assert list(values(tmp_path)) == NAMES[:3]
     assert len(list(open_frames(interrupted / "overlay.mp4"))) == 3
