@@ -127,7 +127,7 @@ class TableRunner:
         line = [sys.executable, "-m", *(launcher if ranks > 1 else []), f"aotlab.tools.{tool}", *arguments]
         print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
         status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
-        if status < 0 or status == 130:
+        if status < 0 or status > 128:
             raise RunStopped(f"{tool} was interrupted; the same command resumes")
         if status:
             raise subprocess.CalledProcessError(status, line)

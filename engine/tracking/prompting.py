@@ -187,9 +187,15 @@ def merge_mask_and_prompts(
     ids = None if mask is None else convert_mask(mask, frame, required=required and not prompts)
     if not prompts:
         return ids
+    if ids is not None:
+        drawn = (ids > 0) & ~np.isin(ids, list(prompts))
+        prompts = {
+            number: replace(prompt, exclude=drawn if prompt.exclude is None else drawn | prompt.exclude)
+            for number, prompt in prompts.items()
+        }
     labels = segment(frame, prompts).labels
     if ids is not None:
-        labels = np.where((ids > 0) & ~np.isin(ids, list(prompts)), ids, labels)
+        labels = np.where(drawn, ids, labels)
     for number in prompts:
         if not (labels == number).any():
             raise InputError(f"object {number}: no pixel found there; give another box or point")
