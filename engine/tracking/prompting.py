@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,16 @@ def add_background(logits: Tensor) -> Tensor:
     return torch.cat([background, logits])
 
 
+def check_prompts(prompts: Mapping[int, Prompt]) -> None:
+    """Raise `InputError` unless these are prompts by object id."""
+    if not isinstance(prompts, Mapping) or not all(isinstance(prompt, Prompt) for prompt in prompts.values()):
+        raise InputError(
+            f"prompts: a {type(prompts).__name__}; give a dict of prompts by object id, {{1: Prompt(...)}}"
+        )
+    if not prompts or not all(isinstance(number, Integral) and number > 0 for number in prompts):
+        raise InputError(f"prompts: objects {list(prompts)}; give at least one, with ids from 1")
+
+
 def merge_mask_and_prompts(
     segment: Callable[[np.ndarray, Mapping[int, Prompt]], Prediction],
     frame: np.ndarray,
@@ -187,6 +198,7 @@ def merge_mask_and_prompts(
     ids = None if mask is None else convert_mask(mask, frame, required=required and not prompts)
     if not prompts:
         return ids
+    check_prompts(prompts)
     if ids is not None:
         drawn = (ids > 0) & ~np.isin(ids, list(prompts))
         prompts = {

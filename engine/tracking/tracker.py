@@ -33,7 +33,12 @@ from aotlab.engine.tracking.objects import (
 )
 from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.prompting import PromptedFrame, add_background, merge_mask_and_prompts
+from aotlab.engine.tracking.prompting import (
+    PromptedFrame,
+    add_background,
+    check_prompts,
+    merge_mask_and_prompts,
+)
 from aotlab.engine.tracking.rules import Reassignment
 from aotlab.engine.tracking.segmenters import crop_box
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
@@ -286,12 +291,7 @@ class Tracker(FrameTracker):
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        if not isinstance(prompts, Mapping) or not all(isinstance(it, Prompt) for it in prompts.values()):
-            raise InputError(
-                f"prompts: a {type(prompts).__name__}; give a dict of prompts by object id, {{1: Prompt(...)}}"
-            )
-        if not prompts or not all(isinstance(number, Integral) and number > 0 for number in prompts):
-            raise InputError(f"prompts: objects {list(prompts)}; give at least one, with ids from 1")
+        check_prompts(prompts)
         frame = convert_frame(frame, self._frame_shape)
         prompts = {number: crop_box(prompt, number, frame.shape) for number, prompt in prompts.items()}
         prompted = PromptedFrame(self.model, frame)

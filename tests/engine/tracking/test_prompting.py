@@ -237,7 +237,12 @@ def test_prompt_takes_no_pixel_drawn_for_others(tracker):
 @pytest.mark.parametrize("prompts", [[Prompt(points=[(30, 30)])], Prompt(points=[(30, 30)]), {1: (30, 30)}])
 def test_prompts_of_another_form_rejected(tracker, prompts):
     tracker.reset()
-    for segment in (tracker.prompt, lambda frame, prompts: tracker.step(frame, prompts=prompts)):
+    mask = np.full(frame().shape[:2], 3, np.uint8)
+    for segment in (
+        tracker.prompt,
+        lambda frame, prompts: tracker.step(frame, prompts=prompts),
+        lambda frame, prompts: tracker.step(frame, mask, prompts=prompts),
+    ):
         with pytest.raises(InputError, match=r"give a dict of prompts by object id, \{1: Prompt"):
             segment(frame(), prompts)
 
