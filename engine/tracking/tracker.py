@@ -310,8 +310,10 @@ class Tracker(FrameTracker):
         with self.autocast:
             features = self._encode(frame, window)
             readouts = read_memory(self.model, banks, features, after_cut=cut)
-            pasted = [readout._replace(logits=window.paste(readout.logits)) for readout in readouts]
-            logits, channels = self.merge_logits(pasted, size)
+            in_frame = readouts
+            if not window.is_whole:
+                in_frame = [readout._replace(logits=window.paste(readout.logits)) for readout in readouts]
+            logits, channels = self.merge_logits(in_frame, size)
         moved: list[Reassignment] = []
         if self.ownership is not None and len(self.ids) > 1 and not cut:
             moved = self.ownership.correct(self._labels(channels), frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +73,7 @@ class Window:
         """The whole frame without the window's scale."""
         return Window.whole_frame(self.unscaled, self.extra)
 
-    @property
+    @cached_property
     def is_whole(self) -> bool:
         """Whether this is the whole frame."""
         return (self.rows, self.columns) == self.grid
@@ -105,13 +106,13 @@ class Window:
 
     def crop(self, maps: Tensor, stride: int = 1) -> Tensor:
         """Cut the window out of maps ...×H×W of the whole frame at a stride in pixels."""
+        if self.is_whole:
+            return maps
         rows, columns = self._slices(stride)
         return maps[..., rows, columns]
 
     def paste(self, logits: Tensor) -> Tensor:
         """Put logits G×(m+1)×h×w of the window into those of the whole frame, which is background outside."""
-        if self.is_whole:
-            return logits
         height, width = ((side - self.extra) // LOGIT_STRIDE + self.extra for side in self.size)
         whole = logits.new_full((*logits.shape[:2], height, width), -OUTSIDE)
         whole[:, 0] = OUTSIDE
