@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.engine.recurrence import one_hot
-from aotlab.engine.tracking.rules import Reassignment
 
 ABSENT = -1e10
 """logit of identities without an object"""
+
+
+class Reassignment(NamedTuple):
+    """Pixels of one object that belong to another."""
+
+    pixels: np.ndarray
+    """H×W bool"""
+    source: int
+    """id of the object that they were predicted for"""
+    target: int
+    """id of the object that they belong to"""
 
 
 class ObjectTable:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from aotlab.engine.tracking.rules import Reassignment
+from aotlab.engine.tracking.objects import Reassignment
 
 MIN_PIXELS = 200 / (480 * 854)
 """smallest area of a component, relative to the frame"""
@@ -68,7 +68,7 @@ class Component(NamedTuple):
 
 
 class ComponentOwnership:
-    """Gives components that split off an object to a lost object nearby; an `IdentityRule`.
+    """Gives components that split off an object to a lost object nearby.
 
     An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
     not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. Where
@@ -82,7 +82,7 @@ class ComponentOwnership:
         self._mains: np.ndarray | None = None  # H×W object ids on the main component of each object, else 0
 
     def correct(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
-        """Return the components to reassign; see `IdentityRule.correct`."""
+        """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; nothing changes."""
         if len(self._objects) < 2 or self._mains is None or self._mains.shape != labels.shape:
             return []
         areas = np.bincount(labels.ravel(), minlength=max(self._objects) + 1)
@@ -107,7 +107,14 @@ class ComponentOwnership:
     def observe(
         self, labels: np.ndarray, frame: np.ndarray, moved: Sequence[Reassignment], given: Sequence[int]
     ) -> None:
-        """Update areas, centres and main components; see `IdentityRule.observe`."""
+        """Update areas, centres and main components.
+
+        Args:
+            labels: H×W object ids as memory stores them.
+            frame: H×W×3 uint8 RGB of any size.
+            moved: what `correct` returned for it.
+            given: ids of a given mask, which is authoritative.
+        """
         if self._mains is not None and self._mains.shape != labels.shape:
             self.restart()
         for object_id in given:

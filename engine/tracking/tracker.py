@@ -25,6 +25,7 @@ from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, convert_frame, convert_output_size
 from aotlab.engine.tracking.objects import (
     ObjectTable,
+    Reassignment,
     apply_given_mask,
     find_smallest_area,
     one_hot_logits,
@@ -39,7 +40,6 @@ from aotlab.engine.tracking.prompting import (
     check_prompts,
     merge_mask_and_prompts,
 )
-from aotlab.engine.tracking.rules import Reassignment
 from aotlab.engine.tracking.segmenters import crop_box
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
 from aotlab.engine.tracking.window import (

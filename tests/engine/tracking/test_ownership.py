@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.objects import swap_channels
+from aotlab.engine.tracking.objects import Reassignment, swap_channels
 from aotlab.engine.tracking.ownership import MAX_CLAIMS, ComponentOwnership
-from aotlab.engine.tracking.rules import Reassignment
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, clip, run, stripes
 
