@@ -71,4 +71,6 @@ def format_declarations() -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not sys.argv[1].endswith(".d.ts"):
+        sys.exit("usage: page_types.py PATH.d.ts")
     Path(sys.argv[1]).write_text(format_declarations(), encoding="utf-8")

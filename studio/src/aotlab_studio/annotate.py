@@ -54,7 +54,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     add("--same-video", action="store_true", help="open a project although its video's content has changed")
     add("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only")
-    add("--port", type=int, default=0, help="port to listen on (default: any free one)")
+    add("--port", type=int, help="port to listen on (default: 8419, or a free one if it is taken)")
     add("--no-browser", action="store_true", help="print the address and open no browser")
     add("--cache", metavar="SIZE", type=BYTES, default="512MB", help="memory for decoded frames")
     add("--record", action="store_true", help="keep all frames of a camera or address")

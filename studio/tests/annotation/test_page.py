@@ -629,6 +629,13 @@ def test_cursor_keys_follow_their_place_on_other_layouts(page):
     page.status("")
 
 
+def test_letters_follow_their_place_without_latin_letters(page):
+    press(page, "KeyB", "и")
+    assert page.tool == "brush"
+    press(page, "KeyX", "ч")
+    assert page.tool == "box"
+
+
 def test_keys_zoom_at_the_cursor_and_pan(page):
     page.tab.focus("#view")
     page.key("w", "a")

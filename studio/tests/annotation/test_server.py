@@ -455,3 +455,12 @@ def test_undo_spares_steps_of_another_open_page(served):
     other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
     other.socket.close()
     wait_until(lambda: "error" not in mine.do("undo"))
+
+
+def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
+    with web.bind_socket("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(web, "DEFAULT_PORT", port)
+    with web.bind_socket("127.0.0.1", None) as first, web.bind_socket("127.0.0.1", None) as second:
+        assert first.getsockname()[1] == port
+        assert second.getsockname()[1] != port

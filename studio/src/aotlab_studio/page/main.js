@@ -22,7 +22,9 @@ import { Viewer } from './viewer.js';
  */
 
 /** Actions that end a series of clicks. */
-const CLICK_ENDING_ACTIONS = ['fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'track'];
+const CLICK_ENDING_ACTIONS = /** @type {(keyof Actions)[]} */ ([
+  'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'track',
+]);
 
 export class App {
   constructor() {
@@ -197,7 +199,7 @@ export class App {
    */
   draw(run) {
     const drawn = this.drawn.then(run);
-    this.drawn = drawn.catch(() => {}); // shown as an error by whoever draws
+    this.drawn = drawn.then(() => {}, (error) => this.showError(error));
     return drawn;
   }
 

@@ -46,6 +46,8 @@ const MODIFIERS = ['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'Dead', 'Tab',
 export function keyName(event) {
   const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
   let key = KEY_NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
+  // on a keyboard without Latin letters, the key's place names the letter
+  if (/^Key[A-Z]$/.test(event.code) && !/^[ -~]$/.test(event.key) && event.key.length === 1) key = event.code[3];
   if (!control && KEYS_BY_POSITION[event.code]) key = KEYS_BY_POSITION[event.code];
   // the letter displaced by W, A, S or D takes the name of that key in turn
   else if (!control && 'WASD'.includes(key) && /^Key[A-Z]$/.test(event.code)) key = event.code[3];

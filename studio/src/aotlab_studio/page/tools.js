@@ -433,7 +433,7 @@ export class Toolbox {
     this.sent.push(sketch);
     const done = await app.draw(() => request({
       frame, id: id || app.chosen, labels: frame === app.playback.frame ? viewer.labels : labels,
-    }));
+    })).catch(() => undefined); // shown by `draw`
     const cancelled = !this.sent.includes(sketch);
     this.sent = this.sent.filter((one) => one !== sketch);
     if (!done && !cancelled && tool.takesPoints && !this.points.length) this.points = points;

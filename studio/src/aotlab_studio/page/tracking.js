@@ -115,6 +115,7 @@ export class Tracking {
 
   /** @param {import('./protocol.js').JobProgress['direction']} direction */
   async track(direction) {
+    await this.app.drawn; // may choose the object
     const values = { direction, first: readNumber('first'), last: readNumber('last'), object_ids: this.selectedIds };
     this.app.playback.setRun(null);
     if (await this.app.send('track', values)) this.app.showMessage('');

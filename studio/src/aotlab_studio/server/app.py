@@ -41,6 +41,7 @@ IDLE_SECONDS = 120
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+DEFAULT_PORT = 8419
 NO_CACHE_HEADERS = {"cache-control": "no-store"}
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
@@ -285,8 +286,18 @@ def find_reachable_host(host: str) -> str:
         return "::1" if ":" in host else "127.0.0.1"
 
 
-def bind_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0: any free one. Raises `InputError` if it cannot listen there."""
+def bind_socket(host: str, port: int | None) -> socket.socket:
+    """Return a listening socket; raise `InputError` if it cannot listen there.
+
+    Args:
+        port: None: `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken; 0: any
+            free one.
+    """
+    if port is None:
+        try:
+            return bind_socket(host, DEFAULT_PORT)
+        except InputError:
+            return bind_socket(host, 0)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
