@@ -631,9 +631,9 @@ def test_cursor_keys_follow_their_place_on_other_layouts(page):
 
 def test_letters_follow_their_place_without_latin_letters(page):
     press(page, "KeyB", "и")
-    assert page.tool == "brush"
+    assert page.tool() == "brush"
     press(page, "KeyX", "ч")
-    assert page.tool == "box"
+    assert page.tool() == "box"
 
 
 def test_keys_zoom_at_the_cursor_and_pan(page):
