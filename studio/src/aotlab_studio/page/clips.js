@@ -103,7 +103,8 @@ export class Versions {
   }
 
   async show() {
-    const versions = (await this.app.send('list_versions'))?.result || [];
+    const versions = (await this.app.send('list_versions'))?.result;
+    if (!versions) return;
     element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
       const line = createElement('li', {});
       const restore = createElement('button', { type: 'button', textContent: 'Restore', onclick: () => this.restore(number) });

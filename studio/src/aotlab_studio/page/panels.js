@@ -122,7 +122,8 @@ function toggle(icon, label, pressed, run) {
 
 /** @param {HTMLElement} list @param {Item[]} objects @param {import('./main.js').App} app */
 export function showObjects(list, objects, app) {
-  if (list.querySelector('input[type=text]')) return; // shown again when the name is typed
+  // shown again when the name is typed or the colour chosen
+  if (list.querySelector('input[type=text], input[type=color]:focus')) return;
   const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
     ? document.activeElement.dataset.name : undefined;
   list.replaceChildren(...objects.map((item) => row(item, app)));
@@ -134,7 +135,11 @@ function row(item, app) {
   const { id, name, color } = item;
   const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
   const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
-  const swatch = createElement('input', { type: 'color', value: color, onchange: () => change({ color: swatch.value }) });
+  const swatch = createElement('input', { type: 'color', value: color });
+  swatch.onchange = () => {
+    swatch.blur();
+    change({ color: swatch.value });
+  };
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(createElement('span', { className: 'name', textContent: name }));
@@ -144,10 +149,12 @@ function row(item, app) {
   choose.append(createElement('span', { className: 'unseen', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'eye-off' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'lock' : 'lock-open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
+  const pencil = toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app));
   choose.dataset.name = `choose${id}`;
+  pencil.dataset.name = `rename${id}`;
   hide.dataset.name = `hide${id}`;
   lock.dataset.name = `lock${id}`;
-  line.append(swatch, choose, toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app)), hide, lock);
+  line.append(swatch, choose, pencil, hide, lock);
   return line;
 }
 
