@@ -228,6 +228,7 @@ def test_checkout_without_links_tracks(checkout, tmp_path):
     done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=copy / "src")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
+    assert "rules.ownership is off, as OpenCV is missing" in done.stderr
     assert str(copy) in done.stdout
 
 
@@ -253,6 +254,7 @@ def test_core_tracks_without_optional_libraries(tmp_path):
     done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
+    assert "rules.ownership is off, as OpenCV is missing" in done.stderr
 
 
 EXTRAS = {

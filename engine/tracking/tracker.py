@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property, partial
+from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -192,6 +193,9 @@ class Tracker(FrameTracker):
             self.autocast = autocast(self.device, precision)
         if config.input.window:
             require_window_support(config.model)
+        if config.rules.ownership and find_spec("cv2") is None:
+            config = replace(config, rules=replace(config.rules, ownership=False))
+            log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = config
         self.temperature = config.confidence_temperature
         self.one_group_at_a_time = False

@@ -122,13 +122,18 @@ def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callab
         get(f"/frame/{index}")
         get(f"/labels/{index}")
 
+    painted: set[int] = set()
+
     def stroke(index: int) -> None:
+        erase = index in painted  # a frame that comes again; a stroke must change pixels
+        painted.symmetric_difference_update({index})
         call(
             "paint",
             frame=index,
             object_id=number,
             points=np.roll(points, index, 1).tolist(),
             radius=12 + index % 7,
+            erase=erase,
         )
 
     def box(index: int) -> None:

@@ -253,19 +253,19 @@ def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
 WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
 
 
-@pytest.fixture(params=[signal.SIGINT])
+@pytest.fixture
 def interrupted(request, video, mask, tmp_path, monkeypatch, capsys):
     """Output folder of a run that a signal, by default Ctrl-C, stopped on its third frame."""
-    step = Repeater.step
+    step, number = Repeater.step, getattr(request, "param", signal.SIGINT)
 
     def interrupt(self, frame, mask=None):
         if frame[0, 0, 2] == 42:
-            os.kill(os.getpid(), request.param)
+            os.kill(os.getpid(), number)
         return step(self, frame, mask)
 
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", interrupt)
-        assert run(video, tmp_path, mask, more=WRITE) == 128 + request.param
+        assert run(video, tmp_path, mask, more=WRITE) == 128 + number
     assert "hold the first 3 frames" in capsys.readouterr().err
     return tmp_path / "out"
 
