@@ -166,7 +166,7 @@ def read_raw_image(path: Path) -> np.ndarray:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder in natural order; raises `InputError` if it has none, or two of one stem."""
+    """Return the images of a folder in natural order; raises `InputError` without images, or for two of one stem."""
     names = [
         path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
     ]

@@ -127,7 +127,7 @@ def parse_prompts(
         if not lists["box"] and not lists["point"]:
             raise InputError(
                 f"not-point: object {object_id} has no box or point on frame {frame}; give one too, as "
-                "clicks alone do not correct a tracked mask"
+                "such clicks cannot correct a tracked mask"
             )
         clicks = [(x, y) for x, y in lists["point"] + lists["not-point"]]
         labels = [1] * len(lists["point"]) + [0] * len(lists["not-point"])

@@ -84,9 +84,7 @@ class PromptedFrame:
         for prompt in prompts:
             prompt.check_inside(self.size)
         competitors = [[other for other in prompts if other is not prompt] for prompt in prompts]
-        logits = torch.stack(
-            [self._segment_roughly(*each) for each in zip(prompts, competitors, strict=True)]
-        )
+        logits = torch.stack([self._segment_coarse(*each) for each in zip(prompts, competitors, strict=True)])
         masks = keep_strongest(logits).cpu().numpy()
         for index, (prompt, others) in enumerate(zip(prompts, competitors, strict=True)):
             logits[index] = self._look_closer(prompt, others, masks[index])
@@ -94,7 +92,7 @@ class PromptedFrame:
             drop_far_parts(object_logits, prompt, self.settings.max_part_distance)
         return logits
 
-    def _segment_roughly(self, prompt: Prompt, others: Sequence[Prompt]) -> Tensor:
+    def _segment_coarse(self, prompt: Prompt, others: Sequence[Prompt]) -> Tensor:
         """Return the logits H×W of one object from a window around its box; without a box, from the whole frame."""
         window, edge = (0, 0, self.size[1], self.size[0]), self.settings.frame_edge
         if prompt.box is not None:

@@ -309,13 +309,13 @@ class Tracker(FrameTracker):
         cut = self.cuts is not None and self.cuts.is_cut(frame)
         if not banks:
             window = self._choose_first_window(frame, mask)
-        elif not window.is_whole and (cut or mask is not None):  # objects may be outside of it
-            window, banks = window.whole, self._rebuild_banks(window.whole)
+        elif not window.covers_frame and (cut or mask is not None):  # objects may be outside of it
+            window, banks = window.frame_window, self._rebuild_banks(window.frame_window)
         with self.autocast:
             features = self._encode(frame, window)
             readouts = read_memory(self.model, banks, features, after_cut=cut)
             in_frame = readouts
-            if not window.is_whole:
+            if not window.covers_frame:
                 in_frame = [readout._replace(logits=window.paste(readout.logits)) for readout in readouts]
             logits, channels = self.merge_logits(in_frame, size)
         moved: list[Reassignment] = []
@@ -332,7 +332,7 @@ class Tracker(FrameTracker):
         if mask is None:
             return whole
         window = choose_window([FrameWithObjects(frame, mask)], whole) if limits.window else whole
-        if window.is_whole:
+        if window.covers_frame:
             return Window.whole_frame(fit(min_object_area=find_smallest_area(mask)), int(align))
         return window
 
@@ -353,10 +353,12 @@ class Tracker(FrameTracker):
         if mask is None:
             small = resize_channels(by_table, window.size)
             with self.autocast:
-                masks = to_one_hot(window.crop(small), self.objects)
+                part = small if window.covers_frame else window.crop(small)
+                masks = to_one_hot(part, self.objects)
                 write_memory(self.model, predicted.banks, predicted.readouts, masks)
             self.banks, self.window = predicted.banks, window
-            self._observe(predicted, channels)
+            if self.cuts is not None or self.ownership is not None:
+                self._observe(predicted, channels)
             if self.window_selector is not None:
                 shown = FrameWithObjects(predicted.frame.copy(), small.short().cpu().numpy())
                 active = [object_id > 0 for object_id in self.objects.by_channel]
@@ -459,7 +461,7 @@ class Tracker(FrameTracker):
         if not np.isscalar(object_id) or object_id not in self.ids:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
         if self.groups > 1:  # may remove a batch, which the stored frames show
-            self._change_window(self.window.whole)
+            self._change_window(self.window.frame_window)
             self.window_selector = None
         empty = self.objects.forget(object_id)
         if empty is not None:

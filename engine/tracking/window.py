@@ -69,12 +69,12 @@ class Window:
         return cls(size, size, extra, 0, 0, *count_tokens(size, extra))
 
     @property
-    def whole(self) -> Window:
+    def frame_window(self) -> Window:
         """The whole frame without the window's scale."""
         return Window.whole_frame(self.unscaled, self.extra)
 
     @cached_property
-    def is_whole(self) -> bool:
+    def covers_frame(self) -> bool:
         """Whether this is the whole frame."""
         return (self.rows, self.columns) == self.grid
 
@@ -89,7 +89,7 @@ class Window:
 
     def resize(self, pixels: Tensor) -> Tensor:
         """Resize a frame 1×3×H×W uint8 for the network; return the window of it, 1×3×h×w floats from 0 to 1."""
-        if self.is_whole:
+        if self.covers_frame:
             return F.interpolate(pixels.float() / 255, self.size, mode="bicubic")  # as in the published code
         points = []
         for axis, places in enumerate(self._slices(1)):  # reads the window's pixels only
@@ -106,8 +106,6 @@ class Window:
 
     def crop(self, maps: Tensor, stride: int = 1) -> Tensor:
         """Cut the window out of maps ...×H×W of the whole frame at a stride in pixels."""
-        if self.is_whole:
-            return maps
         rows, columns = self._slices(stride)
         return maps[..., rows, columns]
 
@@ -259,7 +257,7 @@ class WindowSelector:
     """the newest frame"""
     areas: np.ndarray
     """area of each object when the window was chosen, relative to the frame"""
-    is_whole: bool
+    covers_frame: bool
     """whether the window was the whole frame on the newest frame"""
     unseen: int = 0
     """number of frames in a row without one of the objects"""
@@ -269,7 +267,7 @@ class WindowSelector:
     @classmethod
     def start(cls, window: Window, reference: FrameWithObjects, count: int) -> WindowSelector:
         """Return the selector of a video whose first frame, with ``count`` objects, was shown in a window."""
-        return cls(reference, reference, reference.measure_areas(count), window.is_whole)
+        return cls(reference, reference, reference.measure_areas(count), window.covers_frame)
 
     def select(self, window: Window, last: FrameWithObjects, active: Sequence[bool]) -> Window:
         """Return the window of the frame after ``last``.
@@ -280,19 +278,19 @@ class WindowSelector:
             active: whether the object of each channel, from 1 on, is tracked.
         """
         self.last, areas, box = last, last.measure_areas(len(active)), last.box
-        if window.is_whole != self.is_whole:  # the tracker left it
+        if window.covers_frame != self.covers_frame:  # the tracker left it
             self._restart(window, areas)
         shown = bool(areas[np.array(active)].all())
         self.seen, self.unseen = (self.seen + 1, 0) if shown else (0, self.unseen + 1)
         grown = bool((areas > MAX_GROWTH * self.areas)[self.areas > 0].any())
         settled = self.seen >= SETTLED_FRAMES
-        if window.is_whole:
+        if window.covers_frame:
             chosen = choose_window([self.reference, last], window) if settled and not grown else window
         elif grown or self.unseen >= LOST_FRAMES:
-            chosen = window.whole
+            chosen = window.frame_window
         else:
-            chosen = window if box is None else window.follow(box) or window.whole
-        if chosen.is_whole != window.is_whole or (window.is_whole and settled):
+            chosen = window if box is None else window.follow(box) or window.frame_window
+        if chosen.covers_frame != window.covers_frame or (window.covers_frame and settled):
             self._restart(chosen, areas)
         return chosen
 
@@ -304,11 +302,11 @@ class WindowSelector:
 
     def _restart(self, window: Window, areas: np.ndarray) -> None:
         """Count frames from here on; ``areas``: of each object."""
-        self.is_whole, self.areas, self.unseen, self.seen = window.is_whole, areas, 0, 0
+        self.covers_frame, self.areas, self.unseen, self.seen = window.covers_frame, areas, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return numbers and tensors."""
-        state = {name: getattr(self, name) for name in ("is_whole", "unseen", "seen")}
+        state = {name: getattr(self, name) for name in ("covers_frame", "unseen", "seen")}
         for name in ("reference", "last"):
             state[name] = [torch.from_numpy(x.copy()) for x in getattr(self, name)]
         return {"areas": self.areas.tolist(), **state}
@@ -320,4 +318,6 @@ class WindowSelector:
             FrameWithObjects(*(x.numpy().copy() for x in state[name])) for name in ("reference", "last")
         )
         areas = np.array(state["areas"], float)
-        return cls(reference, last, areas, bool(state["is_whole"]), int(state["unseen"]), int(state["seen"]))
+        return cls(
+            reference, last, areas, bool(state["covers_frame"]), int(state["unseen"]), int(state["seen"])
+        )

@@ -155,7 +155,7 @@ def load_torchvision_weights(name: str) -> dict[str, Tensor]:
     """Return ImageNet weights of an encoder in torchvision's key names.
 
     Raises:
-        ValueError: torchvision has none for this encoder.
+        ValueError: torchvision has no weights of this encoder.
     """
     if name not in ("mobilenet_v2", "resnet50"):
         raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")

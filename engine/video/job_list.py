@@ -64,7 +64,7 @@ def read_jobs(path: Path) -> list[Job]:
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
 
-    A job of a video without masks has none, and fails in `open_job`.
+    `open_job` refuses the job of a video without masks.
 
     Raises:
         InputError: a duplicate name.

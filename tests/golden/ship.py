@@ -42,8 +42,8 @@ def cases_without_keys(arrays: Arrays) -> Arrays:
     return {name: array for name, array in arrays.items() if not name.endswith("/K")}
 
 
-def whole(arrays: Arrays) -> Arrays:
-    """All as it is."""
+def keep(arrays: Arrays) -> Arrays:
+    """Return all arrays as they are."""
     return arrays
 
 
@@ -58,16 +58,16 @@ ARRAYS: dict[str, Callable[[Arrays], Arrays]] = {
     "models/aott": sequence,
     "models/deaott": sequence,
     "models/eval_aott_davis2017": evaluation,
-    "models/train_aott": whole,
-    "models/loss": whole,
-    "models/data": whole,
-    "memory/policy_cases": whole,
+    "models/train_aott": keep,
+    "models/loss": keep,
+    "models/data": keep,
+    "memory/policy_cases": keep,
     "memory/policy_cases_rmem": cases_without_keys,
-    "metrics/pairs": whole,
-    "metrics/statistics": whole,
-    "metrics/sequences": whole,
-    "metrics/real_per_frame": whole,
-    "metrics/benchmarks": whole,
+    "metrics/pairs": keep,
+    "metrics/statistics": keep,
+    "metrics/sequences": keep,
+    "metrics/real_per_frame": keep,
+    "metrics/benchmarks": keep,
 }
 TABLES = (
     "models/schedule", "models/sizes", "memory/policy_cases", "memory/policy_cases_rmem", "metrics/sequences",

@@ -87,7 +87,7 @@ def test_earlier_form_of_prompts_is_read(earlier, present):
             ["3,3,14,14"],
             [],
             [":2=3,3"],
-            "not-point: object 2 has no box or point on frame 0; give one too, as clicks alone do not",
+            "not-point: object 2 has no box or point on frame 0; give one too, as such clicks cannot",
         ),
     ],
 )

@@ -177,7 +177,7 @@ def test_program_stream_cut_anywhere_is_named(tmp_path, name):
         assert 0 < count <= 40
 
 
-def test_transport_stream_cut_between_frames_is_a_complete_shorter_one(tmp_path):
+def test_stream_cut_between_frames_equals_a_shorter_one(tmp_path):
     write_texture(tmp_path / "all.ts")
     with av.open(str(tmp_path / "all.ts")) as old:
         packets = [packet for packet in old.demux(video=0) if packet.size]

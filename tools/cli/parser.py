@@ -118,7 +118,7 @@ class CommandParser(argparse.ArgumentParser):
         raise InputError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """Raise `InputError` for a value that is none of the choices, with the most similar one."""
+        """Raise `InputError` if a value is not among the choices, naming the most similar choice."""
         if action.choices is not None and value not in action.choices:
             name, known = "/".join(action.option_strings) or action.dest, list(map(str, action.choices))
             remedy = suggest(str(value), known, f"choose from {', '.join(known)}")

@@ -33,6 +33,13 @@ def shown(session, number=None):
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
 
+def track_and_correct(session):
+    """Track an object from frame 0, and correct it on frame 5."""
+    draw(session, 0, 1)
+    run(session, 0)
+    run_action(session, stroke(5, 50, 20))
+
+
 def test_forward_reaches_the_end_and_backward_the_start(session):
     draw(session, 4, 1)
     job = run(session, 4)
@@ -432,9 +439,7 @@ def test_corrections_are_queued_and_all_propagate(folder, short_pause):
 
 def test_queue_of_corrections_survives_a_kill(folder, short_pause):
     first = open_session(folder, TruthTracker())
-    draw(first, 0, 1)
-    run(first, 0)
-    run_action(first, stroke(5, 50, 20))
+    track_and_correct(first)
     first.close()
     session = open_session(folder)
     assert session.state.corrections == [5]
@@ -448,9 +453,7 @@ def test_queue_of_corrections_survives_a_kill(folder, short_pause):
 def test_undone_correction_leaves_the_queue(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     session = open_session(folder)
-    draw(session, 0, 1)
-    run(session, 0)
-    run_action(session, stroke(5, 50, 20))
+    track_and_correct(session)
     run_action(session, stroke(5, 50, 30))
     session.undo()
     assert session.state.corrections == [5]
@@ -466,9 +469,7 @@ def test_undone_correction_leaves_the_queue(folder, monkeypatch):
 def test_correction_undone_after_a_restart_leaves_the_queue(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     first = open_session(folder)
-    draw(first, 0, 1)
-    run(first, 0)
-    run_action(first, stroke(5, 50, 20))
+    track_and_correct(first)
     first.close()
     session = open_session(folder)
     assert session.state.corrections == [5]
@@ -480,9 +481,7 @@ def test_correction_undone_after_a_restart_leaves_the_queue(folder, monkeypatch)
 def test_undone_tracking_queues_its_corrections_again(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     session = open_session(folder)
-    draw(session, 0, 1)
-    run(session, 0)
-    run_action(session, stroke(5, 50, 20))
+    track_and_correct(session)
     run(session, 0)
     assert session.state.corrections == []
     session.undo()

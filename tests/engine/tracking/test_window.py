@@ -94,17 +94,17 @@ def test_window_of_a_frame_is_resized_as_the_frame(scale):
 def test_large_objects_get_the_whole_frame():
     large = np.zeros(SIZE, np.int64)
     large[13:116, 21:188] = 1
-    assert choose(large).is_whole
-    assert not choose(square(50, 80)).is_whole
-    assert choose(square(50, 80), large).is_whole
-    assert choose(square(50, 80), np.zeros(SIZE, np.int64)).is_whole
+    assert choose(large).covers_frame
+    assert not choose(square(50, 80)).covers_frame
+    assert choose(square(50, 80), large).covers_frame
+    assert choose(square(50, 80), np.zeros(SIZE, np.int64)).covers_frame
 
 
 def test_small_objects_are_scaled_up_within_the_cost(monkeypatch):
     monkeypatch.setattr(window, "ZOOMS", (2.0, 1.0))
     part = choose(square(50, 80))
     assert part.size == (257, 417)
-    assert part.whole == WHOLE
+    assert part.frame_window == WHOLE
     assert part.rows * part.columns <= window.MAX_AREA_RATIO * WHOLE.rows * WHOLE.columns
 
 
@@ -133,7 +133,7 @@ def grow(side):
 
 
 def test_growing_object_leaves_the_window():
-    assert [part.is_whole for part in select([grow(20), grow(22), grow(24), grow(16)])] == [
+    assert [part.covers_frame for part in select([grow(20), grow(22), grow(24), grow(16)])] == [
         False, False, False, True, True,
     ]  # fmt: skip
 
@@ -141,14 +141,14 @@ def test_growing_object_leaves_the_window():
 def test_window_returns_once_objects_stop_growing(monkeypatch):
     monkeypatch.setattr(window, "SETTLED_FRAMES", 2)
     sides = [24, 30, 36, 36, 36]
-    assert [part.is_whole for part in select(map(grow, sides))] == [False, True, True, True, True, False]
+    assert [part.covers_frame for part in select(map(grow, sides))] == [False, True, True, True, True, False]
 
 
 def test_objects_outside_the_window_are_background(model):
     tracker, frames = Tracker(*model), clip(2, *SIZE)
     tracker.step(frames[0], square(50, 60))
     part = tracker.window
-    assert not part.is_whole
+    assert not part.covers_frame
     labels = tracker.step(frames[1]).labels
     outside = np.ones(SIZE, bool)  # but for 3 pixels, as logits of stride 4 are interpolated
     rows, columns = (
@@ -174,7 +174,7 @@ def test_without_small_objects_nothing_changes(model):
 def test_later_mask_ends_the_window(model):
     tracker = Tracker(*model)
     found = run(tracker, clip(4, *SIZE), {0: square(50, 60), 2: square(10, 170, 2)})
-    assert tracker.window.is_whole
+    assert tracker.window.covers_frame
     assert (found[2].labels == 2).sum() == 16 * 16
     assert found[3].ids == (1, 2)
 
@@ -187,7 +187,7 @@ def test_lost_object_is_searched_in_the_whole_frame(model, monkeypatch):
         tracker, "merge_logits", lambda *_: (torch.zeros(2, *SIZE), torch.zeros(SIZE, dtype=torch.long))
     )
     tracker.step(clip(1, *SIZE)[0])
-    assert tracker.window.is_whole
+    assert tracker.window.covers_frame
     assert len(tracker.banks) == 1
 
 

@@ -40,15 +40,15 @@ def assert_equal(weights, others):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, data):
+def uninterrupted(tmp_path_factory, data):
     """Settings and weights of an uninterrupted run of `PHASES`."""
     config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "whole", *PHASES, overrides=EVERY)
     return config, load_file(run(config).checkpoint)
 
 
 @pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 1), (3, 2)])
-def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole, stop, save_every):
-    config, expected = whole
+def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted, stop, save_every):
+    config, expected = uninterrupted
     parts = recipe("parts", *PHASES, overrides=[f"train.save_every={save_every}"])
     with monkeypatch.context() as patch:
         end_before(stop, patch)

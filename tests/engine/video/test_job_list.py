@@ -85,7 +85,7 @@ def test_invalid_list_names_its_line(tmp_path, name, text, words):
         read_jobs(tmp_path / name)
 
 
-def test_video_without_masks_has_none_and_empty_folder_is_refused(tmp_path):
+def test_video_without_masks_gets_an_empty_job(tmp_path):
     with pytest.raises(InputError, match="no videos"):
         read_jobs(tmp_path)
     assert list_video_jobs([str(tmp_path / "a.mp4")])[0].masks == ()

@@ -241,7 +241,7 @@ class Session:
         from aotlab_studio.server.batch_export import export_clips
 
         if self.results is None:
-            raise InputError("export: this video is not one of a list of videos; export it alone")
+            raise InputError("export: this video is not part of a batch; use Export")
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         self._export_cancelled.clear()
