@@ -10,8 +10,8 @@ from aotlab.networks.aot import AOT
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.model import VOSModel
 from aotlab.networks.msdeaot import MSDeAOT
+from aotlab.networks.paot import PyramidAOT
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.pyramid import PyramidAOT
 from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 from aotlab.utils.errors import InputError
 

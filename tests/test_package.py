@@ -36,7 +36,7 @@ print("package", aotlab.__file__)
 SCRIPT = """
 import numpy as np
 from aotlab import Prediction, Tracker
-from aotlab.engine.video.inputs import load_masks
+from aotlab.video.inputs import load_masks
 from aotlab.media.regions import Annotations, VideoInfo
 tracker = Tracker.from_checkpoint()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))

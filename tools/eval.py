@@ -70,7 +70,7 @@ def track(
 ) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
-    from aotlab.engine.video.streaming import HELPER_THREADS
+    from aotlab.engine.streaming import HELPER_THREADS
     from aotlab.utils.devices import reserve_cores
 
     reserve_cores(HELPER_THREADS)

@@ -40,9 +40,9 @@ from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, MASK_0_1, PLACE, parse_f
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.engine.video.job import Job, JobRecord, OpenJob
-    from aotlab.engine.video.track import TrackOptions, TrackResult
     from aotlab.utils.distributed import Shard
+    from aotlab.video.job import Job, JobRecord, OpenJob
+    from aotlab.video.track import TrackOptions, TrackResult
 
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
@@ -262,7 +262,7 @@ def default_output(args: Namespace) -> Path:
 
 def read_options(args: Namespace) -> TrackOptions:
     """Return the options of `track`; raise `InputError` if they contradict each other."""
-    from aotlab.engine.video.track import TrackOptions
+    from aotlab.video.track import TrackOptions
 
     write = [*(args.write or DEFAULT_WRITE), *(["review"] if args.review else [])]
     return TrackOptions(
@@ -279,7 +279,7 @@ def read_options(args: Namespace) -> TrackOptions:
 
 def read_job(args: Namespace) -> Job:
     """Return the job of the one video."""
-    from aotlab.engine.video.job import Job
+    from aotlab.video.job import Job
 
     segmenter = [args.segmenter_plugin] if args.segmenter_plugin else args.segmenter or ()
     return Job(
@@ -291,14 +291,14 @@ def read_job(args: Namespace) -> Job:
 
 def track_video(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
     """Track one video, or resume it; return the exit status."""
-    from aotlab.engine.video.job import describe_inputs
     from aotlab.utils.environment import count_ranks
+    from aotlab.video.job import describe_inputs
 
     if count_ranks() > 1:
         raise InputError(
             f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.engine.video.job import open_job, track_job
+    from aotlab.video.job import open_job, track_job
 
     opened = open_job(read_job(args), options, None if args.dry_run else args.output)
     if args.dry_run:
@@ -368,8 +368,8 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     Raises:
         InputError: bad list of jobs, or an output folder that cannot be written or holds results of another run.
     """
-    from aotlab.engine.video.job_list import list_video_jobs, read_jobs
     from aotlab.utils.processes import stop_flag
+    from aotlab.video.job_list import list_video_jobs, read_jobs
 
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
@@ -377,15 +377,15 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     if args.dry_run:
         return check_list(jobs, options)
     if args.summarize:
-        from aotlab.engine.video.batch import summarize_jobs
+        from aotlab.video.batch import summarize_jobs
 
         records = summarize_jobs(jobs, args.output, options.write)
         return max(report_jobs(records, len(jobs), args.output), int(len(records) < len(jobs)))
     reject_ineffective_options(args, tracker)
     if not args.quiet and os.environ.get("RANK", "0") == "0":
         print(f"{format_count(len(jobs), 'video')} to track, into {args.output}", flush=True)
-    from aotlab.engine.video.batch import run_jobs, run_shard
     from aotlab.utils.distributed import join_process_group
+    from aotlab.video.batch import run_jobs, run_shard
 
     if args.shard is not None:
         with stop_flag() as stop:
@@ -409,7 +409,7 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
 
 def check_list(jobs: Sequence[Job], options: TrackOptions) -> int:
     """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
-    from aotlab.engine.video.job import open_job
+    from aotlab.video.job import open_job
 
     faults = 0
     for job in jobs:
@@ -434,7 +434,7 @@ def report_jobs(records: Sequence[JobRecord], count: int, output: Path, where: s
 
 def print_outputs() -> int:
     """Print the names of all outputs with what they hold; return 0."""
-    from aotlab.engine.video.outputs import find_output, list_outputs
+    from aotlab.video.outputs import find_output, list_outputs
 
     names = list_outputs()
     for name in names:

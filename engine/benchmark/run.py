@@ -13,10 +13,10 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
+from aotlab.engine.streaming import LabelPipeline, ReadAhead, stream
 from aotlab.engine.tracking.ensemble import Ensemble
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video.streaming import LabelPipeline, ReadAhead, stream
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask

@@ -9,9 +9,9 @@ import numpy as np
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.sets import LabelledVideo
+from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import SequenceScores, read_object_ids, score_labels
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.networks.model import VOSModel

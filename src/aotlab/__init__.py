@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.engine.video.class_list import share_classes
-    from aotlab.engine.video.inputs import load_masks
-    from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
-    from aotlab.engine.video.outputs import (
-        LostFlags,
-        Output,
-        TrackedFrame,
-        find_output,
-        list_outputs,
-        to_detections,
-    )
-    from aotlab.engine.video.track import TrackOptions, TrackResult, track
     from aotlab.evaluation.measures import region_similarity
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_classes, parse_coco
@@ -60,6 +48,18 @@ if TYPE_CHECKING:
     from aotlab.utils.files import atomic_path, digest_samples
     from aotlab.utils.locks import InUseError, locked
     from aotlab.utils.plugins import list_mask_formats
+    from aotlab.video.class_list import share_classes
+    from aotlab.video.inputs import load_masks
+    from aotlab.video.job import Job, JobRecord, read_job_record, run_job
+    from aotlab.video.outputs import (
+        LostFlags,
+        Output,
+        TrackedFrame,
+        find_output,
+        list_outputs,
+        to_detections,
+    )
+    from aotlab.video.track import TrackOptions, TrackResult, track
 
 __version__ = "0.2.0"
 
@@ -76,21 +76,21 @@ _HOMES = {
     "FrameSource": ("aotlab.media.video", "FrameSource"),
     "InUseError": ("aotlab.utils.locks", "InUseError"),
     "InputError": ("aotlab.utils.errors", "InputError"),
-    "Job": ("aotlab.engine.video.job", "Job"),
-    "JobRecord": ("aotlab.engine.video.job", "JobRecord"),
-    "LostFlags": ("aotlab.engine.video.outputs", "LostFlags"),
+    "Job": ("aotlab.video.job", "Job"),
+    "JobRecord": ("aotlab.video.job", "JobRecord"),
+    "LostFlags": ("aotlab.video.outputs", "LostFlags"),
     "MEMORY_POLICIES": ("aotlab.configs.schema", "POLICIES"),
     "MaskWriter": ("aotlab.media.annotations", "MaskWriter"),
-    "Output": ("aotlab.engine.video.outputs", "Output"),
+    "Output": ("aotlab.video.outputs", "Output"),
     "PALETTE": ("aotlab.media.masks", "PALETTE"),
     "PRECISIONS": ("aotlab.configs.training", "PRECISIONS"),
     "ParsedRegion": ("aotlab.media.regions", "ParsedRegion"),
     "Prediction": ("aotlab.engine.tracking.prediction", "Prediction"),
     "Prompt": ("aotlab.media.prompt", "Prompt"),
     "Region": ("aotlab.media.regions", "Region"),
-    "TrackOptions": ("aotlab.engine.video.track", "TrackOptions"),
-    "TrackResult": ("aotlab.engine.video.track", "TrackResult"),
-    "TrackedFrame": ("aotlab.engine.video.outputs", "TrackedFrame"),
+    "TrackOptions": ("aotlab.video.track", "TrackOptions"),
+    "TrackResult": ("aotlab.video.track", "TrackResult"),
+    "TrackedFrame": ("aotlab.video.outputs", "TrackedFrame"),
     "Tracker": ("aotlab.engine.tracking.tracker", "Tracker"),
     "TrackerOptions": ("aotlab.engine.tracking.options", "TrackerOptions"),
     "VideoFrames": ("aotlab.media.video", "VideoFrames"),
@@ -106,13 +106,13 @@ _HOMES = {
     "encode_runs": ("aotlab.media.regions", "encode_runs"),
     "fill_polygons": ("aotlab.media.regions", "fill_polygons"),
     "find_mask_writer": ("aotlab.media.annotations", "find_mask_writer"),
-    "find_output": ("aotlab.engine.video.outputs", "find_output"),
+    "find_output": ("aotlab.video.outputs", "find_output"),
     "format_coco": ("aotlab.media.coco", "format_coco"),
     "list_mask_formats": ("aotlab.utils.plugins", "list_mask_formats"),
     "list_models": ("aotlab.networks.weights.zoo", "list_models"),
-    "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
+    "list_outputs": ("aotlab.video.outputs", "list_outputs"),
     "load_exported_tracker": ("aotlab.engine.export.runtime", "load_exported_tracker"),
-    "load_masks": ("aotlab.engine.video.inputs", "load_masks"),
+    "load_masks": ("aotlab.video.inputs", "load_masks"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
     "locked": ("aotlab.utils.locks", "locked"),
@@ -123,16 +123,16 @@ _HOMES = {
     "parse_coco": ("aotlab.media.coco", "parse_coco"),
     "parse_runs": ("aotlab.media.regions", "parse_runs"),
     "read_annotations": ("aotlab.media.annotations", "read_annotations"),
-    "read_job_record": ("aotlab.engine.video.job", "read_job_record"),
+    "read_job_record": ("aotlab.video.job", "read_job_record"),
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "region_similarity": ("aotlab.evaluation.measures", "region_similarity"),
     "require_size": ("aotlab.media.regions", "require_size"),
-    "run_job": ("aotlab.engine.video.job", "run_job"),
-    "share_classes": ("aotlab.engine.video.class_list", "share_classes"),
+    "run_job": ("aotlab.video.job", "run_job"),
+    "share_classes": ("aotlab.video.class_list", "share_classes"),
     "store_frame": ("aotlab.media.video", "store_frame"),
-    "to_detections": ("aotlab.engine.video.outputs", "to_detections"),
-    "track": ("aotlab.engine.video.track", "track"),
+    "to_detections": ("aotlab.video.outputs", "to_detections"),
+    "track": ("aotlab.video.track", "track"),
     "write_mask": ("aotlab.media.masks", "write_mask"),
 }
 """public name to the module that owns it and its name there"""

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from aotlab import InputError, read_mask
-from aotlab.engine.video.job import JobRecord
 from aotlab.utils.versioned_json import save_record
+from aotlab.video.job import JobRecord
 from aotlab_studio.export_clips import main
 from aotlab_studio.project import editing
 from aotlab_studio.project.job_results import open_results, read_job

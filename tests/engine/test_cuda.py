@@ -13,10 +13,10 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.streaming import LabelPipeline
 from aotlab.engine.tracking.ensemble import Ensemble, build_branches
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
-from aotlab.engine.video.streaming import LabelPipeline
 from aotlab.utils.devices import autocast
 from aotlab_studio.tracking.planning import Span
 from aotlab_studio.tracking.spans import track_span

@@ -18,8 +18,8 @@ import importlib, os, signal, sys
 import torch
 torch.set_num_threads(1)
 tool = importlib.import_module(f"aotlab.tools.{sys.argv[1]}")
-import aotlab.engine.benchmark.evaluator, aotlab.engine.video.batch
-aotlab.engine.video.resume.SAVE_SECONDS = 0.0
+import aotlab.engine.benchmark.evaluator, aotlab.video.batch
+aotlab.video.resume.SAVE_SECONDS = 0.0
 
 def run(name, files=0):
     process = os.fork()  # a fork has all modules: it starts at once

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aotlab.engine.video.track import TrackResult
 from aotlab.tools.track import summarize
+from aotlab.video.track import TrackResult
 
 
 def test_cuts_are_printed(capsys):

@@ -3,9 +3,9 @@
 import pytest
 
 import aotlab
-from aotlab.engine.video.outputs import find_output
 from aotlab.media.annotations import find_mask_writer
 from aotlab.utils import plugins
+from aotlab.video.outputs import find_output
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, run
 

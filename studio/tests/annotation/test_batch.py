@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from aotlab import InputError, Prediction, TrackOptions, open_frames, track, write_mask
-from aotlab.engine.video.job import JobRecord
 from aotlab.utils.versioned_json import save_record
+from aotlab.video.job import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
 from aotlab_studio.project import editing

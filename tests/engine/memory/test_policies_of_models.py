@@ -12,9 +12,9 @@ from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
-from aotlab.engine.video.job import memory_bytes_per_frame
 from aotlab.networks.build import build_model
 from aotlab.networks.model import Features
+from aotlab.video.job import memory_bytes_per_frame
 from tests.engine.frames import advance, begin
 from tests.engine.small_model import build, clip, run, stripes
 

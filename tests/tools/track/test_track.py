@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.video import resume
 from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import main, parse
+from aotlab.video import resume
 from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import write_texture

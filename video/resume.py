@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aotlab.engine.video.outputs import RestoredPrediction, TrackedFrame
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap, wrap
+from aotlab.video.outputs import RestoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""

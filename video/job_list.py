@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotlab.engine.video.inputs import resolve_mask_value
-from aotlab.engine.video.job import MASK_SUFFIXES, Job
 from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
+from aotlab.video.inputs import resolve_mask_value
+from aotlab.video.job import MASK_SUFFIXES, Job
 
 VIDEO_SUFFIXES = (
     ".mp4",

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from aotlab.engine.video.class_list import share_classes
 from aotlab.utils.errors import InputError
+from aotlab.video.class_list import share_classes
 
 
 def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):

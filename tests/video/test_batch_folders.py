@@ -8,14 +8,14 @@ from hypothesis import given, settings, strategies
 from PIL import Image
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.engine.video.batch import RUN_FILE, RUN_KIND, claim_folder, make_runner, write_summary
-from aotlab.engine.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
-from aotlab.engine.video.track import TrackOptions
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.versioned_json import save_record, wrap
+from aotlab.video.batch import RUN_FILE, RUN_KIND, claim_folder, make_runner, write_summary
+from aotlab.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
+from aotlab.video.track import TrackOptions
 from tests.limits import make_pipe
 
 INPUTS = {"a": 1}

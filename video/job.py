@@ -10,26 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aotlab.engine.streaming import HELPER_THREADS
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
-from aotlab.engine.video.class_list import share_classes
-from aotlab.engine.video.inputs import (
-    FrameNumbers,
-    VideoMasks,
-    load_masks,
-    resolve_mask_value,
-    split_mask_value,
-)
-from aotlab.engine.video.outputs import (
-    OUTPUTS,
-    find_output,
-    remove_temporary_files,
-    require_no_results,
-    require_source_outside,
-)
-from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE_FILE, UNSUPPORTED_OUTPUTS, Progress
-from aotlab.engine.video.streaming import HELPER_THREADS
-from aotlab.engine.video.track import TrackOptions, TrackResult, group_removals, track
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
@@ -39,6 +22,23 @@ from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remo
 from aotlab.utils.locks import locked_output
 from aotlab.utils.places import CAMERA_NUMBER
 from aotlab.utils.versioned_json import load_record, save_record
+from aotlab.video.class_list import share_classes
+from aotlab.video.inputs import (
+    FrameNumbers,
+    VideoMasks,
+    load_masks,
+    resolve_mask_value,
+    split_mask_value,
+)
+from aotlab.video.outputs import (
+    OUTPUTS,
+    find_output,
+    remove_temporary_files,
+    require_no_results,
+    require_source_outside,
+)
+from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE, UNSUPPORTED_OUTPUTS, Progress
+from aotlab.video.track import TrackOptions, TrackResult, group_removals, track
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config

@@ -11,12 +11,12 @@ from pycocotools.coco import COCO
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
-from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
+from aotlab.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
+from aotlab.video.track import TrackOptions, track
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 from tests.media.test_video import QUARTER_TURN, set_display_matrix
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aotlab.engine.video.streaming import READ_AHEAD, WRITE_BEHIND, BoundedQueue, ReadAhead, stream
+from aotlab.engine.streaming import READ_AHEAD, WRITE_BEHIND, BoundedQueue, ReadAhead, stream
 from aotlab.utils.processes import NICENESS
 
 

@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
-from aotlab.engine.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
-from aotlab.engine.video.resume import Progress
-from aotlab.engine.video.streaming import LabelPipeline, ReadAhead, StallError, stream
+from aotlab.engine.streaming import LabelPipeline, ReadAhead, StallError, stream
 from aotlab.media.images import Levels
 from aotlab.media.regions import AttributeTable
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
+from aotlab.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
+from aotlab.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
+from aotlab.video.resume import Progress
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.engine.video.directions import FramePrediction
+    from aotlab.video.directions import FramePrediction
 
 NumberedFrame = tuple[int, np.ndarray]
 """index and image of a frame"""
@@ -164,7 +164,7 @@ def track(
         InputError: the output folder is not writable, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    from aotlab.engine.video.directions import track_both_directions  # loads PyTorch, as nothing above does
+    from aotlab.video.directions import track_both_directions  # loads PyTorch, as nothing above does
 
     opened = open_outputs(
         options.write,

@@ -5,9 +5,9 @@ import json
 import pytest
 from PIL import Image
 
-from aotlab.engine.video.job import Job
-from aotlab.engine.video.job_list import list_video_jobs, read_jobs
 from aotlab.utils.errors import InputError
+from aotlab.video.job import Job
+from aotlab.video.job_list import list_video_jobs, read_jobs
 from tests.limits import make_pipe
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.video.inputs import FrameNumbers, FrameRange, load_masks, split_mask_value
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from aotlab.video.inputs import FrameNumbers, FrameRange, load_masks, split_mask_value
 from tests.drawn_clips import write_plain
 
 SIZE, LENGTH = (24, 32), 5

@@ -12,8 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.engine.video.inputs import split_mask_value
-from aotlab.engine.video.job import (
+from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, share
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
+from aotlab.utils.files import atomic_path, is_file_name, make_folder, real_path, remove
+from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
+from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
+from aotlab.video.inputs import split_mask_value
+from aotlab.video.job import (
     CORRECTED_FILE,
     RECORD_FILE,
     UNFINISHED,
@@ -26,14 +32,8 @@ from aotlab.engine.video.job import (
     read_job_record,
     track_job,
 )
-from aotlab.engine.video.outputs import finish_batch
-from aotlab.engine.video.track import TrackOptions
-from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, share
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, is_file_name, make_folder, real_path, remove
-from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
-from aotlab.utils.plugins import OUTPUTS, list_plugins
-from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
+from aotlab.video.outputs import finish_batch
+from aotlab.video.track import TrackOptions
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker

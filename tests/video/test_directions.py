@@ -8,13 +8,13 @@ import torch
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video.directions import (
+from aotlab.utils.errors import InputError
+from aotlab.video.directions import (
     SpillFile,
     fuse_directions,
     quantize_probabilities,
     track_both_directions,
 )
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
 

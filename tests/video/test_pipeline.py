@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.video import outputs
-from aotlab.engine.video.outputs import OUTPUTS, find_output, require_source_outside
-from aotlab.engine.video.track import TrackOptions, track
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from aotlab.video import outputs
+from aotlab.video.outputs import OUTPUTS, find_output, require_source_outside
+from aotlab.video.track import TrackOptions, track
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
 
