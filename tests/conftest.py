@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Processes share the cores, and small models lose time to threads; set before PyTorch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 NOBODY = 65534
 
 # Properties draw the same examples every time, however busy the machine is.
