@@ -27,6 +27,11 @@ needs_data = pytest.mark.skipif(
 )
 
 
+def slow(*values: Any) -> list[Any]:
+    """Return parameters of a test that run with ``scripts/test.sh --all`` only."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def has_golden(name: str) -> bool:
     """Whether a reference file, such as ``keys/aott.json``, is here."""
     return any((folder / name).is_file() for folder in (SHIPPED_GOLDEN, SHARED_GOLDEN))

@@ -15,11 +15,11 @@ from aotlab.utils.errors import InputError
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.test_sequences import assert_close, planes
-from tests.shared import golden, golden_clip, golden_model
+from tests.shared import golden, golden_clip, golden_model, slow
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize("variant", ["aost", "aost_share", "r50_aost"])
+@pytest.mark.parametrize("variant", ["aost", *slow("aost_share", "r50_aost")])
 @torch.inference_mode()
 def test_depth_logits_equal_reference(variant: str, depth: int, fast: bool) -> None:
     arrays, meta = golden(variant)

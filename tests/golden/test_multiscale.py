@@ -24,7 +24,7 @@ from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.test_sequences import ReferenceOnTies
 from tests.published import to_official
-from tests.shared import fill_memory_module, golden_arrays, golden_table
+from tests.shared import fill_memory_module, golden_arrays, golden_table, slow
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
 TOLERANCE = 5e-4
@@ -80,6 +80,7 @@ def replay(
     return matched, logits, bank
 
 
+@pytest.mark.parametrize("fast", [True, *slow(False)])
 @torch.inference_mode()
 def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
@@ -94,6 +95,7 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
         assert_close(ours[0, :4], reference)
 
 
+@pytest.mark.parametrize("fast", [False, *slow(True)])
 @torch.inference_mode()
 def test_two_scale_gpm_first_frame_equals_reference(fast: bool) -> None:
     arrays, _ = golden("hq_msdeaot_v2")
@@ -110,6 +112,7 @@ def test_two_scale_gpm_first_frame_equals_reference(fast: bool) -> None:
     assert_close(tokens(embeddings[2][0]), arrays["t00_prop3"])
 
 
+@pytest.mark.parametrize("fast", [True, *slow(False)])
 @torch.inference_mode()
 def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     arrays, _ = golden("pyramid_r50_aot")
@@ -138,6 +141,7 @@ def test_pyramid_aot_adapters_equal_reference() -> None:
         assert_close(stage.transition.adapter(features[stage.encoder_map]), arrays[f"t01_{name}"])
 
 
+@pytest.mark.slow  # one frame after another, as the test of its logits
 def test_free_running_pyramid_tracker_equals_reference(fast: bool) -> None:
     arrays, meta = golden("pyramid_r50_aot")
     config = load_config("r50_paotl", [f"memory.every={meta['gap']}"])
@@ -148,6 +152,7 @@ def test_free_running_pyramid_tracker_equals_reference(fast: bool) -> None:
         assert (labels == arrays["masks"][index]).mean() >= 0.999
 
 
+@pytest.mark.slow  # one frame after another, as the test of its logits
 def test_free_running_two_scale_tracker_equals_reference(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
     config = load_config(

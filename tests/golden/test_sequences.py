@@ -21,10 +21,14 @@ from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin
 from tests.golden import filler
-from tests.shared import golden, golden_clip, golden_model
+from tests.shared import golden, golden_clip, golden_model, slow
 
-AOT = ["aott", "aots", "aotl", "r50_aotl", "swinb_aotl"]
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
+VARIANTS = [
+    "aott",
+    "deaott",
+    *slow("aots", "aotl", "r50_aotl", "swinb_aotl", "deaotl", "r50_deaotl"),
+]
 
 
 def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
@@ -37,7 +41,7 @@ def planes(labels: np.ndarray) -> torch.Tensor:
     return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
 
-@pytest.mark.parametrize("variant", AOT + DEAOT)
+@pytest.mark.parametrize("variant", VARIANTS)
 @torch.inference_mode()
 def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     arrays, meta = golden(variant)
@@ -97,7 +101,7 @@ class ReferenceOnTies(Tracker):
         return logits, torch.where(tied, wanted, own)
 
 
-@pytest.mark.parametrize("variant", [*AOT, *DEAOT, "odd_aott", "skip_aott"])
+@pytest.mark.parametrize("variant", [*VARIANTS, "odd_aott", "skip_aott"])
 def test_tracker_masks_equal_reference(variant: str, fast: bool) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)

@@ -60,6 +60,7 @@ def test_optimized_model_equals_the_plain_one(name):
     torch.testing.assert_close(ours, expected, atol=1e-4 * expected.std().item() + 1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow  # bfloat16 is emulated on many machines
 def test_bfloat16_masks_of_the_sample_equal_float32():
     model, config = load_checkpoint(BUNDLED_CHECKPOINT)
     frames, mask = list(islice(open_frames(SAMPLE / "rabbit.mp4"), 8)), read_mask(SAMPLE / "rabbit.png")

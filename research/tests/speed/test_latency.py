@@ -2,11 +2,14 @@
 
 import json
 
+import pytest
+
 from aotlab_studio.tracking.models import TrackerLoader
 from research.speed.latency import main
 from studio.tests.annotation.clips import TruthTracker, draw_folder
 
 
+@pytest.mark.slow  # starts a browser and tracks a clip
 def test_latency_run_leaves_no_files(tmp_path, capsys, monkeypatch):
     video = draw_folder(tmp_path / "clip")
     tracker = TruthTracker(pause=0.02)
