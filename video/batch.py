@@ -25,12 +25,11 @@ from aotlab.video.job import (
     UNFINISHED,
     Job,
     JobRecord,
+    check_job,
     describe_inputs,
     digest_inputs,
     is_finished,
-    open_job,
     read_job_record,
-    track_job,
 )
 from aotlab.video.outputs import finish_batch
 from aotlab.video.track import TrackOptions
@@ -168,16 +167,14 @@ def make_runner(
             if earlier is not None and _is_corrected(folder):
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return earlier
-            made_by = digest_inputs(job, inputs)
-            if earlier is not None and is_finished(earlier, folder, made_by):
+            input_digest = digest_inputs(job, inputs)
+            if earlier is not None and is_finished(earlier, folder, input_digest):
                 log.info("%s: done already", job.name)
                 return earlier
-            opened = open_job(job, options, folder)
-            result = track_job(
-                opened,
+            result = check_job(job, options).run(
                 folder,
                 tracker,
-                inputs,
+                input_digest,
                 load_tracker=load_tracker,
                 class_list=output / CLASSES,
                 force=True,
@@ -207,8 +204,7 @@ def make_runner(
 
 def with_review(outputs: Sequence[str]) -> tuple[str, ...]:
     """Return the outputs of a list's jobs, which have a review if one is installed."""
-    review = [name for name in ("review",) if name in list_plugins(OUTPUTS)]
-    return tuple(dict.fromkeys((*outputs, *review)))
+    return tuple(dict.fromkeys((*outputs, *({"review"} & list_plugins(OUTPUTS).keys()))))
 
 
 def _run_until_stopped(

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from aotlab.utils.files import atomic_path, digest_samples
     from aotlab.utils.locks import InUseError, locked
     from aotlab.utils.plugins import list_mask_formats
-    from aotlab.video.class_list import share_classes
+    from aotlab.video.labels import merge_class_ids
     from aotlab.video.inputs import load_masks
     from aotlab.video.job import Job, JobRecord, read_job_record, run_job
     from aotlab.video.outputs import (
@@ -129,7 +129,7 @@ _HOMES = {
     "region_similarity": ("aotlab.evaluation.measures", "region_similarity"),
     "require_size": ("aotlab.media.regions", "require_size"),
     "run_job": ("aotlab.video.job", "run_job"),
-    "share_classes": ("aotlab.video.class_list", "share_classes"),
+    "merge_class_ids": ("aotlab.video.labels", "merge_class_ids"),
     "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.video.outputs", "to_detections"),
     "track": ("aotlab.video.track", "track"),
@@ -199,7 +199,7 @@ __all__ = [
     "region_similarity",
     "require_size",
     "run_job",
-    "share_classes",
+    "merge_class_ids",
     "store_frame",
     "to_detections",
     "track",

@@ -139,10 +139,6 @@ REFUSED = [
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "realtime: cannot go with both"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
     (["video", "--mask", "first.png", "--config", "aott", "--memory-frames", "4"], "--memory-frames: no effect"),
-    (["video", "--mask", "first.png", "--config", "aott", "--memory-budget", "1GB"], "--memory-budget: no effect"),
-    (["video", "--mask", "first.png", "--config", "aotl", "--memory-budget", "9KB"], "too little"),
-    (["video", "--mask", "first.png", "--memory-budget", "2"], "--memory-budget: 2: expected bytes"),
-    (["video", "--mask", "first.png", "--memory-budget", "1GB", "--memory-frames", "4"], "--memory-"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
@@ -188,9 +184,6 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracke
         (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
         (["--memory-frames", "4"], ["memory.frames=4", "memory.newest=null"]),
         (["--quality", "fast"], ["input.scale=0.6"]),
-        # 3×4 tokens of 256 keys and 256 values in three blocks take 73 728 bytes
-        (["memory.every=1", "--memory-budget", "221189B"], ["memory.every=1", "memory.newest=null", "memory.frames=3"]),
-        (["memory.every=1", "--memory-budget", "2GB"], ["memory.every=1", "memory.newest=null", "memory.frames=6"]),
     ],
 )  # fmt: skip
 def test_options_set_memory(video, mask, tmp_path, tracker, more, overrides):
