@@ -159,7 +159,9 @@ class CheckedJob:
             results.require_replaceable(force=force)
             pick_device(tracker.device)
             values = self.draw_prompts(folder / PROMPT_MASKS, tracker.checkpoint)
-            masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
+            masks = self.masks
+            if self.prompts:
+                masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
             reserve_cores(HELPER_THREADS)
             loaded = load_tracker(replace(tracker, overrides=(*tracker.overrides, *self.job.overrides)))
             loaded.reset(self.frames.count)
@@ -220,11 +222,11 @@ class JobResults:
         self._folder, self._video = folder, video
         self._same = repeatable and earlier.input_digest == input_digest
         self._resume = self._same and not restart
+        outputs = [find_output(name).file_name for name in options.write]
+        self._replaced = list(dict.fromkeys([*outputs, *filter(is_file_name, earlier.written)]))
         self.record = JobRecord.start(job)
         self.record.input_digest, self.record.rate = input_digest, str(checked.source.rate)
-        self.record.written = [find_output(name).file_name for name in options.write]
-        self.record.written += [PROMPT_MASKS] if checked.prompts else []
-        self._replaced = list(dict.fromkeys([*self.record.written, *filter(is_file_name, earlier.written)]))
+        self.record.written = [*outputs, *([PROMPT_MASKS] if checked.prompts else [])]
         self.finished = self._resume and is_finished(earlier, folder, input_digest)
         """whether the results of these inputs exist"""
         self.progress: Progress | None = None
