@@ -29,7 +29,7 @@ class FrameSelection:
         by_name: use the numbers at the end of file names, which only image folders have.
 
     Raises:
-        InputError: no such frame or none between ``start`` and ``end``, or names that do not end in distinct numbers.
+        InputError: no such frame, ``end`` is before ``start``, or file names do not end in distinct numbers.
     """
 
     def __init__(
@@ -40,45 +40,42 @@ class FrameSelection:
         *,
         by_name: bool = False,
     ) -> None:
-        self._length = video.length
         self._numbers = _read_numbers(video) if by_name and isinstance(video, ImageFrames) else None
-        self.first, self.last = 0, None
-        """indices of the first frame, and of the last one; None: up to the end of the video"""
-        first = 0 if start is None else self.index(start, f"start {start}")
-        last = None if end is None else self.index(end, f"end {end}")
-        if last is not None and last < first:
-            raise InputError(f"start {start}, end {end}: no frames; give a start before the end")
-        self.first, self.last = first, last
+        self.first = 0
+        """index of the first frame"""
+        self.last = None if video.length is None else video.length - 1
+        """index of the last frame; None: unknown"""
+        if start is not None:
+            self.first = self.index(start, f"start {start}")
+        if end is not None:
+            self.last = self.index(end, f"end {end}")
 
     def __contains__(self, index: int) -> bool:
         return index >= self.first and (self.last is None or index <= self.last)
 
     @property
     def count(self) -> int | None:
-        """Number of frames to track; None if unknown."""
-        stop = self._length if self.last is None else self.last + 1
-        return None if stop is None else stop - self.first
+        """Number of frames; None if unknown."""
+        return None if self.last is None else self.last + 1 - self.first
 
     def index(self, number: int, subject: str) -> int:
-        """Return the index of a frame; raise `InputError` about ``subject`` if it is not to be tracked."""
-        if self._numbers is not None:
-            if number not in self._numbers:
-                raise InputError(
-                    f"{subject}: no frame is numbered {number}; its file names have {self._numbers[0]} to "
-                    f"{self._numbers[-1]}"
-                )
-            number = self._numbers.index(number)
-        self.require(number, subject)
-        return number
+        """Return the index of a frame; raise `InputError` about ``subject`` if it is not one of these."""
+        if self._numbers is not None and number not in self._numbers:
+            raise InputError(
+                f"{subject}: no frame is numbered {number}; its file names have {self._numbers[0]} to "
+                f"{self._numbers[-1]}"
+            )
+        index = number if self._numbers is None else self._numbers.index(number)
+        self.require(index, subject)
+        return index
 
     def require(self, index: int, subject: str) -> None:
-        """Raise `InputError` about ``subject`` if a frame is not to be tracked."""
-        if self._length is not None and index >= self._length:
-            raise InputError(
-                f"{subject}: the video holds {self._length} frames; give a frame from 0 to {self._length - 1}"
-            )
+        """Raise `InputError` about ``subject`` if a frame is not one of these."""
         if index not in self:
-            raise InputError(f"{subject}: not between start and end; give another frame")
+            last = "the end" if self.last is None else self.number(self.last)
+            raise InputError(
+                f"{subject}: not a frame to track; give one from {self.number(self.first)} to {last}"
+            )
 
     def number(self, index: int) -> int:
         """Return the number of the frame with this index."""
@@ -155,14 +152,16 @@ def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection |
                     "for another"
                 )
             unnamed = file
-        for index in filter(frames.__contains__, annotations.frames):
+        for index in annotations.frames:
+            if index not in frames and (video.length is None or index < video.length):
+                continue  # in the video, but not to be tracked
+            frames.require(index, f"{subject}, frame {index}")
             regions = masks.frames.setdefault(index, [])
             if index in files and object_id in (None, *(region.object_id for region in regions)):
                 raise InputError(
                     f"{subject}: frame {index} already has {files[index]}; give one file a frame, or one for each "
                     f"object, for example {other}"
                 )
-            frames.require(index, f"{subject}, frame {index}")
             files[index] = file
             regions += annotations.frames[index]
         for object_id, name in annotations.class_names.items():

@@ -196,8 +196,7 @@ class VideoFile(Output):
 
     def drop(self) -> None:
         """Remove the incomplete file."""
-        with suppress(InputError), self._stack:
-            raise InputError(f"{self.path}: dropped")
+        self._stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
 
 class AnnotationFile(Output):

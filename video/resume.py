@@ -42,13 +42,13 @@ class Progress:
     ) -> None:
         self.last = -1
         """index of the last frame that need not be tracked again"""
-        self._newest, self._measure = -1, confidence
+        self._last_step, self._has_confidence = -1, confidence
         self._path, self._input_digest = folder / STATE_FILE, input_digest
         self._masks, self._stem = folder / SOURCE_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None
-        self._saved = time.monotonic()
+        self._save_time = time.monotonic()
 
     @staticmethod
     def supports(write: Collection[str], *, both_directions: bool) -> bool:
@@ -80,26 +80,26 @@ class Progress:
 
     def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
-        self._newest = index
-        if time.monotonic() - self._saved >= SAVE_SECONDS:
-            self._state, self._saved = (index, tracker.state_dict()), time.monotonic()
+        self._last_step = index
+        if time.monotonic() - self._save_time >= SAVE_SECONDS:
+            self._state, self._save_time = (index, tracker.state_dict()), time.monotonic()
 
-    def count_frame(self, tracked: TrackedFrame) -> None:
-        """Count a frame whose outputs are written; save its state if it was kept."""
+    def add_frame(self, tracked: TrackedFrame) -> None:
+        """Add a frame whose outputs are written; save its state if it was kept."""
         if isinstance(tracked.prediction, RestoredPrediction):
             return
         prediction = tracked.prediction
         if tracked.cut:
             self._cuts.append(tracked.index)
         self._confidence[tracked.index] = (
-            dict(prediction.confidence) if self._measure else dict.fromkeys(prediction.ids, 1.0)
+            dict(prediction.confidence) if self._has_confidence else dict.fromkeys(prediction.ids, 1.0)
         )
         if self._state is not None and self._state[0] == tracked.index:
             self._save(*self._state)
 
     def save_stopped(self, last: int, tracker: Any) -> None:
         """Save the state of a run that stopped after frame ``last``; a state that cannot be saved is left out."""
-        if last == self._newest:
+        if last == self._last_step:
             with suppress(InputError):
                 self._save(last, tracker.state_dict())
 

@@ -145,7 +145,7 @@ def track(
     outputs = Outputs(
         open_outputs(options.write, require_writable(output), source, labels, frames.number),
         source,
-        None if progress is None else progress.count_frame,
+        None if progress is None else progress.add_frame,
     )
     timed: Any = TimedTracker(tracker)
     required = {*masks, *removals}

@@ -117,8 +117,8 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
     ("values", "within", "words"),
     [
         (["several", "3=late.png"], (), "frame 3 already has several"),
-        (["9=late.png"], (), "mask 9=late.png: the video holds 5 frames"),
-        (["0=late.png"], (1,), "not between start and end"),
+        (["9=late.png"], (), "mask 9=late.png: not a frame to track; give one from 0 to 4"),
+        (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
         (["several"], (4,), "no mask for the frames to track"),
         (["none.png"], (), "none.png"),
         (
@@ -162,9 +162,9 @@ def test_file_names_number_frames(source, start, end, expected):
 @pytest.mark.parametrize(
     ("start", "end", "by_name", "words"),
     [
-        (9, None, False, "start 9: the video holds 5 frames; give a frame from 0 to 4"),
-        (None, 5, False, "end 5: the video holds 5 frames"),
-        (3, 2, False, "give a start before the end"),
+        (9, None, False, "start 9: not a frame to track; give one from 0 to 4"),
+        (None, 5, False, "end 5: not a frame to track"),
+        (3, 2, False, "end 2: not a frame to track; give one from 3 to 4"),
         (3, None, True, "start 3: no frame is numbered 3; its file names have 10 to 14"),
     ],
 )
