@@ -29,6 +29,7 @@ _HOMES = {
     "TrackedFrame": "aotlab.video.outputs",
     "VideoFrames": "aotlab.media.video",
     "VideoInfo": "aotlab.media.regions",
+    "VideoLabels": "aotlab.video.labels",
     "VideoReader": "aotlab.media.video",
     "VideoWriter": "aotlab.media.video_writer",
     "add_tracker_options": "aotlab.tools.cli.options",

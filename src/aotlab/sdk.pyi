@@ -45,7 +45,7 @@ from aotlab.utils.files import atomic_path as atomic_path, digest_samples as dig
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
 from aotlab.video.inputs import load_masks as load_masks
-from aotlab.video.labels import merge_class_ids as merge_class_ids
+from aotlab.video.labels import VideoLabels as VideoLabels, merge_class_ids as merge_class_ids
 from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,
