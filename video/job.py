@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -349,10 +349,10 @@ def check_job(job: Job, options: TrackOptions) -> CheckedJob:
             )
         for prompt in prompts[index].values():
             prompt.check_inside(source.size)
-    ids = {
+    ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
     }
-    group_removals(options.removals, ids | prompts, frames)
+    group_removals(options.removals, {**ids, **prompts}, frames)
     return CheckedJob(job, options, source, frames, masks, prompts)
 
 

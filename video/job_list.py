@@ -111,22 +111,22 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _read_job(row: Any, place: str, folder: Path) -> Job:
-    fields = row if isinstance(row, dict) else {}
-    video, masks, overrides = fields.get("video"), fields.get("masks"), fields.get("overrides") or []
+    fields: dict[str, Any] = row if isinstance(row, dict) else {}
+    video, masks, overrides = fields.get("video", ""), fields.get("masks"), fields.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
     if not (_is_text_list([video]) and masks and _is_text_list(masks) and _is_text_list(overrides)):
         raise InputError(f"{place}: expected a video, its masks, and perhaps overrides as key=value texts")
-    levels = row.get("levels") or None
+    levels = fields.get("levels") or None
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
         parse_levels(levels)
     ends: list[int | None] = []
     for key in ("start", "end"):
-        text = "" if row.get(key) is None else str(row[key])
+        text = "" if fields.get(key) is None else str(fields[key])
         if text and not re.fullmatch("[0-9]{1,9}", text):
             raise InputError(f"{place}: {key} {text[:40]}: expected a frame number, for example 100")
         ends.append(int(text) if text else None)
-    name = require_file_name(row.get("name") or Path(video).stem, place)
+    name = require_file_name(fields.get("name") or Path(video).stem, place)
     video = video if re.match("[a-z]+://", video) else os.path.join(folder, video)
     return Job(
         name,
