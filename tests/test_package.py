@@ -1,5 +1,7 @@
 """The package as users install it: wheel, source distribution and checkout, with all libraries or the core's alone."""
 
+import ast
+import importlib
 import json
 import os
 import re
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import aotlab.sdk
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.utils.errors import describe_missing_module, list_extra_modules, require_extra
 
@@ -36,8 +39,7 @@ print("package", aotlab.__file__)
 SCRIPT = """
 import numpy as np
 from aotlab import Prediction, Tracker
-from aotlab.video.inputs import load_masks
-from aotlab.media.regions import Annotations, VideoInfo
+from aotlab.sdk import Annotations, VideoInfo, load_masks
 tracker = Tracker.from_checkpoint()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
 found: Annotations = load_masks([], VideoInfo("video", (64, 96))).annotations
@@ -230,6 +232,44 @@ def test_checkout_without_links_tracks(checkout, tmp_path):
     assert done.stdout.startswith("objects (7,) (64, 96)")
     assert "rules.ownership is off, as OpenCV is missing" in done.stderr
     assert str(copy) in done.stdout
+
+
+PUBLIC = [aotlab, aotlab.sdk]
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_public_names_are_those_type_checkers_see(module):
+    tree = ast.parse(Path(module.__file__).with_suffix(".pyi").read_text())
+    homes = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in tree.body:  # NAME = HOME_NAME, as a stub exports imports under their own names only
+        if isinstance(node, ast.Assign):
+            homes[node.targets[0].id] = homes.pop(node.value.id)
+    homes = {name: home.rpartition(".") for name, home in homes.items()}
+    assert {*homes} == {*module.__all__} - {"__version__"} <= {*dir(module)}
+    for name, (home, _, original) in homes.items():
+        assert getattr(module, name) is getattr(importlib.import_module(home), original)
+
+
+def test_public_names_stand_once():
+    assert not {*aotlab.__all__} & {*aotlab.sdk.__all__}
+
+
+def test_names_of_the_sdk_load_no_torch(tmp_path):
+    code = "import sys; from aotlab.sdk import *; assert 'Region' in dir() and 'torch' not in sys.modules"
+    done = run(sys.executable, "-c", code, cwd=tmp_path, path=ROOT / "src")
+    assert done.returncode == 0, done.stderr
+
+
+def test_unknown_public_name_lists_the_names():
+    with pytest.raises(
+        AttributeError, match=r"module 'aotlab\.sdk' has no attribute 'Tracker'; it has Annotations, "
+    ):
+        aotlab.sdk.Tracker  # noqa: B018
 
 
 def test_folders_beside_an_installed_package_are_ignored(tmp_path):

@@ -41,7 +41,7 @@ from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, MASK_0_1, PLACE, parse_f
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.utils.distributed import Shard
-    from aotlab.video.job import Job, JobRecord, OpenJob
+    from aotlab.video.job import CheckedJob, Job, JobRecord
     from aotlab.video.track import TrackOptions, TrackResult
 
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
@@ -91,7 +91,7 @@ def parse(argv: list[str] | None) -> Namespace:
         action="store_true",
         help="write summary.csv and reviews of jobs tracked in shards, and end",
     )
-    add_tracker_options(parser, memory_budget=True)
+    add_tracker_options(parser)
     parser.add_argument(
         "--quality",
         choices=QUALITIES,
@@ -223,7 +223,7 @@ def require_arguments(parser: CommandParser, args: Namespace) -> None:
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
         "--not-point": args.not_point,
-        "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--start": args.start is not None,
+        "--realtime": args.realtime, "--start": args.start is not None,
         "--end": args.end is not None,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
@@ -271,7 +271,6 @@ def read_options(args: Namespace) -> TrackOptions:
         realtime=args.realtime,
         timeout=args.timeout,
         removals=tuple(args.remove),
-        memory_budget=args.memory_budget,
         by_name=args.frame_numbers == "file",
         progress=not args.quiet,
     )
@@ -292,37 +291,35 @@ def read_job(args: Namespace) -> Job:
 def track_video(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
     """Track one video, or resume it; return the exit status."""
     from aotlab.utils.environment import count_ranks
-    from aotlab.video.job import describe_inputs
 
     if count_ranks() > 1:
         raise InputError(
             f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.video.job import open_job, track_job
+    from aotlab.video.job import check_job, describe_inputs, digest_inputs
 
-    opened = open_job(read_job(args), options, None if args.dry_run else args.output)
+    checked = check_job(read_job(args), options)
     if args.dry_run:
-        print(describe(opened))
+        print(describe(checked))
         return 0
     if not args.quiet:
-        print(f"{describe(opened)}, into {args.output}", flush=True)
+        print(f"{describe(checked)}, into {args.output}", flush=True)
     reject_ineffective_options(args, tracker)
-    inputs = describe_inputs(tracker, options)
-    restart = args.restart or args.force
-    result = track_job(opened, args.output, tracker, inputs, force=args.force, restart=restart)
+    digest = digest_inputs(checked.job, describe_inputs(tracker, options))
+    result = checked.run(args.output, tracker, digest, force=args.force, restart=args.restart or args.force)
     if result is None:
         print(f"{args.output}: already tracked with these inputs; --restart tracks it again")
         return 0
     return summarize(result, realtime=args.realtime)
 
 
-def describe(opened: OpenJob) -> str:
+def describe(checked: CheckedJob) -> str:
     """Return the video, with the numbers of frames and objects to track."""
-    count = opened.options.frames.count(opened.source.length)
+    count = checked.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
-    height, width = opened.source.size
-    objects = format_count(len(opened.objects), "object")
-    return f"{opened.job.video}: {frames} of {width}×{height}, {objects} to track"
+    height, width = checked.source.size
+    objects = format_count(len(checked.objects), "object")
+    return f"{checked.job.video}: {frames} of {width}×{height}, {objects} to track"
 
 
 def summarize(result: TrackResult, *, realtime: bool) -> int:
@@ -333,20 +330,20 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
         )
         print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
-    skipped = f", {result.dropped} skipped" if realtime else ""
-    resumed = f", {result.restored} of them before" if result.restored else ""
+    skipped = f", {result.dropped_frames} skipped" if realtime else ""
+    resumed = f", {result.restored_frames} of them before" if result.restored_frames else ""
     frames = format_count(result.frames, "frame")
     print(f"{frames}{resumed} at {result.frames_per_second:.1f} frames per second{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
     if result.cuts:
         print(f"{format_count(len(result.cuts), 'cut')}, before frame {list_numbers(result.cuts)}")
-    if result.damaged:
-        damaged = format_count(len(result.damaged), "damaged frame")
-        listed = list_numbers(result.damaged)
+    if result.damaged_frames:
+        damaged = format_count(len(result.damaged_frames), "damaged frame")
+        listed = list_numbers(result.damaged_frames)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
-    if result.lost:
-        pieces = format_count(result.lost, "corrupt packet")
+    if result.corrupt_packets:
+        pieces = format_count(result.corrupt_packets, "corrupt packet")
         print(f"warning: {pieces} of the stream left out", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
@@ -409,12 +406,12 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
 
 def check_list(jobs: Sequence[Job], options: TrackOptions) -> int:
     """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
-    from aotlab.video.job import open_job
+    from aotlab.video.job import check_job
 
     faults = 0
     for job in jobs:
         try:
-            print(describe(open_job(job, options)))
+            print(describe(check_job(job, options)))
         except InputError as error:
             faults += 1
             print(f"error: {job.name}: {error}", file=sys.stderr)
@@ -444,9 +441,8 @@ def print_outputs() -> int:
 
 def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None:
     """Raise `InputError` if a bound of memory has no effect on the policy; reads the checkpoint."""
-    for name in ("memory_frames", "memory_budget"):
-        if getattr(args, name) is not None:
-            require_bounded(tracker.read_settings(), f"--{name.replace('_', '-')}")
+    if args.memory_frames is not None:
+        require_bounded(tracker.read_settings(), "--memory-frames")
 
 
 @command

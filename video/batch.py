@@ -25,12 +25,11 @@ from aotlab.video.job import (
     UNFINISHED,
     Job,
     JobRecord,
+    check_job,
     describe_inputs,
     digest_inputs,
     is_finished,
-    open_job,
     read_job_record,
-    track_job,
 )
 from aotlab.video.outputs import finish_batch
 from aotlab.video.track import TrackOptions
@@ -80,7 +79,7 @@ def run_jobs(
     """
     inputs = describe_inputs(tracker, options)
     run = make_runner(output, replace(tracker, device=str(world.device)), options, inputs)
-    outputs = with_review(options.write)
+    outputs = add_review(options.write)
     with locked_output(output, world):
         if world.is_main:
             claim_folder(output, jobs, inputs, force=force)
@@ -122,12 +121,13 @@ def run_shard(
     """
     inputs = describe_inputs(tracker, options)
     run = make_runner(output, tracker, options, inputs)
-    own = [jobs[number] for number in share([_video_bytes(job) for job in jobs], shard.index, shard.count)]
+    numbers = share([_video_bytes(job) for job in jobs], shard.index, shard.count)
+    shard_jobs = [jobs[number] for number in numbers]
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         claim_folder(output, jobs, inputs, force=force)
     if restart:
-        _restart(own, output)
-    return list(_run_until_stopped(run, own, stop))
+        _restart(shard_jobs, output)
+    return list(_run_until_stopped(run, shard_jobs, stop))
 
 
 def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) -> list[JobRecord]:
@@ -146,7 +146,7 @@ def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) ->
     with locked(output / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         found = [read_job_record(output / job.name) for job in jobs]
         records = [record for record in found if record is not None and record.error != UNFINISHED]
-        write_summary(output, [job.name for job in jobs], records, with_review(outputs))
+        write_summary(output, [job.name for job in jobs], records, add_review(outputs))
     return records
 
 
@@ -154,7 +154,7 @@ def make_runner(
     output: Path, tracker: TrackerOptions, options: TrackOptions, inputs: dict[str, Any]
 ) -> Callable[[Job], JobRecord | None]:
     """Return a function that tracks a job unless it is finished; it returns None if stopped, and raises nothing."""
-    options = replace(options, write=with_review(options.write), progress=False)
+    options = replace(options, write=add_review(options.write), progress=False)
 
     @lru_cache(1)  # reused while settings are the same
     def load_tracker(tracker: TrackerOptions) -> Tracker:
@@ -168,16 +168,14 @@ def make_runner(
             if earlier is not None and _is_corrected(folder):
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return earlier
-            made_by = digest_inputs(job, inputs)
-            if earlier is not None and is_finished(earlier, folder, made_by):
+            input_digest = digest_inputs(job, inputs)
+            if earlier is not None and is_finished(earlier, folder, input_digest):
                 log.info("%s: done already", job.name)
                 return earlier
-            opened = open_job(job, options, folder)
-            result = track_job(
-                opened,
+            result = check_job(job, options).run(
                 folder,
                 tracker,
-                inputs,
+                input_digest,
                 load_tracker=load_tracker,
                 class_list=output / CLASSES,
                 force=True,
@@ -205,10 +203,9 @@ def make_runner(
     return run
 
 
-def with_review(outputs: Sequence[str]) -> tuple[str, ...]:
+def add_review(outputs: Sequence[str]) -> tuple[str, ...]:
     """Return the outputs of a list's jobs, which have a review if one is installed."""
-    review = [name for name in ("review",) if name in list_plugins(OUTPUTS)]
-    return tuple(dict.fromkeys((*outputs, *review)))
+    return tuple(dict.fromkeys((*outputs, *({"review"} & list_plugins(OUTPUTS).keys()))))
 
 
 def _run_until_stopped(
@@ -246,18 +243,20 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     remove_leftovers(output)
-    old = read_versioned_or_none(
+    earlier = read_versioned_or_none(
         output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
     )
-    old_names = [name for name in old[1] if is_file_name(name)] if old is not None else []
+    earlier_names = [] if earlier is None else list(filter(is_file_name, earlier[1]))
     names = sorted(job.name for job in jobs)
-    _require_inputs_outside(jobs, output, old_names)
+    _require_inputs_outside(jobs, output, earlier_names)
     problem = None
-    if old is not None:
-        others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD_FILE).exists())
+    if earlier is not None:
+        others = sorted(
+            name for name in {*earlier_names} - {*names} if (output / name / RECORD_FILE).exists()
+        )
         if others:
             problem = f"results of other jobs ({others[0]}, …)"
-        elif old[0] != inputs:
+        elif earlier[0] != inputs:
             problem = "results made with other settings"
     elif any(path.name != LOCK_SUFFIX for path in output.iterdir()):
         problem = "files that are not of such a run"
@@ -266,17 +265,17 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
             raise InputError(
                 f"output {output}: holds {problem}; choose another folder, or replace results with --force"
             )
-        kept = {name for name in (*old_names, *names) if _is_corrected(output / name)}
-        kept |= {CLASSES} if kept else set()  # their class ids stay valid
-        for name in {*(old_names or names), *RESERVED_NAMES, RUN_FILE} - kept:
+        corrected = {name for name in (*earlier_names, *names) if _is_corrected(output / name)}
+        corrected |= {CLASSES} if corrected else set()  # their class ids stay valid
+        for name in {*(earlier_names or names), *RESERVED_NAMES, RUN_FILE} - corrected:
             remove(output / name)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
 
 
-def _require_inputs_outside(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
+def _require_inputs_outside(jobs: Sequence[Job], output: Path, earlier_names: Sequence[str]) -> None:
     """Raise `InputError` if results would overwrite a video or mask, or a file of the run."""
     targets = {
-        real_path(output / name) for name in (*(job.name for job in jobs), *old_names, *RESERVED_NAMES)
+        real_path(output / name) for name in (*(job.name for job in jobs), *earlier_names, *RESERVED_NAMES)
     }
     for job in jobs:
         if job.name.lower() in RESERVED_NAMES:

@@ -91,24 +91,24 @@ def track_both_directions(
     frames = iter(frames)
     while not stop.is_set():
         with SpillFile(folder, compress=False) as gap:
-            numbers: list[int] = []
+            indices: list[int] = []
             try:
-                next_annotated = _read_gap(frames, masks, gap, numbers)
+                next_annotated = _read_gap(frames, masks, gap, indices)
             except Exception:
                 # track the frames received until then
-                yield from _track_gap_forward(tracker, before, gap, numbers, stop)
+                yield from _track_gap_forward(tracker, before, gap, indices, stop)
                 raise
             if next_annotated is None:
-                yield from _track_gap_forward(tracker, before, gap, numbers, stop)
+                yield from _track_gap_forward(tracker, before, gap, indices, stop)
                 return
             index, after = next_annotated
-            yield from _track_gap(tracker, (before, after), gap, numbers, stop)
+            yield from _track_gap(tracker, (before, after), gap, indices, stop)
         if not stop.is_set():
             tracker.reset()
             yield index, after[0], tracker.step(*after)
         before = after
         if index == max(masks):
-            yield from ((number, frame, tracker.step(frame)) for number, frame in frames)
+            yield from ((index, frame, tracker.step(frame)) for index, frame in frames)
             return
 
 
@@ -116,25 +116,25 @@ def _read_gap(
     frames: Iterator[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     gap: SpillFile,
-    numbers: list[int],
+    indices: list[int],
 ) -> tuple[int, AnnotatedFrame] | None:
     """Store frames up to the next annotated one and return it, or None at the end."""
     for index, frame in frames:
         if index in masks:
             return index, (frame, masks[index])
         gap.append(frame)
-        numbers.append(index)
+        indices.append(index)
     return None
 
 
 def _track_gap_forward(
-    tracker: Tracker, before: AnnotatedFrame | None, gap: SpillFile, numbers: list[int], stop: threading.Event
+    tracker: Tracker, before: AnnotatedFrame | None, gap: SpillFile, indices: list[int], stop: threading.Event
 ) -> Iterator[FramePrediction]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
-    if before is not None and numbers:
+    if before is not None and indices:
         tracker.step(*before)
-    for position, index in enumerate(numbers):
+    for position, index in enumerate(indices):
         if stop.is_set():
             return
         yield index, gap[position], tracker.step(gap[position])
@@ -142,14 +142,14 @@ def _track_gap_forward(
 
 def _track_gap(
     tracker: Tracker,
-    keys: tuple[AnnotatedFrame | None, AnnotatedFrame],
+    annotated: tuple[AnnotatedFrame | None, AnnotatedFrame],
     gap: SpillFile,
-    numbers: list[int],
+    indices: list[int],
     stop: threading.Event,
 ) -> Iterator[FramePrediction]:
     """Yield the frames of a gap with their merged predictions."""
-    before, after = keys
-    if not numbers:
+    before, after = annotated
+    if not indices:
         return
     with SpillFile(gap.folder, compress=True) as backward:
         tracker.reset(len(gap) + 1)
@@ -161,7 +161,7 @@ def _track_gap(
         tracker.reset(len(gap) + 1)
         if before is not None:
             tracker.step(*before)
-        for position, index in enumerate(numbers):
+        for position, index in enumerate(indices):
             if stop.is_set():
                 return
             forward = None if before is None else tracker.step(gap[position])
@@ -185,17 +185,19 @@ def fuse_directions(
     if forward is None:
         nothing = torch.zeros_like(probabilities[:1])
         forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
-    names = forward.ids + tuple(object_id for object_id in ids if object_id not in forward.ids)
+    all_ids = forward.ids + tuple(object_id for object_id in ids if object_id not in forward.ids)
     known = forward.probabilities
-    total = torch.zeros(1 + len(names), *backward.shape[1:], device=known.device)
+    total = torch.zeros(1 + len(all_ids), *backward.shape[1:], device=known.device)
     total[: len(known)] = (1 - weight) * known
-    rows = [0, *(1 + names.index(object_id) for object_id in ids)]
+    rows = [0, *(1 + all_ids.index(object_id) for object_id in ids)]
     total[rows] += weight * probabilities.to(known.device)
-    both = [object_id for object_id in forward.ids if object_id in ids]
+    shared = [object_id for object_id in forward.ids if object_id in ids]
     backward_labels = np.array([0, *ids])[probabilities.max(0).indices.numpy()]
-    differ = measure_disagreement(both, np.asarray(forward.labels), backward_labels)
+    disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward_labels)
     logits, temperature = total.clamp(min=1e-30).log(), forward.temperature
-    return Prediction(names, logits, total.max(0).indices, disagreement=differ, temperature=temperature)
+    return Prediction(
+        all_ids, logits, total.max(0).indices, disagreement=disagreement, temperature=temperature
+    )
 
 
 def quantize_probabilities(prediction: Prediction) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Frames and masks given for a video: frame numbers, the part to track, and masks by frame."""
+"""Inputs of a video: frames to track, and masks by frame."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,96 +19,95 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.places import MASK_0_1, FrameObjectValue, parse_frame_object
 
 
-@dataclass(frozen=True)
-class FrameRange:
-    """Range of frame indices, both ends included."""
+class FrameSelection:
+    """Frames of a video to track, and frame numbers as people give them: indices, or numbers in file names.
 
-    first: int = 0
-    last: int | None = None
-    """None: up to the end of the video"""
+    Args:
+        video: the video.
+        start: number of the first frame; None: the first of the video.
+        end: number of the last frame; None: the last of the video.
+        by_name: use the numbers at the end of file names, which only image folders have.
+
+    Raises:
+        InputError: no such frame, ``end`` is before ``start``, or file names do not end in distinct numbers.
+    """
+
+    def __init__(
+        self,
+        video: FrameSource | VideoInfo,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        by_name: bool = False,
+    ) -> None:
+        self._numbers = _read_numbers(video) if by_name and isinstance(video, ImageFrames) else None
+        self.first = 0
+        """index of the first frame"""
+        self.last = None if video.length is None else video.length - 1
+        """index of the last frame; None: unknown"""
+        if start is not None:
+            self.first = self.index(start, f"start {start}")
+        if end is not None:
+            self.last = self.index(end, f"end {end}")
 
     def __contains__(self, index: int) -> bool:
         return index >= self.first and (self.last is None or index <= self.last)
 
-    def count(self, length: int | None) -> int | None:
-        """Return the number of frames of a video with ``length`` frames; None if unknown."""
-        ends = [end for end in (length, None if self.last is None else self.last + 1) if end is not None]
-        return min(ends) - self.first if ends else None
+    @property
+    def count(self) -> int | None:
+        """Number of frames; None if unknown."""
+        return None if self.last is None else self.last + 1 - self.first
 
-    def frames(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image; frames of image sequences before the first one are not read."""
-        if isinstance(source, ImageFrames):
-            stop = self.first + (self.count(source.length) or 0)
-            return ((index, source.read(index)) for index in range(self.first, stop))
-        return islice(enumerate(source), self.first, None if self.last is None else self.last + 1)
-
-
-ALL_FRAMES = FrameRange()
-
-
-class FrameNumbers:
-    """Frame numbers of a video as given by people: indices, or the numbers at the end of file names.
-
-    Args:
-        source: the video.
-        by_name: use the numbers of file names, which only image folders have.
-
-    Raises:
-        InputError: with ``by_name``, a name without a number, or two names with the same one.
-    """
-
-    def __init__(self, source: FrameSource, *, by_name: bool = False) -> None:
-        self._source = source
-        self._numbers: list[int] | None = None
-        if by_name and isinstance(source, ImageFrames):
-            stems = [source.stem(index) for index in range(source.length or 0)]
-            endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
-            self._numbers = [int(ending[0]) for ending in endings if ending]
-            if len(set(self._numbers)) < len(stems):
-                raise InputError(
-                    f"{source.name}: its file names do not end in different numbers; count frames from 0"
-                )
-
-    def index(self, number: int) -> int:
-        """Return the index of a frame; raise `InputError` if no file name has this number."""
-        if self._numbers is None:
-            return number
-        if number not in self._numbers:
+    def index(self, number: int, subject: str) -> int:
+        """Return the index of a frame; raise `InputError` about ``subject`` if it is not one of these."""
+        if self._numbers is not None and number not in self._numbers:
             raise InputError(
-                f"{self._source.name}: no frame is numbered {number}; its file names have {self._numbers[0]} to "
+                f"{subject}: no frame is numbered {number}; its file names have {self._numbers[0]} to "
                 f"{self._numbers[-1]}"
             )
-        return self._numbers.index(number)
+        index = number if self._numbers is None else self._numbers.index(number)
+        self.require(index, subject)
+        return index
+
+    def require(self, index: int, subject: str) -> None:
+        """Raise `InputError` about ``subject`` if a frame is not one of these."""
+        if index not in self:
+            last = "the end" if self.last is None else self.number(self.last)
+            raise InputError(
+                f"{subject}: not a frame to track; give one from {self.number(self.first)} to {last}"
+            )
 
     def number(self, index: int) -> int:
         """Return the number of the frame with this index."""
         return index if self._numbers is None else self._numbers[index]
 
-    def range(self, start: int | None, end: int | None) -> FrameRange:
-        """Return the range from frame number ``start`` to ``end``; None: the first or last frame.
-
-        Raises:
-            InputError: the range is empty, or not in the video.
-        """
-        first = 0 if start is None else self.index(start)
-        last = None if end is None else self.index(end)
-        length = self._source.length
-        if length is not None and max(first, last or 0) >= length:
-            raise InputError(
-                f"{self._source.name}: holds {length} frames; give a start and end from 0 to {length - 1}"
+    def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image; earlier frames of image folders are not read."""
+        if isinstance(source, ImageFrames):
+            return (
+                (index, source.read(index)) for index in range(self.first, self.first + (self.count or 0))
             )
-        if last is not None and last < first:
-            raise InputError(f"start {start}, end {end}: no frames; give a start before the end")
-        return FrameRange(first, last)
+        return islice(enumerate(source), self.first, None if self.last is None else self.last + 1)
+
+
+def _read_numbers(source: ImageFrames) -> list[int]:
+    """Return the numbers at the end of file names."""
+    stems = [source.stem(index) for index in range(source.length)]
+    endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
+    numbers = [int(ending[0]) for ending in endings if ending]
+    if len(set(numbers)) < len(stems):
+        raise InputError(
+            f"{source.name}: its file names do not end in different numbers; count frames from 0"
+        )
+    return numbers
 
 
 class VideoMasks(Mapping[int, np.ndarray]):
     """H×W object ids by frame index, ascending; stored as run lengths and drawn on access."""
 
     def __init__(self, annotations: Annotations) -> None:
-        frames = sorted(annotations.frames.items())
-        self.annotations = Annotations(annotations.size, dict(frames), annotations.class_names)
-        self.annotations.classes = annotations.classes
+        annotations.frames = dict(sorted(annotations.frames.items()))
+        self.annotations = annotations
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.annotations.frames:
@@ -122,66 +121,60 @@ class VideoMasks(Mapping[int, np.ndarray]):
         return len(self.annotations.frames)
 
 
-def load_masks(
-    values: Sequence[str],
-    video: VideoInfo,
-    numbers: FrameNumbers | None = None,
-    within: FrameRange = ALL_FRAMES,
-) -> VideoMasks:
+def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection | None = None) -> VideoMasks:
     """Read masks and check that they fit the video.
 
     Args:
         values: ``[FRAME][:ID]=FILE``, or FILE. A PNG without FRAME is for the first tracked frame; other files name
             their frames. With ID, the file shows this object only.
         video: the video.
-        numbers: meaning of FRAME; None: indices.
-        within: frames to track; masks of other frames are left out, unless FRAME names one.
+        frames: frames to track; masks of other frames are left out, unless FRAME names one. None: all frames.
 
     Raises:
         InputError: a file is missing, of unknown format, of another size, without or with too many objects, or for a
             frame that is not tracked; two are for one object on one frame; or two are black and white without ID.
     """
-    result, owner, unnamed = Annotations(video.size), dict[int, Path](), None
+    frames = frames or FrameSelection(video)
+    masks, files, unnamed = Annotations(video.size), dict[int, Path](), None
     for value in values:
-        number, object_id, file = split_mask_value(value)
-        frame = number
-        if frame is not None:
-            frame = frame if numbers is None else numbers.index(frame)
-            _require_frame(frame, value, video, within)
-        elif within.first and file.suffix.lower() == ".png":
-            frame = within.first
-        annotations = read_annotations(file, video, frame=frame)
-        first, second = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
+        subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
+        index = frames.first if file.suffix.lower() == ".png" else None
+        if number is not None:
+            index = frames.index(number, subject)
+        annotations = read_annotations(file, video, frame=index)
+        same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
         if object_id is not None:
-            annotations = _assign_id(annotations, object_id, value)
+            annotations = _assign_id(annotations, object_id, subject)
         elif is_black_and_white(file):
             if unnamed is not None:
                 raise InputError(
-                    f"mask {value}: black and white, as is {unnamed}; give {first} for the same object, or {second} "
+                    f"{subject}: black and white, as is {unnamed}; give {same} for the same object, or {other} "
                     "for another"
                 )
             unnamed = file
-        for index in [index for index in annotations.frames if index in within]:
-            regions = result.frames.setdefault(index, [])
-            if index in owner and object_id in (None, *(region.object_id for region in regions)):
+        for index in annotations.frames:
+            if index not in frames and (video.length is None or index < video.length):
+                continue  # in the video, but not to be tracked
+            frames.require(index, f"{subject}, frame {index}")
+            regions = masks.frames.setdefault(index, [])
+            if index in files and object_id in (None, *(region.object_id for region in regions)):
                 raise InputError(
-                    f"mask {value}: frame {index} already has {owner[index]}; give one file a frame, or one for each "
-                    f"object, for example {second}"
+                    f"{subject}: frame {index} already has {files[index]}; give one file a frame, or one for each "
+                    f"object, for example {other}"
                 )
-            _require_frame(index, f"{index}={file}", video, within)
-            owner[index] = file
+            files[index] = file
             regions += annotations.frames[index]
         for object_id, name in annotations.class_names.items():
-            other = result.class_names.setdefault(object_id, name)
-            if other != name:
+            earlier = masks.class_names.setdefault(object_id, name)
+            if earlier != name:
                 raise InputError(
-                    f"mask {value}: object {object_id} is {name!r}, but {other!r} in an earlier file; give files with "
+                    f"{subject}: object {object_id} is {name!r}, but {earlier!r} in an earlier file; give files with "
                     "object ids (track_id), or one file for both"
                 )
-        result.classes = annotations.classes | result.classes
-    if values and not result.frames:
+        masks.classes = annotations.classes | masks.classes
+    if values and not masks.frames:
         raise InputError(f"mask {values[0]}: no mask for the frames to track; give one, or another start")
-    return VideoMasks(result)
+    return VideoMasks(masks)
 
 
 def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:
@@ -198,23 +191,14 @@ def resolve_mask_value(value: str, folder: Path) -> str:
     return str(FrameObjectValue(frame, object_id, os.path.join(folder, file)))
 
 
-def _assign_id(annotations: Annotations, object_id: int, value: str) -> Annotations:
+def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:
     """Return the only object of annotations under another id; raise `InputError` if there are several."""
     ids = annotations.objects()
     if len(ids) != 1:
-        raise InputError(f"mask {value}: shows objects {', '.join(map(str, ids))}; leave out :{object_id}")
+        raise InputError(f"{subject}: shows objects {', '.join(map(str, ids))}; leave out :{object_id}")
     frames = {
         frame: [replace(region, object_id=object_id) for region in regions]
         for frame, regions in annotations.frames.items()
     }
     names = {object_id: annotations.class_names[ids[0]]} if ids[0] in annotations.class_names else {}
     return replace(annotations, frames=frames, class_names=names)
-
-
-def _require_frame(frame: int, value: str, video: VideoInfo, within: FrameRange) -> None:
-    if video.length is not None and frame >= video.length:
-        raise InputError(
-            f"mask {value}: the video holds {video.length} frames; give a frame from 0 to {video.length - 1}"
-        )
-    if frame not in within:
-        raise InputError(f"mask {value}: not between start and end; give another frame")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,14 @@ from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remo
 from aotlab.utils.locks import locked_output
 from aotlab.utils.places import CAMERA_NUMBER
 from aotlab.utils.versioned_json import load_record, save_record
-from aotlab.video.class_list import share_classes
 from aotlab.video.inputs import (
-    FrameNumbers,
+    FrameSelection,
     VideoMasks,
     load_masks,
     resolve_mask_value,
     split_mask_value,
 )
+from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OUTPUTS,
     find_output,
@@ -37,18 +37,17 @@ from aotlab.video.outputs import (
     require_no_results,
     require_source_outside,
 )
-from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE, UNSUPPORTED_OUTPUTS, Progress
+from aotlab.video.resume import STATE_FILE, Progress
 from aotlab.video.track import TrackOptions, TrackResult, group_removals, track
 
 if TYPE_CHECKING:
-    from aotlab.configs.schema import Config
     from aotlab.engine.tracking.tracker import Tracker
 
 RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
 CORRECTED_FILE = ".corrected"
 """name of an empty file in the folder of a job whose results corrections have replaced; a list keeps them"""
-DRAWN_MASKS = "given"
+PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
@@ -84,33 +83,13 @@ class Job:
     """segmenter of the prompts: two ONNX files, or the name of a plug-in; empty: that of the checkpoint"""
 
 
-@dataclass(frozen=True)
-class OpenJob:
-    """A job whose video, masks and prompts were read and checked; no PyTorch is loaded for this."""
-
-    job: Job
-    source: FrameSource
-    numbers: FrameNumbers
-    options: TrackOptions
-    """options with frame indices instead of frame numbers"""
-    masks: VideoMasks
-    """masks from files"""
-    prompts: Mapping[int, Mapping[int, Prompt]]
-    """prompts by frame number and object id"""
-
-    @property
-    def objects(self) -> set[int]:
-        """Ids of all objects."""
-        return set(self.masks.annotations.objects()).union(*self.prompts.values())
-
-
 @dataclass
 class JobRecord:
     """The result of a job."""
 
     name: str
     video: str = ""
-    made_by: str = ""
+    input_digest: str = ""
     """digest of the inputs of its results"""
     frames: int = 0
     seconds: float = 0.0
@@ -135,9 +114,185 @@ class JobRecord:
         return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
 
+@dataclass(frozen=True)
+class CheckedJob:
+    """A job whose video, masks and prompts were read and checked by `check_job`; no PyTorch is loaded for this."""
+
+    job: Job
+    options: TrackOptions
+    source: FrameSource
+    frames: FrameSelection
+    masks: VideoMasks
+    """masks from files"""
+    prompts: Mapping[int, Mapping[int, Prompt]]
+    """prompts by frame index and object id"""
+
+    @property
+    def objects(self) -> set[int]:
+        """Ids of all objects."""
+        return set(self.masks.annotations.objects()).union(*self.prompts.values())
+
+    def run(
+        self,
+        folder: Path,
+        tracker: TrackerOptions,
+        input_digest: str,
+        *,
+        load_tracker: Callable[[TrackerOptions], Tracker] = TrackerOptions.load,
+        class_list: Path | None = None,
+        force: bool = False,
+        restart: bool = False,
+    ) -> TrackResult | None:
+        """Track the video into a folder, or resume it; arguments and errors as in `run_job`.
+
+        Args:
+            input_digest: digest of all inputs, of `digest_inputs`.
+            load_tracker: returns the tracker of ``tracker`` with the job's overrides, for example a cached one.
+            class_list: file with the class ids of a list of jobs, to which this job's classes are added.
+        """
+        from aotlab.utils.devices import pick_device, reserve_cores  # loads PyTorch
+
+        with locked_output(folder):
+            results = JobResults(folder, self, input_digest, restart=restart)
+            if results.finished:
+                return None
+            results.require_replaceable(force=force)
+            pick_device(tracker.device)
+            values = self.draw_prompts(folder / PROMPT_MASKS, tracker.checkpoint)
+            masks = self.masks
+            if self.prompts:
+                masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
+            reserve_cores(HELPER_THREADS)
+            loaded = load_tracker(replace(tracker, overrides=(*tracker.overrides, *self.job.overrides)))
+            loaded.reset(self.frames.count)
+            results.load_progress(loaded)
+            with results.record_run(values):
+                labels = VideoLabels.from_annotations(masks.annotations, class_list)
+                result = track(
+                    loaded, self.source, masks, folder, self.options, frames=self.frames, labels=labels,
+                    progress=results.progress,
+                )  # fmt: skip
+            return results.save(result)
+
+    def draw_prompts(self, folder: Path, checkpoint: Path) -> list[str]:
+        """Write the masks of the prompts into a folder; return all masks of the job, as in `Job.masks`.
+
+        Args:
+            checkpoint: model whose prompt network is used unless the job names a segmenter.
+
+        Raises:
+            InputError: no pixel is found for an object, or the segmenter cannot be loaded.
+        """
+        values, names = [*self.job.masks], self.job.segmenter
+        if not self.prompts:
+            return values
+        segmenter = load_segmenter(
+            [Path(name) for name in names] if len(names) == 2 else None,
+            plugin=names[0] if len(names) == 1 else None,
+            checkpoint=checkpoint,
+        )
+        for index, prompts in self.prompts.items():
+            path = folder / f"{index:05d}.png"
+            write_mask(
+                path, segment_objects(self.source.read(index), prompts, segmenter), max_id=max(prompts)
+            )
+            values.append(f"{self.frames.number(index)}={path}")
+        return values
+
+
 def read_job_record(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
     return load_record(folder / RECORD_FILE, JobRecord)
+
+
+class JobResults:
+    """Results in the locked folder of a job: its record, and the results and progress of an earlier run.
+
+    Args:
+        folder: output folder.
+        input_digest: digest of all inputs, of `digest_inputs`.
+        restart: ignore an earlier run of the same inputs.
+    """
+
+    def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, *, restart: bool) -> None:
+        job, options = checked.job, checked.options
+        video = Path(job.video)
+        repeatable = not options.realtime and (is_file(video) or is_folder(video))
+        earlier = read_job_record(folder) or JobRecord(job.name)
+        self._folder, self._video = folder, video
+        self._same = repeatable and earlier.input_digest == input_digest
+        self._resume = self._same and not restart
+        outputs = [find_output(name).file_name for name in options.write]
+        self._replaced = list(dict.fromkeys([*outputs, *filter(is_file_name, earlier.written)]))
+        self.record = JobRecord.start(job)
+        self.record.input_digest, self.record.rate = input_digest, str(checked.source.rate)
+        self.record.written = [*outputs, *([PROMPT_MASKS] if checked.prompts else [])]
+        self.finished = self._resume and is_finished(earlier, folder, input_digest)
+        """whether the results of these inputs exist"""
+        self.progress: Progress | None = None
+        """progress to save; None if the outputs cannot be resumed"""
+        if repeatable and Progress.supports(options.write, both_directions=options.both_directions):
+            confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
+            self.progress = Progress(folder, checked.source.stem, input_digest, confidence=confidence)
+
+    def require_replaceable(self, *, force: bool) -> None:
+        """Remove temporary files; raise `InputError` if results would overwrite the video, or others without force."""
+        require_source_outside(self._replaced, self._folder, self._video)
+        remove_temporary_files(self._replaced, self._folder)
+        if not (self._same or force):
+            require_no_results(self._replaced, self._folder)
+
+    def load_progress(self, tracker: Tracker) -> None:
+        """Restore the tracker of an interrupted run of the same inputs, if there is one."""
+        if self.progress is not None and self._resume:
+            self.progress.load(tracker)
+
+    @contextmanager
+    def record_run(self, masks: Iterable[str]) -> Iterator[None]:
+        """Record the run of the block as unfinished, after removing earlier results unless it resumes them.
+
+        The record of a block that raises `InputError`, which has written no frame, is removed.
+
+        Args:
+            masks: masks of the run, as in `Job.masks`; those drawn from prompts are kept.
+        """
+        fresh = self.progress is None or self.progress.last < 0
+        if fresh:  # after all checks: masks may be among them
+            self._remove_results({real_path(split_mask_value(value)[-1]) for value in masks})
+        save_record(self._folder / RECORD_FILE, self.record)
+        try:
+            yield
+        except InputError:
+            if fresh:
+                remove(self._folder / RECORD_FILE)
+            raise
+
+    def _remove_results(self, kept: set[Path]) -> None:
+        """Remove files and folders of earlier runs, but not ``kept`` ones."""
+        for path in (self._folder / name for name in self._replaced):
+            for file in path.glob("*") if path.name == PROMPT_MASKS else [path]:
+                if real_path(file) not in kept:
+                    remove(file)
+            with suppress(OSError):
+                path.rmdir()  # if it is empty
+
+    def save(self, result: TrackResult) -> TrackResult:
+        """Save the record of a run that has ended; return the result."""
+        record = self.record
+        record.frames, record.seconds = result.frames, round(result.seconds, 3)
+        record.error = UNFINISHED if result.interrupted else result.error
+        masks = {PROMPT_MASKS} & {*record.written}
+        record.written = sorted(masks.union(path.name for path in result.written.values()))
+        save_record(self._folder / RECORD_FILE, record)
+        if record.error is None:
+            remove(self._folder / STATE_FILE)
+        return result
+
+
+def is_finished(record: JobRecord, folder: Path, input_digest: str) -> bool:
+    """Return whether a record is of a finished job with the same inputs whose results exist."""
+    same = record.error is None and record.input_digest == input_digest
+    return same and all((folder / name).exists() for name in record.written)
 
 
 def run_job(
@@ -166,120 +321,13 @@ def run_job(
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
-    opened, inputs = open_job(job, options, folder), describe_inputs(tracker, options)
-    return track_job(opened, folder, tracker, inputs, force=force, restart=restart)
+    checked = check_job(job, options)
+    digest = digest_inputs(job, describe_inputs(tracker, options))
+    return checked.run(folder, tracker, digest, force=force, restart=restart)
 
 
-def track_job(
-    opened: OpenJob,
-    folder: Path,
-    tracker: TrackerOptions,
-    inputs: Mapping[str, Any],
-    *,
-    load_tracker: Callable[[TrackerOptions], Tracker] = TrackerOptions.load,
-    class_list: Path | None = None,
-    force: bool = False,
-    restart: bool = False,
-) -> TrackResult | None:
-    """Track an open job, as `run_job`.
-
-    Args:
-        inputs: JSON values that results depend on, see `describe_inputs`.
-        load_tracker: returns the tracker of ``tracker`` with the job's overrides, for example a cached one.
-        class_list: file with the class ids of a list of jobs, to which this job's classes are added.
-    """
-    from aotlab.utils.devices import pick_device, reserve_cores  # loads PyTorch
-
-    job, source, options = opened.job, opened.source, opened.options
-    pick_device(tracker.device)
-    record = JobRecord.start(job)
-    record.made_by, record.rate = digest_inputs(job, inputs), str(source.rate)
-    record.written = [find_output(name).file_name for name in options.write]
-    with locked_output(folder):
-        repeatable = not options.realtime and (is_file(Path(job.video)) or is_folder(Path(job.video)))
-        earlier = read_job_record(folder) or JobRecord(job.name)
-        same = repeatable and earlier.made_by == record.made_by
-        if same and is_finished(earlier, folder, record.made_by) and not restart:
-            return None
-        replaced = list(dict.fromkeys([*record.written, *filter(is_file_name, earlier.written)]))
-        require_source_outside(replaced, folder, Path(job.video))
-        remove_temporary_files(replaced, folder)
-        if not (same or force):
-            require_no_results(replaced, folder)
-        masks, drawn = opened.masks, []
-        if opened.prompts:
-            record.written.append(DRAWN_MASKS)
-            drawn = make_masks(opened, folder / DRAWN_MASKS, tracker.checkpoint)
-            video = VideoInfo.from_source(source)
-            masks = load_masks([*job.masks, *drawn], video, opened.numbers, options.frames)
-        group_removals(options.removals, masks, source)
-        tracker = _fit_settings(tracker, opened, masks)
-        saved = _make_progress(folder, source, options, record) if repeatable else None
-        reserve_cores(HELPER_THREADS)
-        loaded = load_tracker(tracker)
-        loaded.reset(options.frames.count(source.length))
-        if saved is not None and same and not restart:
-            saved.load(loaded)
-        fresh = saved is None or saved.last < 0
-        if fresh:  # after all checks: masks may be among them
-            remove_results(replaced, folder, [*job.masks, *drawn])
-        save_record(folder / RECORD_FILE, record)
-        classes = masks.annotations.class_ids()
-        if class_list is not None:
-            classes = share_classes(class_list, classes)
-        options = replace(
-            options,
-            class_names=masks.annotations.class_names,
-            classes=classes,
-            attributes=masks.annotations.attribute_table(),
-        )
-        try:
-            result = track(loaded, source, masks, folder, options, saved)
-        except InputError:  # no frame was written
-            if fresh:
-                remove(folder / RECORD_FILE)
-            raise
-        return _finish_record(record, folder, result)
-
-
-def _fit_settings(tracker: TrackerOptions, opened: OpenJob, masks: VideoMasks) -> TrackerOptions:
-    """Return the options with the overrides of a job and of its memory budget."""
-    tracker = replace(tracker, overrides=(*tracker.overrides, *opened.job.overrides))
-    budget = opened.options.memory_budget
-    if budget is None:
-        return tracker
-    fitted = fit_memory_budget(budget, tracker.read_settings(), opened.source, masks)
-    return replace(tracker, overrides=(*tracker.overrides, *fitted))
-
-
-def _finish_record(record: JobRecord, folder: Path, result: TrackResult) -> TrackResult:
-    """Save the record of a job that has ended; return the result."""
-    record.frames, record.seconds = result.frames, round(result.seconds, 3)
-    record.error = UNFINISHED if result.interrupted else result.error
-    drawn = {DRAWN_MASKS} & {*record.written}
-    record.written = sorted(drawn.union(path.name for path in result.written.values()))
-    save_record(folder / RECORD_FILE, record)
-    if record.error is None:
-        remove(folder / STATE_FILE)
-    return result
-
-
-def remove_results(names: Iterable[str], folder: Path, masks: Iterable[str]) -> None:
-    """Remove files and folders of an earlier run from a folder; of its drawn masks only those not in ``masks``."""
-    kept = {real_path(split_mask_value(value)[-1]) for value in masks}
-    for path in (folder / name for name in names):
-        for file in path.glob("*") if path.name == DRAWN_MASKS else [path]:
-            if real_path(file) not in kept:
-                remove(file)
-        with suppress(OSError):
-            path.rmdir()  # if it is empty
-
-
-def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> OpenJob:
+def check_job(job: Job, options: TrackOptions) -> CheckedJob:
     """Open the video of a job and check its masks, prompts and removals.
-
-    Args:
-        folder: output folder, which must not hold the video; None: nothing is written.
 
     Raises:
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
@@ -288,72 +336,35 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     if not (job.masks or job.boxes or job.points):
         names = ", ".join(f"{Path(job.video).stem}{suffix}" for suffix in MASK_SUFFIXES)
         raise InputError(f"{job.video}: no masks; put one of {names} beside it")
-    numbers = FrameNumbers(source, by_name=options.by_name)
-    options = options.with_indices(numbers, job.start, job.end)
-    if folder is not None:
-        require_source_outside(options.write, folder, Path(job.video))
-    masks = load_masks(job.masks, VideoInfo.from_source(source), numbers, options.frames)
-    prompts = parse_prompts(
-        job.boxes, job.points, job.not_points, first_frame=numbers.number(options.frames.first)
-    )
-    if prompts and not Path(job.video).exists():
+    frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
+    masks = load_masks(job.masks, VideoInfo.from_source(source), frames)
+    numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    if numbered and not Path(job.video).exists():
         raise InputError(f"{job.video}: prompts need a video file or a folder; give a mask for a stream")
-    for frame, by_object in prompts.items():
-        if source.length is not None and numbers.index(frame) >= source.length:
+    prompts = {frames.index(number, f"prompt of frame {number}"): numbered[number] for number in numbered}
+    for index in prompts:
+        if index in masks:
             raise InputError(
-                f"prompt of frame {frame}: the video holds {source.length} frames; "
-                f"give one from 0 to {source.length - 1}"
+                f"prompt of frame {frames.number(index)}: the frame has a mask; draw its objects there, or leave it out"
             )
-        if numbers.index(frame) in masks:
-            raise InputError(
-                f"prompt of frame {frame}: the frame has a mask; draw its objects there, or leave it out"
-            )
-        for prompt in by_object.values():
+        for prompt in prompts[index].values():
             prompt.check_inside(source.size)
-    if not prompts:
-        group_removals(options.removals, masks, source)
-    return OpenJob(job, source, numbers, options, masks, prompts)
-
-
-def make_masks(opened: OpenJob, folder: Path, checkpoint: Path) -> list[str]:
-    """Write the masks of a job's prompts into a folder; return them as in `Job.masks`.
-
-    Args:
-        checkpoint: model whose prompt network is used unless the job names a segmenter.
-
-    Raises:
-        InputError: no pixel is found for an object, or the segmenter cannot be loaded.
-    """
-    names = opened.job.segmenter
-    segmenter = load_segmenter(
-        [Path(name) for name in names] if len(names) == 2 else None,
-        plugin=names[0] if len(names) == 1 else None,
-        checkpoint=checkpoint,
-    )
-    values = []
-    for frame, prompts in opened.prompts.items():
-        index = opened.numbers.index(frame)
-        path = folder / f"{index:05d}.png"
-        write_mask(path, segment_objects(opened.source.read(index), prompts, segmenter), max_id=max(prompts))
-        values.append(f"{frame}={path}")
-    return values
+    ids: dict[int, Collection[int]] = {
+        index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
+    }
+    group_removals(options.removals, {**ids, **prompts}, frames)
+    return CheckedJob(job, options, source, frames, masks, prompts)
 
 
 def describe_inputs(tracker: TrackerOptions, options: TrackOptions) -> dict[str, Any]:
     """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
-    from aotlab.configs.load import to_yaml
-
     inputs: dict[str, Any] = {
         "checkpoint": sha256(tracker.checkpoint),
-        "settings": to_yaml(tracker.read_settings()),
+        "settings": tracker.settings_as_yaml(),
         "write": sorted(options.write),
         "both_directions": options.both_directions,
     }
-    optional = {
-        "removals": [list(removal) for removal in options.removals],
-        "by_name": options.by_name,
-        "budget": options.memory_budget,
-    }
+    optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
     return inputs | {name: value for name, value in optional.items() if value}
 
 
@@ -367,47 +378,16 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_read_stamp(file) for file in files]
-    parts: tuple[Any, ...] = (dict(inputs), job.overrides, job.levels, masks, str(path), video)
-    if (job.start, job.end) != (None, None):
-        parts = (*parts, job.start, job.end)
-    if job.boxes or job.points:
-        parts = (*parts, job.boxes, job.points, job.not_points, job.segmenter)
+    prompts = (job.boxes, job.points, job.not_points, job.segmenter)
+    parts = (dict(inputs), job.overrides, job.levels, masks, str(path), video, job.start, job.end, prompts)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def is_finished(record: JobRecord, folder: Path, made_by: str) -> bool:
-    """Return whether a record is of a finished job with the same inputs whose results exist."""
-    same = record.error is None and record.made_by == made_by
-    return same and all((folder / name).exists() for name in record.written)
-
-
-def _make_progress(
-    folder: Path, source: FrameSource, options: TrackOptions, record: JobRecord
-) -> Progress | None:
-    """Return where to save progress; None if the outputs cannot be resumed."""
-    write = set(options.write)
-    if options.both_directions or SOURCE_OUTPUT not in write or write & UNSUPPORTED_OUTPUTS:
-        return None
-    confidence = not write <= set(OUTPUTS)  # annotation files and plug-ins may store it
-    return Progress(folder, source.stem, record.made_by, confidence=confidence)
-
-
-def _digest_files(path: Path) -> str:
-    """Return a digest of a mask file, or of the files of a folder."""
-    total = hashlib.sha256()
-    folder = is_folder(path)
-    if not folder and not is_file(path):
-        raise InputError(f"{path}: no such mask; check the path")
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if folder else [path]
-    try:
-        for file in files:
-            total.update(repr(file.relative_to(path) if folder else "").encode())
-            total.update(file.read_bytes())
-    except OSError as error:
-        raise InputError(
-            f"{error.filename}: cannot be read ({error.strerror}); check its permissions"
-        ) from error
-    return total.hexdigest()
+def _digest_files(path: Path) -> list[tuple[str, str]]:
+    """Return names and digests of a mask file, or of the files of a folder; raise `InputError` as `sha256` does."""
+    if not is_folder(path):
+        return [("", sha256(path))]
+    return [(str(file.relative_to(path)), sha256(file)) for file in sorted(path.rglob("*")) if file.is_file()]
 
 
 def _read_stamp(file: Path) -> tuple[str, int, int]:
@@ -417,58 +397,3 @@ def _read_stamp(file: Path) -> tuple[str, int, int]:
     except OSError:
         return file.name, 0, 0
     return file.name, stat.st_size, stat.st_mtime_ns
-
-
-def fit_memory_budget(
-    budget: int, settings: Config, source: FrameSource, masks: VideoMasks
-) -> tuple[str, ...]:
-    """Return overrides for as many frames of long-term memory as fit into ``budget`` bytes.
-
-    Raises:
-        InputError: two frames do not fit.
-    """
-    objects, memory = len(masks.annotations.objects()), settings.memory
-    size = memory_bytes_per_frame(settings, source.size, objects)
-    frames = budget // size
-    if frames < 2:
-        raise InputError(
-            f"memory budget: {budget / 1e6:.1f} MB is too little, a frame of this video with {objects} objects "
-            f"takes {size / 1e6:.1f} MB; give at least {2 * size / 1e6:.1f}MB"
-        )
-    if source.length is not None:
-        frames = min(frames, max(2, 1 + len(masks) + source.length // memory.every))
-    overrides = ["memory.newest=null", f"memory.frames={frames}"]
-    if memory.insertions is not None:
-        overrides.append(f"memory.insertions={max(memory.insertions, frames)}")
-    return tuple(overrides)
-
-
-def memory_bytes_per_frame(config: Config, size: tuple[int, int], objects: int) -> int:
-    """Return the bytes of long-term memory per frame, at most if frames are enlarged for small objects.
-
-    Measured by storing a reference frame on the meta device, so it holds for any model.
-
-    Args:
-        config: settings of model and input.
-        size: (height, width) of the video.
-        objects: number of tracked objects, at least 1.
-    """
-    import torch
-
-    from aotlab.engine.memory.bank import MemoryBank
-    from aotlab.engine.memory.policies import FirstFrame
-    from aotlab.engine.recurrence import propagate_reference, write_memory
-    from aotlab.networks.build import build_model
-    from aotlab.networks.preprocess import network_size
-
-    identities = config.model.max_objects
-    height, width = network_size(
-        size, config.input, align_corners=config.model.align_corners, min_object_area=1
-    )
-    groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
-    with torch.device("meta"), torch.inference_mode():
-        model = build_model(config.model).eval()
-        features = model.encode(torch.empty(1, 3, height, width))
-        masks = torch.empty(groups, identities + 1, height, width)
-        write_memory(model, [bank], propagate_reference(model, [bank], features, [masks]))
-    return bank.nbytes

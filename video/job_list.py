@@ -49,22 +49,18 @@ def read_jobs(path: Path) -> list[Job]:
         InputError: not readable, a missing field, or a duplicate name.
     """
     if is_folder(path):
-        videos = sorted(file for file in path.iterdir() if _is_video(file))
-        if not videos:
-            raise InputError(f"{path}: holds no videos; give a folder of videos with their masks beside them")
-        return list_video_jobs([str(video) for video in videos])
-    text = read_text(path, "give a CSV, JSON lines, or a folder")
-    read_rows = _read_json_rows if path.suffix.lower() in (".jsonl", ".ndjson") else _read_csv_rows
-    jobs = [_read_job(row, f"{path}, line {number}", path.parent) for number, row in read_rows(text, path)]
+        jobs = list_video_jobs([str(file) for file in sorted(path.iterdir()) if _is_video(file)])
+    else:
+        jobs = [_read_job(row, f"{path}, line {number}", path.parent) for number, row in _read_rows(path)]
     if not jobs:
-        raise InputError(f"{path}: holds no jobs; give a line for every video")
+        raise InputError(f"{path}: holds no videos; give a line for each, or a folder with masks beside them")
     return _require_different_names(jobs, str(path))
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
 
-    `open_job` refuses the job of a video without masks.
+    `check_job` refuses the job of a video without masks.
 
     Raises:
         InputError: a duplicate name.
@@ -86,59 +82,52 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _read_csv_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield line numbers and rows with masks and overrides as lists."""
-    reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
+def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield line numbers and rows, in CSV with masks and overrides as lists."""
+    text, number = read_text(path, "give a CSV, JSON lines, or a folder"), 1
+    is_json = path.suffix.lower() in (".jsonl", ".ndjson")
     try:
-        columns = reader.fieldnames or []
-        if not {*REQUIRED_FIELDS} <= {*columns} <= {*REQUIRED_FIELDS, *OPTIONAL_FIELDS} or len(
-            {*columns}
-        ) < len(columns):
-            raise InputError(
-                f"{path}: a header of {', '.join(columns)}; expected {', '.join(REQUIRED_FIELDS)}, and perhaps "
+        if is_json:
+            for number, line in enumerate(text.split("\n"), start=1):
+                if line.strip():
+                    yield number, json.loads(line)
+            return
+        reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
+        columns, fields = reader.fieldnames or [], {*REQUIRED_FIELDS, *OPTIONAL_FIELDS}
+        if not {*REQUIRED_FIELDS} <= {*columns} <= fields or len({*columns}) < len(columns):
+            raise csv.Error(
+                f"a header of {', '.join(columns)}; expected {', '.join(REQUIRED_FIELDS)}, and perhaps "
                 f"{', '.join(OPTIONAL_FIELDS)}"
             )
         for row in reader:
+            number = reader.line_num
             if None in row:
-                raise InputError(
-                    f"{path}, line {reader.line_num}: more values than the header has; use quotes"
-                )
+                raise csv.Error("more values than the header has; use quotes")
             masks = [part.strip() for part in row["masks"].split(";") if part.strip()]
-            yield reader.line_num, {**row, "masks": masks, "overrides": shlex.split(row.get("overrides", ""))}
-    except InputError:
-        raise
-    except (csv.Error, ValueError) as error:
-        raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
-
-
-def _read_json_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}: not readable as JSON ({error})") from error
+            yield number, {**row, "masks": masks, "overrides": shlex.split(row.get("overrides", ""))}
+    except (csv.Error, ValueError, RecursionError) as error:
+        kind = "JSON" if is_json else "CSV"
+        raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
 
 
 def _read_job(row: Any, place: str, folder: Path) -> Job:
-    if not isinstance(row, dict) or not isinstance(row.get("video"), str) or not row["video"]:
-        raise InputError(f"{place}: missing field 'video'")
-    masks, overrides = row.get("masks"), row.get("overrides") or []
+    fields: dict[str, Any] = row if isinstance(row, dict) else {}
+    video, masks, overrides = fields.get("video", ""), fields.get("masks"), fields.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
-    if not masks or not _is_text_list(masks) or not _is_text_list(overrides):
-        raise InputError(f"{place}: expected masks, and overrides as key=value texts")
-    levels = row.get("levels") or None
+    if not (_is_text_list([video]) and masks and _is_text_list(masks) and _is_text_list(overrides)):
+        raise InputError(f"{place}: expected a video, its masks, and perhaps overrides as key=value texts")
+    levels = fields.get("levels") or None
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
         parse_levels(levels)
     ends: list[int | None] = []
     for key in ("start", "end"):
-        text = "" if row.get(key) is None else str(row[key])
+        text = "" if fields.get(key) is None else str(fields[key])
         if text and not re.fullmatch("[0-9]{1,9}", text):
             raise InputError(f"{place}: {key} {text[:40]}: expected a frame number, for example 100")
         ends.append(int(text) if text else None)
-    name = require_file_name(row.get("name") or Path(row["video"]).stem, place)
-    video = row["video"] if re.match("[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
+    name = require_file_name(fields.get("name") or Path(video).stem, place)
+    video = video if re.match("[a-z]+://", video) else os.path.join(folder, video)
     return Job(
         name,
         video,
@@ -156,7 +145,7 @@ def _is_text_list(values: Any) -> bool:
 
 def _require_different_names(jobs: list[Job], place: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
-    name, count = Counter(job.name.lower() for job in jobs).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"{place}: {count} jobs are called {name}; use different names")
+    for name, count in Counter(job.name.lower() for job in jobs).most_common(1):
+        if count > 1:
+            raise InputError(f"{place}: {count} jobs are called {name}; use different names")
     return jobs

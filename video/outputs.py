@@ -31,6 +31,7 @@ from aotlab.utils.plugins import (
     load_plugin,
 )
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
+from aotlab.video.labels import VideoLabels
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -195,8 +196,7 @@ class VideoFile(Output):
 
     def drop(self) -> None:
         """Remove the incomplete file."""
-        with suppress(InputError), self._stack:
-            raise InputError(f"{self.path}: dropped")
+        self._stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
 
 class AnnotationFile(Output):
@@ -346,7 +346,7 @@ class Outputs:
         """what the completed outputs have to print, after `finish`"""
         self.last = -1
         """index of the last of them in the source"""
-        self._outputs, self._source, self._written = outputs, source, on_written
+        self._outputs, self._source, self._on_written = outputs, source, on_written
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
@@ -358,8 +358,8 @@ class Outputs:
             if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)
         self.frames, self.last = self.frames + 1, tracked.index
-        if self._written is not None:
-            self._written(tracked)
+        if self._on_written is not None:
+            self._on_written(tracked)
 
     def finish(self) -> Exception | None:
         """Complete all outputs; return the first error."""
@@ -387,27 +387,22 @@ def open_outputs(
     names: Iterable[str],
     folder: Path,
     source: FrameSource,
-    class_names: Mapping[int, str] | None = None,
-    frame_number: Callable[[int], int] = int,
-    classes: Mapping[str, int] | None = None,
-    attributes: AttributeTable | None = None,
+    labels: VideoLabels,
+    frame_number: Callable[[int], int],
 ) -> dict[str, Output]:
     """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
 
     Args:
-        class_names: by object id, if known.
         frame_number: number by which the user calls a frame, by its index.
-        classes: class ids by class name, if known.
-        attributes: of the objects, if known.
     """
     outputs = {}
     for name in names:
         kind = find_output(name)
-        outputs[name] = kind.open(folder / kind.file_name, source)
-        outputs[name].class_names.update(class_names or {})
-        outputs[name].classes.update(classes or {})
-        outputs[name].attributes.update(attributes or {})
-        outputs[name].frame_number = frame_number
+        output = outputs[name] = kind.open(folder / kind.file_name, source)
+        output.class_names.update(labels.class_names)
+        output.classes.update(labels.classes)
+        output.attributes.update(labels.attributes)
+        output.frame_number = frame_number
     return outputs
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from aotlab.video.outputs import RestoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-PROGRESS = FileKind("progress of a tracked video", 2, "--restart tracks it from the first frame")
+PROGRESS = FileKind("progress of a tracked video", 3, "--restart tracks it from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"
@@ -33,22 +33,27 @@ class Progress:
     Args:
         folder: output folder with the masks.
         stem: returns the name of a frame's files.
-        made_by: digest of all inputs; progress of other inputs is ignored.
+        input_digest: digest of all inputs; progress of other inputs is ignored.
         confidence: whether an output needs confidences, which take time to compute.
     """
 
     def __init__(
-        self, folder: Path, stem: Callable[[int], str], made_by: str, *, confidence: bool = True
+        self, folder: Path, stem: Callable[[int], str], input_digest: str, *, confidence: bool = True
     ) -> None:
         self.last = -1
         """index of the last frame that need not be tracked again"""
-        self._newest, self._measure = -1, confidence
-        self._path, self._made_by = folder / STATE_FILE, made_by
+        self._last_step, self._has_confidence = -1, confidence
+        self._path, self._input_digest = folder / STATE_FILE, input_digest
         self._masks, self._stem = folder / SOURCE_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None
-        self._saved = time.monotonic()
+        self._save_time = time.monotonic()
+
+    @staticmethod
+    def supports(write: Collection[str], *, both_directions: bool) -> bool:
+        """Return whether a run with these outputs can be resumed."""
+        return not both_directions and SOURCE_OUTPUT in write and UNSUPPORTED_OUTPUTS.isdisjoint(write)
 
     def load(self, tracker: Any) -> None:
         """Restore a `Tracker` and all frames up to the saved one; do nothing without saved progress.
@@ -62,7 +67,7 @@ class Progress:
 
         with prefix_read_errors(self._path, PROGRESS):
             content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
-            if content["made_by"] != self._made_by:
+            if content["input_digest"] != self._input_digest:
                 return
             tracker.load_state_dict(content["state"])
             self._confidence, self.last = content["confidence"], int(content["last"])
@@ -75,26 +80,26 @@ class Progress:
 
     def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
-        self._newest = index
-        if time.monotonic() - self._saved >= SAVE_SECONDS:
-            self._state, self._saved = (index, tracker.state_dict()), time.monotonic()
+        self._last_step = index
+        if time.monotonic() - self._save_time >= SAVE_SECONDS:
+            self._state, self._save_time = (index, tracker.state_dict()), time.monotonic()
 
-    def count_frame(self, tracked: TrackedFrame) -> None:
-        """Count a frame whose outputs are written; save its state if it was kept."""
+    def add_frame(self, tracked: TrackedFrame) -> None:
+        """Add a frame whose outputs are written; save its state if it was kept."""
         if isinstance(tracked.prediction, RestoredPrediction):
             return
         prediction = tracked.prediction
         if tracked.cut:
             self._cuts.append(tracked.index)
         self._confidence[tracked.index] = (
-            dict(prediction.confidence) if self._measure else dict.fromkeys(prediction.ids, 1.0)
+            dict(prediction.confidence) if self._has_confidence else dict.fromkeys(prediction.ids, 1.0)
         )
         if self._state is not None and self._state[0] == tracked.index:
             self._save(*self._state)
 
     def save_stopped(self, last: int, tracker: Any) -> None:
         """Save the state of a run that stopped after frame ``last``; a state that cannot be saved is left out."""
-        if last == self._newest:
+        if last == self._last_step:
             with suppress(InputError):
                 self._save(last, tracker.state_dict())
 
@@ -104,7 +109,7 @@ class Progress:
         frames = {index: scores for index, scores in self._confidence.items() if index <= last}
         cuts = [index for index in self._cuts if index <= last]
         content = {
-            "made_by": self._made_by, "last": last, "confidence": frames, "cuts": cuts, "state": state
+            "input_digest": self._input_digest, "last": last, "confidence": frames, "cuts": cuts, "state": state
         }  # fmt: skip
         with atomic_file(self._path) as file:
             torch.save(wrap(PROGRESS, content), file)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,12 @@ from tqdm import tqdm
 
 from aotlab.engine.streaming import LabelPipeline, ReadAhead, StallError, stream
 from aotlab.media.images import Levels
-from aotlab.media.regions import AttributeTable
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
-from aotlab.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
+from aotlab.video.inputs import FrameSelection
+from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.video.resume import Progress
 
@@ -37,7 +36,7 @@ NumberedFrame = tuple[int, np.ndarray]
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """Options of `track`."""
+    """Choices of `track`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
     """outputs to write, names of `list_outputs`"""
@@ -47,22 +46,10 @@ class TrackOptions:
     """drop frames to keep up with the source"""
     timeout: float = 30.0
     """seconds without a frame after which tracking stops"""
-    memory_budget: int | None = None
-    """bytes of long-term memory, for `run_job`; None: as in the settings"""
     removals: tuple[tuple[int, int], ...] = ()
-    """pairs of frame and object id; tracking of the object stops at the frame"""
-    class_names: Mapping[int, str] = field(default_factory=dict)
-    """class names by object id, for outputs that store them"""
-    classes: Mapping[str, int] = field(default_factory=dict)
-    """class ids by class name, for outputs that store them"""
-    attributes: AttributeTable = field(default_factory=dict)
-    """attributes of the objects, for outputs that store them"""
-    frames: FrameRange = ALL_FRAMES
-    """frames to track"""
+    """pairs of frame number and object id; tracking of the object stops at the frame"""
     by_name: bool = False
-    """frame numbers of masks and removals are those of file names; see `with_indices`"""
-    frame_number: Callable[[int], int] = int
-    """number by which the user calls a frame, by its index"""
+    """frame numbers are those in the file names of an image folder, not counted from 0"""
     progress: bool = True
     """show a progress bar if stderr is a terminal"""
 
@@ -81,26 +68,6 @@ class TrackOptions:
                 "give a mask without the object"
             )
 
-    def with_indices(self, numbers: FrameNumbers, start: int | None, end: int | None) -> TrackOptions:
-        """Return the options of one video, with frame numbers turned into indices.
-
-        Args:
-            numbers: of the video; those of `removals`, ``start`` and ``end``.
-            start: number of the first frame to track; None: the first of the video.
-            end: number of the last frame to track; None: the last of the video.
-
-        Raises:
-            InputError: the video does not have such a frame.
-        """
-        removals = tuple((numbers.index(frame), object_id) for frame, object_id in self.removals)
-        return replace(
-            self,
-            removals=removals,
-            frames=numbers.range(start, end),
-            by_name=False,
-            frame_number=numbers.number,
-        )
-
 
 @dataclass(frozen=True)
 class TrackResult:
@@ -114,13 +81,13 @@ class TrackResult:
     """completed outputs by name; after an early stop they hold the frames until then"""
     summaries: tuple[str, ...] = ()
     """what the outputs have to print, see `Output.summary`"""
-    restored: int = 0
+    restored_frames: int = 0
     """number of written frames that an earlier, interrupted run had tracked"""
-    dropped: int = 0
+    dropped_frames: int = 0
     """number of frames dropped to keep up"""
-    damaged: tuple[int, ...] = ()
+    damaged_frames: tuple[int, ...] = ()
     """indices of damaged frames concealed by the decoder"""
-    lost: int = 0
+    corrupt_packets: int = 0
     """number of undecodable packets of a stream"""
     cuts: tuple[int, ...] = ()
     """numbers of frames that share nothing with the one before, if ``rules.cuts`` is set"""
@@ -136,10 +103,10 @@ class TrackResult:
     @property
     def frames_per_second(self) -> float:
         """Frames per second of the tracker only; 0 without frames."""
-        return (self.frames - self.restored) / self.seconds if self.seconds > 0 else 0.0
+        return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
-DEFAULT_OPTIONS = TrackOptions()
+DEFAULT_OPTIONS, NO_LABELS = TrackOptions(), VideoLabels()
 
 
 def track(
@@ -148,7 +115,10 @@ def track(
     masks: Mapping[int, np.ndarray],
     output: Path,
     options: TrackOptions = DEFAULT_OPTIONS,
-    saved: Progress | None = None,
+    *,
+    frames: FrameSelection | None = None,
+    labels: VideoLabels = NO_LABELS,
+    progress: Progress | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
@@ -158,74 +128,66 @@ def track(
         tracker: needs ``reset`` for both directions and ``forget`` for removals.
         masks: H×W object ids by frame index; later masks may add objects.
         output: folder, created if missing.
-        saved: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
+        frames: frames to track; None: all.
+        labels: labels of the objects, for outputs that store them.
+        progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
 
     Raises:
-        InputError: the output folder is not writable, or the first frame failed.
+        InputError: the output folder is not writable, a removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
     from aotlab.video.directions import track_both_directions  # loads PyTorch, as nothing above does
 
-    opened = open_outputs(
-        options.write,
-        require_writable(output),
+    frames = frames or FrameSelection(source, by_name=options.by_name)
+    ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
+    max_id = max(frozenset[int]().union(*ids.values()), default=0)
+    removals = group_removals(options.removals, ids, frames)
+    outputs = Outputs(
+        open_outputs(options.write, require_writable(output), source, labels, frames.number),
         source,
-        options.class_names,
-        options.frame_number,
-        options.classes,
-        options.attributes,
+        None if progress is None else progress.add_frame,
     )
-    outputs = Outputs(opened, source, None if saved is None else saved.count_frame)
     timed: Any = TimedTracker(tracker)
-    removals = group_removals(options.removals, masks, source)
-    max_id = max((int(mask.max(initial=0)) for mask in masks.values()), default=0)
+    required = {*masks, *removals}
     cuts: list[int] = []
     with stop_flag() as stop:
 
-        def predict(frames: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
+        def predict(numbered: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
             if options.both_directions:
-                predictions = track_both_directions(timed, frames, masks, output, stop)
+                predictions = track_both_directions(timed, numbered, masks, output, stop)
             else:
-                predictions = track_forward(timed, frames, masks, removals, saved)
+                predictions = track_forward(timed, numbered, masks, removals, progress)
             for index, frame, prediction in predictions:
-                given = frozenset(np.unique(masks[index]).tolist()) - {0} if index in masks else frozenset()
-                tracked = TrackedFrame(index, frame, prediction, source.time(index), max_id, given)
+                annotated = ids.get(index, frozenset())
+                tracked = TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
                 if tracked.cut:
-                    cuts.append(index)
+                    cuts.append(frames.number(index))
                 yield tracked
 
-        reader = _read_ahead(source, stop, options, {*masks, *removals})
-        problem = _run_to_end(stream(reader, predict, outputs.write), outputs, source, options)
+        reader = ReadAhead(
+            pace_frames(frames.read(source), source) if options.realtime else frames.read(source),
+            stop=stop,
+            timeout=options.timeout,
+            keep=(lambda item: item[0] in required) if options.realtime else None,
+        )
+        problem = _run_to_end(stream(reader, predict, outputs.write), outputs, source, options, frames.count)
     unused = None if stop.is_set() else _describe_unused(source, masks, removals, outputs.last + 1)
-    if saved is not None and (stop.is_set() or problem is not None):
-        saved.save_stopped(outputs.last, timed)
-    missing = set(options.write) - set(outputs.written)
+    if progress is not None and (stop.is_set() or problem is not None):
+        progress.save_stopped(outputs.last, timed)
     return TrackResult(
         outputs.frames,
         timed.seconds,
         outputs.written,
         tuple(outputs.summaries),
-        restored=0 if saved is None else max(0, saved.last + 1 - options.frames.first),
-        dropped=reader.dropped,
-        damaged=tuple(source.damaged),
-        lost=source.lost,
-        cuts=tuple(options.frame_number(index) for index in cuts),
+        restored_frames=0 if progress is None else max(0, progress.last + 1 - frames.first),
+        dropped_frames=reader.dropped,
+        damaged_frames=tuple(source.damaged),
+        corrupt_packets=source.lost,
+        cuts=tuple(cuts),
         levels=source.levels,
         interrupted=stop.is_set(),
         signal_number=stop.signal_number,
-        error=_describe_problem(problem, missing) or unused,
-    )
-
-
-def _read_ahead(
-    source: FrameSource, stop: threading.Event, options: TrackOptions, kept: Container[int]
-) -> ReadAhead[NumberedFrame]:
-    """Return the frames of a source by index; in real time all but ``kept`` ones may be dropped."""
-    frames = options.frames.frames(source)
-    if not options.realtime:
-        return ReadAhead(frames, stop=stop, timeout=options.timeout)
-    return ReadAhead(
-        pace_frames(frames, source), stop=stop, timeout=options.timeout, keep=lambda item: item[0] in kept
+        error=_describe_problem(problem, {*options.write} - {*outputs.written}) or unused,
     )
 
 
@@ -234,41 +196,42 @@ def track_forward(
     frames: Iterator[NumberedFrame],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
-    saved: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[FramePrediction]:
     """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
     for index, frame in frames:
-        if saved is not None and index <= saved.last:
-            yield index, frame, saved.restore(index)
+        if progress is not None and index <= progress.last:
+            yield index, frame, progress.restore(index)
             continue
         for object_id in removals.get(index, ()):
             tracker.forget(object_id)
         prediction = tracker.step(frame, masks.get(index))
-        if saved is not None:
-            saved.keep_state(index, tracker)
+        if progress is not None:
+            progress.keep_state(index, tracker)
         yield index, frame, prediction
 
 
 def group_removals(
-    removals: Iterable[tuple[int, int]], masks: Mapping[int, np.ndarray], source: FrameSource
+    removals: Iterable[tuple[int, int]], ids: Mapping[int, Collection[int]], frames: FrameSelection
 ) -> dict[int, list[int]]:
-    """Return the object ids to remove by frame.
+    """Return the object ids to remove by frame index.
+
+    Args:
+        removals: pairs of frame number and object id.
+        ids: ids of the objects with a mask, by frame index.
 
     Raises:
-        InputError: the frame is after the end of the video, or no earlier mask has the object.
+        InputError: the frame is not tracked, or no earlier mask has the object.
     """
     ids_by_frame: dict[int, list[int]] = {}
-    for frame, object_id in dict.fromkeys(removals):
-        if source.length is not None and frame >= source.length:
+    for number, object_id in dict.fromkeys(removals):
+        removed = frames.index(number, f"remove {number}:{object_id}")
+        if not any(index < removed and object_id in ids[index] for index in ids):
             raise InputError(
-                f"remove {frame}:{object_id}: the video holds {source.length} frames; give an earlier frame"
-            )
-        if not any(index < frame and (masks[index] == object_id).any() for index in masks):
-            raise InputError(
-                f"remove {frame}:{object_id}: no mask of an earlier frame has object {object_id}; give another frame "
+                f"remove {number}:{object_id}: no mask of an earlier frame has object {object_id}; give another frame "
                 "or id"
             )
-        ids_by_frame.setdefault(frame, []).append(object_id)
+        ids_by_frame.setdefault(removed, []).append(object_id)
     return ids_by_frame
 
 
@@ -303,7 +266,11 @@ class TimedTracker:
 
 
 def _run_to_end(
-    results: Generator[TrackedFrame, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
+    results: Generator[TrackedFrame, None, None],
+    outputs: Outputs,
+    source: FrameSource,
+    options: TrackOptions,
+    total: int | None,
 ) -> Exception | None:
     """Run to the last frame or the first failure, and complete the outputs; return what went wrong.
 
@@ -313,7 +280,6 @@ def _run_to_end(
     problem: Exception | None = None
     try:
         try:
-            total = options.frames.count(source.length)
             bar = tqdm(total=total, unit="frame", disable=None if options.progress else True)
             with bar, closing(results):
                 for _ in results:

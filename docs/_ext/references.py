@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import types
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import yaml
 from parsers import find_parser
 from sphinx.application import Sphinx
 
-import aotlab
+import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS
@@ -129,17 +130,18 @@ def _captions(kind: type) -> dict[str, str]:
 
 def api() -> str:
     """Return the documentation of the public names."""
-    return "\n\n".join(_documented(name) for name in aotlab.__all__ if not name.startswith("_"))
+    names = [(module, name) for module in (aotlab, aotlab.sdk) for name in module.__all__]
+    return "\n\n".join(_documented(module, name) for module, name in names if not name.startswith("_"))
 
 
-def _documented(name: str) -> str:
-    value = getattr(aotlab, name)
+def _documented(module: types.ModuleType, name: str) -> str:
+    title, value = f"## {module.__name__}.{name}", getattr(module, name)
     if not callable(value) or typing.get_origin(value) is not None:  # constants and type aliases
         text = f"{value.dtype} array of shape {value.shape}" if hasattr(value, "dtype") else value
-        return f"## {name}\n\n`{text}`"
+        return f"{title}\n\n`{text}`"
     kind = "autoclass" if inspect.isclass(value) else "autofunction"
     members = "\n   :members:" if kind == "autoclass" else ""
-    return f"## {name}\n\n```{{eval-rst}}\n.. {kind}:: aotlab.{name}{members}\n```"
+    return f"{title}\n\n```{{eval-rst}}\n.. {kind}:: {module.__name__}.{name}{members}\n```"
 
 
 def models() -> str:

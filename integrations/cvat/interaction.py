@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 from cvat_sdk.masks import encode_mask
 
-from aotlab import Prompt, load_segmenter
+from aotlab import Prompt
+from aotlab.sdk import load_segmenter
 
 
 class InteractionFunction:

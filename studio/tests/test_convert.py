@@ -8,12 +8,21 @@ import pytest
 import yaml
 from PIL import Image
 
-from aotlab import InputError, VideoInfo, VideoWriter, find_mask_writer, read_annotations
+from aotlab import InputError
+from aotlab.sdk import VideoInfo, VideoWriter, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
 from aotlab_studio.project import editing
 from aotlab_studio.tracking.planning import TrackRequest
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session
-from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    WIDTH,
+    draw,
+    draw_folder,
+    open_session,
+)
+from studio.tests.annotation.clips import (
+    LENGTH as CLIP_LENGTH,
+)
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 

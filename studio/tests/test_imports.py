@@ -1,4 +1,4 @@
-"""The arrows between the packages: the studio imports public names of aotlab, and aotlab nothing of the studio."""
+"""The arrows between the packages: the studio imports from aotlab and aotlab.sdk, and aotlab nothing of the studio."""
 
 import ast
 from pathlib import Path
@@ -6,30 +6,38 @@ from pathlib import Path
 import pytest
 
 import aotlab
+from aotlab import sdk
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+PUBLIC = {
+    "aotlab.sdk",
+    *(f"aotlab.{name}" for name in aotlab.__all__),
+    *(f"aotlab.sdk.{name}" for name in sdk.__all__),
+}
+
+
 def imported_names(source: str) -> set[str]:
-    """Return the names that a source imports from aotlab; a module of aotlab counts as a name with a dot."""
+    """Return the full names of what a source imports from aotlab."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names if alias.name.startswith("aotlab.")}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "aotlab":
-            names |= {f"{node.module}.{alias.name}".removeprefix("aotlab.") for alias in node.names}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif (
             isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "aotlab"
         ):
-            names.add(node.attr)
+            names.add(f"aotlab.{node.attr}")
     return names
 
 
-def test_studio_imports_public_names_only():
+def test_studio_imports_aotlab_and_its_sdk_only():
     paths = sorted((ROOT / "studio" / "src").rglob("*.py"))
     found = {str(path.relative_to(ROOT)): imported_names(path.read_text()) for path in paths}
     assert any(found.values())
-    private = {path: names - set(aotlab.__all__) for path, names in found.items()}
+    private = {path: names - PUBLIC for path, names in found.items()}
     assert {path: names for path, names in private.items() if names} == {}
 
 
@@ -47,13 +55,14 @@ def test_framework_does_not_import_the_studio():
 @pytest.mark.parametrize(
     ("source", "names"),
     [
-        ("from aotlab import Tracker, InputError", {"Tracker", "InputError"}),
+        ("from aotlab import Tracker, InputError", {"aotlab.Tracker", "aotlab.InputError"}),
+        ("from aotlab.sdk import Region", {"aotlab.sdk.Region"}),
         (
             "def f():\n    from aotlab.engine.tracking.tracker import Tracker",
-            {"engine.tracking.tracker.Tracker"},
+            {"aotlab.engine.tracking.tracker.Tracker"},
         ),
         ("import aotlab.media.coco", {"aotlab.media.coco"}),
-        ("import aotlab\naotlab.engine", {"engine"}),
+        ("import aotlab\naotlab.engine", {"aotlab.engine"}),
         ("from aotlab_studio.files import write_bytes", set()),
     ],
 )

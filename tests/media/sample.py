@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab import Annotations, Region, VideoInfo, encode_runs
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs
 
 SIZE = (24, 40)
 LENGTH = 4

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, format_coco, read_annotations, write_mask
+from aotlab import InputError, write_mask
+from aotlab.sdk import format_coco, read_annotations
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked

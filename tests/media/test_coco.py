@@ -7,7 +7,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from aotlab import InputError, VideoInfo, encode_runs, format_coco, read_annotations
+from aotlab import InputError
+from aotlab.sdk import VideoInfo, encode_runs, format_coco, read_annotations
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 

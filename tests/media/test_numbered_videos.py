@@ -4,7 +4,8 @@ from contextlib import suppress
 
 import pytest
 
-from aotlab import InputError, VideoReader, open_frames
+from aotlab import InputError, open_frames
+from aotlab.sdk import VideoReader
 from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
 
 LENGTH = 40

@@ -10,7 +10,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.video.inputs import FrameNumbers, FrameRange, load_masks, split_mask_value
+from aotlab.video.inputs import FrameSelection, load_masks, split_mask_value
 from tests.drawn_clips import write_plain
 
 SIZE, LENGTH = (24, 32), 5
@@ -99,15 +99,15 @@ def test_only_a_leading_number_is_a_frame(value, frame, file):
 @pytest.mark.parametrize(
     ("values", "within", "expected"),
     [
-        (["first.png"], FrameRange(), {0: 2}),
-        (["first.png"], FrameRange(2, 3), {2: 2}),
-        (["4=late.png", "first.png"], FrameRange(), {0: 2, 4: 3}),
-        (["several"], FrameRange(), {1: 1, 3: 1}),
-        (["several"], FrameRange(2, 4), {3: 1}),
+        (["first.png"], (), {0: 2}),
+        (["first.png"], (2, 3), {2: 2}),
+        (["4=late.png", "first.png"], (), {0: 2, 4: 3}),
+        (["several"], (), {1: 1, 3: 1}),
+        (["several"], (2, 4), {3: 1}),
     ],
 )
 def test_masks_are_at_their_frames(video, masks, values, within, expected):
-    found = load_masks(values, video, within=within)
+    found = load_masks(values, video, FrameSelection(video, *within))
     assert list(found) == list(expected)
     assert all((found[frame] == labels(object_id)).all() for frame, object_id in expected.items())
     assert found.get(9) is None
@@ -116,31 +116,31 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
 @pytest.mark.parametrize(
     ("values", "within", "words"),
     [
-        (["several", "3=late.png"], FrameRange(), "frame 3 already has several"),
-        (["9=late.png"], FrameRange(), "mask 9=late.png: the video holds 5 frames"),
-        (["0=late.png"], FrameRange(1), "not between start and end"),
-        (["several"], FrameRange(4), "no mask for the frames to track"),
-        (["none.png"], FrameRange(), "none.png"),
+        (["several", "3=late.png"], (), "frame 3 already has several"),
+        (["9=late.png"], (), "mask 9=late.png: not a frame to track; give one from 0 to 4"),
+        (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
+        (["several"], (4,), "no mask for the frames to track"),
+        (["none.png"], (), "none.png"),
         (
             ["cat.png", "dog.png"],
-            FrameRange(),
+            (),
             "as is cat.png; give :1=dog.png for the same object, or",
         ),
         (
             ["cat.png", "3=dog.png"],
-            FrameRange(),
+            (),
             "give 3:1=dog.png for the same object, or 3:2=dog.png for another",
         ),
-        (["first.png", "0=late.png"], FrameRange(), "one for each object, for example 0:2=late.png"),
-        ([":4=cat.png", ":4=dog.png"], FrameRange(), "frame 0 already has cat.png"),
-        ([":0=cat.png"], FrameRange(), "object ids are 1 to 65535"),
-        (["both.png", "1:2=both.png"], FrameRange(), "mask 1:2=both.png: shows objects 1, 2; leave out :2"),
+        (["first.png", "0=late.png"], (), "one for each object, for example 0:2=late.png"),
+        ([":4=cat.png", ":4=dog.png"], (), "frame 0 already has cat.png"),
+        ([":0=cat.png"], (), "object ids are 1 to 65535"),
+        (["both.png", "1:2=both.png"], (), "mask 1:2=both.png: shows objects 1, 2; leave out :2"),
     ],
 )
 def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
     write_mask(tmp_path / "both.png", labels(1) + np.roll(labels(2), 10, axis=0))
     with pytest.raises(InputError, match=words):
-        load_masks(values, video, within=within)
+        load_masks(values, video, FrameSelection(video, *within))
 
 
 def test_masks_are_stored_as_run_lengths(video, masks):
@@ -150,27 +150,24 @@ def test_masks_are_stored_as_run_lengths(video, masks):
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "expected"),
-    [(None, None, FrameRange()), (11, None, FrameRange(1)), (11, 13, FrameRange(1, 3))],
+    ("start", "end", "expected"), [(None, None, range(5)), (11, None, range(1, 5)), (11, 13, range(1, 4))]
 )
 def test_file_names_number_frames(source, start, end, expected):
-    numbers = FrameNumbers(source, by_name=True)
-    assert numbers.range(start, end) == expected
-    assert numbers.number(numbers.index(12)) == 12
-    assert [index for index, _ in expected.frames(source)] == list(range(LENGTH))[expected.first :][
-        : expected.count(LENGTH)
-    ]
+    frames = FrameSelection(source, start, end, by_name=True)
+    assert frames.number(frames.index(12, "mask")) == 12
+    assert [index for index, _ in frames.read(source)] == list(expected)
+    assert frames.count == len(expected)
 
 
 @pytest.mark.parametrize(
     ("start", "end", "by_name", "words"),
     [
-        (9, None, False, "holds 5 frames; give a start and end from 0 to 4"),
-        (None, 5, False, "holds 5 frames"),
-        (3, 2, False, "give a start before the end"),
-        (3, None, True, "no frame is numbered 3; its file names have 10 to 14"),
+        (9, None, False, "start 9: not a frame to track; give one from 0 to 4"),
+        (None, 5, False, "end 5: not a frame to track"),
+        (3, 2, False, "end 2: not a frame to track; give one from 3 to 4"),
+        (3, None, True, "start 3: no frame is numbered 3; its file names have 10 to 14"),
     ],
 )
 def test_invalid_ranges_rejected(source, start, end, by_name, words):
     with pytest.raises(InputError, match=words):
-        FrameNumbers(source, by_name=by_name).range(start, end)
+        FrameSelection(source, start, end, by_name=by_name)

@@ -57,7 +57,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("name", "text", "words"),
     [
         ("a.csv", "video\na.mp4\n", "video, masks"),
-        ("a.csv", "video,masks\n", "no jobs"),
+        ("a.csv", "video,masks\n", "holds no videos; give a line"),
         ("a.csv", "video,masks\na.mp4,\n", "line 2"),
         ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n", "2 jobs are called a"),
         ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
@@ -76,7 +76,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
         ("a.jsonl", "[" * 100000, "not readable as JSON"),
         ("a.jsonl", "{", "line 1"),
-        ("a.jsonl", "[]", "missing field 'video'"),
+        ("a.jsonl", "[]", "expected a video, its masks"),
     ],
 )
 def test_invalid_list_names_its_line(tmp_path, name, text, words):

@@ -15,6 +15,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
+from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
 from aotlab.video.track import TrackOptions, track
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
@@ -116,8 +117,9 @@ def test_lost_objects_are_flagged(source, tmp_path):
 
 def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_path):
     attributes = {4: {0: {"wild": True}}}
-    options = TrackOptions(write=("coco",), class_names={4: "fish"}, attributes=attributes, progress=False)
-    track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options)
+    options = TrackOptions(write=("coco",), progress=False)
+    labels = VideoLabels(class_names={4: "fish"}, attributes=attributes)
+    track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options, labels=labels)
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])

@@ -17,6 +17,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video import outputs
+from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import OUTPUTS, find_output, require_source_outside
 from aotlab.video.track import TrackOptions, track
 from tests.engine.small_model import clip, stripes
@@ -86,7 +87,7 @@ def test_frames_pass_in_order(tmp_path):
     result = track(tracker, Source(), {0: MASK}, tmp_path, QUIET)
     assert tracker.seen == list(range(6))
     assert written(tmp_path) == (list(range(6)), 6)
-    assert (result.frames, result.dropped, result.interrupted, result.error) == (6, 0, False, None)
+    assert (result.frames, result.dropped_frames, result.interrupted, result.error) == (6, 0, False, None)
 
 
 def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
@@ -94,8 +95,8 @@ def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Echo, "step", lambda *args: SimpleNamespace(**vars(step(*args)), cut=args[1][0, 0, 0] == 4)
     )
-    options = TrackOptions(progress=False, frame_number=lambda index: index + 100)
-    assert track(Echo(), Source(), {0: MASK}, tmp_path, options).cuts == (104,)
+    monkeypatch.setattr(FrameSelection, "number", lambda self, index: index + 100)
+    assert track(Echo(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
 
 
 def test_stalled_source_keeps_received_frames(tmp_path):
@@ -180,7 +181,7 @@ def test_realtime_never_skips_annotated_frames(tmp_path):
     tracker, source = Echo(delay=0.1), Source(30)
     options = TrackOptions(realtime=True, progress=False)
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
-    assert result.dropped == 30 - result.frames > 5
+    assert result.dropped_frames == 30 - result.frames > 5
     assert {0, 7, 8} <= set(tracker.seen)
     assert tracker.seen == sorted(tracker.seen)
     numbers, count = written(tmp_path)
@@ -287,4 +288,4 @@ def test_damage_of_the_source_is_reported(tmp_path):
     source = Source()
     source.damaged, source.lost = [2, 3], 4
     result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
-    assert (result.damaged, result.lost, result.error) == ((2, 3), 4, None)
+    assert (result.damaged_frames, result.corrupt_packets, result.error) == ((2, 3), 4, None)

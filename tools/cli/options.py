@@ -157,8 +157,8 @@ def add_device_options(parser: CommandParser) -> None:
     add_shared_options(parser.add_argument_group("device and precision"), "--device", "--precision")
 
 
-def add_memory_options(parser: CommandParser, *, bounded: bool, budget: bool = False) -> None:
-    """Add the group "memory": ``--memory`` and ``--memory-frames``, with ``budget`` also ``--memory-budget``.
+def add_memory_options(parser: CommandParser, *, bounded: bool) -> None:
+    """Add the group "memory": ``--memory`` and ``--memory-frames``.
 
     ``bounded``: whether the command bounds memory by itself.
     """
@@ -170,33 +170,25 @@ def add_memory_options(parser: CommandParser, *, bounded: bool, budget: bool = F
         choices=POLICIES,
         help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
     )
-    size = group.add_mutually_exclusive_group()
-    size.add_argument(
+    group.add_argument(
         "--memory-frames",
         metavar="N",
         type=INTEGER,
         help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in the "
         "settings)",
     )
-    if budget:
-        size.add_argument(
-            "--memory-budget", metavar="SIZE", type=BYTES, help="store as many frames as fit, for example 2GB"
-        )
 
 
-def add_tracker_options(
-    parser: CommandParser, *, several: str | None = None, memory_budget: bool = False
-) -> None:
+def add_tracker_options(parser: CommandParser, *, several: str | None = None) -> None:
     """Add the options of a tracker: checkpoint, settings, device, precision, depth and memory.
 
     Args:
         several: what repeating ``--checkpoint`` means; None: it is given once.
-        memory_budget: add ``--memory-budget`` too, which the command itself must apply.
     """
     add_model_options(parser, several=several)
     group = parser.add_argument_group("device and precision")
     add_shared_options(group, "--device", "--precision", "--depth")
-    add_memory_options(parser, bounded=True, budget=memory_budget)
+    add_memory_options(parser, bounded=True)
 
 
 def read_tracker_options(args: argparse.Namespace) -> TrackerOptions:

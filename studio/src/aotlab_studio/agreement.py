@@ -7,16 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 
-from aotlab import (
-    Annotations,
-    CommandParser,
-    InputError,
-    VideoInfo,
-    atomic_path,
-    open_frames,
-    read_annotations,
-    region_similarity,
-)
+from aotlab import InputError, open_frames
+from aotlab.sdk import Annotations, CommandParser, VideoInfo, atomic_path, read_annotations, region_similarity
 
 MAX_LISTED = 10
 """largest number of printed frames"""

@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab import BYTES, CommandParser, InputError, add_tracker_options, load_segmenter, read_tracker_options
+from aotlab import InputError
+from aotlab.sdk import BYTES, CommandParser, add_tracker_options, load_segmenter, read_tracker_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from aotlab import CommandParser, InputError, list_mask_formats
+from aotlab import InputError
+from aotlab.sdk import CommandParser, list_mask_formats
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{output}: the output would replace the input; give another name")
     if output.exists() and not args.force and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"{output}: exists; give another name, or replace it with --force")
-    from aotlab import VideoInfo, find_mask_writer, open_frames, read_annotations, store_frame, write_mask
+    from aotlab import open_frames, write_mask
+    from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations, store_frame
 
     source = open_frames(args.video)
     info = VideoInfo.from_source(source)

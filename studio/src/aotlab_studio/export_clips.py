@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from aotlab import CommandParser
+from aotlab.sdk import CommandParser
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from aotlab import InputError, InUseError, atomic_path, locked
+from aotlab import InputError
+from aotlab.sdk import InUseError, atomic_path, locked
 
 LOCK = ".lock"
 """name of the lock file in a project folder"""

@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from aotlab import FrameSource, InputError, VideoFrames, VideoReader, decode_image, open_frames
+from aotlab import InputError, open_frames
+from aotlab.sdk import FrameSource, VideoFrames, VideoReader, decode_image
 from aotlab_studio.files import write_bytes
 
 Cached = TypeVar("Cached")

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from aotlab import Prediction, VideoWriter
+from aotlab import Prediction
+from aotlab.sdk import VideoWriter
 from aotlab_studio.project import editing
 from aotlab_studio.project.state import State
 from aotlab_studio.server.session import Session

@@ -13,18 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import (
+from aotlab import InputError, write_mask
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.sdk import (
     Annotations,
-    InputError,
     Region,
     VideoInfo,
     encode_runs,
     find_mask_writer,
     read_annotations,
     read_tracker_options,
-    write_mask,
 )
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab_studio import annotate as cli
 from aotlab_studio.project.job_results import open_results, read_job
 from aotlab_studio.server.export import export_masks

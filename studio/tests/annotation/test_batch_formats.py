@@ -8,7 +8,8 @@ import pytest
 import yaml
 from pycocotools.coco import COCO
 
-from aotlab import Annotations, Region, VideoInfo, encode_runs, find_mask_writer, write_mask
+from aotlab import write_mask
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs, find_mask_writer
 from aotlab_studio.project import editing
 from aotlab_studio.server.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth

@@ -7,17 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from aotlab import (
-    Annotations,
-    InputError,
-    Region,
-    TrackedFrame,
-    encode_runs,
-    format_coco,
-    list_outputs,
-    open_frames,
-    read_mask,
-)
+from aotlab import InputError, open_frames, read_mask
+from aotlab.sdk import Annotations, Region, TrackedFrame, encode_runs, format_coco, list_outputs
 from aotlab_studio.protocol import ExportResult
 from aotlab_studio.server.export import draw_names, read_prediction
 from aotlab_studio.server.uploads import load_upload

@@ -10,7 +10,8 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 
-from aotlab import TrackedFrame, find_output, list_outputs, open_frames, read_annotations
+from aotlab import open_frames
+from aotlab.sdk import TrackedFrame, find_output, list_outputs, read_annotations
 from aotlab_studio.project import editing
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.server.export import draw_names, read_prediction

@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as run_lengths
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aotlab import InputError, encode_runs
+from aotlab import InputError
+from aotlab.sdk import encode_runs
 from aotlab_studio.project.state import State
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from aotlab import InputError, VideoWriter, open_frames
+from aotlab import InputError, open_frames
+from aotlab.sdk import VideoWriter
 from aotlab_studio import annotate as cli
 from aotlab_studio.project.state import State
 from aotlab_studio.server.session import Session

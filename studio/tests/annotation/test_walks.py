@@ -11,17 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab import (
-    Annotations,
-    Prediction,
-    Region,
-    Tracker,
-    VideoInfo,
-    encode_runs,
-    find_mask_writer,
-    read_annotations,
-)
+from aotlab import Prediction, Tracker
 from aotlab.engine.tracking import tracker as engine
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs, find_mask_writer, read_annotations
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask

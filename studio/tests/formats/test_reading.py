@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, encode_runs, format_coco, read_annotations
+from aotlab import InputError
 from aotlab.media.regions import compress_runs
+from aotlab.sdk import encode_runs, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
-from aotlab import (
+from aotlab import InputError
+from aotlab.sdk import (
     Annotations,
-    InputError,
     Region,
     VideoInfo,
     decode_runs,

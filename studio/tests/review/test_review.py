@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import LostFlags, TrackedFrame, open_frames
+from aotlab import open_frames
+from aotlab.sdk import LostFlags, TrackedFrame
 from aotlab_studio.project.label_store import LabelStore, Note, encode_png
 from aotlab_studio.review.batch import render_page, write_batch_review
 from aotlab_studio.review.checks import find_checks

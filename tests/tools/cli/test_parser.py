@@ -287,7 +287,8 @@ def test_libraries_log_warnings_only(tmp_path):
 
 
 PLUGIN = """
-from aotlab import CommandParser, InputError
+from aotlab import InputError
+from aotlab.sdk import CommandParser
 def main(argv):
     parser = CommandParser("greet", "Greet.")
     parser.add_argument("name")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError, ParsedRegion, decode_image, encode_runs, require_size
+from aotlab import InputError
+from aotlab.sdk import ParsedRegion, decode_image, encode_runs, require_size
 from aotlab_studio.formats.geometry import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")

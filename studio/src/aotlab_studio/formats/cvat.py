@@ -13,9 +13,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab import (
+from aotlab import InputError
+from aotlab.sdk import (
     Annotations,
-    InputError,
     MaskWriter,
     ParsedRegion,
     VideoInfo,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab import InputError, Region, encode_runs
+from aotlab import InputError
+from aotlab.sdk import Region, encode_runs
 
 Size = tuple[int, int]
 """(height, width) in pixels"""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from aotlab import InputError, ParsedRegion, decode_image, fill_polygons, number_frames, require_size
+from aotlab import InputError
+from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, number_frames, require_size
 from aotlab_studio.formats.geometry import Size, place_mask
 
 SHAPES = {"polygon", "mask", "None"}

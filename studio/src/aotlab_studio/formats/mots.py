@@ -7,16 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from aotlab import (
-    Annotations,
-    InputError,
-    MaskWriter,
-    ParsedRegion,
-    VideoInfo,
-    format_coco,
-    parse_runs,
-    require_size,
-)
+from aotlab import InputError
+from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_runs, require_size
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from aotlab import Annotations, InputError, ParsedRegion, VideoInfo, match_regions, parse_classes
+from aotlab import InputError
+from aotlab.sdk import Annotations, ParsedRegion, VideoInfo, match_regions, parse_classes
 from aotlab_studio.formats.colors import parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio

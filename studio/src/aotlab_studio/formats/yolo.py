@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from aotlab import (
+from aotlab import InputError
+from aotlab.sdk import (
     Annotations,
-    InputError,
     MaskWriter,
     ParsedRegion,
     VideoInfo,

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from aotlab import (
+from aotlab.sdk import (
     Annotations,
     MaskWriter,
     ParsedRegion,

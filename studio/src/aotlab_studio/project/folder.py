@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from aotlab import AttributeTable, InputError, digest_samples
+from aotlab import InputError
+from aotlab.sdk import AttributeTable, digest_samples
 from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
 from aotlab_studio.project.label_store import LabelStore
 from aotlab_studio.project.objects import Snapshot

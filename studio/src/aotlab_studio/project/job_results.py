@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from aotlab import Annotations, InputError, load_masks, read_annotations
+from aotlab import InputError
+from aotlab.sdk import Annotations, load_masks, read_annotations
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
 from aotlab_studio.project.state import State
 from aotlab_studio.review.output import ReviewFile, read_scores

@@ -16,7 +16,8 @@ from msgspec import Struct
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from aotlab import PALETTE, InputError, decode_image
+from aotlab import InputError
+from aotlab.sdk import PALETTE, decode_image
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.scores import Score
 from aotlab_studio.video import LRUCache

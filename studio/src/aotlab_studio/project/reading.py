@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aotlab import Annotations, InputError, Region, VideoInfo, encode_runs
+from aotlab import InputError
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs
 from aotlab_studio.project.state import State
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import VideoInfo
+from aotlab.sdk import VideoInfo
 from aotlab_studio.project.folder import Project, locate_project, read_levels
 from aotlab_studio.project.history import Change, ChangeList, History
 from aotlab_studio.project.label_store import LabelStore, Note, encode_png

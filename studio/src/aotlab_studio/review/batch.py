@@ -12,7 +12,8 @@ from typing import Any, get_args
 
 from jinja2 import Template
 
-from aotlab import InputError, locked
+from aotlab import InputError
+from aotlab.sdk import locked
 from aotlab_studio.files import write_bytes
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
 from aotlab_studio.protocol import ClipStatus

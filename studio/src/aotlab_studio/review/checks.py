@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab import LostFlags
+from aotlab.sdk import LostFlags
 from aotlab_studio.review.scores import Score
 
 MIN_DISTANCE = 5

@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from aotlab import LostFlags, Output, TrackedFrame, atomic_path, draw_overlay
+from aotlab import draw_overlay
+from aotlab.sdk import LostFlags, Output, TrackedFrame, atomic_path
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import Struct
 
-from aotlab import LostFlags
+from aotlab.sdk import LostFlags
 
 CONTACT_DISTANCE = 3
 """pixels between the two sides of an outline that are compared"""

@@ -11,7 +11,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from aotlab import InputError, LostFlags, find_output, list_outputs
+from aotlab import InputError
+from aotlab.sdk import LostFlags, find_output, list_outputs
 from aotlab_studio.project import editing, versions
 from aotlab_studio.project.state import State
 from aotlab_studio.protocol import Choice, Description, Direction, JobProgress

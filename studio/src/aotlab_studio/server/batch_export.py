@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from aotlab import InputError, find_output, list_outputs, share_classes
+from aotlab import InputError
+from aotlab.sdk import find_output, list_outputs, merge_class_ids
 from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
 from aotlab_studio.project.job_results import CORRECTED_FILE, JobRecord, open_results, read_job
 from aotlab_studio.project.state import State
@@ -80,7 +81,7 @@ def _export_clip(
     existing = {*job.written, *(path.name for path in results.iterdir())}
     names = [name for name in list_outputs() if name in outputs or find_output(name).file_name in existing]
     classes: dict[str, int | None] = {item.name: None for item in state.objects}
-    state.project.classes = share_classes(results.parent / CLASSES, classes | state.project.classes)
+    state.project.classes = merge_class_ids(results.parent / CLASSES, classes | state.project.classes)
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(state, Path(temporary), names, on_frame=on_frame)
         (results / CORRECTED_FILE).touch()

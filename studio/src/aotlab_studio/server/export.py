@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import (
-    FrameSource,
-    InputError,
-    Output,
-    TrackedFrame,
-    VideoWriter,
-    atomic_path,
-    draw_overlay,
-    find_output,
-)
+from aotlab import InputError, draw_overlay
+from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoWriter, atomic_path, find_output
 from aotlab_studio.project.state import State
 from aotlab_studio.review.output import ReviewFile
 

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from aotlab import Annotations, InputError, VideoInfo, match_regions, number_frames, read_annotations
+from aotlab import InputError
+from aotlab.sdk import Annotations, VideoInfo, match_regions, number_frames, read_annotations
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.project.history import Change
 from aotlab_studio.project.objects import NAME_LENGTH, ObjectList

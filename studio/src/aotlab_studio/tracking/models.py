@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab import MEMORY_POLICIES, PRECISIONS, InputError, TrackerOptions, list_models
+from aotlab import InputError, TrackerOptions, list_models
+from aotlab.sdk import MEMORY_POLICIES, PRECISIONS
 from aotlab_studio.protocol import Choice, Setting
 
 if TYPE_CHECKING:

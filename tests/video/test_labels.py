@@ -5,13 +5,13 @@ import json
 import pytest
 
 from aotlab.utils.errors import InputError
-from aotlab.video.class_list import share_classes
+from aotlab.video.labels import merge_class_ids
 
 
 def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):
     path = tmp_path / "classes.json"
-    assert share_classes(path, {"person": 1, "ball": 2}) == {"person": 1, "ball": 2}
-    assert share_classes(path, {"ball": 1, "dog": 2, "tree": 9}) == {
+    assert merge_class_ids(path, {"person": 1, "ball": 2}) == {"person": 1, "ball": 2}
+    assert merge_class_ids(path, {"ball": 1, "dog": 2, "tree": 9}) == {
         "person": 1, "ball": 2, "dog": 3, "tree": 9,
     }  # fmt: skip
     assert "class 'ball' is 2 here, not 1" in caplog.text
@@ -23,4 +23,4 @@ def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):
 def test_damaged_class_list_rejected(tmp_path, content):
     (tmp_path / "classes.json").write_text(content)
     with pytest.raises(InputError, match=r"classes\.json"):
-        share_classes(tmp_path / "classes.json", {"ball": 1})
+        merge_class_ids(tmp_path / "classes.json", {"ball": 1})

@@ -1,13 +1,15 @@
-"""Class ids shared by a list of videos."""
+"""Labels of a video's objects: class names, class ids and attributes; class ids shared by a list of videos."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from aotlab.media.regions import Annotations, AttributeTable
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, prefix_errors, read_json, write_text
 from aotlab.utils.locks import locked
@@ -15,7 +17,26 @@ from aotlab.utils.locks import locked
 log = logging.getLogger(__name__)
 
 
-def share_classes(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
+@dataclass(frozen=True)
+class VideoLabels:
+    """Labels of the objects of a video, for outputs that store them."""
+
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """class names by object id"""
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """class ids by class name"""
+    attributes: AttributeTable = field(default_factory=dict)
+    """attributes of the objects"""
+
+    @classmethod
+    def from_annotations(cls, annotations: Annotations, class_list: Path | None = None) -> VideoLabels:
+        """Return the labels of a video, with the class ids of ``class_list``, see `merge_class_ids`."""
+        classes = annotations.class_ids()
+        shared = classes if class_list is None else merge_class_ids(class_list, classes)
+        return cls(annotations.class_names, shared, annotations.attribute_table())
+
+
+def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
     """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
 
     A class keeps its id if no other class of the file has it.
@@ -28,7 +49,7 @@ def share_classes(path: Path, classes: Mapping[str, int | None]) -> dict[str, in
         InputError: the file is damaged or cannot be written.
     """
     with locked(path.with_name(f".{path.name}.lock")):
-        shared = _read_classes(path) if is_file(path) else {}
+        shared = _read_class_ids(path) if is_file(path) else {}
         free = (class_id for class_id in count(1) if class_id not in {*shared.values(), *classes.values()})
         for name, class_id in classes.items():
             if name not in shared:
@@ -39,7 +60,7 @@ def share_classes(path: Path, classes: Mapping[str, int | None]) -> dict[str, in
     return shared
 
 
-def _read_classes(path: Path) -> dict[str, int]:
+def _read_class_ids(path: Path) -> dict[str, int]:
     with prefix_errors(path):
         tree = read_json(path)
         if not isinstance(tree, dict) or not all(

@@ -1,0 +1,59 @@
+from aotlab.configs.schema import POLICIES
+from aotlab.configs.training import PRECISIONS as PRECISIONS
+from aotlab.engine.tracking.segmenters import load_segmenter as load_segmenter
+from aotlab.evaluation.measures import region_similarity as region_similarity
+from aotlab.media.annotations import (
+    MaskWriter as MaskWriter,
+    find_mask_writer as find_mask_writer,
+    read_annotations as read_annotations,
+)
+from aotlab.media.coco import (
+    format_coco as format_coco,
+    parse_classes as parse_classes,
+    parse_coco as parse_coco,
+)
+from aotlab.media.images import decode_image as decode_image
+from aotlab.media.masks import PALETTE as PALETTE
+from aotlab.media.regions import (
+    Annotations as Annotations,
+    AttributeTable as AttributeTable,
+    ParsedRegion as ParsedRegion,
+    Region as Region,
+    VideoInfo as VideoInfo,
+    decode_runs as decode_runs,
+    encode_runs as encode_runs,
+    fill_polygons as fill_polygons,
+    match_regions as match_regions,
+    number_frames as number_frames,
+    parse_runs as parse_runs,
+    require_size as require_size,
+)
+from aotlab.media.video import (
+    FrameSource as FrameSource,
+    VideoFrames as VideoFrames,
+    VideoReader as VideoReader,
+    store_frame as store_frame,
+)
+from aotlab.media.video_writer import VideoWriter as VideoWriter
+from aotlab.tools.cli.options import (
+    BYTES as BYTES,
+    add_tracker_options as add_tracker_options,
+    read_tracker_options as read_tracker_options,
+)
+from aotlab.tools.cli.parser import CommandParser as CommandParser
+from aotlab.utils.files import atomic_path as atomic_path, digest_samples as digest_samples
+from aotlab.utils.locks import InUseError as InUseError, locked as locked
+from aotlab.utils.plugins import list_mask_formats as list_mask_formats
+from aotlab.video.inputs import load_masks as load_masks
+from aotlab.video.labels import VideoLabels as VideoLabels, merge_class_ids as merge_class_ids
+from aotlab.video.outputs import (
+    LostFlags as LostFlags,
+    Output as Output,
+    TrackedFrame as TrackedFrame,
+    find_output as find_output,
+    list_outputs as list_outputs,
+    to_detections as to_detections,
+)
+from aotlab.video.track import TrackResult as TrackResult
+
+MEMORY_POLICIES = POLICIES
