@@ -66,11 +66,9 @@ def select_architecture(config: Config) -> ModelConfig:
 def _without_extras(config: Config) -> ModelConfig:
     """Return the architecture without what a checkpoint may lack: the prompt network, and what RMem adds to AOT."""
     architecture = select_architecture(config)
-    stages = [
-        replace(stage, temporal_slots=0, block=stage.block.removesuffix("_recurrent"))
-        for stage in architecture.stages
-    ]
-    return replace(architecture, stages=stages, prompt_blocks=0, ignore_plane=False)
+    stages = [replace(stage, temporal_slots=0) for stage in architecture.stages]
+    method = architecture.method.removesuffix("_plus")
+    return replace(architecture, method=method, stages=stages, prompt_blocks=0, ignore_plane=False)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:

@@ -87,7 +87,7 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
 
 def stores_predictions(state: PhaseState) -> bool:
     """Return whether the model stores its predictions at this step instead of the labels."""
-    start = state.phase.own_predictions_from
+    start = state.phase.feed_predictions_after
     return start < 1 and state.step >= int(start * state.phase.steps)
 
 
@@ -116,7 +116,7 @@ def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, 
     phase, settings, world = state.phase, state.config.train, state.world
     hardest = count_hardest_pixels(
         clip.labels[0, 0].numel(), state.step, phase.steps,
-        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
+        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_after,
     )  # fmt: skip
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not depend on ranks and parts.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aotlab.configs.files import describe_missing_checkpoint
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
+from aotlab.configs.migration import migrate_settings
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
@@ -27,15 +28,11 @@ from aotlab.networks.weights.published_keys import (
     guess_presets,
     is_official,
     map_official_names,
-    rename_legacy_keys,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 
 log = logging.getLogger(__name__)
-
-REMOVED_SETTINGS = re.compile(r"^ +(?:touching|hold_out): .*\n", re.MULTILINE)
-"""training settings of earlier versions, in the settings stored with weights"""
 
 
 def save_checkpoint(
@@ -46,7 +43,7 @@ def save_checkpoint(
     Raises:
         InputError: a tracker's optimised model, or the file cannot be written.
     """
-    if not isinstance(model, VOSModel):
+    if model.optimized:
         raise InputError(
             f"{path}: a tracker's optimised model has fused weights; save the model that load_model returns"
         )
@@ -162,7 +159,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return _read_pth(path), {}
         with safe_open(path, framework="pt") as opened:
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-            return rename_legacy_keys(state), opened.metadata() or {}
+            return state, opened.metadata() or {}
     except SafetensorError as error:
         raise InputError(
             f"{path}: truncated or not a safetensors file ({error}); download or train it again"
@@ -195,13 +192,6 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             break
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{path}: holds no weights; expected a dict of tensors, or one under 'state_dict'")
-    for key, tensor in content.items():
-        dense = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized)
-        if not dense or tensor.is_complex():
-            raise InputError(
-                f"{path}: {key} is a tensor of type {tensor.dtype}, layout {tensor.layout}, device {tensor.device}; "
-                "weights are dense floating-point tensors"
-            )
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
 
 
@@ -222,11 +212,8 @@ def _resolve_settings(
         config = likely[0]
     if config is not None:
         return load_config(config, overrides)
-    text = REMOVED_SETTINGS.sub("", metadata["config"]).replace(
-        " picture_every:", " image_every:"
-    )  # its name before 0.2
     origin = f"{path}: settings in the file"
-    tree = parse_yaml(text, origin, plain=True)
+    tree = migrate_settings(parse_yaml(metadata["config"], origin, untrusted=True))
     return build_config(
         tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides
     )

@@ -12,7 +12,8 @@ import torch
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
-from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.streaming import LabelPipeline
 from aotlab.engine.tracking.ensemble import Ensemble, build_branches
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan

@@ -27,7 +27,7 @@ def test_phases_go_from_images_to_long_clips():
     assert static.crop < video.crop < long.crop
     assert long.clip_length > video.clip_length
     assert all(phase.compose > 0 for phase in config.train.phases)
-    assert all(phase.own_predictions_from < 1 for phase in config.train.phases)
+    assert all(phase.feed_predictions_after < 1 for phase in config.train.phases)
     assert config.train.half_weights
     assert config.train.validate_every > 0
 
