@@ -22,8 +22,8 @@ BOUNDED_MEMORY = {
 def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] = ()) -> Config:
     """Return the settings for a protocol.
 
-    ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference frames
-    only, unless ``overrides`` set a policy.
+    ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference
+    frames only, unless ``overrides`` set a policy.
 
     Raises:
         InputError: unknown protocol.

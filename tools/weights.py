@@ -106,7 +106,8 @@ def describe_weights(name: str) -> str:
     rows += [["total", f"{sum(flops.values()) / 1e9:.2f}"]]
     blocks = " + ".join(str(stage.depth) for stage in model_config.stages)
     lines = [
-        f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, memory {config.memory.policy}",
+        f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, "
+        f"memory {config.memory.policy}",
         f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
         *("  ".join(row).rstrip() for row in align_columns(rows, right=1)),
     ]

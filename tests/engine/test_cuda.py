@@ -74,7 +74,7 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
         tracker = tracker_on_cuda(settings("aotl", f"compute.precision={precision}", "model.max_objects=10"))
         for index, frame in enumerate(clip(4)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
-        key = tracker.banks[0].read()[0][0].long.key
+        key = tracker.banks[0].read()[0].long.key
         assert (key.dtype, len(key)) == (getattr(torch, precision), 2)
         assert prediction.logits.shape == (15, *frame.shape[:2])
 

@@ -8,8 +8,7 @@ import torch
 
 from aotlab.configs.load import build_config
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.memory.policies import build_policy
+from aotlab.engine.memory.policies import build_bank, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.build import build_model
