@@ -190,9 +190,18 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"{path}: holds no weights; expected a dict of tensors, or one under 'state_dict'")
+    if not isinstance(content, Mapping) or not all(_is_weight(value) for value in content.values()):
+        raise InputError(
+            f"{path}: holds no weights; expected a dict of dense real tensors, or one under 'state_dict'"
+        )
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
+
+
+def _is_weight(value: object) -> bool:
+    """Return whether a value of a foreign file is a tensor with real entries in memory."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_meta or value.is_quantized or value.is_complex())
 
 
 def _resolve_settings(

@@ -16,7 +16,7 @@ BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 
 def test_phases_go_from_images_to_long_clips():
     config = resolve_training(load_config(BUNDLED / "recipes" / "bundled.yaml"))
-    assert config.model.stages[0].block == "lstt"
+    assert config.model.method == "aot"
     static, video, long = config.train.phases
     assert [source.kind for source in static.sources] == ["static"]
     assert (
