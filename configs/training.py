@@ -97,7 +97,7 @@ class PhaseConfig:
     steps: int = 100_000
     """optimiser steps"""
     batch: int = 16
-    """clips in an optimiser step, over all ranks and accumulated parts"""
+    """clips in an optimiser step, over all ranks and micro-batches"""
     clip_length: int = 5
     """frames in a clip"""
     short_edge: int = 480
@@ -105,7 +105,7 @@ class PhaseConfig:
     crop: int = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: str | None = None
-    """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the block type"""
+    """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the method"""
     thin_plate: float = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: float = 0.3
@@ -152,7 +152,7 @@ class TrainConfig:
     """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 if the
     processor computes it, else float32"""
     accumulate: int = 1
-    """number of parts a batch is split into, to save memory"""
+    """number of micro-batches that a batch is split into, to save memory"""
     compile: bool = False
     """compile encoder, blocks and decoder with torch.compile, on CUDA"""
     checkpoint_activations: bool = False

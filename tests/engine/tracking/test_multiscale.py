@@ -97,6 +97,5 @@ def test_many_and_late_objects_are_tracked(method, policy):
         "first_frame": [[0, 2]],
         "every_nth": [[0, 2, 4]],
     }[policy]
-    for stage in tracker.banks[0].read():
-        for long, short in stage:
-            assert long.key.shape[0] == short.key.shape[0] == 2  # two groups, one batch
+    for long, short in tracker.banks[0].read():
+        assert long.key.shape[0] == short.key.shape[0] == 2  # two groups, one batch
