@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
-from aotlab.networks.aot import AOT
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import resolve_precision
 from aotlab.networks.model import VOSModel
