@@ -191,12 +191,9 @@ def _apply_override(tree: DictConfig, override: str) -> None:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
     except CONFIG_ERRORS as error:
-        reason = describe_error(error)
-        items, _, problem = reason.partition(": ")
-        if problem == "list index out of range":
-            count = len(OmegaConf.select(tree, items := items.rpartition(".")[0]))
-            reason = f"{items} has {count}, counted from 0"
-        raise InputError(f"{override[:200]}: cannot be set ({reason}); check its key") from error
+        raise InputError(
+            f"{override[:200]}: cannot be set ({describe_error(error)}); check its key"
+        ) from error
 
 
 def _require_safe_yaml(text: str) -> None:

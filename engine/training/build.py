@@ -79,17 +79,14 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
             if source == "torchvision"
             else read_weights(resolve_checkpoint(resolve_path(source)))
         )
-        missing = load_encoder_weights(encoder, weights)
+        if missing := load_encoder_weights(encoder, weights):
+            raise ValueError(f"{len(missing)} keys are missing, the first is {missing[0]}")
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, "
             "'torchvision', or null"
         ) from error
-    if missing:
-        raise InputError(
-            f"train.encoder_weights={source}: lacks {len(missing)} keys, the first is {missing[0]}"
-        )
 
 
 def warm_start(model: VOSModel, path: Path) -> None:

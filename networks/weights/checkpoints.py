@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -178,13 +176,9 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # damaged files cause errors of any kind
         # PyTorch's message describes how to load the file unsafely
-        if isinstance(error, pickle.UnpicklingError) and re.search("Unsupported (global|class)", str(error)):
-            raise InputError(
-                f"{path}: holds objects besides weights, and loading them could run any program; "
-                "give a file with a dict of tensors"
-            ) from None
         raise InputError(
-            f"{path}: truncated or not a PyTorch checkpoint ({type(error).__name__}); download it again"
+            f"{path}: truncated, not a PyTorch checkpoint, or with objects besides weights, which could run any "
+            f"program ({type(error).__name__}); download it again, or give a file with a dict of tensors"
         ) from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

@@ -52,7 +52,9 @@ def test_number_of_reference_frames_is_bounded(protocol, stored):
 def test_bounded_reference_frames_give_the_same_masks():
     model, settings = build("aott")
     masks = [
-        run(Tracker(model, apply_protocol(settings, protocol)), clip(8), {0: stripes([1, 2]), 3: stripes([3])})
+        run(
+            Tracker(model, apply_protocol(settings, protocol)), clip(8), {0: stripes([1, 2]), 3: stripes([3])}
+        )
         for protocol in ("bounded", "published")
     ]
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(*masks, strict=True))

@@ -68,11 +68,13 @@ def test_method_of_ones_own_is_exported(scaled, tmp_path):
     export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
     frames, masks = clip(4), {0: stripes([1, 2])}
     exported = load_exported_tracker(tmp_path / "export")
-    pairs = zip(run(exported, frames, masks), run(Tracker(model, exported.config), frames, masks), strict=True)
+    pairs = zip(
+        run(exported, frames, masks), run(Tracker(model, exported.config), frames, masks), strict=True
+    )
     assert all(relative_difference(*pair) < TOLERANCE for pair in list(pairs)[1:])
 
 
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
     monkeypatch.setattr(ScaledBlock, "build_state", lambda _, key, tokens: (key, tokens))
-    with pytest.raises(InputError, match="ScaledAOT: cannot be exported, .*NamedTuple"):
+    with pytest.raises(InputError, match=r"ScaledAOT: cannot be exported, .*NamedTuple"):
         export_model(*scaled, tmp_path / "export", video=(HEIGHT, WIDTH))

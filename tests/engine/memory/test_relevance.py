@@ -18,6 +18,8 @@ def test_foreground_resized_with_aligned_corners_in_every_model():
     both = []
     for align_corners in (True, False):
         config = SimpleNamespace(align_corners=align_corners)
-        model = SimpleNamespace(config=config, compare=lambda frame, key: (frame.states[0].key[:, None], key[:, None]))
+        model = SimpleNamespace(
+            config=config, compare=lambda frame, key: (frame.states[0].key[:, None], key[:, None])
+        )
         both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
     assert torch.equal(*both)
