@@ -33,7 +33,7 @@ CONFIG_ERRORS = (
 """errors of PyYAML, OmegaConf and the dataclasses for invalid text, keys and values"""
 
 MAX_DEPTH = 40
-"""largest depth of nesting in text from strangers"""
+"""largest depth of nesting in untrusted text"""
 
 Settings = TypeVar("Settings", default=Config)
 
@@ -73,11 +73,11 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
 def build_config(
     tree: Mapping[str, Any] | DictConfig,
     origin: str,
-    kind: type[Settings] = Config,  # type: ignore[assignment]
+    schema: type[Settings] = Config,  # type: ignore[assignment]
     *,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """Build the dataclass ``kind`` from a mapping and ``a.b=value`` overrides; ``origin`` names it in messages.
+    """Build the dataclass ``schema`` from a mapping and ``a.b=value`` overrides; ``origin`` names it in messages.
 
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
@@ -87,9 +87,9 @@ def build_config(
     for override in overrides:
         _apply_override(tree, override)
     try:
-        schema = OmegaConf.structured(kind)
-        _unfreeze(schema)
-        return cast(Settings, OmegaConf.to_object(OmegaConf.merge(schema, tree)))
+        defaults = OmegaConf.structured(schema)
+        _unfreeze(defaults)
+        return cast(Settings, OmegaConf.to_object(OmegaConf.merge(defaults, tree)))
     except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: {describe_error(error)}") from error
 
@@ -100,18 +100,18 @@ def require_list(overrides: Sequence[str]) -> None:
         raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
 
 
-def parse_yaml(text: str, origin: str, *, plain: bool = False) -> dict[str, Any]:
+def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, Any]:
     """Parse a YAML mapping; ``origin`` names it in messages.
 
     Args:
-        plain: the text may come from a stranger; refuse aliases, interpolations and deep nesting, which files written
+        untrusted: refuse aliases, interpolations and deep nesting, which files written
             by this program never have.
 
     Raises:
         InputError: not YAML, not a mapping, or a duplicate key.
     """
     try:
-        if plain:
+        if untrusted:
             _require_safe_yaml(text)
         content = OmegaConf.to_container(OmegaConf.create(text))
     except AssertionError:  # OmegaConf's, for a single number
@@ -191,12 +191,9 @@ def _apply_override(tree: DictConfig, override: str) -> None:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
     except CONFIG_ERRORS as error:
-        reason = describe_error(error)
-        items, _, problem = reason.partition(": ")
-        if problem == "list index out of range":
-            count = len(OmegaConf.select(tree, items := items.rpartition(".")[0]))
-            reason = f"{items} has {count}, counted from 0"
-        raise InputError(f"{override[:200]}: cannot be set ({reason}); check its key") from error
+        raise InputError(
+            f"{override[:200]}: cannot be set ({describe_error(error)}); check its key"
+        ) from error
 
 
 def _require_safe_yaml(text: str) -> None:

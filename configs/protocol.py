@@ -6,20 +6,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
-from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.schema import Config, MemoryConfig, ModelConfig
 from aotlab.configs.training import PhaseConfig
 from aotlab.utils.errors import InputError
 
 Protocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
-DEFAULT_BOUNDED_POLICY = "restricted"
-"""replacement for a policy without a bound: same masks on short videos, bounded memory on long ones"""
+BOUNDED_MEMORY = {
+    "every_nth": {"policy": "restricted"},
+    "first_frame": {"policy": "bounded_fifo", "newest": 0},
+}
+"""settings that bound a policy without a bound: the same masks as long as it keeps at most ``memory.frames`` frames"""
 
 
 def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] = ()) -> Config:
     """Return the settings for a protocol.
 
-    ``bounded`` replaces `every_nth` with `restricted` (RMem), unless ``overrides`` set a policy.
+    ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference
+    frames only, unless ``overrides`` set a policy.
 
     Raises:
         InputError: unknown protocol.
@@ -30,15 +34,20 @@ def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] 
     from omegaconf import OmegaConf
 
     overridden = OmegaConf.select(OmegaConf.from_dotlist(list(overrides)), "memory.policy") is not None
-    if protocol == "published" or overridden or config.memory.policy != "every_nth":
+    if protocol == "published" or overridden or config.memory.policy not in BOUNDED_MEMORY:
         return config
-    return replace(config, memory=replace(config.memory, policy=DEFAULT_BOUNDED_POLICY))
+    return replace(config, memory=bound_memory(config.memory))
+
+
+def bound_memory(memory: MemoryConfig) -> MemoryConfig:
+    """Return the settings of a memory of at most ``memory.frames`` frames."""
+    return replace(memory, **BOUNDED_MEMORY.get(memory.policy, {}))  # type: ignore[arg-type]
 
 
 FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
 """final learning rate by encoder; 1e-5 for all others"""
-DEFAULT_AUGMENTATIONS = {"gpm": "deaot"}
-"""augmentation by block type; aot for all others"""
+DEFAULT_AUGMENTATIONS = {"deaot": "deaot", "msdeaot": "deaot"}
+"""augmentation by method; aot for all others"""
 
 
 def resolve_training(config: Config) -> Config:
@@ -50,7 +59,7 @@ def resolve_training(config: Config) -> Config:
 
 def _resolve_phase(phase: PhaseConfig, model: ModelConfig) -> PhaseConfig:
     final = phase.final_lr if phase.final_lr is not None else FINAL_LEARNING_RATES.get(model.encoder, 1e-5)
-    augmentation = phase.augmentation or DEFAULT_AUGMENTATIONS.get(model.stages[0].block, "aot")
+    augmentation = phase.augmentation or DEFAULT_AUGMENTATIONS.get(model.method, "aot")
     extra = 1 if model.align_corners else 0
     crop = round((phase.crop - extra) / 16) * 16 + extra
     return replace(phase, final_lr=final, augmentation=augmentation, crop=crop)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
-from aotlab.utils.numbers import COUNT, POSITIVE, Range, require, require_choice, require_ranges
+from aotlab.utils.numbers import (
+    COUNT,
+    COUNT_OR_ZERO,
+    POSITIVE,
+    Range,
+    require,
+    require_choice,
+    require_ranges,
+)
 
 STRIDES = (16, 8, 4)
 WIDTH = Range(1, 2**16, whole=True)
@@ -16,7 +24,7 @@ STAGE_RANGES = {
     "self_heads": WIDTH, "self_stride": WIDTH, "memory_stride": WIDTH, "temporal_slots": Range(0, 2**16, whole=True),
 }  # fmt: skip
 MEMORY_RANGES = {
-    "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "newest": COUNT, "insertions": COUNT,
+    "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "newest": COUNT_OR_ZERO, "insertions": COUNT,
     "relevance_weight": Range(), "redundancy_slope": Range(), "redundancy_threshold": Range(),
     "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
 }  # fmt: skip
@@ -32,36 +40,35 @@ class StageConfig:
 
     stride: int = 16
     """pixels per token: 16, 8 or 4"""
-    block: str = "lstt"
-    """kind of block: lstt (AOT), lstt_recurrent (RMem), gpm (DeAOT), aost (AOST) or pyramid (multi-scale AOT)"""
     depth: int = 1
     """number of blocks; 0: the last stage only refines the output of the previous one"""
     shared: bool = False
-    """apply one block `depth` times, each time with its own memory, instead of as many blocks"""
+    """apply one block `depth` times, each time with its own memory, and decode the last output only (aost)"""
     heads: int = 8
-    """attention heads (lstt, pyramid; gpm has one)"""
+    """attention heads (deaot and msdeaot have one)"""
     window: int = 15
-    """side of the short-term attention window in tokens, odd; 0: no short-term attention (lstt)"""
+    """side of the short-term attention window in tokens, odd; 0: no short-term attention (aot)"""
     feedforward: int = 1024
-    """hidden width of the feed-forward layers (lstt, pyramid)"""
+    """hidden width of the feed-forward layers (not deaot, msdeaot)"""
     drop_path: float = 0.1
     """probability that training drops a residual branch, per sample"""
     dim: int | None = None
-    """width of the embeddings (gpm: of each branch); null: model.dim"""
+    """width of the embeddings (msdeaot: of each branch); null: model.dim (msdeaot, paot)"""
     self_heads: int | None = None
-    """heads of self-attention (pyramid); null: heads"""
+    """heads of self-attention (paot); null: heads"""
     self_stride: int = 1
-    """self-attention reads every n-th token, in row order (pyramid)"""
+    """self-attention reads every n-th token, in row order (paot)"""
     memory_stride: int = 1
-    """long-term memory keeps every n-th token along both axes (several stages)"""
+    """long-term memory keeps every n-th token along both axes (msdeaot, paot)"""
     identity_stride: int | None = None
-    """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride"""
+    """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride
+    (msdeaot, paot)"""
     temporal_slots: int = 0
-    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none"""
+    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none (aot_plus, deaot)"""
     sine_position: bool = True
-    """add a sine position embedding in self-attention; optional for lstt"""
+    """add a sine position embedding in self-attention (aot)"""
     relative_position: bool = True
-    """add relative positions in short-term attention; optional for lstt"""
+    """add relative positions in short-term attention (aot)"""
 
     def __post_init__(self) -> None:
         require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
@@ -70,19 +77,8 @@ class StageConfig:
             f"model.stages.window must be odd, or 0 for none, got {self.window}",
         )
         require_ranges(self, "model.stages.", STAGE_RANGES)
-        whole = self.window > 0 and self.sine_position and self.relative_position
         require(
-            self.block == "lstt" or whole,
-            "model.stages: only lstt blocks support window: 0, sine_position: false or relative_position: false, "
-            f"got block {self.block}",
-        )
-        require(
-            self.temporal_slots >= 0 and (self.temporal_slots == 0 or self.memory_stride == 1),
-            "model.stages.temporal_slots must be 0, or above 0 with a memory_stride of 1, "
-            f"got {self.temporal_slots} with {self.memory_stride}",
-        )
-        require(
-            self.block == "gpm" or (self.feedforward >= 32 and self.feedforward % 32 == 0),
+            self.feedforward >= 32 and self.feedforward % 32 == 0,
             f"model.stages.feedforward must be a multiple of 32, got {self.feedforward}",
         )
         patch = self.stride if self.identity_stride is None else self.identity_stride
@@ -96,6 +92,8 @@ class StageConfig:
 class ModelConfig:
     """The network."""
 
+    method: str = "aot"
+    """aot, aot_plus (RMem), deaot, msdeaot, aost or paot"""
     encoder: str = "mobilenet_v2"
     """mobilenet_v2, resnet50 or swin_base"""
     dim: int = 256
@@ -106,12 +104,8 @@ class ModelConfig:
     """give the identity bank one more plane, for pixels to ignore in training (label 255)"""
     align_corners: bool = True
     """input sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
-    decode_all_blocks: bool = True
-    """decode a stage's input and the outputs of all blocks (AOT); false: the output of the last block (DeAOT)"""
-    scalable: bool = False
-    """decode at every depth, each with its own input layer, so that fewer blocks may be used"""
     depth: int | None = None
-    """blocks to use of a scalable model, from 1 to the trained depth; null: all"""
+    """blocks to use, from 1 to the trained depth (aost); null: all"""
     prompt_blocks: int = 0
     """blocks of the network that turns clicks, boxes and rough masks into masks; 0: no prompts"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
@@ -123,6 +117,17 @@ class ModelConfig:
         return 1 + self.max_objects + self.ignore_plane
 
     @property
+    def scalable(self) -> bool:
+        """Whether every depth has its own input layer of the decoder, so that fewer blocks may be used."""
+        return self.method == "aost"
+
+    @property
+    def block_strides(self) -> list[int]:
+        """Pixels per token of every block in use."""
+        pairs = zip(self.stages, self.depths, strict=True)
+        return [stage.stride for stage, depth in pairs for _ in range(depth)]
+
+    @property
     def depths(self) -> list[int]:
         """Blocks in use of every stage."""
         return [stage.depth if self.depth is None else min(self.depth, stage.depth) for stage in self.stages]
@@ -131,15 +136,6 @@ class ModelConfig:
         numbers = {"max_objects": WIDTH, "dim": WIDTH, "prompt_blocks": Range(0, 1000, whole=True)}
         require_ranges(self, "model.", numbers)
         _check_stages(self.stages, self.dim)
-        shared = any(stage.shared for stage in self.stages)
-        require(
-            not (self.scalable or shared) or (len(self.stages) == 1 and self.scalable),
-            "model.scalable needs a single stage, and model.stages.shared needs model.scalable",
-        )
-        require(
-            not shared or not self.decode_all_blocks,
-            "model.decode_all_blocks must be false with a shared block",
-        )
         trained = self.stages[0].depth
         if self.depth is not None:
             require(
@@ -159,11 +155,6 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     require(
         stages[0].depth >= 1,
         "model.stages.0.depth must be at least 1; only later stages may have no blocks",
-    )
-    blocks = [stage.block for stage in stages]
-    require(
-        len(set(blocks)) == 1,
-        f"model.stages: all stages must use the same block, got {blocks}",
     )
     require(
         stages[0].dim in (None, model_dim),
@@ -225,13 +216,13 @@ class InputConfig:
     """
 
     max_long_edge: int | None = 1040
-    """longest side in pixels"""
+    """upper limit of the longer side in pixels"""
     max_short_edge: int | None = None
-    """shortest side in pixels"""
+    """upper limit of the shorter side in pixels"""
     scale: float = 1.0
     """factor on both sides after the limits"""
     min_short_edge: int | None = None
-    """shortest side in pixels below which frames are scaled up"""
+    """length of the shorter side in pixels below which frames are scaled up"""
     min_object: int | None = None
     """square root of the smallest object's area in pixels, on the first mask, below which frames are scaled up"""
     window: bool = False
@@ -283,9 +274,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_ranges(self, "", {"confidence_temperature": POSITIVE})
-        recurrent = any(stage.block == "lstt_recurrent" for stage in self.model.stages)
         require(
-            not recurrent or self.memory.short_term_frames == 1,
-            "memory.short_term_frames must be 1 with lstt_recurrent blocks, "
-            f"got {self.memory.short_term_frames}",
+            self.model.method != "aot_plus" or self.memory.short_term_frames == 1,
+            f"memory.short_term_frames must be 1 with aot_plus, got {self.memory.short_term_frames}",
         )

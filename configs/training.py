@@ -33,12 +33,12 @@ PHASE_RANGES = {
     "thin_plate": FRACTION, "merge": FRACTION, "compose": FRACTION, "entering": FRACTION,
     "lr": Range(0, MAX_LEARNING_RATE, above_low=True), "final_lr": Range(0, MAX_LEARNING_RATE),
     "weight_decay": Range(0, MAX_LEARNING_RATE),
-    "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,
+    "reference_loss_until": NOT_NEGATIVE, "feed_predictions_after": NOT_NEGATIVE,
 }  # fmt: skip
 TRAIN_RANGES = {
     "accumulate": COUNT, "restarts": COUNT, "warmup": Range(0, 1, below_high=True), "power": NOT_NEGATIVE,
     "encoder_lr_ratio": Range(0, MAX_LEARNING_RATE), "freeze_encoder_stages": COUNT_OR_ZERO,
-    "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_at": Range(0, above_low=True),
+    "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_after": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": FRACTION, "seed": SEED, "save_every": COUNT, "keep": COUNT,
     "validate_every": COUNT_OR_ZERO, "log_every": COUNT, "image_every": COUNT_OR_ZERO,
     "skip_not_finite": COUNT_OR_ZERO,
@@ -79,11 +79,13 @@ class DataConfig:
     """processes that prepare clips, on each rank"""
     validation: list[SourceConfig] = field(default_factory=list)
     """videos tracked and scored during training"""
-    hold_back: float = 0.0
+    validation_fraction: float = 0.0
     """fraction of the training videos held back for validation if `validation` is empty and there are at least 10"""
 
     def __post_init__(self) -> None:
-        require_ranges(self, "data.", {"workers": Range(0, 1024, whole=True), "hold_back": Range(0, 0.5)})
+        require_ranges(
+            self, "data.", {"workers": Range(0, 1024, whole=True), "validation_fraction": Range(0, 0.5)}
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class PhaseConfig:
     steps: int = 100_000
     """optimiser steps"""
     batch: int = 16
-    """clips in an optimiser step, over all ranks and accumulated parts"""
+    """clips in an optimiser step, over all ranks and micro-batches"""
     clip_length: int = 5
     """frames in a clip"""
     short_edge: int = 480
@@ -103,7 +105,7 @@ class PhaseConfig:
     crop: int = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: str | None = None
-    """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the block type"""
+    """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the method"""
     thin_plate: float = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: float = 0.3
@@ -120,7 +122,7 @@ class PhaseConfig:
     """AdamW weight decay of matrices"""
     reference_loss_until: float = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""
-    own_predictions_from: float = 0.5
+    feed_predictions_after: float = 0.5
     """fraction of the steps after which the model stores its predictions instead of the labels"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
@@ -150,7 +152,7 @@ class TrainConfig:
     """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 if the
     processor computes it, else float32"""
     accumulate: int = 1
-    """number of parts a batch is split into, to save memory"""
+    """number of micro-batches that a batch is split into, to save memory"""
     compile: bool = False
     """compile encoder, blocks and decoder with torch.compile, on CUDA"""
     checkpoint_activations: bool = False
@@ -169,7 +171,7 @@ class TrainConfig:
     """number of frozen encoder stages, counted from the input"""
     hardest_pixels: float = 0.15
     """final fraction of pixels in the bootstrapped cross-entropy"""
-    hardest_pixels_at: float = 0.5
+    hardest_pixels_after: float = 0.5
     """fraction of the steps after which `hardest_pixels` is reached"""
     clip_gradients: float = 5.0
     """maximum norm of the gradient"""

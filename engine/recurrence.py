@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from aotlab.engine.memory.bank import IN_USE_MESSAGE, MemoryBank
 from aotlab.engine.memory.relevance import compute_relevance
-from aotlab.networks.model import Features, Model, PropagatedFrame
+from aotlab.networks.model import Features, PropagatedFrame, VOSModel
 from aotlab.utils.errors import InputError
 
 
@@ -23,7 +22,7 @@ class FrameReadout(NamedTuple):
     """index of the bank's newest frame when it was read"""
     propagated: PropagatedFrame
     logits: Tensor
-    """B×(M+1)×h×w"""
+    """B×(M+1)×h×w, float32"""
     after_cut: bool = False
     """whether short-term memory was not read, and ends before this frame"""
 
@@ -39,7 +38,7 @@ class ReferenceFrame(NamedTuple):
 
 
 def read_memory(
-    model: Model, banks: Sequence[MemoryBank], features: Features, *, after_cut: bool = False
+    model: VOSModel, banks: Sequence[MemoryBank], features: Features, *, after_cut: bool = False
 ) -> list[FrameReadout]:
     """Read every bank, propagate its memory to a frame and decode; nothing changes.
 
@@ -53,16 +52,16 @@ def read_memory(
     """
     readouts = []
     for bank in banks:
-        if bank.changing:
+        if bank.corrupt:
             raise InputError(IN_USE_MESSAGE)
         newest, propagated = bank.newest, model.propagate(features, bank.read(short_term=not after_cut))
-        logits = model.decode(propagated, features)
+        logits = model.decode(propagated, features).float()
         readouts.append(FrameReadout(newest, propagated, logits, after_cut))
     return readouts
 
 
 def propagate_reference(
-    model: Model, banks: Sequence[MemoryBank], features: Features, masks: Sequence[Tensor]
+    model: VOSModel, banks: Sequence[MemoryBank], features: Features, masks: Sequence[Tensor]
 ) -> list[ReferenceFrame]:
     """Propagate a reference frame, which reads itself with its own identities; nothing changes.
 
@@ -79,7 +78,7 @@ def propagate_reference(
 
 
 def write_memory(
-    model: Model,
+    model: VOSModel,
     banks: Sequence[MemoryBank],
     frames: Sequence[FrameReadout | ReferenceFrame],
     masks: Sequence[Tensor] = (),
@@ -102,18 +101,21 @@ def write_memory(
         identities = model.assign_identities(masks[index]) if known is None else known
         memories.append(model.memorize(frame.propagated, identities))
     for bank, frame in zip(banks, frames, strict=True):
-        if bank.changing or bank.newest != frame.newest:
+        if bank.corrupt or bank.newest != frame.newest:
             raise InputError(IN_USE_MESSAGE)
     for bank in banks:
-        bank.changing = True
+        bank.corrupt = True
     for bank, frame, memory in zip(banks, frames, memories, strict=True):
         if isinstance(frame, ReferenceFrame):
             bank.add_reference(memory)
         else:
-            relevance_fn = partial(compute_relevance, model, frame.propagated, frame.logits)
-            bank.add(memory, relevance_fn, after_cut=frame.after_cut)
+            relevance = None
+            if bank.needs_relevance:
+                keys = bank.read()[0].long.key
+                relevance = compute_relevance(model, frame.propagated, frame.logits, keys, len(bank))
+            bank.add(memory, relevance, after_cut=frame.after_cut)
     for bank in banks:
-        bank.changing = False
+        bank.corrupt = False
 
 
 def one_hot(labels: Tensor, planes: int) -> Tensor:

@@ -14,28 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
+from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
 from aotlab.networks.decoders import FPNDecoder
-from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import (
-    ConvGN,
-    FeedForward,
-    SelfAttention,
-    init_xavier,
-    map_to_tokens,
-    tokens_to_map,
-)
-from aotlab.networks.model import (
-    BlockMemory,
-    Features,
-    KeyValue,
-    Memory,
-    PropagatedFrame,
-    VOSModel,
-    batch_size,
-)
+from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier
+from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame
 from aotlab.utils.errors import InputError
 
 
@@ -96,7 +82,7 @@ class ScalableDecoder(FPNDecoder):
         return self.refine(F.relu(self.conv_in[depth - 1](x)), f4, f8, f16)  # type: ignore[index]
 
 
-class AOST(VOSModel):
+class AOST(AOT):
     """AOT of which the first ``depth`` blocks may be used.
 
     With ``shared`` one block is applied several times, each time with its own memory, and only the last output is
@@ -107,22 +93,19 @@ class AOST(VOSModel):
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
         self.shared = stage.shared
-        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
+        if self.shared:
+            self.blocks, self.norms = self.blocks[:1], self.norms[:1]
         self.identity_norm = nn.LayerNorm(dim)
-        blocks = 1 if stage.shared else stage.depth
-        self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(blocks))
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(blocks))
-        inputs = [(2 + index) * dim if config.decode_all_blocks else dim for index in range(stage.depth)]
+        inputs = [dim if self.shared else (2 + index) * dim for index in range(stage.depth)]
         self.decoder = ScalableDecoder(
             inputs, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
         )
 
-    @property
-    def depth(self) -> int:
-        """Number of blocks in use."""
-        return self.config.depths[0]
+    def build_block(self) -> nn.Module:
+        """Return a block whose identities scale keys."""
+        return AOSTBlock(self.config.dim, self.config.stages[0])
 
-    def at_depth(self, depth: int) -> AOST:
+    def at_depth(self, depth: int) -> Self:
         """Return this model with only its first ``depth`` blocks in use; weights are shared.
 
         Raises:
@@ -135,52 +118,26 @@ class AOST(VOSModel):
             raise InputError(str(error)) from error
         return model
 
-    def blocks_in_use(self) -> list[nn.Module]:
-        """Return the block of every depth."""
-        return [self.blocks[0]] * self.depth if self.shared else list(self.blocks[: self.depth])
+    @property
+    def active_blocks(self) -> list[nn.Module]:
+        """Block of every depth in use."""
+        depth = self.config.depths[0]
+        return [self.blocks[0]] * depth if self.shared else list(self.blocks[:depth])
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def propagate(
-        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> PropagatedFrame:
-        """Run the blocks in use on the frame's tokens; see `VOSModel.propagate`."""
-        # encoded once, repeated for every group of objects
-        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
-        size = (x.shape[2], x.shape[3])
-        # AOST has one stage
-        block_memories = [None] * self.depth if memory is None else memory[0]
-        id_embedding = None if id_embeddings is None else id_embeddings[0]
-        tokens = map_to_tokens(x)
-        outputs, states = [], []
-        for block, block_memory in zip(self.blocks_in_use(), block_memories, strict=True):
-            tokens, state = block(tokens, size, block_memory, id_embedding)
-            outputs.append(tokens)
-            states.append(state)
-        if self.shared:  # as published, only the last output of a shared block is normed
-            outputs[-1] = self.norms[0](tokens)
-        else:
-            outputs = [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
-        embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
-        return PropagatedFrame([embeddings], [states])
-
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
-        """Return the frame's memory of each block in use; see `VOSModel.memorize`."""
-        pairs = zip(self.blocks_in_use(), propagated.states[0], strict=True)
-        return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
+    def normalise(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Normalise the output B×L×C of each block; of a shared block only the last, as published."""
+        return [*outputs[:-1], self.norms[0](outputs[-1])] if self.shared else super().normalise(outputs)
 
     def decode(self, propagated: PropagatedFrame, features: Features, depth: int | None = None) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4.
 
         ``depth``: decode the outputs of fewer blocks than were computed (training); None: of all.
         """
-        depth = depth or self.depth
-        embeddings = propagated.embeddings[0][: 1 + depth]
-        if not self.config.decode_all_blocks:
-            embeddings = embeddings[-1:]
-        x = torch.cat(embeddings, dim=1)
+        depth = depth or self.config.depths[0]
+        embeddings = propagated.embeddings[: 1 + depth]
+        x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
         return self.decoder(x, features.f4, features.f8, features.f16, depth)

@@ -103,7 +103,7 @@ class AOT(VOSModel):
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
         self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
-        self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(stage.depth))
+        self.blocks = nn.ModuleList(self.build_block() for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(stage.depth))
         self.decoder = FPNDecoder(
             (1 + stage.depth) * dim,
@@ -112,6 +112,15 @@ class AOT(VOSModel):
             dim=dim,
             align_corners=config.align_corners,
         )
+
+    def build_block(self) -> nn.Module:
+        """Return a block with random weights."""
+        return LSTTBlock(self.config.dim, self.config.stages[0])
+
+    @property
+    def active_blocks(self) -> list[nn.Module]:
+        """Blocks in the order in which they run."""
+        return list(self.blocks)
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
@@ -124,25 +133,28 @@ class AOT(VOSModel):
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        # AOT has one stage
-        block_memories = [None] * len(self.blocks) if memory is None else memory[0]
+        blocks = self.active_blocks
+        block_memories = [None] * len(blocks) if memory is None else memory
         id_embedding = None if id_embeddings is None else id_embeddings[0]
         tokens = map_to_tokens(x)
-        embeddings, states = [x], []
-        for block, norm, block_memory in zip(self.blocks, self.norms, block_memories, strict=True):
+        outputs, states = [], []
+        for block, block_memory in zip(blocks, block_memories, strict=True):
             tokens, state = block(tokens, size, block_memory, id_embedding)
-            embeddings.append(tokens_to_map(norm(tokens), size))
+            outputs.append(tokens)
             states.append(state)
-        return PropagatedFrame([embeddings], [states])
+        embeddings = [x, *(tokens_to_map(output, size) for output in self.normalise(outputs))]
+        return PropagatedFrame(embeddings, states, [size] * len(states))
 
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
+    def normalise(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Normalise the output B×L×C of each block."""
+        return [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
+
+    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        pairs = zip(self.blocks, propagated.states[0], strict=True)
-        return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
+        pairs = zip(self.active_blocks, propagated.states, strict=True)
+        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]  # type: ignore[operator]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
-        embeddings = torch.cat(propagated.embeddings[0], dim=1)
+        embeddings = torch.cat(propagated.embeddings, dim=1)
         return self.decoder(embeddings, features.f4, features.f8, features.f16)

@@ -13,6 +13,11 @@ Size = tuple[int, int]
 """(height, width) of a map in tokens"""
 
 
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """B×L×(heads·c) to B×heads×L×c."""
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
 class Attention(nn.Module):
     """Softmax attention of every query over all keys, without parameters (Att of AOT)."""
 
@@ -22,9 +27,7 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query B×L×C, key B×S×C and value B×S×D to B×L×D; heads divide C and D."""
-        query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
-        key = key.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×S×c
-        value = value.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×S×d
+        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
@@ -64,7 +67,7 @@ class LocalAttention(nn.Module):
         Returns:
             B×L×D.
         """
-        query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
+        query = split_heads(query, self.heads)
         keys, values = self.windows(key, size), self.windows(value, size)  # B×heads×L×n×window²×c
         logits = torch.einsum(
             "bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys

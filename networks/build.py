@@ -1,77 +1,73 @@
-"""Models of configs: the class that a config names, with random weights."""
+"""Table of methods, and models of configs with random weights."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 
-from aotlab.configs.schema import ModelConfig
+from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aost import AOST
 from aotlab.networks.aot import AOT
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.model import VOSModel
 from aotlab.networks.msdeaot import MSDeAOT
-from aotlab.networks.paot import PyramidAOT
+from aotlab.networks.paot import PAOT
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 from aotlab.utils.errors import InputError
 
-BLOCKS = ("lstt", "lstt_recurrent", "gpm", "aost", "pyramid")
+
+class Method(NamedTuple):
+    """A method that a config may name."""
+
+    build: Callable[[ModelConfig], VOSModel]
+    """returns the model of a config with random weights"""
+    settings: frozenset[str] = frozenset()
+    """optional settings of `StageConfig` that the method has"""
+    several_stages: bool = False
+    """whether `ModelConfig.stages` may hold more than one"""
+
+
+def build_deaot(config: ModelConfig) -> VOSModel:
+    """Return DeAOT, with RMem's temporal embedding if the config has slots."""
+    return RMemDeAOT(config) if config.stages[0].temporal_slots else DeAOT(config)
+
+
+PYRAMID = frozenset({"dim", "memory_stride", "identity_stride"})
+METHODS = {
+    "aot": Method(AOT, frozenset({"sine_position", "relative_position"})),
+    "aot_plus": Method(RMemAOT, frozenset({"temporal_slots"})),
+    "deaot": Method(build_deaot, frozenset({"temporal_slots"})),
+    "msdeaot": Method(MSDeAOT, PYRAMID, several_stages=True),
+    "aost": Method(AOST, frozenset({"shared"})),
+    "paot": Method(PAOT, PYRAMID | {"self_heads", "self_stride"}, several_stages=True),
+}
+OPTIONAL_SETTINGS = sorted(frozenset().union(*(method.settings for method in METHODS.values())))
 
 
 def build_model(config: ModelConfig) -> VOSModel:
     """Return the model of a config with random weights, and its prompt network if it has one.
 
     Raises:
-        InputError: unknown encoder or block, or settings that the model of the block does not have.
+        InputError: unknown encoder or method, or settings that the method does not have.
     """
-    require_supported(config)
-    model = create_model(config)
+    method = METHODS.get(config.method)
+    if method is None:
+        raise InputError(f"model.method must be one of {', '.join(METHODS)}, got {config.method}")
+    if len(config.stages) > 1 and not method.several_stages:
+        raise InputError(f"model.stages: {config.method} has one stage, got {len(config.stages)}")
+    for number, stage in enumerate(config.stages):
+        for name in OPTIONAL_SETTINGS:
+            if name not in method.settings and getattr(stage, name) != getattr(StageConfig, name):
+                owners = ", ".join(key for key, other in METHODS.items() if name in other.settings)
+                raise InputError(
+                    f"model.stages.{number}.{name}: {config.method} has no such setting; leave it out, or use {owners}"
+                )
+        if stage.window == 0 and config.method != "aot":
+            raise InputError(f"model.stages.{number}.window must be odd, got 0; only aot goes without")
+    model = method.build(config)
     model.prompts = PromptNetwork(config) if config.prompt_blocks else None
     # the fastest layout for convolutions; tokens are then views of maps
     return model.to(memory_format=torch.channels_last)
-
-
-def create_model(config: ModelConfig) -> VOSModel:
-    """Return the model of the config's block, without a prompt network."""
-    block = config.stages[0].block
-    if block == "lstt":
-        return AOT(config)
-    if block == "lstt_recurrent":
-        return RMemAOT(config)
-    if block == "aost":
-        return AOST(config)
-    if block == "pyramid":
-        return PyramidAOT(config)
-    if len(config.stages) > 1:
-        return MSDeAOT(config)
-    return RMemDeAOT(config) if config.stages[0].temporal_slots else DeAOT(config)
-
-
-def require_supported(config: ModelConfig) -> None:
-    """Raise `InputError` for an unknown block, or settings that its model would ignore."""
-    block, several = config.stages[0].block, len(config.stages) > 1
-    if block not in BLOCKS:
-        raise InputError(f"model.stages.block must be one of {', '.join(BLOCKS)}, got {block}")
-    if several and block not in ("gpm", "pyramid"):
-        raise InputError(f"model.stages: only gpm and pyramid blocks run in several stages, got {block}")
-    if config.scalable != (block == "aost"):
-        raise InputError(f"model.scalable must be true for aost blocks and false for others, got {block}")
-    if block in ("lstt", "lstt_recurrent") and not config.decode_all_blocks:
-        raise InputError(f"model.decode_all_blocks must be true for {block} blocks, got false")
-    if block == "gpm" and config.decode_all_blocks:
-        raise InputError("model.decode_all_blocks must be false for gpm blocks, got true")
-    for stage in config.stages:
-        if stage.temporal_slots and (several or block not in ("lstt_recurrent", "gpm")):
-            raise InputError(
-                "model.stages.temporal_slots: only lstt_recurrent and a single stage of gpm blocks have a temporal "
-                f"embedding, got {stage.temporal_slots}; set it to 0"
-            )
-        if stage.memory_stride > 1 and not several:
-            raise InputError(
-                f"model.stages.memory_stride must be 1 in models of one stage, got {stage.memory_stride}"
-            )
-        if block != "pyramid" and (stage.self_heads is not None or stage.self_stride > 1):
-            raise InputError(
-                "model.stages: only pyramid blocks have self_heads and self_stride; leave them out of "
-                f"{block} blocks"
-            )

@@ -162,15 +162,15 @@ class DeAOT(VOSModel):
         stage, dim = config.stages[0], config.dim
         self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(self.build_block(dim, stage, index == 0) for index in range(stage.depth))
+        self.blocks = nn.ModuleList(self.build_block(first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.decoder = FPNDecoder(
             2 * dim, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
         )
 
-    def build_block(self, dim: int, stage: StageConfig, first: bool) -> GPMBlock:
-        """Return a block with random weights."""
-        return GPMBlock(dim, stage, first=first)
+    def build_block(self, *, first: bool) -> GPMBlock:
+        """Return a block with random weights; ``first``: the model's first block."""
+        return GPMBlock(self.config.dim, self.config.stages[0], first=first)
 
     @property
     def heads(self) -> int:
@@ -188,8 +188,7 @@ class DeAOT(VOSModel):
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        # DeAOT has one stage
-        block_memories = [None] * len(self.blocks) if memory is None else memory[0]
+        block_memories = [None] * len(self.blocks) if memory is None else memory
         id_embedding = None if id_embeddings is None else id_embeddings[0]
         visual: Tensor = map_to_tokens(x)
         id_tokens: Tensor | None = None
@@ -199,16 +198,14 @@ class DeAOT(VOSModel):
             states.append(state)
         assert id_tokens is not None  # the first block has created it
         embedding = self.norm(tokens_to_map(torch.cat([visual, id_tokens], 2), size))  # B×2C×h×w
-        return PropagatedFrame([[embedding]], [states])
+        return PropagatedFrame([embedding], states, [size] * len(states))
 
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        pairs = zip(self.blocks, propagated.states[0], strict=True)
-        return [[block.memorize(state, id_embeddings[0]) for block, state in pairs]]  # type: ignore[operator]
+        pairs = zip(self.blocks, propagated.states, strict=True)
+        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]  # type: ignore[operator]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
-        [[embedding]] = propagated.embeddings  # one stage, last block
+        [embedding] = propagated.embeddings
         return self.decoder(embedding, features.f4, features.f8, features.f16)

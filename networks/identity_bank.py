@@ -46,7 +46,7 @@ class IdentityBank(nn.Conv2d):
     def forward(self, masks: Tensor) -> Tensor:
         """Masks B×(m+1)×H×W, one-hot or soft, background first, m+1 at most ``planes``, to B×L×C."""
         kernel = self.weight[:, : masks.shape[1]]  # identities without an object add nothing
-        embedding = F.conv2d(masks, kernel, self.bias, self.stride, self.padding)
+        embedding = F.conv2d(masks.to(kernel.dtype), kernel, self.bias, self.stride, self.padding)
         if self.stride[0] > self.token_stride:
             size = [math.ceil(side / self.token_stride) for side in masks.shape[2:]]
             embedding = F.interpolate(embedding, size, mode="nearest")

@@ -21,7 +21,7 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention among a frame's tokens."""
 
     def __init__(self, dim: int, heads: int, stride: int = 1) -> None:
-        """``stride``: keys and values are every ``stride``-th token in row order (pyramid AOT)."""
+        """``stride``: keys and values are every ``stride``-th token in row order (PAOT)."""
         super().__init__()
         self.stride = stride
         self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
+from aotlab.networks.attention import Size, split_heads
 from aotlab.networks.encoders import build_encoder
+from aotlab.utils.errors import InputError
 
 
 class Features(NamedTuple):
@@ -34,7 +37,7 @@ class KeyValue(NamedTuple):
 
 
 class BlockMemory(NamedTuple):
-    """Memory of one block: what it reads, or the share of one frame (T = 1)."""
+    """Memory of one block: all that it reads, or one frame's contribution (T = 1)."""
 
     long: KeyValue
     """keys and values of all frames in long-term memory"""
@@ -42,38 +45,19 @@ class BlockMemory(NamedTuple):
     """keys and values of the last frame, or of the last few"""
 
 
-Memory = Sequence[Sequence[BlockMemory]]
-"""memory of each block of each stage, ``memory[stage][block]``; all models have one stage except MSDeAOT
-and pyramid AOT"""
+Memory = Sequence[BlockMemory]
+"""memory of each block, in the order in which blocks run"""
 
 
 class PropagatedFrame(NamedTuple):
     """A frame after propagation."""
 
-    embeddings: list[list[Tensor]]
-    """maps B×C×h×w for the decoder or the next stage, per stage"""
-    states: list[list[Any]]
-    """per stage and block, what `VOSModel.memorize` needs: a NamedTuple of the block's with the field ``key``"""
-
-
-class Model(Protocol):
-    """Interface of models for `aotlab.engine`: a `VOSModel`, its optimised copy, or exported graphs."""
-
-    @property
-    def config(self) -> ModelConfig: ...
-    @property
-    def heads(self) -> int: ...
-    def state_dict(self) -> Mapping[str, Any]: ...
-    def encode(self, image: Tensor) -> Features: ...
-    def assign_identities(self, masks: Tensor) -> list[Tensor]: ...
-    def propagate(
-        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> PropagatedFrame: ...
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]: ...
-    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor: ...
-    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]: ...
+    embeddings: list[Tensor]
+    """maps B×C×h×w for the decoder"""
+    states: list[Any]
+    """of each block, what `VOSModel.memorize` needs: a NamedTuple of the block's with the field ``key``"""
+    sizes: list[Size]
+    """(h, w) of each block's map in tokens"""
 
 
 class VOSModel(nn.Module):
@@ -91,17 +75,27 @@ class VOSModel(nn.Module):
         self.channels: tuple[int, int, int, int] = self.encoder.channels  # type: ignore[assignment]
         self.projector = nn.Conv2d(self.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
+        self.optimized = False
+        """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
         self.prompts: nn.Module | None = None
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
     @property
     def heads(self) -> int:
-        """Heads of long-term attention in the first block, with which memory policies compute relevance."""
+        """Heads of long-term attention in the first block."""
         return self.config.stages[0].heads
 
+    def at_depth(self, depth: int) -> Self:
+        """Return this model with its first ``depth`` blocks in use; weights are shared.
+
+        Raises:
+            InputError: the model is not scalable (`AOST` is), or has fewer blocks.
+        """
+        raise InputError(f"model.depth: this model has one depth; leave {depth} out, or use an AOST model")
+
     def encode(self, image: Tensor) -> Features:
-        """Encode a normalised image B×3×H×W, once for all groups of objects."""
-        f4, f8, f16, last = self.encoder(image)
+        """Encode a normalised image B×3×H×W in the precision of the weights, once for all groups of objects."""
+        f4, f8, f16, last = self.encoder(image.to(self.projector.weight.dtype))
         return Features(f4, f8, f16, self.projector(last))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
@@ -122,32 +116,35 @@ class VOSModel(nn.Module):
 
         Args:
             features: of batch B, or 1 shared by all groups.
-            memory: what each block reads; None on a reference frame.
+            memory: memory that each block reads; None on a reference frame.
             id_embeddings: of the reference frame, from `assign_identities`; None on all other frames.
         """
         raise NotImplementedError
 
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
-        """Return this frame's memory per stage and block; its values carry ``id_embeddings``."""
+    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
+        """Return this frame's memory of each block; its values carry ``id_embeddings``."""
         raise NotImplementedError
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
         raise NotImplementedError
 
-    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries B×L×C and keys B×(T·L)×C of long-term attention with RMem's temporal embedding.
+    def compare(self, propagated: PropagatedFrame, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first block's queries and long-term keys as its attention compares them, for memory policies.
 
-        Without one, as in all models but RMem's, they are returned unchanged.
+        Args:
+            key: B×(T·L)×C of its long-term memory.
+
+        Returns:
+            Queries B×heads×L×c and keys B×heads×(T·L)×c.
         """
-        return query, key
+        query = propagated.states[0].key  # queries and keys of a frame are one projection
+        return split_heads(query, self.heads), split_heads(key, self.heads)
 
 
 def batch_size(memory: Memory | None, id_embeddings: Sequence[Tensor] | None) -> int:
     """Return B of a frame's memory, or else of its identity embeddings."""
     if memory is not None:
-        return len(memory[0][0].long.key)
+        return len(memory[0].long.key)
     assert id_embeddings is not None
     return len(id_embeddings[0])

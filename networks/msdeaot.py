@@ -2,7 +2,7 @@
 
 Its authors published challenge reports (2023) and no code. The reports give the number of blocks and the pyramid;
 HQTrack's code gives widths, the wiring of both branches and the decoder, which the preset ``msdeaotl_hq`` reproduces.
-Ours, after pyramid AOT: identity patches of 8 pixels at stride 8, and every other token in its long-term memory.
+Ours, after PAOT: identity patches of 8 pixels at stride 8, and every other token in its long-term memory.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ class MSDeAOT(VOSModel):
             (8, True),
             (4, False),
         ]:
-            raise InputError(
-                "model.stages: gpm blocks of several stages need strides 16, 8 and 4, the last with depth: 0"
-            )
+            raise InputError("model.stages: msdeaot needs strides 16, 8 and 4, the last with depth: 0")
         stage16, stage8, stage4 = config.stages
         dim16, dim8, dim4 = config.dim, stage8.dim or config.dim, stage4.dim or config.dim
         align_corners = config.align_corners
@@ -73,37 +71,33 @@ class MSDeAOT(VOSModel):
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        memory16, memory8 = (None, None) if memory is None else memory
+        depth16 = len(self.blocks16)
+        memory16, memory8 = (None, None) if memory is None else (memory[:depth16], memory[depth16:])
         id16, id8 = (None, None) if id_embeddings is None else id_embeddings
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
-        size = (x.shape[2], x.shape[3])
-        outputs16, states16 = run_blocks(self.blocks16, map_to_tokens(x), None, size, memory16, id16)
+        size16 = (x.shape[2], x.shape[3])
+        outputs16, states16 = run_blocks(self.blocks16, map_to_tokens(x), None, size16, memory16, id16)
         x = self.transition8(outputs16, features.f8)
-        size = (x.shape[2], x.shape[3])
+        size8 = (x.shape[2], x.shape[3])
         visual, id_tokens = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(self.blocks8, visual, id_tokens, size, memory8, id8)
+        outputs8, states8 = run_blocks(self.blocks8, visual, id_tokens, size8, memory8, id8)
         embedding = self.norm(self.transition4(outputs8, features.f4))
-        return PropagatedFrame([outputs16, outputs8, [embedding]], [states16, states8])
+        sizes = [size16] * len(states16) + [size8] * len(states8)
+        return PropagatedFrame([embedding], states16 + states8, sizes)
 
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
+    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        memory = []
-        for number, blocks in enumerate((self.blocks16, self.blocks8)):
-            height, width = propagated.embeddings[number][0].shape[2:]
-            stride = self.config.stages[number].memory_stride
-            stage = []
-            for block, state in zip(blocks, propagated.states[number], strict=True):
-                block_memory = block.memorize(state, id_embeddings[number])  # type: ignore[operator]
-                stage.append(subsample_long_term(block_memory, (height, width), stride))
-            memory.append(stage)
-        return memory
+        blocks = [(block, 0) for block in self.blocks16] + [(block, 1) for block in self.blocks8]
+        memories = []
+        for (block, number), state, size in zip(blocks, propagated.states, propagated.sizes, strict=True):
+            memory = block.memorize(state, id_embeddings[number])  # type: ignore[operator]
+            memories.append(subsample_long_term(memory, size, self.config.stages[number].memory_stride))
+        return memories
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
-        [embedding] = propagated.embeddings[-1]
+        [embedding] = propagated.embeddings
         return self.decoder(embedding)
 
 

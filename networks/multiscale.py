@@ -1,4 +1,4 @@
-"""Parts that MSDeAOT and pyramid AOT share: the transition to a finer stage, and the decoder of the finest."""
+"""Parts that MSDeAOT and PAOT share: the transition to a finer stage, and the decoder of the finest."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""Pyramid AOT (PAOT): AOST's block at several scales.
+"""PAOT: Video Object Segmentation in Panoptic Wild Scenes (Xu, Yang, Yang; IJCAI 2023).
 
-Known from the published code of AOT (branch ``paot``) and "Video Object Segmentation in Panoptic Wild Scenes" (Xu,
-Yang, Yang; IJCAI 2023).
+Pyramid AOT: AOST's block in stages from stride 16 to 4, each with its identity bank. Details are from the published
+code of AOT (branch ``paot``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +56,7 @@ class Stage(nn.Module):
         """``transition``: from the coarser stage; None for the first."""
         super().__init__()
         dim, stride = settings.dim or config.dim, settings.stride
-        self.encoder_map, self.memory_stride = ENCODER_MAPS[stride], settings.memory_stride
-        self.keep_input = settings.depth == 0 or config.decode_all_blocks
+        self.encoder_map = ENCODER_MAPS[stride]
         self.transition = transition
         self.blocks = nn.ModuleList(PyramidBlock(dim, settings) for _ in range(settings.depth))
         if settings.depth:
@@ -66,7 +64,7 @@ class Stage(nn.Module):
                 config.bank_planes, dim, stride, settings.identity_stride, align_corners=config.align_corners
             )
             self.identity_norm = nn.LayerNorm(dim)
-        self.outputs = (self.keep_input + settings.depth) * dim
+        self.outputs = (1 + settings.depth) * dim
         """channels of all embeddings"""
 
     def forward(
@@ -75,7 +73,7 @@ class Stage(nn.Module):
         """Map B×C×h×w to the stage's embeddings, maps, and the states of its blocks."""
         size = (x.shape[2], x.shape[3])
         tokens = map_to_tokens(x)
-        embeddings, states = [x] if self.keep_input else [], []
+        embeddings, states = [x], []
         for index, block in enumerate(self.blocks):
             tokens, state = block(tokens, size, None if memory is None else memory[index], id_embedding)
             embeddings.append(tokens_to_map(tokens, size))
@@ -86,22 +84,14 @@ class Stage(nn.Module):
         """Masks B×(m+1)×H×W to the identity embedding B×L×C."""
         return self.identity_norm(self.identity_bank(masks))
 
-    def memorize(self, states: Sequence[KeyValue], size: Size, id_embedding: Tensor) -> list[BlockMemory]:
-        """Return the memory of each block; ``size`` is the (h, w) of the map."""
-        memories = []
-        for block, state in zip(self.blocks, states, strict=True):
-            memory = block.memorize(state, id_embedding)  # type: ignore[operator]
-            memories.append(subsample_long_term(memory, size, self.memory_stride))
-        return memories
 
-
-class PyramidAOT(VOSModel):
+class PAOT(VOSModel):
     """Encoder, stages from coarse to fine, each refining the embeddings of the one before, and a decoder."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         if not all(stage.depth for stage in config.stages[:-1]):
-            raise InputError("model.stages: only the last stage of pyramid blocks may have depth: 0")
+            raise InputError("model.stages: only the last stage of paot may have depth: 0")
         stages: list[Stage] = []
         for settings in config.stages:
             transition = None
@@ -127,32 +117,29 @@ class PyramidAOT(VOSModel):
         """Run the stages; see `VOSModel.propagate`."""
         # encoded once, repeated for every group of objects
         x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
-        embeddings: list[list[Tensor]] = []
-        states: list[list[Any]] = []
+        embeddings: list[Tensor] = []
+        states: list[KeyValue] = []
+        sizes: list[Size] = []
+        identities = iter(id_embeddings or ())  # of the stages with blocks, which come first
         for number, stage in enumerate(self.stages):
             if number:
-                x = stage.transition(embeddings[-1], features[stage.encoder_map])  # type: ignore[operator, index]
-            if len(stage.blocks):  # type: ignore[arg-type]
-                stage_memory = None if memory is None else memory[number]
-                id_embedding = None if id_embeddings is None else id_embeddings[number]
-                output, state = stage(x, stage_memory, id_embedding)
-                states.append(state)
-            else:
-                output = [x]
-            embeddings.append(output)
-        return PropagatedFrame(embeddings, states)
+                x = stage.transition(embeddings, features[stage.encoder_map])  # type: ignore[operator, index]
+            blocks = slice(len(states), len(states) + len(stage.blocks))  # type: ignore[arg-type]
+            stage_memory = None if memory is None else memory[blocks]
+            embeddings, stage_states = stage(x, stage_memory, next(identities, None))
+            states += stage_states
+            sizes += [(x.shape[2], x.shape[3])] * len(stage_states)
+        return PropagatedFrame(embeddings, states, sizes)
 
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
-        """Return the frame's memory of each stage and block; see `VOSModel.memorize`."""
-        memory = []
-        for number, states in enumerate(propagated.states):
-            height, width = propagated.embeddings[number][0].shape[2:]
-            stage = self.stages[number]
-            memory.append(stage.memorize(states, (height, width), id_embeddings[number]))  # type: ignore[operator]
-        return memory
+    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
+        """Return the frame's memory of each block; see `VOSModel.memorize`."""
+        blocks = [(block, number) for number, stage in enumerate(self.stages) for block in stage.blocks]  # type: ignore[union-attr]
+        memories = []
+        for (block, number), state, size in zip(blocks, propagated.states, propagated.sizes, strict=True):
+            memory = block.memorize(state, id_embeddings[number])
+            memories.append(subsample_long_term(memory, size, self.config.stages[number].memory_stride))
+        return memories
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w at the stride of the last stage."""
-        return self.decoder(torch.cat(propagated.embeddings[-1], dim=1))
+        return self.decoder(torch.cat(propagated.embeddings, dim=1))

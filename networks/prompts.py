@@ -29,7 +29,7 @@ class PromptNetwork(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        dim, stage = config.dim, replace(config.stages[0], block="lstt", drop_path=0.0)
+        dim, stage = config.dim, replace(config.stages[0], drop_path=0.0)
         self.encoder = build_encoder(config.encoder)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.projector = nn.Conv2d(channels[3], dim, 1)

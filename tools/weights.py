@@ -104,9 +104,10 @@ def describe_weights(name: str) -> str:
     rows += [["total", f"{sum(parameters.values()) / 1e6:.2f}"], ["one frame", "GFLOP"]]
     rows += [[part, f"{count / 1e9:.2f}"] for part, count in flops.items()]
     rows += [["total", f"{sum(flops.values()) / 1e9:.2f}"]]
-    blocks = " + ".join(f"{stage.depth} {stage.block}" for stage in model_config.stages)
+    blocks = " + ".join(str(stage.depth) for stage in model_config.stages)
     lines = [
-        f"{config.name}: encoder {model_config.encoder}, blocks {blocks}, memory {config.memory.policy}",
+        f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, "
+        f"memory {config.memory.policy}",
         f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
         *("  ".join(row).rstrip() for row in align_columns(rows, right=1)),
     ]

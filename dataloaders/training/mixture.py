@@ -131,13 +131,13 @@ def build_clip_loader(
     first_step: int,
     rank: int = 0,
     ranks: int = 1,
-    parts: int = 1,
+    micro_batches: int = 1,
     *,
     pin_memory: bool = False,
 ) -> Iterator[ClipTensors]:
     """Batches of a phase from ``first_step`` (counted from 0) to its end, prepared by worker processes.
 
-    The clips of a step are split into ``parts`` times ``ranks`` equal shares; a rank gets its share of each part,
+    The clips of a step are split into ``micro_batches`` times ``ranks`` equal shares; a rank gets its share of each,
     in page-locked memory if requested. The clips of a step do not depend on the number of ranks.
 
     Raises:
@@ -148,7 +148,7 @@ def build_clip_loader(
     loader: DataLoader[ClipTensors | InputError] = DataLoader(
         _BatchDataset(mixture),
         batch_size=None,
-        sampler=_chunks(mixture.phase, first_step, rank, ranks, parts),  # type: ignore[arg-type]
+        sampler=_chunks(mixture.phase, first_step, rank, ranks, micro_batches),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
         collate_fn=_return_batch,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
@@ -164,13 +164,13 @@ def build_clip_loader(
     return _raise_errors(batches)
 
 
-def _chunks(phase: PhaseConfig, first_step: int, rank: int, ranks: int, parts: int) -> Iterator[range]:
+def _chunks(phase: PhaseConfig, first_step: int, rank: int, ranks: int, micro_batches: int) -> Iterator[range]:
     """Return the clip indices of each batch of one rank, by step and part; checks that the batch can be split."""
-    size, rest = divmod(phase.batch, ranks * parts)
+    size, rest = divmod(phase.batch, ranks * micro_batches)
     if rest:
         raise InputError(
             f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
-            f"train.accumulate={parts} times {ranks} ranks; give a multiple of {ranks * parts}"
+            f"train.accumulate={micro_batches} times {ranks} ranks; give a multiple of {ranks * micro_batches}"
         )
     begins = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
     return (range(begin, begin + size) for begin in begins)

@@ -72,9 +72,9 @@ def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
     }
     for mixture in mixtures.values():
         _require_objects(mixture)
-    if config.data.validation or not config.data.hold_back:
+    if config.data.validation or not config.data.validation_fraction:
         return TrainingData(mixtures, open_validation_videos(config.data, readers))
-    return hold_back(mixtures, config.data.hold_back)
+    return split_validation(mixtures, config.data.validation_fraction)
 
 
 def _require_objects(mixture: Mixture) -> None:
@@ -137,7 +137,7 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
     return videos
 
 
-def hold_back(mixtures: dict[int, Mixture], part: float) -> TrainingData:
+def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingData:
     """Hold this fraction of the videos of every set back for validation, the same ones in all phases."""
     held: dict[tuple[str, str], LabelledVideo] = {}
     kept: dict[int, Mixture] = {}
@@ -145,7 +145,7 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> TrainingData:
         sources: list[ClipSource] = []
         for source in mixture.sources:
             if isinstance(source, VideoSet) and len(source.videos) >= MIN_VIDEOS:
-                chosen = choose_evenly_spaced(source, part)
+                chosen = choose_evenly_spaced(source, fraction)
                 held |= {(source.name, video.name): video for video in chosen}
                 others = tuple(video for video in source.videos if video not in chosen)
                 source = replace(source, videos=others)
@@ -154,7 +154,8 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> TrainingData:
     if held:
         names = ", ".join(sorted(name for _, name in held))
         log.info(
-            "data.validation names no videos: held back from training for it (data.hold_back): %s", names
+            "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
+            names,
         )
     else:
         log.info(

@@ -2,7 +2,8 @@
 
 propagate on a reference frame, which reads no memory, is a separate graph. All shapes are fixed but one axis: long-term
 memory holds a varying number of frames, so attention needs no mask and is exact. Tensors have names:
-``memory_0_1_long_key`` is the key of long-term memory of stage 0, block 1.
+``memory_1_long_key`` is the key of long-term memory of block 1. A method of one's own is exported too if the states of
+its blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -24,27 +26,24 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config, ModelConfig
+from aotlab.configs.protocol import bound_memory
+from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
 from aotlab.engine.tracking.prompting import DEFAULT_SETTINGS, window_input_size
-from aotlab.networks.aot import LSTTState
 from aotlab.networks.attention import LocalAttention
-from aotlab.networks.deaot import GPMState
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.rmem import RecurrentState, TemporalEmbedding, temporal_slots_by_age
+from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, make_folder, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 from aotlab.utils.versioned_json import FileKind, wrap
 
 DESCRIPTION_FILE = "export.yaml"
-EXPORT = FileKind("export", 4, "export again")
+EXPORT = FileKind("export", 5, "export again")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
-REFERENCE_FRAMES_ONLY = 2**31 - 1
-"""interval in frames between additions to long-term memory if only reference frames are stored"""
 EXAMPLE_FRAMES = 2
 """number of long-term frames that propagate is traced with; 1 would become a constant"""
 MAPS = Features._fields
@@ -65,8 +64,6 @@ class Description:
     """[height, width] of the resized frames"""
     groups: int
     """number of groups of objects in a batch"""
-    heads: int
-    """heads of long-term attention in the first block, for memory policies that need relevance"""
     sha256: dict[str, str]
     """digest of each graph's file, by the graph's name"""
     config: Config
@@ -93,66 +90,52 @@ def resolve_export_config(config: Config) -> Config:
     ):
         if not fits:
             raise InputError(f"memory.{name} {value}: not in exported graphs; {advice}")
-    if memory.policy == "first_frame":
-        memory = replace(memory, policy="bounded_fifo", every=REFERENCE_FRAMES_ONLY)
     return replace(
         config,
-        memory=memory,
+        memory=bound_memory(memory),
         compute=ComputeConfig(),
         input=replace(config.input, min_object=None, window=False),
     )
 
 
 def flatten_tensors(prefix: str, values: Any) -> dict[str, Tensor]:
-    """Name the tensors in nested lists and named tuples: ``PREFIX_0_1_long_key``; empty ones and None are left out."""
+    """Name the tensors in nested lists, named tuples and dicts: ``PREFIX_1_long_key``; None is left out."""
     if values is None or isinstance(values, Tensor):
-        return {prefix: values} if values is not None and values.numel() else {}
-    parts = values._asdict().items() if hasattr(values, "_asdict") else enumerate(values)
+        return {} if values is None else {prefix: values}
+    if hasattr(values, "_asdict"):
+        values = values._asdict()
+    parts = values.items() if isinstance(values, dict) else enumerate(values)
     return {
         name: x for part, value in parts for name, x in flatten_tensors(f"{prefix}_{part}", value).items()
     }
 
 
-def unflatten_tensors(prefix: str, template: Any, tensors: Tensors) -> Any:
-    """Invert `flatten_tensors`; ``template`` has the structure, with None in place of tensors."""
-    if template is None:
-        return tensors.get(prefix)
-    tuples = hasattr(template, "_asdict")
-    parts = template._asdict().items() if tuples else enumerate(template)
-    values = [unflatten_tensors(f"{prefix}_{part}", value, tensors) for part, value in parts]
-    return type(template)(*values) if tuples else values
+def unflatten_list(prefix: str, tensors: Tensors) -> list[Tensor]:
+    """Return ``PREFIX_0``, ``PREFIX_1`` and so on."""
+    return [tensor for name, tensor in tensors.items() if re.fullmatch(rf"{prefix}_\d+", name)]
 
 
-STATES: dict[str, Any] = {
-    "lstt": LSTTState, "lstt_recurrent": RecurrentState, "gpm": GPMState, "aost": KeyValue, "pyramid": KeyValue,
-}  # fmt: skip
-"""type of a block's state, by block"""
+def unflatten_states(tensors: Tensors) -> list[dict[str, Tensor]]:
+    """Return the fields of each block's state."""
+    states: list[dict[str, Tensor]] = []
+    for name, tensor in tensors.items():
+        if match := re.fullmatch(r"states_(\d+)_(.+)", name):
+            states += [{}] * (int(match[1]) + 1 - len(states))
+            states[int(match[1])] = states[int(match[1])] | {match[2]: tensor}
+    return states
 
 
-def unflatten_results(kind: str, config: ModelConfig, tensors: Tensors) -> Any:
-    """Return ``features``, ``identities``, ``states`` or ``memory`` of a model among named tensors."""
-
-    def empty(fields: Any) -> Any:
-        return fields(*[None] * len(fields._fields))
-
-    state, depths = empty(STATES[config.stages[0].block]), [depth for depth in config.depths if depth]
-    templates: dict[str, Any] = {
-        "features": empty(Features),
-        "identities": [None] * len(depths),
-        "states": [[state] * depth for depth in depths],
-        "memory": [[BlockMemory(empty(KeyValue), empty(KeyValue))] * depth for depth in depths],
-    }
-    return unflatten_tensors(kind, templates[kind], tensors)
+def unflatten_memory(tensors: Tensors) -> list[BlockMemory]:
+    """Return the memory of each block."""
+    parts = ("long_key", "long_value", "short_key", "short_value")
+    blocks = sum(bool(re.fullmatch(r"memory_\d+_long_key", name)) for name in tensors)
+    memories = [[tensors[f"memory_{block}_{part}"] for part in parts] for block in range(blocks)]
+    return [BlockMemory(KeyValue(*parts[:2]), KeyValue(*parts[2:])) for parts in memories]
 
 
-def list_embeddings(tensors: Tensors) -> list[Tensor]:
-    """Return the embeddings to decode, in order."""
-    return [tensor for name, tensor in tensors.items() if name.startswith("embeddings_")]
-
-
-def map_sizes(config: ModelConfig, size: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (height, width) in tokens of each stage's map for an input of (height, width) pixels."""
-    return [(-(-size[0] // stage.stride), -(-size[1] // stage.stride)) for stage in config.stages]
+def unflatten_features(tensors: Tensors) -> Features:
+    """Return an encoded image."""
+    return Features(*(tensors[f"features_{name}"] for name in MAPS))
 
 
 class IndexedTemporalEmbedding(nn.Module):
@@ -180,39 +163,40 @@ def _assign_identities(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 
 def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     """Propagate a reference frame if identities are given, else from memory."""
-    config = model.config
-    temporal = getattr(model, "temporal", None)
-    if isinstance(temporal, IndexedTemporalEmbedding):
-        temporal.indices = tensors.get("temporal_indices")
-    features = unflatten_results("features", config, tensors)
-    if "identities_0" in tensors:
-        propagated = model.propagate(features, id_embeddings=unflatten_results("identities", config, tensors))
+    _set_temporal_indices(model, tensors)
+    features, identities = unflatten_features(tensors), unflatten_list("identities", tensors)
+    if identities:
+        propagated = model.propagate(features, id_embeddings=identities)
     else:
-        propagated = model.propagate(features, unflatten_results("memory", config, tensors))
-    decoded = propagated.embeddings[-1] if config.decode_all_blocks else propagated.embeddings[-1][-1:]
-    return flatten_tensors("embeddings", decoded) | flatten_tensors("states", propagated.states)
+        propagated = model.propagate(features, unflatten_memory(tensors))
+    return flatten_tensors("embeddings", propagated.embeddings) | flatten_tensors("states", propagated.states)
 
 
-def _memorize(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
-    """Memorize a frame; only the sizes of its embeddings are read."""
-    config = model.config
-    embeddings = [[torch.empty(1, 1, *side)] for side in map_sizes(config, size)]
-    propagated = PropagatedFrame(embeddings, unflatten_results("states", config, tensors))
-    identities = unflatten_results("identities", config, tensors)
-    return flatten_tensors("memory", model.memorize(propagated, identities))
+def _memorize(model: VOSModel, tensors: Tensors, *, reference: PropagatedFrame) -> dict[str, Tensor]:
+    """Memorize a frame with states of the same types and sizes as those of ``reference``."""
+    pairs = zip(reference.states, unflatten_states(tensors), strict=True)
+    states = [type(state)(**{name: fields.get(name) for name in state._fields}) for state, fields in pairs]
+    propagated = PropagatedFrame([], states, reference.sizes)
+    return flatten_tensors("memory", model.memorize(propagated, unflatten_list("identities", tensors)))
 
 
 def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    features = unflatten_results("features", model.config, tensors)
-    return {"logits": model.decode(PropagatedFrame([list_embeddings(tensors)], []), features)}
+    propagated = PropagatedFrame(unflatten_list("embeddings", tensors), [], [])
+    return {"logits": model.decode(propagated, unflatten_features(tensors))}
 
 
-def _add_temporal(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    """Apply the temporal embedding, for memory policies that compare queries with keys."""
-    temporal: Any = model.temporal
-    temporal.indices = tensors["temporal_indices"]
-    query, key = model.add_temporal(tensors["states_0_0_key"], tensors["memory_0_0_long_key"])
+def _compare(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    """Return queries and keys of the first block, for memory policies."""
+    _set_temporal_indices(model, tensors)
+    state = KeyValue(tensors["states_0_key"], tensors["states_0_key"])  # only the key is read
+    query, key = model.compare(PropagatedFrame([], [state], []), tensors["memory_0_long_key"])
     return {"query": query, "key": key}
+
+
+def _set_temporal_indices(model: VOSModel, tensors: Tensors) -> None:
+    temporal = getattr(model, "temporal", None)
+    if isinstance(temporal, IndexedTemporalEmbedding):
+        temporal.indices = tensors.get("temporal_indices")
 
 
 def _encode_prompt_frame(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
@@ -250,37 +234,37 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         groups: number of groups of objects in a batch.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    strides = sorted({stage.stride for stage in model.config.stages[1:]})
     with torch.no_grad():
         encode = Graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
         masks = torch.rand(groups, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _assign_identities, {"masks": masks})
-        features = encode.results
-        read = ["features_projected", *(f"features_f{stride}" for stride in strides)]
-        maps = {name: features[name] for name in read}
-        reference = Graph(model, _propagate, maps | identify.results)
+        features, identities = encode.results, unflatten_list("identities", identify.results)
+        propagated = model.propagate(unflatten_features(features), id_embeddings=identities)
+        if not all(isinstance(state, tuple) and hasattr(state, "_fields") for state in propagated.states):
+            raise InputError(
+                f"{type(model).__name__}: cannot be exported, as the states of its blocks are no NamedTuples; "
+                "return a NamedTuple of tensors as each block's state"
+            )
+        reference = Graph(model, _propagate, features | identify.results)
         states = {name: x for name, x in reference.results.items() if name.startswith("states_")}
-        memorize = Graph(model, partial(_memorize, size=size), states | identify.results)
+        embeddings = {name: x for name, x in reference.results.items() if name not in states}
+        memorize = Graph(model, partial(_memorize, reference=propagated), states | identify.results)
         memory = {
             name: x.repeat(1, EXAMPLE_FRAMES if "_long_" in name else 1, 1)
             for name, x in memorize.results.items()
         }
         slots = model.config.stages[0].temporal_slots
-        if slots:
-            memory["temporal_indices"] = temporal_slots_by_age(EXAMPLE_FRAMES, slots)
-        propagate = Graph(model, _propagate, maps | memory)
-        decoded = {name: x for name, x in reference.results.items() if name not in states}
-        refined = {name: features[name] for name in list(features)[:3] if not strides}
-        decode = Graph(model, _decode, decoded | refined)
-        graphs = {
-            "encode": encode, "assign_identities": identify, "reference": reference, "propagate": propagate,
-            "memorize": memorize, "decode": decode,
-        }  # fmt: skip
-        if slots:
-            compared = {name: memory[name] for name in ("memory_0_0_long_key", "temporal_indices")}
-            key = {"states_0_0_key": states["states_0_0_key"]}
-            graphs["add_temporal"] = Graph(model, _add_temporal, key | compared)
-    return graphs
+        indices = {"temporal_indices": temporal_slots_by_age(EXAMPLE_FRAMES, slots)} if slots else {}
+        compared = {name: (states | memory)[name] for name in ("states_0_key", "memory_0_long_key")}
+        return {
+            "encode": encode,
+            "assign_identities": identify,
+            "reference": reference,
+            "propagate": Graph(model, _propagate, features | memory | indices),
+            "memorize": memorize,
+            "decode": Graph(model, _decode, embeddings | features),
+            "compare": Graph(model, _compare, compared | indices),
+        }
 
 
 def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Graph]:
@@ -356,8 +340,7 @@ def export_model(
             _write_onnx(graph, temporary / f"{name}.onnx", config.memory.frames)
         description = Description(
             video_size=list(video), network_size=list(size), groups=groups,
-            heads=model.heads, config=config,
-            sha256={name: sha256(temporary / f"{name}.onnx") for name in graphs},
+            sha256={name: sha256(temporary / f"{name}.onnx") for name in graphs}, config=config,
         )  # fmt: skip
         content = wrap(EXPORT, asdict(description))
         (temporary / DESCRIPTION_FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

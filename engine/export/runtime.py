@@ -1,4 +1,4 @@
-"""Exported graphs run by onnxruntime: `ExportedModel` is a `Model`, which trackers and memory policies use."""
+"""Exported graphs run by onnxruntime, as a `VOSModel` for trackers and memory policies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from aotlab.configs.load import build_config, parse_yaml
 from aotlab.engine.export.graphs import (
@@ -18,10 +19,11 @@ from aotlab.engine.export.graphs import (
     EXPORT,
     Description,
     flatten_tensors,
-    list_embeddings,
-    map_sizes,
     require_packages,
-    unflatten_results,
+    unflatten_features,
+    unflatten_list,
+    unflatten_memory,
+    unflatten_states,
 )
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
@@ -56,23 +58,24 @@ def load_exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker
     return Tracker(model, model.description.config)
 
 
-class ExportedModel(nn.Module):
-    """`VOSModel` as graphs, on the CPU, for inference; arguments and results are the same.
+class ExportedModel(VOSModel):
+    """Model as graphs, on the CPU, for inference.
 
     Groups of objects run in batches of the exported size; the last one is padded.
     """
 
     def __init__(self, folder: Path, *, provider: str = CPU) -> None:
         """Load all graphs; raise as `load_exported_tracker` does."""
-        super().__init__()
+        nn.Module.__init__(self)  # the encoder is one of the graphs
         self.description = read_description(folder)
         self.config = self.description.config.model
-        self.heads = self.description.heads
+        self.optimized, self.prompts = True, None
         require_packages("onnxruntime")
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         for name in self.description.sha256:
             self._sessions[name] = open_onnx(folder / f"{name}.onnx", provider)
-        self._sizes = map_sizes(self.config, self.description.network_size)
+        height, width = self.description.network_size
+        self._sizes = [(-(-height // stride), -(-width // stride)) for stride in self.config.block_strides]
         digests = bytes.fromhex("".join(self.description.sha256.values()))
         # in `state_dict`, so that a tracker's state is not loaded into graphs of other weights
         self.register_buffer("digest", torch.frombuffer(bytearray(digests), dtype=torch.uint8))
@@ -85,56 +88,46 @@ class ExportedModel(nn.Module):
                 f"frame: {image.shape[3]}×{image.shape[2]} in the network, but this export is for "
                 f"{inside[1]}×{inside[0]} (videos of {video[1]}×{video[0]}); resize the video, or export for its size"
             )
-        return unflatten_results("features", self.config, self._results("encode", {"image": image}))
+        return unflatten_features(self._results("encode", {"image": image}))
+
+    def at_depth(self, depth: int) -> Self:
+        """Raise `InputError`: the graphs are those of one depth."""
+        raise InputError("tracker: exported graphs have a fixed depth; export with model.depth")
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Embed masks B×(m+1)×H×W, m ≤ M."""
         absent = self.config.max_objects + 1 - masks.shape[1]
         masks = F.pad(masks, (0, 0, 0, 0, 0, absent))
-        return unflatten_results(
-            "identities", self.config, self._results("assign_identities", {"masks": masks})
-        )
+        return unflatten_list("identities", self._results("assign_identities", {"masks": masks}))
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
-        """Propagate identities from memory to a frame, or on a reference frame from its own.
-
-        Only the last stage's embeddings have channels.
-        """
+        """Propagate identities from memory to a frame, or on a reference frame from its own; states are dicts."""
         maps = flatten_tensors("features", features)
         if memory is None:
             results = self._results("reference", maps | flatten_tensors("identities", id_embeddings))
         else:
-            frames = self._count_frames(memory[0][0].long.key)
-            slots = self.config.stages[0].temporal_slots
-            indices = {"temporal_indices": temporal_slots_by_age(frames, slots)} if slots else {}
+            indices = self._temporal_indices(memory[0].long.key)
             results = self._results("propagate", maps | flatten_tensors("memory", memory) | indices)
-        decoded = list_embeddings(results)
-        empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
-        return PropagatedFrame([*empty, decoded], unflatten_results("states", self.config, results))
+        return PropagatedFrame(unflatten_list("embeddings", results), unflatten_states(results), self._sizes)
 
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
-        """Return a frame's memory per stage and block."""
+    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
+        """Return a frame's memory of each block."""
         states = flatten_tensors("states", propagated.states)
-        results = self._results("memorize", states | flatten_tensors("identities", id_embeddings))
-        return unflatten_results("memory", self.config, results)
+        return unflatten_memory(
+            self._results("memorize", states | flatten_tensors("identities", id_embeddings))
+        )
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits of background and identities."""
-        embeddings = flatten_tensors("embeddings", propagated.embeddings[-1])
+        embeddings = flatten_tensors("embeddings", propagated.embeddings)
         return self._results("decode", embeddings | flatten_tensors("features", features))["logits"]
 
-    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries and keys of the first stage as long-term attention compares them."""
-        count = self.config.stages[0].temporal_slots
-        if not count:
-            return query, key
-        indices = temporal_slots_by_age(self._count_frames(key), count)
-        tensors = {"states_0_0_key": query, "memory_0_0_long_key": key, "temporal_indices": indices}
-        results = self._results("add_temporal", tensors)
+    def compare(self, propagated: PropagatedFrame, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first block's queries and long-term keys as its attention compares them."""
+        tensors = {"states_0_key": propagated.states[0]["key"], "memory_0_long_key": key}
+        results = self._results("compare", tensors | self._temporal_indices(key))
         return results["query"], results["key"]
 
     def _results(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -153,10 +146,11 @@ class ExportedModel(nn.Module):
         )
         return dict(zip((node.name for node in session.get_outputs()), results, strict=True))
 
-    def _count_frames(self, key: Tensor) -> int:
-        """Return the number of frames of keys in the first stage's long-term memory."""
-        stride, (height, width) = self.config.stages[0].memory_stride, self._sizes[0]
-        return key.shape[1] // (-(-height // stride) * -(-width // stride))
+    def _temporal_indices(self, key: Tensor) -> dict[str, Tensor]:
+        """Return the slots of the frames in the first block's long-term keys, if the model has them."""
+        slots, (height, width) = self.config.stages[0].temporal_slots, self._sizes[0]
+        frames = key.shape[1] // (height * width)
+        return {"temporal_indices": temporal_slots_by_age(frames, slots)} if slots else {}
 
 
 def _slice_padded(batch: Tensor, start: int, count: int) -> Tensor:
@@ -174,7 +168,7 @@ def read_description(folder: Path) -> Description:
             f"{folder}: not an export, {DESCRIPTION_FILE} is missing; create one with aotlab export"
         )
     with prefix_read_errors(path, EXPORT):
-        tree = unwrap(EXPORT, parse_yaml(read_text(path, "export again"), str(path), plain=True))
+        tree = unwrap(EXPORT, parse_yaml(read_text(path, "export again"), str(path), untrusted=True))
         digests = {
             require_file_name(name, DESCRIPTION_FILE): digest for name, digest in tree.pop("sha256").items()
         }

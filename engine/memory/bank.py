@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.policies import MemoryPolicy, RelevanceFunction, build_policy
+from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
 from aotlab.utils.errors import InputError
 
@@ -18,6 +17,44 @@ IN_USE_MESSAGE = (
     "tracker: its memory is being changed by another thread, or a step failed while changing it; use one tracker per "
     "thread (fresh()), and after a failure call reset(), or load_state_dict() with an earlier state"
 )
+
+
+class MemoryPolicy:
+    """Decides which frames long-term memory keeps.
+
+    A policy with state overrides ``state_dict`` and ``load_state_dict``; tracker states store it.
+    """
+
+    capacity: int | None
+    """largest number of frames in long-term memory; None: unbounded"""
+    every: float
+    """interval in frames between stored ones"""
+
+    @property
+    def initial_frames(self) -> int | None:
+        """Number of frames to allocate when a second frame is stored; more are allocated when needed."""
+        return self.capacity
+
+    def needs_relevance(self, frames: int) -> bool:
+        """Return whether `evict` reads relevance when long-term memory holds ``frames`` frames."""
+        return False
+
+    def evict(self, bank: MemoryBank, relevance: FrameRelevance | None) -> list[int] | None:
+        """Return the position of the frame to evict for each group; ``len(bank)``: the newest; None: there is room.
+
+        ``relevance``: of the frames in long-term memory to the newest one, if `needs_relevance`; policies that read it
+        evict the oldest frame without it.
+        """
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the policy: dictionaries, lists and numbers."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a copy of a state; raises `ValueError` or others if it is damaged or another policy's."""
+        if state:
+            raise ValueError(f"policy: {sorted(state)}")
 
 
 class FrameList:
@@ -51,9 +88,9 @@ class FrameList:
 class FrameBuffer:
     """Long-term memory of a block for tracking: tensors with room for frames to come, which overwrite what was read."""
 
-    def __init__(self, capacity: int | None) -> None:
-        """``capacity``: largest number of frames; None: unbounded, and the room grows by half."""
-        self._capacity = capacity or 0
+    def __init__(self, initial_frames: int | None = None) -> None:
+        """``initial_frames``: number of frames to allocate with the second one; then the room grows by half."""
+        self._initial_frames = initial_frames or 0
         self._stores: tuple[Tensor, ...] = ()  # keys and values
         self._count = 0
         self.allocated_frames = 0
@@ -65,7 +102,7 @@ class FrameBuffer:
             self._stores, self._count, self.allocated_frames = frame, 1, 1
             return
         if self._count == self.allocated_frames:
-            allocated_frames = max(self._capacity, self._count + 1 + self._count // 2)
+            allocated_frames = max(self._initial_frames, self._count + 1 + self._count // 2)
             self.load(self.read(), self._count, allocated_frames)
         for store, x in zip(self._stores, frame, strict=True):
             store[:, self._count * x.shape[1] : (self._count + 1) * x.shape[1]] = x
@@ -128,11 +165,11 @@ class MemoryBank:
         """indices of the reference frames in long-term memory"""
         self.newest = -1
         """index of the newest frame"""
-        self.changing = False
+        self.corrupt = False
         """whether `write_memory` is changing this bank, or failed while changing it"""
         self._last_stored = 0
         self._training = training
-        self._long: list[list[FrameList | FrameBuffer]] = []  # by stage and block
+        self._long: list[FrameList | FrameBuffer] = []  # by block
         self._short: deque[Memory] = deque(maxlen=short_term_skip + short_term_frames - 1)
 
     @property
@@ -146,30 +183,36 @@ class MemoryBank:
     @property
     def nbytes(self) -> int:
         """Bytes of long-term memory, including room for further frames."""
-        return sum(block.nbytes for stage in self._long for block in stage)
+        return sum(block.nbytes for block in self._long)
 
-    def find_tracked(self, group: int) -> list[int]:
+    def evictable(self, group: int) -> list[int]:
         """Return the positions in `frame_indices` of a group's tracked frames, oldest first; only these are evicted."""
         return [
             index for index, frame in enumerate(self.frame_indices[group]) if frame not in self.references
         ]
 
-    def read(self, *, short_term: bool = True) -> list[list[BlockMemory]]:
-        """Return the memory that each block of each stage reads on the next frame.
+    @property
+    def needs_relevance(self) -> bool:
+        """Whether `add` reads the relevance of long-term memory to the next frame."""
+        return self._stores_next and self.policy.needs_relevance(len(self))
+
+    @property
+    def _stores_next(self) -> bool:
+        return self.newest + 1 - self._last_stored >= self.policy.every
+
+    def read(self, *, short_term: bool = True) -> list[BlockMemory]:
+        """Return the memory that each block reads on the next frame.
 
         ``short_term``: False gives zeros in place of short-term memory.
         """
         # the oldest frames of short-term memory are read: all but the newest ``short_term_skip - 1``
         count = max(1, len(self._short) - self._skip + 1)
         recent = _concat_frames(list(self._short)[:count]) if count > 1 else self._short[0]
-        reading = []
-        for long_blocks, recent_blocks in zip(self._long, recent, strict=True):
-            blocks = []
-            for long, memory in zip(long_blocks, recent_blocks, strict=True):
-                short = memory.short if short_term else KeyValue(*map(torch.zeros_like, memory.short))
-                blocks.append(BlockMemory(long.read(), short))
-            reading.append(blocks)
-        return reading
+        blocks = []
+        for long, memory in zip(self._long, recent, strict=True):
+            short = memory.short if short_term else KeyValue(*map(torch.zeros_like, memory.short))
+            blocks.append(BlockMemory(long.read(), short))
+        return blocks
 
     def add_reference(self, memory: Memory) -> None:
         """Store a reference frame in long-term memory, and restart short-term memory with it.
@@ -185,20 +228,21 @@ class MemoryBank:
         self._store(memory)
 
     def add(
-        self, memory: Memory, relevance_fn: RelevanceFunction | None = None, *, after_cut: bool = False
+        self, memory: Memory, relevance: FrameRelevance | None = None, *, after_cut: bool = False
     ) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
-        ``relevance_fn``: returns the relevance of long-term memory to this frame, for policies that need it.
+        ``relevance``: of long-term memory to this frame, if `needs_relevance`.
         ``after_cut``: restart short-term memory with this frame.
         """
+        stored = self._stores_next
         self.newest += 1
         if after_cut:
             self._short.clear()
         self._short.append(memory)
-        if self.newest - self._last_stored < self.policy.every:
+        if not stored:
             return
-        evicted = self.policy.evict(self, relevance_fn)
+        evicted = self.policy.evict(self, relevance)
         self._last_stored = self.newest
         if evicted is not None and evicted[0] == len(self):  # the newest frame is the one to evict
             return
@@ -207,17 +251,17 @@ class MemoryBank:
         self._store(memory)
 
     def map_short_term(self, move: Callable[[Tensor, int], Tensor]) -> None:
-        """Replace short-term memory by ``move`` of each tensor B×L×C and the index of its stage."""
+        """Replace short-term memory by ``move`` of each tensor B×L×C and the index of its block."""
         for index, memory in enumerate(self._short):
             self._short[index] = [
-                [block._replace(short=KeyValue(*(move(x, stage) for x in block.short))) for block in blocks]
-                for stage, blocks in enumerate(memory)
+                block._replace(short=KeyValue(*(move(x, number) for x in block.short)))
+                for number, block in enumerate(memory)
             ]
 
     def drop(self, frames: int | Sequence[int]) -> None:
         """Drop a frame from all blocks by its position in `frame_indices`, one per group or the same for all."""
         indices = [frames] * len(self.frame_indices) if isinstance(frames, int) else frames
-        for block in (block for stage in self._long for block in stage):
+        for block in self._long:
             block.drop(indices)
         for kept, index in zip(self.frame_indices, indices, strict=True):
             del kept[index]
@@ -230,15 +274,12 @@ class MemoryBank:
         Raises:
             InputError: the bank is changing.
         """
-        if self.changing:
+        if self.corrupt:
             raise InputError(IN_USE_MESSAGE)
-        first = self._long[0][0]
+        first = self._long[0]
         assert isinstance(first, FrameBuffer), "training banks have no state"
-        long = [
-            [tuple(x if views else x.clone() for x in block.read()) for block in stage]
-            for stage in self._long
-        ]
-        short = [[[tuple(block.short) for block in stage] for stage in frame] for frame in self._short]
+        long = [tuple(x if views else x.clone() for x in block.read()) for block in self._long]
+        short = [[tuple(block.short) for block in frame] for frame in self._short]
         numbers = {
             "kept": [list(frames) for frames in self.frame_indices],
             "references": list(self.references),
@@ -255,20 +296,19 @@ class MemoryBank:
         self._last_stored = state["inserted"]
         self.policy.load_state_dict(state["policy"])
         self._long = []
-        for stage in state["long"]:
-            buffers = [FrameBuffer(self.policy.capacity) for _ in stage]
-            for buffer, pair in zip(buffers, stage, strict=True):
-                buffer.load(KeyValue(*(x.to(device) for x in pair)), len(self), state["room"])
-            self._long.append([*buffers])
+        for pair in state["long"]:
+            buffer = FrameBuffer(self.policy.initial_frames)
+            buffer.load(KeyValue(*(x.to(device) for x in pair)), len(self), state["room"])
+            self._long.append(buffer)
         self._short.clear()
         for frame in state["short"]:
-            pairs = [[KeyValue(*(x.to(device) for x in pair)) for pair in stage] for stage in frame]
+            pairs = [KeyValue(*(x.to(device) for x in pair)) for pair in frame]
             # the long-term part is in long-term memory already
-            self._short.append([[BlockMemory(pair, pair) for pair in stage] for stage in pairs])
+            self._short.append([BlockMemory(pair, pair) for pair in pairs])
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""
-        tracked = [self.find_tracked(group) for group in range(len(self.frame_indices))]
+        tracked = [self.evictable(group) for group in range(len(self.frame_indices))]
         if tracked[0]:
             self.drop([indices[0] for indices in tracked])
         else:
@@ -280,32 +320,22 @@ class MemoryBank:
         """Append the newest frame to long-term memory."""
         self._last_stored = self.newest
         if not self._long:
-            self.frame_indices = [[] for _ in range(len(memory[0][0].long.key))]
-            self._long = [[self._new_storage() for _ in stage] for stage in memory]
+            self.frame_indices = [[] for _ in range(len(memory[0].long.key))]
+            self._long = [self._new_storage() for _ in memory]
         for frames in self.frame_indices:
             frames.append(self.newest)
-        for storage, stage in zip(self._long, memory, strict=True):
-            for stored, block in zip(storage, stage, strict=True):
-                stored.append(block.long)
+        for storage, block in zip(self._long, memory, strict=True):
+            storage.append(block.long)
 
     def _new_storage(self) -> FrameList | FrameBuffer:
-        return FrameList() if self._training else FrameBuffer(self.policy.capacity)
+        return FrameList() if self._training else FrameBuffer(self.policy.initial_frames)
 
 
 def _concat_frames(frames: Sequence[Memory]) -> Memory:
     """Concatenate the short-term memory of several frames, oldest first; the rest is the newest frame's."""
-    stages = []
-    for same_stage in zip(*frames, strict=True):
-        blocks = []
-        for same_block in zip(*same_stage, strict=True):
-            parts = zip(*(block.short for block in same_block), strict=True)
-            short = KeyValue(*(torch.cat(part, 1) for part in parts))
-            blocks.append(same_block[-1]._replace(short=short))
-        stages.append(blocks)
-    return stages
-
-
-def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
-    """Return an empty bank; arguments as `build_policy`."""
-    policy = build_policy(config, training=training, length=length)
-    return MemoryBank(policy, config.short_term_skip, config.short_term_frames, training=training)
+    blocks = []
+    for same_block in zip(*frames, strict=True):
+        parts = zip(*(block.short for block in same_block), strict=True)
+        short = KeyValue(*(torch.cat(part, 1) for part in parts))
+        blocks.append(same_block[-1]._replace(short=short))
+    return blocks

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,54 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
+from aotlab.engine.memory.bank import MemoryBank, MemoryPolicy
 from aotlab.engine.memory.relevance import FrameRelevance
-from aotlab.networks.model import BlockMemory
 
-RelevanceFunction = Callable[[Tensor, int], FrameRelevance]
-"""maps the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
-
-
-class Bank(Protocol):
-    """Interface of `MemoryBank` for policies."""
-
-    frame_indices: list[list[int]]
-    newest: int
-
-    def __len__(self) -> int: ...
-
-    def find_tracked(self, group: int) -> list[int]: ...
-
-    def read(self, *, short_term: bool = True) -> list[list[BlockMemory]]: ...
-
-
-class MemoryPolicy:
-    """Decides which frames long-term memory keeps.
-
-    A policy with state overrides ``state_dict`` and ``load_state_dict``; tracker states store it.
-    """
-
-    capacity: int | None
-    """largest number of frames in long-term memory; None: unbounded"""
-    every: float
-    """interval in frames between stored ones"""
-
-    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
-        """Return the position of the frame to evict for each group; ``len(bank)``: the newest; None: there is room.
-
-        Policies that need ``relevance_fn`` evict the oldest frame without it.
-        """
-        return None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the policy: dictionaries, lists and numbers."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a state; raises `ValueError` or others if it is damaged or another policy's."""
-        if state:
-            raise ValueError(f"policy: {sorted(state)}")
 
 
 @dataclass(frozen=True)
@@ -92,17 +49,22 @@ class BoundedFIFO(MemoryPolicy):
     every: int
     newest: int | None = None
 
-    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
+    @property
+    def initial_frames(self) -> int:
+        """Room for a reference frame and the newest tracked frames."""
+        return self.capacity if self.newest is None else min(self.capacity, 1 + self.newest)
+
+    def evict(self, bank: MemoryBank, relevance: FrameRelevance | None) -> list[int] | None:
         """Evict the oldest tracked frame."""
         full = len(bank) >= self.capacity
         if self.newest is not None:
-            full = full or len(bank.find_tracked(0)) >= self.newest
+            full = full or len(bank.evictable(0)) >= self.newest
         return find_oldest(bank) if full else None
 
 
-def find_oldest(bank: Bank) -> list[int]:
+def find_oldest(bank: MemoryBank) -> list[int]:
     """Return the position of every group's oldest tracked frame; ``len(bank)`` without one."""
-    return [next(iter(bank.find_tracked(group)), len(bank)) for group in range(len(bank.frame_indices))]
+    return [next(iter(bank.evictable(group)), len(bank)) for group in range(len(bank.frame_indices))]
 
 
 @dataclass
@@ -121,20 +83,21 @@ class ScoredMemory(MemoryPolicy):
     counts: dict[int, dict[int, float]] = field(default_factory=dict)
     """number of updates with a frame, including its own insertion, by group and frame"""
 
-    def evict(self, bank: Bank, relevance_fn: RelevanceFunction | None) -> list[int] | None:
+    def evict(self, bank: MemoryBank, relevance: FrameRelevance | None) -> list[int] | None:
         """Evict the tracked frame with the lowest score, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
-        if relevance_fn is None or not (full or self.score_early):
+        if relevance is None:
             return find_oldest(bank) if full else None
-        frames = relevance_fn(bank.read()[0][0].long.key, len(bank))
-        both = to_host(torch.stack([frames.relevance.double(), self.redundancies(frames).double()], 1))
+        both = to_host(torch.stack([relevance.shares.double(), self.redundancies(relevance).double()], 1))
         evicted = []
-        for group, (relevance, redundancy) in enumerate(both):
-            scores = self._update(group, bank, relevance, redundancy)
-            evicted.append(
-                find_lowest(scores if relevance.any() else None, bank.find_tracked(group), len(bank))
-            )
+        for group, (shares, redundancy) in enumerate(both):
+            scores = self._update(group, bank, shares, redundancy)
+            evicted.append(find_lowest(scores if shares.any() else None, bank.evictable(group), len(bank)))
         return evicted if full else None
+
+    def needs_relevance(self, frames: int) -> bool:
+        """Return whether to score when long-term memory holds ``frames`` frames."""
+        return self.score_early or frames >= self.capacity
 
     def state_dict(self) -> dict[str, Any]:
         """Return running relevance and numbers of updates."""
@@ -150,15 +113,15 @@ class ScoredMemory(MemoryPolicy):
             for name in ("running", "counts")
         )
 
-    def _update(self, group: int, bank: Bank, relevance: np.ndarray, redundancy: np.ndarray) -> np.ndarray:
+    def _update(self, group: int, bank: MemoryBank, shares: np.ndarray, redundancy: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the counts n of a group's T frames; return their scores, T."""
         frames = bank.frame_indices[group]
-        if not relevance.any():  # no foreground
-            relevance = np.full(len(frames), 1 / len(frames))
+        if not shares.any():  # no foreground
+            shares = np.full(len(frames), 1 / len(frames))
         previous, counts = self.running.get(group, {}), self.counts.get(group, {})
         self.running[group] = {
             frame: MOMENTUM * value + (1 - MOMENTUM) * previous[frame] if frame in previous else value
-            for frame, value in zip(frames, relevance.tolist(), strict=True)
+            for frame, value in zip(frames, shares.tolist(), strict=True)
         }
         self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, bank.newest)}
         running = np.array(list(self.running[group].values()))
@@ -166,17 +129,17 @@ class ScoredMemory(MemoryPolicy):
 
     def redundancies(self, frames: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T; zeros if `score` does not need it."""
-        return torch.zeros_like(frames.relevance)
+        return torch.zeros_like(frames.shares)
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
         """Score T frames by running relevance R, counts n and redundancy d, T each."""
         raise NotImplementedError
 
 
-def find_lowest(scores: np.ndarray | None, candidates: list[int], newest: int) -> int:
-    """Return the candidate with the lowest score, or the first without scores; ``newest`` without candidates."""
+def find_lowest(scores: np.ndarray | None, candidates: list[int], fallback: int) -> int:
+    """Return the candidate with the lowest score, or the first without scores; ``fallback`` without candidates."""
     if not candidates:
-        return newest
+        return fallback
     return candidates[0 if scores is None else int(np.argmin(scores[candidates]))]
 
 
@@ -251,3 +214,9 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
         ),
     }  # fmt: skip
     return build["bounded_fifo" if training and config.policy in BOUNDED_POLICIES else config.policy]()
+
+
+def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
+    """Return an empty bank; arguments as `build_policy`."""
+    policy = build_policy(config, training=training, length=length)
+    return MemoryBank(policy, config.short_term_skip, config.short_term_frames, training=training)

@@ -8,23 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.model import Model, PropagatedFrame
+from aotlab.networks.model import PropagatedFrame, VOSModel
 
 MAX_CHUNK_WEIGHTS = 2**22
 """largest number of attention weights in memory at once"""
 
 
 class FrameRelevance(NamedTuple):
-    """Relevance of the frames in long-term memory to the newest one, in the first block of the first stage."""
+    """Relevance of the frames in long-term memory to the newest one, in the first block."""
 
-    relevance: Tensor
+    shares: Tensor
     """B×T, each frame's share of the foreground's attention; sums to 1, or all 0 without foreground"""
     keys: Tensor
     """B×T×L×C, keys as compared with queries"""
 
 
 def compute_relevance(
-    model: Model, propagated: PropagatedFrame, logits: Tensor, key: Tensor, frames: int
+    model: VOSModel, propagated: PropagatedFrame, logits: Tensor, key: Tensor, frames: int
 ) -> FrameRelevance:
     """Compute the attention of a frame's foreground to long-term memory.
 
@@ -33,25 +33,23 @@ def compute_relevance(
         key: B×(T·L)×C, keys of the first block's long-term memory.
         frames: T.
     """
-    size = propagated.embeddings[0][0].shape[2:]
     # with aligned corners in models of both kinds, as published
-    resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)
+    resized = F.interpolate(logits, propagated.sizes[0], mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
-    query = propagated.states[0][0].key  # queries and keys of a frame are one projection
-    query, key = model.add_temporal(query, key)
-    shares = attention_per_frame(query, key, foreground, heads=model.heads, frames=frames)
-    return FrameRelevance(shares, key.unflatten(1, (frames, -1)))
+    query, key = model.compare(propagated, key)
+    shares = attention_per_frame(query, key, foreground, frames)
+    return FrameRelevance(shares, key.transpose(1, 2).flatten(2).unflatten(1, (frames, -1)))
 
 
-def attention_per_frame(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames: int) -> Tensor:
+def attention_per_frame(query: Tensor, key: Tensor, weight: Tensor, frames: int) -> Tensor:
     """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 
-    query: B×L×C; key: B×(T·L)×C; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without weight.
+    query: B×heads×L×c; key: B×heads×(T·L)×c; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without
+    weight.
     Queries run in chunks, so the full attention matrix is never in memory.
     """
-    query = query.unflatten(2, (heads, -1)).transpose(1, 2).float()
-    key = key.unflatten(2, (heads, -1)).permute(0, 2, 3, 1).float() * query.shape[3] ** -0.5
-    rows = max(1, MAX_CHUNK_WEIGHTS // (query.shape[0] * heads * key.shape[3]))
+    query, key = query.float(), key.mT.float() * query.shape[3] ** -0.5  # B×heads×c×(T·L)
+    rows = max(1, MAX_CHUNK_WEIGHTS // (query.shape[:2].numel() * key.shape[3]))
     received = query.new_zeros(query.shape[0], key.shape[3])  # by key
     for queries, weights in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
         attention = (queries @ key).softmax(3)  # B×heads×rows×(T·L)

@@ -19,7 +19,7 @@ from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, o
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import FrameTracker, PredictedFrame, Tracker
 from aotlab.media.prompt import Prompt
-from aotlab.networks.model import Model
+from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 
 SHORT_EDGE_RATIO = 480 / 800
@@ -151,7 +151,7 @@ class Ensemble(FrameTracker):
 
 
 def build_branches(
-    model: Model,
+    model: VOSModel,
     config: Config,
     *,
     scales: Sequence[float] = (1.0,),

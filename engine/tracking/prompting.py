@@ -19,7 +19,7 @@ from aotlab.engine.tracking.inputs import MaskLike, convert_mask
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast import optimize
-from aotlab.networks.model import Model, VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import STRIDE, normalise
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.utils.errors import InputError, require_extra
@@ -64,7 +64,9 @@ DEFAULT_SETTINGS = PromptSettings()
 class PromptedFrame:
     """One frame that takes prompts; its encoding is computed once, so that further prompts are cheap."""
 
-    def __init__(self, model: Model, frame: np.ndarray, settings: PromptSettings = DEFAULT_SETTINGS) -> None:
+    def __init__(
+        self, model: VOSModel, frame: np.ndarray, settings: PromptSettings = DEFAULT_SETTINGS
+    ) -> None:
         """``frame``: H×W×3 uint8 RGB, contiguous. Raises InputError if the model takes no prompts."""
         network = getattr(model, "prompts", None)
         if network is None:

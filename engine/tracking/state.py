@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.window import Window, WindowSelector
-from aotlab.networks.model import Model
+from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
 
@@ -35,7 +36,7 @@ class TrackerState(NamedTuple):
     window_selector: WindowSelector | None
 
 
-def describe_origin(model: Model, config: Config) -> dict[str, Any]:
+def describe_origin(model: VOSModel, config: Config) -> dict[str, Any]:
     """Return the weights' checksum and the settings that a state depends on."""
     checksum = 0
     for name, weight in model.state_dict().items():
@@ -75,9 +76,7 @@ def _restore(state: dict[str, Any], config: Config, device: torch.device) -> Tra
     banks = [build_bank(config.memory, length=length) for _ in objects.batches]
     for bank, bank_state in zip(banks, state["banks"], strict=True):
         bank.load_state_dict(bank_state, device)
-        if not all(
-            x.isfinite().all() for stage in bank.read() for block in stage for kv in block for x in kv
-        ):
+        if not all(x.isfinite().all() for block in bank.read() for kv in block for x in kv):
             raise ValueError("memory that is not finite")
     ownership = ComponentOwnership() if config.rules.ownership else None
     if ownership is not None:

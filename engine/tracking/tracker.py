@@ -20,7 +20,8 @@ from torch import Tensor
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import Protocol, apply_protocol
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
 from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, convert_frame, convert_output_size
@@ -53,7 +54,7 @@ from aotlab.engine.tracking.window import (
 from aotlab.media.prompt import Prompt
 from aotlab.networks import fast
 from aotlab.networks.fast import resolve_precision
-from aotlab.networks.model import Features, Model, VOSModel
+from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalise
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
@@ -167,12 +168,12 @@ class Tracker(FrameTracker):
     """
 
     def __init__(
-        self, model: Model, config: Config, *, device: str | torch.device = "cpu", optimize: bool = True
+        self, model: VOSModel, config: Config, *, device: str | torch.device = "cpu", optimize: bool = True
     ) -> None:
         """Create a tracker without objects.
 
         Args:
-            model: a `VOSModel`, which is copied; or an optimised model or exported graphs, which run as they are.
+            model: is copied; an optimised model and exported graphs run as they are.
             config: settings of memory, input and computation.
             device: device of the copy.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
@@ -182,13 +183,13 @@ class Tracker(FrameTracker):
         """
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
-        self.model: Model = model
+        self.model = model
         self.autocast = autocast(self.device, "float32")
-        if isinstance(model, VOSModel) and optimize:
+        if optimize and not model.optimized:
             self.model = fast.optimize(
                 model, device=self.device, precision=precision, compile=compute.compile
             )
-        elif isinstance(model, VOSModel):
+        elif not model.optimized:
             self.model = model.to(self.device).eval()
             self.autocast = autocast(self.device, precision)
         if config.input.window:
@@ -226,7 +227,7 @@ class Tracker(FrameTracker):
         """
         model, settings = load_model(path, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
-        if bounded.memory.policy != settings.memory.policy:
+        if settings.memory.policy == "every_nth" != bounded.memory.policy:
             log.warning(
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
@@ -269,13 +270,8 @@ class Tracker(FrameTracker):
         Raises:
             InputError: deeper than trained, another kind of model, or exported graphs.
         """
-        if not isinstance(self.model, VOSModel | fast.OptimizedModel):
-            raise InputError("tracker: exported graphs have a fixed depth; export with model.depth")
-        try:
-            self.config = replace(self.config, model=replace(self.model.config, depth=depth))
-        except ValueError as error:
-            raise InputError(str(error)) from error
-        self.model = self.model.at_depth(depth)  # type: ignore[operator]
+        self.model = self.model.at_depth(depth)
+        self.config = replace(self.config, model=self.model.config)
         self.__dict__.pop("_made_by", None)  # states depend on the depth
         self.reset(self._length)
 
@@ -397,12 +393,12 @@ class Tracker(FrameTracker):
 
     def _change_window(self, window: Window) -> None:
         """Change the window of the next frame: move short-term memory, or fill memory again."""
-        old, stages = self.window, self.model.config.stages
+        old, strides = self.window, self.model.config.block_strides
         if not old.has_size(window):
             self.banks = self._rebuild_banks(window)
         elif old != window:
             for bank in self.banks:
-                bank.map_short_term(lambda tokens, stage: old.shift(tokens, window, stages[stage].stride))
+                bank.map_short_term(lambda tokens, block: old.shift(tokens, window, strides[block]))
         self.window = window
 
     def _rebuild_banks(self, window: Window) -> list[MemoryBank]:

@@ -66,11 +66,9 @@ def select_architecture(config: Config) -> ModelConfig:
 def _without_extras(config: Config) -> ModelConfig:
     """Return the architecture without what a checkpoint may lack: the prompt network, and what RMem adds to AOT."""
     architecture = select_architecture(config)
-    stages = [
-        replace(stage, temporal_slots=0, block=stage.block.removesuffix("_recurrent"))
-        for stage in architecture.stages
-    ]
-    return replace(architecture, stages=stages, prompt_blocks=0, ignore_plane=False)
+    stages = [replace(stage, temporal_slots=0) for stage in architecture.stages]
+    method = architecture.method.removesuffix("_plus")
+    return replace(architecture, method=method, stages=stages, prompt_blocks=0, ignore_plane=False)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
@@ -81,17 +79,14 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
             if source == "torchvision"
             else read_weights(resolve_checkpoint(resolve_path(source)))
         )
-        missing = load_encoder_weights(encoder, weights)
+        if missing := load_encoder_weights(encoder, weights):
+            raise ValueError(f"{len(missing)} keys are missing, the first is {missing[0]}")
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, "
             "'torchvision', or null"
         ) from error
-    if missing:
-        raise InputError(
-            f"train.encoder_weights={source}: lacks {len(missing)} keys, the first is {missing[0]}"
-        )
 
 
 def warm_start(model: VOSModel, path: Path) -> None:

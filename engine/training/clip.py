@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.model import Features, PropagatedFrame, VOSModel

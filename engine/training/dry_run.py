@@ -43,13 +43,13 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
     state: PhaseState | None = None
     for mixture in data.mixtures.values():
         state = PhaseState(config, world, model, mixture)
-        phase, (measures, rate) = mixture.phase, _trial_steps(state, mixture)
-        seconds = measures["step_seconds"]
+        phase, (metrics, rate) = mixture.phase, _trial_steps(state, mixture)
+        seconds = metrics["step_seconds"]
         total += phase.steps * seconds
         lines += [
             f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {seconds:.2f} s a step "
-            f"({measures['data_seconds']:.2f} s waiting for data), {_format_time(phase.steps * seconds)}; "
-            f"loss {measures['loss']:.3f}",
+            f"({metrics['data_seconds']:.2f} s waiting for data), {_format_time(phase.steps * seconds)}; "
+            f"loss {metrics['loss']:.3f}",
             f"{phase.name}: a rank takes {phase.batch / world.ranks / seconds:.1f} clips/s, "
             f"one process makes {rate:.1f}, data.workers is {mixture.data.workers}",
         ]
@@ -70,20 +70,20 @@ def _format_time(seconds: float) -> str:
 
 
 def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float], float]:
-    """Return the measures of the last of a few steps, and the clips per second of one worker process."""
+    """Return the metrics of the last of a few steps, and the clips per second of one worker process."""
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
     learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
     batches = build_clip_loader(
-        mixture, 0, rank=world.rank, ranks=world.ranks, parts=state.config.train.accumulate
+        mixture, 0, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate
     )
     begin = time.perf_counter()
     for index in range(CLIPS):
         mixture[index]
     rate = CLIPS / (time.perf_counter() - begin)
     for _ in range(STEPS):
-        measures = train_step(state, learner, batches).measures
-    return measures, rate
+        metrics = train_step(state, learner, batches).metrics
+    return metrics, rate
 
 
 def _model_line(config: Config, model: VOSModel, world: World) -> str:
@@ -92,7 +92,7 @@ def _model_line(config: Config, model: VOSModel, world: World) -> str:
     precision = resolve_precision(config.train.precision, world.device)
     return (
         f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {precision} on "
-        f"{world.device.type}, {world.ranks} ranks × {config.train.accumulate} parts"
+        f"{world.device.type}, {world.ranks} ranks × {config.train.accumulate} micro-batches"
     )
 
 

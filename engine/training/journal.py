@@ -49,7 +49,7 @@ class Journal:
         self.is_main, self.log_every = is_main, log_every
         self.lengths = {phase.name: phase.steps for phase in phases}
         self.pending: list[dict[str, float]] = []
-        """measures of the steps since the last log line"""
+        """metrics of the steps since the last log line"""
         self.board: Any = None
         """TensorBoard's writer"""
 
@@ -75,13 +75,13 @@ class Journal:
             finally:
                 self._log_means()
 
-    def step(self, step: int, measures: dict[str, float]) -> None:
-        """Update the bar; log the means of the measures every ``log_every`` steps."""
+    def step(self, step: int, metrics: dict[str, float]) -> None:
+        """Update the bar; log the means of the metrics every ``log_every`` steps."""
         self.done = step
-        self.pending.append(measures)
+        self.pending.append(metrics)
         self.bar.set_postfix_str(
-            f"loss {measures['loss']:.3f}  iou {measures['iou']:.3f}  lr {measures['lr']:.1e}  "
-            f"data {measures['data_seconds']:.2f} s of {measures['step_seconds']:.2f} s",
+            f"loss {metrics['loss']:.3f}  iou {metrics['iou']:.3f}  lr {metrics['lr']:.1e}  "
+            f"data {metrics['data_seconds']:.2f} s of {metrics['step_seconds']:.2f} s",
             refresh=False,
         )
         if step % self.log_every == 0 or step == self.lengths[self.name]:

@@ -31,35 +31,35 @@ from aotlab.utils.distributed import World
 
 @dataclass(frozen=True)
 class StepResult:
-    """Measures and masks of an optimiser step."""
+    """Metrics and masks of an optimiser step."""
 
-    measures: dict[str, float]
+    metrics: dict[str, float]
     """total loss, and those of reference and of tracked frames; IoU of tracked objects (0 to 1, nan without objects);
     learning rates; norm of the gradient before clipping; seconds spent waiting for data, and those of the whole step;
     means over the ranks"""
     clip: ClipBatch
-    """last part of the batch"""
+    """last micro-batch"""
     predictions: list[Tensor]
-    """predicted masks of that part, B×H×W per frame"""
+    """predicted masks of that micro-batch, B×H×W per frame"""
 
 
 def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
-    """Run one optimiser step on the next ``train.accumulate`` parts of a batch.
+    """Run one optimiser step on the next ``train.accumulate`` micro-batches.
 
     Args:
         state: phase whose model, optimiser, average and step number are updated.
         learner: its `ClipLearner`, wrapped in DDP if there are several ranks.
-        batches: parts of this rank.
+        batches: micro-batches of this rank.
 
     Raises:
         NonFiniteError: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
-    begin, waited, parts = time.perf_counter(), 0.0, state.config.train.accumulate
+    begin, waited, micro_batches = time.perf_counter(), 0.0, state.config.train.accumulate
     precision = resolve_precision(state.config.train.precision, state.world.device)
     rates = begin_step(state)
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
     names: list[str] = []
-    for part in range(parts):
+    for part in range(micro_batches):
         asked = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - asked
@@ -67,11 +67,11 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
         state.replaced.update(batch.replaced)
         clip = to_device(batch, state.world.device)
         plan, weight = plan_clip(state, clip, part)
-        accumulating = isinstance(learner, nn.parallel.DistributedDataParallel) and part < parts - 1
+        accumulating = isinstance(learner, nn.parallel.DistributedDataParallel) and part < micro_batches - 1
         with learner.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
             with autocast(state.world.device, precision):
                 loss, losses = learner(clip, plan, weight)
-            state.scaler.scale(loss / parts).backward()
+            state.scaler.scale(loss / micro_batches).backward()
         results.append((loss.item(), losses, clip))
     total = sum(loss for loss, _, _ in results)
     if not math.isfinite(state.world.mean([total])[0]):
@@ -81,13 +81,13 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
         )
     norm = update_weights(state, names)
     seconds = {"data_seconds": waited, "step_seconds": time.perf_counter() - begin}
-    measures = {**mean_losses(results), **rates, "gradient_norm": norm, **seconds}
-    return StepResult(mean_over_ranks(measures, state.world), clip, losses.predictions)
+    metrics = {**mean_losses(results), **rates, "gradient_norm": norm, **seconds}
+    return StepResult(mean_over_ranks(metrics, state.world), clip, losses.predictions)
 
 
 def stores_predictions(state: PhaseState) -> bool:
     """Return whether the model stores its predictions at this step instead of the labels."""
-    start = state.phase.own_predictions_from
+    start = state.phase.feed_predictions_after
     return start < 1 and state.step >= int(start * state.phase.steps)
 
 
@@ -112,14 +112,14 @@ def begin_step(state: PhaseState) -> dict[str, float]:
 
 
 def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
-    """Return the plan of this part of a batch, and the weight of the loss on reference frames."""
+    """Return the plan of a micro-batch, and the weight of the loss on reference frames."""
     phase, settings, world = state.phase, state.config.train, state.world
     hardest = count_hardest_pixels(
         clip.labels[0, 0].numel(), state.step, phase.steps,
-        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
+        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_after,
     )  # fmt: skip
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
-    # Drawn for the whole batch, so that it does not depend on ranks and parts.
+    # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
     drawn = shuffle_identities(phase.batch, state.config.model.max_objects, generator)
     identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
@@ -153,7 +153,7 @@ def join_names(names: list[list[str]]) -> str:
 
 
 def mean_losses(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:
-    """Return losses and IoU, averaged over the parts of a batch."""
+    """Return losses and IoU, averaged over micro-batches."""
     ious = [
         mean_iou(mask, labels, part.objects)
         for _, losses, part in results
@@ -168,11 +168,11 @@ def mean_losses(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str,
     }
 
 
-def mean_over_ranks(measures: dict[str, float], world: World) -> dict[str, float]:
-    """Return the means of the measures of all ranks; IoU over the ranks that have one."""
-    known = float(not math.isnan(measures["iou"]))
-    *means, share = world.mean([*{**measures, "iou": measures["iou"] if known else 0.0}.values(), known])
-    averaged = dict(zip(measures, means, strict=True))
+def mean_over_ranks(metrics: dict[str, float], world: World) -> dict[str, float]:
+    """Return the means of the metrics of all ranks; IoU over the ranks that have one."""
+    known = float(not math.isnan(metrics["iou"]))
+    *means, share = world.mean([*{**metrics, "iou": metrics["iou"] if known else 0.0}.values(), known])
+    averaged = dict(zip(metrics, means, strict=True))
     return {**averaged, "iou": averaged["iou"] / share if share else math.nan}
 
 

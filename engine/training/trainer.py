@@ -85,7 +85,7 @@ def train(
     with locked_output(output, world):
         if world.is_main:
             clear_output(output, restart=restart)
-        world.gather(None)  # the others look for states when the lead has removed them
+        world.gather(None)  # the others look for states once rank 0 has removed them
         data = open_phases(config, readers)
         saved = load_state(output, config)
         if saved is not None and saved["phase"] not in data.mixtures:
@@ -134,7 +134,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     with detect_lost_ranks():
         learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
     batches = build_clip_loader(
-        mixture, state.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
+        mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=settings.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
     skipped = 0
@@ -153,8 +153,8 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
                     run.journal.append({**line, "reason": str(error)})
                 else:
                     skipped = 0
-                    state.seconds += result.measures["step_seconds"]
-                    run.journal.step(state.step, result.measures)
+                    state.seconds += result.metrics["step_seconds"]
+                    run.journal.step(state.step, result.metrics)
                     if settings.image_every and (
                         state.step % settings.image_every == 0 or state.step == steps
                     ):
@@ -227,7 +227,7 @@ def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
         )
         number = error.signal_number if isinstance(error, Interrupted) else None
         if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
-            # the lead saves; otherwise it may be lost, and every rank saves
+            # rank 0 saves; otherwise it may be lost, and every rank saves
             raise RunStopped(reason, signal_number=number) from error
         try:
             save_state(state, run.output)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from aotlab.networks.aost import AOSTBlock
 from aotlab.networks.aot import LSTTBlock
@@ -16,7 +15,7 @@ from aotlab.networks.fast.attention import OneDNNLinear, SplitAttention
 from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
-from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.networks.rmem import RecurrentLSTTBlock
 from aotlab.utils.environment import announce_compilation
 from aotlab.utils.errors import InputError
@@ -27,11 +26,11 @@ BLOCKS = (LSTTBlock, RecurrentLSTTBlock, GPMBlock, AOSTBlock)
 
 def optimize(
     model: VOSModel, *, device: str | torch.device = "cpu", precision: str = "auto", compile: bool = False
-) -> OptimizedModel:
+) -> VOSModel:
     """Return a copy of a model for tracking on a device; the given model stays as it is.
 
     Norms are folded, activations and sums fused into convolutions, weights cast once, attention computed by the kernel
-    that fits the processor. Masks agree with the model's but for rounding.
+    that fits the processor. Masks agree with the model's but for rounding. The copy cannot be saved or optimised again.
 
     Args:
         precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
@@ -49,7 +48,8 @@ def optimize(
     replace_modules(model, device, dtype)
     if compile:
         compile_parts(model, device)
-    return OptimizedModel(model.to(device, dtype), dtype)
+    model.optimized = True
+    return model.to(device, dtype)
 
 
 def optimize_training(model: VOSModel, device: torch.device) -> None:
@@ -120,50 +120,3 @@ def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None
     ]
     for part in (model.encoder, *blocks, model.decoder):
         part.compile(dynamic=dynamic)  # type: ignore[operator, union-attr]
-
-
-class OptimizedModel(nn.Module):
-    """The methods of a `VOSModel` in one precision; images and masks come in, and logits go out, as float32."""
-
-    def __init__(self, model: VOSModel, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.model, self.dtype = model, dtype
-        self.config, self.heads = model.config, model.heads
-
-    @property
-    def prompts(self) -> nn.Module | None:
-        """The prompt network; the caller casts its inputs."""
-        return self.model.prompts
-
-    def at_depth(self, depth: int) -> OptimizedModel:
-        """See `AOST.at_depth`."""
-        return OptimizedModel(self.model.at_depth(depth), self.dtype)  # type: ignore[operator]
-
-    def encode(self, image: Tensor) -> Features:
-        """See `VOSModel.encode`."""
-        image = image.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        return self.model.encode(image)
-
-    def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """See `VOSModel.assign_identities`."""
-        return self.model.assign_identities(masks.to(self.dtype))
-
-    def propagate(
-        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
-    ) -> PropagatedFrame:
-        """See `VOSModel.propagate`."""
-        return self.model.propagate(features, memory, id_embeddings)
-
-    def memorize(
-        self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]
-    ) -> list[list[BlockMemory]]:
-        """See `VOSModel.memorize`."""
-        return self.model.memorize(propagated, id_embeddings)
-
-    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """See `VOSModel.decode`."""
-        return self.model.decode(propagated, features).float()
-
-    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """See `VOSModel.add_temporal`."""
-        return self.model.add_temporal(query, key)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.attention import LocalAttention, Size
+from aotlab.networks.attention import LocalAttention, Size, split_heads
 
 TILE = 8
 """side of the tiles of queries in tokens"""
@@ -39,15 +39,15 @@ class TiledLocalAttention(LocalAttention):
             size, self.window, query.dtype, query.device
         )  # rows×columns×64×window²
         batch, heads, rows, columns = queries.shape[:4]
-        at_once = max(TILES_AT_ONCE // columns, 1)
+        rows_per_chunk = max(TILES_AT_ONCE // columns, 1)
         if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
-            at_once, steps = rows, [(slice(None), slice(None))]
+            rows_per_chunk, steps = rows, [(slice(None), slice(None))]
         else:
             steps = [(slice(b, b + 1), slice(h, h + 1)) for b in range(batch) for h in range(heads)]
         outputs = []
         for b, h in steps:
-            for row in range(0, rows, at_once):
-                part = slice(row, row + at_once)
+            for row in range(0, rows, rows_per_chunk):
+                part = slice(row, row + rows_per_chunk)
                 q, k, v = (x[b, h, part] for x in (queries, keys, values))
                 outputs.append(self._attend(q, k, v, outside_bias[part], h))
         output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
@@ -99,9 +99,7 @@ class TiledLocalAttention(LocalAttention):
         """A weight for every pair of tokens, 0 outside of the window."""
         tokens = query.shape[1]
         offset_at, token_at = find_neighbors(size, self.window, query.device)
-        query = query.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×L×c
-        key = key.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×c
-        value = value.unflatten(2, (self.heads, -1)).transpose(1, 2)  # B×heads×(n·L)×d
+        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
         if self.relative_key is not None:
             position_logits = self.relative_logits(query)  # B×heads×L×window²
         else:

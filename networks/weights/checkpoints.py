@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from aotlab.configs.files import describe_missing_checkpoint
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
+from aotlab.configs.migration import migrate_settings
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
@@ -27,15 +26,11 @@ from aotlab.networks.weights.published_keys import (
     guess_presets,
     is_official,
     map_official_names,
-    rename_legacy_keys,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 
 log = logging.getLogger(__name__)
-
-REMOVED_SETTINGS = re.compile(r"^ +(?:touching|hold_out): .*\n", re.MULTILINE)
-"""training settings of earlier versions, in the settings stored with weights"""
 
 
 def save_checkpoint(
@@ -46,7 +41,7 @@ def save_checkpoint(
     Raises:
         InputError: a tracker's optimised model, or the file cannot be written.
     """
-    if not isinstance(model, VOSModel):
+    if model.optimized:
         raise InputError(
             f"{path}: a tracker's optimised model has fused weights; save the model that load_model returns"
         )
@@ -162,7 +157,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return _read_pth(path), {}
         with safe_open(path, framework="pt") as opened:
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-            return rename_legacy_keys(state), opened.metadata() or {}
+            return state, opened.metadata() or {}
     except SafetensorError as error:
         raise InputError(
             f"{path}: truncated or not a safetensors file ({error}); download or train it again"
@@ -181,28 +176,26 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # damaged files cause errors of any kind
         # PyTorch's message describes how to load the file unsafely
-        if isinstance(error, pickle.UnpicklingError) and re.search("Unsupported (global|class)", str(error)):
-            raise InputError(
-                f"{path}: holds objects besides weights, and loading them could run any program; "
-                "give a file with a dict of tensors"
-            ) from None
         raise InputError(
-            f"{path}: truncated or not a PyTorch checkpoint ({type(error).__name__}); download it again"
+            f"{path}: truncated, not a PyTorch checkpoint, or with objects besides weights, which could run any "
+            f"program ({type(error).__name__}); download it again, or give a file with a dict of tensors"
         ) from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"{path}: holds no weights; expected a dict of tensors, or one under 'state_dict'")
-    for key, tensor in content.items():
-        dense = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized)
-        if not dense or tensor.is_complex():
-            raise InputError(
-                f"{path}: {key} is a tensor of type {tensor.dtype}, layout {tensor.layout}, device {tensor.device}; "
-                "weights are dense floating-point tensors"
-            )
+    if not isinstance(content, Mapping) or not all(_is_weight(value) for value in content.values()):
+        raise InputError(
+            f"{path}: holds no weights; expected a dict of dense real tensors, or one under 'state_dict'"
+        )
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
+
+
+def _is_weight(value: object) -> bool:
+    """Return whether a value of a foreign file is a tensor with real entries in memory."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_meta or value.is_quantized or value.is_complex())
 
 
 def _resolve_settings(
@@ -222,11 +215,8 @@ def _resolve_settings(
         config = likely[0]
     if config is not None:
         return load_config(config, overrides)
-    text = REMOVED_SETTINGS.sub("", metadata["config"]).replace(
-        " picture_every:", " image_every:"
-    )  # its name before 0.2
     origin = f"{path}: settings in the file"
-    tree = parse_yaml(text, origin, plain=True)
+    tree = migrate_settings(parse_yaml(metadata["config"], origin, untrusted=True))
     return build_config(
         tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides
     )

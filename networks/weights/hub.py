@@ -35,9 +35,9 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
         settings = self.settings.model
         card: ModelCard = ModelCard.from_template(
             self._hub_mixin_info.model_card_data, template_path=str(CARD_TEMPLATE), name=self.settings.name,
-            encoder=settings.encoder,
+            method=settings.method, encoder=settings.encoder,
             millions=f"{sum(weight.numel() for weight in self.model.parameters()) / 1e6:.1f}",
-            blocks=" + ".join(f"{stage.depth} {stage.block}" for stage in settings.stages),
+            blocks=" + ".join(str(stage.depth) for stage in settings.stages),
             identities=settings.max_objects, policy=self.settings.memory.policy,
         )  # fmt: skip
         return card

@@ -37,7 +37,7 @@ BLOCK_RULES = [
     (r"\.value\.", ".linear_V."),
     (r"\.short_key\.", ".linear_QMem."),
     (r"\.short_value\.", ".linear_VMem."),
-    (r"\.idle_key\.", ".linear_KMem."),
+    (r"\.unused_key\.", ".linear_KMem."),
     (r"\.short_norm\.", ".norm4."),
     (r"\.feedforward\.expand\.", ".linear1."),
     (r"\.feedforward\.reduce\.", ".linear2."),
@@ -92,39 +92,12 @@ UNUSED_WEIGHTS = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id
 COMPUTED_BUFFER = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
 
-ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
+ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".unused_key.")
 """parts of the names of what models of restricted memory have beside those they start from"""
 PROMPT_PREFIX = "prompts."
 """prefix of the prompt network's keys, which have no published names"""
 DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_")
 """parts of the names, published and ours, of what AOT+ does without"""
-
-LEGACY_RULES = [
-    (r"^prompts\.stage\.", "prompts."),
-    (r"^prompts\.quarter\.", "prompts.bank4."),
-    (r"^prompts\.eighth\.", "prompts.bank8."),
-    (r"\.position_key\.", ".short_attention.relative_key."),
-    (r"\.position_value$", ".short_attention.relative_value"),
-    (r"\.transition\.enter\.", ".transition.proj_in."),
-    (r"\.transition\.leave\.", ".transition.refine."),
-    (r"(encoder\.(?:.+\.)?)conv(\d)\.norm\.", r"\1bn\2."),
-]
-"""earlier names of files of ours; the index of a norm and a single stage follow in `rename_legacy_keys`"""
-LEGACY_GPM_RULES = [
-    (r"\.self_attention\.match\.", ".self_attention.query_key."),
-    (r"\.self_attention\.(value|gate)1\.", r".self_attention.visual_\1."),
-    (r"\.self_attention\.(value|gate)2\.", r".self_attention.id_\1."),
-    (r"\.self_attention\.(conv|projection)\.", r".self_attention.output.\1."),
-    (r"\.(long|short)\.(conv|projection)\.", r".\1_output.\2."),
-    (r"^(?:stages\.[02]\.)?norms\.0\.gn\.", "norm."),
-]
-"""earlier names of models of gpm blocks"""
-EARLIER_MSDEAOT = [
-    (r"^stages\.0\.(blocks|identity_bank|identity_norm)\.", r"\g<1>16."),
-    (r"^stages\.1\.(blocks|identity_bank|identity_norm|transition)\.", r"\g<1>8."),
-    (r"^stages\.2\.transition\.", "transition4."),
-]
-"""earlier names of MSDeAOT"""
 
 
 def to_official_name(key: str) -> str:
@@ -167,30 +140,13 @@ def convert_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str,
     """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
     names = map_official_names(model.state_dict())
     ours = {published: key for key, published in names.items()}
-    idle = UNUSED_WEIGHTS if family_rules(names) else ()
+    skipped = UNUSED_WEIGHTS if family_rules(names) else ()
     renamed = {}
     for key, tensor in state.items():
         key = key.removeprefix("module.")
-        unread = key not in ours and key.startswith(idle)
+        unread = key not in ours and key.startswith(skipped)
         if not unread and not key.endswith((COMPUTED_BUFFER, UNUSED, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
-    return renamed
-
-
-def rename_legacy_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of an earlier file of ours; others are returned as they are."""
-    several = any(key.startswith("stages.1.") for key in state)
-    rules = list(LEGACY_RULES)
-    if any(".self_attention.match." in key for key in state):
-        rules += LEGACY_GPM_RULES + (EARLIER_MSDEAOT if several else [])
-    renamed = {}
-    for key, tensor in state.items():
-        for pattern, replacement in rules:
-            key = re.sub(pattern, replacement, key)
-        if norm := re.fullmatch(r"(.*encoder\.(?:features|layer\d)\..*\.)(\d+)\.norm\.(\w+)", key):
-            key = f"{norm[1]}{int(norm[2]) + 1}.{norm[3]}"  # a norm lay inside the convolution before it
-        if not key.endswith(UNUSED):
-            renamed[key if several else key.removeprefix("stages.0.")] = tensor
     return renamed
 
 

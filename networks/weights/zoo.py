@@ -255,12 +255,10 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
         gdown.download(
             id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=DOWNLOAD_TIMEOUT
         )
-    except (NoConnection, Timeout) as error:
-        raise InputError(
-            f"{address}: broke off or cannot be reached; run the command again to resume"
-        ) from error
     except (DownloadError, RequestException, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        if isinstance(error, NoConnection | Timeout):
+            reason = "broke off or cannot be reached; run the command again to resume"
         raise InputError(f"{address}: {reason}") from error
     return path
 

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
-from aotlab.networks.aot import AOT
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import resolve_precision
 from aotlab.networks.model import VOSModel
@@ -265,7 +264,7 @@ def init_prompt_network(network: PromptNetwork, model: VOSModel) -> None:
     """Copy a tracking model's encoder; of an AOT also its first block, decoder and identities."""
     network.encoder.load_state_dict(model.encoder.state_dict())
     network.projector.load_state_dict(model.projector.state_dict())
-    if not isinstance(model, AOT):
+    if model.config.method != "aot":
         return
     for block, norm in zip(network.blocks, network.norms, strict=True):
         block.load_state_dict(model.blocks[0].state_dict())

@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,8 @@ OBJECTS, PATCH = 2, 16
 
 def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
     """Track to the first timed frame; return a function that tracks one more."""
-    model, config = build_or_load(
-        setting["checkpoint"], config=setting["config"], overrides=setting["overrides"]
-    )
+    checkpoint = setting["checkpoint"] and Path(setting["checkpoint"])
+    model, config = build_or_load(checkpoint, config=setting["config"], overrides=setting["overrides"])
     tracker = Tracker(model, config, device=setting["device"])
     width, height = setting["size"]
     frames = list(draw_clip(CLIP_LENGTH, height, width, seed=0)[0])

@@ -75,16 +75,13 @@ def test_recipe_over_a_row_is_named_after_it():
 @pytest.mark.parametrize(
     ("overrides", "names"),
     [
-        (["model.stages.0.block=gpm", "model.stages.0.window=0"], ["window: 0", "lstt", "gpm"]),
-        (
-            ["model.stages.0.block=pyramid", "model.stages.0.sine_position=false"],
-            ["sine_position", "pyramid"],
-        ),
+        (["model.method=deaot", "model.stages.0.window=0"], ["window must be odd, got 0", "aot"]),
+        (["model.method=paot", "model.stages.0.sine_position=false"], ["sine_position", "paot"]),
     ],
 )
 def test_impossible_combination_rejected(overrides, names):
     with pytest.raises(InputError) as error:
-        load_config("aots", overrides)
+        build_model(load_config("aots", overrides).model)
     assert all(name in str(error.value) for name in names)
     assert "\n" not in str(error.value)
 

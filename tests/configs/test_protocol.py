@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
@@ -10,6 +11,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import build, clip, run, stripes
 
 
 def test_unbounded_memory_is_replaced():
@@ -32,10 +34,30 @@ def test_replaced_memory_is_logged(caplog, monkeypatch):
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("preset", ["aott", "r50_aotl_ermu", "r50_deaotl_rmem"])
+@pytest.mark.parametrize("preset", ["msdeaotl_hq", "r50_aotl_ermu", "r50_deaotl_rmem"])
 def test_bounded_memory_stays(preset):
     config = load_config(preset)
     assert apply_protocol(config, "bounded") == config
+
+
+@pytest.mark.parametrize(("protocol", "stored"), [("bounded", 3), ("published", 5)])
+def test_number_of_reference_frames_is_bounded(protocol, stored):
+    model, settings = build("aott", "memory.frames=3", "memory.every=1")
+    tracker = Tracker(model, apply_protocol(settings, protocol))
+    for index, frame in enumerate(clip(7)):
+        tracker.step(frame, stripes([1, 2]) if index < 5 else None)
+    assert len(tracker.banks[0]) == stored
+
+
+def test_bounded_reference_frames_give_the_same_masks():
+    model, settings = build("aott")
+    masks = [
+        run(
+            Tracker(model, apply_protocol(settings, protocol)), clip(8), {0: stripes([1, 2]), 3: stripes([3])}
+        )
+        for protocol in ("bounded", "published")
+    ]
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(*masks, strict=True))
 
 
 def test_unknown_protocol_rejected():

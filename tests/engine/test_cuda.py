@@ -12,7 +12,8 @@ import torch
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
-from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.streaming import LabelPipeline
 from aotlab.engine.tracking.ensemble import Ensemble, build_branches
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
@@ -73,7 +74,7 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
         tracker = tracker_on_cuda(settings("aotl", f"compute.precision={precision}", "model.max_objects=10"))
         for index, frame in enumerate(clip(4)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
-        key = tracker.banks[0].read()[0][0].long.key
+        key = tracker.banks[0].read()[0].long.key
         assert (key.dtype, len(key)) == (getattr(torch, precision), 2)
         assert prediction.logits.shape == (15, *frame.shape[:2])
 

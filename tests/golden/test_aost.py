@@ -31,8 +31,8 @@ def test_depth_logits_equal_reference(variant: str, depth: int, fast: bool) -> N
     features = model.encode(images[:1])
     assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
     propagated = begin(model, bank, features, planes(masks[0]))
-    assert len(propagated.states[0]) == depth  # deeper blocks are not computed
-    memory = bank.read()[0][0].long
+    assert len(propagated.states) == depth  # deeper blocks are not computed
+    memory = bank.read()[0].long
     assert_close(memory.key[0, :, ::8], arrays["mem_k_l0"])
     assert_close(memory.value[0, :, ::8], arrays["mem_v_l0"])
     assert_close(model.decode(propagated, features), arrays[f"logits{suffix}"][0])
@@ -62,7 +62,7 @@ def test_depth_can_change_between_videos() -> None:
         tracker.set_depth(depth)
         tracker.step(frame, mask)
         assert tracker.config.model.depth == depth
-        assert len(tracker.banks[0].read()[0]) == depth
+        assert len(tracker.banks[0].read()) == depth
         state = tracker.state_dict()
         tracker.load_state_dict(state)
     tracker.set_depth(3)

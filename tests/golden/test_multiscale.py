@@ -18,7 +18,7 @@ from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
-from aotlab.networks.model import PropagatedFrame
+from aotlab.networks.multiscale import Transition
 from aotlab.networks.weights.published_keys import convert_official
 from tests.engine.frames import advance, begin
 from tests.golden import filler
@@ -59,19 +59,34 @@ def tokens(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(2).permute(2, 0, 1)
 
 
+def record_embeddings(model: Any) -> list[torch.Tensor]:
+    """Return a list that each propagation extends by the embeddings of all stages but the last."""
+    recorded: list[torch.Tensor] = []
+    for transition in (module for module in model.modules() if isinstance(module, Transition)):
+        transition.register_forward_pre_hook(lambda _, given: recorded.extend(given[0]))
+    return recorded
+
+
 def replay(
     name: str, fast: bool, capacity: int | None = None
-) -> tuple[list[PropagatedFrame], list[torch.Tensor], MemoryBank]:
-    """Run a reference's clip, its own masks fed back; a bank over ``capacity`` drops the frame behind the first."""
+) -> tuple[list[list[torch.Tensor]], list[torch.Tensor], MemoryBank]:
+    """Run a reference's clip, its own masks fed back; a bank over ``capacity`` drops the frame behind the first.
+
+    Returns:
+        The embeddings of all stages and the logits of each tracked frame, and the bank.
+    """
     arrays, meta = golden(name)
     images = torch.from_numpy(filler.normalise(arrays["in_frames"]))
     model = golden_model(name, fast=fast)
+    recorded = record_embeddings(model)
     bank = MemoryBank(EveryNthFrame(meta["gap"]), meta.get("short_term_skip", 1))
     begin(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
     matched, logits = [], []
     for index in range(1, len(images)):
         features = model.encode(images[index : index + 1])
-        matched.append(model.propagate(features, bank.read()))
+        recorded.clear()
+        last = model.propagate(features, bank.read()).embeddings
+        matched.append([*recorded, *last])
         logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
             bank.drop(1)
@@ -87,10 +102,10 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
     matched, logits, bank = replay("hq_msdeaot_v2", fast, meta["long_term_capacity"])
     assert bank.frames == [0, 5, 6, 7, 8, 9]
     for frame in (1, 8):
-        embeddings = matched[frame - 1].embeddings
+        embeddings = matched[frame - 1]
         for block in range(3):
-            assert_close(tokens(embeddings[0][block]), arrays[f"t{frame:02}_prop{block}"])
-        assert_close(tokens(embeddings[2][0]), arrays[f"t{frame:02}_prop3"])
+            assert_close(tokens(embeddings[block]), arrays[f"t{frame:02}_prop{block}"])
+        assert_close(tokens(embeddings[-1]), arrays[f"t{frame:02}_prop3"])
     for ours, reference in zip(logits, arrays["logits4"], strict=True):
         assert_close(ours[0, :4], reference)
 
@@ -106,10 +121,11 @@ def test_two_scale_gpm_first_frame_equals_reference(fast: bool) -> None:
     features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][:1])))
     for ours, name in ((features.f4, "enc4"), (features.f8, "enc8"), (features.projected, "enc16")):
         assert_close(ours, arrays[f"t00_{name}"])
-    embeddings = model.propagate(features, id_embeddings=[coarse, fine]).embeddings
+    recorded = record_embeddings(model)
+    (last,) = model.propagate(features, id_embeddings=[coarse, fine]).embeddings
     for block in range(3):
-        assert_close(tokens(embeddings[0][block]), arrays[f"t00_prop{block}"])
-    assert_close(tokens(embeddings[2][0]), arrays["t00_prop3"])
+        assert_close(tokens(recorded[block]), arrays[f"t00_prop{block}"])
+    assert_close(tokens(last), arrays["t00_prop3"])
 
 
 @pytest.mark.parametrize("fast", [True, *slow(False)])
@@ -119,10 +135,10 @@ def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     matched, logits, bank = replay("pyramid_r50_aot", fast)
     assert bank.frames == [0, 2, 4]
     # At stride 8 every second token along both axes is kept, as many as at stride 16.
-    assert [stage[0].long.key.shape[1] for stage in bank.read()[:3]] == [3 * 63] * 3
-    assert bank.read()[2][0].short.key.shape[1] == 13 * 17
+    assert [block.long.key.shape[1] for block in bank.read()] == [3 * 63] * 4
+    assert bank.read()[3].short.key.shape[1] == 13 * 17
     for frame in (1, 4):
-        handed = [x for stage in matched[frame - 1].embeddings for x in stage]
+        handed = matched[frame - 1]
         for number, ours in enumerate(handed):
             assert_close(tokens(ours), arrays[f"t{frame:02}_out{number}"])
         assert_close(handed[-1], arrays[f"t{frame:02}_out8"])

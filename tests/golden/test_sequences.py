@@ -59,11 +59,11 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
     propagated = begin(model, bank, features, planes(masks[0]))
     blocks = model.config.stages[0].depth
-    embeddings = propagated.embeddings[0][-blocks:]  # AOT hands on the stage's input before them
+    embeddings = propagated.embeddings[-blocks:]  # AOT hands on the stage's input before them
     for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
         step = embedding.shape[1] // 32
         assert_close(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
-    memory = bank.read()[0][0].long
+    memory = bank.read()[0].long
     assert_close(memory.key[0, :, :: memory.key.shape[2] // 32], arrays["mem_k_l0"])
     if variant in DEAOT:  # visual and identity values side by side
         assert_close(memory.value[0, :, :512:16], arrays["mem_v_l0"])
@@ -78,7 +78,7 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
         logits = advance(model, bank, features, planes(arrays["pred"][index]))
         assert_close(logits, arrays["logits"][index])
     assert bank.frames == [0, 2, 4]
-    assert bank.read()[0][0].long.key.shape[1] == meta["long_memory_tokens"][0]
+    assert bank.read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
 class ReferenceOnTies(Tracker):
@@ -147,7 +147,7 @@ def test_late_object_equals_reference(fast: bool) -> None:
         assert (labels == arrays["pred"][index]).mean() >= 0.97
     assert tracker.ids == (1, 2, 3)
     assert tracker.banks[0].frames == [0, 2, 3, 5]
-    assert tracker.banks[0].read()[0][0].long.key.shape[1] == meta["long_memory_tokens"][0]
+    assert tracker.banks[0].read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
 @torch.inference_mode()

@@ -21,28 +21,25 @@ from tests.engine.small_model import amplify
 DIM = 32
 SMALL = {"heads": 2, "window": 3, "feedforward": 64}
 CASES = {
-    "aot": ("lstt", [(16, 2, {})], {}),
-    "deaot": ("gpm", [(16, 2, {})], {}),
-    "aost": ("aost", [(16, 2, {})], {"scalable": True}),
-    "shared aost": ("aost", [(16, 2, {"shared": True})], {"scalable": True, "decode_all_blocks": False}),
-    "rmem aot": ("lstt_recurrent", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
-    "rmem deaot": ("gpm", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
-    "msdeaot": ("gpm", [(16, 2, {}), (8, 1, {"dim": 16, "memory_stride": 2}), (4, 0, {"dim": 16})], {}),
-    "msdeaot of one width": ("gpm", [(16, 1, {}), (8, 2, {"identity_stride": 16}), (4, 0, {})], {}),
-    "pyramid 16 16 4": (
-        "pyramid", [(16, 1, {}), (16, 1, {"self_stride": 2}), (4, 1, {"dim": 16, "memory_stride": 3})], {}
+    "aot": ("aot", [(16, 2, {})], {}),
+    "deaot": ("deaot", [(16, 2, {})], {}),
+    "aost": ("aost", [(16, 2, {})], {}),
+    "shared aost": ("aost", [(16, 2, {"shared": True})], {}),
+    "rmem aot": ("aot_plus", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
+    "rmem deaot": ("deaot", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
+    "msdeaot": ("msdeaot", [(16, 2, {}), (8, 1, {"dim": 16, "memory_stride": 2}), (4, 0, {"dim": 16})], {}),
+    "msdeaot of one width": ("msdeaot", [(16, 1, {}), (8, 2, {"identity_stride": 16}), (4, 0, {})], {}),
+    "paot 16 16 4": (
+        "paot", [(16, 1, {}), (16, 1, {"self_stride": 2}), (4, 1, {"dim": 16, "memory_stride": 3})], {}
     ),
-    "pyramid 16 8 4": (
-        "pyramid", [(16, 2, {"self_heads": 4}), (8, 1, {"memory_stride": 2}), (4, 0, {"dim": 16})], {}
-    ),
+    "paot 16 8 4": ("paot", [(16, 2, {"self_heads": 4}), (8, 1, {"memory_stride": 2}), (4, 0, {"dim": 16})], {}),
 }  # fmt: skip
 
 
 def model_config(name: str, **overrides) -> ModelConfig:
-    block, entries, others = CASES[name]
-    stages = [StageConfig(stride, block, depth, **SMALL, **settings) for stride, depth, settings in entries]
-    settings = {"decode_all_blocks": block != "gpm", **others, **overrides}
-    return ModelConfig(dim=DIM, stages=stages, **settings)
+    method, entries, others = CASES[name]
+    stages = [StageConfig(stride, depth, **SMALL, **settings) for stride, depth, settings in entries]
+    return ModelConfig(method, dim=DIM, stages=stages, **{**others, **overrides})
 
 
 def small(name: str, **overrides) -> VOSModel:
@@ -88,13 +85,12 @@ def test_every_model_runs_at_every_size(name, align_corners, height, width):
     stride = 4 if len(stages) == 1 else stages[-1].stride
     assert logits.shape == (2, 11, *grid(height, width, stride))
     assert logits.isfinite().all()
-    for config, reading in zip([stage for stage in stages if stage.depth], bank.read(), strict=True):
-        assert len(reading) == config.depth
+    blocks = [stage for stage in stages for _ in range(stage.depth)]
+    for config, (long, short) in zip(blocks, bank.read(), strict=True):
         rows, columns = grid(height, width, config.stride)
         kept = -(-rows // config.memory_stride) * -(-columns // config.memory_stride)
-        for long, short in reading:
-            assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
-            assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
+        assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
+        assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -130,7 +126,7 @@ def test_strided_self_attention_reads_only_its_tokens(stride):
 
 def test_identity_banks_start_orthogonal_with_equal_gain():
     for align_corners, side in ((True, 17), (False, 16)):
-        model = build_model(model_config("pyramid 16 8 4", align_corners=align_corners))
+        model = build_model(model_config("paot 16 8 4", align_corners=align_corners))
         for stage in model.stages[:2]:
             rows = stage.identity_bank.weight.flatten(1) * side**2
             torch.testing.assert_close(rows @ rows.mT, torch.eye(len(rows)))
@@ -201,7 +197,6 @@ def test_sine_positions_distinguish_tokens(sine):
         ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.stride must be 16, 8 or 4", "12"]),
         ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0.depth", "at least 1"]),
         ([{"depth": -1}], {}, ["model.stages.depth", "-1"]),
-        ([{"block": "gpm"}, {"stride": 8}], {}, ["the same block", "['gpm', 'lstt']"]),
         ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
         ([{"dim": 128}], {}, ["model.stages.0.dim", "model.dim 256", "128"]),
         ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1.dim 64", "heads", "[3]"]),
@@ -224,61 +219,40 @@ def test_invalid_stages_rejected(stages, others, words):
     assert [word for word in words if word not in message] == []
 
 
-def test_unknown_block_rejected():
-    config = build_config({"model": {"stages": [{"block": "lsttt"}]}}, "mine.yaml")
+def test_unknown_method_rejected():
+    config = build_config({"model": {"method": "aotx"}}, "mine.yaml")
     with pytest.raises(
-        InputError,
-        match=r"model\.stages\.block must be one of lstt, lstt_recurrent, gpm, aost, pyramid, got lsttt",
+        InputError, match=r"model\.method must be one of aot, aot_plus, deaot, msdeaot, aost, paot, got aotx"
     ):
         build_model(config.model)
 
 
 @pytest.mark.parametrize(
-    ("blocks", "others", "message"),
+    ("method", "setting", "message"),
     [
-        (["gpm"], {}, "decode_all_blocks must be false for gpm blocks"),
-        (["lstt"], {"decode_all_blocks": False}, "decode_all_blocks must be true for lstt blocks"),
-        (["gpm", "gpm"], {"decode_all_blocks": False}, "need strides 16, 8 and 4"),
-        (["lstt", "lstt"], {}, "only gpm and pyramid blocks run in several stages, got lstt"),
-        (["aost"], {}, "scalable must be true for aost blocks"),
-        (
-            ["lstt"],
-            {"scalable": True},
-            "scalable must be true for aost blocks and false for others, got lstt",
-        ),
+        ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; .*use aot_plus, deaot"),
+        ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; .*use msdeaot, paot"),
+        ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; .*use paot"),
+        ("aot", {"self_heads": 4}, "self_heads: aot has no such setting"),
+        ("aot", {"shared": True}, "shared: aot has no such setting; .*use aost"),
+        ("paot", {"temporal_slots": 4}, "temporal_slots: paot has no such setting"),
+        ("aost", {"sine_position": False}, "sine_position: aost has no such setting; .*use aot"),
+        ("deaot", {"window": 0}, "window must be odd, got 0; only aot goes without"),
     ],
 )
-def test_combinations_of_no_paper_rejected(blocks, others, message):
-    stages = [StageConfig(stride, kind) for stride, kind in zip((16, 8), blocks, strict=False)]
+def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
     with pytest.raises(InputError, match=message):
-        build_model(ModelConfig(stages=stages, **others))
+        build_model(ModelConfig(method, stages=[StageConfig(**setting)]))
 
 
 @pytest.mark.parametrize(
-    ("block", "setting", "message"),
+    ("method", "stages", "message"),
     [
-        ("lstt", {"temporal_slots": 4}, "temporal_slots: only lstt_recurrent and a single stage of gpm"),
-        ("gpm", {"memory_stride": 2}, "memory_stride must be 1 in models of one stage"),
-        ("gpm", {"self_stride": 2}, "only pyramid blocks have self_heads and self_stride"),
-        ("lstt", {"self_heads": 4}, "only pyramid blocks have self_heads and self_stride"),
+        ("aot", [(16, 1), (8, 1)], "model.stages: aot has one stage, got 2"),
+        ("msdeaot", [(16, 1), (8, 1)], "needs strides 16, 8 and 4"),
+        ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage of paot"),
     ],
 )
-def test_settings_that_a_model_would_ignore_rejected(block, setting, message):
+def test_stages_of_no_paper_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):
-        build_model(
-            ModelConfig(stages=[StageConfig(block=block, **setting)], decode_all_blocks=block != "gpm")
-        )
-
-
-def test_temporal_slots_of_several_stages_rejected():
-    stages = [
-        StageConfig(stride, "gpm", depth, temporal_slots=4) for stride, depth in ((16, 1), (8, 1), (4, 0))
-    ]
-    with pytest.raises(InputError, match="temporal_slots: only"):
-        build_model(ModelConfig(stages=stages, decode_all_blocks=False))
-
-
-def test_pyramid_stages_between_without_blocks_rejected():
-    stages = [StageConfig(stride, "pyramid", depth) for stride, depth in ((16, 1), (8, 0), (4, 1))]
-    with pytest.raises(InputError, match="only the last stage of pyramid blocks"):
-        build_model(ModelConfig(stages=stages))
+        build_model(ModelConfig(method, stages=[StageConfig(*stage) for stage in stages]))

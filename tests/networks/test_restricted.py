@@ -7,6 +7,7 @@ import torch
 
 from aotlab.configs.load import build_config
 from aotlab.engine.memory.relevance import attention_per_frame
+from aotlab.networks.attention import split_heads
 from aotlab.networks.build import build_model
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
@@ -59,32 +60,32 @@ def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
     monkeypatch.setattr("aotlab.engine.memory.relevance.MAX_CHUNK_WEIGHTS", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
-    ours = attention_per_frame(query, key, weight, heads=heads, frames=5)
+    ours = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5)
     # sums in another order round differently
     torch.testing.assert_close(ours, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(ours.sum(1), torch.ones(2))
 
 
 def test_no_foreground_has_zero_relevance():
-    ours = attention_per_frame(random(1, 4, DIM), random(1, 8, DIM), torch.zeros(1, 4), heads=1, frames=2)
+    ours = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2)
     assert ours.tolist() == [[0, 0]]
 
 
-def small(block, **stage):
+def small(method, **stage):
     tree = {
         "model": {
+            "method": method,
             "dim": DIM,
-            "decode_all_blocks": block != "gpm",
-            "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, **stage}],
+            "stages": [{"depth": 2, "window": 7, "feedforward": 64, **stage}],
         }
     }
     return build_config(tree, "small.yaml").model
 
 
-@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_temporal_embedding_changes_attention(block):
+@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+def test_temporal_embedding_changes_attention(method):
     torch.manual_seed(0)
-    model = build_model(small(block, temporal_slots=4)).eval()
+    model = build_model(small(method, temporal_slots=4)).eval()
     masks = torch.zeros(1, 3, 33, 49)
     masks[:, 0, :, :20] = masks[:, 1, :, 20:] = 1
     image = random(2, 3, 33, 49)
@@ -93,10 +94,7 @@ def test_temporal_embedding_changes_attention(block):
         reference = model.encode(image[:1])
         memory = model.memorize(model.propagate(reference, id_embeddings=identities), identities)
         twice = [
-            [
-                BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short)
-                for long, short in memory[0]
-            ]
+            BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory
         ]
         features = model.encode(image[1:])
         outputs = []
@@ -108,13 +106,13 @@ def test_temporal_embedding_changes_attention(block):
     assert (outputs[2] - outputs[1]).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_training_starts_from_base_model(tmp_path, block):
+@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+def test_training_starts_from_base_model(tmp_path, method):
     torch.manual_seed(0)
-    plain = build_model(small("gpm" if block == "gpm" else "lstt"))
+    plain = build_model(small(method.removesuffix("_plus")))
     weights = to_official(plain)
     torch.save({"state_dict": weights}, tmp_path / "plain.pth")
-    config = small(block, temporal_slots=4)
+    config = small(method, temporal_slots=4)
     model = build_model(type(config)(**{**vars(config), "ignore_plane": True}))
     fresh = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     load_weights(model, tmp_path / "plain.pth", "small")
@@ -130,8 +128,8 @@ def test_training_starts_from_base_model(tmp_path, block):
 
 
 def test_other_missing_weights_rejected(tmp_path):
-    weights = to_official(build_model(small("gpm")))
+    weights = to_official(build_model(small("deaot")))
     del weights["LSTT.layers.0.linear_QV.weight"]
     torch.save(weights, tmp_path / "plain.pth")
     with pytest.raises(InputError, match=r"1 keys missing \(LSTT.layers.0.linear_QV.weight\)"):
-        load_weights(build_model(small("gpm", temporal_slots=4)), tmp_path / "plain.pth", "small")
+        load_weights(build_model(small("deaot", temporal_slots=4)), tmp_path / "plain.pth", "small")

@@ -45,7 +45,7 @@ def test_settings_are_accepted_before_and_after_options(capsys):
     text = capsys.readouterr().out
     assert "seed: 7" in text
     assert "keep: 2" in text
-    assert "block: gpm" in text
+    assert "method: deaot" in text
 
 
 @pytest.mark.parametrize(

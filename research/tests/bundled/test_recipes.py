@@ -16,7 +16,7 @@ BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 
 def test_phases_go_from_images_to_long_clips():
     config = resolve_training(load_config(BUNDLED / "recipes" / "bundled.yaml"))
-    assert config.model.stages[0].block == "lstt"
+    assert config.model.method == "aot"
     static, video, long = config.train.phases
     assert [source.kind for source in static.sources] == ["static"]
     assert (
@@ -27,7 +27,7 @@ def test_phases_go_from_images_to_long_clips():
     assert static.crop < video.crop < long.crop
     assert long.clip_length > video.clip_length
     assert all(phase.compose > 0 for phase in config.train.phases)
-    assert all(phase.own_predictions_from < 1 for phase in config.train.phases)
+    assert all(phase.feed_predictions_after < 1 for phase in config.train.phases)
     assert config.train.half_weights
     assert config.train.validate_every > 0
 

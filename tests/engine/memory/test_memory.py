@@ -17,7 +17,7 @@ def frame(number, blocks=2):
     """A frame's memory whose every entry is its number, plus a tenth per block."""
     value = torch.full((BATCH, TOKENS, 8), -number - 1.0)
     keys = (torch.full((BATCH, TOKENS, DIM), number + block / 10) for block in range(blocks))
-    return [[BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]]
+    return [BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]
 
 
 def filled(policy, frames, skip=1, references=(0,), training=False):
@@ -29,12 +29,12 @@ def filled(policy, frames, skip=1, references=(0,), training=False):
 
 def long_frames(bank, block=0):
     """Frame numbers of the tokens in long-term memory."""
-    key = bank.read()[0][block].long.key
+    key = bank.read()[block].long.key
     return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]
 
 
 def short_frame(bank):
-    return int(bank.read()[0][0].short.key[0, 0, 0])
+    return int(bank.read()[0].short.key[0, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -68,19 +68,19 @@ def test_interval_restarts_at_a_reference():
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("place", [0, 1, 3])
-def test_dropped_frame_leaves_every_stage(place, training):
+def test_dropped_frame_leaves_every_block(place, training):
     bank = MemoryBank(EveryNthFrame(1), training=training)
     for number in range(4):
-        coarse, fine = frame(number), frame(number, blocks=1)
-        long = KeyValue(*(x[:, ::3] for x in fine[0][0].long))
-        (bank.add if number else bank.add_reference)([*coarse, [BlockMemory(long, fine[0][0].short)]])
+        coarse, (fine,) = frame(number), frame(number, blocks=1)
+        long = KeyValue(*(x[:, ::3] for x in fine.long))
+        (bank.add if number else bank.add_reference)([*coarse, BlockMemory(long, fine.short)])
     bank.drop(place)
     kept = [number for number in range(4) if number != place]
     assert bank.frames == kept
     assert long_frames(bank) == kept
     assert long_frames(bank, block=1) == kept
-    assert bank.read()[1][0].long.key[0, ::2, 0].tolist() == kept
-    assert bank.read()[1][0].short.key.shape[1] == TOKENS
+    assert bank.read()[2].long.key[0, ::2, 0].tolist() == kept
+    assert bank.read()[2].short.key.shape[1] == TOKENS
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])
@@ -92,7 +92,7 @@ def test_dropped_frame_leaves_room_for_the_next(place):
     kept = [number for number in range(5) if number != place]
     assert (bank.frames, long_frames(bank), long_frames(bank, block=1)) == (kept, kept, kept)
     assert bank.nbytes == before
-    long = bank.read()[0][1].long
+    long = bank.read()[1].long
     assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
 
 
@@ -101,7 +101,7 @@ def test_groups_may_drop_different_frames():
     bank.drop([1, 3])
     bank.add(frame(4))
     assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
-    assert [row[::TOKENS, 0].tolist() for row in bank.read()[0][0].long.key] == bank.frame_indices
+    assert [row[::TOKENS, 0].tolist() for row in bank.read()[0].long.key] == bank.frame_indices
 
 
 def test_unbounded_bank_grows_rarely_and_by_half():
@@ -120,12 +120,12 @@ def test_gradients_reach_frames_of_a_training_bank():
     bank = MemoryBank(EveryNthFrame(1), training=True)
     first, second = frame(0), frame(1)
     for memory in (first, second):
-        memory[0][0].long.key.requires_grad_()
+        memory[0].long.key.requires_grad_()
     bank.add_reference(first)
     bank.add(second)
-    bank.read()[0][0].long.key.sum().backward()
+    bank.read()[0].long.key.sum().backward()
     assert all(
-        torch.equal(memory[0][0].long.key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second)
+        torch.equal(memory[0].long.key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second)
     )
 
 

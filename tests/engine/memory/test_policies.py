@@ -28,23 +28,22 @@ def frame(number, groups=1):
     kv = KeyValue(
         torch.full((groups, TOKENS, DIM), float(number)), torch.full((groups, TOKENS, 8), -1.0 - number)
     )
-    return [[BlockMemory(kv, kv)]]
+    return [BlockMemory(kv, kv)]
 
 
 def fake_relevance(shares, counted=None):
     """Shows relevance by frame number of each group; keys are all unlike each other."""
 
     def make_relevance(bank):
-        def compute_relevance(key, frames):
-            if counted is not None:
-                counted.append(frames)
-            rows = [
-                [own[number] for number in kept] for own, kept in zip(shares, bank.frame_indices, strict=True)
-            ]
-            keys = torch.eye(frames)[:, None].expand(len(rows), -1, TOKENS, -1)
-            return FrameRelevance(torch.tensor(rows), keys)
-
-        return compute_relevance
+        if not bank.needs_relevance:
+            return None
+        if counted is not None:
+            counted.append(len(bank))
+        rows = [
+            [own[number] for number in kept] for own, kept in zip(shares, bank.frame_indices, strict=True)
+        ]
+        keys = torch.eye(len(bank))[:, None].expand(len(rows), -1, TOKENS, -1)
+        return FrameRelevance(torch.tensor(rows), keys)
 
     return make_relevance
 
@@ -61,7 +60,7 @@ def filled(policy, frames, make_relevance=None, references=(0,), groups=1):
 
 
 def stored(bank, group=0):
-    return bank.read()[0][0].long.key[group, ::TOKENS, 0].tolist()
+    return bank.read()[0].long.key[group, ::TOKENS, 0].tolist()
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
@@ -113,7 +112,7 @@ def test_redundant_frame_is_evicted():
     keys[2] = keys[3]
     bank = filled(EveryNthFrame(1), 4)
     bank.newest += 1
-    assert ERMU(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [2]
+    assert ERMU(4, 1).evict(bank, FrameRelevance(shares, keys[None])) == [2]
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
 

@@ -20,11 +20,11 @@ from tests.engine.small_model import build, clip, run, stripes
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
 
 
-def small(block, policy="relevance_redundancy", **memory):
+def small(method, policy="relevance_redundancy", **memory):
     tree = {
         "model": {
-            "dim": 32, "max_objects": 2, "ignore_plane": True, "decode_all_blocks": block != "gpm",
-            "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, "temporal_slots": 4}],
+            "method": method, "dim": 32, "max_objects": 2, "ignore_plane": True,
+            "stages": [{"depth": 2, "window": 7, "feedforward": 64, "temporal_slots": 4}],
         },
         "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
     }  # fmt: skip
@@ -37,15 +37,15 @@ def small(block, policy="relevance_redundancy", **memory):
     return model, config
 
 
-@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_batched_groups_equal_single_groups(block):
+@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+def test_batched_groups_equal_single_groups(method):
     # Features that are unlike each other but for those that only the decoder reads, relevance alone tells: so the
     # groups keep other frames.
-    model, config = small(block, frames=6, relevance_weight=1e4)
+    model, config = small(method, frames=6, relevance_weight=1e4)
     model.eval()
     first = model.blocks[0]
     with torch.no_grad():  # sharp attention
-        (first.key_value if block == "gpm" else first.query).weight *= 4
+        (first.key_value if method == "deaot" else first.query).weight *= 4
     generator, channels = torch.Generator().manual_seed(6), model.encoder.channels
     flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
     encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
@@ -81,7 +81,7 @@ def test_memory_stays_within_bound_and_reuses_buffer(policy):
         tracker.step(image, stripes([1, 2]) if index == 0 else None)
         (bank,) = tracker.banks
         if index >= 1:
-            addresses.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
+            addresses.add(tuple(x.data_ptr() for block in bank.read() for x in block.long))
             sizes.add(bank.nbytes)
     assert len(addresses) == len(sizes) == 1
 
@@ -96,9 +96,9 @@ def test_bounded_policies_below_capacity_equal_every_nth():
         assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
 
 
-@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_training_updates_restricted_memory_layers(block):
-    model, config = small(block)
+@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+def test_training_updates_restricted_memory_layers(method):
+    model, config = small(method)
     frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
@@ -107,7 +107,7 @@ def test_training_updates_restricted_memory_layers(block):
     losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
     (losses.reference.mean() + losses.tracked.mean()).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None]
-    assert [name for name in still if "idle_key" not in name] == []
+    assert [name for name in still if "unused_key" not in name] == []
     assert model.temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
     assert model.identity_bank.weight.grad[:, 3].abs().max() > 0
     assert bank.frames == [0, 2, 3]

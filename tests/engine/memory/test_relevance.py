@@ -14,10 +14,12 @@ def test_foreground_resized_with_aligned_corners_in_every_model():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(1, 3, 16, 16, generator=generator) * 5
     key, stored = (torch.randn(1, length, 8, generator=generator) for length in (16, 32))
-    propagated = PropagatedFrame([[torch.empty(1, 8, 4, 4)]], [[KeyValue(key, key)]])
+    propagated = PropagatedFrame([], [KeyValue(key, key)], [(4, 4)])
     both = []
     for align_corners in (True, False):
         config = SimpleNamespace(align_corners=align_corners)
-        model = SimpleNamespace(heads=1, config=config, add_temporal=lambda query, key: (query, key))
-        both.append(compute_relevance(model, propagated, logits, stored, 2).relevance)
+        model = SimpleNamespace(
+            config=config, compare=lambda frame, key: (frame.states[0].key[:, None], key[:, None])
+        )
+        both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
     assert torch.equal(*both)

@@ -21,12 +21,12 @@ def frame(number, blocks=2):
     """A frame's memory whose keys are its number plus a tenth per block."""
     value = torch.full((2, TOKENS, 8), -number - 1.0)
     keys = (torch.full((2, TOKENS, 4), number + block / 10) for block in range(blocks))
-    return [[BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]]
+    return [BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]
 
 
 def short_term_frames(bank, block=0):
     """Numbers of the frames in short-term memory, in the order of its tokens."""
-    short = bank.read()[0][block].short
+    short = bank.read()[block].short
     assert torch.equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
     return [round(float(x) - block / 10) for x in short.key[0, ::TOKENS, 0]]
 

@@ -7,31 +7,31 @@ import pytest
 import torch
 
 from aotlab.configs.load import build_config
-from aotlab.engine.memory.bank import MemoryBank, build_bank
-from aotlab.engine.memory.policies import build_policy
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import build_bank, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.build import build_model
 from tests.engine.small_model import amplify, clip, run, stripes
 
 STAGES = {
-    "gpm": [
-        {"stride": 16, "block": "gpm", "window": 7, "drop_path": 0.0},
-        {"stride": 8, "block": "gpm", "dim": 32, "memory_stride": 2, "window": 7, "drop_path": 0.0},
-        {"stride": 4, "block": "gpm", "depth": 0, "dim": 32},
+    "msdeaot": [
+        {"stride": 16, "window": 7, "drop_path": 0.0},
+        {"stride": 8, "dim": 32, "memory_stride": 2, "window": 7, "drop_path": 0.0},
+        {"stride": 4, "depth": 0, "dim": 32},
     ],
-    "pyramid": [
-        {"stride": 16, "block": "pyramid", "heads": 1, "self_heads": 2, "feedforward": 64, "window": 7},
-        {"stride": 8, "block": "pyramid", "heads": 1, "feedforward": 64, "memory_stride": 2, "window": 7},
-        {"stride": 4, "block": "pyramid", "depth": 0, "dim": 32},
+    "paot": [
+        {"stride": 16, "heads": 1, "self_heads": 2, "feedforward": 64, "window": 7},
+        {"stride": 8, "heads": 1, "feedforward": 64, "memory_stride": 2, "window": 7},
+        {"stride": 4, "depth": 0, "dim": 32},
     ],
 }
 
 
-def build(block, policy="every_nth", **model):
+def build(method, policy="every_nth", **model):
     tree = {
-        "name": f"small_{block}",
-        "model": {"dim": 64, "decode_all_blocks": block != "gpm", "stages": STAGES[block], **model},
+        "name": f"small_{method}",
+        "model": {"method": method, "dim": 64, "stages": STAGES[method], **model},
         "memory": {"policy": policy, "every": 2},
     }
     config = build_config(tree, "small.yaml")
@@ -45,9 +45,9 @@ def clip_batch(frames, masks, objects):
     return ClipBatch(images, torch.from_numpy(np.stack(masks))[:, None], [objects])
 
 
-@pytest.mark.parametrize("block", STAGES)
-def test_optimiser_step_changes_all_parameters_and_lowers_loss(block):
-    model, config = build(block)
+@pytest.mark.parametrize("method", STAGES)
+def test_optimiser_step_changes_all_parameters_and_lowers_loss(method):
+    model, config = build(method)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
     plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=False)
 
@@ -68,10 +68,10 @@ def test_optimiser_step_changes_all_parameters_and_lowers_loss(block):
         assert loss() < before
 
 
-@pytest.mark.parametrize("block", STAGES)
+@pytest.mark.parametrize("method", STAGES)
 @torch.inference_mode()
-def test_training_clip_equals_tracker(block):
-    model, config = build(block)
+def test_training_clip_equals_tracker(method):
+    model, config = build(method)
     model.eval()
     frames, mask = clip(5), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
@@ -85,9 +85,9 @@ def test_training_clip_equals_tracker(block):
 
 
 @pytest.mark.parametrize("policy", ["first_frame", "every_nth"])
-@pytest.mark.parametrize("block", STAGES)
-def test_many_and_late_objects_are_tracked(block, policy):
-    model, config = build(block, policy, max_objects=2)
+@pytest.mark.parametrize("method", STAGES)
+def test_many_and_late_objects_are_tracked(method, policy):
+    model, config = build(method, policy, max_objects=2)
     tracker = Tracker(model, config)
     late = np.where(stripes([0, 0, 0, 9]) == 9, 9, 0)
     predictions = run(tracker, clip(5), {0: stripes([3, 1, 7]), 2: late})
@@ -97,6 +97,5 @@ def test_many_and_late_objects_are_tracked(block, policy):
         "first_frame": [[0, 2]],
         "every_nth": [[0, 2, 4]],
     }[policy]
-    for stage in tracker.banks[0].read():
-        for long, short in stage:
-            assert long.key.shape[0] == short.key.shape[0] == 2  # two groups, one batch
+    for long, short in tracker.banks[0].read():
+        assert long.key.shape[0] == short.key.shape[0] == 2  # two groups, one batch

@@ -32,7 +32,7 @@ def test_half_precision_is_close_to_float32(precision, count):
         assert not ours.logits.isnan().any()
         assert not torch.equal(ours.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
-    assert tracker.banks[0].read()[0][0].long.key.dtype in (torch.bfloat16, torch.float16)
+    assert tracker.banks[0].read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
 
 
 def test_compiling_for_cpu_rejected():
@@ -45,7 +45,7 @@ def test_auto_is_bfloat16_on_supporting_cpu(hardware, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     _, tracker = track("compute.precision=auto")
-    dtype = tracker.banks[0].read()[0][0].long.key.dtype
+    dtype = tracker.banks[0].read()[0].long.key.dtype
     assert dtype == (torch.bfloat16 if hardware else torch.float32)
 
 
@@ -69,4 +69,4 @@ def test_unoptimized_tracker_runs_the_model_itself():
     tracker = Tracker(model, config, optimize=False)
     tracker.step(clip()[0], stripes([1, 2]))
     assert tracker.model is model
-    assert tracker.banks[0].read()[0][0].long.key.dtype == torch.bfloat16  # autocast
+    assert tracker.banks[0].read()[0].long.key.dtype == torch.bfloat16  # autocast

@@ -90,7 +90,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
     state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
         if name == "relevance":
-            failing(patch, tracker.model, "add_temporal", 1, KeyboardInterrupt())
+            failing(patch, tracker.model, "compare", 1, KeyboardInterrupt())
         else:
             failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,7 @@ class Counter:
 
         def propagate(*args, **kwargs):
             result = original(*args, **kwargs)
-            self.batches.append(result.embeddings[0][0].shape[0])
+            self.batches.append(result.embeddings[0].shape[0])
             return result
 
         monkeypatch.setattr(model, "propagate", propagate)

@@ -39,7 +39,7 @@ def test_short_run_learns_to_track(tmp_path):
     (lists / "train.txt").write_text("\n".join(names[:-1]))
     (lists / "val.txt").write_text(names[-1])
     learning = phase(
-        steps=80, batch=2, clip_length=2, crop=65, short_edge=64, merge=0.0, own_predictions_from=1.0,
+        steps=80, batch=2, clip_length=2, crop=65, short_edge=64, merge=0.0, feed_predictions_after=1.0,
         reference_loss_until=0.3, sources=[{"path": "discs", "split": "train", "max_gap": 2}],
     )  # fmt: skip
     config = tiny_recipe(

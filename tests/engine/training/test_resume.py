@@ -16,7 +16,7 @@ from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
 
 EVERY = ["train.save_every=1", "train.keep=9"]
-PHASES = phase("first", steps=2, own_predictions_from=0.5), phase("second", steps=2)
+PHASES = phase("first", steps=2, feed_predictions_after=0.5), phase("second", steps=2)
 
 
 def end_before(step, monkeypatch):

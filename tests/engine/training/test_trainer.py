@@ -90,8 +90,8 @@ def test_weights_depend_on_the_seed(recipe):
 
 def test_identity_bank_is_frozen_on_own_predictions(recipe):
     begin = first_weights(recipe("begin", phase()))[BANK]
-    assert torch.equal(weights(recipe("own", phase(steps=1, own_predictions_from=0.0)))[BANK], begin)
-    assert not torch.equal(weights(recipe("true", phase(steps=1, own_predictions_from=1.0)))[BANK], begin)
+    assert torch.equal(weights(recipe("own", phase(steps=1, feed_predictions_after=0.0)))[BANK], begin)
+    assert not torch.equal(weights(recipe("true", phase(steps=1, feed_predictions_after=1.0)))[BANK], begin)
 
 
 def test_frozen_encoder_stages_do_not_change(recipe):
@@ -106,7 +106,7 @@ def test_frozen_encoder_stages_do_not_change(recipe):
 def test_aot_weights_start_training_of_rmem(recipe):
     final = run(recipe("first", phase(steps=1))).checkpoint
     rmem = [
-        "model.stages.0.block=lstt_recurrent",
+        "model.method=aot_plus",
         "model.stages.0.temporal_slots=4",
         "model.ignore_plane=true",
     ]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from aotlab.configs.files import list_presets
-from aotlab.configs.load import load_config, to_yaml
+from aotlab.configs.load import build_config, load_config, to_yaml
+from aotlab.configs.migration import migrate_settings
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.networks.weights.published_keys import (
@@ -17,7 +19,6 @@ from aotlab.networks.weights.published_keys import (
     guess_presets,
     is_official,
     load_encoder_weights,
-    rename_legacy_keys,
     to_official_name,
 )
 from aotlab.utils.errors import InputError
@@ -236,64 +237,46 @@ def test_keys_name_the_preset(name):
     assert all(load_config(other).model == model.config for other in likely)
 
 
-def test_old_name_of_a_setting_is_read(tmp_path, model, config):
-    text = to_yaml(config).replace("image_every: 500", "picture_every: 70")
-    save_file(
-        {key: tensor.contiguous() for key, tensor in model.state_dict().items()},
-        tmp_path / "old.safetensors",
-        metadata={"config": text},
-    )
-    assert load_checkpoint(tmp_path / "old.safetensors")[1].train.image_every == 70
+BLOCKS_OF_0_2 = {"aot": "lstt", "aot_plus": "lstt_recurrent", "aost": "aost", "paot": "pyramid"}
+TRAINING_OF_0_2 = {
+    "data": {"hold_back": 0.25, "validation": [{"path": "val", "hold_out": True}]},
+    "train": {
+        "hardest_pixels_at": 0.125, "picture_every": 70,
+        "phases": [{"name": "video", "touching": 0.5, "own_predictions_from": 0.75}],
+    },
+}  # fmt: skip
 
 
-EARLIER = {
-    "encoder.features.0.0.norm.bias": "encoder.features.0.1.bias",
-    "encoder.features.2.conv.2.norm.weight": "encoder.features.2.conv.3.weight",
-    "encoder.conv1.norm.weight": "encoder.bn1.weight",
-    "encoder.layer2.0.conv3.norm.bias": "encoder.layer2.0.bn3.bias",
-    "encoder.layer2.0.downsample.0.norm.bias": "encoder.layer2.0.downsample.1.bias",
-    "encoder.patch_embed.norm.weight": "encoder.patch_embed.norm.weight",
-    "encoder.downsamples.0.norm.weight": "encoder.downsamples.0.norm.weight",
-    "stages.0.blocks.1.position_key.weight": "blocks.1.short_attention.relative_key.weight",
-    "stages.0.blocks.1.position_value": "blocks.1.short_attention.relative_value",
-    "stages.0.identity_bank.bias": "identity_bank.bias",
-    "stages.0.temporal.memory": "temporal.memory",
-    "prompts.stage.blocks.0.norm1.bias": "prompts.blocks.0.norm1.bias",
-    "prompts.encoder.features.1.conv.0.0.norm.bias": "prompts.encoder.features.1.conv.0.1.bias",
-    "prompts.quarter.weight": "prompts.bank4.weight",
-}
+def write_checkpoint_of_0_2(path, model, config):
+    """Write weights with settings as version 0.2 stored them: a kind of block per stage, and earlier names."""
+    tree = OmegaConf.to_container(OmegaConf.create(to_yaml(config))) | TRAINING_OF_0_2
+    method = tree["model"].pop("method")
+    tree["model"] |= {"scalable": method == "aost", "decode_all_blocks": "deaot" not in method}
+    for stage in tree["model"]["stages"]:
+        stage["block"] = BLOCKS_OF_0_2.get(method, "gpm")
+    tensors = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
+    save_file(tensors, path, metadata={"config": OmegaConf.to_yaml(OmegaConf.create(tree))})
 
 
-def test_names_of_earlier_files_are_renamed():
-    assert list(rename_legacy_keys(dict.fromkeys(EARLIER))) == list(EARLIER.values())
-    several = ["stages.0.blocks.0.norm1.bias", "stages.1.transition.enter.0.conv.bias"]
-    renamed = rename_legacy_keys(dict.fromkeys([*several, "prompts.stage.mask_token"]))
-    assert list(renamed) == [several[0], "stages.1.transition.proj_in.0.conv.bias"]
-
-
-def test_earlier_names_of_gated_models_are_renamed():
-    earlier = {
-        "blocks.0.self_attention.match.weight": "blocks.0.self_attention.query_key.weight",
-        "blocks.0.self_attention.value1.bias": "blocks.0.self_attention.visual_value.bias",
-        "blocks.0.self_attention.gate2.bias": "blocks.0.self_attention.id_gate.bias",
-        "blocks.0.self_attention.conv.weight": "blocks.0.self_attention.output.conv.weight",
-        "blocks.0.long.projection.weight": "blocks.0.long_output.projection.weight",
-        "norms.0.gn.weight": "norm.weight",
-    }
-    assert list(rename_legacy_keys(dict.fromkeys([*earlier, "mask_token"]))) == list(earlier.values())
-    several = {
-        "stages.0.blocks.1.self_attention.match.bias": "blocks16.1.self_attention.query_key.bias",
-        "stages.1.blocks.0.short.conv.weight": "blocks8.0.short_output.conv.weight",
-        "stages.1.identity_bank.bias": "identity_bank8.bias",
-        "stages.1.transition.adapter.bias": "transition8.adapter.bias",
-        "stages.2.transition.adapter.bias": "transition4.adapter.bias",
-        "stages.2.norms.0.gn.weight": "norm.weight",
-    }
-    assert list(rename_legacy_keys(dict.fromkeys(several))) == list(several.values())
+@pytest.mark.parametrize("preset", ["aott", "deaott", "msdeaott", "aost_share"])
+def test_checkpoint_of_version_0_2_loads(tmp_path, preset):
+    torch.manual_seed(0)
+    config = load_config(preset)
+    saved = build_model(config.model)
+    write_checkpoint_of_0_2(tmp_path / "old.safetensors", saved, config)
+    model, settings = load_checkpoint(tmp_path / "old.safetensors")
+    assert type(model) is type(saved)
+    assert (settings.model, settings.memory) == (config.model, config.memory)
+    assert (settings.train.hardest_pixels_after, settings.train.image_every) == (0.125, 70)
+    assert settings.train.phases[0].feed_predictions_after == 0.75
+    assert settings.data.validation_fraction == 0.25
+    assert all(torch.equal(tensor, saved.state_dict()[key]) for key, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_current_names_are_not_renamed(name):
-    with torch.device("meta"):
-        state = build_model(load_config(name).model).state_dict()
-    assert list(rename_legacy_keys(state)) == list(state)
+def test_settings_of_version_0_2_name_a_block(name):
+    tree = OmegaConf.to_container(OmegaConf.create(to_yaml(load_config(name))))
+    method, stages = tree["model"].pop("method"), tree["model"]["stages"]
+    for stage in stages:
+        stage["block"] = BLOCKS_OF_0_2.get(method, "gpm")
+    assert build_config(migrate_settings(tree), name) == load_config(name)

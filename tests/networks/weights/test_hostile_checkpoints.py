@@ -105,19 +105,17 @@ def test_any_metadata_is_settings_or_an_input_error(tmp_path_factory, text):
 
 
 def test_tensors_that_are_not_dense_rejected(tmp_path, model):
-    kinds = {
-        "layout torch.sparse_coo": torch.eye(3).to_sparse(),
-        "layout torch.sparse_csr": torch.eye(3).to_sparse_csr(),
-        "of type torch.quint8": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8),
-        "of type torch.complex64": torch.ones(3, dtype=torch.complex64),
-        "device meta": torch.ones(3, device="meta"),
-    }
-    for kind, tensor in kinds.items():
+    tensors = [
+        torch.eye(3).to_sparse(),
+        torch.eye(3).to_sparse_csr(),
+        torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8),
+        torch.ones(3, dtype=torch.complex64),
+        torch.ones(3, device="meta"),
+    ]
+    for tensor in tensors:
         path = tmp_path / "odd.pth"
         torch.save({**to_official(model), "encoder.odd": tensor}, path)
-        message = refusal(path, config="aott")
-        assert "encoder.odd is a tensor of type" in message
-        assert kind in message
+        assert "expected a dict of dense real tensors" in refusal(path, config="aott")
 
 
 def test_pickle_is_not_executed(tmp_path):

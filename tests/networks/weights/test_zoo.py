@@ -306,9 +306,9 @@ def test_lock_that_is_a_link_is_not_followed(tmp_path):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("bundled", ["aott_mini: encoder mobilenet_v2, blocks 1 lstt", "weights after"]),
-        ("msdeaott", ["blocks 1 gpm + 1 gpm + 0 gpm"]),
-        ("r50_aotl", ["encoder resnet50, blocks 3 lstt, memory every_nth", "14."]),
+        ("bundled", ["aott_mini: aot, encoder mobilenet_v2, blocks 1, memory", "weights after"]),
+        ("msdeaott", ["msdeaott: msdeaot, encoder mobilenet_v2, blocks 1 + 1 + 0"]),
+        ("r50_aotl", ["encoder resnet50, blocks 3, memory every_nth", "14."]),
     ],
 )
 def test_show_prints_parameters_and_flops(name, parts, capsys):

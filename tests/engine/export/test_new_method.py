@@ -1,0 +1,80 @@
+"""A method of one's own, as ARCHITECTURE.md describes: it tracks, trains a step and is exported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from aotlab.engine.export.graphs import export_model
+from aotlab.engine.export.runtime import TOLERANCE, load_exported_tracker, relative_difference
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.clip import ClipLearner, ClipPlan
+from aotlab.networks.aot import AOT, LSTTBlock
+from aotlab.networks.build import METHODS, Method
+from aotlab.utils.errors import InputError
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
+from tests.engine.tracking.test_multiscale import clip_batch
+
+OVERRIDES = ("model.method=scaled", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
+
+
+class ScaledState(NamedTuple):
+    key: Tensor
+    tokens: Tensor
+    scale: Tensor
+
+
+class ScaledBlock(LSTTBlock):
+    def forward(self, x, size, memory, id_embedding):
+        x, state = super().forward(x, size, memory, id_embedding)
+        return x, self.build_state(*state)
+
+    def build_state(self, key, tokens):
+        return ScaledState(key, tokens, tokens.abs().mean((1, 2), keepdim=True))
+
+    def memorize(self, state, id_embedding):
+        scale = state.scale if isinstance(state, ScaledState) else 1
+        return super().memorize(state, id_embedding * (1 + scale))
+
+
+class ScaledAOT(AOT):
+    def build_block(self):
+        return ScaledBlock(self.config.dim, self.config.stages[0])
+
+
+@pytest.fixture
+def scaled(monkeypatch):
+    monkeypatch.setitem(METHODS, "scaled", Method(ScaledAOT))
+    return build("aott", *OVERRIDES)
+
+
+def test_method_of_ones_own_tracks_and_trains(scaled):
+    model, config = scaled
+    frames, mask = clip(3), stripes([1, 2])
+    predictions = run(Tracker(model, config), frames, {0: mask})
+    assert predictions[-1].ids == (1, 2)
+    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=False)
+    loss, _ = ClipLearner(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan, 1.0)
+    loss.backward()
+    assert model.blocks[0].value.weight.grad.abs().max() > 0
+
+
+def test_method_of_ones_own_is_exported(scaled, tmp_path):
+    model, config = scaled
+    model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
+    export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
+    frames, masks = clip(4), {0: stripes([1, 2])}
+    exported = load_exported_tracker(tmp_path / "export")
+    pairs = zip(
+        run(exported, frames, masks), run(Tracker(model, exported.config), frames, masks), strict=True
+    )
+    assert all(relative_difference(*pair) < TOLERANCE for pair in list(pairs)[1:])
+
+
+def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
+    monkeypatch.setattr(ScaledBlock, "build_state", lambda _, key, tokens: (key, tokens))
+    with pytest.raises(InputError, match=r"ScaledAOT: cannot be exported, .*NamedTuple"):
+        export_model(*scaled, tmp_path / "export", video=(HEIGHT, WIDTH))
