@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,12 +13,22 @@ from torch import Tensor
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import MemoryPolicy, RelevanceFunction, build_policy
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
-from aotlab.utils.errors import InputError
 
-IN_USE_MESSAGE = (
-    "tracker: its memory is being changed by another thread, or a step failed while changing it; use one tracker per "
-    "thread (fresh()), and after a failure call reset(), or load_state_dict() with an earlier state"
-)
+
+@dataclass
+class BankState:
+    """State of a tracking bank, in tensors and numbers."""
+
+    frame_indices: list[list[int]]
+    references: list[int]
+    newest: int
+    last_stored: int
+    policy: dict[str, Any]
+    """attributes of the policy"""
+    long: list[list[KeyValue]]
+    """long-term memory by stage and block"""
+    short: list[list[list[KeyValue]]]
+    """short-term memory by frame, stage and block"""
 
 
 class FrameList:
@@ -128,8 +139,6 @@ class MemoryBank:
         """indices of the reference frames in long-term memory"""
         self.newest = -1
         """index of the newest frame"""
-        self.changing = False
-        """whether `write_memory` is changing this bank, or failed while changing it"""
         self._last_stored = 0
         self._training = training
         self._long: list[list[FrameList | FrameBuffer]] = []  # by stage and block
@@ -222,49 +231,31 @@ class MemoryBank:
         for kept, index in zip(self.frame_indices, indices, strict=True):
             del kept[index]
 
-    def state_dict(self, *, views: bool = False) -> dict[str, Any]:
-        """Return the state with which a tracking bank of the same settings continues.
+    def state(self) -> BankState:
+        """Return the state with which a tracking bank of the same settings continues; its tensors are views."""
+        return BankState(
+            self.frame_indices,
+            self.references,
+            self.newest,
+            self._last_stored,
+            vars(self.policy),
+            [[block.read() for block in stage] for stage in self._long],
+            [[[block.short for block in stage] for stage in frame] for frame in self._short],
+        )
 
-        ``views``: hold views of its memory, not copies.
-
-        Raises:
-            InputError: the bank is changing.
-        """
-        if self.changing:
-            raise InputError(IN_USE_MESSAGE)
-        first = self._long[0][0]
-        assert isinstance(first, FrameBuffer), "training banks have no state"
-        long = [
-            [tuple(x if views else x.clone() for x in block.read()) for block in stage]
-            for stage in self._long
-        ]
-        short = [[[tuple(block.short) for block in stage] for stage in frame] for frame in self._short]
-        numbers = {
-            "kept": [list(frames) for frames in self.frame_indices],
-            "references": list(self.references),
-            "newest": self.newest,
-            "inserted": self._last_stored,
-        }
-        policy = self.policy.state_dict()
-        return {**numbers, "room": first.allocated_frames, "long": long, "short": short, "policy": policy}
-
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Continue from a state; later frames do not change it."""
-        self.frame_indices = [list(frames) for frames in state["kept"]]
-        self.references, self.newest = list(state["references"]), state["newest"]
-        self._last_stored = state["inserted"]
-        self.policy.load_state_dict(state["policy"])
-        self._long = []
-        for stage in state["long"]:
+    def load(self, state: BankState) -> None:
+        """Continue from a state, which belongs to this bank from here on."""
+        self.frame_indices, self.references = state.frame_indices, state.references
+        self.newest, self._last_stored = state.newest, state.last_stored
+        vars(self.policy).update(state.policy)
+        for stage in state.long:
             buffers = [FrameBuffer(self.policy.capacity) for _ in stage]
-            for buffer, pair in zip(buffers, stage, strict=True):
-                buffer.load(KeyValue(*(x.to(device) for x in pair)), len(self), state["room"])
+            for buffer, frames in zip(buffers, stage, strict=True):
+                buffer.load(frames, len(self), len(self))
             self._long.append([*buffers])
-        self._short.clear()
-        for frame in state["short"]:
-            pairs = [[KeyValue(*(x.to(device) for x in pair)) for pair in stage] for stage in frame]
+        for frame in state.short:
             # the long-term part is in long-term memory already
-            self._short.append([[BlockMemory(pair, pair) for pair in stage] for stage in pairs])
+            self._short.append([[BlockMemory(block, block) for block in stage] for stage in frame])
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""

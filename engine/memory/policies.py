@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -40,7 +39,7 @@ class Bank(Protocol):
 class MemoryPolicy:
     """Decides which frames long-term memory keeps.
 
-    A policy with state overrides ``state_dict`` and ``load_state_dict``; tracker states store it.
+    Tracker states store its attributes: numbers, lists and dictionaries.
     """
 
     capacity: int | None
@@ -54,15 +53,6 @@ class MemoryPolicy:
         Policies that need ``relevance_fn`` evict the oldest frame without it.
         """
         return None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the policy: dictionaries, lists and numbers."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a state; raises `ValueError` or others if it is damaged or another policy's."""
-        if state:
-            raise ValueError(f"policy: {sorted(state)}")
 
 
 @dataclass(frozen=True)
@@ -135,20 +125,6 @@ class ScoredMemory(MemoryPolicy):
                 find_lowest(scores if relevance.any() else None, bank.find_tracked(group), len(bank))
             )
         return evicted if full else None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return running relevance and numbers of updates."""
-        return deepcopy({"running": self.running, "counts": self.counts})
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a state."""
-        self.running, self.counts = (
-            {
-                group: {frame: float(value) for frame, value in frames.items()}
-                for group, frames in state[name].items()
-            }
-            for name in ("running", "counts")
-        )
 
     def _update(self, group: int, bank: Bank, relevance: np.ndarray, redundancy: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the counts n of a group's T frames; return their scores, T."""

@@ -110,7 +110,7 @@ def damaged(state):
     bank = state["banks"][0]
     for key in bank:
         yield {**state, "banks": [{**bank, key: None}]}
-    for key, value in (("newest", 70), ("room", 50), ("policy", {"running": {0: {0: 0.5}}, "counts": {}})):
+    for key, value in (("newest", 70), ("policy", {"running": {0: {0: 0.5}}, "counts": {}})):
         yield {**state, "banks": [{**bank, key: value}]}
     for key in ("long", "short"):
         for change in CHANGES:

@@ -96,7 +96,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     for refused in (lambda: tracker.step(frames[4]), tracker.state_dict):
-        with pytest.raises(InputError, match=r"failed while changing it.*call reset\(\)"):
+        with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
             refused()
     tracker.load_state_dict(state)
     assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
