@@ -22,7 +22,6 @@ from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import (
     FrameReadout,
-    ReferenceFrame,
     memorize,
     propagate_reference,
     read_memory,
@@ -38,7 +37,7 @@ from aotlab.engine.tracking.prompting import (
     check_prompts,
     merge_mask_and_prompts,
 )
-from aotlab.engine.tracking.rules import Rules
+from aotlab.engine.tracking.rules import build_rules
 from aotlab.engine.tracking.segmenters import crop_box
 from aotlab.engine.tracking.state import TrackerState, describe_origin, read_state, write_state
 from aotlab.engine.tracking.view import View
@@ -176,7 +175,7 @@ class Tracker:
         """memory of each batch of groups"""
         self.view: View | None = None
         """part of the next frame in the network; None before the first mask"""
-        self.rules = Rules(self.config.rules)
+        self.rules = build_rules(self.config.rules)
         self._frame_shape: tuple[int, ...] | None = None
         self._steps: int | None = 0  # number of stored frames; None while memory is being updated
 
@@ -236,62 +235,72 @@ class Tracker:
             InputError: unusable input; nothing changes. After a failure while updating memory, the tracker accepts
                 only `reset` and `load_state_dict`.
         """
-        frame = convert_frame(frame, self._frame_shape)
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
+            frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None or prompts:
-            mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.ids)
-        if mask is None and not self.ids:
-            self._require_intact()
+            mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.banks)
+        if mask is None and not self.banks:
             logits, cut = torch.zeros(1, *size, device=self.device), False
             channels = logits[0].long()
         else:
             predicted = self.predict(frame, mask, size)
-            logits, channels = self.objects.compact(*self.commit(predicted, mask))
+            logits, channels = self.commit(predicted, mask)
+            logits, channels = self.objects.compact(logits, channels)
             cut = predicted.cut
         self._frame_shape = frame.shape
-        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
+        return Prediction(self.objects.ids, logits, channels, temperature=self.temperature, cut=cut)
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
         """Predict the masks of a frame H×W×3 uint8 at ``size``; nothing changes.
 
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
-        step = self._require_intact()
-        cut, banks = self.rules.is_cut(frame), self.banks
+        if self._steps is None:
+            raise InputError(IN_USE_MESSAGE)
+        step, view, banks = self._steps, self.view, self.banks
+        cut = any(rule.is_cut(frame) for rule in self.rules)
         with self.autocast:
-            if self.view is None:
-                assert mask is not None
+            if view is None:
+                assert mask is not None, "the first frame is predicted for its mask"
                 view = choose_view(frame, mask, self.config)
-            else:
-                given = mask is not None
-                view, banks = self.view.before(banks, self._replay, search=cut or given, end=given)
+            elif cut or mask is not None:  # objects may be anywhere
+                view, banks = view.widen(banks, self._replay, stay=mask is not None)
             features = self._encode(frame, view)
             readouts = read_memory(self.model, banks, features, after_cut=cut)
-            logits = self._merge_logits([view.to_frame(readout.logits) for readout in readouts], size)
+            if readouts:
+                by_bank = [view.to_frame(readout.logits) for readout in readouts]
+                logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
+            else:
+                logits = torch.zeros(1, *size, device=self.device)
             channels = logits.max(0).indices  # many times faster than argmax on CPUs
-            channels = self.rules.correct(frame, logits, channels, self.objects, cut=cut)
+            for rule in self.rules:
+                channels = rule.correct(frame, logits, channels, self.objects, cut=cut)
         return PredictedFrame(step, frame, cut, view, banks, features, readouts, logits, channels)
 
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels."""
-        if self._require_intact() != predicted.step:
+        if self._steps != predicted.step:
             raise InputError(IN_USE_MESSAGE)
+        given = [] if mask is None else [int(object_id) for object_id in np.unique(mask) if object_id]
         with self.autocast:
             if mask is None:
-                given, (logits, channels) = [], self._store_tracked(predicted)
+                logits, channels = self._store_tracked(predicted)
             else:
-                given = [int(object_id) for object_id in np.unique(mask) if object_id]
                 logits, channels = self._store_reference(predicted, mask)
-            self.rules.observe(predicted.frame, channels, self.objects, given, cut=predicted.cut)
+            for rule in self.rules:
+                rule.observe(predicted.frame, channels, self.objects, given, cut=predicted.cut)
         self._steps = predicted.step + 1
         return logits, channels
 
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
         view, banks, channels = predicted.view, predicted.banks, predicted.channels
-        self._write(banks, predicted.readouts, self.objects.split(view.to_network(channels)))
-        after = view.after(predicted.frame, channels, self.objects, banks, self._replay)
-        self.view, self.banks = after
+        masks = self.objects.split(view.to_network(channels))
+        memories = memorize(self.model, predicted.readouts, masks)
+        self._steps = None  # from here to the end of `commit`, a failure leaves the tracker unusable
+        store(self.model, banks, predicted.readouts, memories)
+        self.view, self.banks = view.after(predicted.frame, channels, self.objects, banks, self._replay)
         return predicted.logits, channels
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -303,27 +312,13 @@ class Tracker:
         if objects.add_batch():
             banks.append(self._build_bank())
         masks = objects.split(predicted.view.to_network(channels))
-        self._write(banks, propagate_reference(self.model, banks, predicted.features, masks))
+        references = propagate_reference(self.model, banks, predicted.features, masks)
+        memories = memorize(self.model, references)
+        self._steps = None
+        store(self.model, banks, references, memories)
         self.objects, self.banks, self.view = objects, banks, predicted.view
         channels = resize_channels(channels, predicted.channels.shape)
         return one_hot_logits(channels, len(objects.by_channel)), channels
-
-    def _write(
-        self,
-        banks: Sequence[MemoryBank],
-        frames: Sequence[FrameReadout | ReferenceFrame],
-        masks: Sequence[Tensor] = (),
-    ) -> None:
-        """Update memory with a frame: from here to the end of `commit`, a failure leaves the tracker unusable."""
-        memories = memorize(self.model, frames, masks)
-        self._steps = None
-        store(self.model, banks, frames, memories)
-
-    def _merge_logits(self, by_bank: list[Tensor], size: Size) -> Tensor:
-        """Merge the logits of all banks to (1+n)×H×W; all background without a bank."""
-        if not by_bank:
-            return torch.zeros(1, *size, device=self.device)
-        return self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
 
     def _encode(self, frame: np.ndarray, view: View) -> Features:
         """Encode what a view shows of a frame H×W×3 uint8."""
@@ -350,12 +345,6 @@ class Tracker:
                 )
         return banks
 
-    def _require_intact(self) -> int:
-        """Return the number of stored frames; raise `InputError` while memory is being updated."""
-        if self._steps is None:
-            raise InputError(IN_USE_MESSAGE)
-        return self._steps
-
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
@@ -380,16 +369,18 @@ class Tracker:
         """
         if not np.isscalar(object_id) or object_id not in self.ids:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
-        self._require_intact()
+        if self._steps is None:
+            raise InputError(IN_USE_MESSAGE)
         if self.view is not None and self.groups > 1:  # may remove a batch, which the stored frames show
             with self.autocast:
-                self.view, self.banks = self.view.before(self.banks, self._replay, search=True, end=True)
+                self.view, self.banks = self.view.widen(self.banks, self._replay, stay=True)
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
         if not self.banks:
             self.view = None
-        self.rules.forget(object_id)
+        for rule in self.rules:
+            rule.forget(object_id)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -397,11 +388,10 @@ class Tracker:
         Raises:
             InputError: a step failed while it updated memory.
         """
-        self._require_intact()
+        if self._steps is None:
+            raise InputError(IN_USE_MESSAGE)
         banks = [bank.state() for bank in self.banks]
-        state = TrackerState(
-            self._length, self._frame_shape, self.objects, self.view, self.rules.active, banks
-        )
+        state = TrackerState(self._length, self._frame_shape, self.objects, self.view, self.rules, banks)
         return write_state(state, self._made_by)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -412,7 +402,7 @@ class Tracker:
         """
         loaded = read_state(state, self._made_by, self.device)
         self.reset(loaded.length)
-        self.objects, self.view, self.rules.active = loaded.objects, loaded.view, loaded.rules
+        self.objects, self.view, self.rules = loaded.objects, loaded.view, loaded.rules
         self._frame_shape = loaded.frame_shape
         for bank_state in loaded.banks:
             bank = self._build_bank()

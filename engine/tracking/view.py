@@ -29,16 +29,13 @@ class View:
         """Resize and crop channels H×W of a frame to h×w."""
         raise NotImplementedError
 
-    def before(
-        self, banks: list[MemoryBank], replay: Replay, *, search: bool, end: bool
-    ) -> tuple[View, list[MemoryBank]]:
-        """Return view and memory of the next frame; nothing changes.
+    def widen(self, banks: list[MemoryBank], replay: Replay, *, stay: bool) -> tuple[View, list[MemoryBank]]:
+        """Return the view of the whole next frame, and its memory; nothing changes.
 
         Args:
             banks: memory of this view.
             replay: returns memory of frames in other views.
-            search: objects may be anywhere on the frame, as after a cut.
-            end: objects change, so that the whole frame is shown from here on.
+            stay: later frames are shown whole, too.
         """
         return self, banks
 

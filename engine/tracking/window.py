@@ -324,16 +324,12 @@ class FollowingWindow(View):
         """Resize channels and cut the window out of them."""
         return self.window.crop(resize_channels(channels, self.window.size))
 
-    def before(
-        self, banks: list[MemoryBank], replay: Replay, *, search: bool, end: bool
-    ) -> tuple[View, list[MemoryBank]]:
-        """Show the whole frame if objects may be anywhere on it or change."""
+    def widen(self, banks: list[MemoryBank], replay: Replay, *, stay: bool) -> tuple[View, list[MemoryBank]]:
+        """Show the whole frame, where objects may be anywhere or change; fill its memory."""
         whole = self.window.frame_window
-        if search and not self.window.covers_frame:
+        if not self.window.covers_frame:
             banks = self._fill(whole, replay)
-        if end:
-            return WholeFrame(whole.size), banks
-        return replace(self, window=whole) if search else self, banks
+        return WholeFrame(whole.size) if stay else replace(self, window=whole), banks
 
     def after(
         self,

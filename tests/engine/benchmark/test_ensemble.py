@@ -16,6 +16,7 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.prompt import Prompt
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size, normalise
 from aotlab.utils.errors import InputError
@@ -149,6 +150,8 @@ def test_frame_of_another_size_rejected_in_mid_video(model):
     together.step(clip(1)[0], stripes([1]))
     with pytest.raises(InputError, match="but the video began with"):
         together.step(clip(1)[0][:-4])
+    with pytest.raises(InputError, match="but the video began with"):
+        together.prompt(clip(1)[0][:-4], {1: Prompt(box=(1, 1, 5, 5))})
     together.reset()
     together.step(clip(1)[0][:-4], stripes([1])[:-4])
 

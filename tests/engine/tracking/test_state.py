@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,6 +51,12 @@ def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
         for expected, found in zip(whole[split:], rest, strict=True):
             assert found.ids == expected.ids
             assert torch.equal(found.logits, expected.logits)
+
+
+def test_length_of_numpy_is_stored(bounded, tmp_path):
+    tracker = Tracker(*bounded["every_nth"])
+    tracker.reset(np.int64(8))
+    resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
 
 
 def test_saved_tracker_can_continue(bounded):
