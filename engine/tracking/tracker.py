@@ -62,8 +62,8 @@ IN_USE_MESSAGE = (
 class PredictedFrame(NamedTuple):
     """Masks of a frame as a tracker predicts them, and what it needs to store the frame."""
 
-    step: int
-    """number of frames stored before"""
+    step: int | None
+    """number of frames stored before; None while memory is being updated"""
     frame: np.ndarray
     """H×W×3 uint8"""
     cut: bool
@@ -235,6 +235,8 @@ class Tracker:
             InputError: unusable input; nothing changes. After a failure while updating memory, the tracker accepts
                 only `reset` and `load_state_dict`.
         """
+        if self._steps is None:
+            raise InputError(IN_USE_MESSAGE)
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
@@ -256,13 +258,11 @@ class Tracker:
 
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
-        if self._steps is None:
-            raise InputError(IN_USE_MESSAGE)
         step, view, banks = self._steps, self.view, self.banks
         cut = any(rule.is_cut(frame) for rule in self.rules)
         with self.autocast:
             if view is None:
-                assert mask is not None, "the first frame is predicted for its mask"
+                assert mask is not None
                 view = choose_view(frame, mask, self.config)
             elif cut or mask is not None:  # objects may be anywhere
                 view, banks = view.widen(banks, self._replay, stay=mask is not None)
@@ -280,7 +280,7 @@ class Tracker:
 
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels."""
-        if self._steps != predicted.step:
+        if predicted.step is None or predicted.step != self._steps:
             raise InputError(IN_USE_MESSAGE)
         given = [] if mask is None else [int(object_id) for object_id in np.unique(mask) if object_id]
         with self.autocast:
@@ -359,6 +359,7 @@ class Tracker:
             logits = add_background(prompted.logits(list(prompts.values())))
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
 
+    @torch.inference_mode()
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 

@@ -102,6 +102,19 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
     assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
 
 
+def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
+    frames, tracker = clip(2), Tracker(*restricted)
+    with monkeypatch.context() as patch:
+        failing(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
+        with pytest.raises(RuntimeError):
+            tracker.step(frames[0], FIRST)
+    for mask in (None, FIRST):
+        with pytest.raises(InputError, match="failed while updating memory"):
+            tracker.step(frames[0], mask)
+    tracker.reset()
+    assert tracker.step(frames[1], FIRST).ids == (1, 2)
+
+
 def test_failed_rule_requires_reset(monkeypatch):
     frames, tracker = clip(4), Tracker(*build("aott", "rules.ownership=true"))
     tracker.step(frames[0], FIRST)
