@@ -47,8 +47,8 @@ from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import StopFlag, stop_flag
 
 if TYPE_CHECKING:
-    from aotlab.engine.benchmark.evaluator import EvaluationResult
     from aotlab.engine.benchmark.ensemble import Ensemble
+    from aotlab.engine.benchmark.evaluator import EvaluationResult
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.evaluation.tables import TableLayout
     from aotlab.utils.distributed import World
