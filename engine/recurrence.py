@@ -9,17 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.memory.bank import IN_USE_MESSAGE, MemoryBank
+from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.relevance import compute_relevance
-from aotlab.networks.model import Features, PropagatedFrame, VOSModel
-from aotlab.utils.errors import InputError
+from aotlab.networks.model import Features, Memory, PropagatedFrame, VOSModel
 
 
 class FrameReadout(NamedTuple):
     """A frame after one bank's memory was propagated to it."""
 
-    newest: int
-    """index of the bank's newest frame when it was read"""
     propagated: PropagatedFrame
     logits: Tensor
     """B×(M+1)×h×w, float32"""
@@ -30,8 +27,6 @@ class FrameReadout(NamedTuple):
 class ReferenceFrame(NamedTuple):
     """A reference frame after its own identities were propagated, for one bank."""
 
-    newest: int
-    """index of the bank's newest frame then"""
     propagated: PropagatedFrame
     identities: Sequence[Tensor]
     """result of `assign_identities` for the masks"""
@@ -46,17 +41,11 @@ def read_memory(
         banks: one per set of groups with the same first frame; each runs as one batch.
         features: features of the frame, shared by all banks.
         after_cut: read long-term memory only.
-
-    Raises:
-        InputError: a step failed while changing the banks, or another thread is changing them.
     """
     readouts = []
     for bank in banks:
-        if bank.corrupt:
-            raise InputError(IN_USE_MESSAGE)
-        newest, propagated = bank.newest, model.propagate(features, bank.read(short_term=not after_cut))
-        logits = model.decode(propagated, features).float()
-        readouts.append(FrameReadout(newest, propagated, logits, after_cut))
+        propagated = model.propagate(features, bank.read(short_term=not after_cut))
+        readouts.append(FrameReadout(propagated, model.decode(propagated, features).float(), after_cut))
     return readouts
 
 
@@ -70,10 +59,10 @@ def propagate_reference(
         masks: masks of each bank, B×(m+1)×H×W, background first, m at most the model's number of identities.
     """
     references = []
-    for bank, mask in zip(banks, masks, strict=True):
+    for mask in masks:
         identities = model.assign_identities(mask)
         propagated = model.propagate(features, id_embeddings=identities)
-        references.append(ReferenceFrame(bank.newest, propagated, identities))
+        references.append(ReferenceFrame(propagated, identities))
     return references
 
 
@@ -83,28 +72,34 @@ def write_memory(
     frames: Sequence[FrameReadout | ReferenceFrame],
     masks: Sequence[Tensor] = (),
 ) -> None:
-    """Store a frame in every bank: the only change that a frame makes.
+    """Store a frame in every bank: `memorize`, which changes nothing, then `store`."""
+    store(model, banks, frames, memorize(model, frames, masks))
 
-    If it fails after the first change, the banks refuse to be read.
+
+def memorize(
+    model: VOSModel, frames: Sequence[FrameReadout | ReferenceFrame], masks: Sequence[Tensor] = ()
+) -> list[Memory]:
+    """Return the memory of a frame for each bank; nothing changes.
 
     Args:
-        banks: the banks given to `read_memory` or `propagate_reference`.
-        frames: their result.
+        frames: result of `read_memory` or `propagate_reference`.
         masks: masks of each bank, B×(m+1)×H×W; empty after `propagate_reference`.
-
-    Raises:
-        InputError: the banks have changed since.
     """
-    memories = []
+    memories: list[Memory] = []
     for index, frame in enumerate(frames):
         known = frame.identities if isinstance(frame, ReferenceFrame) else None
         identities = model.assign_identities(masks[index]) if known is None else known
         memories.append(model.memorize(frame.propagated, identities))
-    for bank, frame in zip(banks, frames, strict=True):
-        if bank.corrupt or bank.newest != frame.newest:
-            raise InputError(IN_USE_MESSAGE)
-    for bank in banks:
-        bank.corrupt = True
+    return memories
+
+
+def store(
+    model: VOSModel,
+    banks: Sequence[MemoryBank],
+    frames: Sequence[FrameReadout | ReferenceFrame],
+    memories: Sequence[Memory],
+) -> None:
+    """Store a frame with its memory for each bank; the banks are unusable if this fails."""
     for bank, frame, memory in zip(banks, frames, memories, strict=True):
         if isinstance(frame, ReferenceFrame):
             bank.add_reference(memory)
@@ -114,8 +109,6 @@ def write_memory(
                 keys = bank.read()[0].long.key
                 relevance = compute_relevance(model, frame.propagated, frame.logits, keys, len(bank))
             bank.add(memory, relevance, after_cut=frame.after_cut)
-    for bank in banks:
-        bank.corrupt = False
 
 
 def one_hot(labels: Tensor, planes: int) -> Tensor:

@@ -47,8 +47,8 @@ from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import StopFlag, stop_flag
 
 if TYPE_CHECKING:
+    from aotlab.engine.benchmark.ensemble import Ensemble
     from aotlab.engine.benchmark.evaluator import EvaluationResult
-    from aotlab.engine.tracking.ensemble import Ensemble
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.evaluation.tables import TableLayout
     from aotlab.utils.distributed import World
@@ -94,7 +94,7 @@ def track(
 
 def load_models(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
     """Return the tracker that the options ask for, and all that its results depend on."""
-    from aotlab.engine.tracking.ensemble import Ensemble, build_branches
+    from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.utils.files import sha256
 

@@ -164,7 +164,9 @@ def build_clip_loader(
     return _raise_errors(batches)
 
 
-def _chunks(phase: PhaseConfig, first_step: int, rank: int, ranks: int, micro_batches: int) -> Iterator[range]:
+def _chunks(
+    phase: PhaseConfig, first_step: int, rank: int, ranks: int, micro_batches: int
+) -> Iterator[range]:
     """Return the clip indices of each batch of one rank, by step and part; checks that the batch can be split."""
     size, rest = divmod(phase.batch, ranks * micro_batches)
     if rest:

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
+from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.run import track_video
 from aotlab.engine.benchmark.scoring import has_annotations, score_videos
-from aotlab.engine.tracking.ensemble import Ensemble
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.masks import read_mask

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from aotlab.engine.tracking.ensemble import Ensemble
+from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.tracking.inputs import Size
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker

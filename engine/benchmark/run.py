@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
 from aotlab.engine.streaming import LabelPipeline, ReadAhead, stream
-from aotlab.engine.tracking.ensemble import Ensemble
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import read_object_ids

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,18 +12,28 @@ from torch import Tensor
 
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
-from aotlab.utils.errors import InputError
 
-IN_USE_MESSAGE = (
-    "tracker: its memory is being changed by another thread, or a step failed while changing it; use one tracker per "
-    "thread (fresh()), and after a failure call reset(), or load_state_dict() with an earlier state"
-)
+
+@dataclass
+class BankState:
+    """State of a tracking bank, in tensors and numbers."""
+
+    frame_indices: list[list[int]]
+    references: list[int]
+    newest: int
+    last_stored: int
+    policy: dict[str, Any]
+    """attributes of the policy"""
+    long: list[KeyValue]
+    """long-term memory by block"""
+    short: list[list[KeyValue]]
+    """short-term memory by frame and block"""
 
 
 class MemoryPolicy:
     """Decides which frames long-term memory keeps.
 
-    A policy with state overrides ``state_dict`` and ``load_state_dict``; tracker states store it.
+    Tracker states store its attributes: numbers, lists and dictionaries.
     """
 
     capacity: int | None
@@ -46,15 +57,6 @@ class MemoryPolicy:
         evict the oldest frame without it.
         """
         return None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the policy: dictionaries, lists and numbers."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a state; raises `ValueError` or others if it is damaged or another policy's."""
-        if state:
-            raise ValueError(f"policy: {sorted(state)}")
 
 
 class FrameList:
@@ -165,8 +167,6 @@ class MemoryBank:
         """indices of the reference frames in long-term memory"""
         self.newest = -1
         """index of the newest frame"""
-        self.corrupt = False
-        """whether `write_memory` is changing this bank, or failed while changing it"""
         self._last_stored = 0
         self._training = training
         self._long: list[FrameList | FrameBuffer] = []  # by block
@@ -266,45 +266,30 @@ class MemoryBank:
         for kept, index in zip(self.frame_indices, indices, strict=True):
             del kept[index]
 
-    def state_dict(self, *, views: bool = False) -> dict[str, Any]:
-        """Return the state with which a tracking bank of the same settings continues.
+    def state(self) -> BankState:
+        """Return the state with which a tracking bank of the same settings continues; its tensors are views."""
+        return BankState(
+            self.frame_indices,
+            self.references,
+            self.newest,
+            self._last_stored,
+            vars(self.policy),
+            [block.read() for block in self._long],
+            [[block.short for block in frame] for frame in self._short],
+        )
 
-        ``views``: hold views of its memory, not copies.
-
-        Raises:
-            InputError: the bank is changing.
-        """
-        if self.corrupt:
-            raise InputError(IN_USE_MESSAGE)
-        first = self._long[0]
-        assert isinstance(first, FrameBuffer), "training banks have no state"
-        long = [tuple(x if views else x.clone() for x in block.read()) for block in self._long]
-        short = [[tuple(block.short) for block in frame] for frame in self._short]
-        numbers = {
-            "kept": [list(frames) for frames in self.frame_indices],
-            "references": list(self.references),
-            "newest": self.newest,
-            "inserted": self._last_stored,
-        }
-        policy = self.policy.state_dict()
-        return {**numbers, "room": first.allocated_frames, "long": long, "short": short, "policy": policy}
-
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Continue from a state; later frames do not change it."""
-        self.frame_indices = [list(frames) for frames in state["kept"]]
-        self.references, self.newest = list(state["references"]), state["newest"]
-        self._last_stored = state["inserted"]
-        self.policy.load_state_dict(state["policy"])
-        self._long = []
-        for pair in state["long"]:
+    def load(self, state: BankState) -> None:
+        """Continue from a state, which belongs to this bank from here on."""
+        self.frame_indices, self.references = state.frame_indices, state.references
+        self.newest, self._last_stored = state.newest, state.last_stored
+        vars(self.policy).update(state.policy)
+        for frames in state.long:
             buffer = FrameBuffer(self.policy.initial_frames)
-            buffer.load(KeyValue(*(x.to(device) for x in pair)), len(self), state["room"])
+            buffer.load(frames, len(self), len(self))
             self._long.append(buffer)
-        self._short.clear()
-        for frame in state["short"]:
-            pairs = [KeyValue(*(x.to(device) for x in pair)) for pair in frame]
+        for frame in state.short:
             # the long-term part is in long-term memory already
-            self._short.append([BlockMemory(pair, pair) for pair in pairs])
+            self._short.append([BlockMemory(block, block) for block in frame])
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -98,20 +96,6 @@ class ScoredMemory(MemoryPolicy):
     def needs_relevance(self, frames: int) -> bool:
         """Return whether to score when long-term memory holds ``frames`` frames."""
         return self.score_early or frames >= self.capacity
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return running relevance and numbers of updates."""
-        return deepcopy({"running": self.running, "counts": self.counts})
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a state."""
-        self.running, self.counts = (
-            {
-                group: {frame: float(value) for frame, value in frames.items()}
-                for group, frames in state[name].items()
-            }
-            for name in ("running", "counts")
-        )
 
     def _update(self, group: int, bank: MemoryBank, shares: np.ndarray, redundancy: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the counts n of a group's T frames; return their scores, T."""

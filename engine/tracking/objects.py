@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,22 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.engine.recurrence import one_hot
+from aotlab.engine.tracking.inputs import Size
 
 ABSENT = -1e10
 """logit of identities without an object"""
+MAX_CONTIGUOUS_PLANES = 5
+"""largest number of maps that are resized faster plane by plane than channels-last"""
 
 
-class Reassignment(NamedTuple):
-    """Pixels of one object that belong to another."""
-
-    pixels: np.ndarray
-    """H×W bool"""
-    source: int
-    """id of the object that they were predicted for"""
-    target: int
-    """id of the object that they belong to"""
-
-
+@dataclass
 class ObjectTable:
     """Maps the object ids of a video to channels and groups.
 
@@ -35,12 +28,12 @@ class ObjectTable:
     its channel until its whole batch is forgotten, as frames in memory show it.
     """
 
-    def __init__(self, identities: int) -> None:
-        self.identities = identities
-        self.by_channel: list[int] = []
-        """object id of each channel from 1 on; 0: forgotten"""
-        self.batches: list[range] = []
-        """groups of each batch, in order"""
+    identities: int
+    """number of objects in a group"""
+    by_channel: list[int] = field(default_factory=list)
+    """object id of each channel from 1 on; 0: forgotten"""
+    batches: list[range] = field(default_factory=list)
+    """groups of each batch, in order"""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -57,15 +50,13 @@ class ObjectTable:
         self.by_channel += [int(n) for n in np.unique(mask) if n and int(n) not in self.by_channel]
         return mask_to_channels(mask, self.by_channel)
 
-    def add_batches(self, *, separately: bool) -> int:
-        """Put new groups into one batch, or each into its own; return the number of new batches."""
-        first, needed = self.groups, -(-len(self.by_channel) // self.identities)
-        if needed == first:
-            return 0
-        step = 1 if separately else needed - first
-        opened = [range(start, start + step) for start in range(first, needed, step)]
-        self.batches += opened
-        return len(opened)
+    def add_batch(self) -> bool:
+        """Put new groups into a new batch; return whether there are any."""
+        needed = -(-len(self.by_channel) // self.identities)
+        if needed == self.groups:
+            return False
+        self.batches.append(range(self.groups, needed))
+        return True
 
     def forget(self, object_id: int) -> int | None:
         """Forget an object; return the index of its batch if that became empty and was removed."""
@@ -82,7 +73,12 @@ class ObjectTable:
         return index
 
     def split(self, channels: Tensor) -> list[Tensor]:
-        """Convert channels H×W to masks G×(M+1)×H×W of every batch; objects of other groups are background."""
+        """Convert channels H×W to masks G×(m+1)×H×W of every batch; objects of other groups are background.
+
+        m is the number of objects if one group holds all, else that of identities.
+        """
+        if len(self.by_channel) <= self.identities:
+            return [one_hot(channels, len(self.by_channel) + 1)[None]]
         masks = []
         for groups in self.batches:
             first = torch.arange(groups.start, groups.stop, device=channels.device) * self.identities
@@ -91,6 +87,18 @@ class ObjectTable:
                 one_hot(local.where((local >= 1) & (local <= self.identities), 0), self.identities + 1)
             )
         return masks
+
+    def merge(self, by_batch: list[Tensor], size: Size, *, align_corners: bool) -> Tensor:
+        """Merge the logits of all batches, G×(m+1)×h×w each, to (1+n)×H×W of all channels at a size (H, W)."""
+        logits = torch.cat(by_batch).float()  # a copy, as memory policies read the logits unchanged
+        if len(logits) == 1:
+            logits = logits[:, : len(self.by_channel) + 1]
+        if len(logits) > 1 or 0 in self.by_channel:
+            self.suppress_absent(logits)
+        if logits.shape[1] <= MAX_CONTIGUOUS_PLANES:
+            logits = logits.contiguous()
+        logits = F.interpolate(logits, size, mode="bilinear", align_corners=align_corners)
+        return logits[0] if len(logits) == 1 else self.fuse(logits)
 
     def suppress_absent(self, logits: Tensor) -> None:
         """Set in place the logits G×(m+1)×H×W of identities without an object to `ABSENT`."""
@@ -109,7 +117,11 @@ class ObjectTable:
         joined = torch.cat([background, probabilities[:, 1:].flatten(0, 1)]).clamp(1e-5, 1 - 1e-5)
         return torch.logit(joined)[: len(self.by_channel) + 1]
 
-    def remove_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
+    def to_ids(self, channels: Tensor) -> np.ndarray:
+        """Convert channels H×W to object ids int32; waits for a GPU."""
+        return np.array([0, *self.by_channel], np.int32)[channels.cpu().numpy()]
+
+    def compact(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Remove forgotten objects from logits (1+n)×H×W and channels H×W, which then count the `ids`."""
         if all(self.by_channel):
             return logits, channels
@@ -118,29 +130,13 @@ class ObjectTable:
         renumbered[kept] = torch.arange(len(kept))
         return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
 
-    def restore_forgotten(self, channels: Tensor) -> Tensor:
+    def expand(self, channels: Tensor) -> Tensor:
         """Convert channels H×W that count the `ids` to those of the table."""
         return channels if all(self.by_channel) else self._active_channels().to(channels.device)[channels]
 
     def _active_channels(self) -> Tensor:
         """Channels of background and of the objects that are not forgotten."""
         return torch.tensor([0, *(c for c, object_id in enumerate(self.by_channel, start=1) if object_id)])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the table as lists of numbers."""
-        return {
-            "by_channel": list(self.by_channel),
-            "batches": [(groups.start, groups.stop) for groups in self.batches],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the table from a state; raises `ValueError` if batches and objects do not match."""
-        by_channel = [int(object_id) for object_id in state["by_channel"]]
-        batches = [range(*pair) for pair in state["batches"]]
-        groups = [group for batch in batches for group in batch]
-        if groups != list(range(-(-len(by_channel) // self.identities))):
-            raise ValueError(f"groups {groups} for {len(by_channel)} objects")
-        self.by_channel, self.batches = by_channel, batches
 
 
 def find_smallest_area(mask: np.ndarray) -> int | None:
@@ -177,16 +173,3 @@ def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
 def one_hot_logits(channels: Tensor, objects: int) -> Tensor:
     """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `ABSENT` for all others."""
     return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT).float()
-
-
-def swap_channels(
-    logits: Tensor, channels: Tensor, moved: Sequence[Reassignment], ids: Sequence[int]
-) -> Tensor:
-    """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
-    for move in moved:
-        pixels = torch.from_numpy(move.pixels).to(channels.device)
-        source, target = ids.index(move.source) + 1, ids.index(move.target) + 1
-        pair = logits[[target, source]]
-        logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
-        channels = torch.where(pixels, target, channels)
-    return channels

@@ -1,39 +1,39 @@
-"""States of trackers in mid-video: origin and restoring."""
+"""States of trackers in mid-video: packing, origin and reading."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from copy import deepcopy
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.tracking.cuts import CutDetector
+from aotlab.engine.memory.bank import BankState
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.ownership import ComponentOwnership
-from aotlab.engine.tracking.window import Window, WindowSelector
+from aotlab.engine.tracking.rules import Rule
+from aotlab.engine.tracking.view import View
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
+from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap, wrap
 
-STATES = FileKind("tracker state", 3, "save it again")
+STATES = FileKind("tracker state", 4, "save it again")
 
 
-class TrackerState(NamedTuple):
-    """Content of a tracker's state."""
+@dataclass
+class TrackerState:
+    """What a video changes in a tracker."""
 
     length: int | None
-    objects: ObjectTable
-    banks: list[MemoryBank]
     frame_shape: tuple[int, ...] | None
-    window: Window
-    one_group_at_a_time: bool
-    ownership: ComponentOwnership | None
-    cuts: CutDetector | None
-    window_selector: WindowSelector | None
+    objects: ObjectTable
+    view: View | None
+    rules: list[Rule]
+    banks: list[BankState]
 
 
 def describe_origin(model: VOSModel, config: Config) -> dict[str, Any]:
@@ -46,54 +46,78 @@ def describe_origin(model: VOSModel, config: Config) -> dict[str, Any]:
     return {"weights": checksum, **settings}
 
 
-def read_state(state: object, expected: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
-    """Read a `Tracker.state_dict`.
+def write_state(state: TrackerState, origin: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a state in containers, numbers and tensors; ``origin``: result of `describe_origin`."""
+    return wrap(STATES, {"made_by": origin, **pack(state)})
 
-    Args:
-        expected: `describe_origin` of the tracker that reads it.
-        config: settings of that tracker.
-        device: device of its memory.
+
+def read_state(state: object, origin: dict[str, Any], device: torch.device) -> TrackerState:
+    """Copy the result of `write_state` to a device.
 
     Raises:
-        InputError: a state of other weights or settings, or damaged.
+        InputError: a state of another origin, or damaged.
     """
     with prefix_read_errors("tracker state", STATES):
         content = unwrap(STATES, state)
-        other = [key for key, value in expected.items() if content["made_by"].get(key) != value]
+        made_by = content.pop("made_by")
+        other = [key for key, value in origin.items() if made_by.get(key) != value]
     if other:
         raise InputError(
             f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
             "config and memory settings that it was saved with"
         )
     with prefix_read_errors("tracker state", STATES):
-        return _restore(content, config, device)
+        return unpack(TrackerState, content, device)
 
 
-def _restore(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
-    """Build objects and banks from a checked state."""
-    objects, length = ObjectTable(config.model.max_objects), state["length"]
-    objects.load_state_dict(state["objects"])
-    banks = [build_bank(config.memory, length=length) for _ in objects.batches]
-    for bank, bank_state in zip(banks, state["banks"], strict=True):
-        bank.load_state_dict(bank_state, device)
-        if not all(x.isfinite().all() for block in bank.read() for kv in block for x in kv):
+def pack(value: Any) -> Any:
+    """Copy dataclasses, containers, arrays and numbers to what ``torch.load(weights_only=True)`` reads."""
+    if is_dataclass(value):
+        return {name: pack(getattr(value, name)) for name in field_names(value)}
+    if isinstance(value, dict):
+        return {key: pack(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [pack(item) for item in value]
+    if isinstance(value, range):
+        return [value.start, value.stop]
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def unpack(kind: Any, value: Any, device: torch.device) -> Any:
+    """Copy a value of `pack` to a type annotation; raises `ValueError` or others if it does not fit.
+
+    A base class stands for the subclass with the fields of the value.
+    """
+    container, inner = get_origin(kind) or kind, get_args(kind)
+    if container is UnionType:  # with None
+        (kind,) = (option for option in inner if option is not NoneType)
+        return None if value is None else unpack(kind, value, device)
+    if container in (list, tuple):  # all of one type
+        return container(unpack(inner[0], item, device) for item in value)
+    if container is dict:
+        return {key: unpack(inner[1], item, device) for key, item in value.items()}
+    if kind is Tensor:
+        if not value.isfinite().all():
             raise ValueError("memory that is not finite")
-    ownership = ComponentOwnership() if config.rules.ownership else None
-    if ownership is not None:
-        ownership.load_state_dict(state["ownership"])
-    cuts = CutDetector() if config.rules.cuts else None
-    if cuts is not None:
-        cuts.load_state_dict(state["cuts"])
-    shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
-    selector = state["window_selector"]
-    return TrackerState(
-        length=length,
-        objects=objects,
-        banks=banks,
-        frame_shape=shape,
-        window=Window.from_list(state["window"]),
-        one_group_at_a_time=bool(state["one_group_at_a_time"]),
-        ownership=ownership,
-        cuts=cuts,
-        window_selector=None if selector is None else WindowSelector.from_state_dict(selector),
-    )
+        return value.to(device, copy=True)
+    if kind is np.ndarray:
+        return value.numpy().copy()
+    if kind is range:
+        return range(*value)
+    if kind in (int, float, bool):
+        return kind(value)
+    if kind is Any:
+        return deepcopy(value)
+    if issubclass(kind, tuple):  # a NamedTuple
+        hints = get_type_hints(kind).values()
+        return kind(*(unpack(*pair, device) for pair in zip(hints, value, strict=True)))
+    (kind,) = (option for option in [kind, *kind.__subclasses__()] if set(field_names(option)) == set(value))
+    hints = get_type_hints(kind)
+    return kind(**{name: unpack(hints[name], item, device) for name, item in value.items()})
+
+
+def field_names(kind: Any) -> list[str]:
+    """Return the names of a dataclass's fields without those with ``init=False``; none for other classes."""
+    return [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.schema import ModelConfig
+from aotlab.configs.schema import Config, ModelConfig
+from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.tracking.inputs import Size
-from aotlab.engine.tracking.objects import find_smallest_area
-from aotlab.networks.preprocess import MAX_ENLARGEMENT, STRIDE
+from aotlab.engine.tracking.objects import (
+    ObjectTable,
+    find_smallest_area,
+    mask_to_channels,
+    resize_channels,
+)
+from aotlab.engine.tracking.view import Replay, View, WholeFrame
+from aotlab.networks.preprocess import MAX_ENLARGEMENT, STRIDE, network_size
 from aotlab.utils.errors import InputError
 
 LOST_FRAMES = 5
@@ -90,7 +97,7 @@ class Window:
     def resize(self, pixels: Tensor) -> Tensor:
         """Resize a frame 1×3×H×W uint8 for the network; return the window of it, 1×3×h×w floats from 0 to 1."""
         if self.covers_frame:
-            return F.interpolate(pixels.float() / 255, self.size, mode="bicubic")  # as in the published code
+            return WholeFrame(self.size).image(pixels)
         points = []
         for axis, places in enumerate(self._slices(1)):  # reads the window's pixels only
             length = pixels.shape[axis + 2]
@@ -111,6 +118,8 @@ class Window:
 
     def paste(self, logits: Tensor) -> Tensor:
         """Put logits G×(m+1)×h×w of the window into those of the whole frame, which is background outside."""
+        if self.covers_frame:
+            return logits
         height, width = ((side - self.extra) // LOGIT_STRIDE + self.extra for side in self.size)
         whole = logits.new_full((*logits.shape[:2], height, width), -OUTSIDE)
         whole[:, 0] = OUTSIDE
@@ -152,17 +161,6 @@ class Window:
             index = [min(max(place + steps, 0), last) for place in range(last + 1)]
             maps = maps.index_select(axis, maps.new_tensor(index).long()) if steps else maps
         return maps.flatten(1, 2)
-
-    def to_list(self) -> list[int]:
-        """Return the window as numbers."""
-        unscaled, size, *rest = astuple(self)
-        return [*unscaled, *size, *rest]
-
-    @classmethod
-    def from_list(cls, numbers: Sequence[int]) -> Window:
-        """Restore a window from numbers; raises `ValueError` or `TypeError` if they are not those of one."""
-        first, second, height, width, *rest = map(int, numbers)
-        return cls((first, second), (height, width), *rest)
 
     def _slices(self, stride: int) -> tuple[slice, slice]:
         """Rows and columns of the window in a map at a stride in pixels."""
@@ -253,12 +251,12 @@ class WindowSelector:
 
     reference: FrameWithObjects
     """the first frame"""
-    last: FrameWithObjects
-    """the newest frame"""
     areas: np.ndarray
     """area of each object when the window was chosen, relative to the frame"""
     covers_frame: bool
     """whether the window was the whole frame on the newest frame"""
+    last: FrameWithObjects | None = None
+    """the newest frame after the reference frame"""
     unseen: int = 0
     """number of frames in a row without one of the objects"""
     seen: int = 0
@@ -267,7 +265,7 @@ class WindowSelector:
     @classmethod
     def start(cls, window: Window, reference: FrameWithObjects, count: int) -> WindowSelector:
         """Return the selector of a video whose first frame, with ``count`` objects, was shown in a window."""
-        return cls(reference, reference, reference.measure_areas(count), window.covers_frame)
+        return cls(reference, reference.measure_areas(count), window.covers_frame)
 
     def select(self, window: Window, last: FrameWithObjects, active: Sequence[bool]) -> Window:
         """Return the window of the frame after ``last``.
@@ -298,26 +296,77 @@ class WindowSelector:
         """Return the frames that fill the memory of a new window, the reference frame first, each with its place."""
         box = self.reference.box
         frames = [(self.reference, window if box is None else window.around(box))]
-        return frames if self.last is self.reference else [*frames, (self.last, window)]
+        return frames if self.last is None else [*frames, (self.last, window)]
 
     def _restart(self, window: Window, areas: np.ndarray) -> None:
         """Count frames from here on; ``areas``: of each object."""
         self.covers_frame, self.areas, self.unseen, self.seen = window.covers_frame, areas, 0, 0
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return numbers and tensors."""
-        state = {name: getattr(self, name) for name in ("covers_frame", "unseen", "seen")}
-        for name in ("reference", "last"):
-            state[name] = [torch.from_numpy(x.copy()) for x in getattr(self, name)]
-        return {"areas": self.areas.tolist(), **state}
 
-    @classmethod
-    def from_state_dict(cls, state: dict[str, Any]) -> WindowSelector:
-        """Restore a selector; raises `ValueError` or others if the state is damaged."""
-        reference, last = (
-            FrameWithObjects(*(x.numpy().copy() for x in state[name])) for name in ("reference", "last")
-        )
-        areas = np.array(state["areas"], float)
-        return cls(
-            reference, last, areas, bool(state["covers_frame"]), int(state["unseen"]), int(state["seen"])
-        )
+@dataclass
+class FollowingWindow(View):
+    """A window that follows the objects of the first frame; it is the whole frame while they are large or lost."""
+
+    window: Window
+    selector: WindowSelector
+    strides: list[int]
+    """pixels per token of each block of the model"""
+
+    def image(self, pixels: Tensor) -> Tensor:
+        """Resize the window of a frame."""
+        return self.window.resize(pixels)
+
+    def to_frame(self, logits: Tensor) -> Tensor:
+        """Put logits of the window into those of the frame, which is background outside."""
+        return self.window.paste(logits)
+
+    def to_network(self, channels: Tensor) -> Tensor:
+        """Resize channels and cut the window out of them."""
+        return self.window.crop(resize_channels(channels, self.window.size))
+
+    def widen(self, banks: list[MemoryBank], replay: Replay, *, stay: bool) -> tuple[View, list[MemoryBank]]:
+        """Show the whole frame, where objects may be anywhere or change; fill its memory."""
+        whole = self.window.frame_window
+        if not self.window.covers_frame:
+            banks = self._fill(whole, replay)
+        return WholeFrame(whole.size) if stay else replace(self, window=whole), banks
+
+    def after(
+        self,
+        frame: np.ndarray,
+        channels: Tensor,
+        objects: ObjectTable,
+        banks: list[MemoryBank],
+        replay: Replay,
+    ) -> tuple[View, list[MemoryBank]]:
+        """Select the next window; short-term memory moves with it, and a window of another size fills memory again."""
+        old, small = self.window, resize_channels(channels, self.window.size)
+        shown = FrameWithObjects(frame.copy(), small.short().cpu().numpy())
+        new = self.selector.select(old, shown, [object_id > 0 for object_id in objects.by_channel])
+        if not old.has_size(new):
+            banks = self._fill(new, replay)
+        elif old != new:
+            for bank in banks:
+                bank.map_short_term(lambda tokens, block: old.shift(tokens, new, self.strides[block]))
+        return replace(self, window=new), banks
+
+    def _fill(self, window: Window, replay: Replay) -> list[MemoryBank]:
+        """Return memory of the reference frame and the newest frame in another window."""
+        frames = self.selector.list_frames(window)
+        return replay([(shown.image, shown.channels, replace(self, window=place)) for shown, place in frames])
+
+
+def choose_view(frame: np.ndarray, mask: np.ndarray, config: Config) -> View:
+    """Return the view of a video whose first frame H×W×3 uint8 has a mask H×W of ids."""
+    extra = int(config.model.align_corners)
+    fit = partial(network_size, frame.shape[:2], config.input, align_corners=config.model.align_corners)
+    size = fit(min_object_area=find_smallest_area(mask))
+    if not config.input.window:
+        return WholeFrame(size)
+    ids = np.unique(mask[mask > 0])
+    reference = FrameWithObjects(frame.copy(), mask_to_channels(mask, ids.tolist()).short().numpy())
+    window = choose_window([reference], Window.whole_frame(fit(), extra))
+    if window.covers_frame:
+        window = Window.whole_frame(size, extra)
+    selector = WindowSelector.start(window, reference, len(ids))
+    return FollowingWindow(window, selector, config.model.block_strides)

@@ -26,13 +26,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(51, 17, 9),
-    ("r50_aotl", ORDINARY): Limits(51, 17, 9),
-    ("r50_aotl", MEMORY): Limits(57, 18, 9),
-    ("r50_deaotl", ORDINARY): Limits(53, 17, 10),
-    ("r50_deaotl", MEMORY): Limits(59, 18, 10),
-    ("msdeaotl", ORDINARY): Limits(57, 18, 11),
-    ("msdeaotl", MEMORY): Limits(63, 19, 11),
+    ("aott", ORDINARY): Limits(55, 17, 10),
+    ("r50_aotl", ORDINARY): Limits(55, 17, 10),
+    ("r50_aotl", MEMORY): Limits(61, 18, 10),
+    ("r50_deaotl", ORDINARY): Limits(57, 17, 11),
+    ("r50_deaotl", MEMORY): Limits(63, 18, 11),
+    ("msdeaotl", ORDINARY): Limits(61, 18, 12),
+    ("msdeaotl", MEMORY): Limits(67, 19, 12),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 

@@ -15,7 +15,6 @@ class PaintingTracker:
     device = "cpu"
     config = "the resolved config"
     groups = 1
-    one_group_at_a_time = False
 
     def __init__(self):
         self.calls = []

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.engine.benchmark.ensemble import Branch, Ensemble
 from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
-from aotlab.engine.tracking.ensemble import Branch, Ensemble
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.cuts import CutDetector
+from aotlab.engine.tracking.objects import ObjectTable
+from aotlab.engine.tracking.rules.cuts import CutDetector
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -27,7 +28,7 @@ def find_cuts(frames):
     for index, frame in enumerate(frames):
         if detector.is_cut(frame):
             found.append(index)
-        detector.observe(frame)
+        detector.observe(frame, torch.zeros(33, 49), ObjectTable(1), (), cut=False)
     return found
 
 

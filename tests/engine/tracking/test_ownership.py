@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.objects import Reassignment, swap_channels
-from aotlab.engine.tracking.ownership import MAX_CLAIMS, ComponentOwnership
+from aotlab.engine.tracking.rules.ownership import (
+    MAX_CLAIMS,
+    ComponentOwnership,
+    Reassignment,
+    swap_channels,
+)
+from aotlab.engine.tracking.state import pack, unpack
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -30,18 +35,18 @@ def started(*squares, frames=3):
     labels, frame = draw(*squares)
     for index in range(frames):
         given = [square[0] for square in squares] if index == 0 else []
-        rule.observe(labels, frame, [], given)
+        rule.update(labels, frame, given)
     return rule
 
 
 def step(rule, *squares):
     """Correct and observe a frame; return the reassignments as (source, target, column of the pixels)."""
     labels, frame = draw(*squares)
-    moved = rule.correct(labels, frame)
-    for move in moved:
+    rule.moved = rule.find_detached(labels, frame)
+    for move in rule.moved:
         labels[move.pixels] = move.target
-    rule.observe(labels, frame, moved, [])
-    return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in moved]
+    rule.update(labels, frame, [])
+    return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in rule.moved]
 
 
 TWO = ((1, 20, 10, RED), (2, 20, 40, RED))
@@ -77,7 +82,7 @@ def test_small_part_stays():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED))
     labels[25:27, 44:46] = 1
-    assert rule.correct(labels, frame) == []
+    assert rule.find_detached(labels, frame) == []
 
 
 def test_color_decides_between_lost_objects():
@@ -93,7 +98,7 @@ def test_claim_is_undone_when_the_object_shows_up():
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, between)) == [(1, 2, 44)]
     assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
     for _ in range(3):
-        assert step(rule, (1, 20, 10, RED), (1, 20, 44, between)) == []  # barred for a while
+        assert step(rule, (1, 20, 10, RED), (1, 20, 44, between)) == []  # cooldown
 
 
 def test_claims_end_after_a_limit():
@@ -116,9 +121,10 @@ def test_forgotten_object_claims_nothing():
 
 
 def test_restored_rule_decides_the_same(tmp_path):
-    rule, other = started(*TWO), ComponentOwnership()
-    torch.save(rule.state_dict(), tmp_path / "state.pt")
-    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    rule = started(*TWO)
+    torch.save(pack(rule), tmp_path / "state.pt")
+    stored = torch.load(tmp_path / "state.pt", weights_only=True)
+    other = unpack(ComponentOwnership, stored, torch.device("cpu"))
     for _ in range(2):
         squares = (1, 20, 10, RED), (1, 20, 44, RED)
         assert step(other, *squares) == step(rule, *squares)

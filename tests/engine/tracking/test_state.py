@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,6 +51,12 @@ def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
         for expected, found in zip(whole[split:], rest, strict=True):
             assert found.ids == expected.ids
             assert torch.equal(found.logits, expected.logits)
+
+
+def test_length_of_numpy_is_stored(bounded, tmp_path):
+    tracker = Tracker(*bounded["every_nth"])
+    tracker.reset(np.int64(8))
+    resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
 
 
 def test_saved_tracker_can_continue(bounded):
@@ -110,7 +117,7 @@ def damaged(state):
     bank = state["banks"][0]
     for key in bank:
         yield {**state, "banks": [{**bank, key: None}]}
-    for key, value in (("newest", 70), ("room", 50), ("policy", {"running": {0: {0: 0.5}}, "counts": {}})):
+    for key, value in (("newest", 70), ("policy", {"running": {0: {0: 0.5}}, "counts": {}})):
         yield {**state, "banks": [{**bank, key: value}]}
     for key in ("long", "short"):
         for change in CHANGES:

@@ -96,10 +96,40 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     for refused in (lambda: tracker.step(frames[4]), tracker.state_dict):
-        with pytest.raises(InputError, match=r"failed while changing it.*call reset\(\)"):
+        with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
             refused()
     tracker.load_state_dict(state)
     assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
+
+
+def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
+    frames, tracker = clip(2), Tracker(*restricted)
+    with monkeypatch.context() as patch:
+        failing(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
+        with pytest.raises(RuntimeError):
+            tracker.step(frames[0], FIRST)
+    for mask in (None, FIRST):
+        with pytest.raises(InputError, match="failed while updating memory"):
+            tracker.step(frames[0], mask)
+    tracker.reset()
+    assert tracker.step(frames[1], FIRST).ids == (1, 2)
+
+
+def test_failed_rule_requires_reset(monkeypatch):
+    frames, tracker = clip(4), Tracker(*build("aott", "rules.ownership=true"))
+    tracker.step(frames[0], FIRST)
+    state = copy.deepcopy(tracker.state_dict())
+    with monkeypatch.context() as patch:
+        patch.setattr("cv2.boundingRect", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tracker.step(frames[1])
+    for refused in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
+        with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
+            refused()
+    tracker.load_state_dict(state)
+    tracker.step(frames[1])
+    tracker.reset()
+    tracker.step(frames[2], FIRST)
 
 
 def test_fresh_trackers_in_threads_are_independent(restricted):

@@ -10,7 +10,9 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking import window
+from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.tracking.view import WholeFrame
 from aotlab.engine.tracking.window import (
     FrameWithObjects,
     Window,
@@ -147,7 +149,7 @@ def test_window_returns_once_objects_stop_growing(monkeypatch):
 def test_objects_outside_the_window_are_background(model):
     tracker, frames = Tracker(*model), clip(2, *SIZE)
     tracker.step(frames[0], square(50, 60))
-    part = tracker.window
+    part = tracker.view.window
     assert not part.covers_frame
     labels = tracker.step(frames[1]).labels
     outside = np.ones(SIZE, bool)  # but for 3 pixels, as logits of stride 4 are interpolated
@@ -174,7 +176,7 @@ def test_without_small_objects_nothing_changes(model):
 def test_later_mask_ends_the_window(model):
     tracker = Tracker(*model)
     found = run(tracker, clip(4, *SIZE), {0: square(50, 60), 2: square(10, 170, 2)})
-    assert tracker.window.covers_frame
+    assert tracker.view == WholeFrame(SIZE)
     assert (found[2].labels == 2).sum() == 16 * 16
     assert found[3].ids == (1, 2)
 
@@ -183,11 +185,9 @@ def test_lost_object_is_searched_in_the_whole_frame(model, monkeypatch):
     monkeypatch.setattr(window, "LOST_FRAMES", 1)
     tracker = Tracker(*model)
     run(tracker, clip(1, *SIZE), {0: square(50, 60)})
-    monkeypatch.setattr(
-        tracker, "merge_logits", lambda *_: (torch.zeros(2, *SIZE), torch.zeros(SIZE, dtype=torch.long))
-    )
+    monkeypatch.setattr(ObjectTable, "merge", lambda *_, **__: torch.zeros(2, *SIZE))
     tracker.step(clip(1, *SIZE)[0])
-    assert tracker.window.covers_frame
+    assert tracker.view.window.covers_frame
     assert len(tracker.banks) == 1
 
 
@@ -198,7 +198,7 @@ def test_video_in_a_window_resumes(model, tmp_path):
     run(first, frames[:3], masks)
     torch.save(first.state_dict(), tmp_path / "state.pt")
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert second.window == first.window
+    assert second.view.window == first.view.window
     rest = run(second, frames[3:], {})
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))
 
@@ -220,4 +220,4 @@ def test_stored_frames_are_copies(model):
     tracker.step(frame, square(50, 60))
     kept = frame.copy()
     frame[:] = 0
-    np.testing.assert_array_equal(tracker.window_selector.reference.image, kept)
+    np.testing.assert_array_equal(tracker.view.selector.reference.image, kept)

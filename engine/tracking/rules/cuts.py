@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
+from torch import Tensor
+
+from aotlab.engine.tracking.objects import ObjectTable
+from aotlab.engine.tracking.rules.rule import Rule
 
 SIZE = (96, 54)
 """width and height of the thumbnails that are compared"""
@@ -13,32 +20,26 @@ CORRELATION = 0.5
 """largest correlation of both thumbnails at a cut"""
 
 
-class CutDetector:
+@dataclass
+class CutDetector(Rule):
     """Compares each frame with the one before: a cut changes the colours and where they are."""
 
-    def __init__(self) -> None:
-        self._last: np.ndarray | None = None  # thumbnail of the last frame, 54×96×3 uint8
+    last: np.ndarray | None = None
+    """thumbnail of the last frame, 54×96×3 uint8"""
 
     def is_cut(self, frame: np.ndarray) -> bool:
-        """Return whether a frame H×W×3 uint8 follows a cut; nothing changes."""
-        if self._last is None:
+        """Return whether a frame H×W×3 uint8 follows a cut."""
+        if self.last is None:
             return False
-        last, newest = self._last, make_thumbnail(frame)
-        shared = float(np.minimum(color_histogram(last), color_histogram(newest)).sum())
-        return shared < MAX_HISTOGRAM_OVERLAP and correlate(last, newest) < CORRELATION
+        newest = make_thumbnail(frame)
+        shared = float(np.minimum(color_histogram(self.last), color_histogram(newest)).sum())
+        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.last, newest) < CORRELATION
 
-    def observe(self, frame: np.ndarray) -> None:
-        """Remember a frame H×W×3 uint8 as the last one."""
-        self._last = make_thumbnail(frame)
-
-    def state_dict(self) -> dict[str, list[list[list[int]]] | None]:
-        """Return the last thumbnail as numbers."""
-        return {"last": None if self._last is None else self._last.tolist()}
-
-    def load_state_dict(self, state: dict[str, list[list[list[int]]] | None]) -> None:
-        """Continue from a state; raises `ValueError` if it is damaged."""
-        last = state["last"]
-        self._last = None if last is None else np.array(last, np.uint8).reshape(SIZE[1], SIZE[0], 3)
+    def observe(
+        self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
+    ) -> None:
+        """Keep a thumbnail of the frame."""
+        self.last = make_thumbnail(frame)
 
 
 def make_thumbnail(frame: np.ndarray) -> np.ndarray:

@@ -6,18 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import IN_USE_MESSAGE
-from aotlab.engine.tracking.inputs import FrameLike, Size
+from aotlab.engine.tracking.inputs import (
+    FrameLike,
+    MaskLike,
+    Size,
+    convert_frame,
+    convert_output_size,
+)
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.tracker import FrameTracker, PredictedFrame, Tracker
+from aotlab.engine.tracking.prompting import merge_mask_and_prompts
+from aotlab.engine.tracking.tracker import IN_USE_MESSAGE, PredictedFrame, Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
@@ -45,19 +50,7 @@ class Branch:
         return maps.flip(-1) if self.flip else maps
 
 
-class FusedFrame(NamedTuple):
-    """Masks of a frame as all branches predict them."""
-
-    by_branch: list[PredictedFrame]
-    logits: Tensor
-    """(1+n)×H×W, logarithm of the mean probabilities"""
-    channels: Tensor
-    """H×W int64"""
-    cut: bool
-    """whether a branch found a cut"""
-
-
-class Ensemble(FrameTracker):
+class Ensemble:
     """Several trackers as one; predicts the mean of their probabilities.
 
     Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
@@ -76,19 +69,20 @@ class Ensemble(FrameTracker):
         self.fused_feedback = fused_feedback
         first = branches[0].tracker
         self.device, self.temperature = first.device, first.temperature
-        self._changing = False
+        self._frame_shape: tuple[int, ...] | None = None
+        self._updating = False
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, as `Tracker.reset`."""
         for branch in self.branches:
             branch.tracker.reset(length)
-        self._frame_shape, self._changing = None, False
+        self._frame_shape, self._updating = None, False
 
     def fresh(self) -> Ensemble:
         """Return another ensemble of the same models and settings, without objects or frames."""
         other = copy(self)
         other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
-        other._frame_shape, other._changing = None, False
+        other._frame_shape, other._updating = None, False
         return other
 
     def forget(self, object_id: int) -> None:
@@ -106,48 +100,60 @@ class Ensemble(FrameTracker):
         """Largest number of groups of a branch."""
         return max(branch.tracker.groups for branch in self.branches)
 
-    @property
-    def one_group_at_a_time(self) -> bool:
-        """`Tracker.one_group_at_a_time` of all branches."""
-        return self.branches[0].tracker.one_group_at_a_time
-
-    @one_group_at_a_time.setter
-    def one_group_at_a_time(self, value: bool) -> None:
-        for branch in self.branches:
-            branch.tracker.one_group_at_a_time = value
-
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts with the first branch's model, as `Tracker.prompt`."""
-        return self.branches[0].tracker.prompt(frame, prompts)
+        return self.branches[0].tracker.prompt(convert_frame(frame, self._frame_shape), prompts)
 
-    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> FusedFrame:
-        """Average the probabilities of all branches; as `FrameTracker.predict`."""
-        if self._changing:
+    @torch.inference_mode()
+    def step(
+        self,
+        frame: FrameLike,
+        mask: MaskLike | None = None,
+        *,
+        size: Size | None = None,
+        prompts: Mapping[int, Prompt] | None = None,
+    ) -> Prediction:
+        """Track all objects to the next frame; arguments and errors as `Tracker.step`, but only `reset` repairs."""
+        if self._updating:
             raise InputError(IN_USE_MESSAGE)
-        by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
+        frame = convert_frame(frame, self._frame_shape)
+        size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
+        if mask is not None or prompts:
+            mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.ids)
+        cut = False
+        if mask is None and not self.ids:
+            logits = torch.zeros(1, *size, device=self.device)
+            channels = logits[0].long()
+        else:
+            by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
+            cut = any(predicted.cut for predicted in by_branch)
+            logits, channels = self._fuse(by_branch)
+            self._commit(by_branch, channels, mask)
+            if mask is not None:
+                given = mask_to_channels(mask, self.ids).to(self.device)
+                channels = apply_given_mask(channels, given, len(self.ids))
+                logits = one_hot_logits(channels, len(self.ids))
+        self._frame_shape = frame.shape
+        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
+
+    def _fuse(self, by_branch: Sequence[PredictedFrame]) -> tuple[Tensor, Tensor]:
+        """Return the logarithm of the mean probabilities (1+n)×H×W, and its most likely channels H×W."""
         mean = torch.zeros((), device=self.device)
         for branch, predicted in zip(self.branches, by_branch, strict=True):
-            mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
-        cut = any(predicted.cut for predicted in by_branch)
-        return FusedFrame(by_branch, mean.clamp(min=1e-30).log(), mean.max(0).indices, cut)
+            logits, _ = branch.tracker.objects.compact(predicted.logits, predicted.channels)
+            mean = mean + (branch.mirror(logits).softmax(0) * branch.weight).to(self.device)
+        return mean.clamp(min=1e-30).log(), mean.max(0).indices
 
-    def commit(self, predicted: FusedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
-        """Store a frame in every branch; as `FrameTracker.commit`."""
-        self._changing = True
-        for branch, prediction in zip(self.branches, predicted.by_branch, strict=True):
-            branch_mask = mask[:, ::-1] if branch.flip and mask is not None else mask
-            fused = (
-                branch.mirror(predicted.channels.to(prediction.channels.device))
-                if self.fused_feedback
-                else None
-            )
-            branch.tracker.commit(prediction, branch_mask, channels=fused)
-        self._changing = False
-        if mask is None:
-            return predicted.logits, predicted.channels
-        count, given_channels = len(self.ids), mask_to_channels(mask, self.ids).to(self.device)
-        channels = apply_given_mask(predicted.channels, given_channels, count)
-        return one_hot_logits(channels, count), channels
+    def _commit(self, by_branch: Sequence[PredictedFrame], fused: Tensor, mask: np.ndarray | None) -> None:
+        """Store a frame in every branch; ``fused``: channels H×W of the mean."""
+        self._updating = True
+        for branch, predicted in zip(self.branches, by_branch, strict=True):
+            if self.fused_feedback:
+                channels = branch.mirror(fused.to(predicted.channels.device))
+                predicted = predicted._replace(channels=branch.tracker.objects.expand(channels))
+            flipped = mask[:, ::-1] if branch.flip and mask is not None else mask
+            branch.tracker.commit(predicted, flipped)
+        self._updating = False
 
 
 def build_branches(

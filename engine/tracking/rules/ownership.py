@@ -1,16 +1,18 @@
-"""Ownership of components: what splits off an object while another one is lost nearby belongs to the lost one."""
+"""Give detached parts to a nearby lost object."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from aotlab.engine.tracking.objects import Reassignment
+from aotlab.engine.tracking.objects import ObjectTable
+from aotlab.engine.tracking.rules.rule import Rule
 
 MIN_PIXELS = 200 / (480 * 854)
 """smallest area of a component, relative to the frame"""
@@ -48,7 +50,7 @@ class History:
     """number of frames left in which its last claim may be undone"""
     source: int = 0
     """id of the object that it claimed from"""
-    barred: int = 0
+    cooldown: int = 0
     """number of frames left in which it may claim nothing, after an undone claim"""
 
     @property
@@ -67,7 +69,19 @@ class Component(NamedTuple):
     """row and column"""
 
 
-class ComponentOwnership:
+class Reassignment(NamedTuple):
+    """Pixels of one object that belong to another."""
+
+    pixels: np.ndarray
+    """H×W bool"""
+    source: int
+    """id of the object that they were predicted for"""
+    target: int
+    """id of the object that they belong to"""
+
+
+@dataclass
+class ComponentOwnership(Rule):
     """Gives components that split off an object to a lost object nearby.
 
     An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
@@ -77,84 +91,85 @@ class ComponentOwnership:
     more like its own.
     """
 
-    def __init__(self) -> None:
-        self._objects: dict[int, History] = {}
-        self._mains: np.ndarray | None = None  # H×W object ids on the main component of each object, else 0
+    objects: dict[int, History] = field(default_factory=dict)
+    """history of each object by id"""
+    mains: np.ndarray | None = None
+    """H×W object ids on the main component of each object, else 0"""
+    moved: list[Reassignment] = field(default_factory=list, init=False)
+    """reassignments of the predicted frame"""
 
-    def correct(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
+    def correct(
+        self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable, *, cut: bool
+    ) -> Tensor:
+        """Swap the logits of reassigned components; waits for a GPU if there are two objects."""
+        several = len(objects.ids) > 1 and not cut
+        self.moved = self.find_detached(objects.to_ids(channels), frame) if several else []
+        return swap_channels(logits, channels, self.moved, objects.by_channel)
+
+    def observe(
+        self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
+    ) -> None:
+        """Update areas, centres and main components; a given mask is authoritative, and a cut restarts them."""
+        if cut:
+            self.restart()
+        if given or len(objects.ids) > 1:
+            self.update(objects.to_ids(channels), frame, given)
+
+    def find_detached(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
         """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; nothing changes."""
-        if len(self._objects) < 2 or self._mains is None or self._mains.shape != labels.shape:
+        if len(self.objects) < 2 or self.mains is None or self.mains.shape != labels.shape:
             return []
-        areas = np.bincount(labels.ravel(), minlength=max(self._objects) + 1)
-        lost = [i for i, known in self._objects.items() if areas[i] < LOST_AREA * known.median]
-        claimed = [i for i, known in self._objects.items() if known.claimed and i not in lost]
+        areas = np.bincount(labels.ravel(), minlength=max(self.objects) + 1)
+        lost = [i for i, known in self.objects.items() if areas[i] < LOST_AREA * known.median]
+        claimed = [i for i, known in self.objects.items() if known.claimed and i not in lost]
         moved: list[Reassignment] = []
-        for source in self._objects if lost else claimed:
+        for source in self.objects if lost else claimed:
             if not areas[source]:
                 continue
             main, *others = self._components(labels, source)
             for part in others:
                 given, kept = self._order(main, part, source, frame)
-                whole = source not in lost and kept.area >= LOST_AREA * self._objects[source].median
+                whole = source not in lost and kept.area >= LOST_AREA * self.objects[source].median
                 owner = self._find_owner(given, lost, frame) if whole else None
                 if owner is not None:
                     moved.append(Reassignment(given.pixels, source, owner))
                 elif source in claimed and self._is_returned(part, main, source, frame):
-                    moved.append(Reassignment(main.pixels, source, self._objects[source].source))
+                    moved.append(Reassignment(main.pixels, source, self.objects[source].source))
                     break
         return moved
 
-    def observe(
-        self, labels: np.ndarray, frame: np.ndarray, moved: Sequence[Reassignment], given: Sequence[int]
-    ) -> None:
-        """Update areas, centres and main components.
-
-        Args:
-            labels: H×W object ids as memory stores them.
-            frame: H×W×3 uint8 RGB of any size.
-            moved: what `correct` returned for it.
-            given: ids of a given mask, which is authoritative.
-        """
-        if self._mains is not None and self._mains.shape != labels.shape:
+    def update(self, labels: np.ndarray, frame: np.ndarray, given: Sequence[int]) -> None:
+        """Update the histories with labels H×W, ids as memory stores them, of a frame H×W×3 uint8 of any size."""
+        if self.mains is not None and self.mains.shape != labels.shape:
             self.restart()
         for object_id in given:
             pixels = labels == object_id
             if pixels.any():
-                self._objects[object_id] = History(measure_colours(pixels, frame))
-        self._count_claims(moved)
+                self.objects[object_id] = History(measure_colours(pixels, frame))
+        self._count_claims()
         mains = np.zeros_like(labels)
-        for object_id, known in self._objects.items():
+        for object_id, known in self.objects.items():
             parts = self._components(labels, object_id)
             if not parts:
                 continue
-            new = [move.pixels for move in moved if move.target == object_id]
+            new = [move.pixels for move in self.moved if move.target == object_id]
             main = max(parts, key=lambda part: int((new[0] & part.pixels).sum())) if new else parts[0]
             mains[main.pixels] = object_id
             area = sum(part.area for part in parts)
             if area >= LOST_AREA * known.median:
                 known.areas = [*known.areas, area][-GOOD_FRAMES:]
                 known.centre = main.centre
-        self._mains = mains
+        self.mains = mains
 
     def restart(self) -> None:
         """Forget areas and places, as after a cut; claims and colours stay."""
-        self._mains = None
-        for known in self._objects.values():
+        self.mains = None
+        for known in self.objects.values():
             known.areas.clear()
 
     def forget(self, object_id: int) -> None:
         """Forget an object."""
-        self._objects.pop(object_id, None)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return histories and main components."""
-        mains = None if self._mains is None else torch.from_numpy(self._mains.astype(np.int64))
-        return {"objects": {i: asdict(known) for i, known in self._objects.items()}, "mains": mains}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state."""
-        self._objects = {int(i): History(**known) for i, known in state["objects"].items()}
-        self._mains = None if state["mains"] is None else state["mains"].numpy().copy()
+        self.objects.pop(object_id, None)
 
     def _components(self, labels: np.ndarray, object_id: int) -> list[Component]:
         """Return an object's components, the main one first; small ones are left out, unless all are."""
@@ -167,8 +182,8 @@ class ComponentOwnership:
         window = np.s_[top : top + height, left : left + width]
         count, parts, stats, centres = cv2.connectedComponentsWithStats(own[window])
         overlap = np.zeros(count, int)
-        if self._mains is not None:
-            overlap = np.bincount(parts[self._mains[window] == object_id], minlength=count)
+        if self.mains is not None:
+            overlap = np.bincount(parts[self.mains[window] == object_id], minlength=count)
         areas = stats[:, cv2.CC_STAT_AREA]
         order = sorted(range(1, count), key=lambda part: (overlap[part], areas[part]), reverse=True)
         found: list[Component] = []
@@ -184,7 +199,7 @@ class ComponentOwnership:
         self, main: Component, part: Component, source: int, frame: np.ndarray
     ) -> tuple[Component, Component]:
         """Return the component to give away and the one to keep: the main one, unless the other has its colours."""
-        own = self._objects[source].colours
+        own = self.objects[source].colours
         differences = [math.dist(measure_colours(each.pixels, frame), own) for each in (main, part)]
         return (main, part) if differences[0] > MAX_COLOUR_RATIO * differences[1] else (part, main)
 
@@ -192,40 +207,53 @@ class ComponentOwnership:
         """Return the lost object that a component of another object belongs to, or None."""
         fitting = []
         for object_id in lost:
-            known = self._objects[object_id]
+            known = self.objects[object_id]
             low, high = (limit * known.median for limit in CLAIM_AREA_RANGE)
             near = math.dist(part.centre, known.centre) <= MAX_CLAIM_DISTANCE * math.sqrt(known.median)
-            if near and low <= part.area <= high and not known.barred and known.claims < MAX_CLAIMS:
+            if near and low <= part.area <= high and not known.cooldown and known.claims < MAX_CLAIMS:
                 fitting.append(object_id)
         if not fitting:
             return None
         colours = measure_colours(part.pixels, frame)
-        differences = {i: math.dist(colours, known.colours) for i, known in self._objects.items()}
+        differences = {i: math.dist(colours, known.colours) for i, known in self.objects.items()}
         owner = min(fitting, key=differences.__getitem__)
         limit = min(MAX_DIFFERENCE, MAX_COLOUR_RATIO * min(differences.values()))
         return owner if differences[owner] <= limit else None
 
     def _is_returned(self, part: Component, main: Component, object_id: int, frame: np.ndarray) -> bool:
         """Return whether a component, not the claimed main one, is the object that made the claim."""
-        known = self._objects[object_id]
+        known = self.objects[object_id]
         colours = [measure_colours(component.pixels, frame) for component in (part, main)]
         own, claimed = (math.dist(values, known.colours) for values in colours)
-        return known.source in self._objects and part.area >= LOST_AREA * known.median and own < claimed
+        return known.source in self.objects and part.area >= LOST_AREA * known.median and own < claimed
 
-    def _count_claims(self, moved: Sequence[Reassignment]) -> None:
+    def _count_claims(self) -> None:
         """Count frames since claims, and note new and undone ones."""
-        for known in self._objects.values():
-            known.claimed, known.barred = max(known.claimed - 1, 0), max(known.barred - 1, 0)
-        claiming = {move.target for move in moved}
-        for move in moved:
-            source, target = self._objects[move.source], self._objects[move.target]
+        for known in self.objects.values():
+            known.claimed, known.cooldown = max(known.claimed - 1, 0), max(known.cooldown - 1, 0)
+        claiming = {move.target for move in self.moved}
+        for move in self.moved:
+            source, target = self.objects[move.source], self.objects[move.target]
             if source.claimed and source.source == move.target:  # undone
-                source.claimed, source.barred = 0, UNDO_FRAMES
+                source.claimed, source.cooldown = 0, UNDO_FRAMES
                 claiming.discard(move.target)
             else:
                 target.claimed, target.source = UNDO_FRAMES, move.source
-        for object_id, known in self._objects.items():
+        for object_id, known in self.objects.items():
             known.claims = known.claims + 1 if object_id in claiming else 0
+
+
+def swap_channels(
+    logits: Tensor, channels: Tensor, moved: Sequence[Reassignment], by_channel: Sequence[int]
+) -> Tensor:
+    """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
+    for move in moved:
+        pixels = torch.from_numpy(move.pixels).to(channels.device)
+        source, target = by_channel.index(move.source) + 1, by_channel.index(move.target) + 1
+        pair = logits[[target, source]]
+        logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
+        channels = torch.where(pixels, target, channels)
+    return channels
 
 
 def measure_colours(pixels: np.ndarray, frame: np.ndarray) -> list[float]:

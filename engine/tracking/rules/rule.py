@@ -1,0 +1,35 @@
+"""Interface of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from aotlab.engine.tracking.objects import ObjectTable
+
+
+class Rule:
+    """Corrects predictions by what it observed on earlier frames; this one does nothing.
+
+    A rule is a dataclass, whose fields tracker states store; ``init=False`` fields last from `correct` to `observe`.
+    """
+
+    def is_cut(self, frame: np.ndarray) -> bool:
+        """Return whether a frame H×W×3 uint8 shares nothing with the frame before; nothing changes."""
+        return False
+
+    def correct(
+        self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable, *, cut: bool
+    ) -> Tensor:
+        """Correct the logits (1+n)×H×W of a frame in place and return its channels H×W; other fields are unchanged."""
+        return channels
+
+    def observe(
+        self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
+    ) -> None:
+        """Update the state with a frame and the channels H×W in memory; ``given``: ids of a given mask."""
+
+    def forget(self, object_id: int) -> None:
+        """Forget an object."""
