@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aotlab.engine.prompting import load_segmenter
+from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.streaming import HELPER_THREADS
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
@@ -206,17 +207,20 @@ def track_job(
         remove_temporary_files(replaced, folder)
         if not (same or force):
             require_no_results(replaced, folder)
-        masks, drawn = opened.masks, []
+        tracker = replace(tracker, overrides=(*tracker.overrides, *job.overrides))
+        loaded, masks, drawn = None, opened.masks, []
         if opened.prompts:
             record.written.append(DRAWN_MASKS)
-            drawn = make_masks(opened, folder / DRAWN_MASKS, tracker.checkpoint)
+            loaded = load_tracker(tracker)
+            drawn = make_masks(opened, folder / DRAWN_MASKS, open_segmenter(job.segmenter, loaded))
             video = VideoInfo.from_source(source)
             masks = load_masks([*job.masks, *drawn], video, opened.numbers, options.frames)
         group_removals(options.removals, masks, source)
-        tracker = _fit_settings(tracker, opened, masks)
+        fitted = _fit_settings(tracker, opened, masks)
         saved = _make_progress(folder, source, options, record) if repeatable else None
         reserve_cores(HELPER_THREADS)
-        loaded = load_tracker(tracker)
+        if loaded is None or fitted != tracker:
+            loaded = load_tracker(fitted)
         loaded.reset(options.frames.count(source.length))
         if saved is not None and same and not restart:
             saved.load(loaded)
@@ -243,8 +247,7 @@ def track_job(
 
 
 def _fit_settings(tracker: TrackerOptions, opened: OpenJob, masks: VideoMasks) -> TrackerOptions:
-    """Return the options with the overrides of a job and of its memory budget."""
-    tracker = replace(tracker, overrides=(*tracker.overrides, *opened.job.overrides))
+    """Return the options with the overrides of a job's memory budget."""
     budget = opened.options.memory_budget
     if budget is None:
         return tracker
@@ -315,26 +318,34 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     return OpenJob(job, source, numbers, options, masks, prompts)
 
 
-def make_masks(opened: OpenJob, folder: Path, checkpoint: Path) -> list[str]:
-    """Write the masks of a job's prompts into a folder; return them as in `Job.masks`.
+def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:
+    """Return the segmenter of `Job.segmenter`, else that of the tracker's model, else of the bundled model.
 
-    Args:
-        checkpoint: model whose prompt network is used unless the job names a segmenter.
+    Raises:
+        InputError: the segmenter cannot be loaded.
+    """
+    if not names and getattr(tracker.model, "prompts", None) is not None:
+        return tracker.segmenter
+    return load_segmenter(
+        [Path(name) for name in names] if len(names) == 2 else None,
+        plugin=names[0] if len(names) == 1 else None,
+        device=str(tracker.device),
+    )
+
+
+def make_masks(opened: OpenJob, folder: Path, segmenter: PromptSegmenter) -> list[str]:
+    """Write the masks of a job's prompts into a folder; return them as in `Job.masks`.
 
     Raises:
         InputError: no pixel is found for an object, or the segmenter cannot be loaded.
     """
-    names = opened.job.segmenter
-    segmenter = load_segmenter(
-        [Path(name) for name in names] if len(names) == 2 else None,
-        plugin=names[0] if len(names) == 1 else None,
-        checkpoint=checkpoint,
-    )
     values = []
     for frame, prompts in opened.prompts.items():
         index = opened.numbers.index(frame)
         path = folder / f"{index:05d}.png"
-        write_mask(path, segment_objects(opened.source.read(index), prompts, segmenter), max_id=max(prompts))
+        labels = segmenter(opened.source.read(index), prompts)
+        require_pixels(labels, prompts)
+        write_mask(path, labels, max_id=max(prompts))
         values.append(f"{frame}={path}")
     return values
 

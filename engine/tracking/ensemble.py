@@ -14,6 +14,7 @@ from torch import Tensor
 
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import IN_USE_MESSAGE
+from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.tracking.inputs import FrameLike, Size
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import Prediction
@@ -119,6 +120,11 @@ class Ensemble(FrameTracker):
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts with the first branch's model, as `Tracker.prompt`."""
         return self.branches[0].tracker.prompt(frame, prompts)
+
+    @property
+    def segmenter(self) -> NetworkSegmenter:
+        """Segmenter of the first branch's model."""
+        return self.branches[0].tracker.segmenter
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> FusedFrame:
         """Average the probabilities of all branches; as `FrameTracker.predict`."""

@@ -21,9 +21,18 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import Protocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
+from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
 from aotlab.engine.tracking.cuts import CutDetector
-from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, convert_frame, convert_output_size
+from aotlab.engine.tracking.inputs import (
+    FrameLike,
+    MaskLike,
+    Size,
+    convert_frame,
+    convert_mask,
+    convert_output_size,
+)
 from aotlab.engine.tracking.objects import (
     ObjectTable,
     Reassignment,
@@ -35,13 +44,6 @@ from aotlab.engine.tracking.objects import (
 )
 from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.prompting import (
-    PromptedFrame,
-    add_background,
-    check_prompts,
-    merge_mask_and_prompts,
-)
-from aotlab.engine.tracking.segmenters import crop_box
 from aotlab.engine.tracking.state import STATES, describe_origin, read_state
 from aotlab.engine.tracking.window import (
     FrameWithObjects,
@@ -116,6 +118,11 @@ class FrameTracker:
         """Segment objects of one frame from prompts by object id; memory is unchanged."""
         raise NotImplementedError
 
+    @property
+    def segmenter(self) -> NetworkSegmenter:
+        """Segmenter of the model's prompt network."""
+        raise NotImplementedError
+
     @torch.inference_mode()
     def step(
         self,
@@ -142,8 +149,11 @@ class FrameTracker:
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
-        if mask is not None or prompts:
-            mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.ids)
+        if mask is not None:
+            mask = convert_mask(mask, frame, required=not self.ids and not prompts)
+        if prompts:
+            mask = self.segmenter(frame, prompts, keep=mask)
+            require_pixels(mask, prompts)
         cut = False
         if mask is None and not self.ids:
             logits = torch.zeros(1, *size, device=self.device)
@@ -289,18 +299,20 @@ class Tracker(FrameTracker):
         """Number of groups of `max_objects` that the objects fill."""
         return self.objects.groups
 
+    @property
+    def segmenter(self) -> NetworkSegmenter:
+        """Segmenter of the model's prompt network; at a prompt it raises InputError if the model has none."""
+        return NetworkSegmenter(self.model, self.autocast)
+
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        check_prompts(prompts)
         frame = convert_frame(frame, self._frame_shape)
-        prompts = {number: crop_box(prompt, number, frame.shape) for number, prompt in prompts.items()}
-        prompted = PromptedFrame(self.model, frame)
-        with self.autocast:
-            logits = add_background(prompted.logits(list(prompts.values())))
+        prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
+        logits = self.segmenter.logits(frame, prompts)
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from aotlab.configs.schema import POLICIES as MEMORY_POLICIES
     from aotlab.configs.training import PRECISIONS
     from aotlab.engine.export.runtime import load_exported_tracker
+    from aotlab.engine.prompting import load_segmenter
+    from aotlab.engine.prompting.segmenter import PromptSegmenter
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.engine.tracking.prediction import Prediction
-    from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.evaluation.measures import region_similarity
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
@@ -87,6 +88,7 @@ _HOMES = {
     "ParsedRegion": ("aotlab.media.regions", "ParsedRegion"),
     "Prediction": ("aotlab.engine.tracking.prediction", "Prediction"),
     "Prompt": ("aotlab.media.prompt", "Prompt"),
+    "PromptSegmenter": ("aotlab.engine.prompting.segmenter", "PromptSegmenter"),
     "Region": ("aotlab.media.regions", "Region"),
     "TrackOptions": ("aotlab.video.track", "TrackOptions"),
     "TrackResult": ("aotlab.video.track", "TrackResult"),
@@ -114,7 +116,7 @@ _HOMES = {
     "load_exported_tracker": ("aotlab.engine.export.runtime", "load_exported_tracker"),
     "load_masks": ("aotlab.video.inputs", "load_masks"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
-    "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
+    "load_segmenter": ("aotlab.engine.prompting", "load_segmenter"),
     "locked": ("aotlab.utils.locks", "locked"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
     "number_frames": ("aotlab.media.regions", "number_frames"),
@@ -156,6 +158,7 @@ __all__ = [
     "ParsedRegion",
     "Prediction",
     "Prompt",
+    "PromptSegmenter",
     "Region",
     "TrackOptions",
     "TrackResult",
