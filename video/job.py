@@ -337,7 +337,7 @@ def make_masks(opened: OpenJob, folder: Path, segmenter: PromptSegmenter) -> lis
     """Write the masks of a job's prompts into a folder; return them as in `Job.masks`.
 
     Raises:
-        InputError: no pixel is found for an object, or the segmenter cannot be loaded.
+        InputError: no pixel is found for an object, or the segmenter fails.
     """
     values = []
     for frame, prompts in opened.prompts.items():
