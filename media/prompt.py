@@ -31,9 +31,9 @@ class Prompt:
     """
 
     points: Sequence[Point] = ()
-    """clicks (x, y)"""
+    """points (x, y), positive on the object or negative off it"""
     labels: Sequence[int] | None = None
-    """1 for a click on the object, 0 beside it; None: all on it"""
+    """1 for a positive, 0 for a negative point; None: all are positive"""
     box: Box | None = None
     """box around the object: left, top, width, height"""
     scribble: Sequence[Point] = ()
@@ -58,23 +58,20 @@ class Prompt:
                 raise InputError(
                     f"box {self.box}: expected left, top, width and height, at least 2 pixels each"
                 )
-        for plane in (self.mask, self.exclude):
-            if plane is not None and plane.ndim != 2:
-                raise InputError(f"prompt: expected a mask H×W, got shape {plane.shape}")
         if not (self.positive or self.scribble or self.box is not None or self.mask is not None):
             raise InputError("prompt: give a box, a mask, or a point on the object")
 
     @property
     def positive(self) -> list[Point]:
-        """Clicks on the object."""
-        return self._clicks(1)
+        """Positive points."""
+        return self._select_points(1)
 
     @property
     def negative(self) -> list[Point]:
-        """Clicks beside the object."""
-        return self._clicks(0)
+        """Negative points."""
+        return self._select_points(0)
 
-    def _clicks(self, label: int) -> list[Point]:
+    def _select_points(self, label: int) -> list[Point]:
         labels = [1] * len(self.points) if self.labels is None else self.labels
         return [point for point, value in zip(self.points, labels, strict=True) if value == label]
 
@@ -90,9 +87,9 @@ class Prompt:
                 raise InputError(
                     f"box {left:g},{top:g},{across:g},{down:g}: outside the image of {width}×{height}"
                 )
-        for plane in (self.mask, self.exclude):
-            if plane is not None and plane.shape != size:
-                raise InputError(f"prompt: mask of shape {plane.shape} does not match the frame's {size}")
+        for mask in (self.mask, self.exclude):
+            if mask is not None and mask.shape != size:
+                raise InputError(f"prompt: mask of shape {mask.shape} does not match the frame's {size}")
 
 
 def parse_prompts(

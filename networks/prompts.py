@@ -16,7 +16,7 @@ from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
 
 PLANES = ("positive", "negative", "box", "mask")
-"""prompt planes in channel order: discs on clicks, discs on clicks beside the object, filled box, rough mask"""
+"""prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask"""
 
 
 class PromptNetwork(nn.Module):

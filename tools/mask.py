@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         require_new_output(path, force=args.force)
     from PIL import Image
 
-    from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
+    from aotlab.engine.prompting import load_segmenter
+    from aotlab.engine.prompting.segmenter import require_pixels
     from aotlab.media.masks import write_mask
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import parse_prompts
@@ -76,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     image = read_frame(args.source, args.frame)
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin)
-    labels = segment_objects(image, prompts[-1], segmenter)
+    labels = segmenter(image, prompts[-1])
+    require_pixels(labels, prompts[-1])
     write_mask(output, labels, max_id=max(prompts[-1]))
     with atomic_path(overlay) as temporary:
         Image.fromarray(draw_ids(draw_overlay(image, labels), labels)).save(temporary, quality=90)

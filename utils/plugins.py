@@ -16,7 +16,7 @@ MASK_WRITERS = "aotlab.mask_writers"
 OUTPUTS = "aotlab.outputs"
 """group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
-"""group of segmenters, which turn prompts into masks"""
+"""group of functions that return a `aotlab.PromptSegmenter`"""
 STUDIO_PLUGINS = {
     MASK_WRITERS: ("youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo"),
     OUTPUTS: ("review",),

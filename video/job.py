@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aotlab.engine.prompting import load_segmenter
+from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.streaming import HELPER_THREADS
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.engine.tracking.segmenters import load_segmenter, segment_objects
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
@@ -158,12 +159,13 @@ class CheckedJob:
                 return None
             results.require_replaceable(force=force)
             pick_device(tracker.device)
-            values = self.draw_prompts(folder / PROMPT_MASKS, tracker.checkpoint)
-            masks = self.masks
-            if self.prompts:
-                masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
             reserve_cores(HELPER_THREADS)
             loaded = load_tracker(replace(tracker, overrides=(*tracker.overrides, *self.job.overrides)))
+            values, masks = [*self.job.masks], self.masks
+            if self.prompts:
+                segmenter = open_segmenter(self.job.segmenter, loaded)
+                values += self.draw_prompts(folder / PROMPT_MASKS, segmenter)
+                masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
             loaded.reset(self.frames.count)
             results.load_progress(loaded)
             with results.record_run(values):
@@ -174,30 +176,35 @@ class CheckedJob:
                 )  # fmt: skip
             return results.save(result)
 
-    def draw_prompts(self, folder: Path, checkpoint: Path) -> list[str]:
-        """Write the masks of the prompts into a folder; return all masks of the job, as in `Job.masks`.
-
-        Args:
-            checkpoint: model whose prompt network is used unless the job names a segmenter.
+    def draw_prompts(self, folder: Path, segmenter: PromptSegmenter) -> list[str]:
+        """Write the masks of the prompts into a folder; return them as in `Job.masks`.
 
         Raises:
-            InputError: no pixel is found for an object, or the segmenter cannot be loaded.
+            InputError: no pixel is found for an object, or the segmenter fails.
         """
-        values, names = [*self.job.masks], self.job.segmenter
-        if not self.prompts:
-            return values
-        segmenter = load_segmenter(
-            [Path(name) for name in names] if len(names) == 2 else None,
-            plugin=names[0] if len(names) == 1 else None,
-            checkpoint=checkpoint,
-        )
+        values = []
         for index, prompts in self.prompts.items():
             path = folder / f"{index:05d}.png"
-            write_mask(
-                path, segment_objects(self.source.read(index), prompts, segmenter), max_id=max(prompts)
-            )
+            labels = segmenter(self.source.read(index), prompts)
+            require_pixels(labels, prompts)
+            write_mask(path, labels, max_id=max(prompts))
             values.append(f"{self.frames.number(index)}={path}")
         return values
+
+
+def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:
+    """Return the segmenter of `Job.segmenter`, else that of the tracker's model, else of the bundled model.
+
+    Raises:
+        InputError: the segmenter cannot be loaded.
+    """
+    if not names and getattr(tracker.model, "prompts", None) is not None:
+        return tracker.segmenter
+    return load_segmenter(
+        [Path(name) for name in names] if len(names) == 2 else None,
+        plugin=names[0] if len(names) == 1 else None,
+        device=str(tracker.device),
+    )
 
 
 def read_job_record(folder: Path) -> JobRecord | None:

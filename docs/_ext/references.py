@@ -159,7 +159,7 @@ def models() -> str:
 def modules() -> str:
     """Return the modules of the model, memory and tracker with their first lines."""
     rows = ["| module | subject |", "|---|---|"]
-    for folder in ("networks", "engine", "engine/memory", "engine/tracking"):
+    for folder in ("networks", "engine", "engine/memory", "engine/prompting", "engine/tracking"):
         for path in sorted((ROOT / folder).glob("*.py")):
             if path.stem != "__init__":
                 name = f"aotlab.{folder.replace('/', '.')}.{path.stem}"

@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
+from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.engine.prompting.segmenter import require_pixels
 from aotlab.engine.tracking.inputs import (
     FrameLike,
     MaskLike,
     Size,
     convert_frame,
+    convert_mask,
     convert_output_size,
 )
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.prompting import merge_mask_and_prompts
 from aotlab.engine.tracking.tracker import IN_USE_MESSAGE, PredictedFrame, Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.networks.model import VOSModel
@@ -100,6 +102,11 @@ class Ensemble:
         """Largest number of groups of a branch."""
         return max(branch.tracker.groups for branch in self.branches)
 
+    @property
+    def segmenter(self) -> NetworkSegmenter:
+        """Segmenter of the first branch's model."""
+        return self.branches[0].tracker.segmenter
+
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts with the first branch's model, as `Tracker.prompt`."""
         return self.branches[0].tracker.prompt(convert_frame(frame, self._frame_shape), prompts)
@@ -118,8 +125,11 @@ class Ensemble:
             raise InputError(IN_USE_MESSAGE)
         frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
-        if mask is not None or prompts:
-            mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.ids)
+        if mask is not None:
+            mask = convert_mask(mask, frame, required=not self.ids and not prompts)
+        if prompts:
+            mask = self.segmenter(frame, prompts, keep=mask)
+            require_pixels(mask, prompts)
         cut = False
         if mask is None and not self.ids:
             logits = torch.zeros(1, *size, device=self.device)

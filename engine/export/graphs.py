@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
-from aotlab.engine.tracking.prompting import DEFAULT_SETTINGS, window_input_size
+from aotlab.engine.prompting.network import FRAME_EDGE, crop_input_size
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
@@ -283,7 +283,7 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     if model.prompts is None:
         raise InputError("this model takes no prompts; export the bundled one, or without prompts")
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    size = window_input_size(video, DEFAULT_SETTINGS.frame_edge, align_corners=model.config.align_corners)
+    size = crop_input_size(video, FRAME_EDGE, align_corners=model.config.align_corners)
     with torch.no_grad():
         image = {"image": torch.rand(1, 3, *size, generator=images)}
         encode = Graph(model, _encode_prompt_frame, image)

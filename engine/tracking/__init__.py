@@ -1,1 +1,1 @@
-"""Tracking of objects frame by frame: tracker, objects, predictions, prompts, ensembles."""
+"""Tracking of objects frame by frame: tracker, objects, predictions, ensembles."""

@@ -21,6 +21,8 @@ from aotlab.configs.protocol import Protocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import (
     FrameReadout,
     memorize,
@@ -29,17 +31,17 @@ from aotlab.engine.recurrence import (
     store,
     write_memory,
 )
-from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size, convert_frame, convert_output_size
+from aotlab.engine.tracking.inputs import (
+    FrameLike,
+    MaskLike,
+    Size,
+    convert_frame,
+    convert_mask,
+    convert_output_size,
+)
 from aotlab.engine.tracking.objects import ObjectTable, apply_given_mask, one_hot_logits, resize_channels
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.prompting import (
-    PromptedFrame,
-    add_background,
-    check_prompts,
-    merge_mask_and_prompts,
-)
 from aotlab.engine.tracking.rules import build_rules
-from aotlab.engine.tracking.segmenters import crop_box
 from aotlab.engine.tracking.state import TrackerState, describe_origin, read_state, write_state
 from aotlab.engine.tracking.view import View
 from aotlab.engine.tracking.window import choose_view, require_window_support
@@ -236,8 +238,11 @@ class Tracker:
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
-        if mask is not None or prompts:
-            mask = merge_mask_and_prompts(self.prompt, frame, mask, prompts, required=not self.banks)
+        if mask is not None:
+            mask = convert_mask(mask, frame, required=not self.banks and not prompts)
+        if prompts:
+            mask = self.segmenter(frame, prompts, keep=mask)
+            require_pixels(mask, prompts)
         if mask is None and not self.banks:
             logits, cut = torch.zeros(1, *size, device=self.device), False
             channels = logits[0].long()
@@ -341,18 +346,20 @@ class Tracker:
                 )
         return banks
 
+    @property
+    def segmenter(self) -> NetworkSegmenter:
+        """Segmenter of the model's prompt network; at a prompt it raises InputError if the model has none."""
+        return NetworkSegmenter(self.model, self.autocast)
+
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        check_prompts(prompts)
         frame = convert_frame(frame, self._frame_shape)
-        prompts = {number: crop_box(prompt, number, frame.shape) for number, prompt in prompts.items()}
-        prompted = PromptedFrame(self.model, frame)
-        with self.autocast:
-            logits = add_background(prompted.logits(list(prompts.values())))
+        prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
+        logits = self.segmenter.logits(frame, prompts)
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
 
     @torch.inference_mode()

@@ -10,7 +10,7 @@ import sys
 import time
 import zlib
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean, median
@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.engine.tracking.prompting import NetworkSegmenter
-from aotlab.engine.tracking.segmenters import OnnxSegmenter, Segmenter
+from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.engine.prompting.onnx import OnnxSegmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.prompt import Point, Prompt, find_box
+from aotlab.networks.fast import optimize
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
@@ -31,6 +32,8 @@ from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_samples import AnnotatedImage, list_images, pick_object, split_labels
 from research.bundled.prompt_settings import PromptSource, load_prompt_training
 
+Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
+"""from a frame H×W×3 uint8 and prompts by object id to object ids H×W"""
 CLICK_COUNTS = (1, 2, 3, 5)
 """numbers of clicks in the table"""
 TARGET_IOUS = (0.85, 0.9)
@@ -312,7 +315,7 @@ def main(argv: list[str] | None = None) -> int:
         methods["ONNX"] = OnnxSegmenter(*args.segmenter)
     else:
         model, config = load_checkpoint(args.checkpoint)
-        methods["model"] = NetworkSegmenter(model, config.compute.precision)
+        methods["model"] = NetworkSegmenter(optimize(model, precision=config.compute.precision))
     others = [*cases[1:], cases[0]] if args.shuffle else [None] * len(cases)
     results: dict[str, list[Result]] = {name: [] for name in methods}
     with progress_bar(len(methods) * len(cases), unit="object") as bar:

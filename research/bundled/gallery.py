@@ -113,7 +113,7 @@ def draw_panels(example: Example, frames: list[np.ndarray], labels: list[np.ndar
 
 
 def draw_prompts(image: Image.Image, prompts: Mapping[int, Prompt]) -> None:
-    """Draw boxes and clicks into an image, clicks beside the object in red."""
+    """Draw boxes and points into an image, negative points in red."""
     pen = ImageDraw.Draw(image)
     for prompt in prompts.values():
         if prompt.box is not None:

@@ -50,7 +50,7 @@ def draw_first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Gene
         negatives = int(rng.random() < 0.3)
     for _ in range(negatives):
         add_disc(planes[NEGATIVE], _draw_negative_pixel(truth, others, rng))
-    if rng.random() < 0.25:  # as in a closer look
+    if rng.random() < 0.25:  # as in the refining pass
         planes[MASK] = distort_mask(mask, rng)
     return planes
 

@@ -52,7 +52,7 @@ LOG_EVERY = 25
 HARDEST_SHARE = 0.2
 """share of the pixels that cross-entropy averages at last"""
 CLICK_PROBABILITY = 0.75
-"""probability of a click in a later round; without one the network looks again at its answer, as a closer look does"""
+"""probability of a click in a later round; without one the network refines its mask, as in its refining pass"""
 LATER_ROUND_WEIGHT = 0.7
 """weight of the loss after corrections"""
 MAX_GRADIENT_NORM = 2.0

@@ -23,8 +23,6 @@ def test_clicks_are_split_by_their_labels():
         ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
         ({"points": [(1, float("nan"))]}, "finite numbers"),
         ({"box": (1, 2, 1, 9)}, "at least 2 pixels"),
-        ({"mask": np.zeros((2, 3, 4))}, "mask H×W"),
-        ({"points": [(1, 2)], "exclude": np.zeros((2, 3, 4), bool)}, "mask H×W"),
     ],
 )
 def test_prompt_without_object_rejected(options, words):
@@ -38,6 +36,7 @@ def test_prompt_without_object_rejected(options, words):
         ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
         ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: outside the image of 60×40"),
         ({"mask": np.ones((40, 61))}, "does not match"),
+        ({"mask": np.ones((40, 60, 3))}, "does not match"),
         ({"points": [(1, 2)], "exclude": np.ones((40, 61), bool)}, "does not match"),
     ],
 )

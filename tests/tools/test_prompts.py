@@ -1,14 +1,18 @@
 """Masks of boxes and points on the command line: track --box, --point, and the mask command."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from aotlab.engine.tracking.segmenters import segment_objects
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.prompt import parse_prompts
+from aotlab.networks.weights import checkpoints
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
+from aotlab.video.job import Job, open_segmenter, run_job
+from aotlab.video.track import TrackOptions
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
 
@@ -20,9 +24,8 @@ COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
-    monkeypatch.setattr(
-        "aotlab.engine.tracking.segmenters.CheckpointSegmenter", lambda checkpoint: segment_by_color
-    )
+    monkeypatch.setattr(Repeater, "segmenter", staticmethod(segment_by_color), raising=False)
+    monkeypatch.setattr("aotlab.engine.prompting.CheckpointSegmenter", lambda *arguments: segment_by_color)
 
 
 @pytest.fixture
@@ -104,20 +107,29 @@ def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
 
 def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        "aotlab.engine.tracking.segmenters.CheckpointSegmenter",
-        lambda checkpoint: lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16),
+        Repeater, "segmenter", staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
     )
     assert run("--point", "10,10") == 2
     assert "object 1: no pixel found there" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_box_that_leaves_the_image_shows_both_readings(caplog):
-    frame = np.zeros((48, 64, 3), np.uint8)
-    prompts = parse_prompts([":2=30,20,40,30"], [])[0]
-    segment_objects(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
-    assert "corners are 30,20 and 70,50" in caplog.text
-    assert "for the corners 30,20 and 40,30 give 30,20,10,10" in caplog.text
+def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
+    built, build = [], checkpoints.build_model
+    monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))
+    job = Job("clip", str(video), (), boxes=("3,3,14,14",), end=1)
+    run_job(job, tmp_path / "out", options=TrackOptions(progress=False))
+    assert len(built) == 1
+
+
+def test_bundled_model_for_prompts_is_on_the_device_of_the_tracker(monkeypatch):
+    devices = []
+    monkeypatch.setattr(
+        "aotlab.engine.prompting.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)
+    )
+    tracker = SimpleNamespace(model=SimpleNamespace(prompts=None), device=torch.device("cuda", 1))
+    open_segmenter((), tracker)
+    assert devices == ["cuda:1"]
 
 
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):

@@ -108,7 +108,8 @@ def test_first_frame_of_each_folder_is_read(folder):
 def test_command_prints_table_and_writes_results(folder, monkeypatch, capsys):
     module = "research.bundled.benchmark_prompts"
     monkeypatch.setattr(f"{module}.load_checkpoint", lambda path: (None, load_config("aott")))
-    monkeypatch.setattr(f"{module}.NetworkSegmenter", lambda *arguments: segment_by_color)
+    monkeypatch.setattr(f"{module}.optimize", lambda model, precision: model)
+    monkeypatch.setattr(f"{module}.NetworkSegmenter", lambda model: segment_by_color)
     output = folder / "results.json"
     assert main([str(folder), "--baselines", "--output", str(output)]) == 0
     table = capsys.readouterr().out

@@ -127,8 +127,10 @@ def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
 
 
 def _load_segmenter(args: Namespace) -> Segmenter | None:
-    checkpoint = read_tracker_options(args).checkpoint
-    return load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=checkpoint)
+    tracker = read_tracker_options(args)
+    return load_segmenter(
+        args.segmenter, plugin=args.segmenter_plugin, checkpoint=tracker.checkpoint, device=tracker.device
+    )
 
 
 def open_stream(args: Namespace, cleanup: ExitStack) -> State:

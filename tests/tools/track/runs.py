@@ -1,5 +1,7 @@
 """Runs of the track command with a tracker that repeats the last mask."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 
@@ -12,6 +14,8 @@ class Repeater:
     """Repeats the last mask it was given, and is certain of it."""
 
     config = None
+    device = torch.device("cpu")
+    model = SimpleNamespace(prompts=object())
     loads = steps = 0
 
     @classmethod

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 REGULARISATION = 1e-3
-"""variance of colours in 0 to 1 below which a window counts as flat"""
+"""variance of colours in 0 to 1 below which a square counts as flat"""
 
 
 def follow_edges(logits: Tensor, image: Tensor, size: tuple[int, int], radius: int) -> Tensor:
@@ -19,7 +19,7 @@ def follow_edges(logits: Tensor, image: Tensor, size: tuple[int, int], radius: i
         logits: H×W.
         image: 3×H×W, 0 to 255.
         size: (height, width) at which the functions are fitted.
-        radius: of the square windows they are fitted on, in pixels of ``size``.
+        radius: radius of the squares that they are fitted on, in pixels of ``size``.
     """
     guide = image[None].float() / 255
     colours = F.interpolate(guide, size, mode="bilinear", antialias=True)
@@ -27,12 +27,14 @@ def follow_edges(logits: Tensor, image: Tensor, size: tuple[int, int], radius: i
     mean_colour, mean_mask = _average(colours, radius), _average(masks, radius)
     covariance = _average(colours * masks, radius) - mean_colour * mean_mask
     products = (colours[:, :, None] * colours[:, None]).flatten(1, 2)
-    spread = _average(products, radius).unflatten(1, (3, 3)) - mean_colour[:, :, None] * mean_colour[:, None]
-    spread = spread + REGULARISATION * torch.eye(3, device=spread.device)[..., None, None]
-    slope = _solve_symmetric(spread, covariance)
+    variance = (
+        _average(products, radius).unflatten(1, (3, 3)) - mean_colour[:, :, None] * mean_colour[:, None]
+    )
+    variance = variance + REGULARISATION * torch.eye(3, device=variance.device)[..., None, None]
+    slope = _solve_symmetric(variance, covariance)
     offset = mean_mask - (slope * mean_colour).sum(1, keepdim=True)
-    plane = F.interpolate(_average(torch.cat([slope, offset], 1), radius), logits.shape, mode="bilinear")
-    probability = (plane[:, :3] * guide).sum(1) + plane[:, 3]
+    affine = F.interpolate(_average(torch.cat([slope, offset], 1), radius), logits.shape, mode="bilinear")
+    probability = (affine[:, :3] * guide).sum(1) + affine[:, 3]
     return torch.logit(probability.clamp(1e-4, 1 - 1e-4))[0]
 
 

@@ -1,4 +1,4 @@
-"""Masks from prompts: planes, regions, parts, and looks at a frame."""
+"""Segmenter of the prompt network: its two passes, parts, caching and precision; prompts of a tracker."""
 
 from dataclasses import replace
 
@@ -7,23 +7,22 @@ import pytest
 import torch
 from torch import nn
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
-from aotlab.configs.schema import ModelConfig
-from aotlab.engine.tracking.prompting import (
-    MIN_WINDOW,
+from aotlab.configs.schema import ComputeConfig, ModelConfig
+from aotlab.engine.prompting.network import (
+    NetworkSegmenter,
     PromptedFrame,
-    PromptSettings,
-    add_background,
-    draw_prompt_planes,
+    crop_input_size,
     drop_far_parts,
     find_prompted_parts,
-    find_window,
     keep_strongest,
-    window_input_size,
+    load_network_segmenter,
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.networks.build import build_model
+from aotlab.networks.fast import optimize
 from aotlab.utils.errors import InputError
 
 
@@ -33,10 +32,10 @@ class Echo(nn.Module):
     def __init__(self):
         super().__init__()
         self.projector = nn.Conv2d(1, 1, 1)
-        self.looks, self.masks = [], []
+        self.sizes, self.masks = [], []
 
     def encode(self, image):
-        self.looks.append(tuple(image.shape[2:]))
+        self.sizes.append(tuple(image.shape[2:]))
         return [image]
 
     def forward(self, features, planes):
@@ -63,45 +62,12 @@ def frame():
     return pixels
 
 
-def test_clicks_and_boxes_are_drawn_in_window_coordinates():
-    prompt = Prompt(points=[(30, 30), (60, 60)], labels=[1, 0], box=(20, 20, 20, 10))
-    planes = draw_prompt_planes(prompt, [Prompt(points=[(50, 30)])], (20, 20, 84, 84), (129, 129))
-    assert planes.shape == (4, 129, 129)
-    assert planes[0, 21, 21] == 1
-    assert planes[0, 40, 40] == 0
-    assert planes[1, 81, 81] == 1
-    assert planes[1, 21, 61] == 1, "a click on another object is one beside this one"
-    assert planes[2, :20, :40].all()
-    assert not planes[2, 22:, :].any()
-    assert not planes[3].any()
-
-
-def test_stroke_has_no_gaps():
-    plane = draw_prompt_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], (0, 0, 64, 64), (65, 65))[0]
-    assert plane[20, 5:60].all()
-    assert not plane[30].any()
-
-
-def test_region_covers_prompt_and_answer_within_frame():
-    size = (300, 400)
-    rough = np.zeros(size)
-    rough[20:140, 20:140] = 0.9
-    assert find_window(Prompt(points=[(30, 30)]), size, 0.1, rough) == (8, 8, 152, 152)
-    assert find_window(Prompt(box=(300, 200, 100, 100)), size, 0.25)[2:] == (400, 300)
-
-
-def test_region_of_a_small_object_has_surroundings():
-    left, top, right, bottom = find_window(Prompt(box=(200, 100, 10, 6)), (300, 400), 0.15)
-    assert (right - left, bottom - top) == (MIN_WINDOW, MIN_WINDOW)
-    assert left < 200 < 210 < right
-
-
 def test_parts_far_from_prompts_are_dropped():
     logits = torch.full((60, 60), -5.0)
     logits[5:25, 5:25] = 5
     logits[5:25, 28:32] = 5
     logits[50:55, 50:55] = 5
-    drop_far_parts(logits, Prompt(points=[(10, 10)]), 0.5)
+    drop_far_parts(logits, Prompt(points=[(10, 10)]))
     assert (logits[5:25, 28:32] > 0).all()
     assert not (logits[50:55, 50:55] > 0).any()
 
@@ -111,27 +77,25 @@ def test_parts_far_from_prompts_are_dropped():
 )
 def test_pixels_outside_box_need_another_prompt(options, kept):
     logits = torch.full((60, 60), 5.0)
-    drop_far_parts(logits, Prompt(box=(10, 0, 12, 60), **options), 0.5)
+    drop_far_parts(logits, Prompt(box=(10, 0, 12, 60), **options))
     assert (logits[10] > 0).nonzero().max() + 1 == kept
 
 
 def test_largest_part_is_kept_without_prompted_part():
     mask = np.zeros((60, 60), bool)
     mask[5:25, 5:25] = mask[50:55, 50:55] = True
-    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]), max_distance=0.1)
+    kept = find_prompted_parts(mask, Prompt(points=[(40, 10)]))
     assert kept[10, 10]
     assert not kept[52, 52]
 
 
 def test_objects_are_segmented_together_at_two_resolutions():
     model = Model()
-    logits = PromptedFrame(
-        model, frame(), PromptSettings(frame_edge=113, box_edge=65, window_edge=65)
-    ).logits([Prompt(points=[(30, 30)]), Prompt(box=(72, 42, 26, 26))])
-    labels = add_background(logits).max(0).indices.numpy()
+    prompts = {1: Prompt(points=[(30, 30)]), 2: Prompt(box=(72, 42, 26, 26))}
+    labels = NetworkSegmenter(model)(frame(), prompts)
     expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
     assert (labels == expected).mean() > 0.97
-    assert model.prompts.looks == [(81, 113), *[(65, 65)] * 2], "both looks at the box see one window"
+    assert model.prompts.sizes == [(241, 321), *[(241, 257)] * 2], "both passes of the box see one crop"
 
 
 def test_excluded_pixels_are_left_out_of_every_pass():
@@ -144,7 +108,7 @@ def test_excluded_pixels_are_left_out_of_every_pass():
         assert not (logits[exclude] > 0).any()
         assert (logits[22:48, 22:48] > 0).all()
         assert model.prompts.masks[-1].max() > 0.9
-        assert model.prompts.masks[-1].mean() < 0.7, "the closer look starts without the excluded half"
+        assert model.prompts.masks[-1].mean() < 0.7, "refining starts without the excluded half"
 
 
 def test_strongest_object_keeps_a_contested_pixel():
@@ -158,32 +122,67 @@ def test_strongest_object_keeps_a_contested_pixel():
 def test_box_is_segmented_from_its_surroundings():
     model = Model()
     PromptedFrame(model, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(200, 200, 400, 300))])
-    assert model.prompts.looks == [(257, 257)] * 2, "never the whole frame"
+    assert model.prompts.sizes == [(257, 257)] * 2, "never the whole frame"
 
 
 def test_second_prompt_reuses_frame_encoding():
     model = Model()
-    prompted = PromptedFrame(model, frame())
-    prompted.logits([Prompt(points=[(30, 30)])])
-    prompted.logits([Prompt(points=[(80, 50)])])
-    whole, *closer = model.prompts.looks
-    assert whole not in closer
+    segmenter = NetworkSegmenter(model)
+    segmenter(frame(), {1: Prompt(points=[(30, 30)])})
+    segmenter(frame(), {1: Prompt(points=[(80, 50)])})
+    whole, *crops = model.prompts.sizes
+    assert whole not in crops
+    segmenter(frame()[::-1].copy(), {1: Prompt(points=[(80, 50)])})
+    assert model.prompts.sizes[-2] == whole, "another frame is encoded"
 
 
 def test_outside_prompts_and_promptless_models_rejected():
     with pytest.raises(InputError, match="outside the image of 120×90"):
-        PromptedFrame(Model(), frame()).logits([Prompt(points=[(300, 30)])])
+        NetworkSegmenter(Model())(frame(), {1: Prompt(points=[(300, 30)])})
     model = Model()
     model.prompts = None
     with pytest.raises(InputError, match="takes no prompts"):
-        PromptedFrame(model, frame())
+        NetworkSegmenter(model)(frame(), {1: Prompt(points=[(30, 30)])})
 
 
 @pytest.mark.parametrize(
     ("size", "expected"), [((480, 854), (225, 401)), ((40, 40), (401, 401)), ((5, 400), (33, 401))]
 )
-def test_view_sizes_are_whole_tokens(size, expected):
-    assert window_input_size(size, 401, align_corners=True) == expected
+def test_crop_sizes_are_whole_tokens(size, expected):
+    assert crop_input_size(size, 401, align_corners=True) == expected
+
+
+def test_labels_are_the_ids_of_the_prompts():
+    labels = NetworkSegmenter(Model())(
+        frame(), {3: Prompt(points=[(30, 30)]), 300: Prompt(box=(72, 42, 26, 26))}
+    )
+    assert labels.shape == (90, 120)
+    assert set(np.unique(labels)) == {0, 3, 300}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precision):
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(prompt_blocks=1))
+    config = replace(load_config("aott"), compute=ComputeConfig(precision=precision))
+    monkeypatch.setattr("aotlab.engine.prompting.network.load_checkpoint", lambda path: (model, config))
+    segmenter = load_network_segmenter(BUNDLED_CHECKPOINT, "cpu")
+    logits = segmenter.logits(frame(), {1: Prompt(points=[(30, 30)])})
+    expected = NetworkSegmenter(optimize(model, precision=precision)).logits(
+        frame(), {1: Prompt(points=[(30, 30)])}
+    )
+    assert torch.equal(logits, expected)
+    assert segmenter._model.prompts.projector.weight.dtype == getattr(torch, precision)
+
+
+def test_checkpoint_without_prompt_network_uses_the_bundled_model(monkeypatch, tmp_path):
+    bare, full = (build_model(ModelConfig(prompt_blocks=blocks)) for blocks in (0, 1))
+    models = {tmp_path / "bare.safetensors": bare, BUNDLED_CHECKPOINT: full}
+    monkeypatch.setattr(
+        "aotlab.engine.prompting.network.load_checkpoint", lambda path: (models[path], load_config("aott"))
+    )
+    for name in ("bare.safetensors", "published.pth"):
+        assert load_network_segmenter(tmp_path / name, "cpu")._model.prompts is not None
 
 
 @pytest.fixture(scope="module")
@@ -234,8 +233,10 @@ def test_prompt_takes_no_pixel_drawn_for_others(tracker):
         tracker.step(frame(), np.full((90, 120), 7), prompts=prompts)
 
 
-@pytest.mark.parametrize("prompts", [[Prompt(points=[(30, 30)])], Prompt(points=[(30, 30)]), {1: (30, 30)}])
-def test_prompts_of_another_form_rejected(tracker, prompts):
+@pytest.mark.parametrize(
+    "prompts", [[Prompt(points=[(30, 30)])], {1: (30, 30)}, {0: Prompt(points=[(3, 3)])}]
+)
+def test_tracker_rejects_prompts_of_another_form(tracker, prompts):
     tracker.reset()
     mask = np.full(frame().shape[:2], 3, np.uint8)
     for segment in (
@@ -243,23 +244,18 @@ def test_prompts_of_another_form_rejected(tracker, prompts):
         lambda frame, prompts: tracker.step(frame, prompts=prompts),
         lambda frame, prompts: tracker.step(frame, mask, prompts=prompts),
     ):
-        with pytest.raises(InputError, match=r"give a dict of prompts by object id, \{1: Prompt"):
+        with pytest.raises(InputError, match=r"give a dict of prompts by object id from 1, \{1: Prompt"):
             segment(frame(), prompts)
 
 
 def test_box_given_as_corners_is_warned_about(tracker, caplog):
     tracker.reset()
     tracker.prompt(frame(), {4: Prompt(box=(72, 42, 98, 68))})
-    assert "for the corners 72,42 and 98,68 give 72,42,26,26" in caplog.text
+    assert "a box is left, top, width, height" in caplog.text
 
 
-def test_prompts_without_objects_or_pixels_rejected(tracker, monkeypatch):
+def test_prompts_without_pixels_rejected(tracker, monkeypatch):
     tracker.reset()
-    for prompts in ({}, {0: Prompt(points=[(30, 30)])}, {"1": Prompt(points=[(30, 30)])}):
-        with pytest.raises(InputError, match="give at least one, with ids from 1"):
-            tracker.prompt(frame(), prompts)
-    with pytest.raises(InputError, match="ids from 1"):
-        tracker.step(frame(), np.ones((90, 120), int), prompts={0: Prompt(points=[(30, 30)])})
     nothing = torch.full((1, 90, 120), -5.0)
     monkeypatch.setattr(PromptedFrame, "logits", lambda self, prompts: nothing)
     with pytest.raises(InputError, match="object 4: no pixel found"):

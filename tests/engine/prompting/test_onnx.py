@@ -1,14 +1,10 @@
-"""Segmenters: prompt networks, and ONNX files of the SAM family as small graphs of the usual names and shapes."""
+"""ONNX files of the SAM family, as small graphs of the usual names and shapes."""
 
 import numpy as np
 import pytest
-import torch
 
-from aotlab.configs.schema import ModelConfig
-from aotlab.engine.tracking.prompting import NetworkSegmenter
-from aotlab.engine.tracking.segmenters import OnnxSegmenter, segment_objects
-from aotlab.media.prompt import Prompt, parse_prompts
-from aotlab.networks.build import build_model
+from aotlab.engine.prompting.onnx import OnnxSegmenter
+from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
 
 onnx = pytest.importorskip("onnx")
@@ -71,65 +67,6 @@ def decoder(path, *, masks="masks", extra=None):
 FRAME = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 
 
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return build_model(ModelConfig(prompt_blocks=1))
-
-
-@pytest.fixture(scope="module")
-def network(model):
-    return NetworkSegmenter(model)
-
-
-def draw_frame(seed):
-    return np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-
-
-def test_network_returns_ids_of_the_prompts(network):
-    labels = network(draw_frame(0), {3: Prompt(points=[(10, 10)]), 300: Prompt(box=(30, 20, 20, 20))})
-    assert labels.shape == (48, 64)
-    assert labels.dtype == np.uint16
-    assert set(np.unique(labels)) <= {0, 3, 300}
-
-
-def test_network_encodes_the_last_frame_once(network):
-    frame, prompts = draw_frame(1), {1: Prompt(points=[(10, 10)])}
-    first, encoded = network(frame, prompts), network._cached[1]
-    assert (network(frame.copy(), prompts) == first).all()
-    assert network._cached[1] is encoded
-    network(frame[::-1].copy(), prompts)
-    assert network._cached[1] is not encoded
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_network_computes_in_the_given_precision(model, precision):
-    segmenter = NetworkSegmenter(model, precision)
-    segmenter(draw_frame(2), {1: Prompt(points=[(10, 10)])})
-    maps, _ = next(iter(segmenter._cached[1]._encoded.values()))
-    assert maps[-1].dtype == getattr(torch, precision)
-
-
-def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
-    boxes = []
-
-    def segmenter(frame, prompts):
-        boxes.extend(prompt.box for prompt in prompts.values())
-        return np.full(frame.shape[:2], 2, np.uint16)
-
-    segment_objects(draw_frame(0), parse_prompts([":2=30,20,40,30"], [])[0], segmenter)
-    assert boxes == [(30, 20, 34, 28)]
-    assert "corners are 30,20 and 70,50" in caplog.text
-    assert "for the corners 30,20 and 40,30 give 30,20,10,10" in caplog.text
-
-
-def test_object_without_pixels_rejected():
-    with pytest.raises(InputError, match="object 2: no pixel found there"):
-        segment_objects(
-            draw_frame(0), {2: Prompt([(3, 3)])}, lambda frame, _: np.zeros(frame.shape[:2], np.uint16)
-        )
-
-
 @pytest.fixture
 def segmenter(tmp_path):
     return OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx"))
@@ -139,7 +76,7 @@ def segmenter(tmp_path):
     "prompt", [Prompt(box=(5.0, 5.0, 20.0, 20.0)), Prompt(points=[(3, 3), (9, 9)], labels=[1, 0])]
 )
 def test_best_mask_of_the_decoder_is_returned(segmenter, prompt):
-    mask = segmenter.mask(FRAME, prompt)
+    mask = segmenter(FRAME, {1: prompt})
     assert mask.shape == (40, 60)
     assert mask.all()
 
@@ -208,16 +145,32 @@ def test_encoder_of_another_input_rejected(tmp_path, shape):
         OnnxSegmenter(path, decoder(tmp_path / "d.onnx"))
 
 
-@pytest.mark.parametrize(
-    "masks", [np.float32(1), np.ones(4, np.float32), np.ones((1, 0, 40, 60), np.float32)]
-)
-def test_invalid_masks_of_a_decoder_rejected(tmp_path, masks):
+@pytest.mark.parametrize("shape", [(), (4,), (1, 2, 40)])
+def test_decoder_of_other_masks_rejected(tmp_path, shape):
     node = onnx.helper.make_node
     nodes = [
-        node("ReduceMean", ["image_embeddings"], ["mean"], keepdims=0),
-        node("Mul", ["mean", "some"], ["masks"]),
+        node("ReduceMean", [name], [f"mean_{name}"], keepdims=0)
+        for name in ("image_embeddings", "point_coords", "point_labels", "orig_im_size")
     ]
-    inputs = [("image_embeddings", [None] * 4)]
-    path = save(tmp_path / "d.onnx", nodes, inputs, [("masks", None)], [("some", masks)])
-    with pytest.raises(InputError, match="the decoder gives masks of float32"):
-        OnnxSegmenter(encoder(tmp_path / "e.onnx"), path)(FRAME, {1: Prompt(points=[(5, 3)])})
+    nodes.append(node("Sum", [item.output[0] for item in nodes], ["sum"]))
+    nodes.append(node("Mul", ["sum", "ones"], ["masks"]))
+    inputs = [
+        ("image_embeddings", [None] * 4), ("point_coords", [1, None, 2]), ("point_labels", [1, None]),
+        ("orig_im_size", [2]),
+    ]  # fmt: skip
+    path = save(tmp_path / "d.onnx", nodes, inputs, [("masks", None)], [("ones", np.ones(shape, np.float32))])
+    with pytest.raises(InputError, match="gives masks 1×K×H×W"):
+        OnnxSegmenter(encoder(tmp_path / "e.onnx"), path)
+
+
+def test_decoder_without_the_image_size_rejected(tmp_path):
+    nodes = [onnx.helper.make_node("Identity", ["image_embeddings"], ["masks"])]
+    path = save(tmp_path / "d.onnx", nodes, [("image_embeddings", [None] * 4)], [("masks", [None] * 4)])
+    with pytest.raises(InputError, match="a decoder takes image_embeddings"):
+        OnnxSegmenter(encoder(tmp_path / "e.onnx"), path)
+
+
+def test_encoder_of_another_rank_than_the_decoder_takes_rejected(tmp_path):
+    segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx", (None, None, 3)), decoder(tmp_path / "d.onnx"))
+    with pytest.raises(InputError, match="encoder and decoder do not run together"):
+        segmenter(FRAME, {1: Prompt(points=[(5, 3)])})

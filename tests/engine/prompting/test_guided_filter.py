@@ -2,7 +2,7 @@
 
 import torch
 
-from aotlab.engine.tracking.guided_filter import follow_edges
+from aotlab.engine.prompting.guided_filter import follow_edges
 
 
 def test_outline_moves_towards_a_nearby_edge():

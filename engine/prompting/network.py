@@ -1,0 +1,217 @@
+"""Segmenter of a model's prompt network: a coarse pass, then a refining pass over a crop around each object."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.engine.prompting.guided_filter import follow_edges
+from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop_box
+from aotlab.engine.prompting.segmenter import PromptSegmenter
+from aotlab.media.prompt import Prompt
+from aotlab.networks.fast import optimize
+from aotlab.networks.model import VOSModel
+from aotlab.networks.preprocess import STRIDE, normalise
+from aotlab.networks.prompts import PromptNetwork
+from aotlab.networks.weights.checkpoints import load_checkpoint
+from aotlab.utils.devices import pick_device
+from aotlab.utils.errors import InputError, require_extra
+
+FRAME_EDGE = 321
+"""longer edge in pixels of the whole frame as network input"""
+CROP_EDGE = 257
+"""longer edge in pixels of a crop as network input"""
+COARSE_MARGIN = 0.5
+"""margin of the crop around a box in the coarse pass, as a fraction of the box's longer side"""
+REFINE_MARGIN = 0.15
+"""margin of the crop around an object in the refining pass, as a fraction of its longer side"""
+FILTER_RADIUS = 3
+"""radius of the guided filter, which is fitted at half the network's size, in its pixels"""
+MAX_PART_DISTANCE = 0.5
+"""largest distance of a part without a prompt from the prompted parts, as a fraction of the root of their area"""
+BOX_MARGIN = 0.12
+"""distance from a box, as a share of its sides, beyond which pixels are not of its object"""
+ABSENT_LOGIT = -12.0
+"""logit of pixels that an object cannot have"""
+MAX_CACHED_CROPS = 8
+"""encoded crops of a frame that are kept"""
+
+
+class NetworkSegmenter(PromptSegmenter):
+    """A model's prompt network; objects given together exclude each other. Thread-safe.
+
+    The encoding of the last frame is kept, so that further prompts on it are cheap.
+
+    Args:
+        model: a model for tracking.
+        autocast: context in which it runs.
+    """
+
+    def __init__(self, model: VOSModel, autocast: AbstractContextManager[Any] | None = None) -> None:
+        self._model, self._autocast = model, autocast or nullcontext()
+        self._lock = threading.Lock()
+        self._cached: tuple[np.ndarray, PromptedFrame] | None = None
+
+    def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        """Segment objects, as `PromptSegmenter.segment`; raises `InputError` if the model takes no prompts."""
+        ids = np.array([0, *prompts], np.min_scalar_type(max(prompts)))
+        return ids[self.logits(frame, prompts).max(0).indices.cpu().numpy()]
+
+    def logits(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Tensor:
+        """Return logits (1+N)×H×W with background first, objects in the order of the prompts; as `segment`."""
+        with self._lock, self._autocast:
+            if self._cached is None or not np.array_equal(self._cached[0], frame):
+                self._cached = frame.copy(), PromptedFrame(self._model, frame)
+            logits = self._cached[1].logits(list(prompts.values()))
+        return torch.cat([-logits.max(0, keepdim=True).values, logits])
+
+
+def load_network_segmenter(checkpoint: Path, device: str) -> NetworkSegmenter:
+    """Return the segmenter of a checkpoint, or of the bundled model if it has none."""
+    with_settings = checkpoint.suffix == ".safetensors"
+    model, config = load_checkpoint(checkpoint if with_settings else BUNDLED_CHECKPOINT)
+    if model.prompts is None:
+        model, config = load_checkpoint(BUNDLED_CHECKPOINT)
+    return NetworkSegmenter(optimize(model, device=pick_device(device), precision=config.compute.precision))
+
+
+class PromptedFrame:
+    """One frame that takes prompts; each crop is encoded once."""
+
+    def __init__(self, model: VOSModel, frame: np.ndarray) -> None:
+        """``frame``: H×W×3 uint8 RGB. Raises InputError if the model takes no prompts."""
+        network = getattr(model, "prompts", None)
+        if network is None:
+            raise InputError("this model takes no prompts; use the bundled weights or give a mask")
+        require_extra("video", "cv2")  # finds connected parts
+        self.network: PromptNetwork = network
+        self.align_corners = model.config.align_corners
+        self.weight = network.projector.weight
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
+        self.image = pixels.permute(2, 0, 1)[None]
+        self.size = (frame.shape[0], frame.shape[1])
+        self._encoded: dict[tuple[CropBox, int], tuple[list[Tensor], tuple[int, int]]] = {}
+
+    @torch.inference_mode()
+    def logits(self, prompts: Sequence[Prompt]) -> Tensor:
+        """Return logits N×H×W of the objects, each against all else."""
+        others = [[other for other in prompts if other is not prompt] for prompt in prompts]
+        logits = torch.stack(
+            [self._segment_coarse(prompt, rest) for prompt, rest in zip(prompts, others, strict=True)]
+        )
+        masks = keep_strongest(logits).cpu().numpy()
+        for index, prompt in enumerate(prompts):
+            logits[index] = self._refine(prompt, others[index], masks[index])
+        for object_logits, prompt in zip(logits, prompts, strict=True):
+            drop_far_parts(object_logits, prompt)
+        return logits
+
+    def _segment_coarse(self, prompt: Prompt, others: Sequence[Prompt]) -> Tensor:
+        """Return the logits H×W of one object from a crop around its box; without a box, from the whole frame."""
+        crop, edge = CropBox(0, 0, self.size[1], self.size[0]), FRAME_EDGE
+        if prompt.box is not None:
+            crop, edge = find_crop_box(prompt, self.size, COARSE_MARGIN), CROP_EDGE
+        logits, _ = self._segment_crop(crop, edge, prompt, others)
+        return self._paste(logits, crop, prompt)
+
+    def _refine(self, prompt: Prompt, others: Sequence[Prompt], rough_mask: np.ndarray) -> Tensor:
+        """Return the logits H×W of one object from a crop around its rough mask, with outlines on edges."""
+        crop = find_crop_box(prompt, self.size, REFINE_MARGIN, rough_mask)
+        logits, size = self._segment_crop(crop, CROP_EDGE, replace(prompt, mask=rough_mask), others)
+        image = self.image[0, :, crop.top : crop.bottom, crop.left : crop.right]
+        logits = follow_edges(logits, image, (size[0] // 2, size[1] // 2), FILTER_RADIUS)
+        return self._paste(logits, crop, prompt)
+
+    def _paste(self, logits: Tensor, crop: CropBox, prompt: Prompt) -> Tensor:
+        """Return logits of a crop as H×W, without the prompt's excluded pixels."""
+        pasted = logits.new_full(self.size, ABSENT_LOGIT)
+        pasted[crop.top : crop.bottom, crop.left : crop.right] = logits
+        if prompt.exclude is not None:
+            pasted[torch.from_numpy(prompt.exclude).to(pasted.device)] = ABSENT_LOGIT
+        return pasted
+
+    def _segment_crop(
+        self, crop: CropBox, edge: int, prompt: Prompt, others: Sequence[Prompt]
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Return an object's logits h×w in a crop at the frame's resolution, and the network's (height, width)."""
+        features, size = self._encode(crop, edge)
+        planes = draw_prompt_planes(prompt, others, crop, size)
+        logits = self.network(features, planes[None].to(self.weight))
+        logits = F.interpolate(logits.float(), crop.size, mode="bilinear", align_corners=self.align_corners)
+        return logits[0, 0], size
+
+    def _encode(self, crop: CropBox, edge: int) -> tuple[list[Tensor], tuple[int, int]]:
+        """Return the features of a crop whose longer edge becomes ``edge``, and its (height, width)."""
+        if (crop, edge) not in self._encoded:
+            size = crop_input_size(crop.size, edge, align_corners=self.align_corners)
+            part = self.image[:, :, crop.top : crop.bottom, crop.left : crop.right].float()
+            part = F.interpolate(part, size, mode="bilinear", antialias=True) / 255
+            if len(self._encoded) >= MAX_CACHED_CROPS:
+                del self._encoded[next(iter(self._encoded))]
+            self._encoded[crop, edge] = self.network.encode(normalise(part).to(self.weight)), size
+        return self._encoded[crop, edge]
+
+
+def crop_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) -> tuple[int, int]:
+    """Return the network's input (height, width) for a crop of (height, width) whose longer edge becomes ``edge``."""
+    extra, scale = int(align_corners), edge / max(size)
+    height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in size)
+    return height, width
+
+
+def keep_strongest(logits: Tensor) -> Tensor:
+    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher logit above 0."""
+    strongest = logits.max(0, keepdim=True).values
+    return logits.sigmoid().masked_fill((logits < strongest) & (strongest > 0), 0)
+
+
+def drop_far_parts(logits: Tensor, prompt: Prompt) -> None:
+    """Set logits H×W, in place, to absent in parts far from all prompts, and in pixels far outside a box."""
+    mask = (logits > 0).cpu().numpy()
+    if prompt.box is None:
+        distant = mask & ~find_prompted_parts(mask, prompt)
+    elif prompt.mask is None:
+        x, y, across, down = prompt.box
+        corners = [
+            (x - BOX_MARGIN * across, y - BOX_MARGIN * down),
+            (x + (1 + BOX_MARGIN) * across, y + (1 + BOX_MARGIN) * down),
+        ]
+        points = [*corners, *prompt.positive, *prompt.scribble]
+        low, high = np.min(points, axis=0), np.max(points, axis=0)
+        rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+        distant = mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
+    else:
+        return
+    logits[torch.from_numpy(distant).to(logits.device)] = ABSENT_LOGIT
+
+
+def find_prompted_parts(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
+    """Return the connected parts of a mask H×W bool that hold a point of the prompt, or are near one that does.
+
+    If no part holds a point, the largest one counts.
+    """
+    import cv2
+
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    points = np.array([*prompt.positive, *prompt.scribble], float).reshape(-1, 2)
+    columns, rows = np.clip(np.rint(points), 0, (mask.shape[1] - 1, mask.shape[0] - 1)).astype(int).T
+    prompted = parts[rows, columns]
+    if not prompted.any():
+        areas = np.bincount(parts.ravel(), minlength=count)
+        prompted = 1 + np.argmax(areas[1:])
+    prompted_mask = mask & np.isin(parts, prompted)
+    distance: Any = cv2.distanceTransform((~prompted_mask).astype(np.uint8), cv2.DIST_L2, 3)
+    limit = MAX_PART_DISTANCE * float(np.sqrt(prompted_mask.sum()))
+    return mask & np.isin(parts, parts[mask & (distance <= limit)])

@@ -1,0 +1,145 @@
+"""Segmenter of two ONNX files of the SAM family: an encoder of the image, and a decoder of boxes and clicks.
+
+Names and shapes are those of the usual exports (segment-anything's ``export_onnx_model.py`` and its relatives).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.engine.prompting.segmenter import PromptSegmenter
+from aotlab.media.prompt import Prompt, find_box
+from aotlab.utils.errors import InputError, require_extra
+
+DEFAULT_EDGE = 1024
+"""longer edge of the encoder's image in pixels, if the input size is free"""
+MAX_EDGE = 4096
+SCRIBBLE_STEP = 8
+"""points of a scribble from one click to the next, for decoders that take clicks only"""
+PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
+REQUIRED_INPUTS = ("image_embeddings", "point_coords", "point_labels", "orig_im_size")
+OPTIONAL_INPUTS = ("mask_input", "has_mask_input")
+
+
+class OnnxSegmenter(PromptSegmenter):
+    """Segments objects one by one; remembers the embedding of the last frame. Thread-safe.
+
+    The encoder takes 1×3×E×E normalised pixels (padded right and below), or H×W×3 of 0 to 255, and gives
+    ``image_embeddings``. The decoder takes `REQUIRED_INPUTS` and may take ``mask_input`` and ``has_mask_input``, which
+    are 0; it gives ``masks`` (1×K×H×W logits) and may give ``iou_predictions`` (1×K).
+
+    Args:
+        encoder: an ONNX file.
+        decoder: an ONNX file.
+
+    Raises:
+        InputError: onnxruntime is missing, a file cannot be loaded, or has other inputs or outputs.
+    """
+
+    def __init__(self, encoder: Path, decoder: Path) -> None:
+        require_extra("export", "onnxruntime")
+        self._encoder, self._decoder = _open_session(encoder), _open_session(decoder)
+        self._inputs = {item.name for item in self._decoder.get_inputs()}
+        self._outputs = {item.name: item.shape for item in self._decoder.get_outputs()}
+        supported = {*REQUIRED_INPUTS} <= self._inputs <= {*REQUIRED_INPUTS, *OPTIONAL_INPUTS}
+        if not supported or len(self._outputs.get("masks", ())) != 4:
+            raise InputError(
+                f"{decoder}: has inputs {', '.join(sorted(self._inputs))} and outputs {self._outputs}; a decoder takes "
+                f"{', '.join(REQUIRED_INPUTS)}, optionally {' and '.join(OPTIONAL_INPUTS)}, and gives masks 1×K×H×W"
+            )
+        shapes = [item.shape for item in self._encoder.get_inputs()]
+        self._takes_planes = len(shapes) == 1 and len(shapes[0]) == 4
+        self._edge = shapes[0][-1] if self._takes_planes and isinstance(shapes[0][-1], int) else DEFAULT_EDGE
+        if len(shapes) != 1 or len(shapes[0]) not in (3, 4) or not 32 <= self._edge <= MAX_EDGE:
+            raise InputError(
+                f"{encoder}: has inputs of shapes {shapes}; expected one of 1×3×E×E, with E from 32 to "
+                f"{MAX_EDGE}, or H×W×3"
+            )
+        self._lock = threading.Lock()
+        self._cached: tuple[bytes, np.ndarray] | None = None
+
+    def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        """Segment objects, as `PromptSegmenter.segment`; where two overlap, the later one wins.
+
+        Raises:
+            InputError: the files do not run together.
+        """
+        labels = np.zeros(frame.shape[:2], np.min_scalar_type(max(prompts)))
+        for object_id, prompt in prompts.items():
+            mask = self._segment_object(frame, prompt)
+            labels[mask if prompt.exclude is None else mask & ~prompt.exclude] = object_id
+        return labels
+
+    def _segment_object(self, frame: np.ndarray, prompt: Prompt) -> np.ndarray:
+        """Return the mask H×W bool of one object, the decoder's best one."""
+        with self._lock:
+            outputs = _run(self._decoder, self._make_inputs(frame, prompt))
+        results = dict(zip(self._outputs, outputs, strict=True))
+        masks = results["masks"][0]
+        scores = results.get("iou_predictions", np.zeros(1)).reshape(-1)[: len(masks)]
+        return np.asarray(masks[np.argmax(scores)] > 0)
+
+    def _make_inputs(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
+        """Return the decoder's inputs: a box is two points of labels 2 and 3; without one a point of -1 is added."""
+        scale = self._edge / max(frame.shape[:2])
+        positive = [*prompt.positive, *prompt.scribble[::SCRIBBLE_STEP]]
+        points = [*positive, *prompt.negative]
+        labels = [1.0] * len(positive) + [0.0] * len(prompt.negative)
+        box = prompt.box
+        if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
+            box = find_box(prompt.mask > 0.5)
+        if box is None:
+            points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
+        else:
+            x, y, width, height = box
+            points, labels = [*points, (x, y), (x + width, y + height)], [*labels, 2.0, 3.0]
+        feed = {
+            "image_embeddings": self._embed(frame, scale),
+            "point_coords": (np.array(points, np.float32) * scale)[None],
+            "point_labels": np.array(labels, np.float32)[None],
+            "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+            "has_mask_input": np.zeros(1, np.float32),
+            "orig_im_size": np.array(frame.shape[:2], np.float32),
+        }
+        return {name: value for name, value in feed.items() if name in self._inputs}
+
+    def _embed(self, frame: np.ndarray, scale: float) -> np.ndarray:
+        """Return the encoder's embedding of a frame; that of the last frame is kept."""
+        import cv2
+
+        key = frame.tobytes()
+        if self._cached is not None and self._cached[0] == key:
+            return self._cached[1]
+        size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))
+        pixels = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        if self._takes_planes:
+            padded = np.zeros((self._edge, self._edge, 3), np.float32)
+            padded[: size[1], : size[0]] = (pixels - PIXEL_MEAN) / PIXEL_STD
+            pixels = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
+        embedding, *_ = _run(self._encoder, {self._encoder.get_inputs()[0].name: pixels})
+        self._cached = key, embedding
+        return embedding
+
+
+def _open_session(path: Path) -> Any:
+    import onnxruntime
+
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error
+
+
+def _run(session: Any, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Return the outputs of an ONNX file; raises `InputError` for inputs that do not fit it."""
+    try:
+        outputs: list[np.ndarray] = session.run(None, feed)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise InputError(f"segmenter: encoder and decoder do not run together ({error})") from error
+    return outputs

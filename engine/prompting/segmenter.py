@@ -1,0 +1,103 @@
+"""Interface of segmenters: masks of objects from prompts on one frame."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Integral
+
+import numpy as np
+
+from aotlab.media.prompt import Prompt
+from aotlab.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+MAX_OUTSIDE_FRACTION = 0.1
+"""share of a box's width or height outside the image above which it may have been meant as two corners"""
+
+
+class PromptSegmenter(ABC):
+    """Segments objects of one frame from prompts; subclasses define `segment`.
+
+    >>> mask = segmenter(frame, {1: Prompt(box=(10, 20, 200, 100))})
+    >>> mask = segmenter(frame, {2: Prompt(points=[(300, 250)])}, keep=mask)
+    """
+
+    def __call__(
+        self, frame: np.ndarray, prompts: Mapping[int, Prompt], *, keep: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the object ids H×W of a frame.
+
+        Args:
+            frame: H×W×3 uint8 RGB.
+            prompts: by object id; boxes are cropped to the frame.
+            keep: object ids H×W; objects without a prompt keep their pixels, those of prompted objects are ignored.
+
+        Raises:
+            InputError: no prompts by object id, or one that does not fit the frame.
+        """
+        prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
+        if keep is None:
+            return self.segment(frame, prompts)
+        kept = (keep > 0) & ~np.isin(keep, list(prompts))
+        prompts = {
+            object_id: replace(prompt, exclude=kept if prompt.exclude is None else kept | prompt.exclude)
+            for object_id, prompt in prompts.items()
+        }
+        return np.where(kept, keep, self.segment(frame, prompts))
+
+    @abstractmethod
+    def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        """Return the object ids H×W, unsigned integers, of a frame H×W×3 uint8 RGB; 0 where no object is.
+
+        ``prompts`` fit the frame. No object may take pixels that its prompt excludes.
+        """
+
+
+def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[int, Prompt]:
+    """Return prompts by object id, with boxes cropped to a frame of (height, width).
+
+    Raises:
+        InputError: not prompts by object id, or one that does not fit the frame.
+    """
+    if (
+        not isinstance(prompts, Mapping)
+        or not prompts
+        or not all(isinstance(object_id, Integral) and object_id > 0 for object_id in prompts)
+        or not all(isinstance(prompt, Prompt) for prompt in prompts.values())
+    ):
+        raise InputError(
+            f"prompts: got {str(prompts)[:80]}; give a dict of prompts by object id from 1, {{1: Prompt(...)}}"
+        )
+    return {object_id: _crop_box(prompt, object_id, size) for object_id, prompt in prompts.items()}
+
+
+def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt]) -> None:
+    """Raise `InputError` unless each prompted object has a pixel in the ids H×W."""
+    for object_id in prompts:
+        if not (labels == object_id).any():
+            raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+
+
+def _crop_box(prompt: Prompt, object_id: int, size: tuple[int, int]) -> Prompt:
+    """Return the prompt with its box cropped to (height, width); warn if much of it lies outside.
+
+    Raises:
+        InputError: the prompt does not fit the frame.
+    """
+    prompt.check_inside(size)
+    if prompt.box is None:
+        return prompt
+    x, y, width, height = prompt.box
+    left, top = max(0.0, x), max(0.0, y)
+    right, bottom = min(float(size[1]), x + width), min(float(size[0]), y + height)
+    inside = min((right - left) / width, (bottom - top) / height)
+    if inside < 1 - MAX_OUTSIDE_FRACTION:
+        log.warning(
+            "box %g,%g,%g,%g of object %d: leaves the image (%d×%d) and is cropped; a box is left, top, width, height",
+            *prompt.box, object_id, size[1], size[0],
+        )  # fmt: skip
+    return replace(prompt, box=(left, top, right - left, bottom - top))

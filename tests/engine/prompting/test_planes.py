@@ -1,0 +1,39 @@
+"""Crops around prompts, and the planes that prompts are drawn into."""
+
+import numpy as np
+
+from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop_box
+from aotlab.media.prompt import Prompt
+
+
+def test_points_and_boxes_are_drawn_in_crop_coordinates():
+    prompt = Prompt(points=[(30, 30), (60, 60)], labels=[1, 0], box=(20, 20, 20, 10))
+    planes = draw_prompt_planes(prompt, [Prompt(points=[(50, 30)])], CropBox(20, 20, 84, 84), (129, 129))
+    assert planes.shape == (4, 129, 129)
+    assert planes[0, 21, 21] == 1
+    assert planes[0, 40, 40] == 0
+    assert planes[1, 81, 81] == 1
+    assert planes[1, 21, 61] == 1, "a positive point of another object is a negative one"
+    assert planes[2, :20, :40].all()
+    assert not planes[2, 22:, :].any()
+    assert not planes[3].any()
+
+
+def test_stroke_has_no_gaps():
+    plane = draw_prompt_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], CropBox(0, 0, 64, 64), (65, 65))[0]
+    assert plane[20, 5:60].all()
+    assert not plane[30].any()
+
+
+def test_crop_covers_prompt_and_mask_within_frame():
+    size = (300, 400)
+    rough = np.zeros(size)
+    rough[20:140, 20:140] = 0.9
+    assert find_crop_box(Prompt(points=[(30, 30)]), size, 0.1, rough) == (8, 8, 152, 152)
+    assert find_crop_box(Prompt(box=(300, 200, 100, 100)), size, 0.25)[2:] == (400, 300)
+
+
+def test_crop_of_a_small_object_has_surroundings():
+    left, top, right, bottom = find_crop_box(Prompt(box=(200, 100, 10, 6)), (300, 400), 0.15)
+    assert (right - left, bottom - top) == (MIN_CROP, MIN_CROP)
+    assert left < 200 < 210 < right

@@ -1,0 +1,102 @@
+"""Interface of segmenters: checks of prompts, kept masks, cropped boxes, and the choice of a segmenter."""
+
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+import aotlab.engine.prompting
+from aotlab.engine.prompting import CheckpointSegmenter, load_segmenter
+from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
+from aotlab.media.prompt import Prompt
+from aotlab.utils.errors import InputError
+
+FRAME = np.zeros((48, 64, 3), np.uint8)
+
+
+class BoxSegmenter(PromptSegmenter):
+    """Objects are their boxes, later ones first, without excluded pixels."""
+
+    def __init__(self):
+        self.prompts = {}
+
+    def segment(self, frame, prompts):
+        self.prompts = prompts
+        labels = np.zeros(frame.shape[:2], np.uint16)
+        for object_id, prompt in prompts.items():
+            x, y, width, height = map(int, prompt.box)
+            inside = np.zeros(labels.shape, bool)
+            inside[y : y + height, x : x + width] = True
+            labels[inside if prompt.exclude is None else inside & ~prompt.exclude] = object_id
+        return labels
+
+
+def test_kept_mask_keeps_pixels_of_objects_without_prompts():
+    keep = np.zeros((48, 64), np.int64)
+    keep[:10], keep[40:] = 7, 2
+    exclude = np.zeros((48, 64), bool)
+    exclude[:, :20] = True
+    labels = BoxSegmenter()(FRAME, {2: Prompt(box=(10, 5, 30, 20), exclude=exclude)}, keep=keep)
+    assert (labels[:10] == 7).all()
+    assert (labels[10:25, 20:40] == 2).all()
+    assert (labels == 2).sum() == 15 * 20, "the earlier mask of a prompted object is replaced"
+
+
+def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
+    segmenter = BoxSegmenter()
+    segmenter(FRAME, {2: Prompt(box=(30, 20, 40, 30))})
+    assert segmenter.prompts[2].box == (30, 20, 34, 28)
+    assert "box 30,20,40,30 of object 2: leaves the image (64×48) and is cropped" in caplog.text
+
+
+def test_box_slightly_outside_the_image_is_cropped_silently(caplog):
+    segmenter = BoxSegmenter()
+    segmenter(FRAME, {2: Prompt(box=(-1, 20, 40, 20))})
+    assert segmenter.prompts[2].box == (0, 20, 39, 20)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        {}, [], Prompt(points=[(3, 3)]), [Prompt(points=[(3, 3)])], {1: (3, 3)}, {0: Prompt(points=[(3, 3)])},
+        {"1": Prompt(points=[(3, 3)])}, {1.5: Prompt(points=[(3, 3)])},
+    ],
+)  # fmt: skip
+def test_prompts_of_another_form_rejected(prompts):
+    with pytest.raises(InputError, match=r"give a dict of prompts by object id from 1, \{1: Prompt"):
+        BoxSegmenter()(FRAME, prompts)
+
+
+def test_prompt_outside_the_frame_rejected():
+    with pytest.raises(InputError, match="outside the image of 64×48"):
+        BoxSegmenter()(FRAME, {1: Prompt(points=[(300, 3)])})
+
+
+def test_object_without_pixels_rejected():
+    with pytest.raises(InputError, match="object 2: no pixel found there"):
+        require_pixels(np.ones((48, 64), np.uint8), {1: Prompt([(3, 3)]), 2: Prompt([(3, 3)])})
+
+
+def test_segmenter_of_an_installed_package_is_loaded(monkeypatch):
+    point = EntryPoint("boxes", f"{__name__}:BoxSegmenter", "aotlab.segmenters")
+    monkeypatch.setattr(aotlab.engine.prompting, "list_plugins", lambda name: {point.name: point})
+    assert load_segmenter(plugin="boxes")(FRAME, {3: Prompt(box=(2, 2, 9, 9))}).max() == 3
+    with pytest.raises(InputError, match="segmenter sam: not installed; installed segmenters: boxes"):
+        load_segmenter(plugin="sam")
+
+
+def test_checkpoint_is_loaded_on_its_device_at_the_first_prompt(monkeypatch, tmp_path):
+    loads = []
+
+    def load(checkpoint, device):
+        loads.append((checkpoint, device))
+        return BoxSegmenter()
+
+    monkeypatch.setattr("aotlab.engine.prompting.network.load_network_segmenter", load)
+    segmenter = load_segmenter(checkpoint=tmp_path / "model.safetensors", device="cuda:1")
+    assert isinstance(segmenter, CheckpointSegmenter)
+    assert loads == []
+    for _ in range(2):
+        segmenter(FRAME, {3: Prompt(box=(2, 2, 9, 9))})
+    assert loads == [(tmp_path / "model.safetensors", "cuda:1")]
