@@ -24,8 +24,9 @@ from aotlab.evaluation.measures import (
     match_contours,
     tolerance_radius,
 )
-from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
+from aotlab.media.labelled_video import Video
 
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""
@@ -34,7 +35,7 @@ NUM_MEASURES = 4
 """number of values per object and frame: J, F_dot, F, and 1 if the annotation lacks the object, else 0"""
 
 
-def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation."""
     plan = davis.plan_folder(sequence)
     ids = tuple(item.object_id for item in sequence.objects)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.evaluation.measures import require_same_size, score_object
-from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
@@ -58,7 +59,7 @@ class SeparateObjects(ScoringPlan):
         return values, extra
 
 
-def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
     folders = sequence.object_folders
     paths = {object_id: sorted(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)}

@@ -6,10 +6,10 @@ number of processes; `join_scores` merges the parts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -20,29 +20,11 @@ from aotlab.evaluation.measures import (
     score_object,
 )
 from aotlab.media.masks import VOID, read_mask
-from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
 Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
-
-
-class AnnotatedSequence(Protocol):
-    """A sequence with ground truth, as needed for scoring; `Video` documents its attributes."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def annotations(self) -> tuple[Path, ...]: ...
-    @property
-    def object_folders(self) -> Mapping[int, Path]: ...
-    @property
-    def objects(self) -> Sequence[ListedObject]: ...
-    @property
-    def merge_ids(self) -> bool: ...
-    @property
-    def seen(self) -> bool | None: ...
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,8 @@ from aotlab.dataloaders.benchmarks.datasets import (
     find_default_root,
     open_dataset,
 )
-from aotlab.dataloaders.benchmarks.sequences import (
-    Video,
-    read_annotated_video,
-    require_readable,
-    select_videos,
-)
+from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, require_readable, select_videos
+from aotlab.media.labelled_video import Video
 from aotlab.tools.cli.options import add_dataset_options, add_shared_options
 from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,

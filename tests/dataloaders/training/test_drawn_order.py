@@ -108,5 +108,7 @@ def test_drawn_clips_are_pinned(tmp_path, kind, split):
         names = [name.removeprefix(str(tmp_path)) for name in clip.names]
         assert not clip.replaced
         total.update(f"{names} {clip.objects} {np.bincount(clip.labels.ravel()).tolist()}".encode())
-        total.update(clip.labels.tobytes())  # not the frames, which OpenCV interpolates differently by machine
+        total.update(
+            clip.labels.tobytes()
+        )  # not the frames, which OpenCV interpolates differently by machine
     assert total.hexdigest()[:16] == PINNED[kind, split]
