@@ -91,11 +91,8 @@ def list_images(
             name = mask.parent.relative_to(base / "Annotations").as_posix()
             if mask.stem not in images[name]:
                 raise InputError(f"{mask}: no image of this name in {base / 'JPEGImages' / name}")
-            found.append(
-                AnnotatedImage(
-                    images[name][mask.stem], mask, group, weight, source.parts, bool(source.videos)
-                )
-            )
+            image = images[name][mask.stem]
+            found.append(AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos)))
     return found
 
 
