@@ -90,7 +90,10 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
     ("spoil", "message"),
     [
         (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: empty list"),
-        (lambda root: write_list(root, "2017/val.txt", "a/b"), r"val\.txt: line 1: 'a/b' is not a plain name"),
+        (
+            lambda root: write_list(root, "2017/val.txt", "a/b"),
+            r"val\.txt: line 1: 'a/b' is not a plain name",
+        ),
         (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
         (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
         (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
