@@ -35,10 +35,10 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         sequence.name,
         tuple(annotations[stem] for stem in stems),
         ids=tuple(item.object_id for item in items),
-        counted=np.array(
+        frame_counts=np.array(
             [[stem in counting[item.object_id] for stem in stems] for item in items], dtype=bool
         ),
-        zeros=tuple(item.length - 2 - len(counting[item.object_id]) for item in items),
+        missing_frames=tuple(item.length - 2 - len(counting[item.object_id]) for item in items),
         seen=tuple(sequence.seen for _ in items),
         strict=False,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.measures import require_same_size, score_object
+from aotlab.evaluation.metrics import require_same_size, score_object
 from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
@@ -54,7 +54,7 @@ class SeparateObjects(ScoringPlan):
             path = results / name if ids is not None else results / folder.name / name
             prediction = read_mask(path) > 0 if ids is None else ids == object_id
             require_same_size(str(path), annotation, prediction)
-            values[:, index] = score_object(annotation, prediction, annotation.shape, self.measure)
+            values[:, index] = score_object(annotation, prediction, annotation.shape, self.metric)
         extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *self.object_folders}
         return values, extra
 
@@ -78,10 +78,10 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         tuple(Path(f"{stem}.png") for stem in stems),
         ids,
         names=tuple(folders[object_id].name for object_id in ids),
-        counted=np.array(
+        frame_counts=np.array(
             [[stem in present_by_id[object_id] for stem in stems] for object_id in ids], dtype=bool
         ),
-        present=np.array(
+        object_present=np.array(
             [[present_by_id[object_id].get(stem, False) for stem in stems] for object_id in ids], dtype=bool
         ),
         object_folders={object_id: folders[object_id] for object_id in ids},

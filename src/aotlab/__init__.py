@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.segmenters import load_segmenter
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.evaluation.measures import region_similarity
+    from aotlab.evaluation.metrics import region_similarity
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_classes, parse_coco
     from aotlab.media.images import decode_image
@@ -126,7 +126,7 @@ _HOMES = {
     "read_job_record": ("aotlab.video.job", "read_job_record"),
     "read_mask": ("aotlab.media.masks", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
-    "region_similarity": ("aotlab.evaluation.measures", "region_similarity"),
+    "region_similarity": ("aotlab.evaluation.metrics", "region_similarity"),
     "require_size": ("aotlab.media.regions", "require_size"),
     "run_job": ("aotlab.video.job", "run_job"),
     "share_classes": ("aotlab.video.class_list", "share_classes"),

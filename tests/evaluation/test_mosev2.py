@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from aotlab.evaluation.measures import score_object
+from aotlab.evaluation.metrics import score_object
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.labelled_video import Video

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.evaluation.measures import measure_region_and_contour, score_object
+from aotlab.evaluation.metrics import measure_region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labelled_video import Video
