@@ -13,9 +13,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, Video, list_masks
-from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS, list_files_by_stem, list_subfolders
+from aotlab.dataloaders.benchmarks.sequences import (
+    list_images_by_stem,
+    list_masks,
+    list_subfolders,
+    match_masks,
+    require_folder,
+)
+from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
 from aotlab.media.images import natural_sort_key, open_image, require_jpeg_end
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
@@ -93,7 +100,7 @@ class LintResult:
 def lint_folder(
     root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2, progress: bool = False
 ) -> LintResult:
-    """Check ``root/JPEGImages`` and ``root/Annotations``.
+    """Check ``root/JPEGImages`` and ``root/Annotations`` before training.
 
     Args:
         kind: video, or static for single images.
@@ -102,73 +109,61 @@ def lint_folder(
     Raises:
         InputError: no such folder, or it holds several sets.
     """
-    if not is_folder(root):
-        raise InputError(f"{root}: no such folder; give the folder that holds JPEGImages/ and Annotations/")
-    forms = VIDEO_LAYOUTS if kind == "video" else (("JPEGImages", "Annotations"),)
-    pairs = ((root / image_form, root / mask_form) for image_form, mask_form in forms)
+    require_folder(root, "JPEGImages/ and Annotations/ in it")
+    layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
+    pairs = [(root / images, root / masks) for images, masks in layouts]
     pair = next((pair for pair in pairs if is_folder(pair[0]) and is_folder(pair[1])), None)
     if pair is None:
-        lacking = [root / name for name in ("JPEGImages", "Annotations") if not is_folder(root / name)]
         sets = [name for name in list_subfolders(root) if is_folder(root / name / "JPEGImages")]
         if sets:
             raise InputError(f"{root}: holds several sets; check each of them: {', '.join(sets)}")
-        return LintResult([error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in lacking])
+        missing = [folder for folder in pairs[-1] if not is_folder(folder)]
+        return LintResult([error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
-    result = LintResult(objects=0 if decode else None)
-    names = list_subfolders(images)
-    loose = list_files_by_stem(images, FRAME_SUFFIXES)
-    if loose and kind == "static":
-        names.append(".")
-    elif loose:
-        stray = images / min(loose.values())
+    names, loose = list_subfolders(images), list_images_by_stem(images)
+    findings = [
+        warning(masks / name, "masks without frames, not used; add them or remove the masks")
+        for name in sorted(set(list_subfolders(masks)) - set(names))
+    ]
+    if loose and kind == "video":
         advice = "make a folder per video, or use kind static for images"
-        result.findings.append(error(stray, f"frame outside a video's folder, not used; {advice}"))
-    for name in sorted(set(list_subfolders(masks)) - set(names)):
-        result.findings.append(
-            warning(masks / name, "masks without frames, not used; add them or remove the masks")
-        )
-    usable = 0
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        progress_bar(len(names), unit="folder", enabled=progress) as bar,
-    ):
-        for name in names:
-            folder, labels = images / name, masks / name
-            frames = _read(_list_files(folder, FRAME_SUFFIXES), check_frame, pool, decode=decode)
-            annotations = _read(_list_files(labels, (".png",)), check_mask, pool, decode=decode)
-            labelled = {path.stem for path in frames} & {path.stem for path in annotations}
-            usable += len(labelled) >= (MIN_FRAMES if kind == "video" else 1)
-            findings = [
-                *_check_names(folder, labels, frames, annotations),
-                *_check_files(frames, annotations),
-            ]
-            ids = {path: facts.ids for path, facts in annotations.items() if facts.ids is not None}
-            if kind == "video":
-                findings += [*_check_order(frames), *_check_same_size(folder, frames)]
-                findings += _check_video_ids(folder, len(labelled), ids)
-                objects = len(set().union(*ids.values()) - {VOID})
-            else:
-                findings += [
-                    warning(path, "no object; draw one or remove the pair") for path in ids if not ids[path]
-                ]
-                objects = sum(
-                    len(set(mask_ids) - {VOID}) or int(mask_ids == (VOID,)) for mask_ids in ids.values()
-                )
-            _add(result, findings, frames, labelled=len(labelled), objects=objects)
-            bar.update()
-    if not usable:
-        result.findings.append(error(root, f"nothing to train on; {LAYOUTS[kind]}"))
-    return replace(result, findings=sorted(result.findings, key=lambda finding: finding.level))
+        findings.append(error(loose[0], f"frame outside a video's folder, not used; {advice}"))
+    sets = [(name, images / name, masks / name) for name in names]
+    if loose and kind == "static":
+        sets.append((images.name, images, masks))
+    videos = [
+        Video(name, list_images_by_stem(frames), annotations=list_masks(labels))
+        for name, frames, labels in sets
+    ]
+    for (_, frames, labels), video in zip(sets, videos, strict=True):
+        findings += _check_names(frames, video.frames, "JPEG or PNG")
+        findings += _check_names(labels, video.annotations, "palette PNG")
+    min_masks = MIN_FRAMES if kind == "video" else 1
+    if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
+        findings.append(error(root, f"nothing to train on; {LAYOUTS[kind]}"))
+    result = lint_videos(videos, kind=kind, decode=decode, workers=workers, progress=progress)
+    return replace(result, findings=_sort_findings(_merge_warnings(findings) + result.findings))
 
 
 def lint_videos(
-    videos: Sequence[Video], *, decode: bool = True, workers: int = 2, progress: bool = False
+    videos: Sequence[Video],
+    *,
+    kind: DataKind | None = None,
+    decode: bool = True,
+    workers: int = 2,
+    progress: bool = False,
 ) -> LintResult:
-    """Check the files of a benchmark's videos; ``decode`` as in `lint_folder`."""
+    """Check the files of videos.
+
+    Args:
+        kind: also check what training needs of videos, or of single images, whose folders are given as videos; None:
+            benchmarks.
+        decode: as in `lint_folder`.
+    """
     result = LintResult(objects=0 if decode else None)
     with (
         ThreadPoolExecutor(workers) as pool,
-        progress_bar(len(videos), unit="video", enabled=progress) as bar,
+        progress_bar(len(videos), unit="folder" if kind else "video", enabled=progress) as bar,
     ):
         for video in videos:
             separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
@@ -180,12 +175,28 @@ def lint_videos(
             findings = [error(Path(video.name), video.problem)] if video.problem is not None else []
             findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
             stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.masks}
-            ids = {object_id for facts in masks.values() for object_id in facts.ids or ()}
-            num_objects = int(bool(ids)) if video.merge_ids else len(ids - {VOID})
             labelled = len(stems & {path.stem for path in frames})
-            _add(result, findings, frames, labelled=labelled, objects=len(video.objects) or num_objects)
+            ids_by_file = {path: facts.ids for path, facts in masks.items() if facts.ids is not None}
+            ids = set().union(*ids_by_file.values())
+            num_objects = int(bool(ids)) if video.merge_ids else len(ids - {VOID})
+            if kind == "static":
+                num_objects = sum(
+                    len(set(found) - {VOID}) or int(found == (VOID,)) for found in ids_by_file.values()
+                )
+                empty = (path for path, found in ids_by_file.items() if not found)
+                findings += [warning(path, "no object; draw one or remove the pair") for path in empty]
+            elif kind == "video":
+                findings += [*_check_order(frames), *_check_same_size(frames)]
+                findings += _check_video_ids(video, labelled, ids_by_file)
+            result.findings += _merge_warnings(findings)
+            result.units += 1
+            result.frames += len(frames)
+            result.labelled += labelled
+            result.sizes.update(facts.size for facts in frames.values() if facts.size)
+            if result.objects is not None:
+                result.objects += len(video.objects) or num_objects
             bar.update()
-    return replace(result, findings=sorted(result.findings, key=lambda finding: finding.level))
+    return replace(result, findings=_sort_findings(result.findings))
 
 
 def check_frame(path: Path, *, decode: bool) -> FileFacts:
@@ -226,32 +237,24 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
     return FileFacts(size, None, finding)
 
 
-def _list_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """List files by stem as the training readers do."""
-    return [folder / file for _, file in sorted(list_files_by_stem(folder, suffixes).items())]
-
-
 def _read(paths: Iterable[Path], check, pool: ThreadPoolExecutor, *, decode: bool) -> dict[Path, FileFacts]:  # type: ignore[no-untyped-def]
     paths = list(paths)
     return dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
 
 
-def _add(
-    result: LintResult, findings: Iterable[Finding], frames: Facts, *, labelled: int, objects: int
-) -> None:
-    """Add a video or set; warnings with the same message are grouped, one per folder."""
+def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with one line for all warnings of a folder with the same message."""
     groups: dict[tuple[str, Path], Finding] = {}
     for finding in findings:
         key = finding.message, finding.file if finding.level == "error" else finding.file.parent
         first = groups.get(key)
         groups[key] = finding if first is None else replace(first, others=first.others + 1)
-    result.findings += groups.values()
-    result.units += 1
-    result.frames += len(frames)
-    result.labelled += labelled
-    result.sizes.update(facts.size for facts in frames.values() if facts.size)
-    if result.objects is not None:
-        result.objects += objects
+    return list(groups.values())
+
+
+def _sort_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with errors first."""
+    return sorted(findings, key=lambda finding: finding.level)
 
 
 def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
@@ -291,12 +294,11 @@ def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
                 yield error(mask.source, str(problem).removeprefix(f"{mask.source}: "))
 
 
-def _check_names(images: Path, masks: Path, frames: Facts, labels: Facts) -> Iterator[Finding]:
-    """Yield files that the training readers do not read."""
-    for folder, files, names in ((images, frames, "JPEG or PNG"), (masks, labels, "palette PNG")):
-        for path in sorted(folder.iterdir()) if is_folder(folder) else ():
-            if path not in files and not path.name.startswith(".") and not is_folder(path):
-                yield warning(path, f"not read; convert it to {names}, or remove it")
+def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[Finding]:
+    """Yield the files of a folder that are not read."""
+    for path in sorted(folder.iterdir()) if is_folder(folder) else ():
+        if path not in files and not path.name.startswith(".") and not is_folder(path):
+            yield warning(path, f"not read; convert it to {formats}, or remove it")
 
 
 def _check_order(frames: Facts) -> Iterator[Finding]:
@@ -311,11 +313,11 @@ def _check_order(frames: Facts) -> Iterator[Finding]:
             return
 
 
-def _check_same_size(folder: Path, frames: Facts) -> Iterator[Finding]:
+def _check_same_size(frames: Facts) -> Iterator[Finding]:
     counts = Counter(facts.size for facts in frames.values() if facts.size)
     if len(counts) > MAX_SIZES:
         advice = "give frames of one size, or if they are single images use kind static"
-        yield error(folder, f"frames of {len(counts)} sizes; {advice}")
+        yield error(next(iter(frames)).parent, f"frames of {len(counts)} sizes; {advice}")
         return
     for path, facts in frames.items():
         usual = counts.most_common(1)[0][0] if counts else None
@@ -324,10 +326,11 @@ def _check_same_size(folder: Path, frames: Facts) -> Iterator[Finding]:
             yield error(path, f"{_format_size(facts.size)}, but {majority}; give frames of one size")
 
 
-def _check_video_ids(folder: Path, labelled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
+def _check_video_ids(video: Video, labelled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
     """Yield findings about the number of masks of a video, and their ids in order."""
     if labelled < MIN_FRAMES:
         advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
+        folder = video.frames[0].parent if video.frames else Path(video.name)
         yield warning(folder, f"{labelled} frames with a mask; {advice}")
     objects = {path: set(ids) - {VOID} for path, ids in masks.items()}
     if not masks:

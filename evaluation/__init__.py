@@ -1,1 +1,1 @@
-"""Measures, scoring rules and tables of the benchmarks on NumPy arrays; independent of PyTorch."""
+"""Metrics, scoring rules and tables of the benchmarks on NumPy arrays; independent of PyTorch."""

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import (
-    AnnotatedSequence,
     FrameScores,
     Merge,
     ScoringPlan,
@@ -21,6 +20,7 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     score_pair,
 )
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 
@@ -40,7 +40,7 @@ def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.nd
     return (objects if objects.any() else annotation == VOID).astype(np.uint8)
 
 
-def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> ScoringPlan:
+def plan_sequence(sequence: Video, *, drop_last: bool = True) -> ScoringPlan:
     """Plan the scoring of a DAVIS sequence.
 
     Args:
@@ -57,16 +57,16 @@ def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> Sco
     return ScoringPlan(sequence.name, scored, ids, merge=merge, seen=seen)
 
 
-def plan_folder(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_folder(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a user's folder as `plan_sequence` does; ids may have gaps."""
     plan = plan_sequence(sequence)
     if plan.merge:
         return plan
     first = read_mask(min(sequence.annotations, key=lambda path: path.stem))
-    return replace(plan, ids=tuple(sorted(_list_ids(first))), strict=False)
+    return replace(plan, ids=tuple(sorted(list_ids(first))), strict=False)
 
 
-def plan_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_late_objects(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a user's folder with new objects in later frames; reads all annotations.
 
     An object counts from the first frame on which the annotation or the prediction has it; objects missing from all
@@ -75,36 +75,42 @@ def plan_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
     plan = plan_sequence(sequence)
     if plan.merge:
         return plan
-    ids_by_frame = [_list_ids(read_mask(path)) for path in plan.frames]
+    ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
     ids = tuple(sorted(set().union(*ids_by_frame)))
     present = np.array([[object_id in frame for frame in ids_by_frame] for object_id in ids], dtype=bool)
-    return replace(plan, ids=ids, present=present.reshape(len(ids), len(ids_by_frame)), strict=False)
+    return replace(plan, ids=ids, object_present=present.reshape(len(ids), len(ids_by_frame)), strict=False)
 
 
-def _list_ids(labels: np.ndarray) -> set[int]:
+def list_ids(labels: np.ndarray) -> set[int]:
+    """Return the object ids of H×W labels."""
     return set(np.unique(labels).tolist()) - {0, VOID}
 
 
 def score_labels(
-    annotations: Sequence[np.ndarray], prediction: Sequence[np.ndarray], *, merge_ids: bool = False
+    annotations: Sequence[np.ndarray],
+    prediction: Sequence[np.ndarray],
+    *,
+    ids: Sequence[int] | None = None,
+    merge_ids: bool = False,
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
     Args:
         annotations: T arrays of H×W ids, 255 for void.
         prediction: T arrays of the same size; the first and last are ignored.
+        ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
         merge_ids: treat all ids as one object (DAVIS 2016).
 
     Raises:
-        InputError: fewer than three frames, no object, different sizes, or a predicted id above K.
+        InputError: fewer than three frames, no object, different sizes, or a predicted id that is not scored.
     """
     if len(annotations) != len(prediction):
         raise InputError(
             f"{len(prediction)} predictions for {len(annotations)} annotations; pass equally many"
         )
     require_frames(len(annotations), "the sequence")
-    ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
-    plan = ScoringPlan("", (), ids, merge=merge)
+    first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
+    plan = ScoringPlan("", (), first_ids if ids is None else tuple(ids), merge=merge)
     middle = range(1, len(annotations) - 1)
     frames = [
         score_pair(plan, f"frame {index}", annotations[index], prediction[index])[0] for index in middle

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
+from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 
 COLUMNS = ("J&F", "J", "F", "V")
 
 
-def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an LVOS video; raises `InputError` if a listed frame has no annotation."""
     annotations = {path.stem: path for path in sequence.annotations}
     counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
@@ -34,10 +35,10 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
         sequence.name,
         tuple(annotations[stem] for stem in stems),
         ids=tuple(item.object_id for item in items),
-        counted=np.array(
+        frame_counts=np.array(
             [[stem in counting[item.object_id] for stem in stems] for item in items], dtype=bool
         ),
-        zeros=tuple(item.length - 2 - len(counting[item.object_id]) for item in items),
+        missing_frames=tuple(item.length - 2 - len(counting[item.object_id]) for item in items),
         seen=tuple(sequence.seen for _ in items),
         strict=False,
     )

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
-from aotlab.evaluation.measures import region_similarity
-from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.evaluation.metrics import region_similarity
+from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.evaluation.tables import (
     DAVIS_TABLE,
     Row,
@@ -20,13 +20,14 @@ from aotlab.evaluation.tables import (
     mean_row,
     measure_statistics,
 )
+from aotlab.media.labelled_video import Video
 
 
 @dataclass(frozen=True)
 class Rules:
     """Scoring plan and table layout of a benchmark."""
 
-    plan: Callable[[AnnotatedSequence], ScoringPlan]
+    plan: Callable[[Video], ScoringPlan]
     table: TableLayout
     min_frames: int = 3
     """minimum number of annotated frames in a sequence"""
@@ -38,15 +39,15 @@ def visor_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     return {**mean_row(rows), **unseen}
 
 
-def plan_vost(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_vost(sequence: Video) -> ScoringPlan:
     """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
-    return replace(davis.plan_sequence(sequence), measure=measure_region, strict=False)
+    return replace(davis.plan_sequence(sequence), metric=measure_region, strict=False)
 
 
 def measure_region(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return J, and NaN in place of F, as an `ObjectMeasure`."""
+    """Return J, and NaN in place of F, as an `ObjectMetric`."""
     return region_similarity(annotation, prediction), float("nan")
 
 

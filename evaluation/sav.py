@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.measures import require_same_size, score_object
-from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.evaluation.metrics import require_same_size, score_object
+from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
@@ -53,12 +54,12 @@ class SeparateObjects(ScoringPlan):
             path = results / name if ids is not None else results / folder.name / name
             prediction = read_mask(path) > 0 if ids is None else ids == object_id
             require_same_size(str(path), annotation, prediction)
-            values[:, index] = score_object(annotation, prediction, annotation.shape, self.measure)
+            values[:, index] = score_object(annotation, prediction, annotation.shape, self.metric)
         extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *self.object_folders}
         return values, extra
 
 
-def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
     folders = sequence.object_folders
     paths = {object_id: sorted(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)}
@@ -77,10 +78,10 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
         tuple(Path(f"{stem}.png") for stem in stems),
         ids,
         names=tuple(folders[object_id].name for object_id in ids),
-        counted=np.array(
+        frame_counts=np.array(
             [[stem in present_by_id[object_id] for stem in stems] for object_id in ids], dtype=bool
         ),
-        present=np.array(
+        object_present=np.array(
             [[present_by_id[object_id].get(stem, False) for stem in stems] for object_id in ids], dtype=bool
         ),
         object_folders={object_id: folders[object_id] for object_id in ids},

@@ -6,43 +6,25 @@ number of processes; `join_scores` merges the parts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from aotlab.evaluation.measures import (
-    ObjectMeasure,
+from aotlab.evaluation.metrics import (
+    ObjectMetric,
     measure_region_and_contour,
     require_same_size,
     score_object,
 )
 from aotlab.media.masks import VOID, read_mask
-from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
 Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
-
-
-class AnnotatedSequence(Protocol):
-    """A sequence with ground truth, as needed for scoring; `Video` documents its attributes."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def annotations(self) -> tuple[Path, ...]: ...
-    @property
-    def object_folders(self) -> Mapping[int, Path]: ...
-    @property
-    def objects(self) -> Sequence[ListedObject]: ...
-    @property
-    def merge_ids(self) -> bool: ...
-    @property
-    def seen(self) -> bool | None: ...
 
 
 @dataclass(frozen=True)
@@ -55,20 +37,20 @@ class ScoringPlan:
     ids: tuple[int, ...]
     names: tuple[str, ...] = ()
     """names of the objects in tables; empty: their ids"""
-    counted: np.ndarray | None = None
+    frame_counts: np.ndarray | None = None
     """K×N bool: frames that count for an object; None: all"""
-    present: np.ndarray | None = None
+    object_present: np.ndarray | None = None
     """K×N bool: frames whose annotation has the object, if it counts only from its first appearance"""
-    zeros: tuple[int, ...] = ()
+    missing_frames: tuple[int, ...] = ()
     """number of missing frames per object that count as 0"""
     seen: tuple[bool | None, ...] = ()
     """group of each object; empty: unknown"""
     merge: Merge | None = None
     strict: bool = True
     """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
-    measure: ObjectMeasure = measure_region_and_contour
-    measures: int = 2
-    """number of values of ``measure``"""
+    metric: ObjectMetric = measure_region_and_contour
+    num_metrics: int = 2
+    """number of values of ``metric``"""
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""
@@ -137,7 +119,7 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
     Raises:
         InputError: a file is missing or not a mask, sizes differ, or an id is not in the plan.
     """
-    columns, unknown = [np.empty((plan.measures, len(plan.ids), 0))], set()
+    columns, unknown = [np.empty((plan.num_metrics, len(plan.ids), 0))], set()
     for path in plan.frames[first:stop]:
         values, ids = plan.score(results, path)
         columns.append(values[:, :, None])
@@ -171,11 +153,11 @@ def score_pair(
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
-    values = np.empty((plan.measures, len(plan.ids)))
+    values = np.empty((plan.num_metrics, len(plan.ids)))
     for index, object_id in enumerate(plan.ids):
         # a second crop removes only empty pixels or the border of the frame
         true, predicted = annotation == object_id, prediction == object_id
-        values[:, index] = score_object(true, predicted, size, plan.measure)
+        values[:, index] = score_object(true, predicted, size, plan.metric)
     return values, unknown
 
 
@@ -203,18 +185,18 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
 def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     """Join the scores of all frames, in order, to those of the sequence."""
     values = np.concatenate([part.values for part in parts], axis=2)
-    counted = plan.counted
-    if plan.present is not None:
+    frame_counts = plan.frame_counts
+    if plan.object_present is not None:
         # if the annotation lacks the object, J below 1 means that the prediction has it
-        from_first = np.maximum.accumulate(plan.present | (values[0] < 1), axis=1)
-        counted = from_first if counted is None else counted & from_first
-    if counted is not None:
-        values = np.where(counted, values, np.nan)
+        from_first = np.maximum.accumulate(plan.object_present | (values[0] < 1), axis=1)
+        frame_counts = from_first if frame_counts is None else frame_counts & from_first
+    if frame_counts is not None:
+        values = np.where(frame_counts, values, np.nan)
     stems = tuple(path.stem for path in plan.frames)
-    if any(plan.zeros):
-        missing = np.arange(max(plan.zeros)) < np.array(plan.zeros)[:, None]
+    if any(plan.missing_frames):
+        missing = np.arange(max(plan.missing_frames)) < np.array(plan.missing_frames)[:, None]
         extra = np.broadcast_to(np.where(missing, 0, np.nan), (len(values), *missing.shape))
         values = np.concatenate([values, extra], axis=2)
-        stems += ("",) * max(plan.zeros)
+        stems += ("",) * max(plan.missing_frames)
     unknown = frozenset().union(*(part.unknown_ids for part in parts))
     return SequenceScores(values, plan.ids, plan.names, stems, plan.seen, unknown)

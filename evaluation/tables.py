@@ -52,7 +52,7 @@ class TableLayout:
 
     columns: tuple[str, ...]
     row: Callable[..., Row]
-    """row of one object from its (n,) values of J, F and further measures; other columns are left out"""
+    """row of one object from its (n,) values of J, F and further metrics; other columns are left out"""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
     """the benchmark's summary from all rows and the group of each (seen or not)"""
 
@@ -108,8 +108,8 @@ def make_object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) 
     """Return one row per object of a sequence, from the frames that count for it."""
     rows = []
     for index, region in enumerate(scores.region):
-        counted = ~np.isnan(region)
-        row = layout.row(*(values[index][counted] for values in scores.values))
+        scored = ~np.isnan(region)
+        row = layout.row(*(values[index][scored] for values in scores.values))
         rows.append({column: row[column] for column in layout.columns if column in row})
     return rows
 

@@ -12,28 +12,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
+from aotlab.media.labelled_video import Video
 
 COLUMNS = ("J&F", "J", "F")
 
 
-def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
+def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a YouTube-VOS video."""
     listed = {stem for item in sequence.objects for stem in item.frames}
     frames = tuple(path for path in sequence.annotations if path.stem in listed)
-    counted = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
-    for row, item in zip(counted, sequence.objects, strict=True):
+    frame_counts = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
+    for row, item in zip(frame_counts, sequence.objects, strict=True):
         first = item.frames[0]
         row[:] = [path.stem > first for path in frames]
     # drop objects that first appear on the last frame, and frames before any object counts
-    rows, columns = np.asarray(counted.any(axis=1)), np.asarray(counted.any(axis=0))
+    rows, columns = np.asarray(frame_counts.any(axis=1)), np.asarray(frame_counts.any(axis=0))
     kept = [item for item, row in zip(sequence.objects, rows, strict=True) if row]
     return ScoringPlan(
         sequence.name,
         tuple(path for path, used in zip(frames, columns, strict=True) if used),
         ids=tuple(item.object_id for item in kept),
-        counted=counted[rows][:, columns],
+        frame_counts=frame_counts[rows][:, columns],
         seen=tuple(item.seen for item in kept),
         strict=False,
     )

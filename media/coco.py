@@ -56,7 +56,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     for record in tree["annotations"]:
         if record["image_id"] in places and record.get("segmentation"):
             frame, name = places[record["image_id"]]
-            runs = _parse_segmentation(record["segmentation"], video.size)
+            runs = parse_segmentation(record["segmentation"], video.size)
             class_name = class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
             regions.append(ParsedRegion(frame, runs, class_name, _find_key(record), name, attributes))
@@ -140,8 +140,8 @@ def _parse_attributes(stated: Any) -> Attributes:
     }
 
 
-def _parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:
-    """Return the run lengths of polygons, a list of counts, or compressed text."""
+def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:
+    """Return the run lengths of polygons, a list of counts, or compressed text; raises `InputError` for others."""
     if isinstance(segmentation, list):
         return fill_polygons(segmentation, size)
     if isinstance(segmentation, dict) and segmentation.get("size") == list(size):

@@ -168,12 +168,15 @@ def read_raw_image(path: Path) -> np.ndarray:
 def list_images(folder: Path) -> list[Path]:
     """Return the images of a folder in natural order; raises `InputError` without images, or for two of one stem."""
     names = [
-        path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
     ]
     if not names:
         raise InputError(f"{folder}: holds no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     kinds = Counter(path.suffix.lower() for path in names)
-    usual = kinds.most_common(1)[0][0]
+    # of equally many, JPEG frames rather than the PNG masks beside them
+    usual = min(kinds, key=lambda suffix: (-kinds[suffix], IMAGE_SUFFIXES.index(suffix)))
     masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
     if masks:
         log.warning("%s: %s has a palette, like a mask; ignored", folder, masks[0].name)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import read_object_ids
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import compress_runs, encode_runs
 from tests.drawn_clips import (

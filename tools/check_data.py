@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         "root", metavar="DIR", type=Path, help="folder with JPEGImages/ and Annotations/, or of a benchmark"
     )
     kinds = "video: a folder of frames for each video; static: single images"
-    parser.add_argument("--kind", choices=("video", "static"), default="video", help=kinds)
+    parser.add_argument("--kind", choices=("video", "static"), help=f"{kinds} (default: video)")
     parser.add_argument(
         "--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}"
     )
@@ -62,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     cores = min(os.cpu_count() or 1, 8)
     parser.add_argument("--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help=workers)
     args = parser.parse_args(argv)
+    if args.dataset is not None and args.kind is not None:
+        parser.error("--kind: not with --dataset, which says what the folder holds; leave it out")
     require_paths(args.root)
     require_extra("train")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
@@ -70,10 +72,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.dataset is not None:
         report = lint_videos(open_dataset(args.dataset, args.root, args.split), **options)
     else:
-        report = lint_folder(args.root, args.kind, **options)
+        report = lint_folder(args.root, args.kind or "video", **options)
     for finding in report.findings:
         print(finding)
-    print(format_summary(report, args.kind))
+    print(format_summary(report, args.kind or "video"))
     return 1 if report.errors else 0
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, describe_submission, open_dataset
-from aotlab.dataloaders.benchmarks.sequences import Video, select_videos
+from aotlab.dataloaders.benchmarks.sequences import select_videos
+from aotlab.media.labelled_video import Video
 from aotlab.tools.cli.options import (
     add_dataset_options,
     add_device_options,

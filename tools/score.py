@@ -25,12 +25,8 @@ from aotlab.dataloaders.benchmarks.datasets import (
     find_default_root,
     open_dataset,
 )
-from aotlab.dataloaders.benchmarks.sequences import (
-    Video,
-    read_annotated_video,
-    require_readable,
-    select_videos,
-)
+from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, require_readable, select_videos
+from aotlab.media.labelled_video import Video
 from aotlab.tools.cli.options import add_dataset_options, add_shared_options
 from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,
@@ -82,18 +78,30 @@ def score_masks(videos: list[Video], results: Path, args: argparse.Namespace) ->
 
 
 def compare_results(videos: list[Video], args: argparse.Namespace) -> int:
-    """Score several folders of results and print a row of each; return the exit status."""
+    """Score several folders of results on their common sequences and print a row of each; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     for results in args.results:
         require_results(videos, results)
-    tables, status, layout = {}, 0, find_rules(videos).table
+    scores_by_folder, failures, layout = {}, {}, find_rules(videos).table
     for results in args.results:
         report = score_videos(videos, results, workers=args.workers, progress=True)
-        tables[str(results)] = make_scores_table(report.scores, layout) if report.scores else {}
-        status |= report_failures({f"{results}: {name}": text for name, text in report.failures.items()})
+        scores_by_folder[str(results)] = report.scores
+        failures |= {f"{results}: {name}": text for name, text in report.failures.items()}
+    status = report_failures(failures)
+    common = set.intersection(*(set(scores) for scores in scores_by_folder.values()))
+    if not common:
+        raise InputError(
+            f"--results: no sequence is scored in all {len(args.results)} folders; complete them"
+        )
+    tables = {
+        folder: make_scores_table({name: scores[name] for name in scores if name in common}, layout)
+        for folder, scores in scores_by_folder.items()
+    }
     print(compare_tables(tables))
+    if any(set(scores) != common for scores in scores_by_folder.values()):
+        print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
     with report_write_errors():
         write_json(args.json, tables)
     return status

@@ -19,7 +19,8 @@ from aotlab.dataloaders.benchmarks.datasets import (
     find_default_root,
     open_dataset,
 )
-from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
+from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.media.labelled_video import Video
 from aotlab.tools.cli.options import add_dataset_options, add_shared_options
 from aotlab.tools.cli.parser import CommandParser, command, require_new_output, require_paths
 from aotlab.utils.errors import InputError, require_extra

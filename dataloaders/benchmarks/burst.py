@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.sequences import Video, read_videos
+from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
+from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, prefix_errors, read_json, require_file_name, write_text
+from aotlab.utils.files import is_file, prefix_errors, read_json, require_file_name, write_text
 
 MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -45,9 +46,7 @@ def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> l
     Frames with masks are tracked, one per second; with ``all_frames`` all. Results are for frames with masks.
     """
     path = find_annotation_file(root, split)
-    images = root / "frames" / split
-    if not is_folder(images):
-        raise InputError(f"{images}: no such folder; expected <source>/<sequence>/*.jpg in it")
+    images = require_folder(root / "frames" / split, "<source>/<sequence>/*.jpg in it")
     entries = {entry.name: entry for entry in read_sequences(path)}
     return read_videos(
         sorted(entries), lambda name: _make_video(entries[name], images, path, all_frames=all_frames)

@@ -14,8 +14,9 @@ from aotlab.dataloaders.benchmarks.davis import read_davis, read_long_video, rea
 from aotlab.dataloaders.benchmarks.lvos import read_lvos
 from aotlab.dataloaders.benchmarks.mose import read_mose, read_mosev2
 from aotlab.dataloaders.benchmarks.sav import read_sav
-from aotlab.dataloaders.benchmarks.sequences import Video, read_folder
+from aotlab.dataloaders.benchmarks.sequences import read_folder
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
+from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 

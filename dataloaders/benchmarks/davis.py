@@ -9,42 +9,47 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
-from typing import Literal
 
 from aotlab.dataloaders.benchmarks.sequences import (
-    Video,
     find_list_file,
     list_frames,
     list_masks,
     list_video_names,
     match_masks,
+    read_names,
     read_optional_list,
     read_video,
     read_videos,
 )
+from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_text, require_file_name
+from aotlab.utils.files import is_folder
 
 SERVER_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""
+RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+"""folders of DAVIS; the first that exists is read"""
 
 
-def read_davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Video]:
+def read_davis(root: Path, year: int | str, split: str = "val") -> list[Video]:
     """Read the sequences of a split (train, val, test-dev, ...; "test" means test-dev), sorted by name.
 
-    ``year`` 2016 merges all ids of a video into one object.
+    ``year`` is that of the lists; 2016 merges all ids of a video into one object.
     """
+    root = root / "DAVIS" if is_folder(root / "DAVIS") else root
+    size = next((name for name in RESOLUTIONS if is_folder(root / "JPEGImages" / name)), RESOLUTIONS[0])
+    merge_ids = str(year) == "2016"
     # the first release of DAVIS 2016 stores its lists below the resolution's name
-    lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if year == 2016 else [str(year)])]
+    lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if merge_ids else [str(year)])]
     path = find_list_file("test-dev" if split == "test" else split, *lists)
 
     def read(name: str) -> Video:
-        video = _read_480p(root, name)
+        video = _read_sequence(root, size, name)
         # without public annotations the server expects 480 rows; else results have the annotations' size
         height = SERVER_HEIGHT if len(video.annotations) == 1 else None
-        return replace(video, merge_ids=year == 2016, output_height=height)
+        return replace(video, merge_ids=merge_ids, output_height=height)
 
-    return read_videos(read_sequence_names(path), read)
+    return read_videos(sorted(read_names(path)), read)
 
 
 def read_visor(root: Path, split: str = "val") -> list[Video]:
@@ -55,17 +60,18 @@ def read_visor(root: Path, split: str = "val") -> list[Video]:
 
     def read(name: str) -> Video:
         seen = None if unseen is None else name not in unseen
-        return replace(_read_480p(root, name), seen=seen, rules="visor")
+        return replace(_read_sequence(root, "480p", name), seen=seen, rules="visor")
 
-    return read_videos(read_sequence_names(path), read)
+    return read_videos(sorted(read_names(path)), read)
 
 
 def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """Read the videos of a split (train, val or test), sorted by name.
+    """Read the videos of a split (train, val or test), in the order of its list.
 
     The first labelled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
     With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results are for the 5 per second.
     """
+    root = root / "VOST" if is_folder(root / "VOST") else root
 
     def read(name: str) -> Video:
         labelled = list_frames(root / "JPEGImages" / name)
@@ -76,7 +82,7 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
         written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
         return replace(video, annotations=scored, result_stems=written, rules="vost")
 
-    return read_videos(read_sequence_names(find_list_file(split, root / "ImageSets")), read)
+    return read_videos(read_names(find_list_file(split, root / "ImageSets")), read)
 
 
 def read_long_video(root: Path) -> list[Video]:
@@ -89,37 +95,8 @@ def read_long_video(root: Path) -> list[Video]:
     return read_videos(list_video_names(root), read)
 
 
-def read_sequence_names(path: Path) -> list[str]:
-    """Read the unique, sorted sequence names of a list file.
-
-    A line is a name, or a frame's paths below the root:
-    ``/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png``.
-
-    Raises:
-        InputError: an invalid line, or no lines.
-    """
-    names = set()
-    lines = read_text(path, "expected one sequence name per line").splitlines()
-    for number, line in enumerate((line.strip() for line in lines), start=1):
-        if not line:
-            continue
-        if "/" not in line and " " not in line:
-            names.add(require_file_name(line, f"{path}: line {number}"))
-            continue
-        parts = line.split()[0].strip("/").split("/")
-        if len(parts) != 4:
-            raise InputError(
-                f"{path}: line {number} is {line!r}; expected a sequence name, or "
-                "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png"
-            )
-        names.add(require_file_name(parts[2], f"{path}: line {number}"))
-    if not names:
-        raise InputError(f"{path}: empty list; expected one sequence name per line")
-    return sorted(names)
-
-
-def _read_480p(root: Path, name: str) -> Video:
-    return read_video(name, *(root / kind / "480p" / name for kind in ("JPEGImages", "Annotations")))
+def _read_sequence(root: Path, size: str, name: str) -> Video:
+    return read_video(name, *(root / kind / size / name for kind in ("JPEGImages", "Annotations")))
 
 
 def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:

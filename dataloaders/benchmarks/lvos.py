@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import (
-    Video,
     find_first_masks,
     find_split_folder,
     list_frames,
@@ -19,6 +18,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_optional_list,
     read_videos,
 )
+from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
@@ -56,9 +56,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
                 raise InputError(
                     f"{path}: lists no object of the video {name}; expected where each begins and ends"
                 )
-            objects = read_objects(
-                path, name, meta[name], _read_object, "frame_range with start, end and frame_nums"
-            )
+            objects = read_objects(path, name, meta[name], _read_object)
             masks_by_frame = find_first_masks(frames, annotations, objects, masks)
         seen = None if unseen is None else name not in unseen
         return Video(

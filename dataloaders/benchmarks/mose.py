@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import (
-    Video,
     find_split_folder,
     list_video_names,
     read_metadata,
@@ -16,6 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_readable,
 )
+from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
@@ -56,7 +56,7 @@ def read_mosev2(root: Path, split: str = "val") -> list[Video]:
         def read_object(object_id: int, _: object) -> ListedObject:
             return ListedObject(object_id, stems, len(stems))  # all have a mask on the first frame
 
-        objects = read_objects(path, name, listed.get(name, {}), read_object, "ids")
+        objects = read_objects(path, name, listed.get(name, {}), read_object)
         if not objects:
             raise InputError(f"{path}: does not list the video {name} with objects 1 to 254; complete it")
         return replace(video, objects=tuple(sorted(objects, key=lambda item: item.object_id)))

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.davis import read_sequence_names
 from aotlab.dataloaders.benchmarks.sequences import (
-    Video,
-    list_folders,
     list_frames,
     list_masks,
+    list_subfolders,
     list_video_names,
+    read_names,
     read_videos,
 )
+from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
@@ -30,18 +30,14 @@ def read_sav(root: Path, split: str = "val") -> list[Video]:
     """
     folder = root / f"sav_{split}" if is_folder(root / f"sav_{split}") else root
     names, listed = list_video_names(folder, MASKS, FRAMES), folder / f"sav_{split}.txt"
-    names = read_sequence_names(listed) if is_file(listed) else names
+    names = sorted(read_names(listed)) if is_file(listed) else names
     return read_videos(names, lambda name: _read(folder, name))
 
 
 def _read(folder: Path, name: str) -> Video:
     frames = list_frames(folder / FRAMES / name)
-    if not is_folder(folder / MASKS / name):
-        raise InputError(
-            f"{folder / MASKS / name}: no such folder; expected a folder of PNGs for each object"
-        )
     source = folder / MASKS / name
-    folders = {_parse_object_id(source / item): source / item for item in list_folders(source)}
+    folders = {_parse_object_id(source / item): source / item for item in list_subfolders(source)}
     masks = {object_id: list_masks(folders[object_id]) for object_id in sorted(folders)}
     objects = tuple(
         ListedObject(object_id, stems, len(stems))

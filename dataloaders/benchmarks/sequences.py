@@ -1,75 +1,21 @@
-"""Videos of benchmarks, what their readers share, and the data set ``folder``: folders of frames and masks."""
+"""What the readers of benchmarks share: folders, lists and metadata; and the data set ``folder``."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.object_masks import ListedObject, ObjectMasks
+from aotlab.media.labelled_video import Video
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, prefix_errors, read_text, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-@dataclass(frozen=True)
-class Video:
-    """A video as files, decoded when read."""
-
-    name: str
-    frames: tuple[Path, ...]
-    """images in temporal order"""
-    masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
-    """given masks by frame index; `new_ids` are the objects of each"""
-    annotations: tuple[Path, ...] = ()
-    """ground truth in temporal order, for scoring; may be empty or only the first frame's"""
-    merge_ids: bool = False
-    """all ids are one object, as in DAVIS 2016"""
-    output_height: int | None = None
-    """height of results in pixels, with the frame's aspect ratio; None: the frame's size"""
-    result_stems: frozenset[str] | None = None
-    """stems of frames with results; None: all"""
-    objects: tuple[ListedObject, ...] = ()
-    """objects listed in the metadata; empty: those of the masks"""
-    object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``"""
-    seen: bool | None = None
-    """whether the video belongs to the seen split; None: unknown"""
-    rules: str = "davis"
-    """name of the scoring rules"""
-    problem: str | None = None
-    """error message of unreadable files; such a video has no frames"""
-
-    def __post_init__(self) -> None:
-        require_file_name(self.name, "sequence")
-
-    @property
-    def results(self) -> tuple[str, ...]:
-        """Stems of the frames with results, in temporal order."""
-        stems = (path.stem for path in self.frames)
-        return tuple(stem for stem in stems if self.result_stems is None or stem in self.result_stems)
-
-    def result_files(self, stem: str) -> tuple[str, ...]:
-        """Return the result files of a frame in the sequence's folder: one of ids, or one per object folder."""
-        folders = [f"{folder.name}/" for folder in self.object_folders.values()]
-        return tuple(f"{folder}{stem}.png" for folder in folders or [""])
-
-    def new_ids(self, index: int) -> frozenset[int] | None:
-        """Return the new objects in a frame's given mask; None: all that no earlier mask has."""
-        if not self.objects:
-            return None
-        stem = self.frames[index].stem
-        return frozenset(item.object_id for item in self.objects if item.frames[0] == stem)
-
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return (height, width) of the results for frames of ``height``×``width`` pixels."""
-        if self.output_height is None:
-            return height, width
-        return self.output_height, -(-width * self.output_height // height)
 
 
 def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
@@ -85,20 +31,14 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     Raises:
         InputError: a folder is missing or empty, or no first frame has a mask.
     """
-    images = root / "JPEGImages"
-    if not is_folder(images):
-        raise InputError(
-            f"{images}: no such folder; expected {root}/JPEGImages/<sequence>/*.jpg and "
-            f"{root}/Annotations/<sequence>/*.png"
-        )
 
     def read(name: str) -> Video:
-        video = read_video(name, images / name, root / "Annotations" / name)
+        video = read_video(name, root / "JPEGImages" / name, root / "Annotations" / name)
         masks = match_masks(video.frames, video.annotations) if new_objects else video.masks
         rules = "folder_late" if new_objects else "folder"
         return replace(video, masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
 
-    return read_videos(list_folders(images), read)
+    return read_videos(list_video_names(root, "JPEGImages"), read)
 
 
 def read_annotated_video(name: str, folder: Path) -> Video:
@@ -131,8 +71,8 @@ def read_videos(names: Iterable[str], read: Callable[[str], Video]) -> list[Vide
             videos.append(read(require_file_name(name, "sequence")))
         except InputError as error:
             videos.append(Video(name, frames=(), problem=str(error)))
-    if videos and all(video.problem is not None for video in videos):
-        raise InputError(videos[0].problem)
+    if all(video.problem is not None for video in videos):
+        require_readable(videos)
     return videos
 
 
@@ -153,16 +93,6 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
             near = difflib.get_close_matches(name, known, n=3) or known[:3]
             raise InputError(f"sequence {name}: not in this split; it has {', '.join(near)} and others")
     return [video for video in videos if video.name in names]
-
-
-def list_folders(parent: Path) -> list[str]:
-    """Return the sorted names of the folders in ``parent``, without hidden ones; raises `InputError` without any."""
-    names = sorted(
-        path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")
-    )
-    if not names:
-        raise InputError(f"{parent}: no sequence here; expected one folder of frames for each")
-    return names
 
 
 def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
@@ -203,35 +133,62 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
     return Video(name, frames=frames, masks={0: reference}, annotations=annotations)
 
 
-def find_list_file(split: str, *folders: Path) -> Path:
-    """Return ``<folder>/<split>.txt`` in the first folder that has it; raises `InputError` if none has."""
-    for folder in folders:
-        if is_file(folder / f"{split}.txt"):
-            return folder / f"{split}.txt"
-    present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
-    known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
-    raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")
+def require_folder(folder: Path, expected: str) -> Path:
+    """Return a folder; raises `InputError`, which states what was ``expected``, if there is none."""
+    if not is_folder(folder):
+        raise InputError(f"{folder}: no such folder; expected {expected}")
+    return folder
 
 
 def list_frames(images: Path) -> tuple[Path, ...]:
     """Return the images of a folder, ordered by stem; raises `InputError` if the folder is missing or empty."""
-    if not is_folder(images):
-        raise InputError(f"{images}: no such folder; expected the frames of a sequence, 00000.jpg and so on")
-    images_in_folder = (path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
-    frames = tuple(
-        sorted(
-            (path for path in images_in_folder if not path.name.startswith(".")), key=lambda path: path.stem
-        )
-    )
+    require_folder(images, "the frames of a sequence, 00000.jpg and so on")
+    frames = list_images_by_stem(images)
     if not frames:
         raise InputError(f"{images}: no frame here; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 
+def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES) -> tuple[Path, ...]:
+    """Return the images of a folder, ordered by stem; empty without a folder. Hidden files are skipped.
+
+    Of several files with the same stem, the suffix listed first wins.
+    """
+    rank = {suffix: index for index, suffix in enumerate(suffixes)}
+    files: dict[str, tuple[int, str]] = {}
+    for file in os.listdir(folder) if is_folder(folder) else ():
+        stem, suffix = os.path.splitext(file)
+        order = rank.get(suffix.lower())
+        if order is not None and not file.startswith("."):
+            files[stem] = min(files.get(stem, (order, file)), (order, file))
+    return tuple(folder / file for _, (_, file) in sorted(files.items()))
+
+
 def list_masks(folder: Path) -> tuple[Path, ...]:
-    """Return the PNGs of a folder, ordered by stem; hidden files, which some archives contain, are skipped."""
-    pngs = (path for path in folder.glob("*.png") if not path.name.startswith("."))
-    return tuple(sorted(pngs, key=lambda path: path.stem))
+    """Return the PNGs of a folder, as `list_images_by_stem` does."""
+    return list_images_by_stem(folder, (".png",))
+
+
+def list_subfolders(folder: Path) -> list[str]:
+    """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped.
+
+    Raises:
+        InputError: no such folder.
+    """
+    require_folder(folder, "one folder for each video in it")
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    return [name for name in names if is_folder(folder / name)]
+
+
+def list_video_names(folder: Path, *kinds: str) -> list[str]:
+    """Return the sorted names of a split's videos; raises `InputError` without any, or without one of the folders.
+
+    ``kinds``: folders of a folder per video (default: JPEGImages and Annotations); the first gives the names.
+    """
+    names, *_ = [list_subfolders(folder / kind) for kind in kinds or ("JPEGImages", "Annotations")]
+    if not names:
+        raise InputError(f"{folder}: no sequence here; expected one folder of frames for each")
+    return names
 
 
 def find_split_folder(root: Path, split: str) -> Path:
@@ -244,21 +201,46 @@ def find_split_folder(root: Path, split: str) -> Path:
     for folder in (*(root / name for name in names), root):
         if is_folder(folder / "JPEGImages"):
             return folder
-    raise InputError(
-        f"{root / names[0] / 'JPEGImages'}: no such folder; expected JPEGImages and Annotations in it"
-    )
+    return require_folder(root / names[0] / "JPEGImages", "JPEGImages and Annotations in it").parent
 
 
-def list_video_names(folder: Path, *kinds: str) -> list[str]:
-    """Return the sorted names of a split's videos; raises `InputError` without any, or without one of the folders.
+def find_list_file(split: str, *folders: Path) -> Path:
+    """Return ``<folder>/<split>.txt`` in the first folder that has it; raises `InputError` if none has."""
+    for folder in folders:
+        if is_file(folder / f"{split}.txt"):
+            return folder / f"{split}.txt"
+    present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
+    known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
+    raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")
 
-    ``kinds``: folders of a folder per video (default: JPEGImages and Annotations); the first gives the names.
+
+def read_names(path: Path) -> list[str]:
+    """Return the unique names of videos or images in a list file, in its order.
+
+    A line is a name, or a frame's paths below the root of DAVIS:
+    ``/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png``.
+
+    Raises:
+        InputError: an invalid line, or no lines.
     """
-    kinds = kinds or ("JPEGImages", "Annotations")
-    for kind in kinds:
-        if not is_folder(folder / kind):
-            raise InputError(f"{folder / kind}: no such folder; expected one folder for each video in it")
-    return list_folders(folder / kinds[0])
+    names = []
+    lines = read_text(path, "expected one name per line").splitlines()
+    for number, line in enumerate((line.strip() for line in lines), start=1):
+        parts = line.strip("/").split("/")
+        name = parts[2] if len(parts) > 3 and parts[0] == "JPEGImages" else line
+        if line:
+            names.append(require_file_name(name, f"{path}: line {number}"))
+    if not names:
+        raise InputError(f"{path}: empty list; expected one name per line")
+    return list(dict.fromkeys(names))
+
+
+def read_optional_list(path: Path) -> frozenset[str] | None:
+    """Return the lines of a list file, or None if it is missing."""
+    if not is_file(path):
+        return None
+    lines = read_text(path, "expected one name per line").splitlines()
+    return frozenset(line.strip() for line in lines if line.strip())
 
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
@@ -280,13 +262,11 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
 
 
 def read_objects(
-    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ListedObject], expected: str
+    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ListedObject]
 ) -> tuple[ListedObject, ...]:
     """Read the objects that a metadata file lists for a video; those without frames are skipped.
 
-    Args:
-        read: turns id and entry into an object; any error means that the entry is not readable.
-        expected: form of an entry, for the message.
+    ``read`` turns id and entry into an object; any error means that the entry is not readable.
 
     Raises:
         InputError: an entry is not readable, or an id is not 1 to 254.
@@ -295,20 +275,8 @@ def read_objects(
 
     items = []
     for object_id, entry in objects.items():
-        try:
+        with prefix_errors(f"{path}: object {str(object_id)[:20]} of {name}"):
             if not 0 < int(object_id) < VOID:
-                raise ValueError("an id of 1 to 254 is expected")
+                raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise InputError(
-                f"{path}: object {str(object_id)[:20]} of {name} is not readable ({error!r}); expected {expected}"
-            ) from error
     return tuple(item for item in items if item.frames)
-
-
-def read_optional_list(path: Path) -> frozenset[str] | None:
-    """Return the lines of a list file, or None if it is missing."""
-    if not is_file(path):
-        return None
-    lines = read_text(path, "expected one name per line").splitlines()
-    return frozenset(line.strip() for line in lines if line.strip())

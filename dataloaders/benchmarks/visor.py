@@ -1,4 +1,4 @@
-"""VISOR's polygons: conversion to the layout that `davis.visor` reads, and submissions to its server.
+"""VISOR's polygons: conversion to the layout that `read_visor` reads, and submissions to its server.
 
 A JSON file holds ``video_annotations``, one entry a frame: ``image`` with ``name``, ``video`` and ``subsequence``, and
 ``annotations``, each an object's ``name`` and its ``segments``, polygons of [x, y] on an image of 1920×1080.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import (
-    Video,
     find_first_masks,
     find_split_folder,
     list_frames,
@@ -16,10 +15,12 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_objects,
     read_optional_list,
     read_videos,
+    require_folder,
 )
+from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, require_file_name
+from aotlab.utils.files import is_file, require_file_name
 
 
 def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -31,10 +32,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
     """
     folder = find_split_folder(root, split)
     images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder
-    if not is_folder(images / "JPEGImages"):
-        raise InputError(
-            f"{images / 'JPEGImages'}: no such folder; expected the frames of the all-frames archive"
-        )
+    require_folder(images / "JPEGImages", "the frames of the all-frames archive")
     seen = read_seen_categories(root)
     meta = read_metadata(folder / "meta.json")
 
@@ -44,7 +42,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
             known = None if seen is None or "category" not in entry else str(entry["category"]) in seen
             return ListedObject(object_id, stems, len(stems), seen=known)
 
-        objects = read_objects(folder / "meta.json", name, meta[name], read_object, "ids with frames")
+        objects = read_objects(folder / "meta.json", name, meta[name], read_object)
         return _read(folder, images, name, tuple(sorted(objects, key=lambda item: item.object_id)))
 
     return read_videos(sorted(meta), read)

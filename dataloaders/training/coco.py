@@ -7,7 +7,6 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ import numpy as np
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, find_paths, make_image_set
+from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
-from aotlab.media.regions import decode_runs, fill_polygons, parse_runs, require_size
-from aotlab.utils.errors import InputError
+from aotlab.media.regions import decode_runs, require_size
+from aotlab.utils.errors import require_extra
 from aotlab.utils.files import prefix_errors, read_json
 
 MIN_AREA = 500
@@ -47,37 +47,19 @@ class CocoImage(LabelledImage):
 
     def _draw(self, annotation: Mapping[str, Any]) -> np.ndarray:
         """Return H×W bool."""
-        try:
-            return rasterise(annotation["segmentation"], self.size)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError(
-                f"{self.source}: annotation {annotation.get('id')} cannot be drawn ({error!r}); expected "
-                "polygons or run lengths under 'segmentation'"
-            ) from error
-
-
-def rasterise(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """Draw polygons (lists of x, y, x, y, ...) or run lengths (counts as a list or compressed): H×W bool.
-
-    Raises:
-        InputError: a coordinate far outside, run lengths that do not fill the image.
-    """
-    if not isinstance(segmentation, list):
-        if tuple(segmentation["size"]) != size:
-            raise ValueError(f"run lengths of {segmentation['size']} for {list(size)}")
-        return decode_runs(parse_runs(segmentation["counts"], size), size)
-    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer coordinates enclose no area
-    if not polygons:
-        return np.zeros(size, dtype=bool)
-    return decode_runs(fill_polygons(polygons, size), size)
+        segmentation = annotation["segmentation"]
+        with prefix_errors(f"{self.source}: annotation {annotation['id']} cannot be drawn"):
+            if isinstance(segmentation, list):
+                # polygons of fewer coordinates enclose no area
+                segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
+                if not segmentation:
+                    return np.zeros(self.size, dtype=bool)
+            return decode_runs(parse_segmentation(segmentation, self.size), self.size)
 
 
 def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
     """Find COCO instances of a split (default: train2017), or any set with COCO JSON."""
-    if find_spec("pycocotools") is None:
-        raise InputError(
-            "kind coco: pycocotools is not installed; install it, or convert the set to id maps (kind static)"
-        )
+    require_extra("train", "pycocotools")
     split = source.split or "train2017"
     layout = f"{split}/*.jpg and annotations/instances_{split}.json"
     instances = f"instances_{split}.json"
@@ -93,7 +75,7 @@ def list_coco_images(images: Path, instances: Path) -> list[CocoImage]:
     Raises:
         InputError: not a readable COCO JSON file.
     """
-    present, list_coco_images = set(os.listdir(images)), []
+    names, found = set(os.listdir(images)), []
     with prefix_errors(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -104,6 +86,6 @@ def list_coco_images(images: Path, instances: Path) -> list[CocoImage]:
         for image in tree["images"]:
             path, items = images / Path(image["file_name"]).name, annotations[image["id"]]
             size = require_size(image["height"], image["width"])
-            if path.name in present and not all(item["iscrowd"] for item in items):
-                list_coco_images.append(CocoImage(path, instances, size, json.dumps(items).encode()))
-    return list_coco_images
+            if path.name in names and not all(item["iscrowd"] for item in items):
+                found.append(CocoImage(path, instances, size, json.dumps(items).encode()))
+    return found

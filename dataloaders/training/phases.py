@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import LabelledVideo, VideoSet
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet
+from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 TRIED_CLIPS = 20
 """number of clips of a phase of which one must show an object"""
 MIN_VIDEOS = 10
-"""minimum number of videos for holding some back"""
+"""minimum number of videos in a folder for validating on some of them"""
 
 Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
 """reader of a source's folder by kind"""
@@ -36,10 +37,7 @@ IMAGE_READERS: Readers = {
 }
 READERS: Readers = {
     **IMAGE_READERS,
-    "video": sets.open_video_folders,
-    "davis": sets.open_davis,
-    "youtube_vos": sets.open_youtube_vos,
-    "vost": sets.open_vost,
+    **dict.fromkeys(sets.VIDEO_READERS, sets.open_videos),
 }
 
 
@@ -49,7 +47,7 @@ class TrainingData:
 
     mixtures: dict[int, Mixture]
     """clips of every phase to run, by its index in the recipe"""
-    validation: list[LabelledVideo]
+    validation: list[Video]
 
 
 def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
@@ -118,13 +116,13 @@ def open_mixture(
     return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
 
 
-def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list[LabelledVideo]:
+def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Video]:
     """Return the videos of ``data.validation`` (default split: val).
 
     Raises:
         InputError: a folder or list is missing, single images, or data.root is not set.
     """
-    videos: list[LabelledVideo] = []
+    videos: list[Video] = []
     for source in data.validation:
         opened: ClipSource | None = None
         if source.kind not in IMAGE_READERS:
@@ -138,39 +136,60 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
 
 
 def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingData:
-    """Hold this fraction of the videos of every set back for validation, the same ones in all phases."""
-    held: dict[tuple[str, str], LabelledVideo] = {}
-    kept: dict[int, Mixture] = {}
-    for index, mixture in mixtures.items():
-        sources: list[ClipSource] = []
-        for source in mixture.sources:
-            if isinstance(source, VideoSet) and len(source.videos) >= MIN_VIDEOS:
-                chosen = choose_evenly_spaced(source, fraction)
-                held |= {(source.name, video.name): video for video in chosen}
-                others = tuple(video for video in source.videos if video not in chosen)
-                source = replace(source, videos=others)
-            sources.append(source)
-        kept[index] = replace(mixture, sources=tuple(sources))
-    if held:
-        names = ", ".join(sorted(name for _, name in held))
-        log.info(
-            "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
-            names,
-        )
-    else:
+    """Move this fraction of the videos of every folder from training to validation, the same ones in all phases.
+
+    Raises:
+        InputError: no video of a source is left to train on.
+    """
+    folders: dict[Path, dict[str, Video]] = {}
+    for source in (source for mixture in mixtures.values() for source in mixture.sources):
+        for video in source.videos if isinstance(source, VideoSet) else ():
+            folders.setdefault(video.frames[0].parents[1], {})[video.name] = video
+    validation = [
+        video
+        for videos in folders.values()
+        if len(videos) >= MIN_VIDEOS
+        for video in choose_evenly_spaced(list(videos.values()), fraction)
+    ]
+    if not validation:
         log.info(
             "no validation, and no best.safetensors: fewer than %d videos; give some with "
             "data.validation='[{path: FOLDER}]'",
             MIN_VIDEOS,
         )
-    return TrainingData(kept, list(held.values()))
+        return TrainingData(mixtures, [])
+    names = ", ".join(sorted(video.name for video in validation))
+    log.info(
+        "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
+        names,
+    )
+    excluded = {video.frames[0].parent for video in validation}
+    kept = {
+        index: replace(
+            mixture, sources=tuple(_exclude_folders(source, excluded) for source in mixture.sources)
+        )
+        for index, mixture in mixtures.items()
+    }
+    return TrainingData(kept, validation)
 
 
-def choose_evenly_spaced(source: VideoSet, part: float) -> list[LabelledVideo]:
-    """Return this fraction of the videos of a set, evenly spaced by name; at least one."""
-    videos = sorted(source.videos, key=lambda video: video.name)
-    count = max(1, round(part * len(videos)))
-    return [videos[(2 * number + 1) * len(videos) // (2 * count)] for number in range(count)]
+def _exclude_folders(source: ClipSource, folders: set[Path]) -> ClipSource:
+    """Return a source without the images and videos in some folders."""
+    if not isinstance(source, VideoSet | ImageSet):
+        return source
+    left = source.exclude(folders)
+    if not left:
+        raise InputError(
+            "data.validation_fraction: validates on all videos of a source; name the validation videos with data.validation"
+        )
+    return left
+
+
+def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video]:
+    """Return this fraction of some videos, evenly spaced by name; at least one."""
+    ordered = sorted(videos, key=lambda video: video.name)
+    count = max(1, round(fraction * len(ordered)))
+    return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
 
 
 def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> ClipSource:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig, SourceConfig
-from aotlab.dataloaders.benchmarks.davis import read_sequence_names
-from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, find_list_file, read_metadata
+from aotlab.dataloaders.benchmarks.davis import read_davis, read_vost
+from aotlab.dataloaders.benchmarks.sequences import (
+    FRAME_SUFFIXES,
+    find_list_file,
+    find_split_folder,
+    list_images_by_stem,
+    list_masks,
+    list_subfolders,
+    match_masks,
+    read_names,
+    require_readable,
+)
+from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, make_image_clip, make_video_clip
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder, read_text, require_file_name
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +45,6 @@ REFERENCE_TRIES = 20
 WINDOW_TRIES = 6
 """number of attempts to choose frames without new objects after the reference frame"""
 VIDEO_LAYOUTS = (("JPEGImages/480p", "Annotations/480p"), ("JPEGImages", "Annotations"))
-RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 
 MaskReader = Callable[[Path], np.ndarray]
 """reader from file to H×W uint8: ids, 0 background, 255 ignored"""
@@ -89,14 +97,6 @@ class MaskedImage(LabelledImage):
         return np.where(np.isin(mask, self.dropped), np.uint8(0), mask) if self.dropped else mask
 
 
-@dataclass(frozen=True)
-class LabelledVideo:
-    """The labelled frames of one video, in order; all of one size."""
-
-    name: str
-    frames: tuple[LabelledImage, ...]
-
-
 def read_ids(path: Path) -> np.ndarray:
     """Read unchanged ids, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, instances of PASCAL VOC.
 
@@ -147,7 +147,7 @@ class ImageSet:
 
     images: tuple[LabelledImage, ...]
     subsets: tuple[Subset, ...] = ()
-    """subsets to draw from before an image is drawn; empty: images are drawn uniformly"""
+    """subsets, each of one folder, to draw from before an image is drawn; empty: images are drawn uniformly"""
 
     def describe(self) -> str:
         """Return the number of images, and the shares of the subsets."""
@@ -161,6 +161,25 @@ class ImageSet:
         subset = self.subsets[int(rng.choice(len(self.subsets), p=[subset.share for subset in self.subsets]))]
         return subset.first + int(rng.integers(subset.count))
 
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def exclude(self, folders: Container[Path]) -> ImageSet:
+        """Return the set without the images in some folders."""
+        images = tuple(image for image in self.images if image.image.parent not in folders)
+        if len(images) == len(self.images):
+            return self
+        subsets = [subset for subset in self.subsets if self.images[subset.first].image.parent not in folders]
+        total = sum(subset.share for subset in subsets)
+        firsts = accumulate((subset.count for subset in subsets), initial=0)
+        return ImageSet(
+            images,
+            tuple(
+                replace(subset, first=first, share=subset.share / total)
+                for first, subset in zip(firsts, subsets, strict=False)
+            ),
+        )
+
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of an image; raises `InputError` if it is not readable."""
         frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
@@ -173,7 +192,8 @@ class VideoSet:
     """Videos, from which clips are cut."""
 
     name: str
-    videos: tuple[LabelledVideo, ...]
+    videos: tuple[Video, ...]
+    """``annotations[i]`` is the mask of ``frames[i]``, see `select_labelled_frames`"""
     max_gap: int
     """largest number of frames between two frames of a clip"""
 
@@ -186,29 +206,64 @@ class VideoSet:
         """Draw the index of a video."""
         return int(rng.integers(len(self.videos)))
 
-    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of frames of a video, in one random crop.
+    def __len__(self) -> int:
+        return len(self.videos)
 
-        Raises:
-            InputError: a frame is not readable, or two differ in size.
-        """
+    def exclude(self, folders: Container[Path]) -> VideoSet:
+        """Return the set without the videos whose frames are in some folders."""
+        kept = tuple(video for video in self.videos if video.frames[0].parent not in folders)
+        return replace(self, videos=kept)
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of a video as `sample_clip` does."""
         video = self.videos[index]
-        indices = choose_frames(video, phase.clip_length, self.max_gap, rng)
-        frames_read = {index: video.frames[index].read() for index in sorted(set(indices))}
-        height, width = frames_read[indices[0]][1].shape
-        for index, (_, mask) in frames_read.items():
-            if mask.shape != (height, width):
-                raise InputError(
-                    f"{video.frames[index].name}: {mask.shape[1]}×{mask.shape[0]}, but another frame of its video is "
-                    f"{width}×{height}; give frames of one size"
-                )
-        images, masks = zip(*(frames_read[index] for index in indices), strict=True)
-        frames, labels = make_video_clip(images, masks, phase, rng)
-        clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+        clip = sample_clip(list_frame_pairs(video), phase, self.max_gap, rng, max_objects=max_objects)
         return replace(clip, names=(video.name,))
 
 
-def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generator) -> list[int]:
+def select_labelled_frames(video: Video) -> Video:
+    """Return a video of the frames with a mask and of their masks, in order.
+
+    With listed objects, these are the frames of objects with at least `MIN_FRAMES` frames.
+    """
+    masks = match_masks(video.frames, video.annotations)
+    listed = {stem for item in video.objects if len(item.frames) >= MIN_FRAMES for stem in item.frames}
+    indices = [index for index in sorted(masks) if not video.objects or masks[index].stem in listed]
+    frames = tuple(video.frames[index] for index in indices)
+    return replace(video, frames=frames, annotations=tuple(masks[index] for index in indices))
+
+
+def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:
+    """Return the frames and masks of a video of `select_labelled_frames`."""
+    reader = read_single_object if video.merge_ids else read_ids
+    dropped = tuple(item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES)
+    pairs = zip(video.frames, video.annotations, strict=True)
+    return tuple(MaskedImage(image, mask, reader, dropped) for image, mask in pairs)
+
+
+def sample_clip(
+    frames: Sequence[LabelledImage], phase: PhaseConfig, max_gap: int, rng: Generator, *, max_objects: int
+) -> Clip:
+    """Make a clip of some of the frames of a video, in one random crop.
+
+    Raises:
+        InputError: a frame is not readable, or two differ in size.
+    """
+    indices = choose_frames(frames, phase.clip_length, max_gap, rng)
+    pixels = {index: frames[index].read() for index in sorted(set(indices))}
+    height, width = pixels[indices[0]][1].shape
+    for index, (_, mask) in pixels.items():
+        if mask.shape != (height, width):
+            raise InputError(
+                f"{frames[index].name}: {mask.shape[1]}×{mask.shape[0]}, but another frame of its video is "
+                f"{width}×{height}; give frames of one size"
+            )
+    images, masks = zip(*(pixels[index] for index in indices), strict=True)
+    clip_frames, labels = make_video_clip(images, masks, phase, rng)
+    return relabel(clip_frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+
+
+def choose_frames(frames: Sequence[LabelledImage], length: int, max_gap: int, rng: Generator) -> list[int]:
     """Draw frame indices with random gaps, forwards or backwards, the reference frame first.
 
     After a few attempts at most, the reference frame shows enough and later frames bring no new objects, if possible.
@@ -217,22 +272,22 @@ def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generato
         InputError: a mask is not readable.
     """
     # Backwards is forwards through the reversed frames.
-    order = range(len(video.frames)) if rng.random() < 0.5 else range(len(video.frames))[::-1]
+    order = range(len(frames)) if rng.random() < 0.5 else range(len(frames))[::-1]
 
     @cache
-    def counts(index: int) -> np.ndarray:
-        return count_ids(video.frames[index].read_mask())
+    def count_pixels(index: int) -> np.ndarray:
+        return count_ids(frames[index].read_mask())
 
     for _ in range(WINDOW_TRIES):
         steps = rng.integers(1, max_gap + 1, length - 1)
         for _ in range(REFERENCE_TRIES):
             start = int(rng.integers(len(order)))
-            if is_reference_frame(counts(order[start])):
+            if is_reference_frame(count_pixels(order[start])):
                 break
         positions = [start, *(start + np.cumsum(steps))]
         indices = [order[reflect_index(int(position), len(order))] for position in positions]
-        present = [counts(index)[1:VOID] > 0 for index in indices]
-        if not (np.any(present, axis=0) & ~present[0]).any():
+        visible = [count_pixels(index)[1:VOID] > 0 for index in indices]
+        if not (np.any(visible, axis=0) & ~visible[0]).any():
             break
     return indices
 
@@ -241,16 +296,6 @@ def is_reference_frame(counts: np.ndarray) -> bool:
     """Return whether a frame with these pixel counts per id can be a reference frame."""
     labelled = counts[1:VOID].sum()
     return bool(labelled > MIN_REFERENCE_PIXELS and counts[VOID] <= MAX_IGNORED_FRACTION * labelled)
-
-
-def read_split(path: Path) -> list[str]:
-    """Return the names in a list file, one per line; raises `InputError` if it is missing or empty."""
-    find_list_file(path.stem, path.parent)
-    lines = read_text(path, "write one name per line").splitlines()
-    names = [require_file_name(line.strip(), str(path)) for line in lines if line.strip()]
-    if not names:
-        raise InputError(f"{path}: empty list; write one name per line")
-    return list(dict.fromkeys(names))
 
 
 def find_paths(folder: Path, forms: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
@@ -266,45 +311,12 @@ def find_paths(folder: Path, forms: Iterable[Sequence[str]], layout: str) -> tup
     raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 
-def list_subfolders(folder: Path) -> list[str]:
-    """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped."""
-    if not is_folder(folder):
-        raise InputError(f"{folder}: no such folder; expected a folder with subfolders")
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name for entry in entries if not entry.name.startswith(".") and is_folder(Path(entry.path))
-        )
-
-
-def pair_files(
-    images: Path, masks: Path, reader: MaskReader, *, dropped: tuple[int, ...] = ()
-) -> list[MaskedImage]:
+def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[MaskedImage]:
     """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
-    mask_files = list_files_by_stem(masks, (".png",))
     suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
-    image_files = list_files_by_stem(images, suffixes)
-    return [
-        MaskedImage(images / image_files[stem], masks / mask_files[stem], reader, dropped)
-        for stem in sorted(image_files.keys() & mask_files.keys())
-    ]
-
-
-def list_files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
-    """Return the file names in a folder by stem; empty without a folder. Hidden files are skipped.
-
-    Of several files with the same stem, the suffix listed first wins.
-    """
-    if not is_folder(folder):
-        return {}
-    rank = {suffix: index for index, suffix in enumerate(suffixes)}
-    files: dict[str, tuple[int, str]] = {}
-    for file in os.listdir(folder):
-        stem, suffix = os.path.splitext(file)
-        order = rank.get(suffix.lower())
-        if order is None or file.startswith("."):
-            continue
-        files[stem] = min(files.get(stem, (order, file)), (order, file))
-    return {stem: file for stem, (_, file) in files.items()}
+    frames = list_images_by_stem(images, suffixes)
+    pairs = match_masks(frames, list_masks(masks))
+    return [MaskedImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
 
 
 def require_existing(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
@@ -330,7 +342,7 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
         for name in list_subfolders(images)
     }
     if source.split is not None:
-        names = set(read_split(folder / "ImageSets" / f"{source.split}.txt"))
+        names = set(read_names(find_list_file(source.split, folder / "ImageSets")))
         require_existing(names, sets.keys() | {pair.image.stem for pair in loose}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
@@ -376,7 +388,7 @@ def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
             "kind static with a list of images"
         )
     forms, layout = SALIENCY_SETS[source.kind]
-    if not list_files_by_stem(folder, (".jpg",)):
+    if not list_images_by_stem(folder, (".jpg",)):
         forms = [form for form in forms if form != (".", ".")]
     images, masks = find_paths(folder, forms, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
@@ -392,7 +404,7 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
         folder, [(f"{prefix}/JPEGImages", f"{prefix}/SegmentationObject") for prefix in prefixes], layout
     )
     lists = images.parent / "ImageSets" / "Segmentation"
-    names = set(read_split(lists / f"{source.split or 'trainval'}.txt"))
+    names = set(read_names(find_list_file(source.split or "trainval", lists)))
     pairs = pair_files(images, masks, read_ids)
     return make_image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
 
@@ -404,95 +416,62 @@ def make_image_set(images: Sequence[LabelledImage], folder: Path, masks: Path) -
     return ImageSet(tuple(images))
 
 
-def open_video_folders(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find folders of frames: all, or those of a list in ImageSets/."""
-    images, masks = find_paths(
-        folder, VIDEO_LAYOUTS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png"
-    )
+def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
+    """Read folders of frames and masks, all or those of a list in ImageSets/; any frame may be without a mask."""
+    images, masks = find_paths(root, VIDEO_LAYOUTS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
     names = list_subfolders(images)
-    if source.split is not None:
-        names = read_split(folder / "ImageSets" / f"{source.split}.txt")
-    return _read_videos(source, images, masks, names)
+    if split is not None:
+        listed = read_names(find_list_file(split, root / "ImageSets"))
+        require_existing(listed, names, images)
+        names = listed
+    return [
+        Video(name, list_images_by_stem(images / name), annotations=list_masks(masks / name))
+        for name in names
+    ]
 
 
-def open_davis(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
-    layout = (
-        "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png and "
-        "ImageSets/2017/train.txt"
-    )
-    inner = [f"{prefix}{{}}/{size}" for prefix in ("", "DAVIS/") for size in RESOLUTIONS]
-    forms = [(form.format("JPEGImages"), form.format("Annotations")) for form in inner]
-    images, masks = find_paths(folder, forms, layout)
-    base = images.parents[1]
-    year, _, split = (source.split or "train").rpartition("/")
-    lists = [base / "ImageSets" / (year or "2017")]
-    if year == "2016":  # the first release stores its lists below the resolution's name
-        lists.append(base / "ImageSets" / "480p")
-    names = read_sequence_names(find_list_file(split, *lists))
-    return _read_videos(source, images, masks, names, read_single_object if year == "2016" else read_ids)
+def _read_davis(root: Path, split: str | None) -> list[Video]:
+    """Read DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
+    year, _, name = (split or "train").rpartition("/")
+    return read_davis(root, year or 2017, name)
 
 
-def open_vost(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find the labelled frames of VOST at 5 frames per second (default split: train)."""
-    layout = "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png and ImageSets/train.txt"
-    images, masks = find_paths(
-        folder, [("JPEGImages", "Annotations"), ("VOST/JPEGImages", "VOST/Annotations")], layout
-    )
-    names = read_split(images.parent / "ImageSets" / f"{source.split or 'train'}.txt")
-    return _read_videos(source, images, masks, names)
+def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:
+    """Read YouTube-VOS train, 2018 or 2019; a split is a list in ImageSets/ beside JPEGImages/."""
+    videos = {video.name: video for video in read_youtube_vos(root, "train")}
+    if split in (None, "train"):
+        return list(videos.values())
+    folder = find_split_folder(root, "train")
+    names = read_names(find_list_file(split, folder / "ImageSets"))
+    require_existing(names, videos, folder / "JPEGImages")
+    return [videos[name] for name in names]
 
 
-def open_youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find YouTube-VOS train, 2018 or 2019; a split is a list in ImageSets/ beside JPEGImages/.
+VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
+    "video": read_video_folders,
+    "davis": _read_davis,
+    "youtube_vos": _read_youtube_vos,
+    "vost": lambda root, split: read_vost(root, split or "train"),
+}
+"""readers of video sets by kind: (root, split) to their videos"""
 
-    Objects and videos with fewer than two frames in meta.json are dropped.
+
+def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
+    """Find the labelled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out.
+
+    Raises:
+        InputError: a listed video is not readable, or no video has enough frames.
     """
-    layout = "train/JPEGImages/<video>/00000.jpg, train/Annotations/<video>/00000.png and train/meta.json"
-    parts = ("JPEGImages", "Annotations", "meta.json")
-    base = find_paths(folder, [[f"train/{part}" for part in parts], parts], layout)[0].parent
-    meta = read_metadata(base / "meta.json")
-    names: Iterable[str] = sorted(meta)
-    if source.split not in (None, "train"):
-        names = read_split(base / "ImageSets" / f"{source.split}.txt")
-        require_existing(names, meta, base / "JPEGImages")
-    videos = [_youtube_video(base, name, meta[name]) for name in names]
-    return _make_video_set(source, videos, base / "JPEGImages", base / "Annotations")
-
-
-def _youtube_video(base: Path, name: str, objects: Mapping[Any, Any]) -> LabelledVideo:
-    try:
-        listed = {int(number): list(item["frames"]) for number, item in objects.items()}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{base / 'meta.json'}: the objects of {name} are not readable ({error!r}); expected ids with frames"
-        ) from error
-    kept = {number for number, frames in listed.items() if len(frames) >= MIN_FRAMES}
-    stems = {stem for number in kept for stem in listed[number]}
-    dropped = tuple(sorted(listed.keys() - kept))
-    pairs = pair_files(base / "JPEGImages" / name, base / "Annotations" / name, read_ids, dropped=dropped)
-    return LabelledVideo(name, tuple(pair for pair in pairs if pair.image.stem in stems))
-
-
-def _read_videos(
-    source: SourceConfig, images: Path, masks: Path, names: Iterable[str], reader: MaskReader = read_ids
-) -> VideoSet:
-    names = list(names)
-    require_existing(names, list_subfolders(images), images)
-    videos = [LabelledVideo(name, tuple(pair_files(images / name, masks / name, reader))) for name in names]
-    return _make_video_set(source, videos, images, masks)
-
-
-def _make_video_set(
-    source: SourceConfig, candidates: list[LabelledVideo], images: Path, masks: Path
-) -> VideoSet:
-    videos = tuple(video for video in candidates if len(video.frames) >= MIN_FRAMES)
+    candidates = VIDEO_READERS[source.kind](folder, source.split)
+    require_readable(candidates)
+    labelled = [select_labelled_frames(video) for video in candidates]
+    videos = tuple(video for video in labelled if len(video.frames) >= MIN_FRAMES)
     if not videos:
         raise InputError(
-            f"{images}: no video with {MIN_FRAMES} frames that have masks of the same name in {masks}; "
-            "expected <video>/00000.jpg with <video>/00000.png"
+            f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
+            "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
         )
-    if len(videos) < len(candidates):
-        short = len(candidates) - len(videos)
-        log.info("%s: %d videos with fewer than %d labelled frames left out", images, short, MIN_FRAMES)
+    if len(videos) < len(labelled):
+        short = len(labelled) - len(videos)
+        log.info("%s: %d videos with fewer than %d labelled frames left out", folder, short, MIN_FRAMES)
     return VideoSet(source.path, videos, source.max_gap)

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 
-from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.run import track_video
 from aotlab.engine.benchmark.scoring import has_annotations, score_videos
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.distributed import RESUME_ADVICE, World

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.overlay import concat_images, draw_overlay, draw_text
 from aotlab.utils.files import atomic_path, is_file
@@ -63,11 +63,11 @@ def _read_object(file: Path, object_id: int, video: Video) -> np.ndarray:
 def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]:
     """Return the stems of ``count`` evenly spaced frames of an object, in temporal order, including its worst in J."""
     region = scores.region[scores.ids.index(object_id)]
-    counted = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
-    if len(counted) <= count:
-        return [scores.frames[index] for index in counted]
-    worst = min(counted, key=lambda index: region[index])
-    spread = {counted[round(position)] for position in np.linspace(0, len(counted) - 1, count)}
+    scored = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
+    if len(scored) <= count:
+        return [scores.frames[index] for index in scored]
+    worst = min(scored, key=lambda index: region[index])
+    spread = {scored[round(position)] for position in np.linspace(0, len(scored) - 1, count)}
     if worst not in spread:
         # replace the nearest frame
         spread.remove(min(spread, key=lambda index: abs(index - worst)))

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
 from aotlab.engine.streaming import LabelPipeline, ReadAhead, stream
@@ -19,6 +18,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
 from aotlab.media.overlay import draw_ids, draw_overlay

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import (
     FrameScores,
@@ -20,6 +20,7 @@ from aotlab.evaluation.sequence_scores import (
     require_predictions,
     score_files,
 )
+from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar

@@ -17,7 +17,6 @@ from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
-from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip import ClipLearner
 from aotlab.engine.training.journal import Journal
@@ -32,6 +31,7 @@ from aotlab.engine.training.state import (
 )
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.validation import validate
+from aotlab.media.labelled_video import Video
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import World, detect_lost_ranks
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
@@ -57,7 +57,7 @@ class TrainingRun:
     """State shared by all phases of a run."""
 
     output: Path
-    videos: list[LabelledVideo]
+    videos: list[Video]
     """validation videos"""
     journal: Journal
     stop: StopFlag

@@ -8,18 +8,21 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.sets import LabelledVideo
+from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.evaluation.davis import SequenceScores, read_object_ids, score_labels
+from aotlab.evaluation.davis import SequenceScores, list_ids, read_object_ids, score_labels
 from aotlab.evaluation.tables import make_scores_table
+from aotlab.media.labelled_video import Video
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 
 
-def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world: World) -> dict[str, float]:
-    """Track and score ``videos`` by the DAVIS 2017 rules, distributed over the ranks, all of which call this.
+def validate(model: VOSModel, config: Config, videos: list[Video], world: World) -> dict[str, float]:
+    """Track and score ``videos``, distributed over the ranks, all of which call this.
+
+    The rules are those of DAVIS 2017 for the objects of the first mask, as of ``eval`` for a folder.
 
     Returns:
         J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.
@@ -41,7 +44,7 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
     return scores
 
 
-def score_video(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
+def score_video(tracker: Tracker, video: Video) -> SequenceScores:
     """Track a video from its first mask and score all frames."""
     annotations: list[np.ndarray] = []
 
@@ -52,6 +55,6 @@ def score_video(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
 
     tracker.reset(len(video.frames))
     labels: list[np.ndarray] = []
-    reader = ReadAhead(frame.read() for frame in video.frames)
+    reader = ReadAhead(frame.read() for frame in list_frame_pairs(video))
     deque(stream(reader, predictions, lambda prediction: labels.append(prediction.labels)), maxlen=0)
-    return score_labels(annotations, labels)
+    return score_labels(annotations, labels, ids=sorted(list_ids(annotations[0])))

@@ -98,7 +98,7 @@ def list_held_out_images(data: Path) -> ImageSet:
 
 def list_images(data: Path, part: int) -> ImageSet:
     """Return a part, see `compute_part`, of the images of ``static``."""
-    return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), parts=[part])
+    return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), part)
 
 
 def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
+from aotlab.dataloaders.benchmarks.sequences import list_images_by_stem, read_names
 from aotlab.dataloaders.training.augment import (
     STRONG_JITTER,
     box_to_crop_matrix,
@@ -19,7 +19,6 @@ from aotlab.dataloaders.training.augment import (
 )
 from aotlab.dataloaders.training.clips import relabel
 from aotlab.dataloaders.training.mixture import compose_clips
-from aotlab.dataloaders.training.sets import list_files_by_stem, read_split
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
@@ -74,7 +73,7 @@ def list_images(
         names = [source.folder]
         if source.videos:
             names = [
-                name for name in read_split(base / source.videos) if held_out == (name in source.held_out)
+                name for name in read_names(base / source.videos) if held_out == (name in source.held_out)
             ]
         masks = [path for name in names for path in sorted((base / "Annotations" / name).glob("*.png"))]
         if not source.videos:
@@ -83,13 +82,16 @@ def list_images(
             raise InputError(
                 f"{base / 'Annotations'}: no masks of {source.folder or source.videos}; see datasets/README.md"
             )
-        images = {name: list_files_by_stem(base / "JPEGImages" / name, FRAME_SUFFIXES) for name in names}
+        images = {
+            name: {path.stem: path for path in list_images_by_stem(base / "JPEGImages" / name)}
+            for name in names
+        }
         weight, group = source.weight / max(1, len(masks)) ** 0.5, source.folder or source.path
         for mask in masks:
             name = mask.parent.relative_to(base / "Annotations").as_posix()
             if mask.stem not in images[name]:
                 raise InputError(f"{mask}: no image of this name in {base / 'JPEGImages' / name}")
-            image = base / "JPEGImages" / name / images[name][mask.stem]
+            image = images[name][mask.stem]
             found.append(AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos)))
     return found
 

@@ -13,13 +13,12 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.configs.training import PhaseConfig, SourceConfig
+from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip_horizontally
 from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
-from aotlab.dataloaders.training.phases import READERS, Readers
-from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, VideoSet
+from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.masks import VOID
 
 MAX_TRIES = 4
@@ -90,16 +89,19 @@ def cut_out_object(image: np.ndarray, mask: np.ndarray, rng: Generator) -> Cutou
     return Cutout(image[window], chosen[window].astype(np.float32))
 
 
-def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> list[Cutout]:
-    """Cut out two or three like objects: of an item and of others of its set or video, or one object several times.
+def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
+    """Cut out two or three like objects: of an image and of others of its subset, or one object several times.
 
     Returns:
-        An empty list if the item has no object that is large enough.
+        An empty list if the image has no object that is large enough.
 
     Raises:
         InputError: an image is not readable.
     """
-    own, alike = _find_similar(source, index, rng)
+    own, alike = source.images[index], source.images
+    for subset in source.subsets:
+        if subset.first <= index < subset.first + subset.count:
+            alike = source.images[subset.first : subset.first + subset.count]
     first = cut_out_object(*own.read(), rng)
     if first is None:
         return []
@@ -111,19 +113,6 @@ def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> lis
         cutout = Cutout(*flip_horizontally(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
         found.append(match_colours(cutout, first, rng.uniform(0.4, 1.0)))
     return [found[number] for number in rng.permutation(len(found))]
-
-
-def _find_similar(
-    source: ImageSet | VideoSet, index: int, rng: Generator
-) -> tuple[LabelledImage, Sequence[LabelledImage]]:
-    """An image of item ``index``, and images with objects like its own: those of its set or video."""
-    if isinstance(source, VideoSet):
-        frames = source.videos[index].frames
-        return frames[int(rng.integers(len(frames)))], frames
-    for subset in source.subsets:
-        if subset.first <= index < subset.first + subset.count:
-            return source.images[index], source.images[subset.first : subset.first + subset.count]
-    return source.images[index], source.images
 
 
 def match_colours(cutout: Cutout, other: Cutout, share: float) -> Cutout:
@@ -245,40 +234,8 @@ def is_held_out(image: Path) -> bool:
     return compute_part(image) == 0
 
 
-def open_images(folder: Path, source: SourceConfig, *, parts: Sequence[int] = range(1, PARTS)) -> ImageSet:
-    """Find the images of a ``static`` folder that belong to the given parts; by default those that are trained on."""
-    images = [
-        image for image in sets.open_static(folder, source).images if compute_part(image.image) in parts
-    ]
+def open_images(folder: Path, source: SourceConfig, part: int) -> ImageSet:
+    """Find the images of a ``static`` folder that belong to a part."""
+    images = [image for image in sets.open_static(folder, source).images if compute_part(image.image) == part]
     counts = Counter(image.image.parent.name for image in images)
     return ImageSet(tuple(images), sets.balance_sets(counts, source.balance))
-
-
-@dataclass(frozen=True)
-class TouchingSet:
-    """Clips of a set, over which like objects of it meet."""
-
-    ground: ImageSet | VideoSet
-
-    def describe(self) -> str:
-        """Return the items of the set."""
-        return f"{self.ground.describe()}, with objects that touch"
-
-    def draw(self, rng: Generator) -> int:
-        """Draw the index of an item."""
-        return self.ground.draw(rng)
-
-    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of an item; raises `InputError` if it is not readable."""
-        clip = self.ground.sample(index, phase, rng, max_objects=max_objects)
-        cutouts = draw_cutouts(self.ground, index, rng)
-        return paste_touching(clip, cutouts, rng, max_objects=max_objects) if cutouts else clip
-
-
-TOUCHING_READERS: Readers = {
-    **READERS,
-    "static": open_images,
-    "touching_static": lambda folder, source: TouchingSet(open_images(folder, source)),
-    "touching_video": lambda folder, source: TouchingSet(sets.open_video_folders(folder, source)),
-}
-"""kinds of the recipe ``touching.yaml``"""

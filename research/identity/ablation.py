@@ -2,7 +2,6 @@
 
 ``python -m research.identity.ablation DATA TABLE.csv [--rules base ownership]`` adds missing rows to the table, and
 prints it by rule and group. DATA holds ``static``, ``davis16`` and ``pairs``.
-``--davis FOLDER`` measures its videos instead.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
-from research.identity.clips import REAL, list_clips, list_reported
+from research.identity.clips import REAL, list_clips
 
 NATIVE = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
 """all frames in their own size, so that the table is affordable on a CPU, and no rule"""
@@ -32,13 +31,6 @@ RULES: dict[str, tuple[str, ...]] = {
     "cuts": ("rules.cuts=true",),
     "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
     "window": ("input.window=true",),
-    "restricted": ("memory.policy=restricted", "memory.newest=null"),
-    "min_object": ("input.min_object=120",),
-    "all": ("rules.ownership=true", "rules.cuts=true", "input.window=true"),
-    "480p": ("input.min_short_edge=480",),
-    "480p+min_object": ("input.min_short_edge=480", "input.min_object=120"),
-    "480p+window": ("input.min_short_edge=480", "input.window=true"),
-    "480p+window+min_object": ("input.min_short_edge=480", "input.min_object=120", "input.window=true"),
 }
 """settings of each rule"""
 COLUMNS = (
@@ -72,7 +64,6 @@ def parse(argv: list[str] | None) -> Namespace:
         "--series", type=int, choices=range(len(REAL)), default=0, help="0: of development; 1: fresh"
     )
     parser.add_argument("--clips", type=int, metavar="N", help="largest number of composed clips of a group")
-    parser.add_argument("--davis", type=Path, metavar="FOLDER", help="measure the videos of this folder only")
     return parser.parse_args(argv)
 
 
@@ -123,10 +114,9 @@ def read_table(path: Path) -> list[dict[str, str]]:
 def extend_table(args: Namespace) -> None:
     """Measure what is missing; rules run one after another on each clip."""
     done = {(row["rule"], row["group"], row["clip"]) for row in read_table(args.table)}
-    listed = list_clips(args.data, args.series) if args.davis is None else list_reported(args.davis)
     wanted = [
         (group, name, make)
-        for group, name, make in listed
+        for group, name, make in list_clips(args.data, args.series)
         if (not args.groups or group in args.groups)
         and not (args.clips and name.isdigit() and int(name) >= args.clips)
     ]

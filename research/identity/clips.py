@@ -40,7 +40,6 @@ CLIPS = {
     "cuts": 12,
     "fast": 12,
     "long": 8,
-    "growing": 12,
 }
 """number of clips of each composed group"""
 HELD_OUT = ("breakdance-flare", "paragliding", "scooter-gray")
@@ -56,8 +55,6 @@ REAL = (
     },
 )
 """videos of ``data/mini`` by series and set"""
-APPROACHING = ("dog-agility", "drift-turn", "motorbike")
-"""videos of ``data/mini/davis16`` with an object that grows, that the bundled model was not trained on"""
 PASTED: tuple[tuple[tuple[str, str], ...], ...] = ((), tuple(product(HELD_OUT, repeat=2)))
 """held-out videos by series: a video, and the one whose object is mirrored and drawn over it"""
 REAL_FRAMES, LONG_FRAMES = 30, 150
@@ -109,17 +106,6 @@ def compose_small(images: ImageSet, rng: Generator) -> Clip:
     return animate(draw_ground(images, rng, LARGE), cutouts, [motion.at for motion in motions])
 
 
-def compose_growing(images: ImageSet, rng: Generator) -> Clip:
-    """Compose a clip of 640×360 with one or two like objects of about 1 % of the frame at first, 5 to 20 % at last."""
-    cutouts = draw_like(images, rng, int(rng.integers(1, 3)))
-    motions, size = [], np.array([LARGE[1], LARGE[0]])
-    for cutout in cutouts:
-        scale, growth = rng.uniform(35, 60) / math.sqrt(cutout.mask.sum()), math.log(rng.uniform(2.2, 4))
-        start, end = rng.uniform(0.25, 0.75, (2, 2)) * size
-        motions.append(Motion(start, end - start, scale, growth, rng.normal(0, 0.15)))
-    return animate(draw_ground(images, rng, LARGE), cutouts, [motion.at for motion in motions])
-
-
 def compose_cuts(images: ImageSet, rng: Generator) -> Clip:
     """Compose a clip of three shots: two objects in other places before another image, then the first shot again."""
     cutouts = draw_like(images, rng, 2)
@@ -162,7 +148,6 @@ COMPOSED: dict[str, Compose] = {
     "cuts": compose_cuts,
     "fast": compose_fast,
     "long": compose_long,
-    "growing": compose_growing,
 }
 
 
@@ -253,8 +238,6 @@ def list_clips(data: Path, series: int = 0) -> Iterator[tuple[str, str, Callable
     for kind, names in REAL[series].items():
         for name in names:
             yield "real", name, partial(cut, kind, name)
-    for name in APPROACHING:
-        yield "approaching", name, partial(cut, "davis16", name)
     for ground, top in PASTED[series]:
         yield "pasted", f"{ground}+{top}", partial(paste, ground, top)
     for number in range(max(CLIPS.values())):
@@ -264,10 +247,3 @@ def list_clips(data: Path, series: int = 0) -> Iterator[tuple[str, str, Callable
     for ground, top in PASTED[series]:
         if ground == top:
             yield "long", f"{ground}+{top}", lambda pair=(ground, top): loop_clip(paste(*pair), LONG_FRAMES)  # type: ignore[misc]
-
-
-def list_reported(davis: Path) -> Iterator[tuple[str, str, Callable[[], Clip]]]:
-    """Yield the name of a video as its group, of the lists of ``davis``, which nothing is chosen on."""
-    frames, masks = davis / "JPEGImages" / "480p", davis / "Annotations" / "480p"
-    for path in sorted(masks.iterdir()):
-        yield path.name, "reported", lambda name=path.name: read_video(frames / name, masks / name)  # type: ignore[misc]

@@ -56,7 +56,7 @@ _HOMES = {
     "parse_runs": "aotlab.media.regions",
     "read_annotations": "aotlab.media.annotations",
     "read_tracker_options": "aotlab.tools.cli.options",
-    "region_similarity": "aotlab.evaluation.measures",
+    "region_similarity": "aotlab.evaluation.metrics",
     "require_size": "aotlab.media.regions",
     "store_frame": "aotlab.media.video",
     "to_detections": "aotlab.video.outputs",

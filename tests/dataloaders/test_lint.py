@@ -170,7 +170,7 @@ def test_folder_of_several_sets_names_them(tmp_path):
 
 
 def test_missing_folder_rejected(tmp_path):
-    with pytest.raises(InputError, match="nowhere: no such folder; give the folder"):
+    with pytest.raises(InputError, match="nowhere: no such folder; expected JPEGImages"):
         lint_folder(tmp_path / "nowhere", "video")
 
 

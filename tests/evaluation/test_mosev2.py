@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.measures import score_object
+from aotlab.evaluation.metrics import score_object
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import ListedObject
 from tests.evaluation.scoring import disc, plain_f, score_sequence

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.measures import measure_region_and_contour, score_object
+from aotlab.evaluation.metrics import measure_region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import make_scores_table
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import EpsImagePlugin, Image
 from aotlab.dataloaders.lint import check_frame, check_mask
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.evaluation.submission import find_mask_problem
-from aotlab.media.images import Levels, TiffStack, parse_levels, read_image
+from aotlab.media.images import Levels, TiffStack, list_images, parse_levels, read_image
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
@@ -303,6 +304,17 @@ def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
     (tmp_path / "mask.png").unlink()
     assert open_frames(tmp_path).length == 4
     assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_masks_beside_equally_many_frames_are_no_frames(tmp_path, monkeypatch, caplog, reverse):
+    for index in range(3):
+        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
+        write_mask(tmp_path / f"{index}.png", np.ones((24, 32), np.uint8))
+    names = sorted(tmp_path.iterdir(), key=lambda path: path.suffix, reverse=reverse)
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter(names))
+    assert [path.name for path in list_images(tmp_path)] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert "0.png has a palette, like a mask; ignored" in caplog.text
 
 
 def test_orientation_is_named_once(tmp_path, caplog):

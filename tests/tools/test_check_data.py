@@ -63,3 +63,9 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     assert "expected a folder 000, 001" in text
     assert "00003.jpg" in text
     assert "errors           3" in text
+
+
+def test_kind_of_a_benchmark_rejected(tmp_path, capsys):
+    miniatures.make_davis2017(tmp_path)
+    assert main([str(tmp_path), "--dataset", "davis2017", "--kind", "static"]) == 2
+    assert "--kind: not with --dataset" in capsys.readouterr().err

@@ -71,13 +71,27 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys):
     line = [*davis, str(other), "--workers", "1", "--json", str(path)]
     assert main(line) == 1
     said = capsys.readouterr()
-    header, _, *rows = said.out.splitlines()
+    header, _, *rows, _, note = said.out.splitlines()
     assert header.split() == ["results", *DAVIS]
+    assert note == "over the 1 of 2 sequences that are scored in all folders"
     assert [row.split()[0] for row in rows] == [str(tmp_path / "results"), str(other)]
     scores = json.loads(path.read_text())
     assert [float(row.split()[1]) for row in rows] == [round(table["J&F"], 1) for table in scores.values()]
     assert f"failed: {other}: bear: " in said.err
+    assert {name: list(table["sequences"]) for name, table in scores.items()} == {
+        str(tmp_path / "results"): ["camel"],
+        str(other): ["camel"],
+    }
     assert main([*line, "--worst", "1", "--force"]) == 2
+
+
+def test_folders_without_a_common_sequence_rejected(davis, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "results", other)
+    (other / "bear" / "00001.png").unlink()
+    (tmp_path / "results" / "camel" / "00001.png").unlink()
+    assert main([*davis, str(other), "--workers", "1"]) == 2
+    assert "no sequence is scored in all 2 folders" in capsys.readouterr().err
 
 
 def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys):

@@ -1,31 +1,25 @@
 """Clips of like objects that touch."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from aotlab.configs.load import load_config
-from aotlab.configs.training import DataConfig, SourceConfig
+from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.phases import open_mixture
-from aotlab.dataloaders.training.sets import ImageSet, LabelledVideo, Subset, VideoSet
-from research.bundled import touching_clips
+from aotlab.dataloaders.training.sets import ImageSet, Subset
 from research.bundled.benchmark_touching import compose_people_clip
 from research.bundled.identity_switches import find_touching_ids
 from research.bundled.touching_clips import (
-    TOUCHING_READERS,
     Cutout,
     Joint,
+    compute_part,
     cut_out_object,
     draw_cutouts,
     draw_joints,
-    is_held_out,
     match_colours,
     open_images,
     paste_touching,
 )
-from tests.dataloaders.training.in_memory import phase, rng, write_videos
+from tests.dataloaders.training.in_memory import rng, write_videos
 
 SIDE = 96
 
@@ -124,37 +118,21 @@ def test_colours_move_towards_another_object():
     assert (match_colours(blue, red, 0.0).image.astype(int) - blue.image).max() <= 4
 
 
-def test_cutouts_come_from_the_same_subset_or_video():
+def test_cutouts_come_from_the_same_subset():
     greys = [MemoryImage(str(number), grey=50 if number < 2 else 200) for number in range(4)]
     images = ImageSet(tuple(greys), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
     for seed in range(10):
         found = draw_cutouts(images, 3, rng(seed))
         assert 2 <= len(found) <= 3
         assert all((cutout.image == 200).all() for cutout in found)
-    video = VideoSet("videos", (LabelledVideo("one", tuple(greys[:2])),), 3)
-    assert all((cutout.image == 50).all() for cutout in draw_cutouts(video, 0, rng(0)))
     assert draw_cutouts(ImageSet((MemoryImage("small", side=10),)), 0, rng(0)) == []
 
 
-def test_touching_kinds_make_clips_of_training_images(tmp_path):
-    write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
-    (tmp_path / "static" / "ImageSets").mkdir()
-    (tmp_path / "static" / "ImageSets" / "train.txt").write_text("a\n")
-    sources = (
-        SourceConfig("static", kind="touching_static", balance=0.5),
-        SourceConfig("static", kind="touching_video", split="train"),
-    )
-    settings = phase(*sources, merge=0.0, crop=SIDE)
-    mixture = open_mixture(DataConfig(root=str(tmp_path)), settings, 0, TOUCHING_READERS, max_objects=10)
-    kept, held_out = (open_images(tmp_path / "static", sources[0], **each) for each in ({}, {"parts": [0]}))
-    assert len(kept.images) + len(held_out.images) == 60
-    assert all(is_held_out(image.image) for image in held_out.images)
-    assert all("with objects that touch" in source.describe() for source in mixture.sources)
-    names = {image.name for image in held_out.images}
-    assert not any(names & set(mixture[index].names) for index in range(4))
-
-
-def test_touching_recipe_names_known_kinds():
-    recipe = Path(touching_clips.__file__).parent / "recipes" / "touching.yaml"
-    (touch_phase,) = load_config(recipe).train.phases
-    assert {source.kind for source in touch_phase.sources} <= set(TOUCHING_READERS)
+def test_parts_divide_all_images(tmp_path):
+    write_videos(tmp_path, "a", frames=60, size=(64, 64))
+    source = SourceConfig(".", kind="static", balance=0.5)
+    parts = [
+        {image.name for image in open_images(tmp_path, source, part).images}
+        for part in {compute_part(path) for path in tmp_path.glob("JPEGImages/*/*")}
+    ]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 60

@@ -41,4 +41,4 @@ def test_series_share_no_image_and_no_video(tmp_path):
 def test_every_group_of_a_series_is_listed(tmp_path):
     write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
     groups = {group for group, _, _ in list_clips(tmp_path, 1)}
-    assert groups == {*CLIPS, "real", "approaching", "pasted"}
+    assert groups == {*CLIPS, "real", "pasted"}

@@ -5,7 +5,8 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import read_davis
-from aotlab.dataloaders.benchmarks.sequences import Video, read_folder
+from aotlab.dataloaders.benchmarks.sequences import read_folder
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
@@ -89,7 +90,10 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
     ("spoil", "message"),
     [
         (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: empty list"),
-        (lambda root: write_list(root, "2017/val.txt", "a/b"), r"val\.txt: line 1 is 'a/b'"),
+        (
+            lambda root: write_list(root, "2017/val.txt", "a/b"),
+            r"val\.txt: line 1: 'a/b' is not a plain name",
+        ),
         (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
         (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
         (lambda root: None, r"val\.txt: no such list file; expected one name per line"),

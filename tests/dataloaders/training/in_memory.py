@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.training.sets import LabelledVideo
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 
@@ -58,11 +57,9 @@ def blocks(*ids, side=20):
     return np.repeat(np.repeat(np.array([ids], np.uint8), side, axis=0), side, axis=1)
 
 
-def make_video(*masks):
-    """A labelled video with these masks."""
-    return LabelledVideo(
-        "made", tuple(MemoryImage(mask, f"frame {index}") for index, mask in enumerate(masks))
-    )
+def make_frames(*masks):
+    """The labelled frames of a video with these masks."""
+    return tuple(MemoryImage(mask, f"frame {index}") for index, mask in enumerate(masks))
 
 
 def write_videos(root, *names, frames=4, size=(72, 96), start=0):

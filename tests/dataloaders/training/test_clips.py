@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, reflect_index, relabel
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, choose_frames, is_reference_frame
+from aotlab.dataloaders.training.sets import ImageSet, choose_frames, is_reference_frame, sample_clip
 from aotlab.utils.errors import InputError
-from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, make_video, phase, rng
+from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, make_frames, phase, rng
 
 
 def labelled(labels):
@@ -102,8 +102,8 @@ def test_frame_numbers_fold_back_at_both_ends(length, index, place):
 
 
 def test_frames_lie_within_the_gap_and_run_both_ways():
-    video = make_video(*[blocks(1)] * 60)
-    steps = np.array([np.diff(choose_frames(video, 5, 3, rng(seed))) for seed in range(200)])
+    frames = make_frames(*[blocks(1)] * 60)
+    steps = np.array([np.diff(choose_frames(frames, 5, 3, rng(seed))) for seed in range(200)])
     assert np.abs(steps).max() <= 3
     straight = steps[(steps > 0).all(1) | (steps < 0).all(1)]  # the others turn back at an end
     assert len(straight) > 100
@@ -128,44 +128,42 @@ def test_reference_frame_shows_most_objects(table, fits):
 
 def test_reference_frame_is_searched():
     empty, tiny, open_, good = blocks(0), blocks(1, side=10), blocks(1, 255), blocks(1, 0)
-    video = make_video(empty, tiny, open_, good, empty, empty)
-    starts = [choose_frames(video, 2, 1, rng(seed))[0] for seed in range(40)]
+    frames = make_frames(empty, tiny, open_, good, empty, empty)
+    starts = [choose_frames(frames, 2, 1, rng(seed))[0] for seed in range(40)]
     # One frame in six fits, and 20 tries miss it in 3 of 100 clips.
     assert starts.count(3) > 34
 
 
 def test_frames_without_newcomers_are_preferred():
     old, both = blocks(1, 0), blocks(1, 2)
-    video = make_video(*[old] * 10, *[both] * 2)
-    choices = [choose_frames(video, 3, 2, rng(seed)) for seed in range(200)]
+    frames = make_frames(*[old] * 10, *[both] * 2)
+    choices = [choose_frames(frames, 3, 2, rng(seed)) for seed in range(200)]
     newcomers = sum(indices[0] < 10 and max(indices) >= 10 for indices in choices)
     # A single choice meets one about one time in six.
     assert newcomers <= 2
 
 
 def test_each_file_is_decoded_once():
-    video = make_video(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
-    clip = VideoSet("made", (video,), 1).sample(0, phase(clip_length=3), rng(3), max_objects=10)
-    assert clip.names == ("made",)
-    assert sum(frame.read_images for frame in video.frames) <= 3
-    assert max(frame.read_images for frame in video.frames) == 1
-    assert max(frame.read_masks for frame in video.frames) == 1
+    frames = make_frames(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
+    sample_clip(frames, phase(clip_length=3), 1, rng(3), max_objects=10)
+    assert sum(frame.read_images for frame in frames) <= 3
+    assert max(frame.read_images for frame in frames) == 1
+    assert max(frame.read_masks for frame in frames) == 1
 
 
 def test_small_objects_are_left_out_of_videos_only():
     mask = np.zeros((CROP, CROP), np.uint8)
     mask[:30, :30], mask[40:44, 40:44] = 1, 2
     still = phase(clip_length=2, short_edge=CROP)
-    for source, objects in (
-        (VideoSet("made", (make_video(mask, mask),), 1), 1),
-        (ImageSet((MemoryImage(mask),)), 2),
-    ):
-        clips = [source.sample(0, still, rng(seed), max_objects=10) for seed in range(20)]
-        assert max(clip.objects for clip in clips) == objects
+    frames, images = make_frames(mask, mask), ImageSet((MemoryImage(mask),))
+    videos = [sample_clip(frames, still, 1, rng(seed), max_objects=10) for seed in range(20)]
+    stills = [images.sample(0, still, rng(seed), max_objects=10) for seed in range(20)]
+    assert max(clip.objects for clip in videos) == 1
+    assert max(clip.objects for clip in stills) == 2
 
 
 def test_frames_of_two_sizes_rejected():
-    video = make_video(blocks(1), blocks(1, side=30))
-    forwards = next(seed for seed in range(50) if choose_frames(video, 2, 1, rng(seed))[0] == 0)
+    frames = make_frames(blocks(1), blocks(1, side=30))
+    forwards = next(seed for seed in range(50) if choose_frames(frames, 2, 1, rng(seed))[0] == 0)
     with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
-        VideoSet("made", (video,), 1).sample(0, phase(clip_length=2), rng(forwards), max_objects=10)
+        sample_clip(frames, phase(clip_length=2), 1, rng(forwards), max_objects=10)

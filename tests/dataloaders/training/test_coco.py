@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training import coco
 from aotlab.dataloaders.training.phases import open_set
 from aotlab.media.regions import encode_runs
 from aotlab.utils.errors import InputError
@@ -32,14 +31,6 @@ ANNOTATIONS = [
     box(15, 8, 0, 0, 30, 30, iscrowd=1),
     box(16, 6, 0, 0, 30, 30),
 ]
-
-
-def draw_box(segmentation, size):
-    """Draws what `box` makes, pixel by pixel as COCO's own code does for whole numbers."""
-    (corners,) = segmentation
-    drawn = np.zeros(size, bool)
-    drawn[corners[1] : corners[5], corners[0] : corners[2]] = True
-    return drawn
 
 
 @pytest.fixture
@@ -71,8 +62,7 @@ def test_images_with_large_objects_are_found(root):
     assert [image.name[-6:] for image in opened(root)] == ["09.jpg", "07.jpg"]
 
 
-def test_ids_follow_the_annotations_and_crowds_are_ignored(root, monkeypatch):
-    monkeypatch.setattr(coco, "rasterise", draw_box)
+def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
     image = opened(root)[1]
     pixels, mask = pickle.loads(pickle.dumps(image)).read()
     assert pixels.shape == (HEIGHT, WIDTH, 3)
@@ -120,13 +110,18 @@ def test_malformed_json_rejected(root, text, message):
         opened(root)
 
 
-def test_polygons_and_run_lengths_are_drawn():
-    wanted = np.zeros((HEIGHT, WIDTH), bool)
-    wanted[5:20, 10:30] = True
-    assert np.array_equal(coco.rasterise([[10, 5, 30, 5, 30, 20, 10, 20]], (HEIGHT, WIDTH)), wanted)
-    assert not coco.rasterise([[1, 2, 3, 4]], (HEIGHT, WIDTH)).any()
-    runs = {"size": [HEIGHT, WIDTH], "counts": encode_runs(wanted).tolist()}
-    assert np.array_equal(coco.rasterise(runs, (HEIGHT, WIDTH)), wanted)
+@pytest.mark.parametrize("form", ["polygons", "runs"])
+def test_polygons_and_run_lengths_are_drawn(root, form):
+    wanted = np.zeros((HEIGHT, WIDTH), np.uint8)
+    wanted[5:20, 10:30] = 1
+    segmentation = {
+        "polygons": [[10, 5, 30, 5, 30, 20, 10, 20], [1, 2, 3, 4]],  # two points enclose no area
+        "runs": {"size": [HEIGHT, WIDTH], "counts": encode_runs(wanted > 0).tolist()},
+    }[form]
+    annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900}
+    change_json(root, lambda tree: tree.update(annotations=[annotation]))
+    (image,) = opened(root)
+    assert np.array_equal(image.read_mask(), wanted)
 
 
 def change_json(root, change):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aotlab.configs.load import load_config
+from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -54,6 +55,39 @@ def test_same_videos_are_held_back_in_every_phase(folder):
     data = open_phases(config)
     assert [video.name for video in data.validation] == ["clip05"]
     assert all("clip05" not in names and len(names) == 9 for names in trained_on(data))
+
+
+@pytest.mark.parametrize("kind", ["video", "static"])
+def test_no_phase_trains_on_validation_videos(folder, kind):
+    root = folder(20)
+    (root / "ImageSets").mkdir()
+    (root / "ImageSets" / "half.txt").write_text("".join(f"clip{number:02d}\n" for number in range(1, 20, 2)))
+    config = load_config(RECIPE, [f"data.root={root.parent}"])
+    (phase,) = config.train.phases
+    other = SourceConfig(root.name if kind == "static" else f"./{root.name}", kind, "half")
+    phases = [
+        replace(phase, sources=[SourceConfig(root.name)]),
+        replace(phase, name="other", sources=[other]),
+    ]
+    data = open_phases(replace(config, train=replace(config.train, phases=phases)))
+    held = {video.name for video in data.validation}
+    assert held == {"clip05", "clip15"}
+    (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
+    assert not held & {video.name for video in first.videos}
+    items = second.videos if kind == "video" else second.images
+    assert len(items) == (8 if kind == "video" else 16)
+    assert not any(name in str(item) for item in items for name in held)
+
+
+def test_source_of_validation_videos_alone_rejected(folder):
+    root = folder(10)
+    (root / "ImageSets").mkdir()
+    (root / "ImageSets" / "one.txt").write_text("clip05\n")
+    config = load_config(RECIPE, [f"data.root={root.parent}"])
+    (phase,) = config.train.phases
+    sources = [SourceConfig(root.name), SourceConfig(root.name, split="one")]
+    with pytest.raises(InputError, match="validates on all videos of a source; name the validation videos"):
+        open_phases(replace(config, train=replace(config.train, phases=[replace(phase, sources=sources)])))
 
 
 def test_few_videos_are_all_trained_on(folder, caplog):

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.benchmarks.sequences import read_names
 from aotlab.dataloaders.training.phases import READERS, open_set
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, read_split
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, list_frame_pairs
 from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -65,8 +66,8 @@ def test_videos_may_be_sparsely_labelled(tmp_path):
     found = opened(tmp_path, "video")
     assert isinstance(found, VideoSet)
     assert [(video.name, len(video.frames)) for video in found.videos] == [("dense", 3), ("sparse", 2)]
-    assert [frame.name[-9:] for frame in found.videos[1].frames] == ["00001.jpg", "00004.jpg"]
-    assert values(found.videos[1].frames[0]) == {0, 1, 3, 255}
+    assert [frame.name for frame in found.videos[1].frames] == ["00001.jpg", "00004.jpg"]
+    assert values(list_frame_pairs(found.videos[1])[0]) == {0, 1, 3, 255}
 
 
 def test_video_split_selects_and_orders(tmp_path):
@@ -85,7 +86,7 @@ def test_davis_2017(tmp_path, base, resolution):
     add_list(tmp_path / base / "ImageSets/2017/train.txt", "bear")
     (video,) = opened(tmp_path, "davis").videos
     assert video.name == "bear"
-    assert values(video.frames[0]) == {0, 1, 3, 255}
+    assert values(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
 
 
 @pytest.mark.parametrize("lists", ["2016", "480p"])
@@ -94,7 +95,7 @@ def test_davis_2016_has_one_object_and_lists_frames(tmp_path, lists):
     pairs = [f"/JPEGImages/480p/bear/0000{n}.jpg /Annotations/480p/bear/0000{n}.png" for n in range(3)]
     add_list(tmp_path / f"ImageSets/{lists}/train.txt", *pairs)
     (video,) = opened(tmp_path, "davis", "2016/train").videos
-    assert values(video.frames[2]) == {0, 1}
+    assert values(list_frame_pairs(video)[2]) == {0, 1}
 
 
 def youtube_vos(base, meta):
@@ -110,13 +111,19 @@ def test_youtube_vos_drops_single_frames(tmp_path, base):
     meta = {
         "good": {"1": {"category": "cat", "frames": stems[1:3]}, "3": {"frames": stems[:1]}},
         "short": {"1": {"frames": stems[:1]}},
-        "absent": {"1": {"frames": stems}},
     }
     youtube_vos(tmp_path / base, meta)
     (video,) = opened(tmp_path, "youtube_vos").videos
     assert video.name == "good"
-    assert [frame.name[-9:-4] for frame in video.frames] == ["00005", "00010"]
-    assert values(video.frames[0]) == {0, 1, 255}
+    assert [frame.stem for frame in video.frames] == ["00005", "00010"]
+    assert values(list_frame_pairs(video)[0]) == {0, 1, 255}
+
+
+def test_listed_video_without_frames_rejected(tmp_path):
+    add_video(tmp_path, "a", step=5)
+    youtube_vos(tmp_path, {name: {"1": {"frames": ["00000", "00005"]}} for name in ("a", "absent")})
+    with pytest.raises(InputError, match=r"JPEGImages/absent: no such folder; expected the frames"):
+        opened(tmp_path, "youtube_vos")
 
 
 def test_youtube_vos_reads_a_list(tmp_path):
@@ -135,7 +142,7 @@ def test_vost_keeps_its_ignored_pixels(tmp_path):
     add_list(tmp_path / "ImageSets/train.txt", "1_cut_tomato")
     (video,) = opened(tmp_path, "vost").videos
     assert len(video.frames) == 3
-    assert values(video.frames[0]) == {0, 1, 3, 255}
+    assert values(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +191,11 @@ def test_voc_reads_listed_instances(tmp_path, base, split, count):
 @pytest.mark.parametrize("kind", sorted(READERS))
 def test_unknown_layout_rejected(tmp_path, kind):
     (tmp_path / "set/other").mkdir(parents=True)
-    words = r"/set: not a training set of this kind; expected .* below it"
+    words = {
+        "davis": r"set/ImageSets/2017/train\.txt: no such list file",
+        "vost": r"set/ImageSets/train\.txt: no such list file",
+        "youtube_vos": r"set/train/JPEGImages: no such folder; expected JPEGImages and Annotations",
+    }.get(kind, r"/set: not a training set of this kind; expected .* below it")
     with pytest.raises(InputError, match=words) as error:
         open_set(tmp_path, SourceConfig("set", kind))
     assert "\n" not in str(error.value)
@@ -212,7 +223,7 @@ def test_invalid_split_or_kind_rejected(tmp_path, kind, split, words):
 
 def test_list_with_bom_and_crlf_is_read(tmp_path):
     (tmp_path / "list.txt").write_bytes("\ufeffb\r\n\r\n a b\r\nb\r\n".encode())
-    assert read_split(tmp_path / "list.txt") == ["b", "a b"]
+    assert read_names(tmp_path / "list.txt") == ["b", "a b"]
 
 
 def test_set_without_masks_rejected(tmp_path):

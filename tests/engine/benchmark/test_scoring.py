@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.benchmark import scoring
 from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
+from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
 

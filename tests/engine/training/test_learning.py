@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.training.phases import open_validation_videos
+from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.evaluation.davis import score_labels
 from aotlab.media.masks import write_mask
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
@@ -50,7 +51,7 @@ def test_short_run_learns_to_track(tmp_path):
         ],
     )  # fmt: skip
     (video,) = open_validation_videos(config.data)
-    truth = [frame.read_mask() for frame in video.frames]
+    truth = [frame.read_mask() for frame in list_frame_pairs(video)]
     copied = 100 * score_labels(truth, [truth[0]] * len(truth)).region.mean()
     run(config)
     losses = [line["loss"] for line in log_lines(config)]

@@ -18,18 +18,18 @@ CONTOUR_TOLERANCE = 0.008
 """largest distance of matching contours, as a fraction of the frame's diagonal"""
 
 
-ObjectMeasure = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
+ObjectMetric = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
 """(annotation, prediction, size) to J, F and further values of one object; both are H×W bool, cropped to the
 `find_object_box` of both, ``size`` is (height, width) of the whole frame"""
 
 
 def score_object(
-    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int], measure: ObjectMeasure
+    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int], metric: ObjectMetric
 ) -> Sequence[float] | float:
-    """Return the values of a measure for one object, H×W bool each; 1 if both masks are empty."""
+    """Return the values of a metric for one object, H×W bool each; 1 if both masks are empty."""
     union = annotation | prediction
     box = find_object_box(union) if union.size else None
-    return 1.0 if box is None else measure(annotation[box], prediction[box], size)
+    return 1.0 if box is None else metric(annotation[box], prediction[box], size)
 
 
 def require_same_size(name: str, annotation: np.ndarray, prediction: np.ndarray) -> None:
@@ -45,7 +45,7 @@ def require_same_size(name: str, annotation: np.ndarray, prediction: np.ndarray)
 def measure_region_and_contour(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return J and F as an `ObjectMeasure`.
+    """Return J and F as an `ObjectMetric`.
 
     F is 1 if neither mask has a contour, even if one is empty and the other fills the frame.
     """

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.measures import (
+from aotlab.evaluation.metrics import (
     boundary_map,
     find_object_box,
     match_contours,

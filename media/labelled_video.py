@@ -1,0 +1,66 @@
+"""A video with masks as files: given masks, ground truth and the objects of its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aotlab.media.object_masks import ListedObject, ObjectMasks
+from aotlab.utils.files import require_file_name
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video as files, decoded when read."""
+
+    name: str
+    frames: tuple[Path, ...]
+    """images in temporal order"""
+    masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
+    """given masks by frame index; `new_ids` are the objects of each"""
+    annotations: tuple[Path, ...] = ()
+    """ground truth in temporal order, for scoring; may be empty or only the first frame's"""
+    merge_ids: bool = False
+    """all ids are one object, as in DAVIS 2016"""
+    output_height: int | None = None
+    """height of results in pixels, with the frame's aspect ratio; None: the frame's size"""
+    result_stems: frozenset[str] | None = None
+    """stems of frames with results; None: all"""
+    objects: tuple[ListedObject, ...] = ()
+    """objects listed in the metadata; empty: those of the masks"""
+    object_folders: Mapping[int, Path] = field(default_factory=dict)
+    """ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``"""
+    seen: bool | None = None
+    """whether the video belongs to the seen split; None: unknown"""
+    rules: str = "davis"
+    """name of the scoring rules"""
+    problem: str | None = None
+    """error message of unreadable files; such a video has no frames"""
+
+    def __post_init__(self) -> None:
+        require_file_name(self.name, "sequence")
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Stems of the frames with results, in temporal order."""
+        stems = (path.stem for path in self.frames)
+        return tuple(stem for stem in stems if self.result_stems is None or stem in self.result_stems)
+
+    def result_files(self, stem: str) -> tuple[str, ...]:
+        """Return the result files of a frame in the sequence's folder: one of ids, or one per object folder."""
+        folders = [f"{folder.name}/" for folder in self.object_folders.values()]
+        return tuple(f"{folder}{stem}.png" for folder in folders or [""])
+
+    def new_ids(self, index: int) -> frozenset[int] | None:
+        """Return the new objects in a frame's given mask; None: all that no earlier mask has."""
+        if not self.objects:
+            return None
+        stem = self.frames[index].stem
+        return frozenset(item.object_id for item in self.objects if item.frames[0] == stem)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) of the results for frames of ``height``×``width`` pixels."""
+        if self.output_height is None:
+            return height, width
+        return self.output_height, -(-width * self.output_height // height)
