@@ -215,8 +215,10 @@ class Graph(nn.Module):
     def __init__(self, model: VOSModel, method: Method, examples: dict[str, Tensor]) -> None:
         """Run the method on example inputs; `results` holds what it returns."""
         super().__init__()
-        self.model, self.method, self.examples = model, method, examples
-        self.results = method(model, examples)
+        self.model, self.method = model, method
+        # copies: the exporter gives inputs that share memory symbolic shapes
+        self.examples = {name: x.clone() for name, x in examples.items()}
+        self.results = method(model, self.examples)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Take inputs in the order of `examples`; return outputs in the order of `results`."""
