@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
 from aotlab.tools.cli.command import EXIT_CODES, HELP_SETTINGS, run_command
@@ -76,11 +77,16 @@ class Program(click.Group):
         names = {*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins}
         raise InputError(f"aotlab {cmd_name}: no such command; {suggest(name, names, 'see aotlab --help')}")
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that a word may become; none is imported."""
+        return [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write all commands with one line each, and the exit codes."""
         own = {name: entry.help or "" for name, entry in self.commands.items()}
         plugins = {
-            name: STUDIO_COMMANDS.get(name) or f"of the package {point.dist.name if point.dist else point.value}"
+            name: STUDIO_COMMANDS.get(name)
+            or f"of the package {point.dist.name if point.dist else point.value}"
             for name, point in sorted(list_plugins(PLUGIN_GROUP).items())
         }
         sections = {
@@ -97,8 +103,6 @@ class Program(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
         """Run a command line (default: the program's), or complete one; return the exit status."""
         if COMPLETION_VARIABLE in os.environ:
-            from click.shell_completion import shell_complete
-
             return shell_complete(self, {}, "aotlab", COMPLETION_VARIABLE, os.environ[COMPLETION_VARIABLE])
         return run_command(self, sys.argv[1:] if args is None else args, "aotlab")
 

@@ -232,7 +232,9 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
     default=os.cpu_count() or 1,
     help="processes that score sequences (default: one per core)",
 )
-@option("--worst", metavar="N", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
+@option(
+    "--worst", metavar="N", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)"
+)
 @option("--draw-worst", metavar="DIR", type=PathName, help="draw the worst objects into this folder")
 @force
 def main(args: Namespace) -> int:

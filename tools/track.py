@@ -25,7 +25,7 @@ from aotlab.tools.cli.options import (
     require_bounded,
     restart,
     tracker_options,
-    videos_and_settings,
+    video_argument,
 )
 from aotlab.tools.cli.stdio import SIGNAL_STATUS
 from aotlab.tools.cli.types import (
@@ -106,7 +106,9 @@ def require_arguments(args: Namespace) -> None:
     if several and refused:
         raise UsageError(f"{refused[0]}: applies to a single video; leave it out")
     if not several and (args.shard or args.summarize):
-        raise UsageError(f"{'--shard' if args.shard else '--summarize'}: applies to several videos; give --jobs")
+        raise UsageError(
+            f"{'--shard' if args.shard else '--summarize'}: applies to several videos; give --jobs"
+        )
     if not (args.video or args.jobs):
         raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
     if not (several or args.mask or args.box or args.point):
@@ -324,7 +326,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
 
 
 @command("aotlab track", "Track the objects of masks, boxes or points through a video.", epilog=PLACES)
-@videos_and_settings(
+@video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
     "input; several videos are jobs, with their masks beside them",
@@ -348,9 +350,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
         help=f"folder for the results (default: NAME{RESULTS} beside the video, for a stream or several videos in the "
         "working directory)",
     ),
-    list_option(
-        "--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"
-    ),
+    list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force,

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
     from aotlab.media.video_writer import VideoWriter
     from aotlab.networks.weights.zoo import list_models, load_model
-    from aotlab.tools.cli.options import BYTES, add_tracker_options, read_tracker_options
-    from aotlab.tools.cli.parser import CommandParser
+    from aotlab.tools.cli.command import command
+    from aotlab.tools.cli.options import read_tracker_options, tracker_options, video_argument
+    from aotlab.tools.cli.types import Bytes
     from aotlab.utils.errors import InputError
     from aotlab.utils.files import atomic_path, digest_samples
     from aotlab.utils.locks import InUseError, locked
@@ -71,8 +72,7 @@ if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/py
 _HOMES = {
     "Annotations": ("aotlab.media.regions", "Annotations"),
     "AttributeTable": ("aotlab.media.regions", "AttributeTable"),
-    "BYTES": ("aotlab.tools.cli.options", "BYTES"),
-    "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
+    "Bytes": ("aotlab.tools.cli.types", "Bytes"),
     "FrameSource": ("aotlab.media.video", "FrameSource"),
     "InUseError": ("aotlab.utils.locks", "InUseError"),
     "InputError": ("aotlab.utils.errors", "InputError"),
@@ -97,8 +97,8 @@ _HOMES = {
     "VideoInfo": ("aotlab.media.regions", "VideoInfo"),
     "VideoReader": ("aotlab.media.video", "VideoReader"),
     "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
-    "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
     "atomic_path": ("aotlab.utils.files", "atomic_path"),
+    "command": ("aotlab.tools.cli.command", "command"),
     "decode_image": ("aotlab.media.images", "decode_image"),
     "decode_runs": ("aotlab.media.regions", "decode_runs"),
     "digest_samples": ("aotlab.utils.files", "digest_samples"),
@@ -133,18 +133,19 @@ _HOMES = {
     "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.video.outputs", "to_detections"),
     "track": ("aotlab.video.track", "track"),
+    "tracker_options": ("aotlab.tools.cli.options", "tracker_options"),
+    "video_argument": ("aotlab.tools.cli.options", "video_argument"),
     "write_mask": ("aotlab.media.masks", "write_mask"),
 }
 """public name to the module that owns it and its name there"""
 
 __all__ = [
-    "BYTES",
     "MEMORY_POLICIES",
     "PALETTE",
     "PRECISIONS",
     "Annotations",
     "AttributeTable",
-    "CommandParser",
+    "Bytes",
     "FrameSource",
     "InUseError",
     "InputError",
@@ -167,8 +168,8 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "__version__",
-    "add_tracker_options",
     "atomic_path",
+    "command",
     "decode_image",
     "decode_runs",
     "digest_samples",
@@ -203,6 +204,8 @@ __all__ = [
     "store_frame",
     "to_detections",
     "track",
+    "tracker_options",
+    "video_argument",
     "write_mask",
 ]
 

@@ -52,14 +52,10 @@ precision = option(
     help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
     "settings)",
 )
-depth = option(
-    "--depth", metavar="N", type=PositiveInt, help="blocks to use of an AOST model (default: all)"
-)
+depth = option("--depth", metavar="N", type=PositiveInt, help="blocks to use of an AOST model (default: all)")
 force = flag("--force", "replace existing results of another run")
 restart = flag("--restart", "start over instead of resuming")
-dry_run = flag(
-    "--dry-run", "check all inputs and write nothing; in training, estimate the time of the run"
-)
+dry_run = flag("--dry-run", "check all inputs and write nothing; in training, estimate the time of the run")
 levels = option(
     "--levels",
     metavar="auto|LOW,HIGH",
@@ -77,7 +73,7 @@ settings = click.argument(
 device_options = group("device and precision", device, precision)
 
 
-def videos_and_settings(metavar: str, help: str, type: Any = str) -> Decorator:
+def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
     """Return the argument ``video``, a list; settings between the videos become ``overrides``."""
     return click.argument(
         "video",
