@@ -32,6 +32,7 @@ from aotlab.tools.cli.options import (
     memory_options,
     model_options,
     print_settings,
+    quality,
     require_bounded,
     restart,
     settings,
@@ -151,6 +152,7 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
     force,
     restart,
 )
+@quality
 @flag("--overlay", "also write images with the masks drawn in")
 @group(
     "test-time augmentation and ensembles",

@@ -59,23 +59,8 @@ class Program(click.Group):
         return [*COMMANDS, *self.commands, *sorted(list_plugins(PLUGIN_GROUP))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return a command; raise `InputError` if it is unknown, or its package is not installed."""
-        name = cmd_name.replace("_", "-")
-        if name in COMMANDS:
-            command: click.Command = importlib.import_module(f"aotlab.tools.{name.replace('-', '_')}").main
-            return command
-        if name in self.commands:
-            return self.commands[name]
-        plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(PLUGIN_GROUP).items()}
-        if name in plugins:
-            command = load_plugin(plugins[name])
-            return command
-        if name in STUDIO_COMMANDS:
-            raise InputError(
-                f"aotlab {cmd_name}: needs the package aotlab-studio; pip install ./studio in a checkout"
-            )
-        names = {*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins}
-        raise InputError(f"aotlab {cmd_name}: no such command; {suggest(name, names, 'see aotlab --help')}")
+        """Return a command; raise `InputError` if it is unknown."""
+        return find_command(cmd_name)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that a word may become; none is imported."""
@@ -117,6 +102,30 @@ def main(ctx: click.Context) -> int:
     return 2
 
 
+def find_command(name: str) -> click.Command:
+    """Return a command of this package or a plug-in.
+
+    Raises:
+        InputError: unknown command, or one whose package is not installed.
+    """
+    known = name.replace("_", "-")
+    if known in COMMANDS:
+        command: click.Command = importlib.import_module(f"aotlab.tools.{known.replace('-', '_')}").main
+        return command
+    if known in main.commands:
+        return main.commands[known]
+    plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(PLUGIN_GROUP).items()}
+    if known in plugins:
+        command = load_plugin(plugins[known])
+        return command
+    if known in STUDIO_COMMANDS:
+        raise InputError(
+            f"aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
+        )
+    names = {*COMMANDS, *STUDIO_COMMANDS, *main.commands, *plugins}
+    raise InputError(f"aotlab {name}: no such command; {suggest(name, names, 'see aotlab --help')}")
+
+
 @main.command("help", help="show all commands, or the options of one")
 @click.argument("name", required=False)
 @click.pass_context
@@ -126,7 +135,7 @@ def show_help(ctx: click.Context, name: str | None) -> int:
     if name is None:
         print(ctx.parent.get_help())
     else:
-        found = main.get_command(ctx, name)
+        found = find_command(name)
         print(found.get_help(click.Context(found, info_name=name, parent=ctx.parent)))
     return 0
 

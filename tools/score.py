@@ -213,8 +213,7 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
     metavar="[RESULTS]...",
     nargs=-1,
     type=PathName,
-    help="folder with <sequence>/<frame>.png, several are compared in one table; with --annotations: the folder with "
-    "<frame>.png",
+    help="the same as --results; with --annotations: the folder with <frame>.png of one video",
 )
 @option(
     "--annotations",
@@ -223,7 +222,13 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
     help="score against the PNGs of this folder, by the rules of DAVIS 2017",
 )
 @dataset_options(list(DATASETS), split="val")
-@option("--results", metavar="DIR", type=PathName, multiple=True, help="the same as RESULTS")
+@option(
+    "--results",
+    metavar="DIR",
+    type=PathName,
+    multiple=True,
+    help="folder with <sequence>/<frame>.png; several are compared in one table",
+)
 @option("--json", metavar="FILE", type=PathName, help="write the scores as JSON")
 @option(
     "--workers",

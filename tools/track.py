@@ -21,6 +21,7 @@ from aotlab.tools.cli.options import (
     force,
     levels,
     prompt_options,
+    quality,
     read_tracker_options,
     require_bounded,
     restart,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from aotlab.video.job import Job, JobRecord, OpenJob
     from aotlab.video.track import TrackOptions, TrackResult
 
-QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
-"""names of ``--quality`` to `input.scale`"""
 DEFAULT_WRITE = ("masks", "overlay")
 RESULTS = ".tracked"
 """suffix of the default output folder"""
@@ -414,18 +413,12 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
     flag("--summarize", "write summary.csv and reviews of jobs tracked in shards, and end"),
 )
 @tracker_options()
-@option(
-    "--quality",
-    type=Choice(QUALITIES),
-    help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)",
-)
+@quality
 @dry_run
 def main(args: Namespace) -> int:
     """Track one or several videos; return 1 if one ended early."""
     if "help" in args.write:
         return print_outputs()
-    if args.quality is not None:
-        args.overrides.append(f"input.scale={QUALITIES[args.quality]}")
     tracker = read_tracker_options(args)
     if args.print_config:
         reject_ineffective_options(args, tracker)

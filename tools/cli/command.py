@@ -177,12 +177,14 @@ def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
         near = error.possibilities
         remedy = f"did you mean {near[0]}?" if near else f"see {program} --help"
         return f"{error.option_name}: no such option; {remedy}"
-    message = error.message
-    if isinstance(error, click.BadParameter) and error.param is not None:
+    message = error.message.rstrip(".")
+    if isinstance(error, click.BadOptionUsage):
+        message = message.replace(f"Option '{error.option_name}'", f"{error.option_name}:")
+    elif isinstance(error, click.BadParameter) and error.param is not None:
         name = max(error.param.opts, key=len)
-        subject = name if name.startswith("-") else error.param.make_metavar(click.Context(click.Command("")))
+        subject = name if name.startswith("-") else error.param.metavar or name.upper()
         message = f"{subject}: {message or 'missing'}"
-    return f"{message}; see {program} --help"
+    return message if message.endswith("?") else f"{message}; see {program} --help"
 
 
 def require_paths(*paths: str | Path | None) -> None:

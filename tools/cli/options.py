@@ -45,6 +45,9 @@ PLACES = (
 SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = "settings to change, for example memory.every=2; a file of such a name is given as ./name"
 
+QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
+"""names of ``--quality`` to `input.scale`"""
+
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 precision = option(
     "--precision",
@@ -61,6 +64,11 @@ levels = option(
     metavar="auto|LOW,HIGH",
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: percentiles of "
     "the video (default: 8-bit images unchanged, others auto)",
+)
+quality = option(
+    "--quality",
+    type=Choice(QUALITIES),
+    help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument(
@@ -172,7 +180,7 @@ def read_tracker_options(args: Namespace) -> TrackerOptions:
 
 
 def list_overrides(args: Namespace, *, precision: str = "compute.precision") -> list[str]:
-    """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and ``--depth`` stand for.
+    """Return the settings that ``--memory``, ``--precision``, ``--quality`` and others stand for.
 
     A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
     """
@@ -181,6 +189,7 @@ def list_overrides(args: Namespace, *, precision: str = "compute.precision") -> 
         "memory.policy": getattr(args, "memory", None),
         "memory.frames": getattr(args, "memory_frames", None),
         "input.max_long_edge": getattr(args, "max_long_edge", None),
+        "input.scale": QUALITIES.get(getattr(args, "quality", None)),
         precision: getattr(args, "precision", None),
     }
     overrides = [f"{key}={value}" for key, value in values.items() if value is not None]
