@@ -190,7 +190,7 @@ def main(args: Namespace) -> int:
     every = open_dataset(
         args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
     )
-    videos = select_videos(every, args.sequence)
+    videos = select_videos(every, args.sequence or None)
     require_writable(args.output)
     from aotlab.engine.benchmark.evaluator import score_finished
     from aotlab.engine.benchmark.scoring import find_rules

@@ -118,7 +118,7 @@ def score_hota(args: Namespace) -> int:
     from aotlab.evaluation.hota import score_burst_hota
 
     root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
-    videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
+    videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence or None)
     require_readable(videos)
     require_results(videos, results)
     names = [video.name for video in videos]
@@ -259,7 +259,7 @@ def main(args: Namespace) -> int:
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if describe_submission(args.dataset, args.root, args.split, args.results[0]) is None:
         require_paths(*args.results)
-    videos = select_scorable(select_videos(every, args.sequence), args)
+    videos = select_scorable(select_videos(every, args.sequence or None), args)
     if len(args.results) > 1:
         return compare_results(videos, args)
     return score_masks(videos, args.results[0], args)

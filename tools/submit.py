@@ -22,9 +22,9 @@ from aotlab.dataloaders.benchmarks.datasets import (
     open_dataset,
 )
 from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
-from aotlab.tools.cli.command import command, require_new_output
+from aotlab.tools.cli.command import command, require_new_output, require_paths
 from aotlab.tools.cli.options import dataset_options, force
-from aotlab.tools.cli.types import ExistingPath, PathName, option
+from aotlab.tools.cli.types import PathName, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
 
@@ -116,9 +116,9 @@ SUBMITTED = [
 
 @command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
 @dataset_options(SUBMITTED, split=None)
-@option("--results", metavar="DIR", type=ExistingPath, help="folder with <sequence>/<frame>.png")
+@option("--results", metavar="DIR", type=PathName, help="folder with <sequence>/<frame>.png")
 @option("--output", metavar="FILE", type=PathName, help="archive to write; burst: a JSON file, sav: a folder")
-@option("--check", metavar="FILE", type=ExistingPath, help="check this archive and write nothing")
+@option("--check", metavar="FILE", type=PathName, help="check this archive and write nothing")
 @force
 def main(args: Namespace) -> int:
     """Write what a benchmark's server takes, or check an archive; return 0."""
@@ -133,6 +133,7 @@ def main(args: Namespace) -> int:
         raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if kind is None and dataset.archive is None:
         raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
+    require_paths(args.results, args.check)
     require_extra("score")
     split = args.split or ("val" if dataset.archive is None else next(iter(dataset.server)))
     videos = open_dataset(name, args.root, split)

@@ -426,13 +426,12 @@ def main(args: Namespace) -> int:
         return 0
     require_arguments(args)
     args.output = args.output or default_output(args)
-    options = read_options(args)
     if is_list(args):
-        return track_several(args, tracker, options)
+        return track_several(args, tracker, read_options(args))
     require_source(args.video[0])
     require_paths(*(parse_frame_object(value).value for value in args.mask))
     require_extra("video")
-    return track_video(args, tracker, options)
+    return track_video(args, tracker, read_options(args))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, 
 from aotlab.engine.benchmark.paper_tables import list_missing, load_table
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
+from aotlab.tools.cli.types import Checkpoint
 from tests.shared import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,7 +149,8 @@ def test_table_with_a_mistake_rejected(small, tmp_path, capsys, old, new, messag
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_table_commands_parse(path):
+def test_table_commands_parse(path, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "read", Path)  # not downloaded
     table = load_table(path)
     for row in table.rows:
         model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
