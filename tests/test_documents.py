@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
+import click
 import pytest
 import yaml
 
@@ -203,7 +204,7 @@ def test_addresses_of_the_project_agree():
 
 
 def test_wrong_option_is_found():
-    with pytest.raises(InputError):
+    with pytest.raises(click.NoSuchOption):
         check_options("track", ["--maks", "first.png"])
 
 

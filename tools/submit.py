@@ -122,9 +122,10 @@ SUBMITTED = [
 @force
 def main(args: Namespace) -> int:
     """Write what a benchmark's server takes, or check an archive; return 0."""
-    if args.check is None and (args.results is None or args.output is None):
-        raise UsageError("missing: --results and --output, or an archive as --check")
-    if args.check is not None and (args.results is not None or args.output is not None):
+    missing = [f"--{name}" for name in ("results", "output") if getattr(args, name) is None]
+    if args.check is None and missing:
+        raise UsageError(f"missing: {' and '.join(missing)}, or an archive as --check")
+    if args.check is not None and len(missing) < 2:
         raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
     name, dataset = find_dataset(args.dataset)
     kind = find_submission_kind(dataset)

@@ -99,6 +99,11 @@ def require_arguments(args: Namespace) -> None:
         raise UsageError(
             f"{' '.join(numbers)}: separate the numbers of a prompt by commas, as in --box 40,110,80,80"
         )
+    written = [text for text in args.video[1:] if args.write and not Path(text).exists()]
+    if written:
+        raise UsageError(
+            f"{written[0]}: no such video; separate outputs by commas, as in --write {args.write[0]},{written[0]}"
+        )
     joined = " ".join(args.video)
     if len(args.video) > 1 and Path(joined).exists():
         raise UsageError(f"{joined}: a path with spaces; put it in quotes")

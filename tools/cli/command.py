@@ -52,6 +52,10 @@ EXIT_CODES = {
 MAX_MESSAGE = 1000
 """largest length of a shown message in characters"""
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+LOG_OPTIONS = (
+    click.Option(["-q", "--quiet"], is_flag=True, help="print results and errors only"),
+    click.Option(["-v", "--verbose"], is_flag=True, help="print details, and tracebacks of internal errors"),
+)
 
 
 class Command(click.Command):
@@ -69,8 +73,12 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> int:
         """Run the function; return its exit status."""
         assert self.callback is not None
-        set_log_level(quiet=ctx.params["quiet"], verbose=ctx.params["verbose"])
-        status: int = ctx.invoke(self.callback, Namespace(**ctx.params))
+        args = Namespace(**ctx.params)
+        if args.quiet or args.verbose:
+            logging.getLogger("aotlab").setLevel(logging.ERROR if args.quiet else logging.DEBUG)
+        if args.verbose:
+            os.environ[DEBUG_VARIABLE] = "1"
+        status: int = ctx.invoke(self.callback, args)
         return status
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
@@ -96,12 +104,9 @@ def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Mai
     """
 
     def decorate(main: Main) -> Command:
-        quiet = click.option("-q", "--quiet", is_flag=True, help="print results and errors only")
-        details = "print details, and tracebacks of internal errors"
-        verbose = click.option("-v", "--verbose", is_flag=True, help=details)
-        make = click.command(name, Command, help=help, epilog=epilog, context_settings=HELP_SETTINGS)
-        main.__dict__.setdefault("__click_params__", [])[:0] = quiet(verbose(lambda: None)).__click_params__
-        return make(main)
+        made = click.command(name, Command, help=help, epilog=epilog, context_settings=HELP_SETTINGS)(main)
+        made.params += LOG_OPTIONS
+        return made
 
     return decorate
 
@@ -118,14 +123,6 @@ def group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return main
 
     return decorate
-
-
-def set_log_level(*, quiet: bool, verbose: bool) -> None:
-    """Set what the loggers of aotlab print."""
-    if quiet or verbose:
-        logging.getLogger("aotlab").setLevel(logging.ERROR if quiet else logging.DEBUG)
-    if verbose:
-        os.environ[DEBUG_VARIABLE] = "1"
 
 
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:

@@ -71,6 +71,15 @@ def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
     return values
 
 
+def parse_prompt(text: str) -> str:
+    """Return the text of a prompt without spaces; raise `ValueError` for coordinates relative to the frame's size."""
+    text = "".join(text.split())
+    values = re.findall(r"\d*\.?\d+", text.rpartition("=")[2])
+    if "." in text and values and all(float(value) <= 1 for value in values):
+        raise ValueError(f"{text[:40]}: expected pixels; multiply by the width and height of the frame")
+    return text
+
+
 def parse_device(text: str) -> str:
     """Return the name of a device; raise `ValueError` for any other text. PyTorch decides whether it is usable."""
     if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", text, re.ASCII):
@@ -115,7 +124,8 @@ Pixels = number(Range(32, MAX_SIDE, whole=True))
 Scale = number(Range(0, 16, above_low=True))
 Bytes = Parsed(parse_bytes)
 Size = Parsed(parse_size)
-Device = Parsed(parse_device)
+Device = Parsed(parse_device, "device")
+Prompt = Parsed(parse_prompt)
 Checkpoint = FileName(parse_checkpoint)
 Config = FileName(parse_config)
 PathName = FileName(Path)

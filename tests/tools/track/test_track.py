@@ -132,6 +132,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
+    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "as in --write masks,overlay"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
