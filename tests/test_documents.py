@@ -17,7 +17,6 @@ import aotlab
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import Checkpoint, Config, ExistingPath
 from aotlab.tools.main import find_command
-from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (".venv", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")

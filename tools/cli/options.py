@@ -190,7 +190,7 @@ def list_overrides(args: Namespace, *, precision: str = "compute.precision") -> 
         "memory.policy": getattr(args, "memory", None),
         "memory.frames": getattr(args, "memory_frames", None),
         "input.max_long_edge": getattr(args, "max_long_edge", None),
-        "input.scale": QUALITIES.get(getattr(args, "quality", None)),
+        "input.scale": QUALITIES.get(getattr(args, "quality", None) or ""),
         precision: getattr(args, "precision", None),
     }
     overrides = [f"{key}={value}" for key, value in values.items() if value is not None]
