@@ -44,12 +44,7 @@ def format_summary(report: LintResult, kind: str) -> str:
 
 
 @command("aotlab check-data", "Check a folder of frames and masks before training.")
-@click.argument(
-    "root",
-    metavar="DIR",
-    type=ExistingPath,
-    help="folder with JPEGImages/ and Annotations/, or of a benchmark",
-)
+@click.argument("root", type=ExistingPath, help="folder with JPEGImages/ and Annotations/, or of a benchmark")
 @option(
     "--kind",
     type=Choice(("video", "static")),
@@ -61,7 +56,6 @@ def format_summary(report: LintResult, kind: str) -> str:
 @flag("--quick", "read sizes only, which finds no broken files and no ids")
 @option(
     "--workers",
-    metavar="N",
     type=PositiveInt,
     default=min(os.cpu_count() or 1, 8),
     help="threads that read frames (default: one per core, at most 8)",

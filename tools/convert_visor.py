@@ -10,17 +10,15 @@ import sys
 from argparse import Namespace
 
 from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.types import Choice, ExistingPath, PathName, option
+from aotlab.tools.cli.types import Choice, ExistingPath, Folder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
 
 
 @command("aotlab convert-visor", "Convert VISOR's polygons and frames to a data set.")
-@option(
-    "--annotations", metavar="DIR", type=ExistingPath, required=True, help="folder of the split's JSON files"
-)
-@option("--images", metavar="DIR", type=ExistingPath, required=True, help="folder with <video>/<frame>.jpg")
-@option("--output", metavar="DIR", type=PathName, required=True, help="folder of the data set to write")
+@option("--annotations", type=ExistingPath, required=True, help="folder of the split's JSON files")
+@option("--images", type=ExistingPath, required=True, help="folder with <video>/<frame>.jpg")
+@option("--output", type=Folder, required=True, help="folder of the data set to write")
 @option(
     "--split",
     type=Choice(("train", "val")),

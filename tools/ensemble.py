@@ -16,7 +16,7 @@ from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import force
-from aotlab.tools.cli.types import ExistingPath, PathName, list_option, option
+from aotlab.tools.cli.types import ExistingPath, Folder, list_option, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.numbers import format_count
@@ -33,7 +33,7 @@ from aotlab.utils.progress import progress_bar
     help="folders with <sequence>/<frame>.png, the best first",
 )
 @list_option("--weights", "weight of each folder, comma-separated (default: all equal)")
-@option("--output", metavar="DIR", type=PathName, required=True, help="folder for the voted results")
+@option("--output", type=Folder, required=True, help="folder for the voted results")
 @force
 def main(args: Namespace) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""

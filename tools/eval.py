@@ -37,7 +37,7 @@ from aotlab.tools.cli.options import (
     restart,
     settings,
 )
-from aotlab.tools.cli.types import Choice, PathName, Pixels, PositiveFloat, Scale, flag, list_option, option
+from aotlab.tools.cli.types import Choice, Folder, Pixels, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import StopFlag, stop_flag
@@ -70,11 +70,7 @@ def track(videos: Sequence[Video], args: Namespace, world: World, stop: StopFlag
     reserve_cores(HELPER_THREADS)
     tracker, made_by = load_models(args, str(world.device))
     options = EvaluationOptions(
-        overlay=args.overlay,
-        made_by=made_by,
-        restart=args.restart,
-        force=args.force,
-        stop=stop,
+        overlay=args.overlay, made_by=made_by, restart=args.restart, force=args.force, stop=stop
     )
     report = evaluate(tracker, videos, args.output, options, world)
     if report.stopped:
@@ -147,10 +143,7 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
     list(DATASETS), flag("--all-frames", "run on all frames, not only the labelled ones"), split="val"
 )
 @group(
-    "output",
-    option("--output", metavar="DIR", type=PathName, help="folder for the results and scores.json"),
-    force,
-    restart,
+    "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
 )
 @quality
 @flag("--overlay", "also write images with the masks drawn in")
@@ -167,7 +160,7 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
         default="own",
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
-    option("--max-long-edge", metavar="N", type=Pixels, help="sets input.max_long_edge, in pixels"),
+    option("--max-long-edge", type=Pixels, help="sets input.max_long_edge, in pixels"),
 )
 @model_options(several="the models are averaged, each with its own --config", several_configs=True)
 @device_options

@@ -22,7 +22,7 @@ from aotlab.tools.cli.options import (
     read_checkpoint_option,
     settings,
 )
-from aotlab.tools.cli.types import PathName, PositiveInt, Size, flag, number, option
+from aotlab.tools.cli.types import Folder, PositiveInt, Size, flag, number, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -53,16 +53,9 @@ def check_export(args: Namespace, model: VOSModel) -> None:
 
 @command("aotlab export", "Write a model as ONNX files.")
 @settings
-@option(
-    "--size",
-    metavar="WIDTHxHEIGHT",
-    type=Size,
-    default=(854, 480),
-    help="size of the frames (default: 854x480)",
-)
+@option("--size", type=Size, default=(854, 480), help="size of the frames (default: 854x480)")
 @option(
     "--objects",
-    metavar="N",
     type=PositiveInt,
     help="objects per batch; more objects run as further batches (default: the model's identities)",
 )
@@ -80,7 +73,7 @@ def check_export(args: Namespace, model: VOSModel) -> None:
     metavar="NAME",
     help="execution provider of onnxruntime for --verify (default: CPUExecutionProvider)",
 )
-@group("output", option("--output", metavar="DIR", type=PathName, help="folder to write"), force)
+@group("output", option("--output", type=Folder, help="folder to write"), force)
 @model_options(untrained=True)
 @memory_options(bounded=False)
 def main(args: Namespace) -> int:

@@ -12,7 +12,7 @@ from click import UsageError
 
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import PLACES, force, prompt_options
-from aotlab.tools.cli.types import ExistingPath, NonNegativeInt, PathName, option
+from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import atomic_path, is_folder, real_path, require_output
 
@@ -39,12 +39,11 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
 @click.argument(
     "source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames"
 )
-@option("--frame", metavar="N", type=NonNegativeInt, help="frame of a video (default: 0)")
+@option("--frame", type=NonNegativeInt, help="frame of a video (default: 0)")
 @prompt_options(frames=False)
 @option(
     "--output",
-    metavar="FILE",
-    type=PathName,
+    type=File,
     help="PNG to write, with an overlay beside it (default: NAME.mask.png beside the image or video)",
 )
 @force

@@ -42,7 +42,7 @@ from aotlab.tools.cli.command import (
     require_paths,
 )
 from aotlab.tools.cli.options import dataset_options, force
-from aotlab.tools.cli.types import NonNegativeInt, PathName, PositiveInt, option
+from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
 
@@ -212,35 +212,28 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
     "folders",
     metavar="[RESULTS]...",
     nargs=-1,
-    type=PathName,
+    type=File,
     help="the same as --results; with --annotations: the folder with <frame>.png of one video",
 )
 @option(
-    "--annotations",
-    metavar="DIR",
-    type=PathName,
-    help="score against the PNGs of this folder, by the rules of DAVIS 2017",
+    "--annotations", type=Folder, help="score against the PNGs of this folder, by the rules of DAVIS 2017"
 )
 @dataset_options(list(DATASETS), split="val")
 @option(
     "--results",
-    metavar="DIR",
-    type=PathName,
+    type=Folder,
     multiple=True,
     help="folder with <sequence>/<frame>.png; several are compared in one table",
 )
-@option("--json", metavar="FILE", type=PathName, help="write the scores as JSON")
+@option("--json", type=File, help="write the scores as JSON")
 @option(
     "--workers",
-    metavar="N",
     type=PositiveInt,
     default=os.cpu_count() or 1,
     help="processes that score sequences (default: one per core)",
 )
-@option(
-    "--worst", metavar="N", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)"
-)
-@option("--draw-worst", metavar="DIR", type=PathName, help="draw the worst objects into this folder")
+@option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
+@option("--draw-worst", type=Folder, help="draw the worst objects into this folder")
 @force
 def main(args: Namespace) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""

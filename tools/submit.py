@@ -24,7 +24,7 @@ from aotlab.dataloaders.benchmarks.datasets import (
 from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
 from aotlab.tools.cli.command import command, require_new_output, require_paths
 from aotlab.tools.cli.options import dataset_options, force
-from aotlab.tools.cli.types import PathName, option
+from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
 
@@ -116,9 +116,9 @@ SUBMITTED = [
 
 @command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
 @dataset_options(SUBMITTED, split=None)
-@option("--results", metavar="DIR", type=PathName, help="folder with <sequence>/<frame>.png")
-@option("--output", metavar="FILE", type=PathName, help="archive to write; burst: a JSON file, sav: a folder")
-@option("--check", metavar="FILE", type=PathName, help="check this archive and write nothing")
+@option("--results", type=Folder, help="folder with <sequence>/<frame>.png")
+@option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
+@option("--check", type=File, help="check this archive and write nothing")
 @force
 def main(args: Namespace) -> int:
     """Write what a benchmark's server takes, or check an archive; return 0."""

@@ -28,7 +28,7 @@ from aotlab.engine.benchmark.paper_tables import (
 )
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import device
-from aotlab.tools.cli.types import PathName, PositiveInt, flag, option
+from aotlab.tools.cli.types import Folder, PositiveInt, flag, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import atomic_path, require_writable, write_text
 
@@ -153,11 +153,9 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @command("aotlab table", "Run a table of a paper and compare.")
 @click.argument("table", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
 @device
-@option("--ranks", metavar="N", type=PositiveInt, default=1, help="processes that share the videos")
+@option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @flag("--smoke", "run every row with the bundled model on a drawn clip")
-@option(
-    "--output", metavar="DIR", type=PathName, default=Path("results/tables"), help="folder for the results"
-)
+@option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 def main(args: Namespace) -> int:
     """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""
     table = load_table(args.table)

@@ -31,10 +31,11 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.stdio import SIGNAL_STATUS
 from aotlab.tools.cli.types import (
     Choice,
+    File,
     FileName,
+    Folder,
     NonNegativeInt,
     Parsed,
-    PathName,
     PositiveFloat,
     flag,
     list_option,
@@ -210,7 +211,7 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit status."""
     if result.levels is not None:
         origin = (
-            "found in the video; --levels LOW,HIGH states others" if result.levels.estimated else "as stated"
+            "found in the video; --levels LOW,HIGH changes them" if result.levels.estimated else "as given"
         )
         print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
@@ -349,8 +350,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
     ),
     option(
         "--output",
-        metavar="DIR",
-        type=PathName,
+        type=Folder,
         help=f"folder for the results (default: NAME{RESULTS} beside the video, for a stream or several videos in the "
         "working directory)",
     ),
@@ -373,13 +373,11 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
     "source",
     option(
         "--start",
-        metavar="FRAME",
         type=NonNegativeInt,
         help="first frame to track; a list of jobs has it as a column (default: the first of the video)",
     ),
     option(
         "--end",
-        metavar="FRAME",
         type=NonNegativeInt,
         help="last frame to track; a list of jobs has it as a column (default: the last of the video)",
     ),
@@ -403,8 +401,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
     "many videos",
     option(
         "--jobs",
-        metavar="LIST",
-        type=PathName,
+        type=File,
         help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
         "distributes the jobs",
     ),

@@ -31,7 +31,7 @@ from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import checkpoint_option, config_option, device, settings
-from aotlab.tools.cli.types import Bytes, ExistingPath, PathName, PositiveInt, Size, option
+from aotlab.tools.cli.types import Bytes, ExistingPath, File, PositiveInt, Size, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
 from aotlab.utils.progress import progress_bar
@@ -204,7 +204,7 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
     help="frames that are held in memory and played forward and backward",
 )
 @option("--size", type=Size, help="WIDTHxHEIGHT to resize frames to (default: their own)")
-@option("--masks", type=ExistingPath, metavar="PNG", help="first mask (default: a box in the middle)")
+@option("--masks", type=ExistingPath, help="first mask (default: a box in the middle)")
 @option(
     "--compare",
     multiple=True,
@@ -212,11 +212,11 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
     metavar="POLICY[,key=value...]",
     help=f"{', '.join(POLICIES)}; may be repeated (default: all but every_nth)",
 )
-@option("--stop-above", type=Bytes, metavar="SIZE", help="memory at which a trial ends, such as 8GB")
+@option("--stop-above", type=Bytes, help="memory at which a trial ends, such as 8GB")
 @checkpoint_option()
 @config_option()
 @device
-@option("--plot", type=PathName, metavar="PNG", help="plot to write; also PDF or SVG")
+@option("--plot", type=File, help="plot to write; also PDF or SVG")
 def main(args: Namespace) -> int:
     """Run all policies and print a table; returns the exit status, 1 if a process died."""
     if args.plot is not None:

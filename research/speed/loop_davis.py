@@ -16,7 +16,7 @@ import click
 from aotlab.dataloaders.benchmarks.davis import read_davis
 from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import ExistingPath, PathName, PositiveInt, option
+from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, real_path, write_text
 
@@ -64,9 +64,9 @@ def loop_davis(
 
 
 @command("python -m research.speed.loop_davis", "DAVIS with every sequence played forward and backward.")
-@click.argument("root", metavar="DIR", type=ExistingPath, help="folder of DAVIS")
+@click.argument("root", type=ExistingPath, help="folder of DAVIS")
 @click.argument(
-    "output", metavar="OUTPUT", type=PathName, help="folder for the looped sequences, in the same layout"
+    "output", metavar="OUTPUT", type=File, help="folder for the looped sequences, in the same layout"
 )
 @option("--times", type=PositiveInt, default=3, help="repetitions, alternating in direction")
 @option("--year", type=click.Choice((2016, 2017)), default=2017, help="of the list")

@@ -23,6 +23,7 @@ from aotlab.tools.cli.stdio import (
     guard_stdout,
     signals_as_exceptions,
 )
+from aotlab.tools.cli.types import parse_existing
 from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
     DEBUG_VARIABLE,
@@ -187,8 +188,8 @@ def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
 def require_paths(*paths: str | Path | None) -> None:
     """Raise `InputError` for the first path that does not exist; None: an option that was not given."""
     for path in paths:
-        if path is not None and not file_mode(Path(path)):
-            raise InputError(f"{path}: no such file or folder; check the spelling")
+        if path is not None:
+            parse_existing(str(path))
 
 
 def require_source(source: str) -> None:

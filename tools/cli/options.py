@@ -19,8 +19,9 @@ from aotlab.tools.cli.types import (
     Choice,
     Config,
     Device,
+    File,
+    Folder,
     Integer,
-    PathName,
     PositiveInt,
     Prompt,
     flag,
@@ -56,7 +57,7 @@ precision = option(
     help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
     "settings)",
 )
-depth = option("--depth", metavar="N", type=PositiveInt, help="blocks to use of an AOST model (default: all)")
+depth = option("--depth", type=PositiveInt, help="blocks to use of an AOST model (default: all)")
 force = flag("--force", "replace existing results of another run")
 restart = flag("--restart", "start over instead of resuming")
 dry_run = flag("--dry-run", "check all inputs and write nothing; in training, estimate the time of the run")
@@ -105,7 +106,6 @@ def checkpoint_option(*, several: str | None = None, untrained: bool = False) ->
     random = "; random weights if only --config is given" if untrained else ""
     return option(
         "--checkpoint",
-        metavar="FILE|NAME",
         type=Checkpoint,
         multiple=several is not None,
         default=None if several or untrained else BUNDLED_CHECKPOINT,
@@ -117,7 +117,6 @@ def config_option(*, several: bool = False, unset: str = "the checkpoint's") -> 
     """Return ``--config``; ``unset``: the settings of a command line without it, as the help states them."""
     return option(
         "--config",
-        metavar="NAME",
         type=Config,
         multiple=several,
         help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
@@ -148,7 +147,6 @@ def memory_options(*, bounded: bool) -> Decorator:
         ),
         option(
             "--memory-frames",
-            metavar="N",
             type=Integer,
             help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
             "the settings)",
@@ -235,8 +233,7 @@ def dataset_options(names: Sequence[str], *more: Decorator, split: str | None) -
         option("--dataset", metavar="NAME", required=split is None, help=f"one of {', '.join(names)}"),
         option(
             "--root",
-            metavar="DIR",
-            type=PathName,
+            type=Folder,
             help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
         ),
         option("--split", metavar="NAME", default=split, help=f"train, val, test, ...{server}"),
@@ -267,7 +264,7 @@ def prompt_options(*, frames: bool = True) -> Decorator:
             "--segmenter",
             metavar="ENCODER DECODER",
             nargs=2,
-            type=PathName,
+            type=File,
             help="SAM-like segmenter as two ONNX files (default: the model's own)",
         ),
         option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package"),

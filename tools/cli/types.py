@@ -33,8 +33,13 @@ SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
 class Parsed(click.ParamType):
     """Type of values that a function reads from text; it raises `ValueError` with the problem."""
 
-    def __init__(self, read: Callable[[str], Any], name: str = "text") -> None:
+    def __init__(self, read: Callable[[str], Any], name: str = "TEXT") -> None:
+        """``name``: shown in the help instead of the value."""
         self.read, self.name = read, name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the name of the value."""
+        return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value of text; a default that is none is returned unchanged."""
@@ -112,7 +117,7 @@ def parse_existing(text: str) -> Path:
 
 def number(allowed: Range) -> Parsed:
     """Return the type of numbers in a range."""
-    return Parsed(partial(parse_number, allowed=allowed), "number")
+    return Parsed(partial(parse_number, allowed=allowed), "N")
 
 
 Integer = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
@@ -122,14 +127,15 @@ NonNegativeInt = number(COUNT_OR_ZERO)
 PositiveFloat = number(POSITIVE)
 Pixels = number(Range(32, MAX_SIDE, whole=True))
 Scale = number(Range(0, 16, above_low=True))
-Bytes = Parsed(parse_bytes)
-Size = Parsed(parse_size)
-Device = Parsed(parse_device, "device")
+Bytes = Parsed(parse_bytes, "SIZE")
+Size = Parsed(parse_size, "WIDTHxHEIGHT")
+Device = Parsed(parse_device, "NAME")
 Prompt = Parsed(parse_prompt)
-Checkpoint = FileName(parse_checkpoint)
-Config = FileName(parse_config)
-PathName = FileName(Path)
-ExistingPath = FileName(parse_existing)
+Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
+Config = FileName(parse_config, "NAME")
+File = FileName(Path, "FILE")
+Folder = FileName(Path, "DIR")
+ExistingPath = FileName(parse_existing, "PATH")
 
 
 def option(*names: str, help: str, **settings: Any) -> Callable[[Any], Any]:
