@@ -1,25 +1,16 @@
-"""Packages of a checkout without symbolic links; everything else is in pyproject.toml."""
+"""Folders of the packages; everything else is in pyproject.toml.
 
-from pathlib import Path
+Wheels take the packages from the top of the repository; an editable install is the path src, as type checkers expect.
+"""
+
+import sys
 
 from setuptools import find_packages, setup
-from setuptools.command.build_py import build_py
 
-
-class BuildWithoutLinks(build_py):
-    """Adds the folders at the top of the repository to which src/aotlab has no links, but text files of their names."""
-
-    def finalize_options(self):
-        project = self.distribution
-        for folder in (file.name for file in Path("src/aotlab").iterdir() if file.is_file()):
-            if Path(folder).is_dir():
-                for name in (folder, *(f"{folder}.{package}" for package in find_packages(folder))):
-                    project.packages.append(f"aotlab.{name}")
-                    project.package_dir[f"aotlab.{name}"] = name.replace(".", "/")
-                project.package_data[f"aotlab.{folder}"] = [
-                    *project.package_data.get(f"aotlab.{folder}", []), "*.safetensors",
-                ]  # fmt: skip
-        super().finalize_options()
-
-
-setup(cmdclass={"build_py": BuildWithoutLinks})
+FOLDERS = ("configs", "dataloaders", "engine", "evaluation", "media", "networks", "tools", "utils", "video")
+found = find_packages(include=[name for folder in FOLDERS for name in (folder, f"{folder}.*")])
+folders = (
+    {} if "editable_wheel" in sys.argv else {f"aotlab.{name}": name for name in (*FOLDERS, "pretrain_models")}
+)
+packages = [f"aotlab.{name}" for name in (*found, "pretrain_models")] if folders else []
+setup(packages=["aotlab", *packages], package_dir={"": "src", **folders})

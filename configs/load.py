@@ -88,7 +88,7 @@ def build_config(
         _apply_override(tree, override)
     try:
         defaults = OmegaConf.structured(schema)
-        _unfreeze(defaults, tree)
+        _unfreeze(defaults)
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(defaults, tree)))
     except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: {describe_error(error)}") from error
@@ -209,22 +209,10 @@ def _require_safe_yaml(text: str) -> None:
         raise ValueError("references by ${...} are not allowed here")
 
 
-def _unfreeze(node: Any, settings: Any) -> None:
-    """Make frozen dataclasses in a schema writable for merging.
-
-    Entries of a mapping of dataclasses are added as ``settings`` has them; OmegaConf 2.3 would add them frozen.
-    """
-    if not OmegaConf.is_config(node):
-        return
-    OmegaConf.set_readonly(node, False)
-    given = settings if isinstance(settings, DictConfig) else {}
-    if isinstance(node, DictConfig) and dataclasses.is_dataclass(node._metadata.element_type):
-        for key in given:
-            node[key] = node._metadata.element_type
-    for key in node if isinstance(node, DictConfig) else range(len(node)):
-        child, below = node._get_node(key), given._get_node(key) if key in given else None
-        if OmegaConf.is_missing(node, key) and isinstance(child, DictConfig) and below is not None:
-            node[key] = {}
-            child = node._get_node(key)
-        if not OmegaConf.is_missing(node, key):
-            _unfreeze(child, below)
+def _unfreeze(node: Any) -> None:
+    """Make the defaults of frozen dataclasses writable for merging."""
+    if OmegaConf.is_config(node):
+        OmegaConf.set_readonly(node, False)
+        for key in node if isinstance(node, DictConfig) else range(len(node)):
+            if not OmegaConf.is_missing(node, key):
+                _unfreeze(node._get_node(key))

@@ -128,14 +128,14 @@ def lint_folder(
     if loose and kind == "video":
         advice = "make a folder per video, or use kind static for images"
         findings.append(error(loose[0], f"frame outside a video's folder, not used; {advice}"))
-    sets = [(name, images / name, masks / name) for name in names]
+    folders = [(name, images / name, masks / name) for name in names]
     if loose and kind == "static":
-        sets.append((images.name, images, masks))
+        folders.append((images.name, images, masks))
     videos = [
         Video(name, list_images_by_stem(frames), annotations=list_masks(labels))
-        for name, frames, labels in sets
+        for name, frames, labels in folders
     ]
-    for (_, frames, labels), video in zip(sets, videos, strict=True):
+    for (_, frames, labels), video in zip(folders, videos, strict=True):
         findings += _check_names(frames, video.frames, "JPEG or PNG")
         findings += _check_names(labels, video.annotations, "palette PNG")
     min_masks = MIN_FRAMES if kind == "video" else 1

@@ -22,7 +22,7 @@ from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
-from aotlab.tools.main import main
+from aotlab.tools.main import find_command, main
 from tests.drawn_clips import (
     draw_clip,
     lay_out_davis,
@@ -32,7 +32,7 @@ from tests.drawn_clips import (
     write_youtube_meta,
 )
 from tests.published import to_official
-from tests.test_documents import BLOCK, ROOT, find_parser
+from tests.test_documents import BLOCK, ROOT
 
 SAMPLE = ROOT / "datasets" / "sample"
 PAGES = [
@@ -114,13 +114,10 @@ def run_command(line, capfd):
         return subprocess.run(shlex.split(line)).returncode
     assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
     if not command.startswith("-") and any(
-        action.dest == "overrides" for action in find_parser(command)._actions
+        "KEY=VALUE" in (parameter.metavar or "") for parameter in find_command(command).params
     ):
         words += SMALL
-    try:
-        return main([command, *words])
-    except SystemExit as end:  # --help
-        return end.code or 0
+    return main([command, *words])
 
 
 def run_page(page, capfd):

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
+import click
+from click import UsageError
+
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.types import Choice, ExistingPath, PositiveInt, flag, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import align_columns
 
@@ -40,31 +44,26 @@ def format_summary(report: LintResult, kind: str) -> str:
     return "\n".join("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab check-data", "Check a folder of frames and masks before training.")
+@click.argument("root", type=ExistingPath, help="folder with JPEGImages/ and Annotations/, or of a benchmark")
+@option(
+    "--kind",
+    type=Choice(("video", "static")),
+    help="video: a folder of frames for each video; static: single images (default: video)",
+)
+@option("--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}")
+@option("--split", metavar="NAME", default="val", help="with --dataset: train, val, test, ...")
+@flag("--quick", "read sizes only, which finds no broken files and no ids")
+@option(
+    "--workers",
+    type=PositiveInt,
+    default=min(os.cpu_count() or 1, 8),
+    help="threads that read frames (default: one per core, at most 8)",
+)
+def main(args: Namespace) -> int:
     """Print findings and counts; return 1 if there are errors."""
-    parser = CommandParser("check_data", "Check a folder of frames and masks before training.")
-    parser.add_argument(
-        "root", metavar="DIR", type=Path, help="folder with JPEGImages/ and Annotations/, or of a benchmark"
-    )
-    kinds = "video: a folder of frames for each video; static: single images"
-    parser.add_argument("--kind", choices=("video", "static"), help=f"{kinds} (default: video)")
-    parser.add_argument(
-        "--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}"
-    )
-    parser.add_argument(
-        "--split", metavar="NAME", default="val", help="with --dataset: train, val, test, ..."
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="read sizes only, which finds no broken files and no ids"
-    )
-    workers = "threads that read frames (default: one per core, at most 8)"
-    cores = min(os.cpu_count() or 1, 8)
-    parser.add_argument("--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help=workers)
-    args = parser.parse_args(argv)
     if args.dataset is not None and args.kind is not None:
-        parser.error("--kind: not with --dataset, which says what the folder holds; leave it out")
-    require_paths(args.root)
+        raise UsageError("--kind: not with --dataset, which says what the folder holds; leave it out")
     require_extra("train")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 

@@ -9,53 +9,40 @@ views is more accurate than voting: see aotlab eval.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from argparse import Namespace
 
-from aotlab.tools.cli.options import add_shared_options
-from aotlab.tools.cli.parser import (
-    CommandParser,
-    command,
-    list_type,
-    report_failures,
-    require_new_output,
-    require_paths,
-)
+import click
+from click import UsageError
+
+from aotlab.tools.cli.command import command, report_failures, require_new_output
+from aotlab.tools.cli.options import force
+from aotlab.tools.cli.types import ExistingPath, Folder, list_option, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.numbers import format_count
 from aotlab.utils.progress import progress_bar
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab ensemble", "Combine several sets of results by weighted voting.")
+@click.argument(
+    "results",
+    metavar="DIR...",
+    type=ExistingPath,
+    nargs=-1,
+    required=True,
+    help="folders with <sequence>/<frame>.png, the best first",
+)
+@list_option("--weights", "weight of each folder, comma-separated (default: all equal)")
+@option("--output", type=Folder, required=True, help="folder for the voted results")
+@force
+def main(args: Namespace) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
-    parser = CommandParser("ensemble", "Combine several sets of results by weighted voting.")
-    parser.add_argument(
-        "results",
-        metavar="DIR",
-        type=Path,
-        nargs="+",
-        help="folders with <sequence>/<frame>.png, the best first",
-    )
-    parser.add_argument(
-        "--weights",
-        metavar="LIST",
-        type=list_type(str),
-        action="extend",
-        help="weight of each folder, comma-separated (default: all equal)",
-    )
-    parser.add_argument(
-        "--output", metavar="DIR", type=Path, required=True, help="folder for the voted results"
-    )
-    add_shared_options(parser, "--force")
-    args = parser.parse_args(argv)
     if len(args.results) < 2:
-        parser.error("give at least two folders of results")
-    require_paths(*args.results)
+        raise UsageError(f"{args.results[0]}: a single folder of results; give at least two")
     require_extra("score")
     from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
-    weights = to_integer_weights(args.weights or [], len(args.results))
+    weights = to_integer_weights(args.weights, len(args.results))
     if real_path(args.output) in [real_path(folder) for folder in args.results]:
         raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
     require_new_output(args.output, force=args.force)

@@ -8,41 +8,37 @@ torchrun --nproc-per-node 4 -m aotlab.tools.eval --device cuda --dataset youtube
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, describe_submission, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import select_videos
 from aotlab.media.labelled_video import Video
+from aotlab.tools.cli.command import command, group, report_failures, report_write_errors
 from aotlab.tools.cli.options import (
-    add_dataset_options,
-    add_device_options,
-    add_memory_options,
-    add_model_options,
-    add_shared_options,
+    dataset_options,
+    device_options,
+    force,
     list_overrides,
+    memory_options,
+    model_options,
     print_settings,
+    quality,
     require_bounded,
+    restart,
+    settings,
 )
-from aotlab.tools.cli.parser import (
-    ABOVE_ZERO,
-    PIXELS,
-    SCALE,
-    CommandParser,
-    command,
-    list_type,
-    report_failures,
-    report_write_errors,
-    require_model,
-)
+from aotlab.tools.cli.types import Choice, Folder, Pixels, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import StopFlag, stop_flag
@@ -58,7 +54,7 @@ RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
 
 
-def read_first_config(args: argparse.Namespace) -> Config:
+def read_first_config(args: Namespace) -> Config:
     """Return the settings of the first model."""
     from aotlab.networks.weights.checkpoints import read_settings
 
@@ -66,9 +62,7 @@ def read_first_config(args: argparse.Namespace) -> Config:
     return read_settings(checkpoint, config=config, overrides=args.overrides)
 
 
-def track(
-    videos: Sequence[Video], args: argparse.Namespace, world: World, stop: StopFlag
-) -> EvaluationResult:
+def track(videos: Sequence[Video], args: Namespace, world: World, stop: StopFlag) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
     from aotlab.engine.streaming import HELPER_THREADS
@@ -77,11 +71,7 @@ def track(
     reserve_cores(HELPER_THREADS)
     tracker, made_by = load_models(args, str(world.device))
     options = EvaluationOptions(
-        overlay=args.overlay,
-        made_by=made_by,
-        restart=args.restart,
-        force=args.force,
-        stop=stop,
+        overlay=args.overlay, made_by=made_by, restart=args.restart, force=args.force, stop=stop
     )
     report = evaluate(tracker, videos, args.output, options, world)
     if report.stopped:
@@ -93,7 +83,7 @@ def track(
     return report
 
 
-def load_models(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
+def load_models(args: Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
     """Return the tracker that the options ask for, and all that its results depend on."""
     from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
     from aotlab.engine.tracking.tracker import Tracker
@@ -117,56 +107,7 @@ def load_models(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemb
     return Ensemble(branches, fused_feedback=args.feedback == "fused"), {"models": made_by, **views}
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = CommandParser("eval", "Run a model on a benchmark and score it.")
-    data = add_dataset_options(parser, list(DATASETS), split="val")
-    data.add_argument(
-        "--all-frames", action="store_true", help="run on all frames, not only the labelled ones"
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument("--output", metavar="DIR", type=Path, help="folder for the results and scores.json")
-    add_shared_options(output, "--force", "--restart")
-    add_view_options(parser)
-    several = "the models are averaged, each with its own --config"
-    add_model_options(parser, several=several, several_configs=True)
-    add_device_options(parser)
-    add_memory_options(parser, bounded=False)
-    args = parser.parse_args(argv)
-    args.overrides += list_overrides(args)
-    args.scales = args.scales or [1.0]
-    missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
-    if missing and not args.print_config:
-        parser.error(f"missing: {' and '.join(missing)}")
-    if args.weights and len(args.weights) != len(pair_models_with_configs(args)):
-        parser.error(
-            f"--weights: {len(args.weights)} of them for {len(pair_models_with_configs(args))} models; "
-            "give one for each"
-        )
-    return args
-
-
-def add_view_options(parser: argparse.ArgumentParser) -> None:
-    """Add test-time augmentation, overlays and timing."""
-    parser.add_argument("--overlay", action="store_true", help="also write images with the masks drawn in")
-    group = parser.add_argument_group("test-time augmentation and ensembles")
-    group.add_argument("--flip", action="store_true", help="average with the mirrored frame")
-    scales = "average over test-time scales, comma-separated (default: 1.0)"
-    group.add_argument("--scales", metavar="LIST", type=list_type(SCALE), action="extend", help=scales)
-    weights = "weight of each --checkpoint, comma-separated (default: all equal)"
-    group.add_argument("--weights", metavar="LIST", type=list_type(ABOVE_ZERO), action="extend", help=weights)
-    group.add_argument(
-        "--feedback",
-        choices=("own", "fused"),
-        default="own",
-        help="what each branch stores in memory: its own prediction or the fused one",
-    )
-    group.add_argument(
-        "--max-long-edge", metavar="N", type=PIXELS, help="sets input.max_long_edge, in pixels"
-    )
-
-
-def pair_models_with_configs(args: argparse.Namespace) -> list[tuple[Path, str | None]]:
+def pair_models_with_configs(args: Namespace) -> list[tuple[Path, str | None]]:
     """Return (checkpoint, preset) of each model; None: the checkpoint's own settings."""
     checkpoints = args.checkpoint or [BUNDLED_CHECKPOINT]
     configs = args.config or [None]
@@ -197,12 +138,44 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
     report_failures(report.failures)
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab eval", "Run a model on a benchmark and score it.")
+@settings
+@dataset_options(
+    list(DATASETS), flag("--all-frames", "run on all frames, not only the labelled ones"), split="val"
+)
+@group(
+    "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
+)
+@quality
+@flag("--overlay", "also write images with the masks drawn in")
+@group(
+    "test-time augmentation and ensembles",
+    flag("--flip", "average with the mirrored frame"),
+    list_option("--scales", "average over test-time scales, comma-separated (default: 1.0)", Scale),
+    list_option(
+        "--weights", "weight of each --checkpoint, comma-separated (default: all equal)", PositiveFloat
+    ),
+    option(
+        "--feedback",
+        type=Choice(("own", "fused")),
+        default="own",
+        help="prediction that each branch stores in memory: its own, or the fused one",
+    ),
+    option("--max-long-edge", type=Pixels, help="sets input.max_long_edge, in pixels"),
+)
+@model_options(several="the models are averaged, each with its own --config", several_configs=True)
+@device_options
+@memory_options(bounded=False)
+def main(args: Namespace) -> int:
     """Evaluate; return 0, or 1 if a sequence failed."""
-    args = parse(argv)
-    for checkpoint, config in pair_models_with_configs(args):
-        require_model(checkpoint, config)
+    args.overrides += list_overrides(args)
+    args.scales = args.scales or [1.0]
+    missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
+    if missing and not args.print_config:
+        raise UsageError(f"missing: {' and '.join(missing)}")
+    models = len(pair_models_with_configs(args))
+    if args.weights and len(args.weights) != models:
+        raise UsageError(f"--weights: {len(args.weights)} of them for {models} models; give one for each")
     if args.print_config:
         print_settings(read_first_config(args))
         return 0
@@ -211,7 +184,7 @@ def main(argv: list[str] | None = None) -> int:
     every = open_dataset(
         args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
     )
-    videos = select_videos(every, args.sequence)
+    videos = select_videos(every, args.sequence or None)
     require_writable(args.output)
     from aotlab.engine.benchmark.evaluator import score_finished
     from aotlab.engine.benchmark.scoring import find_rules

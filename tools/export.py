@@ -8,57 +8,26 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from click import UsageError
+
+from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import (
-    SIZE,
-    add_memory_options,
-    add_model_options,
-    add_shared_options,
+    force,
     list_overrides,
+    memory_options,
+    model_options,
     print_settings,
     read_checkpoint_option,
+    settings,
 )
-from aotlab.tools.cli.parser import AT_LEAST_ONE, AT_LEAST_TWO, CommandParser, command, require_model
+from aotlab.tools.cli.types import Folder, PositiveInt, Size, flag, number, option
 from aotlab.utils.errors import RunStopped
+from aotlab.utils.numbers import MAX_COUNT, Range
 
 if TYPE_CHECKING:
     from aotlab.networks.model import VOSModel
-
-
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = CommandParser("export", "Write a model as ONNX files.")
-    size = "size of the frames (default: 854x480)"
-    parser.add_argument("--size", metavar="WIDTHxHEIGHT", type=SIZE, default=(854, 480), help=size)
-    objects = "objects per batch; more objects run as further batches (default: the model's identities)"
-    parser.add_argument("--objects", metavar="N", type=AT_LEAST_ONE, help=objects)
-    parser.add_argument(
-        "--prompts",
-        action="store_true",
-        help="also write the prompt network: prompt_encode.onnx and prompt_masks.onnx",
-    )
-    parser.add_argument(
-        "--verify",
-        action="store_true",
-        help="track a drawn clip with PyTorch and with the graphs; exit status 1 if their logits differ",
-    )
-    parser.add_argument(
-        "--verify-frames", metavar="N", type=AT_LEAST_TWO, default=12, help="frames of that clip"
-    )
-    provider = "execution provider of onnxruntime for --verify (default: CPUExecutionProvider)"
-    parser.add_argument("--provider", metavar="NAME", help=provider)
-    output = parser.add_argument_group("output")
-    output.add_argument("--output", metavar="DIR", type=Path, help="folder to write")
-    add_shared_options(output, "--force")
-    add_model_options(parser, untrained=True)
-    add_memory_options(parser, bounded=False)
-    args = parser.parse_args(argv)
-    if args.output is None and not args.print_config:
-        parser.error("missing: --output")
-    args.overrides += list_overrides(args)
-    return args
 
 
 def check_export(args: Namespace, model: VOSModel) -> None:
@@ -82,11 +51,36 @@ def check_export(args: Namespace, model: VOSModel) -> None:
         )
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab export", "Write a model as ONNX files.")
+@settings
+@option("--size", type=Size, default=(854, 480), help="size of the frames (default: 854x480)")
+@option(
+    "--objects",
+    type=PositiveInt,
+    help="objects per batch; more objects run as further batches (default: the model's identities)",
+)
+@flag("--prompts", "also write the prompt network: prompt_encode.onnx and prompt_masks.onnx")
+@flag("--verify", "track a drawn clip with PyTorch and with the graphs; exit status 1 if their logits differ")
+@option(
+    "--verify-frames",
+    metavar="N",
+    type=number(Range(2, MAX_COUNT, whole=True)),
+    default=12,
+    help="frames of that clip",
+)
+@option(
+    "--provider",
+    metavar="NAME",
+    help="execution provider of onnxruntime for --verify (default: CPUExecutionProvider)",
+)
+@group("output", option("--output", type=Folder, help="folder to write"), force)
+@model_options(untrained=True)
+@memory_options(bounded=False)
+def main(args: Namespace) -> int:
     """Export, and verify if asked to; returns the exit status."""
-    args = parse(argv)
-    require_model(args.checkpoint, args.config)
+    if args.output is None and not args.print_config:
+        raise UsageError("--output: missing")
+    args.overrides += list_overrides(args)
     from aotlab.engine.export.graphs import (
         EXPORT_PACKAGES,
         export_model,
@@ -96,9 +90,9 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = read_checkpoint_option(args)
-    settings = resolve_export_config(read_settings(path, config=args.config, overrides=args.overrides))
+    chosen = resolve_export_config(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
-        print_settings(settings)
+        print_settings(chosen)
         return 0
     require_packages(*EXPORT_PACKAGES, *(["onnxruntime"] if args.verify else []))
     model, config = build_or_load(path, config=args.config, overrides=args.overrides)

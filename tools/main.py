@@ -5,9 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
-from aotlab.tools.cli.parser import COMPLETE, EXIT_CODES, command
+from aotlab.tools.cli.command import EXIT_CODES, HELP_SETTINGS, run_command
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMANDS as PLUGIN_GROUP
 from aotlab.utils.plugins import list_plugins, load_plugin
@@ -18,7 +23,7 @@ COMMON_COMMANDS = {
     "eval": "run a model on a benchmark and score it",
     "score": "score folders of results",
     "train": "train a model",
-    "check_data": "check your own training data",
+    "check-data": "check your own training data",
     "submit": "pack results for a benchmark's server",
     "export": "write a model as ONNX graphs",
     "weights": "list, download and check the published checkpoints",
@@ -28,7 +33,7 @@ OTHER_COMMANDS = {
     "ensemble": "combine several sets of results by voting",
     "table": "run a table of a paper",
     "vot": "track for the VOT toolkit",
-    "convert_visor": "convert VISOR's polygons and frames to a data set",
+    "convert-visor": "convert VISOR's polygons and frames to a data set",
 }
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 STUDIO_COMMANDS = {
@@ -38,106 +43,108 @@ STUDIO_COMMANDS = {
     "export-clips": "write the corrected masks of a list of videos into its results",
 }
 """commands of the package aotlab-studio"""
-OWN = {
-    "help": "show all commands, or the options of one",
-    "completion": "complete commands and options on TAB",
-}
-"""commands of this module"""
-COMPLETION = """\
-bash   add to ~/.bashrc:  complete -o default -C 'aotlab completion' aotlab
-zsh    add to ~/.zshrc:   autoload -U bashcompinit && bashcompinit && complete -o default -C 'aotlab completion' aotlab
-fish   add to ~/.config/fish/completions/aotlab.fish:
-       complete -c aotlab -a '(COMP_LINE=(commandline -cp) aotlab completion aotlab (commandline -ct) "")'
+COMPLETION_VARIABLE = "_AOTLAB_COMPLETE"
+COMPLETION = f"""\
+bash   add to ~/.bashrc:  eval "$({COMPLETION_VARIABLE}=bash_source aotlab)"
+zsh    add to ~/.zshrc:   eval "$({COMPLETION_VARIABLE}=zsh_source aotlab)"
+fish   add to ~/.config/fish/completions/aotlab.fish:  {COMPLETION_VARIABLE}=fish_source aotlab | source
 """
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command of the first argument with the others; return its exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
-    if arguments[:1] == ["completion"] and "COMP_LINE" in os.environ:
-        return complete(os.environ["COMP_LINE"], *arguments[2:])
-    if arguments[:1] == ["help"] and len(arguments) > 1:
-        arguments = [arguments[1], "--help"]
-    name = arguments[0].replace("-", "_") if arguments else ""
-    if name not in COMMANDS:
-        return run_other_command(arguments)
-    tool = importlib.import_module(f"aotlab.tools.{name}")
-    sys.argv[0] = f"aotlab {arguments[0]}"
-    status: int = tool.main(arguments[1:])
-    return status
+class Program(click.Group):
+    """Commands of this package and of plug-ins, imported when they are run; ``_`` and ``-`` in names are the same."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return [*COMMANDS, *self.commands, *sorted(list_plugins(PLUGIN_GROUP))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return a command; raise `InputError` if it is unknown."""
+        return find_command(cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that a word may become; none is imported."""
+        return [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all commands with one line each, and the exit codes."""
+        own = {name: entry.help or "" for name, entry in self.commands.items()}
+        plugins = {
+            name: STUDIO_COMMANDS.get(name)
+            or f"of the package {point.dist.name if point.dist else point.value}"
+            for name, point in sorted(list_plugins(PLUGIN_GROUP).items())
+        }
+        sections = {
+            "commands": COMMON_COMMANDS,
+            "more": {**OTHER_COMMANDS, **own},
+            "installed": plugins,
+            "exit codes": EXIT_CODES,
+        }
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(list(rows.items()))
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
+        """Run a command line (default: the program's), or complete one; return the exit status."""
+        if COMPLETION_VARIABLE in os.environ:
+            return shell_complete(self, {}, "aotlab", COMPLETION_VARIABLE, os.environ[COMPLETION_VARIABLE])
+        return run_command(self, sys.argv[1:] if args is None else args, "aotlab")
 
 
-def complete(line: str, word: str = "", before: str = "") -> int:
-    """Print what a word of a command line may become, for the ``complete -C`` of shells; return 0.
-
-    Args:
-        line: the command line up to the word, with it.
-        before: the word before it.
-    """
-    words = [text for text in line.split() if text != "help"]
-    if len(words) > 2 or (len(words) == 2 and not word):
-        return main([words[1], COMPLETE, word, before])
-    names = [name.replace("_", "-") for name in (*COMMANDS, *OWN, *list_plugins(PLUGIN_GROUP))]
-    print("\n".join(name for name in names if name.startswith(word)))
-    return 0
+@click.group(cls=Program, invoke_without_command=True, context_settings=HELP_SETTINGS)
+@click.version_option(__version__, message="aotlab %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> int:
+    """Video object segmentation: aotlab COMMAND --help."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+    return 2
 
 
-@command
-def run_other_command(arguments: list[str]) -> int:
-    """Run a plug-in's command, or answer --help and --version; return the exit status.
+def find_command(name: str) -> click.Command:
+    """Return a command of this package or a plug-in.
 
     Raises:
         InputError: unknown command, or one whose package is not installed.
     """
-    first = arguments[0] if arguments else "--help"
-    if first == "completion":
-        print(COMPLETION, end="")
-        return 0
-    if first in ("-h", "--help", "help"):
-        print(format_usage())
-        return 0 if arguments else 2
-    if first == "--version":
-        print(f"aotlab {__version__}")
-        return 0
-    if first.startswith("-"):
-        raise InputError(f"aotlab {first}: a command comes first; see aotlab --help")
-    plugins = list_plugins(PLUGIN_GROUP)
-    if first in plugins:
-        sys.argv[0] = f"aotlab {first}"
-        status: int = load_plugin(plugins[first])(arguments[1:])
-        return status
-    if first in STUDIO_COMMANDS:
+    known = name.replace("_", "-")
+    if known in COMMANDS:
+        command: click.Command = importlib.import_module(f"aotlab.tools.{known.replace('-', '_')}").main
+        return command
+    if known in main.commands:
+        return main.commands[known]
+    plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(PLUGIN_GROUP).items()}
+    if known in plugins:
+        command = load_plugin(plugins[known])
+        return command
+    if known in STUDIO_COMMANDS:
         raise InputError(
-            f"aotlab {first}: needs the package aotlab-studio; pip install ./studio in a checkout"
+            f"aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
         )
-    names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO_COMMANDS, *OWN, *plugins}
-    raise InputError(f"aotlab {first}: no such command; {suggest(first, names, 'see aotlab --help')}")
+    names = {*COMMANDS, *STUDIO_COMMANDS, *main.commands, *plugins}
+    raise InputError(f"aotlab {name}: no such command; {suggest(name, names, 'see aotlab --help')}")
 
 
-def format_usage() -> str:
-    """Return all commands with one line each, and the exit codes."""
-    sections = {
-        "commands": COMMON_COMMANDS,
-        "more": {**OTHER_COMMANDS, **OWN},
-        "installed": _describe_plugins(),
-    }
-    width = max(len(name) for section in sections.values() for name in section)
-    parts = ["usage: aotlab COMMAND [OPTIONS]   (aotlab COMMAND --help)"]
-    for title, commands in sections.items():
-        lines = [f"  {name.replace('_', '-'):{width}}  {text}" for name, text in commands.items()]
-        parts += ["\n".join([f"{title}:", *lines])] if lines else []
-    codes = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
-    return "\n\n".join([*parts, f"exit codes: {codes}"])
+@main.command("help", help="show all commands, or the options of one")
+@click.argument("name", required=False)
+@click.pass_context
+def show_help(ctx: click.Context, name: str | None) -> int:
+    """Print the help of a command, or of the program."""
+    assert ctx.parent is not None
+    if name is None:
+        print(ctx.parent.get_help())
+    else:
+        found = find_command(name)
+        print(found.get_help(click.Context(found, info_name=name, parent=ctx.parent)))
+    return 0
 
 
-def _describe_plugins() -> dict[str, str]:
-    """Return the commands of installed plug-ins with what they do, if known, or the package that brings them."""
-    commands = {}
-    for name, point in sorted(list_plugins(PLUGIN_GROUP).items()):
-        commands[name] = (
-            STUDIO_COMMANDS.get(name) or f"of the package {point.dist.name if point.dist else point.value}"
-        )
-    return commands
+@main.command("completion", help="complete commands and options on TAB")
+def show_completion() -> int:
+    """Print the lines that let shells complete."""
+    print(COMPLETION, end="")
+    return 0
 
 
 if __name__ == "__main__":

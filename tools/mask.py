@@ -7,31 +7,17 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.options import PLACES, add_prompt_options, add_shared_options
-from aotlab.tools.cli.parser import NOT_NEGATIVE, CommandParser, command, require_new_output, require_paths
+import click
+from click import UsageError
+
+from aotlab.tools.cli.command import command, require_new_output
+from aotlab.tools.cli.options import PLACES, force, prompt_options
+from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import atomic_path, is_folder, real_path, require_output
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    description = "Make a mask of an image or of a video's frame from boxes and points."
-    parser = CommandParser("mask", description, epilog=PLACES)
-    parser.add_argument(
-        "source", metavar="IMAGE|VIDEO", type=Path, help="image, video file, or folder of frames"
-    )
-    parser.add_argument("--frame", metavar="N", type=NOT_NEGATIVE, help="frame of a video (default: 0)")
-    add_prompt_options(parser, frames=False)
-    output = "PNG to write, with an overlay beside it (default: NAME.mask.png beside the image or video)"
-    parser.add_argument("--output", metavar="FILE", type=Path, help=output)
-    add_shared_options(parser, "--force")
-    args = parser.parse_args(argv)
-    if not (args.box or args.point):
-        parser.error(f"{args.source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
-    return args
 
 
 def read_frame(source: Path, number: int | None) -> np.ndarray:
@@ -49,11 +35,24 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
     return open_frames(source).read(number or 0)
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab mask", "Make a mask of an image or of a video's frame from boxes and points.", epilog=PLACES)
+@click.argument(
+    "source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames"
+)
+@option("--frame", type=NonNegativeInt, help="frame of a video (default: 0)")
+@prompt_options(frames=False)
+@option(
+    "--output",
+    type=File,
+    help="PNG to write, with an overlay beside it (default: NAME.mask.png beside the image or video)",
+)
+@force
+def main(args: Namespace) -> int:
     """Segment the objects; write one palette PNG, and an overlay as JPEG."""
-    args = parse(argv)
-    require_paths(args.source)
+    if not (args.box or args.point):
+        raise UsageError(
+            f"{args.source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y"
+        )
     name = args.source.name if is_folder(args.source) else args.source.stem
     frame = f".{args.frame}" if args.frame else ""
     output = require_output(args.output or args.source.with_name(f"{name}{frame}.mask.png"), ".png")

@@ -7,16 +7,19 @@ aotlab score results/clip --annotations clip/masks                              
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
+from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import (
     DATASETS,
@@ -27,22 +30,21 @@ from aotlab.dataloaders.benchmarks.datasets import (
 )
 from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, require_readable, select_videos
 from aotlab.media.labelled_video import Video
-from aotlab.tools.cli.options import add_dataset_options, add_shared_options
-from aotlab.tools.cli.parser import (
-    AT_LEAST_ONE,
-    NOT_NEGATIVE,
-    CommandParser,
+from aotlab.tools.cli.command import (
     command,
     report_failures,
     report_write_errors,
     require_new_output,
     require_paths,
 )
+from aotlab.tools.cli.options import dataset_options, force
+from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
+    from aotlab.evaluation.sequence_scores import SequenceScores
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     return read_annotated_video(result.name, annotations), result.parent
 
 
-def score_masks(videos: list[Video], results: Path, args: argparse.Namespace) -> int:
+def score_masks(videos: list[Video], results: Path, args: Namespace) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
@@ -77,14 +79,16 @@ def score_masks(videos: list[Video], results: Path, args: argparse.Namespace) ->
     return status
 
 
-def compare_results(videos: list[Video], args: argparse.Namespace) -> int:
+def compare_results(videos: list[Video], args: Namespace) -> int:
     """Score several folders of results on their common sequences and print a row of each; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     for results in args.results:
         require_results(videos, results)
-    scores_by_folder, failures, layout = {}, {}, find_rules(videos).table
+    scores_by_folder: dict[str, dict[str, SequenceScores]] = {}
+    failures: dict[str, str] = {}
+    layout = find_rules(videos).table
     for results in args.results:
         report = score_videos(videos, results, workers=args.workers, progress=True)
         scores_by_folder[str(results)] = report.scores
@@ -113,7 +117,7 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def score_hota(args: argparse.Namespace) -> int:
+def score_hota(args: Namespace) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
     if args.worst:
         raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
@@ -125,7 +129,7 @@ def score_hota(args: argparse.Namespace) -> int:
     from aotlab.evaluation.hota import score_burst_hota
 
     root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
-    videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
+    videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence or None)
     require_readable(videos)
     require_results(videos, results)
     names = [video.name for video in videos]
@@ -141,41 +145,24 @@ def score_hota(args: argparse.Namespace) -> int:
     return 0
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = CommandParser("score", "Score result PNGs by a benchmark's rules.")
-    result = "with --annotations: folder with <frame>.png"
-    parser.add_argument("result", metavar="RESULT", type=Path, nargs="?", help=result)
-    annotations = "score RESULT against the PNGs of this folder, by the rules of DAVIS 2017"
-    parser.add_argument("--annotations", metavar="DIR", type=Path, help=annotations)
-    add_dataset_options(parser, list(DATASETS), split="val")
-    folders = "folder with <sequence>/<frame>.png; several are compared in one table"
-    parser.add_argument("--results", metavar="DIR", type=Path, nargs="+", help=folders)
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the scores as JSON")
-    cores = os.cpu_count() or 1
-    workers = "processes that score sequences (default: one per core)"
-    parser.add_argument("--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help=workers)
-    parser.add_argument("--worst", metavar="N", type=NOT_NEGATIVE, default=0, help="list the N worst objects")
-    parser.add_argument(
-        "--draw-worst", metavar="DIR", type=Path, help="draw the worst objects into this folder"
-    )
-    add_shared_options(parser, "--force")
-    args = parser.parse_args(argv)
-    if args.result is None and args.annotations is None and args.dataset is None:
-        parser.error("missing: the results of a video as RESULT, or the benchmark as --dataset")
-    if args.annotations is not None and (args.dataset is not None or args.results is not None):
-        parser.error("--annotations: scores one video; leave out --dataset and --results")
-    for one, other in (("result", "annotations"), ("annotations", "result"), ("dataset", "results")):
-        if getattr(args, one) is not None and getattr(args, other) is None:
-            parser.error(f"missing: {'RESULT' if other == 'result' else f'--{other}'}")
-    if args.results is not None and len(args.results) > 1 and args.worst:
-        parser.error("--worst: lists objects of one folder; give a single one as --results")
+def require_arguments(args: Namespace) -> None:
+    """Refuse a command line without results or annotations, or with options that exclude each other."""
+    if args.annotations is not None:
+        if args.dataset is not None:
+            raise UsageError("--annotations: scores one video; leave out --dataset")
+        if len(args.results) != 1:
+            raise UsageError("--annotations: scores one video; give its results as RESULTS")
+    elif args.dataset is None:
+        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
+    if not args.results:
+        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    if len(args.results) > 1 and args.worst:
+        raise UsageError("--worst: lists objects of one folder; give a single one")
     if args.draw_worst is not None and args.worst == 0:
-        parser.error("--draw-worst needs --worst N: how many objects to draw")
-    return args
+        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
 
 
-def select_scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
+def select_scorable(videos: Sequence[Video], args: Namespace) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
     from aotlab.engine.benchmark.scoring import has_annotations
 
@@ -231,24 +218,52 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
         print(f"{rank:4}  {value:5.1f}  {name}  {item}" + (f"  {path}" if path else ""))
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab score", "Score result PNGs by a benchmark's rules.")
+@click.argument(
+    "folders",
+    metavar="[RESULTS]...",
+    nargs=-1,
+    type=File,
+    help="the same as --results; with --annotations: the folder with <frame>.png of one video",
+)
+@option(
+    "--annotations", type=Folder, help="score against the PNGs of this folder, by the rules of DAVIS 2017"
+)
+@dataset_options(list(DATASETS), split="val")
+@option(
+    "--results",
+    type=Folder,
+    multiple=True,
+    help="folder with <sequence>/<frame>.png; several are compared in one table",
+)
+@option("--json", type=File, help="write the scores as JSON")
+@option(
+    "--workers",
+    type=PositiveInt,
+    default=os.cpu_count() or 1,
+    help="processes that score sequences (default: one per core)",
+)
+@option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
+@option("--draw-worst", type=Folder, help="draw the worst objects into this folder")
+@force
+def main(args: Namespace) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
-    args = parse(argv)
+    args.results = [*args.results, *args.folders]
+    require_arguments(args)
     require_extra("score")
     for path in (args.json, args.draw_worst):
         require_new_output(path, force=args.force)
     if args.json is not None:
         require_output(args.json)
     if args.annotations is not None:
-        video, results = read_single(args.result, args.annotations)
+        video, results = read_single(args.results[0], args.annotations)
         return score_masks([video], results, args)
     if find_dataset(args.dataset)[1].hota:
         return score_hota(args)
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if describe_submission(args.dataset, args.root, args.split, args.results[0]) is None:
         require_paths(*args.results)
-    videos = select_scorable(select_videos(every, args.sequence), args)
+    videos = select_scorable(select_videos(every, args.sequence or None), args)
     if len(args.results) > 1:
         return compare_results(videos, args)
     return score_masks(videos, args.results[0], args)

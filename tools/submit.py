@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from click import UsageError
+
 from aotlab.dataloaders.benchmarks.datasets import (
     DATASETS,
     DataSet,
@@ -21,34 +23,14 @@ from aotlab.dataloaders.benchmarks.datasets import (
 )
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labelled_video import Video
-from aotlab.tools.cli.options import add_dataset_options, add_shared_options
-from aotlab.tools.cli.parser import CommandParser, command, require_new_output, require_paths
+from aotlab.tools.cli.command import command, require_new_output, require_paths
+from aotlab.tools.cli.options import dataset_options, force
+from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
 
 if TYPE_CHECKING:
     from aotlab.evaluation.submission import ExpectedSequence
-
-
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = CommandParser("submit", "Pack results for a benchmark's server, or check an archive.")
-    able = [name for name, data in DATASETS.items() if data.archive is not None or find_submission_kind(data)]
-    add_dataset_options(parser, able, split=None)
-    parser.add_argument("--results", metavar="DIR", type=Path, help="folder with <sequence>/<frame>.png")
-    parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="archive to write; burst: a JSON file, sav: a folder"
-    )
-    parser.add_argument("--check", metavar="FILE", type=Path, help="check this archive and write nothing")
-    add_shared_options(parser, "--force")
-    args = parser.parse_args(argv)
-    if args.check is None:
-        missing = [f"--{name}" for name in ("results", "output") if getattr(args, name) is None]
-        if missing:
-            parser.error(f"missing: {' and '.join(missing)}, or an archive as --check")
-    elif args.results is not None or args.output is not None:
-        parser.error("--check: reads an archive and writes nothing; leave out --results and --output")
-    return args
 
 
 def find_submission_kind(dataset: DataSet) -> str | None:
@@ -127,10 +109,25 @@ def report_problems(problems: Sequence[str], archive: Path) -> None:
         raise InputError(f"{archive}: {len(problems)} invalid masks, listed above; correct them")
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+SUBMITTED = [
+    name for name, data in DATASETS.items() if data.archive is not None or find_submission_kind(data)
+]
+"""benchmarks with a server"""
+
+
+@command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
+@dataset_options(SUBMITTED, split=None)
+@option("--results", type=Folder, help="folder with <sequence>/<frame>.png")
+@option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
+@option("--check", type=File, help="check this archive and write nothing")
+@force
+def main(args: Namespace) -> int:
     """Write what a benchmark's server takes, or check an archive; return 0."""
-    args = parse(argv)
+    missing = [f"--{name}" for name in ("results", "output") if getattr(args, name) is None]
+    if args.check is None and missing:
+        raise UsageError(f"missing: {' and '.join(missing)}, or an archive as --check")
+    if args.check is not None and len(missing) < 2:
+        raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
     name, dataset = find_dataset(args.dataset)
     kind = find_submission_kind(dataset)
     require_new_output(args.output, force=args.force)

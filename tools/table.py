@@ -10,8 +10,11 @@ import json
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import click
 
 from aotlab.engine.benchmark.paper_tables import (
     Benchmark,
@@ -23,8 +26,9 @@ from aotlab.engine.benchmark.paper_tables import (
     list_missing,
     load_table,
 )
-from aotlab.tools.cli.options import add_shared_options
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.options import device
+from aotlab.tools.cli.types import Folder, PositiveInt, flag, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import atomic_path, require_writable, write_text
 
@@ -146,22 +150,14 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
     return (*files, *presets, *(("--weights", ",".join(model.weights)) if model.weights else ()))
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab table", "Run a table of a paper and compare.")
+@click.argument("table", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
+@device
+@option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
+@flag("--smoke", "run every row with the bundled model on a drawn clip")
+@option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
+def main(args: Namespace) -> int:
     """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""
-    parser = CommandParser("table", "Run a table of a paper and compare.")
-    parser.add_argument("table", help="name of a table, for example aot_davis2017, or a YAML file")
-    add_shared_options(parser, "--device")
-    parser.add_argument(
-        "--ranks", metavar="N", type=AT_LEAST_ONE, default=1, help="processes that share the videos"
-    )
-    parser.add_argument(
-        "--smoke", action="store_true", help="run every row with the bundled model on a drawn clip"
-    )
-    parser.add_argument(
-        "--output", metavar="DIR", type=Path, default=Path("results/tables"), help="folder for the results"
-    )
-    args = parser.parse_args(argv)
     table = load_table(args.table)
     output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)
     if args.smoke:

@@ -12,31 +12,39 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from click import UsageError
+
+from aotlab.tools.cli.command import command, group, require_paths, require_source
 from aotlab.tools.cli.options import (
     PLACES,
-    add_prompt_options,
-    add_shared_options,
-    add_tracker_options,
+    dry_run,
+    force,
+    levels,
+    prompt_options,
+    quality,
     read_tracker_options,
     require_bounded,
-)
-from aotlab.tools.cli.parser import (
-    ABOVE_ZERO,
-    NOT_NEGATIVE,
-    CommandParser,
-    argument_type,
-    command,
-    frame_object_type,
-    list_type,
-    require_model,
-    require_paths,
-    require_source,
+    restart,
+    tracker_options,
+    video_argument,
 )
 from aotlab.tools.cli.stdio import SIGNAL_STATUS
+from aotlab.tools.cli.types import (
+    Choice,
+    File,
+    FileName,
+    Folder,
+    NonNegativeInt,
+    Parsed,
+    PositiveFloat,
+    flag,
+    list_option,
+    option,
+)
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_count
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, MASK_0_1, PLACE, parse_frame_object
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -44,8 +52,6 @@ if TYPE_CHECKING:
     from aotlab.video.job import CheckedJob, Job, JobRecord
     from aotlab.video.track import TrackOptions, TrackResult
 
-QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
-"""names of ``--quality`` to `input.scale`"""
 DEFAULT_WRITE = ("masks", "overlay")
 RESULTS = ".tracked"
 """suffix of the default output folder"""
@@ -53,144 +59,6 @@ MAX_LISTED = 20
 """largest number of damaged frames, and of cuts, that are named"""
 RANK_TIMEOUT = timedelta(days=30)
 """timeout of ranks that wait for longer jobs"""
-
-
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    description = "Track the objects of masks, boxes or points through a video."
-    parser = CommandParser("track", description, epilog=PLACES, renamed={"--size": "--quality"})
-    parser.add_argument(
-        "video",
-        metavar="VIDEO",
-        nargs="*",
-        type=parse_source,
-        help="video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or "
-        "/dev/video0), or - for standard input; several videos are jobs, with their masks beside them",
-    )
-    add_mask_and_output_options(parser)
-    add_prompt_options(parser)
-    add_tracking_options(parser)
-    add_source_options(parser)
-    many = parser.add_argument_group("many videos")
-    many.add_argument(
-        "--jobs",
-        metavar="LIST",
-        type=Path,
-        help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
-        "distributes the jobs",
-    )
-    many.add_argument(
-        "--shard",
-        metavar="I/N",
-        type=argument_type(shard),
-        help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
-        "Slurm, torchrun or Kubernetes",
-    )
-    many.add_argument(
-        "--summarize",
-        action="store_true",
-        help="write summary.csv and reviews of jobs tracked in shards, and end",
-    )
-    add_tracker_options(parser)
-    parser.add_argument(
-        "--quality",
-        choices=QUALITIES,
-        help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)",
-    )
-    add_shared_options(parser, "--dry-run")
-    args = parser.parse_args(argv)
-    joined = " ".join(args.video)
-    if len(args.video) > 1 and Path(joined).exists():
-        parser.error(f"{joined}: a path with spaces; put it in quotes")
-    args.several = args.jobs is not None or len(args.video) > 1
-    if not args.print_config and "help" not in args.write:
-        require_arguments(parser, args)
-        args.output = args.output or default_output(args)
-    if args.quality is not None:
-        args.overrides = [*args.overrides, f"input.scale={QUALITIES[args.quality]}"]
-    return args
-
-
-def add_mask_and_output_options(parser: CommandParser) -> None:
-    """Add masks and outputs, the options of nearly every call."""
-    group = parser.add_argument_group("masks and outputs")
-    group.add_argument(
-        "--mask",
-        metavar="[[FRAME][:ID]=]FILE",
-        action="append",
-        type=frame_object_type("--mask", MASK_0_1),
-        default=[],
-        help="PNG with one object id per pixel (0: background) for FRAME (default: the first), with ID of this object "
-        "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; may be "
-        "repeated",
-    )
-    group.add_argument(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        help=f"folder for the results (default: NAME{RESULTS} beside the video, for a stream or several videos in the "
-        "working directory)",
-    )
-    group.add_argument(
-        "--write",
-        metavar="LIST",
-        action="extend",
-        type=list_type(str),
-        default=[],
-        help="outputs, comma-separated, or help to list them all (default: masks,overlay)",
-    )
-    group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
-    group.add_argument(
-        "--review",
-        action="store_true",
-        help="write review.json, and print which objects were lost and which frames to check",
-    )
-    add_shared_options(group, "--force", "--restart")
-
-
-def add_tracking_options(parser: CommandParser) -> None:
-    """Add how masks are tracked."""
-    group = parser.add_argument_group("tracking")
-    group.add_argument(
-        "--both-directions",
-        action="store_true",
-        help="track forward and backward from every --mask and merge; each mask must label every object in its frame",
-    )
-    group.add_argument(
-        "--remove",
-        metavar="FRAME:ID",
-        action="extend",
-        type=list_type(argument_type(parse_removal)),
-        default=[],
-        help="stop tracking an object at this frame",
-    )
-
-
-def add_source_options(parser: CommandParser) -> None:
-    """Add which frames are tracked, and how the source is read."""
-    group = parser.add_argument_group("source")
-    for name, position in (("--start", "first"), ("--end", "last")):
-        group.add_argument(
-            name,
-            metavar="FRAME",
-            type=NOT_NEGATIVE,
-            help=f"{position} frame to track; a list of jobs has it as a column (default: the {position} of the video)",
-        )
-    group.add_argument(
-        "--frame-numbers",
-        choices=("index", "file"),
-        default="index",
-        help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
-    )
-    add_shared_options(group, "--levels")
-    group.add_argument("--realtime", action="store_true", help="drop frames to keep up with the source")
-    group.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=ABOVE_ZERO,
-        default=30.0,
-        help="stop after SECONDS without a frame (default: 30)",
-    )
 
 
 def parse_source(text: str) -> str:
@@ -211,42 +79,57 @@ def parse_removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
-def shard(text: str) -> Shard:
+def parse_shard(text: str) -> Shard:
     """Return the shard of ``I/N`` or ``auto``; errors as `Shard.parse`."""
     from aotlab.utils.distributed import Shard
 
     return Shard.parse(text)
 
 
-def require_arguments(parser: CommandParser, args: Namespace) -> None:
+def require_arguments(args: Namespace) -> None:
     """Refuse a command line without a video or its objects, or with options of one video beside several."""
+    several = is_list(args)
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
-        "--not-point": args.not_point,
-        "--realtime": args.realtime, "--start": args.start is not None,
+        "--not-point": args.not_point, "--realtime": args.realtime, "--start": args.start is not None,
         "--end": args.end is not None,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
     numbers = [text for text in args.video[1:] if text.isdecimal()]
     if numbers and (args.box or args.point or args.not_point):
-        parser.error(
+        raise UsageError(
             f"{' '.join(numbers)}: separate the numbers of a prompt by commas, as in --box 40,110,80,80"
         )
-    if args.several and refused:
-        parser.error(f"{refused[0]}: applies to a single video; leave it out")
-    if not args.several and (args.shard or args.summarize):
-        parser.error(f"{'--shard' if args.shard else '--summarize'}: applies to several videos; give --jobs")
+    written = [text for text in args.video[1:] if args.write and not Path(text).exists()]
+    if written:
+        raise UsageError(
+            f"{written[0]}: no such video; separate outputs by commas, as in --write {args.write[0]},{written[0]}"
+        )
+    joined = " ".join(args.video)
+    if len(args.video) > 1 and Path(joined).exists():
+        raise UsageError(f"{joined}: a path with spaces; put it in quotes")
+    if several and refused:
+        raise UsageError(f"{refused[0]}: applies to a single video; leave it out")
+    if not several and (args.shard or args.summarize):
+        raise UsageError(
+            f"{'--shard' if args.shard else '--summarize'}: applies to several videos; give --jobs"
+        )
     if not (args.video or args.jobs):
-        parser.error("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    if not (args.several or args.mask or args.box or args.point):
-        parser.error(
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    if not (several or args.mask or args.box or args.point):
+        raise UsageError(
             f"{args.video[0]}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
         )
 
 
+def is_list(args: Namespace) -> bool:
+    """Return whether a command line has several videos, or a list of them."""
+    return args.jobs is not None or len(args.video) > 1
+
+
 def default_output(args: Namespace) -> Path:
     """Return the folder beside the video or list, named after it; of streams and several videos in the current one."""
-    if args.several and args.jobs is None:
+    if len(args.video) > 1:
         return Path(f"videos{RESULTS}")
     source = str(args.jobs or args.video[0])
     if source == "-":
@@ -282,8 +165,8 @@ def read_job(args: Namespace) -> Job:
 
     segmenter = [args.segmenter_plugin] if args.segmenter_plugin else args.segmenter or ()
     return Job(
-        args.output.name, args.video[0], tuple(args.mask), levels=args.levels, start=args.start, end=args.end,
-        boxes=tuple(args.box), points=tuple(args.point), not_points=tuple(args.not_point),
+        args.output.name, args.video[0], args.mask, levels=args.levels, start=args.start, end=args.end,
+        boxes=args.box, points=args.point, not_points=args.not_point,
         segmenter=tuple(map(str, segmenter)),
     )  # fmt: skip
 
@@ -326,7 +209,7 @@ def summarize(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit status."""
     if result.levels is not None:
         origin = (
-            "found in the video; --levels LOW,HIGH states others" if result.levels.estimated else "as stated"
+            "found in the video; --levels LOW,HIGH changes them" if result.levels.estimated else "as given"
         )
         print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
@@ -445,24 +328,110 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
         require_bounded(tracker.read_settings(), "--memory-frames")
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab track", "Track the objects of masks, boxes or points through a video.", epilog=PLACES)
+@video_argument(
+    "[VIDEO]...",
+    "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
+    "input; several videos are jobs, with their masks beside them",
+    type=FileName(parse_source),
+)
+@group(
+    "masks and outputs",
+    option(
+        "--mask",
+        metavar="[[FRAME][:ID]=]FILE",
+        multiple=True,
+        type=FileName(str),
+        help="PNG with one object id per pixel (0: background) for FRAME (default: the first), with ID of this object "
+        "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; may be "
+        "repeated",
+    ),
+    option(
+        "--output",
+        type=Folder,
+        help=f"folder for the results (default: NAME{RESULTS} beside the video, for a stream or several videos in the "
+        "working directory)",
+    ),
+    list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
+    flag("--no-overlay", "leave the overlay out of --write"),
+    flag("--review", "write review.json, and print which objects were lost and which frames to check"),
+    force,
+    restart,
+)
+@prompt_options()
+@group(
+    "tracking",
+    flag(
+        "--both-directions",
+        "track forward and backward from every --mask and merge; each mask must label every object in its frame",
+    ),
+    list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
+)
+@group(
+    "source",
+    option(
+        "--start",
+        type=NonNegativeInt,
+        help="first frame to track; a list of jobs has it as a column (default: the first of the video)",
+    ),
+    option(
+        "--end",
+        type=NonNegativeInt,
+        help="last frame to track; a list of jobs has it as a column (default: the last of the video)",
+    ),
+    option(
+        "--frame-numbers",
+        type=Choice(("index", "file")),
+        default="index",
+        help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
+    ),
+    levels,
+    flag("--realtime", "drop frames to keep up with the source"),
+    option(
+        "--timeout",
+        metavar="SECONDS",
+        type=PositiveFloat,
+        default=30.0,
+        help="stop after SECONDS without a frame",
+    ),
+)
+@group(
+    "many videos",
+    option(
+        "--jobs",
+        type=File,
+        help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
+        "distributes the jobs",
+    ),
+    option(
+        "--shard",
+        metavar="I/N",
+        type=Parsed(parse_shard),
+        help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
+        "Slurm, torchrun or Kubernetes",
+    ),
+    flag("--summarize", "write summary.csv and reviews of jobs tracked in shards, and end"),
+)
+@tracker_options()
+@quality
+@dry_run
+def main(args: Namespace) -> int:
     """Track one or several videos; return 1 if one ended early."""
-    args = parse(argv)
     if "help" in args.write:
         return print_outputs()
-    require_model(args.checkpoint, args.config)
     tracker = read_tracker_options(args)
     if args.print_config:
         reject_ineffective_options(args, tracker)
         print(tracker.settings_as_yaml(), end="")
         return 0
-    if not args.several:
-        require_source(args.video[0])
-        require_paths(*(parse_frame_object(value, MASK_0_1).value for value in args.mask))
-        require_extra("video")
-    options = read_options(args)
-    return track_several(args, tracker, options) if args.several else track_video(args, tracker, options)
+    require_arguments(args)
+    args.output = args.output or default_output(args)
+    if is_list(args):
+        return track_several(args, tracker, read_options(args))
+    require_source(args.video[0])
+    require_paths(*(parse_frame_object(value).value for value in args.mask))
+    require_extra("video")
+    return track_video(args, tracker, read_options(args))
 
 
 if __name__ == "__main__":

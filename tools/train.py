@@ -6,42 +6,30 @@ On several GPUs or machines: ``torchrun --nproc-per-node 4 -m aotlab.tools.train
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+import click
+from click import UsageError
+
+from aotlab.tools.cli.command import Command, command, group
 from aotlab.tools.cli.options import (
-    add_config_options,
-    add_device_options,
-    add_shared_options,
+    config_option,
+    device_options,
+    dry_run,
     list_overrides,
+    print_config,
     print_settings,
+    restart,
+    settings,
 )
-from aotlab.tools.cli.parser import CommandParser, command, require_model
 from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import format_count
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.training.phases import Readers
     from aotlab.engine.training.trainer import TrainResult
-
-
-RECIPE = "configs/recipes/mini.yaml"
-
-
-def parse(argv: list[str] | None, recipe: str) -> Namespace:
-    """Read the command line."""
-    parser = CommandParser("train", "Train a model through the phases of a recipe.")
-    add_shared_options(parser, "--dry-run", "--restart")
-    add_device_options(parser)
-    add_config_options(parser, parser.add_argument_group("model"), unset=recipe)
-    args = parser.parse_args(argv)
-    for text in args.overrides:
-        if text.endswith((".yaml", ".yml")) and "=" not in text:
-            parser.error(f"{text}: did you mean --config {text}?")
-    args.overrides += list_overrides(args, precision="train.precision")
-    return args
 
 
 def print_result(trained: TrainResult) -> int:
@@ -56,26 +44,22 @@ def print_result(trained: TrainResult) -> int:
     return 1
 
 
-def run(argv: list[str] | None, recipe: str, program: str, readers: Readers | None = None) -> int:
-    """Train as the command line says; return the exit status.
-
-    Args:
-        recipe: settings without ``--config``.
-        program: first words of the command, for the model card.
-        readers: readers of training data by ``kind``; None: those of the framework.
-    """
-    args = parse(argv, recipe)
-    recipe = args.config or recipe
-    require_model(None, recipe)
+def run(args: Namespace, recipe: str, readers: Readers | None) -> int:
+    """Train through the phases of a recipe; return the exit status."""
+    for text in args.overrides:
+        if text.endswith((".yaml", ".yml")) and "=" not in text:
+            raise UsageError(f"{text}: did you mean --config {text}?")
     from aotlab.configs.load import load_config
 
-    config = load_config(recipe, args.overrides)
+    config = load_config(
+        args.config or recipe, [*args.overrides, *list_overrides(args, precision="train.precision")]
+    )
     if args.print_config:
         print_settings(config)
         return 0
     require_extra("train")
     from aotlab.dataloaders.training.phases import READERS
-    from aotlab.engine.training.dry_run import dry_run
+    from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.devices import reserve_cores
     from aotlab.utils.distributed import join_process_group
@@ -86,20 +70,37 @@ def run(argv: list[str] | None, recipe: str, program: str, readers: Readers | No
             for name in (None, "aotlab"):
                 logging.getLogger(name).setLevel(logging.ERROR)
         if args.dry_run:
-            report = dry_run(config, world, readers=readers or READERS)
+            report = estimate_run(config, world, readers=readers or READERS)
             print(report if world.is_main else "", end="")
             return 0
-        typed = shlex.join(sys.argv[1:] if argv is None else argv)
-        trained = train(
-            config, world, readers=readers or READERS, restart=args.restart, command=f"{program} {typed}"
-        )
+        typed = click.get_current_context().meta["command_line"]
+        trained = train(config, world, readers=readers or READERS, restart=args.restart, command=typed)
         return print_result(trained) if world.is_main else 0
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Train; return the exit status."""
-    return run(argv, RECIPE, "aotlab train")
+def train_command(program: str, recipe: str, readers: Readers | None = None) -> Command:
+    """Return the command that trains by a recipe.
+
+    Args:
+        program: how it is started, such as ``aotlab train``.
+        recipe: settings without ``--config``.
+        readers: readers of training data by ``kind``; None: those of the framework.
+    """
+
+    @command(program, "Train a model through the phases of a recipe.")
+    @settings
+    @dry_run
+    @restart
+    @device_options
+    @group("model", config_option(unset=recipe), print_config)
+    def main(args: Namespace) -> int:
+        """Train; return the exit status."""
+        return run(args, recipe, readers)
+
+    return main
+
+
+main = train_command("aotlab train", "configs/recipes/mini.yaml")
 
 
 if __name__ == "__main__":

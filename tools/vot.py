@@ -9,31 +9,29 @@ command = aotlab vot --checkpoint r50_aotl
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 
+from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import (
-    add_device_options,
-    add_memory_options,
-    add_model_options,
+    device_options,
     list_overrides,
+    memory_options,
+    model_options,
     print_settings,
     read_bounded_settings,
+    settings,
 )
-from aotlab.tools.cli.parser import CommandParser, command, require_model
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says.")
+@settings
+@model_options()
+@device_options
+@memory_options(bounded=True)
+def main(args: Namespace) -> int:
     """Serve until the toolkit quits; returns the exit status."""
-    parser = CommandParser(
-        "vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says."
-    )
-    add_model_options(parser)
-    add_device_options(parser)
-    add_memory_options(parser, bounded=True)
-    args = parser.parse_args(argv)
     args.overrides += list_overrides(args)
-    require_model(args.checkpoint, args.config)
     if args.print_config:
         print_settings(read_bounded_settings(args.checkpoint, args.config, args.overrides))
         return 0

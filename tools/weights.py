@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 
-from aotlab.tools.cli.parser import CommandParser, command
+import click
+from click import UsageError
+
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.types import Choice, flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.numbers import align_columns
@@ -114,27 +119,27 @@ def describe_weights(name: str) -> str:
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab weights", "List, download, verify and show AOT and DeAOT checkpoints.")
+@click.argument("action", default="list", type=Choice(("list", "get", "path", "verify", "show")))
+@click.argument(
+    "names",
+    metavar="[NAME]...",
+    nargs=-1,
+    help="name of the list (verify: default all; show: also a file or preset)",
+)
+@option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive",
+)
+@flag("--force", "get: download again and replace the file")
+def main(args: Namespace) -> int:
     """List, download, locate, verify or show weights; return 1 if verify finds a changed file."""
-    parser = CommandParser("weights", "List, download, verify and show AOT and DeAOT checkpoints.")
-    parser.add_argument(
-        "action", nargs="?", default="list", choices=["list", "get", "path", "verify", "show"]
-    )
-    parser.add_argument(
-        "names",
-        metavar="NAME",
-        nargs="*",
-        help="name of the list (verify: default all; show: also a file or preset)",
-    )
-    source = "get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive"
-    parser.add_argument("--from", metavar="SOURCE", dest="source", help=source)
-    parser.add_argument("--force", action="store_true", help="get: download again and replace the file")
-    args = parser.parse_args(argv)
     if args.action in ("get", "path", "show") and not args.names:
-        parser.error(f"{args.action} needs a NAME; aotlab weights list shows them")
+        raise UsageError(f"{args.action} needs a NAME; aotlab weights list shows them")
     if args.source and len(args.names) != 1:
-        parser.error("--from is for one NAME")
+        raise UsageError("--from is for one NAME")
     if args.action == "list":
         print(format_list())
     elif args.action == "get":

@@ -16,7 +16,7 @@ from aotlab.media.masks import is_black_and_white
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
-from aotlab.utils.places import MASK_0_1, FrameObjectValue, parse_frame_object
+from aotlab.utils.places import FrameObjectValue, parse_frame_object
 
 
 class FrameSelection:
@@ -179,7 +179,7 @@ def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection |
 
 def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:
     """Return frame, object id and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
-    frame, object_id, file = parse_frame_object(value, MASK_0_1)
+    frame, object_id, file = parse_frame_object(value)
     if object_id not in (None, *range(1, MAX_ID + 1)):
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
     return frame, object_id, Path(file)

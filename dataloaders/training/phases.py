@@ -180,7 +180,8 @@ def _exclude_folders(source: ClipSource, folders: set[Path]) -> ClipSource:
     left = source.exclude(folders)
     if not left:
         raise InputError(
-            "data.validation_fraction: validates on all videos of a source; name the validation videos with data.validation"
+            "data.validation_fraction: validates on all videos of a source; name the validation videos with "
+            "data.validation"
         )
     return left
 

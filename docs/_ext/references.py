@@ -5,7 +5,6 @@ The line ``<!-- generated: commands -->`` marks the place in a page.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import dataclasses
 import importlib
@@ -16,14 +15,14 @@ import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import yaml
-from parsers import find_parser
 from sphinx.application import Sphinx
 
 import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config
-from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 
@@ -54,25 +53,19 @@ def commands() -> str:
 
 
 def _command(name: str) -> str:
-    parser = find_parser(name)
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=86)
-    usage = parser.format_usage().removeprefix("usage: ").rstrip()
-    title = f"## {parser.prog}"
-    parts = [title, f"{plain(parser.description or '')}", f"```text\n{usage}\n```"]
-    for group in parser._action_groups:
-        actions = [action for action in group._group_actions if action.help != argparse.SUPPRESS]
-        if actions:
-            parts += [f"**{plain(group.title or '')}**", *map(_option, actions)]
-    if parser.epilog:
-        parts.append(plain(parser.epilog))
-    return "\n\n".join(parts)
-
-
-def _option(action: argparse.Action) -> str:
-    formatter = argparse.HelpFormatter("aotlab")
-    names = formatter._format_action_invocation(action)
-    text = formatter._expand_help(action) if action.help else ""
-    return f"`{names}`\n: {plain(text) or '&nbsp;'}"
+    context = click.Context(find_command(name), info_name=f"aotlab {name}")
+    command, formatter = context.command, click.HelpFormatter(width=86)
+    command.format_usage(context, formatter)
+    usage = formatter.getvalue().removeprefix("Usage: ").rstrip()
+    sections: dict[str, list[str]] = {}
+    for parameter in command.get_params(context):
+        names, text = parameter.get_help_record(context) or ("", "")
+        title = "positional arguments" if isinstance(parameter, click.Argument) else "options"
+        sections.setdefault(getattr(parameter, "group", title), []).append(f"`{names}`\n: {plain(text)}")
+    parts = [f"## aotlab {name}", plain(command.help or ""), f"```text\n{usage}\n```"]
+    for title, options in sections.items():
+        parts += [f"**{plain(title)}**", *options]
+    return "\n\n".join([*parts, plain(command.epilog or "")])
 
 
 def settings() -> str:

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from aotlab.media.masks import read_mask, resolve_void
+from aotlab_studio.annotate import main as annotate_command
 from aotlab_studio.annotate import open_session
-from aotlab_studio.annotate import parse as parse_annotate
 from aotlab_studio.project.painting import draw_polygon
 from aotlab_studio.server.actions import run_action
 from research.bundled.clicks import jaccard
@@ -224,7 +224,7 @@ def annotate(args: Namespace) -> None:
         for image in sorted(args.images.iterdir())[: args.frames]:
             shutil.copy(image, clip)
             truth.append(resolve_void(read_mask(args.masks / f"{image.stem}.png")))
-        session = open_session(parse_annotate([str(clip)]), cleanup)
+        session = open_session(annotate_command.parse([str(clip)]), cleanup)
         page = Page(session)
         for gestures, score in Person(page, truth).annotate(args.most, args.target):
             print(f"{gestures:4} gestures  mean J {score:.3f}", flush=True)

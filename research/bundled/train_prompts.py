@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,14 +25,14 @@ from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import resolve_precision
-from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
 from aotlab.networks.weights.zoo import resolve_checkpoint
-from aotlab.tools.cli.options import add_config_options
-from aotlab.tools.cli.parser import CommandParser, command
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.options import print_config, settings
+from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
@@ -260,7 +261,7 @@ class PromptTrainer:
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
 
 
-def init_prompt_network(network: PromptNetwork, model: VOSModel) -> None:
+def init_prompt_network(network: PromptNetwork, model: Any) -> None:
     """Copy a tracking model's encoder; of an AOT also its first block, decoder and identities."""
     network.encoder.load_state_dict(model.encoder.state_dict())
     network.projector.load_state_dict(model.projector.state_dict())
@@ -341,17 +342,16 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
     return float(((shared + 1e-6) / (union + 1e-6)).mean())
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("python -m research.bundled.train_prompts", "Train the prompt network of a tracking model.")
+@settings
+@option("--config", metavar="FILE", help="YAML file with the settings (default: recipes/prompts.yaml)")
+@print_config
+def main(args: Namespace) -> int:
     """Train until the last step or Ctrl-C, and print the file of the weights."""
-    parser = CommandParser("train_prompts", "Train the prompt network of a tracking model.")
-    parser.prog = "python -m research.bundled.train_prompts"
-    add_config_options(parser, parser, unset="recipes/prompts.yaml")
-    args = parser.parse_args(argv)
-    settings = dict(override.split("=", 1) for override in args.overrides)
-    data, output, start = (settings.pop(key, default) for key, default in PLACES.items())
+    values = dict(override.split("=", 1) for override in args.overrides)
+    data, output, start = (values.pop(key, default) for key, default in PLACES.items())
     recipe = Path(args.config or DEFAULT_RECIPE)
-    training = load_prompt_training(recipe, [f"{key}={value}" for key, value in settings.items()])
+    training = load_prompt_training(recipe, [f"{key}={value}" for key, value in values.items()])
     if args.print_config:
         print(OmegaConf.to_yaml(OmegaConf.structured(training)), end="")
         return 0

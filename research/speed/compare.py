@@ -19,9 +19,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.types import Choice, Device, PositiveInt, option
 from aotlab.utils.environment import limit_spin_waiting, processor_name
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import parse_size
@@ -72,21 +74,6 @@ def parse_step_shape(text: str | None) -> list[int] | None:
     return [int(number) for number in match.groups()]
 
 
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = CommandParser("compare", description="Seconds per frame or training step.", epilog=SETTINGS_HELP)
-    parser.prog = "python -m research.speed.compare"
-    parser.add_argument("settings", nargs="+", metavar="SETTING", help="a model and how it runs")
-    parser.add_argument("--rounds", type=AT_LEAST_ONE, default=20, help="timed frames of each (default: 20)")
-    parser.add_argument("--threads", type=AT_LEAST_ONE, help="CPU threads (default: PyTorch's own)")
-    parser.add_argument(
-        "--clock", choices=("wall", "cpu"), default="wall",
-        help="cpu: seconds of the process on all cores, for a busy machine (default: wall)",
-    )  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    return parser.parse_args(argv)
-
-
 class Worker:
     """A process that times one setting; a context manager that ends it."""
 
@@ -130,10 +117,19 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
     return seconds, peaks
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Print a Markdown table; return the exit status."""
-    args = parse(argv)
+@command("python -m research.speed.compare", "Seconds per frame or training step.", epilog=SETTINGS_HELP)
+@click.argument("settings", nargs=-1, required=True, metavar="SETTING...", help="a model and how it runs")
+@option("--rounds", type=PositiveInt, default=20, help="timed frames of each")
+@option("--threads", type=PositiveInt, help="CPU threads (default: PyTorch's own)")
+@option(
+    "--clock",
+    type=Choice(("wall", "cpu")),
+    default="wall",
+    help="cpu: seconds of the process on all cores, for a busy machine",
+)
+@option("--device", type=Device, default="cpu", help="cpu, cuda or cuda:N")
+def main(args: Namespace) -> int:
+    """Time all settings in turn and print a table; returns the exit status."""
     shared = {"threads": args.threads, "clock": args.clock, "device": args.device}
     settings = [parse_setting(text) | shared for text in args.settings]
     limit_spin_waiting()

@@ -19,18 +19,19 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import click
 import cv2
 import numpy as np
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import POLICIES
 from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings
-from aotlab.tools.cli.options import BYTES, CHECKPOINT, SIZE, add_config_options
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.options import checkpoint_option, config_option, device, settings
+from aotlab.tools.cli.types import Bytes, ExistingPath, File, PositiveInt, Size, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
 from aotlab.utils.progress import progress_bar
@@ -82,34 +83,6 @@ class Trial:
         """Settings of the model, with those of the policy."""
         name, *policy_settings = self.policy.split(",")
         return (*self.overrides, f"memory.policy={name}", *policy_settings)
-
-
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = CommandParser("endurance", description="Time and memory of a tracker on a very long video.")
-    parser.prog = "python -m research.speed.endurance"
-    parser.add_argument("video", metavar="VIDEO", help="video file or folder of frames")
-    parser.add_argument("--frames", type=AT_LEAST_ONE, default=3000, help="of the long video (default: 3000)")
-    parser.add_argument(
-        "--clip-frames", type=AT_LEAST_ONE, default=250, metavar="N",
-        help="frames that are held in memory and played forward and backward (default: 250)",
-    )  # fmt: skip
-    parser.add_argument("--size", type=SIZE, help="WIDTHxHEIGHT to resize frames to (default: their own)")
-    parser.add_argument("--masks", type=Path, metavar="PNG", help="first mask (default: a box in the middle)")
-    parser.add_argument(
-        "--compare", nargs="+", default=["first_frame", "bounded_fifo", "restricted", "relevance_redundancy"],
-        metavar="POLICY[,key=value...]", help=f"{', '.join(POLICIES)} (default: all but every_nth)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--stop-above", type=BYTES, metavar="SIZE", help="memory at which a trial ends, such as 8GB"
-    )
-    parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, default=BUNDLED_CHECKPOINT, help="weights (default: bundled)"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="plot to write; also PDF or SVG")
-    add_config_options(parser, parser)
-    return parser.parse_args(argv)
 
 
 def load_clip(args: Namespace) -> tuple[list[np.ndarray], np.ndarray]:
@@ -219,11 +192,33 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
         figure.savefig(temporary)
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("python -m research.speed.endurance", "Time and memory of a tracker on a very long video.")
+@click.argument("video", metavar="VIDEO", type=ExistingPath, help="video file or folder of frames")
+@settings
+@option("--frames", type=PositiveInt, default=3000, help="of the long video")
+@option(
+    "--clip-frames",
+    type=PositiveInt,
+    default=250,
+    metavar="N",
+    help="frames that are held in memory and played forward and backward",
+)
+@option("--size", type=Size, help="WIDTHxHEIGHT to resize frames to (default: their own)")
+@option("--masks", type=ExistingPath, help="first mask (default: a box in the middle)")
+@option(
+    "--compare",
+    multiple=True,
+    default=("first_frame", "bounded_fifo", "restricted", "relevance_redundancy"),
+    metavar="POLICY[,key=value...]",
+    help=f"{', '.join(POLICIES)}; may be repeated (default: all but every_nth)",
+)
+@option("--stop-above", type=Bytes, help="memory at which a trial ends, such as 8GB")
+@checkpoint_option()
+@config_option()
+@device
+@option("--plot", type=File, help="plot to write; also PDF or SVG")
+def main(args: Namespace) -> int:
     """Run all policies and print a table; returns the exit status, 1 if a process died."""
-    args = parse(argv)
-    require_paths(args.video, args.masks)
     if args.plot is not None:
         require_output(args.plot, *PLOT_SUFFIXES)
     read_resident_bytes()

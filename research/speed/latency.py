@@ -11,6 +11,7 @@ import secrets
 import sys
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.tools.cli.parser import command
+from aotlab.tools.cli.command import command
+from aotlab_studio.annotate import main as annotate
 from aotlab_studio.annotate import open_session
-from aotlab_studio.annotate import parse as parse_annotate
 from aotlab_studio.project import editing
 from aotlab_studio.server.app import Server, bind_socket, build_app
 from aotlab_studio.server.session import Session
@@ -223,17 +224,20 @@ def _make_call(socket: Any) -> Callable[..., Any]:
     return call
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("python -m research.speed.latency", "Latency of the annotator.")
+def main(args: Namespace) -> int:
     """Print latencies and the speed of tracking; returns the exit status."""
     with ExitStack() as cleanup:
-        session = open_session(parse_annotate(argv), cleanup)
+        session = open_session(args, cleanup)
         token = secrets.token_urlsafe(24)
         rows = measure(session, Server(build_app(session), bind_socket("127.0.0.1", 0), token=token), token)
         session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
     return 0
+
+
+main.params = annotate.params
 
 
 if __name__ == "__main__":

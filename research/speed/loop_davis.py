@@ -7,12 +7,16 @@ aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted 
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
+import click
+
 from aotlab.dataloaders.benchmarks.davis import read_davis
 from aotlab.dataloaders.training.clips import reflect_index
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, real_path, write_text
 
@@ -59,22 +63,16 @@ def loop_davis(
     return lengths
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
+@command("python -m research.speed.loop_davis", "DAVIS with every sequence played forward and backward.")
+@click.argument("root", type=ExistingPath, help="folder of DAVIS")
+@click.argument(
+    "output", metavar="OUTPUT", type=File, help="folder for the looped sequences, in the same layout"
+)
+@option("--times", type=PositiveInt, default=3, help="repetitions, alternating in direction")
+@option("--year", type=click.Choice((2016, 2017)), default=2017, help="of the list")
+@option("--split", default="val", help="name of the list")
+def main(args: Namespace) -> int:
     """Write the folders and print the lengths of the videos; returns the exit status."""
-    parser = CommandParser("loop_davis", description="DAVIS with every sequence played forward and backward.")
-    parser.prog = "python -m research.speed.loop_davis"
-    parser.add_argument("root", type=Path, help="folder of DAVIS")
-    parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
-    parser.add_argument(
-        "--times", type=AT_LEAST_ONE, default=3, help="repetitions, alternating in direction (default: 3)"
-    )  # fmt: skip
-    parser.add_argument(
-        "--year", type=int, choices=(2016, 2017), default=2017, help="of the list (default: 2017)"
-    )
-    parser.add_argument("--split", default="val", help="name of the list (default: val)")
-    args = parser.parse_args(argv)
-    require_paths(args.root)
     frames = loop_davis(args.root, args.output, year=args.year, split=args.split, times=args.times)
     print(
         f"{len(frames)} sequences of {min(frames.values())} to {max(frames.values())} frames in {args.output}"

@@ -12,7 +12,8 @@ from typing import Any
 
 __version__ = "0.2.0"
 
-# src/aotlab links to the folders at the top of the repository; a checkout without symbolic links finds them there
+# the packages are folders at the top of the repository: links beside this file lead there, but not in a zip archive or
+# on Windows
 _checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/pyproject.toml"):
     __path__.append(_checkout)

@@ -13,8 +13,7 @@ from aotlab import _import_name
 _HOMES = {
     "Annotations": "aotlab.media.regions",
     "AttributeTable": "aotlab.media.regions",
-    "BYTES": "aotlab.tools.cli.options",
-    "CommandParser": "aotlab.tools.cli.parser",
+    "Bytes": "aotlab.tools.cli.types",
     "FrameSource": "aotlab.media.video",
     "InUseError": "aotlab.utils.locks",
     "LostFlags": "aotlab.video.outputs",
@@ -24,6 +23,7 @@ _HOMES = {
     "PALETTE": "aotlab.media.masks",
     "PRECISIONS": "aotlab.configs.training",
     "ParsedRegion": "aotlab.media.regions",
+    "PromptSegmenter": "aotlab.engine.prompting.segmenter",
     "Region": "aotlab.media.regions",
     "TrackResult": "aotlab.video.track",
     "TrackedFrame": "aotlab.video.outputs",
@@ -32,8 +32,8 @@ _HOMES = {
     "VideoLabels": "aotlab.video.labels",
     "VideoReader": "aotlab.media.video",
     "VideoWriter": "aotlab.media.video_writer",
-    "add_tracker_options": "aotlab.tools.cli.options",
     "atomic_path": "aotlab.utils.files",
+    "command": "aotlab.tools.cli.command",
     "decode_image": "aotlab.media.images",
     "decode_runs": "aotlab.media.regions",
     "digest_samples": "aotlab.utils.files",
@@ -45,7 +45,6 @@ _HOMES = {
     "list_mask_formats": "aotlab.utils.plugins",
     "list_outputs": "aotlab.video.outputs",
     "load_masks": "aotlab.video.inputs",
-    "PromptSegmenter": "aotlab.engine.prompting.segmenter",
     "load_segmenter": "aotlab.engine.prompting",
     "locked": "aotlab.utils.locks",
     "match_regions": "aotlab.media.regions",
@@ -60,6 +59,8 @@ _HOMES = {
     "require_size": "aotlab.media.regions",
     "store_frame": "aotlab.media.video",
     "to_detections": "aotlab.video.outputs",
+    "tracker_options": "aotlab.tools.cli.options",
+    "video_argument": "aotlab.tools.cli.options",
 }
 """name to the module that owns it"""
 __all__ = [*_HOMES]

@@ -36,12 +36,13 @@ from aotlab.media.video import (
     store_frame as store_frame,
 )
 from aotlab.media.video_writer import VideoWriter as VideoWriter
+from aotlab.tools.cli.command import command as command
 from aotlab.tools.cli.options import (
-    BYTES as BYTES,
-    add_tracker_options as add_tracker_options,
     read_tracker_options as read_tracker_options,
+    tracker_options as tracker_options,
+    video_argument as video_argument,
 )
-from aotlab.tools.cli.parser import CommandParser as CommandParser
+from aotlab.tools.cli.types import Bytes as Bytes
 from aotlab.utils.files import atomic_path as atomic_path, digest_samples as digest_samples
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats

@@ -8,7 +8,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from aotlab import InputError
 from aotlab.sdk import VideoInfo, VideoWriter, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
 from aotlab_studio.project import editing
@@ -63,16 +62,19 @@ def test_yolo_images_are_linked_or_written(video, tmp_path):
     assert [path.name for path in sorted((tmp_path / "film" / "images").iterdir())][-1] == "00003.jpg"
 
 
-def test_existing_output_is_replaced_with_force_only(video, tmp_path):
+def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
     find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
     line = [str(tmp_path / "in.json"), str(tmp_path / "out.xml"), "--to", "cvat", "--video", str(video)]
     (tmp_path / "out.xml").write_text("mine")
-    with pytest.raises(InputError, match="--force"):
-        main(line)
+    assert main(line) == 2
     assert main([*line, "--force"]) == 0
     assert (tmp_path / "out.xml").read_text().startswith("<?xml")
-    with pytest.raises(InputError, match="replace the input"):
-        main([str(tmp_path / "in.json"), str(video), "--to", "masks", "--video", str(video), "--force"])
+    assert (
+        main([str(tmp_path / "in.json"), str(video), "--to", "masks", "--video", str(video), "--force"]) == 2
+    )
+    first, second = capsys.readouterr().err.splitlines()
+    assert "exists; give another name, or replace it with --force" in first
+    assert "would replace the input" in second
 
 
 def test_failed_conversion_keeps_the_old_output(video, tmp_path):
@@ -82,19 +84,18 @@ def test_failed_conversion_keeps_the_old_output(video, tmp_path):
     find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)
     (tmp_path / "out.txt").write_text("mine")
     line = [str(tmp_path / "in.json"), str(tmp_path / "out.txt"), "--to", "mots", "--video", str(video)]
-    with pytest.raises(InputError):
-        main([*line, "--force"])
+    assert main([*line, "--force"]) == 2
     assert (tmp_path / "out.txt").read_text() == "mine"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_folder_with_other_files_is_not_replaced(video, tmp_path):
+def test_folder_with_other_files_is_not_replaced(video, tmp_path, capsys):
     find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     line = [str(tmp_path / "in.json"), str(tmp_path / "out"), "--to", "masks", "--video", str(video)]
-    with pytest.raises(InputError, match=r"thesis\.txt"):
-        main([*line, "--force"])
+    assert main([*line, "--force"]) == 2
+    assert "holds thesis.txt" in capsys.readouterr().err
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
 
 

@@ -46,7 +46,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ([], "missing: --output"),
+        ([], "--output: missing"),
         (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
         (["--output", "out", "--objects", "0"], "--objects: must be a whole number at least 1"),
         (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),

@@ -58,6 +58,10 @@ def test_boxes_become_masks_and_are_tracked(run, tmp_path):
     assert (read_mask(masks[-1]) == LABELS).all()
 
 
+def test_box_may_have_spaces(run):
+    assert run("--box", "3, 3, 14, 14", "--dry-run") == 0
+
+
 def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
     assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
     assert sorted(path.name for path in (tmp_path / "out" / "given").iterdir()) == ["00000.png", "00004.png"]
@@ -95,6 +99,7 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
         (["--box", "300,300,20,20"], "outside the image"),
         (["--box", ":0=3,3,14,14"], "box :0=3,3,14,14: expected [FRAME][:ID]= with an id from 1"),
         (["--box", "99=3,3,14,14"], "prompt of frame 99: not a frame to track; give one from 0 to 5"),
+        (["--point", "0.5,0.5"], "--point: 0.5,0.5: expected pixels; multiply by the width and height"),
         (["--box", "3", "3", "14", "14"], "3 14 14: separate the numbers of a prompt by commas"),
     ],
 )

@@ -203,4 +203,4 @@ def test_one_result_is_scored_against_one_folder(davis, tmp_path):
 
 def test_benchmark_beside_annotations_of_one_video_rejected(davis, tmp_path, capsys):
     message = refused(capsys, [str(tmp_path), "--annotations", str(tmp_path), *davis])
-    assert "--annotations: scores one video; leave out --dataset and --results" in message
+    assert "--annotations: scores one video; leave out --dataset" in message

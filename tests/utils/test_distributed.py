@@ -73,11 +73,11 @@ def test_death_of_a_rank_stops_the_others(tmp_path):
     program.write_text(
         textwrap.dedent("""
         import os, signal, sys
-        from aotlab.tools.cli.parser import command
+        from aotlab.tools.cli.command import command
         from aotlab.utils.distributed import join_process_group
 
-        @command
-        def main(argv=None):
+        @command("program", "")
+        def main(args):
             with join_process_group("cpu") as world:
                 world.gather(world.rank)
                 if world.rank == 1:

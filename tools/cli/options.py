@@ -2,101 +2,101 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import apply_protocol
-from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
+from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
 from aotlab.configs.training import PRECISIONS
-from aotlab.tools.cli.parser import (
-    AT_LEAST_ONE,
-    DEVICE,
-    INTEGER,
-    CommandParser,
-    Options,
-    argument_type,
-    frame_object_type,
-    list_type,
+from aotlab.tools.cli.command import group
+from aotlab.tools.cli.types import (
+    Checkpoint,
+    Choice,
+    Config,
+    Device,
+    File,
+    Folder,
+    Integer,
+    PositiveInt,
+    Prompt,
+    flag,
+    list_option,
+    option,
+    split_settings,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import parse_bytes, parse_size
-from aotlab.utils.places import PROMPT_0_1
 
 if TYPE_CHECKING:
+    from aotlab.configs.schema import Config as Settings
     from aotlab.engine.tracking.options import TrackerOptions
 
+Decorator = Callable[[Any], Any]
 
-def parse_checkpoint(text: str) -> Path:
-    """Return the file of a path, hf://owner/repository, or name of published weights, fetched on first use."""
-    from aotlab.networks.weights.zoo import resolve_checkpoint
-
-    return resolve_checkpoint(text)
-
-
-CHECKPOINT = argument_type(parse_checkpoint)
-BYTES = argument_type(parse_bytes)
-SIZE = argument_type(parse_size)
 WITHOUT_NEWEST = "memory.newest=null"
 """the override by which `memory.frames` alone sets how many frames are kept"""
-
 PLACES = (
     "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
     "(default: the first frame, object 1). Lists are comma-separated, and an option that is given again adds to them."
 )
 """end of the help of commands with frames and objects"""
+SETTINGS_METAVAR = "[KEY=VALUE]..."
+SETTINGS_HELP = "settings to change, for example memory.every=2; a file of such a name is given as ./name"
 
-SHARED_OPTIONS: dict[str, dict[str, Any]] = {
-    "--device": {"default": "cpu", "type": DEVICE, "help": "cpu, cuda, cuda:N or mps"},
-    "--precision": {
-        "choices": PRECISIONS,
-        "help": "sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in "
-        "the settings)",
-    },
-    "--depth": {
-        "metavar": "N",
-        "type": AT_LEAST_ONE,
-        "help": "blocks to use of an AOST model (default: all)",
-    },
-    "--force": {"action": "store_true", "help": "replace existing results of another run"},
-    "--restart": {"action": "store_true", "help": "start over instead of resuming"},
-    "--dry-run": {
-        "action": "store_true",
-        "help": "check all inputs and write nothing; in training, estimate the time of the run",
-    },
-    "--levels": {
-        "metavar": "auto|LOW,HIGH",
-        "help": "values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of "
-        "the video (default: 8-bit images unchanged, others auto)",
-    },
-    "--segmenter": {
-        "metavar": ("ENCODER", "DECODER"),
-        "nargs": 2,
-        "type": Path,
-        "help": "SAM-like segmenter as two ONNX files (default: the model's own)",
-    },
-    "--segmenter-plugin": {"metavar": "NAME", "help": "segmenter of an installed package"},
-    "--sequence": {
-        "metavar": "LIST",
-        "action": "extend",
-        "type": list_type(str),
-        "help": "use these sequences only, comma-separated",
-    },
-    "--new-objects": {"action": "store_true", "help": "folder: later masks add objects"},
-}
-"""parameters of ``add_argument`` by option"""
+QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
+"""names of ``--quality`` to `input.scale`"""
+
+device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
+precision = option(
+    "--precision",
+    type=Choice(PRECISIONS),
+    help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
+    "settings)",
+)
+depth = option("--depth", type=PositiveInt, help="blocks to use of an AOST model (default: all)")
+force = flag("--force", "replace existing results of another run")
+restart = flag("--restart", "start over instead of resuming")
+dry_run = flag("--dry-run", "check all inputs and write nothing; in training, estimate the time of the run")
+levels = option(
+    "--levels",
+    metavar="auto|LOW,HIGH",
+    help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: percentiles of "
+    "the video (default: 8-bit images unchanged, others auto)",
+)
+quality = option(
+    "--quality",
+    type=Choice(QUALITIES),
+    help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
+)
+print_config = flag("--print-config", "print the resolved settings and stop")
+settings = click.argument(
+    "overrides",
+    metavar=SETTINGS_METAVAR,
+    nargs=-1,
+    callback=lambda ctx, param, values: list(values),
+    help=SETTINGS_HELP,
+)
+device_options = group("device and precision", device, precision)
 
 
-def add_shared_options(to: Options, *names: str) -> None:
-    """Add options of `SHARED_OPTIONS`."""
-    for name in names:
-        to.add_argument(name, **SHARED_OPTIONS[name])
+def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
+    """Return the argument ``video``, a list; settings between the videos become ``overrides``."""
+    return click.argument(
+        "video",
+        metavar=f"{metavar} {SETTINGS_METAVAR}",
+        nargs=-1,
+        type=type,
+        callback=split_settings,
+        help=f"{help}; {SETTINGS_HELP}",
+    )
 
 
-def add_checkpoint_option(to: Options, *, several: str | None = None, untrained: bool = False) -> None:
-    """Add ``--checkpoint``, by default the bundled one; None if it is repeated or ``untrained``.
+def checkpoint_option(*, several: str | None = None, untrained: bool = False) -> Decorator:
+    """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
     Args:
         several: what repeating the option means; None: it is given once.
@@ -104,104 +104,82 @@ def add_checkpoint_option(to: Options, *, several: str | None = None, untrained:
     """
     repeated = f"; may be repeated: {several}" if several else ""
     random = "; random weights if only --config is given" if untrained else ""
-    to.add_argument(
+    return option(
         "--checkpoint",
-        metavar="FILE|NAME",
-        type=CHECKPOINT,
-        action="append" if several else "store",
+        type=Checkpoint,
+        multiple=several is not None,
         default=None if several or untrained else BUNDLED_CHECKPOINT,
         help=f"weights: a file, or a name of `aotlab weights`{repeated} (default: the bundled model{random})",
     )
 
 
-def add_config_options(
-    parser: CommandParser, to: Options, *, several: bool = False, unset: str = "the checkpoint's"
-) -> None:
-    """Add ``--config`` (``several``: a list), ``--print-config`` and the ``key=value`` overrides.
-
-    ``unset``: the settings of a command line without ``--config``, as the help states them.
-    """
-    to.add_argument(
+def config_option(*, several: bool = False, unset: str = "the checkpoint's") -> Decorator:
+    """Return ``--config``; ``unset``: the settings of a command line without it, as the help states them."""
+    return option(
         "--config",
-        metavar="NAME",
-        action="append" if several else "store",
+        type=Config,
+        multiple=several,
         help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
     )
-    to.add_argument("--print-config", action="store_true", help="print the resolved settings and stop")
-    parser.add_argument(
-        "overrides",
-        metavar="key=value",
-        nargs="*",
-        help="settings to change, for example memory.every=2; a file of such a name is given as ./name",
-    )
 
 
-def add_model_options(
-    parser: CommandParser,
-    *,
-    several: str | None = None,
-    several_configs: bool = False,
-    untrained: bool = False,
-) -> None:
-    """Add the group "model": ``--checkpoint``, ``--config``, ``--print-config`` and overrides.
+def model_options(
+    *, several: str | None = None, several_configs: bool = False, untrained: bool = False
+) -> Decorator:
+    """Return the group "model": ``--checkpoint``, ``--config`` and ``--print-config``.
 
-    Arguments as `add_checkpoint_option`; ``several_configs``: ``--config`` may be repeated too.
+    Arguments as `checkpoint_option`; ``several_configs``: ``--config`` may be repeated too.
     """
-    group = parser.add_argument_group("model")
-    add_checkpoint_option(group, several=several, untrained=untrained)
-    add_config_options(parser, group, several=several_configs)
+    checkpoint = checkpoint_option(several=several, untrained=untrained)
+    return group("model", checkpoint, config_option(several=several_configs), print_config)
 
 
-def add_device_options(parser: CommandParser) -> None:
-    """Add the group "device and precision"."""
-    add_shared_options(parser.add_argument_group("device and precision"), "--device", "--precision")
-
-
-def add_memory_options(parser: CommandParser, *, bounded: bool) -> None:
-    """Add the group "memory": ``--memory`` and ``--memory-frames``.
-
-    ``bounded``: whether the command bounds memory by itself.
-    """
-    group = parser.add_argument_group("memory")
+def memory_options(*, bounded: bool) -> Decorator:
+    """Return the group "memory"; ``bounded``: whether the command bounds memory by itself."""
     replaced = ", but restricted instead of every_nth" if bounded else ""
-    group.add_argument(
-        "--memory",
-        metavar="POLICY",
-        choices=POLICIES,
-        help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
-    )
-    group.add_argument(
-        "--memory-frames",
-        metavar="N",
-        type=INTEGER,
-        help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in the "
-        "settings)",
+    return group(
+        "memory",
+        option(
+            "--memory",
+            metavar="POLICY",
+            type=Choice(POLICIES),
+            help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
+        ),
+        option(
+            "--memory-frames",
+            type=Integer,
+            help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
+            "the settings)",
+        ),
     )
 
 
-def add_tracker_options(parser: CommandParser, *, several: str | None = None) -> None:
-    """Add the options of a tracker: checkpoint, settings, device, precision, depth and memory.
+def tracker_options(*, several: str | None = None) -> Decorator:
+    """Return the options of a tracker: checkpoint, settings, device, precision, depth and memory.
 
     Args:
         several: what repeating ``--checkpoint`` means; None: it is given once.
     """
-    add_model_options(parser, several=several)
-    group = parser.add_argument_group("device and precision")
-    add_shared_options(group, "--device", "--precision", "--depth")
-    add_memory_options(parser, bounded=True)
+
+    def decorate(main: Any) -> Any:
+        main = memory_options(bounded=True)(main)
+        main = group("device and precision", device, precision, depth)(main)
+        return model_options(several=several)(main)
+
+    return decorate
 
 
-def read_tracker_options(args: argparse.Namespace) -> TrackerOptions:
+def read_tracker_options(args: Namespace) -> TrackerOptions:
     """Return the tracker options of a parsed command line; the files are read by `TrackerOptions.load`."""
     from aotlab.engine.tracking.options import TrackerOptions
 
-    chosen = args.checkpoint if isinstance(args.checkpoint, list) else [args.checkpoint or BUNDLED_CHECKPOINT]
+    chosen = args.checkpoint if isinstance(args.checkpoint, tuple) else (args.checkpoint,)
     overrides = (*args.overrides, *list_overrides(args))
-    return TrackerOptions(tuple(chosen), args.config, overrides, args.device)
+    return TrackerOptions(chosen or (BUNDLED_CHECKPOINT,), args.config, overrides, args.device)
 
 
-def list_overrides(args: argparse.Namespace, *, precision: str = "compute.precision") -> list[str]:
-    """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and ``--depth`` stand for.
+def list_overrides(args: Namespace, *, precision: str = "compute.precision") -> list[str]:
+    """Return the settings that ``--memory``, ``--precision``, ``--quality`` and others stand for.
 
     A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
     """
@@ -210,18 +188,19 @@ def list_overrides(args: argparse.Namespace, *, precision: str = "compute.precis
         "memory.policy": getattr(args, "memory", None),
         "memory.frames": getattr(args, "memory_frames", None),
         "input.max_long_edge": getattr(args, "max_long_edge", None),
+        "input.scale": QUALITIES.get(getattr(args, "quality", None) or ""),
         precision: getattr(args, "precision", None),
     }
     overrides = [f"{key}={value}" for key, value in values.items() if value is not None]
     return overrides if values["memory.frames"] is None else [*overrides, WITHOUT_NEWEST]
 
 
-def read_checkpoint_option(args: argparse.Namespace) -> Path | None:
+def read_checkpoint_option(args: Namespace) -> Path | None:
     """Return the checkpoint of a command that takes untrained models; None: random weights of ``--config``."""
     return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
 
 
-def require_bounded(config: Config, name: str) -> None:
+def require_bounded(config: Settings, name: str) -> None:
     """Raise `InputError` if ``config`` has a policy that does not read the option ``name``."""
     if config.memory.policy not in BOUNDED_POLICIES:
         raise InputError(
@@ -230,57 +209,63 @@ def require_bounded(config: Config, name: str) -> None:
         )
 
 
-def read_bounded_settings(checkpoint: Path, config: str | None, overrides: Sequence[str]) -> Config:
+def read_bounded_settings(checkpoint: Path, config: str | None, overrides: Sequence[str]) -> Settings:
     """Return the settings of a tracker with bounded long-term memory; raise `InputError` as `read_settings` does."""
     from aotlab.networks.weights.checkpoints import read_settings
 
     return apply_protocol(read_settings(checkpoint, config=config, overrides=overrides), "bounded", overrides)
 
 
-def print_settings(settings: Config) -> None:
+def print_settings(settings: Settings) -> None:
     """Print settings as YAML, for ``--print-config``."""
     from aotlab.configs.load import to_yaml
 
     print(to_yaml(settings), end="")
 
 
-def add_dataset_options(
-    parser: CommandParser, names: Sequence[str], *, split: str | None
-) -> argparse._ArgumentGroup:
-    """Add the group "benchmark": ``--dataset``, ``--root``, ``--split`` and which sequences; return it for more.
+def dataset_options(names: Sequence[str], *more: Decorator, split: str | None) -> Decorator:
+    """Return the group "benchmark": ``--dataset``, ``--root``, ``--split``, which sequences, and ``more``.
 
     ``split``: default; None: the split that the server scores, of a data set that must be given, whole.
     """
-    group = parser.add_argument_group("benchmark")
-    group.add_argument("--dataset", metavar="NAME", required=split is None, help=f"one of {', '.join(names)}")
-    group.add_argument(
-        "--root",
-        metavar="DIR",
-        type=Path,
-        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
-    )
     server = "" if split else " (default: the one the server scores)"
-    group.add_argument("--split", metavar="NAME", default=split, help=f"train, val, test, ...{server}")
+    options = [
+        option("--dataset", metavar="NAME", required=split is None, help=f"one of {', '.join(names)}"),
+        option(
+            "--root",
+            type=Folder,
+            help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
+        ),
+        option("--split", metavar="NAME", default=split, help=f"train, val, test, ...{server}"),
+    ]
     if split is not None:
-        add_shared_options(group, "--sequence", "--new-objects")
-    return group
+        options += [
+            list_option("--sequence", "use these sequences only, comma-separated"),
+            flag("--new-objects", "folder: later masks add objects"),
+        ]
+    return group("benchmark", *options, *more)
 
 
-def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
-    """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
+def prompt_options(*, frames: bool = True) -> Decorator:
+    """Return ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
     place = "[[FRAME][:ID]=]" if frames else "[:ID=]"
-    group = parser.add_argument_group("prompts instead of masks")
-    for name, values, text in (
-        ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
-        ("--point", "X,Y", "point on an object; several refine the mask"),
-        ("--not-point", "X,Y", "point that is not on the object"),
-    ):
-        group.add_argument(
-            name,
-            metavar=f"{place}{values}",
-            action="append",
-            type=frame_object_type(name, PROMPT_0_1),
-            default=[],
-            help=text,
+    prompts = [
+        option(name, metavar=f"{place}{values}", type=Prompt, multiple=True, help=text)
+        for name, values, text in (
+            ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
+            ("--point", "X,Y", "point on an object, in pixels; several refine the mask"),
+            ("--not-point", "X,Y", "point that is not on the object"),
         )
-    add_shared_options(group, "--segmenter", "--segmenter-plugin")
+    ]
+    return group(
+        "prompts instead of masks",
+        *prompts,
+        option(
+            "--segmenter",
+            metavar="ENCODER DECODER",
+            nargs=2,
+            type=File,
+            help="SAM-like segmenter as two ONNX files (default: the model's own)",
+        ),
+        option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package"),
+    )

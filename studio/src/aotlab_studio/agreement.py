@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 
+import click
+
 from aotlab import InputError, open_frames
-from aotlab.sdk import Annotations, CommandParser, VideoInfo, atomic_path, read_annotations, region_similarity
+from aotlab.sdk import Annotations, VideoInfo, atomic_path, command, read_annotations, region_similarity
 
 MAX_LISTED = 10
 """largest number of printed frames"""
@@ -46,29 +49,25 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
     return [*lines, *(["differ most:", *listed] if listed else [])]
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab agreement", "Compare two annotations of a video: J by object and frame.")
+@click.argument("first", metavar="FIRST", type=Path, help="file or folder of masks, as for track --mask")
+@click.argument("second", metavar="SECOND", type=Path, help="file or folder of masks, as for track --mask")
+@click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
+@click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
+def main(args: Namespace) -> int:
     """Print J by object and the frames that differ most; write J by object and frame.
 
     Raises:
         InputError: a file cannot be read, or no frame is annotated in both.
     """
-    parser = CommandParser("agreement", "Compare two annotations of a video: J by object and frame.")
-    for name in ("first", "second"):
-        help_text = "file or folder of masks, as for track --mask"
-        parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
-    parser.add_argument(
-        "--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames"
-    )
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
-    args = parser.parse_args(argv)
     source = open_frames(args.video)
     info = VideoInfo.from_source(source)
     first, second = read_annotations(args.first, info), read_annotations(args.second, info)
     scores = {(frame, object_id): score for frame, object_id, score in measure_agreement(first, second)}
     if not scores:
         raise InputError(f"{args.first}: shares no annotated frame with {args.second}; compare others")
-    if args.csv is not None:
-        with atomic_path(args.csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    if args.table is not None:
+        with atomic_path(args.table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["frame", "object", "J"])
             writer.writerows([frame, each, f"{score:.4f}"] for (frame, each), score in scores.items())

@@ -13,8 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+from click import UsageError
+
 from aotlab import InputError
-from aotlab.sdk import BYTES, CommandParser, add_tracker_options, load_segmenter, read_tracker_options
+from aotlab.sdk import Bytes, command, load_segmenter, read_tracker_options, tracker_options, video_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,50 +39,6 @@ INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
 
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = CommandParser("annotate", "Draw, track and correct masks of a video in the browser.")
-    add = parser.add_argument
-    add(
-        "video",
-        metavar="VIDEO",
-        nargs="?",
-        help="a video file, a folder of frames, a TIFF stack, a project, results of aotlab track --jobs (all, or of "
-        "one video), a camera (/dev/video0), or an address (rtsp://...)",
-    )
-    add(
-        "--project",
-        metavar="DIR",
-        type=Path,
-        help="folder of the project (default: VIDEO.aotlab, beside the video)",
-    )
-    add("--same-video", action="store_true", help="open a project although its video's content has changed")
-    add("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only")
-    add("--port", type=int, help="port to listen on (default: 8419, or a free one if it is taken)")
-    add("--no-browser", action="store_true", help="print the address and open no browser")
-    add("--cache", metavar="SIZE", type=BYTES, default="512MB", help="memory for decoded frames")
-    add("--record", action="store_true", help="keep all frames of a camera or address")
-    add(
-        "--levels",
-        metavar="auto|LOW,HIGH",
-        help="values shown as black and white in all frames of an image folder or TIFF stack "
-        "(default: 8-bit images unchanged, others auto)",
-    )
-    add(
-        "--segmenter",
-        metavar=("ENCODER", "DECODER"),
-        nargs=2,
-        type=Path,
-        help="SAM-like ONNX model for masks from boxes and clicks (default: the checkpoint's own)",
-    )
-    add("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package")
-    add_tracker_options(parser, several="the page offers all of them")
-    args = parser.parse_args(argv)
-    if args.video is None and not args.print_config:
-        parser.error("VIDEO must be given")
-    return args
-
-
 def open_session(args: Namespace, cleanup: ExitStack) -> Session:
     """Return the session of the video, project or stream on the command line; the first job loads the model.
 
@@ -91,8 +50,8 @@ def open_session(args: Namespace, cleanup: ExitStack) -> Session:
     from aotlab_studio.tracking.models import TrackerLoader
 
     segmenter = _load_segmenter(args)
-    path = Path(args.video)
-    if "://" in args.video or path.is_char_device() or path.is_fifo():
+    path = Path(args.video[0])
+    if "://" in args.video[0] or path.is_char_device() or path.is_fifo():
         state = open_stream(args, cleanup)
     elif (job := read_job(path)) is not None:
         state = open_results(path, job, project=args.project, cache_bytes=args.cache)
@@ -123,7 +82,7 @@ def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
         state = open_results(folder, job, cache_bytes=args.cache)
         return Session(state, lambda: loader().fresh(), segmenter, loader.choice)
 
-    return Batch(Path(args.video), open_clip)
+    return Batch(Path(args.video[0]), open_clip)
 
 
 def _load_segmenter(args: Namespace) -> Segmenter | None:
@@ -139,7 +98,7 @@ def open_stream(args: Namespace, cleanup: ExitStack) -> State:
     from aotlab_studio.project.state import State
     from aotlab_studio.video import LiveFrames
 
-    source = open_frames(args.video, levels=args.levels)
+    source = open_frames(args.video[0], levels=args.levels)
     temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
     folder = args.project or Path(temporary or ".") / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}.aotlab"
     if (folder / "project.json").exists():
@@ -245,22 +204,62 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab annotate", "Draw, track and correct masks of a video in the browser.")
+@video_argument(
+    "[VIDEO]",
+    "a video file, a folder of frames, a TIFF stack, a project, results of aotlab track --jobs (all, or of one video), "
+    "a camera (/dev/video0), or an address (rtsp://...)",
+)
+@click.option(
+    "--project",
+    metavar="DIR",
+    type=Path,
+    help="folder of the project (default: VIDEO.aotlab, beside the video)",
+)
+@click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    help="address to listen on; 127.0.0.1: this machine only (default: 127.0.0.1)",
+)
+@click.option("--port", type=int, help="port to listen on (default: 8419, or a free one if it is taken)")
+@click.option("--no-browser", is_flag=True, help="print the address and open no browser")
+@click.option(
+    "--cache", metavar="SIZE", type=Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"
+)
+@click.option("--record", is_flag=True, help="keep all frames of a camera or address")
+@click.option(
+    "--levels",
+    metavar="auto|LOW,HIGH",
+    help="intensity range shown as black to white in all frames of an image folder or TIFF stack "
+    "(default: 8-bit images unchanged, others auto)",
+)
+@click.option(
+    "--segmenter",
+    metavar="ENCODER DECODER",
+    nargs=2,
+    type=Path,
+    help="SAM-like ONNX model for masks from boxes and clicks (default: the checkpoint's own)",
+)
+@click.option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package")
+@tracker_options(several="the page offers all of them")
+def main(args: Namespace) -> int:
     """Open the video and serve its page until Ctrl-C.
 
     Raises:
         InputError: a file cannot be opened, or the address cannot be listened on.
     """
-    args = parse(argv)
     if args.print_config:
         print(read_tracker_options(args).settings_as_yaml(), end="")
         return 0
+    if len(args.video) != 1:
+        raise UsageError(f"{' '.join(args.video[1:]) or 'VIDEO'}: give one video, or the results of several")
     for path in (*read_tracker_options(args).checkpoints, *(args.segmenter or ())):
         if not path.exists():
             raise InputError(f"{path}: no such file; give a checkpoint, or a name of `aotlab weights`")
     from aotlab_studio.server.batch import read_entries
 
     with ExitStack() as cleanup:
-        serve = serve_session if read_entries(Path(args.video)) is None else serve_batch
+        serve = serve_session if read_entries(Path(args.video[0])) is None else serve_batch
         serve(args, cleanup)
     return 0

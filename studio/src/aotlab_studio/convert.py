@@ -6,26 +6,28 @@ import os
 import shutil
 import sys
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 
+import click
+
 from aotlab import InputError
-from aotlab.sdk import CommandParser, list_mask_formats
+from aotlab.sdk import command, list_mask_formats
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab convert", "Convert masks of a video between formats.")
+@click.argument("masks", metavar="IN", type=Path, help="file or folder of masks, as for track --mask")
+@click.argument("output", metavar="OUT", type=Path, help="file or folder to write")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice([*list_mask_formats(), "masks"]),
+    help="format to write; masks: PNGs of object ids",
+)
+@click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
+@click.option("--force", is_flag=True, help="replace OUT if it exists")
+def main(args: Namespace) -> int:
     """Read, match the frames with the video's, and write."""
-    formats = [*list_mask_formats(), "masks"]
-    parser = CommandParser("convert", "Convert masks of a video between formats.")
-    parser.add_argument("masks", metavar="IN", type=Path, help="file or folder of masks, as for track --mask")
-    parser.add_argument("output", metavar="OUT", type=Path, help="file or folder to write")
-    parser.add_argument(
-        "--to", required=True, choices=formats, help="format to write; masks: PNGs of object ids"
-    )
-    parser.add_argument(
-        "--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames"
-    )
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
-    args = parser.parse_args(argv)
     output: Path = args.output
     inputs = [args.masks.resolve(), args.video.resolve()]
     if any(output.resolve() in (path, *path.parents) for path in inputs):

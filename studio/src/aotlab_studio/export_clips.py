@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
-from aotlab.sdk import CommandParser
+import click
+
+from aotlab.sdk import command
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("aotlab export-clips", "Write the corrected masks of a list of videos into its results.")
+@click.argument(
+    "folder",
+    metavar="FOLDER",
+    type=Path,
+    help="results of a list of videos: the --output of track --jobs",
+)
+@click.option(
+    "--write",
+    metavar="LIST",
+    default="",
+    help="outputs, comma-separated, besides those that each clip has; track --write help lists them all",
+)
+def main(args: Namespace) -> int:
     """Export all corrected or accepted clips; return 1 if one could not be written."""
-    parser = CommandParser("export-clips", "Write the corrected masks of a list of videos into its results.")
-    parser.add_argument(
-        "folder",
-        metavar="FOLDER",
-        type=Path,
-        help="results of a list of videos: the --output of track --jobs",
-    )
-    parser.add_argument(
-        "--write",
-        metavar="LIST",
-        default="",
-        help="outputs, comma-separated, besides those that each clip has; track --write help lists them all",
-    )
-    args = parser.parse_args(argv)
     from aotlab_studio.server.batch_export import export_clips
 
     exported = export_clips(args.folder, [name.strip() for name in args.write.split(",") if name.strip()])

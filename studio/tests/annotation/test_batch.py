@@ -189,8 +189,8 @@ def test_command_serves_a_batch(results, capsys, monkeypatch):
     monkeypatch.setattr(web.Server, "run_on_socket", lambda self: None)
     assert cli.main([str(results), "--no-browser"]) == 0
     assert "batch: 3 videos" in capsys.readouterr().out
-    with pytest.raises(InputError, match="--project"):
-        cli.main([str(results), "--no-browser", "--project", "p"])
+    assert cli.main([str(results), "--no-browser", "--project", "p"]) == 2
+    assert "--project p: a batch has" in capsys.readouterr().err
 
 
 @pytest.fixture

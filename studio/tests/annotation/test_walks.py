@@ -137,7 +137,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path,
     command = shlex.split(copied_command(context, batch / "review.html"))
     assert command == ["aotlab", "annotate", str(batch / "b")]
     monkeypatch.chdir("/")
-    session = annotate.open_session(annotate.parse(command[2:]), ExitStack())
+    session = annotate.open_session(annotate.main.parse(command[2:]), ExitStack())
     session.make_tracker = TruthTracker
     served = Served(session)
     page = Page(context, served.url)

@@ -6,18 +6,16 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from aotlab.media.masks import write_mask
-from aotlab.tools.cli.parser import EXIT_CODES, command
-from aotlab.tools.main import COMMANDS, main
+from aotlab.tools.cli.command import EXIT_CODES, command
+from aotlab.tools.main import COMMANDS, find_command, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "docs" / "_ext"))
-from parsers import find_parser  # noqa: E402
-
 OWN_HELP = {
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
     "--workers",
@@ -37,12 +35,10 @@ def options():
     """Help and default of every option, by option and command."""
     found: dict[str, dict[str, tuple[str, object]]] = defaultdict(dict)
     for name in COMMANDS:
-        parser = find_parser(name)
-        for action in parser._actions:
-            for option in action.option_strings:
-                if option.startswith("--"):
-                    text = parser._get_formatter()._expand_help(action)
-                    found[option][name] = (text, action.default)
+        for parameter in find_command(name).params:
+            if isinstance(parameter, click.Option):
+                default = str(parameter.to_info_dict()["default"])
+                found[max(parameter.opts, key=len)][name] = (parameter.help or "", default)
     return found
 
 
@@ -78,8 +74,8 @@ def test_help_states_defaults_in_one_way():
 def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
-    @command
-    def run(argv=None):
+    @command("example", "")
+    def run(args):
         if error is not None:
             raise error
         return 0
@@ -126,8 +122,8 @@ def faulty(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
 
-    @command
-    def main(argv=None):
+    @command("example", "")
+    def main(args):
         return {}["a key\nof two lines"]
 
     return main

@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import logging, os, sys, time
 from pathlib import Path
+import click
 from aotlab.tools.cli import stdio
-from aotlab.tools.cli.parser import command
+from aotlab.tools.cli.command import command
 from aotlab.utils.files import atomic_path
 from aotlab.utils.processes import worker_pool
 
@@ -56,9 +57,10 @@ def swallow_signals(times, error=None):
     if error:
         raise AttributeError("a half imported module")
 
-@command
-def main(argv=None):
-    globals()[sys.argv[1]](*sys.argv[2:])
+@command("program", "")
+@click.argument("words", nargs=-1)
+def main(args):
+    globals()[args.words[0]](*args.words[1:])
     return 0
 
 if __name__ == "__main__":

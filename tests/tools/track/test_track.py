@@ -15,7 +15,7 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.tools.track import main, parse
+from aotlab.tools.track import default_output, main
 from aotlab.video import resume
 from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
@@ -57,7 +57,7 @@ def test_file_address_is_a_path(video, mask, tmp_path):
 def test_default_output_is_named_after_the_video(tmp_path, monkeypatch, source, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips" / "frames.v1").mkdir(parents=True)
-    assert str(parse([source, "--mask", "first.png"]).output) == expected
+    assert str(default_output(main.parse([source, "--mask", "first.png"]))) == expected
 
 
 def test_first_line_says_where_results_are(video, mask, capsys):
@@ -73,16 +73,6 @@ def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out.count("\n") == 1
     assert captured.err == ""
-
-
-def test_earlier_forms_are_read_with_a_hint(video, mask, tmp_path, capsys, caplog):
-    assert run(video, tmp_path, f"2:{mask}", more=["--box", "1/3:1,1,9,9", "--end", "2", "--dry-run"]) == 0
-    assert "3 frames of 48×32, 2 objects to track" in capsys.readouterr().out
-    hints = [record.getMessage() for record in caplog.records]
-    assert hints == [
-        f"hint: --mask 2:{mask} is written --mask 2={mask}",
-        "hint: --box 1/3:1,1,9,9 is written --box 1:3=1,1,9,9",
-    ]
 
 
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
@@ -142,6 +132,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
+    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "as in --write masks,overlay"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
@@ -321,7 +312,7 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
 def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     late = tmp_path / "late.png"
     Image.fromarray(np.pad(np.full((8, 8), object_id, np.uint16), ((0, 24), (0, 40)))).save(late)
-    assert run(video, tmp_path, mask, f"2:{late}", more=("--no-overlay",)) == 0
+    assert run(video, tmp_path, mask, f"2={late}", more=("--no-overlay",)) == 0
     folder = tmp_path / "out" / "masks"
     assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
     info = VideoInfo("video", (32, 48), 4)

@@ -1,103 +1,89 @@
-"""Parser, messages and exit codes shared by all commands."""
+"""Command line, messages and exit codes shared by all commands."""
 
 import logging
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from functools import partial
 
 import pytest
 from hypothesis import given, strategies
 
-from aotlab.tools.cli.options import add_config_options
-from aotlab.tools.cli.parser import (
-    ABOVE_ZERO,
-    AT_LEAST_ONE,
-    INTEGER,
-    MAX_MESSAGE,
-    PIXELS,
-    CommandParser,
-    clean_message,
-    command,
-    list_type,
+from aotlab.tools.cli.command import MAX_MESSAGE, clean_message, command
+from aotlab.tools.cli.options import config_option, video_argument
+from aotlab.tools.cli.types import (
+    Integer,
+    Pixels,
+    PositiveFloat,
+    PositiveInt,
+    flag,
+    list_option,
+    option,
 )
-from aotlab.tools.main import main
+from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RankError, RunStopped
 from aotlab.utils.numbers import parse_bytes, parse_size
 
 
-def make_parser():
-    parser = CommandParser("example", "An example.")
-    parser.add_argument("video", nargs="?")
-    parser.add_argument("--scales", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--output")
-    parser.add_argument("--flip", action="store_true")
-    add_config_options(parser, parser)
-    return parser
+@command("aotlab example", "An example.")
+@video_argument("[VIDEO]", "a video")
+@list_option("--scales", "scales", PositiveFloat)
+@list_option("--write", "outputs")
+@option("--output", help="folder")
+@option("--rounds", type=PositiveInt, default=3, help="repetitions")
+@flag("--flip", "flip")
+@config_option()
+def example(args):
+    return 0
 
 
-LINE = ["clip.mp4", "--flip", "--output=a=b", "--scales", "1.0", "1.3"]
+LINE = ["clip.mp4", "--flip", "--output=a=b", "--scales", "1.0,1.3"]
 
 
-@given(strategies.integers(0, len(LINE)), strategies.integers(0, len(LINE) - 3))
+@given(strategies.integers(0, len(LINE) - 2), strategies.integers(0, len(LINE) - 2))
 def test_settings_may_be_anywhere(last, first):
     line = [*LINE[:last], "memory.frames=4", *LINE[last:]]
-    args = make_parser().parse_args([*line[:first], "memory.every=2", *line[first:]])
+    args = example.parse([*line[:first], "memory.every=2", *line[first:]])
     assert args.scales == [1.0, 1.3]
     assert sorted(args.overrides) == ["memory.every=2", "memory.frames=4"]
-    assert (args.video, args.output, args.flip) == ("clip.mp4", "a=b", True)
-
-
-def test_mistyped_option_is_suggested():
-    with pytest.raises(InputError, match=r"^--scale-s: no such option; did you mean --scales\?$"):
-        make_parser().parse_args(["--scale-s", "1", "clip.mp4"])
-    with pytest.raises(InputError, match=r"^--zzz: no such option; see aotlab example --help$"):
-        make_parser().parse_args(["--zzz=1"])
-
-
-def make_list_parser():
-    parser = CommandParser("example", "An example.", renamed={"--size": "--quality"})
-    parser.add_argument("video", nargs="?")
-    parser.add_argument("--weights", type=list_type(float), action="extend")
-    parser.add_argument("--write", type=list_type(str), action="extend")
-    parser.add_argument("--quality")
-    return parser
-
-
-@pytest.mark.parametrize("before", [["--write", "masks"], ["--weights", "2,1"]])
-def test_video_named_by_a_number_is_no_part_of_a_list(before):
-    assert make_list_parser().parse_args([*before, "0001"]).video == "0001"
-
-
-def test_lists_are_separated_by_commas_and_extended(caplog):
-    args = make_list_parser().parse_args(["--weights", "1,2", "clip.mp4", "--weights=3"])
-    assert args.weights == [1, 2, 3]
-    assert args.video == "clip.mp4"
-    assert caplog.text == ""
+    assert (args.video, args.output, args.flip) == (["clip.mp4"], "a=b", True)
 
 
 @pytest.mark.parametrize(
-    ("line", "name", "value", "hint"),
+    ("line", "message"),
     [
-        (
-            ["--weights", "1", "2.5", "3"],
-            "weights",
-            [1, 2.5, 3],
-            "--weights 1 2.5 3 is written --weights 1,2.5,3",
-        ),
-        (["--size", "fast"], "quality", "fast", "--size is written --quality"),
-        (["--size=fast"], "quality", "fast", "--size is written --quality"),
+        (["--scale-s", "1"], "--scale-s: no such option; did you mean --scales?"),
+        (["--zzz=1"], "--zzz: no such option; see aotlab example --help"),
+        (["--output"], "--output: requires an argument; see aotlab example --help"),
+        (["--scales", ","], "--scales: expected values separated by commas; see aotlab example --help"),
+        (["--scales", "big"], "--scales: must be above 0, got big; see aotlab example --help"),
+        (["--config", "aotx"], "--config: config aotx: no such file or preset; did you mean aott?"),
     ],
 )
-def test_earlier_form_of_options_is_read_with_a_hint(caplog, line, name, value, hint):
-    assert getattr(make_list_parser().parse_args(line), name) == value
-    assert [record.getMessage() for record in caplog.records] == [f"hint: {hint}"]
+def test_invalid_line_is_one_sentence(capsys, line, message):
+    assert example(line) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"error: {message}")
+    assert shown.err.count("\n") == 1
 
 
-def test_empty_list_rejected():
-    with pytest.raises(InputError, match="--weights: expected values separated by commas"):
-        make_list_parser().parse_args(["--weights", ","])
+def test_default_is_shown_in_the_help(capsys):
+    assert example(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert "repetitions (default: 3)" in out
+    assert out.startswith("Usage: aotlab example [OPTIONS] [VIDEO] [KEY=VALUE]...")
+
+
+@pytest.mark.parametrize("before", [["--write", "masks"], ["--scales", "2,1"]])
+def test_video_named_by_a_number_is_no_part_of_a_list(before):
+    assert example.parse([*before, "0001"]).video == ["0001"]
+
+
+def test_lists_are_separated_by_commas_and_extended():
+    args = example.parse(["--scales", "1,2", "clip.mp4", "--scales=3"])
+    assert args.scales == [1, 2, 3]
+    assert args.video == ["clip.mp4"]
 
 
 @pytest.mark.parametrize(("option", "level"), [("-q", logging.ERROR), ("-v", logging.DEBUG)])
@@ -105,7 +91,7 @@ def test_quiet_and_verbose_set_the_level_of_messages(request, monkeypatch, optio
     monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
     logger = logging.getLogger("aotlab")
     request.addfinalizer(partial(logger.setLevel, logger.level))
-    make_parser().parse_args([option])
+    assert example([option]) == 0
     assert logger.level == level
     assert os.environ.pop("AOTLAB_DEBUG", None) == ("1" if option == "-v" else None)
 
@@ -113,71 +99,85 @@ def test_quiet_and_verbose_set_the_level_of_messages(request, monkeypatch, optio
 def test_help_shows_all_commands_or_one(capsys):
     assert main(["help"]) == 0
     assert "exit codes" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["help", "check-data"])
-    assert "usage: aotlab check-data" in capsys.readouterr().out
+    assert main(["help", "check-data"]) == 0
+    assert "Usage: aotlab check-data" in capsys.readouterr().out
+    assert main([]) == 2
 
 
+@pytest.mark.parametrize("name", ["check-data", "check_data", "export-clips", "export_clips"])
+def test_commands_have_both_spellings(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"Usage: aotlab {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
-    ("line", "word", "before", "expected"),
+    ("words", "expected"),
     [
-        ("aotlab tr", "tr", "aotlab", ["track", "train"]),
-        ("aotlab help tr", "tr", "help", ["track", "train"]),
-        ("aotlab track --not", "--not", "track", ["--not-point"]),
-        ("aotlab track --quality ", "", "--quality", ["fast", "balanced", "full"]),
-        ("aotlab track --mask fi", "fi", "--mask", []),
-        ("aotlab weights ver", "ver", "weights", ["verify"]),
+        (["tr"], {"track", "train"}),
+        (["track", "--not"], {"--not-point"}),
+        (["track", "--quality", ""], {"fast", "balanced", "full"}),
+        (["weights", "ver"], {"verify"}),
     ],
 )
-def test_completion_prints_candidates(monkeypatch, capsys, line, word, before, expected):
-    monkeypatch.setenv("COMP_LINE", line)
-    with suppress(SystemExit):
-        main(["completion", "aotlab", word, before])
-    assert capsys.readouterr().out.split() == expected
+def test_shells_complete(monkeypatch, capsys, shell, words, expected):
+    monkeypatch.setenv(COMPLETION_VARIABLE, f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["aotlab", *words]))
+    monkeypatch.setenv("COMP_CWORD", words[-1] if shell == "fish" else str(len(words)))
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert expected <= {word for line in lines for word in line.replace("\t", ",").split(",")}
+    assert len([line for line in lines if "plain" in line]) == len(expected)
+
+
+def test_shells_complete_files(monkeypatch, capsys):
+    monkeypatch.setenv(COMPLETION_VARIABLE, "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "aotlab track --mask fi")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    assert main([]) == 0
+    assert capsys.readouterr().out == "file,fi\n"
 
 
 def test_completion_prints_the_set_up_of_shells(monkeypatch, capsys):
-    monkeypatch.delenv("COMP_LINE", raising=False)
     assert main(["completion"]) == 0
-    assert "complete -o default -C 'aotlab completion' aotlab" in capsys.readouterr().out
+    assert 'eval "$(_AOTLAB_COMPLETE=bash_source aotlab)"' in capsys.readouterr().out
 
 
 def test_option_value_is_not_a_setting():
-    assert make_parser().parse_args(["--output", "a=b", "c=d"]).overrides == ["c=d"]
+    assert example.parse(["--output", "a=b", "c=d"]).overrides == ["c=d"]
 
 
 @pytest.mark.parametrize("text", ["./take=2", "Take=2", "http://host/video?id=2", "=2", "1=2"])
 def test_arguments_with_equals_are_not_settings(text):
-    assert make_parser().parse_args([text]).video == text
-
-
-def test_invalid_option_names_the_command():
-    with pytest.raises(InputError, match=r"^--scales: [^\n]+; see aotlab example --help$"):
-        make_parser().parse_args(["clip.mp4", "--scales", "big"])
+    assert example.parse([text]).video == [text]
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "words"),
     [
-        (AT_LEAST_ONE, "0", "must be a whole number at least 1, got 0"),
-        (AT_LEAST_ONE, "1.5", "must be a whole number at least 1"),
-        (AT_LEAST_ONE, "99999999999999999999", "at most 2147483647"),
-        (INTEGER, "-99999999999999999999", "at least -2147483647"),
-        (ABOVE_ZERO, "nan", "must be above 0, got nan"),
-        (ABOVE_ZERO, "inf", "must be above 0, got inf"),
-        (ABOVE_ZERO, "1e999", "must be above 0, got 1e999"),
-        (ABOVE_ZERO, "0", "must be above 0, got 0"),
-        (PIXELS, "31", "at least 32 and at most 32768"),
-        (PIXELS, "٣٢٠٠٠٠", "at most 32768"),
-        (PIXELS, "x" * 500, "got " + "x" * 40),
+        (PositiveInt, "0", "must be a whole number at least 1, got 0"),
+        (PositiveInt, "1.5", "must be a whole number at least 1"),
+        (PositiveInt, "99999999999999999999", "at most 2147483647"),
+        (Integer, "-99999999999999999999", "at least -2147483647"),
+        (PositiveFloat, "nan", "must be above 0, got nan"),
+        (PositiveFloat, "inf", "must be above 0, got inf"),
+        (PositiveFloat, "1e999", "must be above 0, got 1e999"),
+        (PositiveFloat, "0", "must be above 0, got 0"),
+        (Pixels, "31", "at least 32 and at most 32768"),
+        (Pixels, "٣٢٠٠٠٠", "at most 32768"),
+        (Pixels, "x" * 500, "got " + "x" * 40),
     ],
 )
-def test_invalid_number_names_the_option(kind, text, words):
-    parser = CommandParser("test", "")
-    parser.add_argument("--number", type=kind)
-    with pytest.raises(InputError, match=r"^--number: [^\n]+$") as caught:
-        parser.parse_args([f"--number={text}"])
-    assert words in str(caught.value)
+def test_invalid_number_names_the_option(kind, text, words, capsys):
+    @command("example", "")
+    @option("--number", type=kind, help="number")
+    def run(args):
+        return 0
+
+    assert run([f"--number={text}"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: --number: ")
+    assert words in message
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ def test_impossible_path_is_one_sentence(capsys, value, option, tmp_path, monkey
     ("local", "error", "count"), [("0", InputError, 1), ("1", InputError, 0), ("1", RankError, 1)]
 )
 def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, error, count):
-    @command
-    def refuse(argv):
+    @command("example", "")
+    def refuse(args):
         raise error("--x: wrong")
 
     monkeypatch.setenv("RANK", "1")
@@ -262,20 +262,21 @@ def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, 
 
 
 def test_stopped_run_has_status_of_its_signal(capsys):
-    @command
-    def stop(argv):
-        raise RunStopped("interrupted; saved", signal_number=argv)
+    @command("example", "")
+    @option("--signal", type=int, help="number")
+    def stop(args):
+        raise RunStopped("interrupted; saved", signal_number=args.signal)
 
-    assert [stop(None), stop(2), stop(15)] == [1, 130, 143]
+    assert [stop([]), stop(["--signal=2"]), stop(["--signal=15"])] == [1, 130, 143]
 
 
 def test_libraries_log_warnings_only(tmp_path):
     program = tmp_path / "noting.py"
     program.write_text(
         "import atexit, logging\n"
-        "from aotlab.tools.cli.parser import command\n"
-        "@command\n"
-        "def main(argv=None):\n"
+        "from aotlab.tools.cli.command import command\n"
+        "@command('program', '')\n"
+        "def main(args):\n"
         "    atexit.register(logging.getLogger('torch._subclasses.fake_tensor').info, 'cache_misses: 0')\n"
         "    logging.getLogger('aotlab.engine').info('ours')\n"
         "    logging.getLogger('library').warning('theirs')\n"
@@ -287,14 +288,18 @@ def test_libraries_log_warnings_only(tmp_path):
 
 
 PLUGIN = """
+import click
 from aotlab import InputError
-from aotlab.sdk import CommandParser
-def main(argv):
-    parser = CommandParser("greet", "Greet.")
-    parser.add_argument("name")
-    if parser.parse_args(argv).name == "nobody":
+from aotlab.sdk import command
+@command("aotlab greet", "Greet.")
+@click.argument("name", metavar="NAME")
+def main(args):
+    if args.name == "nobody":
         raise InputError("greet: nobody is there")
     return 0
+@click.command()
+def plain():
+    print("hello")
 """
 
 
@@ -306,7 +311,7 @@ def plugin(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: greeter\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[aotlab.commands]\ngreet = greeter:main\nbroken = greeter:nothing\n"
+        "[aotlab.commands]\ngreet = greeter:main\nplain = greeter:plain\nbroken = greeter:nothing\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -316,7 +321,8 @@ def plugin(tmp_path, monkeypatch):
     [
         ("greet you", 0, ""),
         ("greet nobody", 2, "error: greet: nobody is there"),
-        ("greet", 2, "required: name; see aotlab greet --help"),
+        ("greet", 2, "NAME: missing; see aotlab greet --help"),
+        ("plain", 0, ""),
         ("broken", 2, "broken: greeter does not load"),
         ("gret", 2, "no such command; did you mean greet?"),
     ],
@@ -344,8 +350,14 @@ def test_missing_studio_is_named(name, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--memory", "restrictd"], "--memory restrictd: no such choice; did you mean restricted?"),
-        (["--frame-numbers", "x"], "--frame-numbers x: no such choice; choose from index, file"),
+        (
+            ["--memory", "restrictd"],
+            "--memory: restrictd: no such choice; did you mean restricted?",
+        ),
+        (
+            ["--frame-numbers", "x"],
+            "--frame-numbers: x: no such choice; choose from index, file; see aotlab track --help",
+        ),
         (["--write", "coc"], "write coc: unknown output; did you mean coco?"),
     ],
 )

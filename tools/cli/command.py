@@ -1,0 +1,243 @@
+"""Commands on click: their class, error messages and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aotlab.tools.cli.stdio import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    SIGNAL_STATUS,
+    StdoutError,
+    guard_stdout,
+    signals_as_exceptions,
+)
+from aotlab.tools.cli.types import parse_existing
+from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
+from aotlab.utils.errors import (
+    DEBUG_VARIABLE,
+    MEMORY_ADVICE,
+    InputError,
+    RankError,
+    RunStopped,
+    describe_missing_module,
+    is_out_of_memory,
+    report_internal_error,
+)
+from aotlab.utils.files import file_mode, is_folder
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
+
+Main = Callable[[Namespace], int]
+
+INTERNAL_ERROR = 70
+"""exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
+EXIT_CODES = {
+    "0": "done",
+    "1": "partial failure",
+    "2": "bad input",
+    "70": "internal error in aotlab",
+    "128 + n": "stopped by signal n",
+}
+"""meaning of the exit codes of every command"""
+MAX_MESSAGE = 1000
+"""largest length of a shown message in characters"""
+HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+LOG_OPTIONS = (
+    click.Option(["-q", "--quiet"], is_flag=True, help="print results and errors only"),
+    click.Option(["-v", "--verbose"], is_flag=True, help="print details, and tracebacks of internal errors"),
+)
+
+
+class Command(click.Command):
+    """Command whose function takes the parsed options as one namespace and returns the exit status."""
+
+    def parse(self, argv: Sequence[str], prog_name: str | None = None) -> Namespace:
+        """Return the options of a command line; raise `click.UsageError` if it is invalid."""
+        return Namespace(**self.make_context(prog_name or self.name, list(argv)).params)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and keep the command line as text in ``ctx.meta``."""
+        ctx.meta["command_line"] = f"{ctx.command_path} {shlex.join(args)}"
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run the function; return its exit status."""
+        assert self.callback is not None
+        args = Namespace(**ctx.params)
+        if args.quiet or args.verbose:
+            logging.getLogger("aotlab").setLevel(logging.ERROR if args.quiet else logging.DEBUG)
+        if args.verbose:
+            os.environ[DEBUG_VARIABLE] = "1"
+        status: int = ctx.invoke(self.callback, args)
+        return status
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
+        """Run a command line (default: the program's); return its exit status."""
+        return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under the titles of their groups."""
+        sections = defaultdict(list)
+        for option in self.get_params(ctx):
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
+                sections[getattr(option, "group", "options")].append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Main], Command]:
+    """Return a decorator that makes a command of a function; every command has ``-q`` and ``-v``.
+
+    Args:
+        name: how the program is started, such as ``aotlab track``.
+    """
+
+    def decorate(main: Main) -> Command:
+        made = click.command(name, Command, help=help, epilog=epilog, context_settings=HELP_SETTINGS)(main)
+        made.params += LOG_OPTIONS
+        return made
+
+    return decorate
+
+
+def group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decorator that adds options under a title of the help."""
+
+    def decorate(main: Any) -> Any:
+        before = len(getattr(main, "__click_params__", ()))
+        for option in reversed(options):
+            main = option(main)
+        for parameter in main.__click_params__[before:]:
+            parameter.group = title
+        return main
+
+    return decorate
+
+
+def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
+    """Run a command line; print one line on stderr instead of a traceback, and return the exit status.
+
+    2 for `click.UsageError`, `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 128 + n for
+    signal n (130: Ctrl-C), 141 for a closed output pipe, 70 for any other error.
+    """
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    # only warnings of libraries: PyTorch logs its caches at exit
+    logging.getLogger("aotlab").setLevel(logging.INFO)
+    keep_freed_memory()
+    limit_spin_waiting()
+    enable_mps_fallback()
+    try:
+        with signals_as_exceptions(), guard_stdout(), command.make_context(prog_name, list(argv)) as context:
+            return command.invoke(context) or 0
+    except click.exceptions.Exit as end:  # --help
+        return end.exit_code
+    except click.UsageError as error:
+        return _print_error(f"error: {describe_usage_error(error, prog_name)}", 2)
+    except InputError as error:
+        return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)
+    except RunStopped as error:
+        status = 1 if error.signal_number is None else SIGNAL_STATUS + error.signal_number
+        return _print_error(f"stopped: {error}", status)
+    except KeyboardInterrupt:
+        return _print_error("interrupted", INTERRUPTED)
+    except StdoutError as error:
+        if str(error):
+            return _print_error(f"error: standard output: cannot be written ({error})", 1)
+        return PIPE_CLOSED
+    except Exception as error:
+        missing = (
+            describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+        )
+        if missing is not None:
+            return _print_error(f"error: {missing}", 2)
+        if is_out_of_memory(error):
+            return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
+        # the traceback is kept in a file
+        return _print_error(f"error: {report_internal_error(error)}", INTERNAL_ERROR)
+
+
+def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
+    """Return ``SUBJECT: problem; remedy`` of an error in a command line."""
+    program = error.ctx.command_path if error.ctx is not None else prog_name
+    if isinstance(error, click.NoSuchOption):
+        near = error.possibilities
+        remedy = f"did you mean {near[0]}?" if near else f"see {program} --help"
+        return f"{error.option_name}: no such option; {remedy}"
+    message = error.message.rstrip(".")
+    if isinstance(error, click.BadOptionUsage):
+        message = message.replace(f"Option '{error.option_name}'", f"{error.option_name}:")
+    elif isinstance(error, click.BadParameter) and error.param is not None:
+        name = max(error.param.opts, key=len)
+        subject = name if name.startswith("-") else error.param.metavar or name.upper()
+        message = f"{subject}: {message or 'missing'}"
+    return message if message.endswith("?") else f"{message}; see {program} --help"
+
+
+def require_paths(*paths: str | Path | None) -> None:
+    """Raise `InputError` for the first path that does not exist; None: an option that was not given."""
+    for path in paths:
+        if path is not None:
+            parse_existing(str(path))
+
+
+def require_source(source: str) -> None:
+    """Raise `InputError` if a video does not exist; addresses, ``-`` and numbers of cameras are not checked."""
+    if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
+        require_paths(source)
+
+
+def require_new_output(path: Path | None, *, force: bool) -> None:
+    """Raise `InputError` if an output exists, unless it is an empty folder or ``force``; None: no output."""
+    if path is None or force or not file_mode(path):
+        return
+    if not is_folder(path) or any(path.iterdir()):
+        raise InputError(f"{path}: exists; choose another name, or replace it with --force")
+
+
+@contextmanager
+def report_write_errors() -> Iterator[None]:
+    """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
+    try:
+        yield
+    except InputError as error:
+        raise RunStopped(f"{error}; what was printed is complete") from error
+
+
+def report_failures(failures: Mapping[str, str]) -> int:
+    """Print the message of each item that failed; return the exit status."""
+    for name, message in failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _print_error(sentence: str, status: int) -> int:
+    """Print a message on stderr, if it can be written; return ``status``."""
+    with suppress(OSError):
+        print(clean_message(sentence), file=sys.stderr)
+    return status
+
+
+def _printed_by_other_rank(error: InputError) -> bool:
+    """Return whether another rank of this machine prints the same message."""
+    return (
+        os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" in os.environ and not isinstance(error, RankError)
+    )
+
+
+def clean_message(sentence: str) -> str:
+    """Return a message without control characters, shortened if very long: names from files may hold anything."""
+    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
+    half = MAX_MESSAGE // 2
+    return plain if len(plain) <= MAX_MESSAGE else f"{plain[:half]} ... {plain[-half:]}"

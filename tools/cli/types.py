@@ -1,0 +1,170 @@
+"""Types of options: numbers in a range, lists, sizes, devices, files, models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from aotlab.configs.files import describe_missing_checkpoint, find_config
+from aotlab.utils.errors import InputError, suggest
+from aotlab.utils.files import file_mode, is_file
+from aotlab.utils.numbers import (
+    COUNT,
+    COUNT_OR_ZERO,
+    MAX_COUNT,
+    MAX_SIDE,
+    POSITIVE,
+    Range,
+    parse_bytes,
+    parse_number,
+    parse_size,
+)
+
+SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
+"""a setting such as ``memory.every=2``; a file of such a name is given as ``./a=b``"""
+
+
+class Parsed(click.ParamType):
+    """Type of values that a function reads from text; it raises `ValueError` with the problem."""
+
+    def __init__(self, read: Callable[[str], Any], name: str = "TEXT") -> None:
+        """``name``: shown in the help instead of the value."""
+        self.read, self.name = read, name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the name of the value."""
+        return self.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value of text; a default that is none is returned unchanged."""
+        try:
+            return self.read(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class FileName(Parsed):
+    """Type of files, which shells complete."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the name of a file."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+class Choice(click.Choice[str]):
+    """Type of fixed values; a misspelt one is answered by the most similar."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return the problem and the remedy."""
+        remedy = suggest(value, self.choices, f"choose from {', '.join(self.choices)}")
+        return f"{value}: no such choice; {remedy}"
+
+
+def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
+    """Return comma-separated values; raise `ValueError` if there are none, or as ``read`` does."""
+    values = [read(part.strip()) for part in text.split(",") if part.strip()]
+    if not values:
+        raise ValueError("expected values separated by commas")
+    return values
+
+
+def parse_prompt(text: str) -> str:
+    """Return the text of a prompt without spaces; raise `ValueError` for coordinates relative to the frame's size."""
+    text = "".join(text.split())
+    values = re.findall(r"\d*\.?\d+", text.rpartition("=")[2])
+    if "." in text and values and all(float(value) <= 1 for value in values):
+        raise ValueError(f"{text[:40]}: expected pixels; multiply by the width and height of the frame")
+    return text
+
+
+def parse_device(text: str) -> str:
+    """Return the name of a device; raise `ValueError` for any other text. PyTorch decides whether it is usable."""
+    if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", text, re.ASCII):
+        raise ValueError(f"{text[:40]}: no such device; give cpu, cuda, cuda:N or mps")
+    return text
+
+
+def parse_checkpoint(text: str) -> Path:
+    """Return the file of a path, hf://owner/repository, or name of published weights, fetched on first use."""
+    from aotlab.networks.weights.zoo import resolve_checkpoint
+
+    path = resolve_checkpoint(text)
+    if not is_file(path):
+        raise InputError(describe_missing_checkpoint(path))
+    return path
+
+
+def parse_config(text: str) -> str:
+    """Return the name of a preset or YAML file; raise `InputError` if there is none."""
+    find_config(text)
+    return text
+
+
+def parse_existing(text: str) -> Path:
+    """Return the path of a file or folder; raise `InputError` if it does not exist."""
+    if not file_mode(Path(text)):
+        raise InputError(f"{text}: no such file or folder; check the spelling")
+    return Path(text)
+
+
+def number(allowed: Range) -> Parsed:
+    """Return the type of numbers in a range."""
+    return Parsed(partial(parse_number, allowed=allowed), "N")
+
+
+Integer = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
+"""for options whose bounds depend on the settings"""
+PositiveInt = number(COUNT)
+NonNegativeInt = number(COUNT_OR_ZERO)
+PositiveFloat = number(POSITIVE)
+Pixels = number(Range(32, MAX_SIDE, whole=True))
+Scale = number(Range(0, 16, above_low=True))
+Bytes = Parsed(parse_bytes, "SIZE")
+Size = Parsed(parse_size, "WIDTHxHEIGHT")
+Device = Parsed(parse_device, "NAME")
+Prompt = Parsed(parse_prompt)
+Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
+Config = FileName(parse_config, "NAME")
+File = FileName(Path, "FILE")
+Folder = FileName(Path, "DIR")
+ExistingPath = FileName(parse_existing, "PATH")
+
+
+def option(*names: str, help: str, **settings: Any) -> Callable[[Any], Any]:
+    """Return `click.option`, with the default in the help."""
+    default = settings.get("default")
+    if default is not None and "(default" not in help:
+        help = f"{help} (default: {default})"
+    return click.option(*names, help=help, **settings)
+
+
+def flag(name: str, help: str) -> Callable[[Any], Any]:
+    """Return an option without a value."""
+    return click.option(name, is_flag=True, help=help)
+
+
+def list_option(name: str, help: str, read: Callable[[str], Any] | Parsed = str) -> Callable[[Any], Any]:
+    """Return an option of comma-separated values that is repeatable; its value is one list."""
+    item = read.read if isinstance(read, Parsed) else read
+    return option(
+        name,
+        metavar="LIST",
+        multiple=True,
+        type=Parsed(partial(parse_list, read=item)),
+        callback=lambda ctx, param, lists: [value for values in lists for value in values],
+        help=help,
+    )
+
+
+def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> list[str]:
+    """Return arguments that are not settings; the settings become the parameter ``overrides``."""
+    ctx.params["overrides"] = [text for text in values if SETTING.fullmatch(text)]
+    return [text for text in values if not SETTING.fullmatch(text)]
