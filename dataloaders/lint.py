@@ -15,8 +15,9 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, Video, list_masks
 from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS, list_files_by_stem, list_subfolders
-from aotlab.media.images import natural_sort_key, open_image, require_jpeg_end
+from aotlab.media.images import open_image, require_jpeg_end
 from aotlab.media.masks import VOID
+from aotlab.media.matching import order_names
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
@@ -144,7 +145,7 @@ def lint_folder(
             ]
             ids = {path: facts.ids for path, facts in annotations.items() if facts.ids is not None}
             if kind == "video":
-                findings += [*_check_order(frames), *_check_same_size(folder, frames)]
+                findings += _check_same_size(folder, frames)
                 findings += _check_video_ids(folder, len(labelled), ids)
                 objects = len(set().union(*ids.values()) - {VOID})
             else:
@@ -228,7 +229,7 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
 
 def _list_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """List files by stem as the training readers do."""
-    return [folder / file for _, file in sorted(list_files_by_stem(folder, suffixes).items())]
+    return order_names(folder / file for file in list_files_by_stem(folder, suffixes).values())
 
 
 def _read(paths: Iterable[Path], check, pool: ThreadPoolExecutor, *, decode: bool) -> dict[Path, FileFacts]:  # type: ignore[no-untyped-def]
@@ -297,18 +298,6 @@ def _check_names(images: Path, masks: Path, frames: Facts, labels: Facts) -> Ite
         for path in sorted(folder.iterdir()) if is_folder(folder) else ():
             if path not in files and not path.name.startswith(".") and not is_folder(path):
                 yield warning(path, f"not read; convert it to {names}, or remove it")
-
-
-def _check_order(frames: Facts) -> Iterator[Finding]:
-    """Yield the first frame whose order by name differs from its order by number."""
-    for path, expected in zip(
-        frames, sorted(frames, key=lambda path: natural_sort_key(path.stem)), strict=True
-    ):
-        if path != expected:
-            yield error(
-                path, "frames are ordered by name, so this one comes too early; pad numbers with zeros"
-            )
-            return
 
 
 def _check_same_size(folder: Path, frames: Facts) -> Iterator[Finding]:

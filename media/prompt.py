@@ -61,6 +61,14 @@ class Prompt:
         for plane in (self.mask, self.exclude):
             if plane is not None and plane.ndim != 2:
                 raise InputError(f"prompt: expected a mask H×W, got shape {plane.shape}")
+        if (
+            self.mask is not None
+            and self.mask.dtype != bool
+            and not ((self.mask >= 0) & (self.mask <= 1)).all()
+        ):
+            raise InputError(
+                "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
+            )
         if not (self.positive or self.scribble or self.box is not None or self.mask is not None):
             raise InputError("prompt: give a box, a mask, or a point on the object")
 

@@ -30,7 +30,6 @@ from aotlab.media.images import (
     list_images,
     parse_levels,
     read_raw_image,
-    warn_of_orientation,
 )
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
@@ -169,7 +168,6 @@ class ImageFrames(FrameSource):
             self._paths, self._stack = list_images(path), None
             self.name, self.length = real_path(path).name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
-            warn_of_orientation(self._paths[0])
         else:
             self._paths, self._stack = [], TiffStack(path)
             self.name, self.length, linear = path.stem, self._stack.count, False

@@ -414,7 +414,7 @@ def check_list(jobs: Sequence[Job], options: TrackOptions) -> int:
     faults = 0
     for job in jobs:
         try:
-            print(describe(open_job(job, options)))
+            print(describe(open_job(job, options, strict=True)))
         except InputError as error:
             faults += 1
             print(f"error: {job.name}: {error}", file=sys.stderr)

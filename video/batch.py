@@ -172,7 +172,7 @@ def make_runner(
             if earlier is not None and is_finished(earlier, folder, made_by):
                 log.info("%s: done already", job.name)
                 return earlier
-            opened = open_job(job, options, folder)
+            opened = open_job(job, options, folder, strict=True)
             result = track_job(
                 opened,
                 folder,

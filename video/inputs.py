@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,10 +15,12 @@ import numpy as np
 
 from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import is_black_and_white
-from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_runs
 from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
 from aotlab.utils.places import MASK_0_1, FrameObjectValue, parse_frame_object
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ def load_masks(
     video: VideoInfo,
     numbers: FrameNumbers | None = None,
     within: FrameRange = ALL_FRAMES,
+    *,
+    strict: bool = False,
 ) -> VideoMasks:
     """Read masks and check that they fit the video.
 
@@ -136,6 +142,7 @@ def load_masks(
         video: the video.
         numbers: meaning of FRAME; None: indices.
         within: frames to track; masks of other frames are left out, unless FRAME names one.
+        strict: raise if a file states the name of another video.
 
     Raises:
         InputError: a file is missing, of unknown format, of another size, without or with too many objects, or for a
@@ -150,7 +157,7 @@ def load_masks(
             _require_frame(frame, value, video, within)
         elif within.first and file.suffix.lower() == ".png":
             frame = within.first
-        annotations = read_annotations(file, video, frame=frame)
+        annotations = read_annotations(file, video, frame=frame, strict=strict)
         first, second = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
         if object_id is not None:
             annotations = _assign_id(annotations, object_id, value)
@@ -161,7 +168,8 @@ def load_masks(
                     "for another"
                 )
             unnamed = file
-        for index in [index for index in annotations.frames if index in within]:
+        covered = Counter[int]()
+        for index in [index for index, shown in annotations.frames.items() if shown and index in within]:
             regions = result.frames.setdefault(index, [])
             if index in owner and object_id in (None, *(region.object_id for region in regions)):
                 raise InputError(
@@ -170,7 +178,10 @@ def load_masks(
                 )
             _require_frame(index, f"{index}={file}", video, within)
             owner[index] = file
+            covered.update(_count_covered(regions, annotations.frames[index], video.size))
             regions += annotations.frames[index]
+        for each, count in covered.items():
+            log.warning("mask %s: covers %d pixels of object %d, which it loses", value, count, each)
         for object_id, name in annotations.class_names.items():
             other = result.class_names.setdefault(object_id, name)
             if other != name:
@@ -209,6 +220,15 @@ def _assign_id(annotations: Annotations, object_id: int, value: str) -> Annotati
     }
     names = {object_id: annotations.class_names[ids[0]]} if ids[0] in annotations.class_names else {}
     return replace(annotations, frames=frames, class_names=names)
+
+
+def _count_covered(below: Sequence[Region], above: Sequence[Region], size: Size) -> dict[int, int]:
+    """Return how many pixels of each object other regions take from it."""
+    taken = np.zeros(size, bool)
+    for region in above if below else ():
+        taken |= decode_runs(region.runs, size)
+    counts = {region.object_id: int((decode_runs(region.runs, size) & taken).sum()) for region in below}
+    return {object_id: count for object_id, count in counts.items() if count}
 
 
 def _require_frame(frame: int, value: str, video: VideoInfo, within: FrameRange) -> None:

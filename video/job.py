@@ -20,7 +20,7 @@ from aotlab.media.video import FrameSource, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
-from aotlab.utils.places import CAMERA_NUMBER
+from aotlab.utils.places import CAMERA_NUMBER, FrameObjectValue
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.class_list import share_classes
 from aotlab.video.inputs import (
@@ -121,8 +121,10 @@ class JobRecord:
     """error message; None on success"""
     written: list[str] = field(default_factory=list)
     """outputs relative to the job's folder; once it has ended, the completed ones"""
+    first_frame: int = 0
+    """index of the first tracked frame"""
     masks: list[str] = field(default_factory=list)
-    """masks, as in `Job.masks`"""
+    """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
     levels: str | None = None
     """levels, as in `Job.levels`"""
 
@@ -195,6 +197,7 @@ def track_job(
     record = JobRecord.start(job)
     record.made_by, record.rate = digest_inputs(job, inputs), str(source.rate)
     record.written = [find_output(name).file_name for name in options.write]
+    record.first_frame, record.masks = options.frames.first, _locate_masks(opened)
     with locked_output(folder):
         repeatable = not options.realtime and (is_file(Path(job.video)) or is_folder(Path(job.video)))
         earlier = read_job_record(folder) or JobRecord(job.name)
@@ -275,11 +278,23 @@ def remove_results(names: Iterable[str], folder: Path, masks: Iterable[str]) -> 
             path.rmdir()  # if it is empty
 
 
-def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> OpenJob:
+def _locate_masks(opened: OpenJob) -> list[str]:
+    """Return the masks of a job with absolute paths, and frame indices for those of one frame."""
+    values, first = [], opened.options.frames.first
+    for value in opened.job.masks:
+        number, object_id, file = split_mask_value(value)
+        frame = first if number is None and first and file.suffix.lower() == ".png" else number
+        frame = frame if number is None else opened.numbers.index(number)
+        values.append(str(FrameObjectValue(frame, object_id, os.path.abspath(file))))
+    return values
+
+
+def open_job(job: Job, options: TrackOptions, folder: Path | None = None, *, strict: bool = False) -> OpenJob:
     """Open the video of a job and check its masks, prompts and removals.
 
     Args:
         folder: output folder, which must not hold the video; None: nothing is written.
+        strict: raise if a mask file states the name of another video, as in lists, where lines may be mixed up.
 
     Raises:
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
@@ -292,7 +307,7 @@ def open_job(job: Job, options: TrackOptions, folder: Path | None = None) -> Ope
     options = options.with_indices(numbers, job.start, job.end)
     if folder is not None:
         require_source_outside(options.write, folder, Path(job.video))
-    masks = load_masks(job.masks, VideoInfo.from_source(source), numbers, options.frames)
+    masks = load_masks(job.masks, VideoInfo.from_source(source), numbers, options.frames, strict=strict)
     prompts = parse_prompts(
         job.boxes, job.points, job.not_points, first_frame=numbers.number(options.frames.first)
     )

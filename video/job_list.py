@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
+from aotlab.media.images import parse_levels
+from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
 from aotlab.video.inputs import resolve_mask_value
@@ -49,7 +50,7 @@ def read_jobs(path: Path) -> list[Job]:
         InputError: not readable, a missing field, or a duplicate name.
     """
     if is_folder(path):
-        videos = sorted(file for file in path.iterdir() if _is_video(file))
+        videos = order_names(file for file in path.iterdir() if _is_video(file))
         if not videos:
             raise InputError(f"{path}: holds no videos; give a folder of videos with their masks beside them")
         return list_video_jobs([str(video) for video in videos])
@@ -123,6 +124,10 @@ def _read_json_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
 def _read_job(row: Any, place: str, folder: Path) -> Job:
     if not isinstance(row, dict) or not isinstance(row.get("video"), str) or not row["video"]:
         raise InputError(f"{place}: missing field 'video'")
+    unknown = row.keys() - {*REQUIRED_FIELDS, *OPTIONAL_FIELDS}
+    if unknown:
+        known = ", ".join((*REQUIRED_FIELDS, *OPTIONAL_FIELDS))
+        raise InputError(f"{place}: unknown field {min(unknown)!r}; expected {known}")
     masks, overrides = row.get("masks"), row.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
     if not masks or not _is_text_list(masks) or not _is_text_list(overrides):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, prefix_errors, read_text, require_file_name
@@ -167,8 +168,8 @@ def list_folders(parent: Path) -> list[str]:
 
 def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
     """Return the annotations by index of the frame with the same stem; those without a frame are skipped."""
-    indices = {path.stem: index for index, path in enumerate(frames)}
-    return {indices[path.stem]: path for path in annotations if path.stem in indices}
+    indices = match_frames(annotations, list(map(image_stem, frames)), partial=True)
+    return {index: path for index, path in zip(indices, annotations, strict=True) if index is not None}
 
 
 def find_first_masks(
@@ -214,24 +215,20 @@ def find_list_file(split: str, *folders: Path) -> Path:
 
 
 def list_frames(images: Path) -> tuple[Path, ...]:
-    """Return the images of a folder, ordered by stem; raises `InputError` if the folder is missing or empty."""
+    """Return the images of a folder in natural order; raises `InputError` if the folder is missing or empty."""
     if not is_folder(images):
         raise InputError(f"{images}: no such folder; expected the frames of a sequence, 00000.jpg and so on")
     images_in_folder = (path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
-    frames = tuple(
-        sorted(
-            (path for path in images_in_folder if not path.name.startswith(".")), key=lambda path: path.stem
-        )
-    )
+    frames = tuple(order_names(path for path in images_in_folder if not path.name.startswith(".")))
     if not frames:
         raise InputError(f"{images}: no frame here; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 
 def list_masks(folder: Path) -> tuple[Path, ...]:
-    """Return the PNGs of a folder, ordered by stem; hidden files, which some archives contain, are skipped."""
+    """Return the PNGs of a folder in natural order; hidden files, which some archives contain, are skipped."""
     pngs = (path for path in folder.glob("*.png") if not path.name.startswith("."))
-    return tuple(sorted(pngs, key=lambda path: path.stem))
+    return tuple(order_names(pngs))
 
 
 def find_split_folder(root: Path, split: str) -> Path:

@@ -21,6 +21,7 @@ from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, make_im
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image
 from aotlab.media.masks import VOID, read_mask
+from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder, read_text, require_file_name
 
@@ -279,13 +280,13 @@ def list_subfolders(folder: Path) -> list[str]:
 def pair_files(
     images: Path, masks: Path, reader: MaskReader, *, dropped: tuple[int, ...] = ()
 ) -> list[MaskedImage]:
-    """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
+    """Pair images and masks of the same stem, in natural order; files without a partner are skipped."""
     mask_files = list_files_by_stem(masks, (".png",))
     suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
     image_files = list_files_by_stem(images, suffixes)
     return [
         MaskedImage(images / image_files[stem], masks / mask_files[stem], reader, dropped)
-        for stem in sorted(image_files.keys() & mask_files.keys())
+        for stem in order_names(image_files.keys() & mask_files.keys())
     ]
 
 

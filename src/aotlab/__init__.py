@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aotlab.media.coco import format_coco, parse_classes, parse_coco
     from aotlab.media.images import decode_image
     from aotlab.media.masks import PALETTE, read_mask, write_mask
+    from aotlab.media.matching import order_names
     from aotlab.media.overlay import draw_overlay as draw_overlay
     from aotlab.media.prompt import Prompt
     from aotlab.media.regions import (
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
         encode_runs,
         fill_polygons,
         match_regions,
-        number_frames,
         parse_runs,
         require_size,
     )
@@ -117,8 +117,8 @@ _HOMES = {
     "load_segmenter": ("aotlab.engine.tracking.segmenters", "load_segmenter"),
     "locked": ("aotlab.utils.locks", "locked"),
     "match_regions": ("aotlab.media.regions", "match_regions"),
-    "number_frames": ("aotlab.media.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
+    "order_names": ("aotlab.media.matching", "order_names"),
     "parse_classes": ("aotlab.media.coco", "parse_classes"),
     "parse_coco": ("aotlab.media.coco", "parse_coco"),
     "parse_runs": ("aotlab.media.regions", "parse_runs"),
@@ -187,8 +187,8 @@ __all__ = [
     "load_segmenter",
     "locked",
     "match_regions",
-    "number_frames",
     "open_frames",
+    "order_names",
     "parse_classes",
     "parse_coco",
     "parse_runs",
