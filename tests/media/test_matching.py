@@ -249,7 +249,7 @@ def roots(tmp_path_factory):
     return (tmp_path_factory.mktemp("drawn") / str(number) for number in range(10**6))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     frames=st.lists(STEMS, min_size=1, max_size=6, unique=True),
     others=st.lists(STEMS, max_size=3),
