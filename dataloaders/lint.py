@@ -21,7 +21,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     require_folder,
 )
 from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
-from aotlab.media.images import natural_sort_key, open_image, require_jpeg_end
+from aotlab.media.images import open_image, require_jpeg_end
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID
 from aotlab.media.object_masks import list_mask_files, read_labels
@@ -186,7 +186,7 @@ def lint_videos(
                 empty = (path for path, found in ids_by_file.items() if not found)
                 findings += [warning(path, "no object; draw one or remove the pair") for path in empty]
             elif kind == "video":
-                findings += [*_check_order(frames), *_check_same_size(frames)]
+                findings += _check_same_size(frames)
                 findings += _check_video_ids(video, labelled, ids_by_file)
             result.findings += _merge_warnings(findings)
             result.units += 1
@@ -299,18 +299,6 @@ def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[
     for path in sorted(folder.iterdir()) if is_folder(folder) else ():
         if path not in files and not path.name.startswith(".") and not is_folder(path):
             yield warning(path, f"not read; convert it to {formats}, or remove it")
-
-
-def _check_order(frames: Facts) -> Iterator[Finding]:
-    """Yield the first frame whose order by name differs from its order by number."""
-    for path, expected in zip(
-        frames, sorted(frames, key=lambda path: natural_sort_key(path.stem)), strict=True
-    ):
-        if path != expected:
-            yield error(
-                path, "frames are ordered by name, so this one comes too early; pad numbers with zeros"
-            )
-            return
 
 
 def _check_same_size(frames: Facts) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from aotlab.evaluation.sequence_scores import (
 )
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID, read_mask
+from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
 
 
@@ -49,7 +50,7 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True) -> ScoringPlan:
     Raises:
         InputError: too few frames, no object in the first annotation.
     """
-    ordered = sorted(sequence.annotations, key=lambda path: path.stem)
+    ordered = order_names(sequence.annotations)
     require_frames(len(ordered), sequence.name, drop_last=drop_last)
     ids, merge = find_first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
@@ -62,7 +63,7 @@ def plan_folder(sequence: Video) -> ScoringPlan:
     plan = plan_sequence(sequence)
     if plan.merge:
         return plan
-    first = read_mask(min(sequence.annotations, key=lambda path: path.stem))
+    first = read_mask(order_names(sequence.annotations)[0])
     return replace(plan, ids=tuple(sorted(list_ids(first))), strict=False)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 from aotlab.media.labelled_video import Video
+from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 
@@ -24,7 +25,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an LVOS video; raises `InputError` if a listed frame has no annotation."""
     annotations = {path.stem: path for path in sequence.annotations}
     counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
-    stems = sorted({stem for frames in counting.values() for stem in frames})
+    stems = order_names({stem for frames in counting.values() for stem in frames})
     for stem in stems:
         if stem not in annotations:
             raise InputError(

@@ -17,6 +17,7 @@ from aotlab.evaluation.metrics import require_same_size, score_object
 from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 
@@ -62,7 +63,9 @@ class SeparateObjects(ScoringPlan):
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
     folders = sequence.object_folders
-    paths = {object_id: sorted(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)}
+    paths = {
+        object_id: order_names(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)
+    }
     present_by_id = {
         object_id: {path.stem: bool(read_mask(path).any()) for path in paths[object_id]}
         for object_id in paths
@@ -72,7 +75,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         raise InputError(
             f"{sequence.name}: no object has a mask between its first and last annotation; nothing to score"
         )
-    stems = sorted({stem for object_id in ids for stem in present_by_id[object_id]})
+    stems = order_names({stem for object_id in ids for stem in present_by_id[object_id]})
     return SeparateObjects(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),

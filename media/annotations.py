@@ -6,14 +6,15 @@ import json
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from aotlab.media.coco import format_coco, parse_classes, parse_coco
+from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image
-from aotlab.media.masks import read_mask, require_mask_size, resolve_void
+from aotlab.media.masks import is_blurred, read_mask, require_mask_size, resolve_void
+from aotlab.media.matching import order_names
 from aotlab.media.regions import (
     Annotations,
     ParsedRegion,
@@ -21,7 +22,6 @@ from aotlab.media.regions import (
     VideoInfo,
     encode_runs,
     match_regions,
-    number_frames,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, prefix_errors, read_json
@@ -57,14 +57,17 @@ class MaskWriter:
     """whether the frames are stored beside the masks, as ``images/<stem>.jpg`` in the folder"""
 
 
-def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) -> Annotations:
-    """Return the objects of a video on the frames with masks in a file or folder.
+def read_annotations(
+    path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False
+) -> Annotations:
+    """Return the objects of a video on the annotated frames of a file or folder, which may show none.
 
     Args:
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or of ``<object>/<frame>.png`` (binary); COCO
             JSON; or a format of an installed plug-in.
         video: the video that the masks are for.
         frame: return only this frame; if the file has a single frame, use it for this one.
+        strict: raise, not only warn, if the file states the name of another video.
 
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
@@ -72,14 +75,18 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) 
     if not (is_file(path) or is_folder(path)):
         raise InputError(f"{path}: no such file; expected a file of masks")
     with prefix_errors(path):
-        annotations = _read(path, video)
+        annotations = _read(path, replace(video, frame=frame))
+        if annotations.video not in ("", video.name):
+            problem = f"made for the video {annotations.video}, but given for {video.name}"
+            if strict:
+                raise InputError(f"{problem}; give masks of this video, or rename the video in the file")
+            log.warning("%s: %s", path, problem)
         if frame is not None:
-            if frame not in annotations.frames and len(annotations.frames) > 1:
-                others = ", ".join(map(str, sorted(annotations.frames)[:10]))
+            shown = {index: regions for index, regions in annotations.frames.items() if regions}
+            if frame not in shown and len(shown) > 1:
+                others = ", ".join(map(str, sorted(shown)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
-            annotations.frames = {
-                frame: annotations.frames.get(frame) or next(iter(annotations.frames.values()))
-            }
+            annotations.frames = {frame: shown.get(frame) or next(iter(shown.values()))}
         return annotations
 
 
@@ -120,7 +127,7 @@ def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
     if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
         return None
     found = match_regions(parse_coco(tree, video), video)
-    found.classes = parse_classes(tree)
+    found.classes, found.video = parse_classes(tree), parse_video_name(tree, video)
     return found
 
 
@@ -142,14 +149,8 @@ def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
     images = _list_images(path)
     if not images:
         return None
-    frames = number_frames(image.stem for image in images)
     return match_regions(
-        [
-            region
-            for image, frame in zip(images, frames, strict=True)
-            for region in _parse_mask(image, video.size, frame, image.stem)
-        ],
-        video,
+        [region for image in images for region in _parse_mask(image, video.size, image)], video
     )
 
 
@@ -162,8 +163,8 @@ def _has_ids(path: Path) -> bool:
         return False
 
 
-def _parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[ParsedRegion]:
-    """Return the objects of an image of object ids.
+def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRegion]:
+    """Return the objects of an image of object ids, which is named ``image``.
 
     Raises:
         InputError: not a mask, another size, or more than `MAX_OBJECTS` ids.
@@ -174,14 +175,15 @@ def _parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[
         meaning = "object 1" if (mask == 1).any() and (stored != 1).all() else "void, not an object"
         log.warning("%s: 255 is taken as %s", path, meaning)
     ids = np.unique(mask[mask > 0])
-    if len(ids) > MAX_OBJECTS:
+    if len(ids) > MAX_OBJECTS or is_blurred(mask):
         raise InputError(
-            f"{path}: holds {len(ids)} different ids, like a grey image; give a mask of at most {MAX_OBJECTS} objects"
+            f"{path}: holds {len(ids)} different ids, like a grey or smoothed image; give one value for each object: "
+            "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
         )
     return [
-        ParsedRegion(frame, encode_runs(mask == object_id), key=int(object_id), image=stem)
+        ParsedRegion(None, encode_runs(mask == object_id), key=int(object_id), image=image)
         for object_id in ids
-    ]
+    ] or [ParsedRegion(None, None, image=image)]
 
 
 def read_binary_mask(path: Path, size: Size) -> np.ndarray:
@@ -203,17 +205,16 @@ def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedReg
         names = ", ".join(sorted(folder.name for folder in ids))
         raise InputError(f"two of the folders {names} are for one object; merge or rename them")
     first = 1 if 0 in ids.values() else 0
-    files = [(folder, path) for folder in folders for path in _list_images(folder)]
-    stems = sorted({path.stem for _, path in files})
-    frames = dict(zip(stems, number_frames(stems), strict=True))
     regions = []
-    for folder, path in files:
-        mask = read_binary_mask(path, size)
-        if mask.any():
-            name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
-            regions.append(ParsedRegion(frames[path.stem], encode_runs(mask), name, key, path.stem))
+    for folder in folders:
+        name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
+        for path in _list_images(folder):
+            mask = read_binary_mask(path, size)
+            runs = encode_runs(mask) if mask.any() else None
+            regions.append(ParsedRegion(None, runs, name, key, Path(path.name)))
     return regions
 
 
 def _list_images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.name[0] != ".")
+    images = (path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.name[0] != ".")
+    return order_names(images)

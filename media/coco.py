@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.media.matching import image_stem
 from aotlab.media.regions import (
     Annotations,
     Attributes,
@@ -16,8 +17,6 @@ from aotlab.media.regions import (
     VideoInfo,
     compress_runs,
     fill_polygons,
-    image_stem,
-    number_frames,
     parse_runs,
     require_size,
     runs_to_box,
@@ -40,15 +39,13 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
         require_size(image["height"], image["width"], video.size)
     names = [str(image.get("file_name", "")) for image in images]
     stated = [image.get("frame_id", image.get("frame_index")) for image in images]
-    frames = number_frames(names)
-    if all(type(frame) is int for frame in stated):
-        frames = stated
-        if not {image_stem(name) for name in names} <= video.numbers.keys():
-            names = [""] * len(names)  # invented by an exporter
-    places = {image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)}
+    if not all(type(frame) is int for frame in stated):
+        stated = [None] * len(images)
+        names = names if any(names) else [f"{index}.jpg" for index in range(len(images))]
+    places = {image["id"]: (frame, name) for image, frame, name in zip(images, stated, names, strict=True)}
     if len(places) < len(images):
         raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")
-    class_names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
+    class_names = {class_id: name for name, class_id in _list_classes(tree)}
     regions = []
     boxes = sum(1 for record in tree["annotations"] if record.get("bbox") and not record.get("segmentation"))
     if boxes:
@@ -60,16 +57,41 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             class_name = class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
             regions.append(ParsedRegion(frame, runs, class_name, _find_key(record), name, attributes))
-    return regions
+    described = {
+        record["image_id"]
+        for record in tree["annotations"]
+        if record.get("segmentation") or record.get("bbox") is not None
+    }
+    absent = [place for image_id, place in places.items() if image_id not in described]
+    return [*regions, *(ParsedRegion(frame, None, image=name) for frame, name in absent)]
 
 
 def parse_classes(tree: Any) -> dict[str, int]:
-    """Return the class ids of COCO JSON by class name; of two ids of a name, the first."""
+    """Return the class ids of COCO JSON by class name; of two ids of a name, the first.
+
+    Ids that annotations use and the file does not name are "class 2" for 2.
+    """
     classes: dict[str, int] = {}
-    for record in tree.get("categories") or ():
-        if type(record["id"]) is int and record["id"] >= 0 and record.get("name"):
-            classes.setdefault(str(record["name"]), record["id"])
+    for name, class_id in _list_classes(tree):
+        if type(class_id) is int and class_id >= 0 and name:
+            classes.setdefault(name, class_id)
     return classes
+
+
+def parse_video_name(tree: Any, video: VideoInfo) -> str:
+    """Return the stem of the video that COCO JSON states; empty if it states none."""
+    videos = tree.get("videos") or []
+    return image_stem(str(find_coco_video(videos, video.name).get("name") or "")) if videos else ""
+
+
+def _list_classes(tree: Any) -> list[tuple[str, Any]]:
+    """Return class names and ids."""
+    listed = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
+    used = (record.get("category_id") for record in tree["annotations"])
+    others = dict.fromkeys(class_id for class_id in used if type(class_id) is int and class_id not in listed)
+    return [(name, class_id) for class_id, name in listed.items()] + [
+        (f"class {each}", each) for each in others
+    ]
 
 
 def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:

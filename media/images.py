@@ -10,20 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError, describe_missing_module
 from aotlab.utils.files import file_mode, is_file, is_file_name
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
-"""suffixes of frames in a folder"""
 LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
 """lossless formats; TIFF only with a lossless compression"""
 IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP")
@@ -110,15 +109,17 @@ def read_image(path: Path) -> np.ndarray:
             raise InputError(
                 f"{path}: has more than 8 bits a channel; convert it with one range for all images"
             )
+        if image.getexif().get(ORIENTATION, 1) != 1:
+            _warn_of_orientation(path.parent)
         return np.array(image.convert("RGB"))
 
 
-def warn_of_orientation(path: Path) -> None:
-    """Log a warning if an 8-bit image has an EXIF orientation, which is not applied."""
-    if detect_image_kind(path) == "8 bits":
-        with open_image(path, "image", RESAVE_ADVICE) as image:
-            if image.getexif().get(ORIENTATION, 1) != 1:
-                log.warning("%s: its EXIF orientation is not applied; frames are read as stored", path)
+@cache
+def _warn_of_orientation(folder: Path) -> None:
+    """Log, once for a folder, that its images have an EXIF orientation."""
+    log.warning(
+        "%s: EXIF orientation is not applied; images are read as stored, and masks must match that", folder
+    )
 
 
 def require_jpeg_end(path: Path, image: Image.Image) -> None:
@@ -187,7 +188,7 @@ def list_images(folder: Path) -> list[Path]:
     stem, count = Counter(path.stem for path in names).most_common(1)[0]
     if count > 1:
         raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
-    return sorted(names, key=lambda path: natural_sort_key(path.name))
+    return order_names(names)
 
 
 def _has_palette(path: Path) -> bool:
@@ -196,11 +197,6 @@ def _has_palette(path: Path) -> bool:
             return image.mode == "P"
     except InputError:  # reported when the frame is read
         return False
-
-
-def natural_sort_key(name: str) -> list[str | int]:
-    """Return a sort key that orders numbers by value, so that 2.jpg precedes 10.jpg."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _read_png(path: Path) -> np.ndarray:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import IMAGE_SUFFIXES, is_lossless, open_image
+from aotlab.media.images import is_lossless, open_image
+from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
 
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
+MIN_EDGE_VALUES, MAX_THICK_SHARE = 8, 0.5
+"""smallest number of values of smoothed edges, and largest share of their pixels with an equal one beside and above"""
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 
@@ -95,9 +98,13 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        ValueError: an id is negative or above 65535.
-        InputError: the file cannot be written.
+        ValueError: an id is negative, above 65535, or not a whole number.
+        InputError: the file is not called ``.png``, or cannot be written.
     """
+    if (labels % 1).any():
+        raise ValueError("object ids must be whole numbers, got fractions; threshold probabilities first")
+    if Path(path).suffix.lower() != ".png":
+        raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
     largest = int(labels.max(initial=0))
     if int(labels.min(initial=0)) < 0 or largest > 65535:
         raise ValueError(f"object ids must be 0 to 65535, got {int(labels.min())} to {largest}")
@@ -130,6 +137,21 @@ def resolve_void(labels: np.ndarray) -> np.ndarray:
         return labels
     only = not ((labels > 0) & (labels < VOID)).any()
     return np.where(labels == VOID, np.uint8(only), labels)
+
+
+def is_blurred(labels: np.ndarray) -> bool:
+    """Return whether ids (H×W) look like grey values at the smoothed edges of one object.
+
+    Besides the most frequent value they have many values in lines of a single pixel, which objects are not.
+    """
+    values, counts = np.unique(labels[labels > 0], return_counts=True)
+    if len(values) <= MIN_EDGE_VALUES:
+        return False
+    others = (labels > 0) & (labels != values[counts.argmax()])
+    padded = np.pad(labels, 1)
+    rows = (labels == padded[1:-1, :-2]) | (labels == padded[1:-1, 2:])
+    columns = (labels == padded[:-2, 1:-1]) | (labels == padded[2:, 1:-1])
+    return bool((rows & columns)[others].mean() < MAX_THICK_SHARE)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

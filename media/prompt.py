@@ -58,6 +58,14 @@ class Prompt:
                 raise InputError(
                     f"box {self.box}: expected left, top, width and height, at least 2 pixels each"
                 )
+        if (
+            self.mask is not None
+            and self.mask.dtype != bool
+            and not ((self.mask >= 0) & (self.mask <= 1)).all()
+        ):
+            raise InputError(
+                "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
+            )
         if not (self.positive or self.scribble or self.box is not None or self.mask is not None):
             raise InputError("prompt: give a box, a mask, or a point on the object")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.media.images import IMAGE_SUFFIXES
+from aotlab.media.matching import match_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_SIDE
 
@@ -29,8 +28,6 @@ MAX_OUTLINE_LENGTH = 2_000_000
 """largest length of one outline in pixels; drawing takes memory in proportion"""
 MAX_ID = 65535
 """largest object id; ids are 16-bit"""
-SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".json")
-"""suffixes of images and of files of labels named after them"""
 MAX_REGIONS = 5_000_000
 """largest number of regions in a file, over all frames"""
 
@@ -47,6 +44,8 @@ class VideoInfo:
     """frames per second; may be a fraction"""
     stem: Callable[[int], str] | None = None
     """stem of a frame's image; None if frames have no names"""
+    frame: int | None = None
+    """frame that a file with objects on one frame is for; None: as stated in the file"""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
@@ -55,25 +54,25 @@ class VideoInfo:
         return cls(source.name, source.size, source.length, str(source.rate), stem)
 
     @property
-    def numbers(self) -> dict[str, int]:
-        """Frame number by the stem of its image; empty if frames have no names."""
-        return {} if self.stem is None else {self.stem(index): index for index in range(self.length or 0)}
+    def stems(self) -> list[str] | None:
+        """Stems of the images of all frames; None if frames have no names."""
+        return None if self.stem is None else [self.stem(index) for index in range(self.length or 0)]
 
 
 @dataclass(frozen=True)
 class ParsedRegion:
-    """One object on one frame, as listed in a file."""
+    """One object on one frame, or a frame without objects, as listed in a file."""
 
-    frame: int
-    """frame number in the file"""
-    runs: np.ndarray
-    """run lengths, as in `Region`"""
+    frame: int | None
+    """frame number that the file states; None if it only names images"""
+    runs: np.ndarray | None
+    """run lengths, as in `Region`; None: the frame is annotated and shows no object"""
     class_name: str = ""
     """empty if unset"""
     key: Hashable = None
     """object id from 1, or any other value shared by all regions of the object; None: unknown"""
-    image: str = ""
-    """name of the frame's image, which may be an address or a Windows path; empty if unset"""
+    image: str | Path = ""
+    """name of the frame's image, which may be an address or a Windows path, or the file of its mask; empty if unset"""
     attributes: Attributes = field(default_factory=dict)
 
 
@@ -101,13 +100,15 @@ class Annotations:
 
     size: Size
     frames: dict[int, list[Region]] = field(default_factory=dict)
-    """regions by frame number"""
+    """regions by frame number; none on an annotated frame without objects"""
     class_names: dict[int, str] = field(default_factory=dict)
     """class names by object id, if known"""
     stems: dict[int, str] = field(default_factory=dict)
     """stem of each frame's image, if known"""
     classes: dict[str, int] = field(default_factory=dict)
     """ids by class name, as in the input; objects may have other classes too"""
+    video: str = ""
+    """name of the video that the input states; empty if unset"""
 
     def regions(self) -> Iterator[tuple[int, Region]]:
         """Yield frame number and region of all regions, by frame."""
@@ -287,76 +288,80 @@ def _require_outline(points: Sequence[float], size: Size) -> list[float]:
 def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
     """Assign the regions of a file to the frames of a video and to object ids.
 
-    Frames are matched by image name if the names are the video's, else by number. Regions with one key are one object.
-    Regions without a key are separate objects if all are on one frame; else those of one class are one object, if no
-    frame has two of them. An integer above 0 as a key is the object id; other objects get free ids in order.
+    Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
+    video's frames have no names. Regions with one key are one object. Regions without a key are separate objects if all
+    are on one frame; else those of one class are one object, if no frame has two of them. An integer above 0 as a key
+    is the object id; other objects get free ids in order.
 
     Raises:
         InputError: no object, too many, another video's frames, or ambiguous regions.
     """
-    if not regions:
-        raise InputError("holds no object; give a mask with an id above 0, or a polygon, where an object is")
     if len(regions) > MAX_REGIONS:
         raise InputError(f"holds more than {MAX_REGIONS} regions; split it by video")
-    frames, keys = _match_frames(regions, video), _find_keys(regions)
+    if (
+        video.frame is not None
+        and len({_frame_key(region) for region in regions if region.runs is not None}) == 1
+    ):
+        regions = [
+            replace(region, frame=video.frame, image="") for region in regions if region.runs is not None
+        ]
+    frames = _match_frames(regions, video)
+    regions = [region for region in regions if frames[_frame_key(region)] is not None]
+    places = [frames[_frame_key(region)] or 0 for region in regions]
+    result = Annotations(video.size, {place: [] for place in sorted(set(places))})
+    shown = [
+        (place, region) for place, region in zip(places, regions, strict=True) if region.runs is not None
+    ]
+    if not shown:
+        raise InputError("holds no object; give a mask with an id above 0, or a polygon, where an object is")
+    keys = _find_keys(shown)
     ids = _assign_ids(keys)
     if max(ids.values()) > MAX_ID:
         raise InputError(f"holds more than {MAX_ID} objects; split it")
-    result = Annotations(video.size)
-    for region, key in zip(regions, keys, strict=True):
-        result.frames.setdefault(frames[region.frame], []).append(
-            Region(ids[key], region.runs, attributes=region.attributes)
-        )
+    for (place, region), key in zip(shown, keys, strict=True):
+        assert region.runs is not None
+        result.frames[place].append(Region(ids[key], region.runs, attributes=region.attributes))
         if region.class_name:
             result.class_names.setdefault(ids[key], region.class_name)
     return result
 
 
-def number_frames(names: Iterable[str]) -> list[int]:
-    """Return frame numbers of image names: the number each ends with, or their order if these are not distinct."""
-    names = list(names)
-    endings = [re.search(r"(\d{1,9})$", image_stem(name)) for name in names]
-    numbers = [int(ending[1]) for ending in endings if ending]
-    return numbers if len(set(numbers)) == len(names) else list(range(len(names)))
+FrameKey = tuple[int | None, str | Path]
+"""frame number and image name in a file"""
 
 
-def image_stem(name: str) -> str:
-    """Return an image's name without folder and suffix; it may be an address, a Windows path, or a stem with dots."""
-    for text in (re.split(r"[?#]", name)[0], name):  # an address may hold the name in its query
-        path = PurePosixPath(text.replace("\\", "/"))
-        if path.suffix.lower() in SUFFIXES:
-            return path.stem
-    return path.name
+def _frame_key(region: ParsedRegion) -> FrameKey:
+    return region.frame, region.image
 
 
-def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[int, int]:
-    """Return frame numbers in the video by those in the file."""
-    stems = {region.frame: image_stem(region.image) for region in regions}
-    numbers = video.numbers
-    unknown = [stem for stem in stems.values() if stem not in numbers]
-    if unknown and len(unknown) < len(stems):
-        raise InputError(f"image {unknown[0]!r} is not one of the video {video.name}")
-    if not unknown:
-        return {frame: numbers[stem] for frame, stem in stems.items()}
-    if min(stems) < 0:
-        raise InputError(f"is for frame {min(stems)}; expected frames from 0")
-    if video.length is not None and max(stems) >= video.length and len(stems) > 1:
-        raise InputError(f"is for frame {max(stems)}, but the video holds {video.length} frames")
-    return {frame: frame for frame in stems}
+def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[FrameKey, int | None]:
+    """Return frame numbers in the video by those in the file; None for frames of other videos."""
+    keys = list(dict.fromkeys(map(_frame_key, regions)))
+    named = [key for key in keys if key[1] and (video.stem is not None or key[0] is None)]
+    names = [image for _, image in named]
+    matched = match_frames(names, video.stems, video=video.name, length=video.length)
+    result: dict[FrameKey, int | None] = {key: key[0] or 0 for key in keys}
+    result.update(zip(named, matched, strict=True))
+    numbers = [number for number in result.values() if number is not None]
+    if min(numbers, default=0) < 0:
+        raise InputError(f"is for frame {min(numbers)}; expected frames from 0")
+    if video.length is not None and max(numbers, default=0) >= video.length and len(keys) > 1:
+        raise InputError(f"is for frame {max(numbers)}, but the video holds {video.length} frames")
+    return result
 
 
-def _find_keys(regions: Sequence[ParsedRegion]) -> list[Hashable]:
-    """Return a key for every region."""
-    unnamed = [region for region in regions if region.key is None]
-    if len({region.frame for region in unnamed}) <= 1:
-        return [(index,) if region.key is None else region.key for index, region in enumerate(regions)]
-    (frame, name), count = Counter((region.frame, region.class_name) for region in unnamed).most_common(1)[0]
+def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
+    """Return a key for every region, given with its frame."""
+    unnamed = [(frame, region.class_name) for frame, region in regions if region.key is None]
+    if len({frame for frame, _ in unnamed}) <= 1:
+        return [(index,) if region.key is None else region.key for index, (_, region) in enumerate(regions)]
+    (frame, name), count = Counter(unnamed).most_common(1)[0]
     if count > 1:
         raise InputError(
             f"frame {frame} has {count} regions {name!r} that cannot be told apart on other frames; "
             "export with track ids or groups, or give each object its own class"
         )
-    return [("class", region.class_name) if region.key is None else region.key for region in regions]
+    return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
 
 
 def _assign_ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:

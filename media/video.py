@@ -13,7 +13,6 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from time import sleep
@@ -31,7 +30,6 @@ from aotlab.media.images import (
     list_images,
     parse_levels,
     read_raw_image,
-    warn_of_orientation,
 )
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
@@ -111,7 +109,7 @@ class FrameSource(Protocol):
         return f"{index:05d}"
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; not thread-safe.
+        """Return a frame, H×W×3 uint8 RGB, in any order; thread-safe.
 
         Raises:
             InputError: no such frame, it cannot be read, or the source is a stream.
@@ -170,7 +168,6 @@ class ImageFrames(FrameSource):
             self._paths, self._stack = list_images(path), None
             self.name, self.length = real_path(path).name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
-            warn_of_orientation(self._paths[0])
         else:
             self._paths, self._stack = [], TiffStack(path)
             self.name, self.length, linear = path.stem, self._stack.count, False
@@ -195,7 +192,7 @@ class ImageFrames(FrameSource):
         return self._paths[index] if self._paths else None
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame; thread-safe. Raises `InputError` if it is missing, broken or of another size or type."""
+        """Return a frame. Raises `InputError` if it is missing, broken or of another size or type."""
         _require_index(self, index, self.length)
         values, title = self._read_values(index), self._title(index)
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
@@ -240,22 +237,25 @@ class VideoFrames(FrameSource):
         with _open_video(path) as container:
             self.variable = has_variable_rate(container, self.rate)
         self._times: list[Fraction] = []
+        self._lock = threading.Lock()
+        self._index: VideoIndex | None = None
+        self._reader = VideoReader(self)
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
         if not self.variable:
             return super().time(index)
-        known = index < len(self._times)
-        return self._times[index] - self._times[0] if known else self.index.time(index, self.rate)
+        times = self._times
+        return times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        self._times, self.damaged = [], []
+        times, damage = self._times, self.damaged = [], []
         with _open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(_decode(self.path, container)):
                 if self.variable:
-                    self._times.append(_next_time(self._times, time, self.rate))
+                    times.append(_next_time(times, time, self.rate))
                 if damaged:
-                    self.damaged.append(index)
+                    damage.append(index)
                 yield _require_size(image, self.size, f"{self.path}, frame {index}")
         missing = count_missing_bytes(self.path)
         if missing:
@@ -263,13 +263,16 @@ class VideoFrames(FrameSource):
                 f"{self.path}: cut off after frame {index}, at least {missing} bytes are missing; copy it again"
             )
 
-    @cached_property
+    @property
     def index(self) -> VideoIndex:
         """Times and key frames of the file, read when first used."""
-        return VideoIndex(self.path, self._start)
+        with self._lock:
+            if self._index is None:
+                self._index = VideoIndex(self.path, self._start)
+            return self._index
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; for several threads, use a `VideoReader` for each.
+        """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek.
 
         Raises:
             InputError: no such frame, or the file does not decode there.
@@ -279,13 +282,20 @@ class VideoFrames(FrameSource):
                 return next(_decode(self.path, container))[0]
         return self._reader.read(index)
 
-    def to_rgb(self, frame: av.VideoFrame, index: int) -> np.ndarray:
-        """Convert a decoded frame to H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
-        return _require_size(_to_rgb(frame), self.size, f"{self.path}, frame {index}")
 
-    @cached_property
-    def _reader(self) -> VideoReader:
-        return VideoReader(self)
+class DecodedFrame:
+    """A frame of a video in its decoder's format, about half the size of the image. Thread-safe."""
+
+    def __init__(self, frame: av.VideoFrame, index: int, source: VideoFrames) -> None:
+        self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
+        self._title, self._size = f"{source.path}, frame {index}", source.size
+        self.nbytes = sum(plane.buffer_size for plane in frame.planes)
+        """size in memory"""
+
+    def to_rgb(self) -> np.ndarray:
+        """Return H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
+        with self._lock:
+            return _require_size(_to_rgb(self._frame), self._size, self._title)
 
 
 class VideoIndex:
@@ -342,14 +352,16 @@ class VideoIndex:
 
 
 class VideoReader:
-    """Random access to a video file for one thread; continues at its position if no key frame is nearer.
+    """Random access to a video file; continues at its position if no key frame is nearer. Thread-safe.
 
     A frame is known by its time. If decoding from a key frame does not yield the wanted one, as after an inexact seek
     in MPEG-TS or in H.264 without key frames (intra refresh), it starts at an earlier key frame.
     """
 
     def __init__(self, source: VideoFrames) -> None:
-        self._source, self._index = source, source.index
+        self._source = source
+        self.lock = threading.RLock()
+        """held while a frame is read"""
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._next = 0  # next frame to decode
@@ -358,46 +370,53 @@ class VideoReader:
         self._gap = 0  # largest number of frames missing after a sought key frame
         self._exact = True  # whether decoding began at the start of the file
 
-    def read(self, index: int, keep: Callable[[int, av.VideoFrame], None] | None = None) -> np.ndarray:
+    def read(self, index: int, keep: Callable[[int, DecodedFrame], None] | None = None) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB.
 
         Args:
             index: frame number.
-            keep: called with the number of this frame, of up to `NUM_KEPT_FRAMES` decoded before it, and the frame,
-                which `VideoFrames.to_rgb` converts.
+            keep: called with the number of this frame, of up to `NUM_KEPT_FRAMES` decoded before it, and the frame.
 
         Raises:
             InputError: no such frame, or the file does not decode there.
         """
         import av
 
-        _require_index(self._source, index, self._index.length)
-        self._target = max(0, index - NUM_KEPT_FRAMES) if keep else index
-        key, back = self._index.find_key_frame(max(0, index - self._gap)), self._gap
-        started = self._container is None or not key <= self._next <= index
-        try:
-            if started:
-                self._start(key)
-            image = self._decode_until(index, keep)
-            while image is None and (key or not started):
-                if started:
-                    back = max(2 * back, index + 1 - key)
-                    key = self._index.find_key_frame(max(0, index - back))
-                self._start(key)
-                started, image = True, self._decode_until(index, keep)
-        except (av.FFmpegError, OSError) as error:
-            self.close()
-            raise _decode_error(self._source.path, index, error) from error
-        if image is None:
-            self.close()
-            raise InputError(f"{self._source.path}: frame {index} does not decode; repair the file")
-        return image
+        _require_index(self._source, index, self._source.index.length)
+        with self.lock:
+            try:
+                frame = self._find(index, keep)
+            except (av.FFmpegError, OSError) as error:
+                self.close()
+                raise _decode_error(self._source.path, index, error) from error
+            if frame is None:
+                self.close()
+                raise InputError(f"{self._source.path}: frame {index} does not decode; repair the file")
+            return frame.to_rgb()
 
     def close(self) -> None:
         """Close the file."""
-        if self._container is not None:
-            self._container.close()
-        self._container, self._frames, self._next = None, iter(()), 0
+        with self.lock:
+            if self._container is not None:
+                self._container.close()
+            self._container, self._frames, self._next = None, iter(()), 0
+
+    def _find(self, index: int, keep: Callable[[int, DecodedFrame], None] | None) -> DecodedFrame | None:
+        """Return a frame, decoded from here or from ever earlier key frames; None if it is not found."""
+        file, back = self._source.index, self._gap
+        self._target = max(0, index - NUM_KEPT_FRAMES) if keep else index
+        key = file.find_key_frame(max(0, index - self._gap))
+        started = self._container is None or not key <= self._next <= index
+        if started:
+            self._start(key)
+        frame = self._decode_until(index, keep)
+        while frame is None and (key or not started):
+            if started:
+                back = max(2 * back, index + 1 - key)
+                key = file.find_key_frame(max(0, index - back))
+            self._start(key)
+            started, frame = True, self._decode_until(index, keep)
+        return frame
 
     def _start(self, key: int) -> None:
         """Continue at a key frame; at the first one by opening the file again."""
@@ -406,30 +425,32 @@ class VideoReader:
             self._container = _open_video(self._source.path)
             self._container.streams.video[0].thread_type = "AUTO"
         if key:
-            self._container.seek(self._index.seek_time(key), stream=self._container.streams.video[0])
+            self._container.seek(self._source.index.seek_time(key), stream=self._container.streams.video[0])
         self._next, self._key, self._exact = key, key or None, not key
         self._frames = self._decode(self._container)
 
     def _decode_until(
-        self, index: int, keep: Callable[[int, av.VideoFrame], None] | None
-    ) -> np.ndarray | None:
+        self, index: int, keep: Callable[[int, DecodedFrame], None] | None
+    ) -> DecodedFrame | None:
         """Return a frame; None if it does not come before a later one."""
+        file = self._source.index
         for frame in self._frames:
-            number = self._index.numbers.get(frame.pts) if self._index.seekable else self._next
+            number = file.numbers.get(frame.pts) if file.seekable else self._next
             if number is None or (frame.is_corrupt and not self._exact):
                 continue
             if self._key is not None:
                 self._gap, self._key = max(self._gap, number - self._key), None
             self._next = number + 1
+            decoded = DecodedFrame(frame, number, self._source)
             if keep and number >= self._target:
-                keep(number, frame)
+                keep(number, decoded)
             if number >= index:
-                return self._source.to_rgb(frame, number) if number == index else None
+                return decoded if number == index else None
         return None
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
         """Yield all frames from here on, without unreferenced ones before the wanted frame."""
-        stream, times = container.streams.video[0], self._index.times
+        stream, times = container.streams.video[0], self._source.index.times
         for packet in container.demux(stream):
             early = bool(times) and packet.pts is not None and packet.pts < times[self._target]
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"

@@ -26,7 +26,8 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
     Raises:
         InputError: it cannot be read, or the video has no such frame.
     """
-    from aotlab.media.images import IMAGE_SUFFIXES, read_image
+    from aotlab.media.images import read_image
+    from aotlab.media.matching import IMAGE_SUFFIXES
     from aotlab.media.video import open_frames
 
     if not number and source.suffix.lower() in IMAGE_SUFFIXES and not is_folder(source):

@@ -294,7 +294,7 @@ def check_list(jobs: Sequence[Job], options: TrackOptions) -> int:
     faults = 0
     for job in jobs:
         try:
-            print(describe(check_job(job, options)))
+            print(describe(check_job(job, options, strict=True)))
         except InputError as error:
             faults += 1
             print(f"error: {job.name}: {error}", file=sys.stderr)

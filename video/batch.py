@@ -172,7 +172,7 @@ def make_runner(
             if earlier is not None and is_finished(earlier, folder, input_digest):
                 log.info("%s: done already", job.name)
                 return earlier
-            result = check_job(job, options).run(
+            result = check_job(job, options, strict=True).run(
                 folder,
                 tracker,
                 input_digest,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -13,10 +15,12 @@ import numpy as np
 
 from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import is_black_and_white
-from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_runs
 from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
 from aotlab.utils.places import FrameObjectValue, parse_frame_object
+
+log = logging.getLogger(__name__)
 
 
 class FrameSelection:
@@ -121,7 +125,9 @@ class VideoMasks(Mapping[int, np.ndarray]):
         return len(self.annotations.frames)
 
 
-def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection | None = None) -> VideoMasks:
+def load_masks(
+    values: Sequence[str], video: VideoInfo, frames: FrameSelection | None = None, *, strict: bool = False
+) -> VideoMasks:
     """Read masks and check that they fit the video.
 
     Args:
@@ -129,6 +135,7 @@ def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection |
             their frames. With ID, the file shows this object only.
         video: the video.
         frames: frames to track; masks of other frames are left out, unless FRAME names one. None: all frames.
+        strict: raise if a file states the name of another video.
 
     Raises:
         InputError: a file is missing, of unknown format, of another size, without or with too many objects, or for a
@@ -141,7 +148,7 @@ def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection |
         index = frames.first if file.suffix.lower() == ".png" else None
         if number is not None:
             index = frames.index(number, subject)
-        annotations = read_annotations(file, video, frame=index)
+        annotations = read_annotations(file, video, frame=index, strict=strict)
         same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
         if object_id is not None:
             annotations = _assign_id(annotations, object_id, subject)
@@ -152,9 +159,10 @@ def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection |
                     "for another"
                 )
             unnamed = file
-        for index in annotations.frames:
-            if index not in frames and (video.length is None or index < video.length):
-                continue  # in the video, but not to be tracked
+        covered = Counter[int]()
+        for index, shown in annotations.frames.items():
+            if not shown or (index not in frames and (video.length is None or index < video.length)):
+                continue  # without objects, or in the video but not to be tracked
             frames.require(index, f"{subject}, frame {index}")
             regions = masks.frames.setdefault(index, [])
             if index in files and object_id in (None, *(region.object_id for region in regions)):
@@ -163,7 +171,10 @@ def load_masks(values: Sequence[str], video: VideoInfo, frames: FrameSelection |
                     f"object, for example {other}"
                 )
             files[index] = file
-            regions += annotations.frames[index]
+            covered.update(_count_covered(regions, shown, video.size))
+            regions += shown
+        for each, count in covered.items():
+            log.warning("mask %s: covers %d pixels of object %d, which it loses", value, count, each)
         for object_id, name in annotations.class_names.items():
             earlier = masks.class_names.setdefault(object_id, name)
             if earlier != name:
@@ -202,3 +213,12 @@ def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annota
     }
     names = {object_id: annotations.class_names[ids[0]]} if ids[0] in annotations.class_names else {}
     return replace(annotations, frames=frames, class_names=names)
+
+
+def _count_covered(below: Sequence[Region], above: Sequence[Region], size: Size) -> dict[int, int]:
+    """Return how many pixels of each object other regions take from it."""
+    taken = np.zeros(size, bool)
+    for region in above if below else ():
+        taken |= decode_runs(region.runs, size)
+    counts = {region.object_id: int((decode_runs(region.runs, size) & taken).sum()) for region in below}
+    return {object_id: count for object_id, count in counts.items() if count}

@@ -21,7 +21,7 @@ from aotlab.media.video import FrameSource, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
-from aotlab.utils.places import CAMERA_NUMBER
+from aotlab.utils.places import CAMERA_NUMBER, FrameObjectValue
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import (
     FrameSelection,
@@ -101,8 +101,10 @@ class JobRecord:
     """error message; None on success"""
     written: list[str] = field(default_factory=list)
     """outputs relative to the job's folder; once it has ended, the completed ones"""
+    first_frame: int = 0
+    """index of the first tracked frame"""
     masks: list[str] = field(default_factory=list)
-    """masks, as in `Job.masks`"""
+    """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
     levels: str | None = None
     """levels, as in `Job.levels`"""
 
@@ -233,6 +235,7 @@ class JobResults:
         self._replaced = list(dict.fromkeys([*outputs, *filter(is_file_name, earlier.written)]))
         self.record = JobRecord.start(job)
         self.record.input_digest, self.record.rate = input_digest, str(checked.source.rate)
+        self.record.first_frame, self.record.masks = checked.frames.first, _locate_masks(checked)
         self.record.written = [*outputs, *([PROMPT_MASKS] if checked.prompts else [])]
         self.finished = self._resume and is_finished(earlier, folder, input_digest)
         """whether the results of these inputs exist"""
@@ -296,6 +299,18 @@ class JobResults:
         return result
 
 
+def _locate_masks(checked: CheckedJob) -> list[str]:
+    """Return the masks of a job with absolute paths, and frame indices for those of one frame."""
+    values, frames = [], checked.frames
+    for value in checked.job.masks:
+        number, object_id, file = split_mask_value(value)
+        index = frames.first if number is None and frames.first and file.suffix.lower() == ".png" else None
+        if number is not None:
+            index = frames.index(number, f"mask {value}")
+        values.append(str(FrameObjectValue(index, object_id, os.path.abspath(file))))
+    return values
+
+
 def is_finished(record: JobRecord, folder: Path, input_digest: str) -> bool:
     """Return whether a record is of a finished job with the same inputs whose results exist."""
     same = record.error is None and record.input_digest == input_digest
@@ -333,8 +348,11 @@ def run_job(
     return checked.run(folder, tracker, digest, force=force, restart=restart)
 
 
-def check_job(job: Job, options: TrackOptions) -> CheckedJob:
+def check_job(job: Job, options: TrackOptions, *, strict: bool = False) -> CheckedJob:
     """Open the video of a job and check its masks, prompts and removals.
+
+    Args:
+        strict: raise if a mask file states the name of another video, as in lists, where lines may be mixed up.
 
     Raises:
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
@@ -344,7 +362,7 @@ def check_job(job: Job, options: TrackOptions) -> CheckedJob:
         names = ", ".join(f"{Path(job.video).stem}{suffix}" for suffix in MASK_SUFFIXES)
         raise InputError(f"{job.video}: no masks; put one of {names} beside it")
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    masks = load_masks(job.masks, VideoInfo.from_source(source), frames)
+    masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
     numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if numbered and not Path(job.video).exists():
         raise InputError(f"{job.video}: prompts need a video file or a folder; give a mask for a stream")

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
+from aotlab.media.images import parse_levels
+from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
 from aotlab.video.inputs import resolve_mask_value
@@ -49,7 +50,8 @@ def read_jobs(path: Path) -> list[Job]:
         InputError: not readable, a missing field, or a duplicate name.
     """
     if is_folder(path):
-        jobs = list_video_jobs([str(file) for file in sorted(path.iterdir()) if _is_video(file)])
+        videos = order_names(file for file in path.iterdir() if _is_video(file))
+        jobs = list_video_jobs([str(video) for video in videos])
     else:
         jobs = [_read_job(row, f"{path}, line {number}", path.parent) for number, row in _read_rows(path)]
     if not jobs:
@@ -112,6 +114,10 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _read_job(row: Any, place: str, folder: Path) -> Job:
     fields: dict[str, Any] = row if isinstance(row, dict) else {}
+    unknown = fields.keys() - {*REQUIRED_FIELDS, *OPTIONAL_FIELDS}
+    if unknown:
+        known = ", ".join((*REQUIRED_FIELDS, *OPTIONAL_FIELDS))
+        raise InputError(f"{place}: unknown field {min(unknown)!r}; expected {known}")
     video, masks, overrides = fields.get("video", ""), fields.get("masks"), fields.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
     if not (_is_text_list([video]) and masks and _is_text_list(masks) and _is_text_list(overrides)):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.labelled_video import Video
+from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, prefix_errors, read_text, require_file_name
@@ -97,8 +98,8 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
 
 def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
     """Return the annotations by index of the frame with the same stem; those without a frame are skipped."""
-    indices = {path.stem: index for index, path in enumerate(frames)}
-    return {indices[path.stem]: path for path in annotations if path.stem in indices}
+    indices = match_frames(annotations, list(map(image_stem, frames)), partial=True)
+    return {index: path for index, path in zip(indices, annotations, strict=True) if index is not None}
 
 
 def find_first_masks(
@@ -141,7 +142,7 @@ def require_folder(folder: Path, expected: str) -> Path:
 
 
 def list_frames(images: Path) -> tuple[Path, ...]:
-    """Return the images of a folder, ordered by stem; raises `InputError` if the folder is missing or empty."""
+    """Return the images of a folder in natural order; raises `InputError` if the folder is missing or empty."""
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
     if not frames:
@@ -150,7 +151,7 @@ def list_frames(images: Path) -> tuple[Path, ...]:
 
 
 def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES) -> tuple[Path, ...]:
-    """Return the images of a folder, ordered by stem; empty without a folder. Hidden files are skipped.
+    """Return the images of a folder in natural order; empty without a folder. Hidden files are skipped.
 
     Of several files with the same stem, the suffix listed first wins.
     """
@@ -161,7 +162,7 @@ def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES
         order = rank.get(suffix.lower())
         if order is not None and not file.startswith("."):
             files[stem] = min(files.get(stem, (order, file)), (order, file))
-    return tuple(folder / file for _, (_, file) in sorted(files.items()))
+    return tuple(order_names(folder / file for _, file in files.values()))
 
 
 def list_masks(folder: Path) -> tuple[Path, ...]:

@@ -120,8 +120,13 @@ def describe_mixture(mixture: Mixture) -> list[str]:
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
         split = f", {config.split}" if config.split else ""
+        length, videos = mixture.phase.clip_length, getattr(source, "videos", ())
+        short = sum(len(video.frames) < length for video in videos)
+        turned = (
+            f"; {short} videos are shorter than clip_length={length}, so clips turn back" if short else ""
+        )
         lines.append(
-            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws"
+            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws{turned}"
         )
     return lines
 

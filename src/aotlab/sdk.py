@@ -49,7 +49,7 @@ _HOMES = {
     "locked": "aotlab.utils.locks",
     "match_regions": "aotlab.media.regions",
     "merge_class_ids": "aotlab.video.labels",
-    "number_frames": "aotlab.media.regions",
+    "order_names": "aotlab.media.matching",
     "parse_classes": "aotlab.media.coco",
     "parse_coco": "aotlab.media.coco",
     "parse_runs": "aotlab.media.regions",

@@ -15,6 +15,7 @@ from aotlab.media.coco import (
 )
 from aotlab.media.images import decode_image as decode_image
 from aotlab.media.masks import PALETTE as PALETTE
+from aotlab.media.matching import order_names as order_names
 from aotlab.media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,
@@ -25,7 +26,6 @@ from aotlab.media.regions import (
     encode_runs as encode_runs,
     fill_polygons as fill_polygons,
     match_regions as match_regions,
-    number_frames as number_frames,
     parse_runs as parse_runs,
     require_size as require_size,
 )

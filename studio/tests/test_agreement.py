@@ -44,3 +44,9 @@ def test_annotations_of_different_frames_rejected(annotations, tmp_path, capsys)
         (tmp_path / "second" / f"{index:05d}.png").rename(tmp_path / "second" / f"{index + 4:05d}.png")
     assert main(annotations) == 2
     assert "shares no annotated frame" in capsys.readouterr().err
+
+
+def test_frame_without_objects_disagrees(annotations, tmp_path, capsys):
+    write_mask(tmp_path / "second" / "00000.png", truth(0) * 0)
+    assert main(annotations) == 0
+    assert "  frame 0: object 1, J 0.000" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Masks as images and folders, unknown formats, and files with any part replaced, cut or flipped."""
 
 import json
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.sdk import format_coco, read_annotations
+from aotlab.sdk import VideoInfo, format_coco, read_annotations
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
@@ -157,3 +158,37 @@ def test_folder_with_circular_links_and_pipes(tmp_path):
 def test_closed_folder_rejected(closed_folder):
     assert read_or_reject(closed_folder) is None
     assert read_or_reject(closed_folder / "masks.json") is None
+
+
+def test_smoothed_mask_rejected(tmp_path):
+    y, x = np.mgrid[:120, :160]
+    distance = 40 - np.hypot(y - 60, x - 80)
+    soft = (np.clip(distance / 3 + 0.5, 0, 1) * 255).round().astype(np.uint8)
+    Image.fromarray(soft).save(tmp_path / "soft.png")
+    video = VideoInfo("clip", soft.shape, 3)
+    with pytest.raises(InputError, match=r"different ids, like a grey or smoothed image; .* threshold"):
+        read_annotations(tmp_path / "soft.png", video)
+    Image.fromarray((soft > 127).astype(np.uint8) * 255).save(tmp_path / "sharp.png")
+    assert read_annotations(tmp_path / "sharp.png", video).objects() == [1]
+
+
+def test_many_small_objects_are_read(tmp_path):
+    mask = np.kron(np.arange(1, 201, dtype=np.uint8).reshape(10, 20), np.ones((3, 3), np.uint8))
+    write_mask(tmp_path / "many.png", mask)
+    assert len(read_annotations(tmp_path / "many.png", VideoInfo("clip", mask.shape, 3)).objects()) == 200
+
+
+def test_empty_mask_of_a_folder_is_kept(tmp_path):
+    for frame in (0, 1, 3):
+        write_mask(tmp_path / f"{frame:05d}.png", labels(frame) * (frame != 1))
+    found = read_annotations(tmp_path, VIDEO)
+    assert {frame: len(regions) for frame, regions in found.frames.items()} == {0: 1, 1: 0, 3: 2}
+
+
+def test_file_of_another_video_is_named(tmp_path, caplog):
+    path = tmp_path / "bear.json"
+    path.write_text(json.dumps(format_coco(tracked(), replace(VIDEO, name="bear"))))
+    read_annotations(path, VIDEO)
+    assert f"{path}: made for the video bear, but given for clip" in caplog.text
+    with pytest.raises(InputError, match=r"bear\.json: made for the video bear, but given for clip"):
+        read_annotations(path, VIDEO, strict=True)

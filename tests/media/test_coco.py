@@ -51,9 +51,8 @@ def test_image_names_take_precedence_over_numbers(tree, read):
     backwards = VideoInfo("clip", SIZE, LENGTH, stem=lambda index: f"{LENGTH - 1 - index:05d}")
     assert (read(tree, backwards).mask(0) == labels(LENGTH - 1)).all()
     shifted = VideoInfo("clip", SIZE, LENGTH, stem=lambda index: f"{index + 1:05d}")
-    assert (
-        read(tree, shifted).mask(1) == labels(1)
-    ).all()  # names that match only in part are not the video's
+    with pytest.raises(InputError, match="00000"):
+        read(tree, shifted)
     for image in tree["images"]:
         del image["frame_id"]
     with pytest.raises(InputError, match="00000"):
@@ -144,3 +143,17 @@ def test_boxes_without_segmentation_are_named(tree, read, caplog):
     del tree["annotations"][-1]["segmentation"]
     assert (read(tree).mask(0) == labels(0)).all()
     assert "1 annotations have a box and no segmentation; they are left out" in caplog.text
+
+
+def test_undeclared_category_keeps_its_id(tree, read):
+    tree["categories"] = [category for category in tree["categories"] if category["name"] == "person"]
+    found = read(tree)
+    assert found.class_names == {3: "person", 7: "class 1"}
+    assert found.classes["class 1"] == 1
+
+
+def test_image_without_objects_is_kept(tree, read):
+    tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] != 2]
+    found = read(tree)
+    assert sorted(found.frames) == list(range(LENGTH))
+    assert found.frames[1] == []

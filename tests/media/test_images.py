@@ -324,3 +324,7 @@ def test_orientation_is_named_once(tmp_path, caplog):
         Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg", exif=exif)
     assert read_frames(tmp_path).shape == (2, 24, 32, 3)
     assert caplog.text.count("EXIF orientation is not applied") == 1
+    (tmp_path / "other").mkdir()
+    Image.fromarray(CLIP[0]).save(tmp_path / "other" / "0.jpg", exif=exif)
+    read_image(tmp_path / "other" / "0.jpg")  # as train, eval and mask read
+    assert f"{tmp_path / 'other'}: EXIF orientation is not applied" in caplog.text

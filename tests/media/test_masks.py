@@ -107,3 +107,15 @@ def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
     images[0].save(tmp_path / "mask.png", save_all=True, append_images=images[1:])
     assert (read_mask(tmp_path / "mask.png") == 1).all()
     assert "holds 2 images; the first one is used" in caplog.text
+
+
+def test_matte_is_not_written_as_ids(tmp_path):
+    with pytest.raises(ValueError, match="whole numbers, got fractions"):
+        write_mask(tmp_path / "a.png", np.full((4, 6), 0.7))
+    write_mask(tmp_path / "a.png", np.ones((4, 6)))
+    assert (read_mask(tmp_path / "a.png") == 1).all()
+
+
+def test_mask_under_the_name_of_a_jpeg_rejected(tmp_path):
+    with pytest.raises(InputError, match=r"a\.jpg: masks are written as PNG"):
+        write_mask(tmp_path / "a.jpg", np.ones((4, 6), np.uint8))

@@ -51,7 +51,7 @@ def test_doubtful_times_are_decoded_as_tracked(name, damage, folder):
     with suppress(InputError):  # the smallest one ends within a frame
         tracked.extend(frame.mean() for frame in open_frames(path))
     reader = VideoReader(open_frames(path))
-    assert reader._index.length == len(tracked)
+    assert reader._source.index.length == len(tracked)
     for index in [*range(len(tracked) - 1, -1, -5), *range(0, len(tracked), 4)]:
         assert abs(reader.read(index).mean() - tracked[index]) < 1
     reader.close()

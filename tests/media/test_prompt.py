@@ -93,3 +93,9 @@ def test_earlier_form_of_prompts_is_read(earlier, present):
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
     with pytest.raises(InputError, match=words):
         parse_prompts(boxes, points, negative)
+
+
+@pytest.mark.parametrize("value", [255, 1.5, -0.1, float("nan")])
+def test_mask_beyond_probabilities_rejected(value):
+    with pytest.raises(InputError, match="probabilities in 0 to 1"):
+        Prompt(mask=np.full((4, 6), value))

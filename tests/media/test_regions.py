@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from aotlab.media.matching import image_stem, match_frames
 from aotlab.media.regions import (
     Annotations,
     Region,
@@ -12,8 +13,6 @@ from aotlab.media.regions import (
     decompress_runs,
     encode_runs,
     fill_polygons,
-    image_stem,
-    number_frames,
     parse_runs,
     require_size,
     runs_to_box,
@@ -115,7 +114,7 @@ def test_stem_of_dotted_name_keeps_its_number(name, stem):
 
 
 def test_dotted_names_are_numbered_by_their_endings():
-    assert number_frames(["shot.0000", "shot.0004"]) == [0, 4]
+    assert match_frames(["shot.0000", "shot.0004"], None) == [0, 4]
 
 
 def test_attributes_hold_until_they_change():

@@ -3,7 +3,11 @@
 import os
 import random
 import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -11,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.video import has_variable_rate, open_container, open_frames
+from aotlab.media.video import VideoReader, has_variable_rate, open_container, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.mutations import corrupt_bytes
 from tests.numbered_videos import cut_end
 
+RABBIT = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "rabbit.mp4"
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """display matrix of a phone video: the stored image is turned to the right to be shown"""
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
@@ -326,3 +331,45 @@ def test_frames_that_do_not_fit_together_rejected(tmp_path, name, words):
     Image.new("RGB", (8, 4)).save(tmp_path / name)
     with pytest.raises(InputError, match=words):
         list(open_frames(tmp_path))
+
+
+STRESS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+import numpy as np
+from aotlab import open_frames
+
+expected = list(islice(open_frames(sys.argv[1]), 12))
+with ThreadPoolExecutor(4) as pool:
+    for _ in range(int(sys.argv[2])):
+        source, order = open_frames(sys.argv[1]), [*range(12)] * 2
+        for index, frame in zip(order, pool.map(source.read, order), strict=True):
+            assert np.array_equal(frame, expected[index]), index
+"""
+
+
+@pytest.mark.parametrize("opens", [3, pytest.param(200, marks=pytest.mark.slow)])
+def test_threads_read_one_source(opens):
+    command = [sys.executable, "-c", STRESS, str(RABBIT), str(opens)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_threads_convert_one_kept_frame():
+    kept, source = {}, open_frames(RABBIT)
+    VideoReader(source).read(3, kept.__setitem__)
+    expected = source.read(3)
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(lambda _: kept[3].to_rgb(), range(100)))
+    assert all(np.array_equal(image, expected) for image in images)
+
+
+def test_two_iterations_keep_their_own_times(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64), variable=True) as writer:
+        for time in (0, 1, 3, 7):
+            writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(time))
+    source = open_frames(tmp_path / "a.mp4")
+    for _ in zip(source, source, strict=True):
+        pass
+    assert [source.time(index) for index in range(4)] == [0, 1, 3, 7]

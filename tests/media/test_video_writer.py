@@ -64,6 +64,15 @@ def test_alpha_is_read_back(tmp_path, suffix, decoder):
     assert (back[4].to_ndarray(format="rgba")[15:25, 30:60, 3] > 250).all()
 
 
+def test_prores_alpha_is_exact(tmp_path):
+    frame = np.zeros((480, 854, 4), np.uint8)  # rows that the scaler's blocks of 8 pixels do not fill
+    frame[100:300, 300:500] = 255
+    for _ in range(20):
+        with av.open(str(write(tmp_path / "alpha.mov", [frame]))) as container:
+            for back in container.decode(video=0):
+                assert np.array_equal(back.to_ndarray(format="rgba")[..., 3], frame[..., 3])
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "webm"])
 @pytest.mark.parametrize("jump", [7 * 3600, 10**6, 10**9, -3600])
 def test_clock_that_jumps_loses_no_frame(tmp_path, suffix, jump):

@@ -171,3 +171,14 @@ def test_file_names_number_frames(source, start, end, expected):
 def test_invalid_ranges_rejected(source, start, end, by_name, words):
     with pytest.raises(InputError, match=words):
         FrameSelection(source, start, end, by_name=by_name)
+
+
+def test_overlap_of_two_files_is_reported(video, masks, caplog):
+    frames = FrameSelection(open_frames("clip"), by_name=True)
+    load_masks(["11=first.png", "11:5=late.png"], video, frames)
+    assert "mask 11:5=late.png: covers 112 pixels of object 2, which it loses" in caplog.text
+
+
+def test_frames_without_objects_are_not_given(video, masks, tmp_path):
+    write_mask(tmp_path / "several" / "00012.png", labels(0))
+    assert list(load_masks(["several"], video)) == [1, 3]

@@ -77,6 +77,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
         ("a.jsonl", "[" * 100000, "not readable as JSON"),
         ("a.jsonl", "{", "line 1"),
         ("a.jsonl", "[]", "expected a video, its masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
     ],
 )
 def test_invalid_list_names_its_line(tmp_path, name, text, words):

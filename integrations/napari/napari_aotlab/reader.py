@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import read_mask
+from aotlab.sdk import order_names
 
 Layers = list[tuple[np.ndarray, dict[str, Any], str]]
 
@@ -23,7 +24,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], Layers] | None:
 
 
 def read_masks(path: str) -> Layers:
-    """Return one Labels layer T×H×W of the PNGs in order of their names; raise `InputError` if one is not a mask."""
-    files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() == ".png")
+    """Return one Labels layer T×H×W of the PNGs in natural order; raise `InputError` if one is not a mask."""
+    files = order_names(file for file in Path(path).iterdir() if file.suffix.lower() == ".png")
     masks = np.stack([read_mask(file) for file in files])
     return [(masks.astype(np.int32), {"name": Path(path).name}, "labels")]

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from operator import attrgetter
 from pathlib import Path
@@ -74,15 +73,6 @@ Levels = str | tuple[float, float] | None
 """levels of images as in `open_frames`"""
 
 
-@dataclass(frozen=True)
-class DecodedFrame:
-    """A frame in its decoder's format, half the size of the image."""
-
-    to_rgb: Callable[[], np.ndarray]
-    """return H×W×3 uint8"""
-    nbytes: int
-
-
 class FrameStore(FrameSource):
     """A video with random access. Viewing, tracking and thumbnails have separate readers: none makes another seek.
 
@@ -106,9 +96,10 @@ class FrameStore(FrameSource):
         self.count = self.length = count
         self.variable, self.damaged, self.lost = source.variable, source.damaged, source.lost
         self.levels, self.sound = source.levels, source.sound
-        self._readers: dict[str, tuple[threading.Lock, VideoReader]] = {}
+        self._readers: dict[str, VideoReader] = {}
         self._lock = threading.Lock()
-        self._decoded: LRUCache[DecodedFrame] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
+        # arrays of images, and frames of videos in their decoder's format, about half as large
+        self._decoded: LRUCache[Any] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
         self._jpegs: LRUCache[bytes] = LRUCache(cache_bytes // 2, len)
 
     def time(self, index: int) -> Fraction:
@@ -135,14 +126,13 @@ class FrameStore(FrameSource):
         self.require_frame(index)
         found = self._decoded.get(index)
         if found is None and isinstance(self._source, VideoFrames):
-            lock, video = self._reader(reader)
-            with lock:
+            video = self._reader(reader)
+            with video.lock:
                 found = self._decoded.get(index)  # another thread may have read it meanwhile
-                return video.read(index, self._keep) if found is None else found.to_rgb()
+                return video.read(index, self._decoded.put) if found is None else _to_rgb(found)
         if found is None:
-            image = self._source.read(index)
-            self._decoded.put(index, found := DecodedFrame(lambda: image, image.nbytes))
-        return found.to_rgb()
+            self._decoded.put(index, found := self._source.read(index))
+        return _to_rgb(found)
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
@@ -186,19 +176,14 @@ class FrameStore(FrameSource):
         if not 0 <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
 
-    def _reader(self, name: str) -> tuple[threading.Lock, VideoReader]:
+    def _reader(self, name: str) -> VideoReader:
         assert isinstance(self._source, VideoFrames)
         with self._lock:
-            if name not in self._readers:
-                self._readers[name] = (threading.Lock(), VideoReader(self._source))
-            return self._readers[name]
+            return self._readers.setdefault(name, VideoReader(self._source))
 
-    def _keep(self, index: int, frame: Any) -> None:
-        """Cache a frame that was decoded on the way."""
-        source = self._source
-        assert isinstance(source, VideoFrames)
-        size = sum(plane.buffer_size for plane in frame.planes)
-        self._decoded.put(index, DecodedFrame(lambda: source.to_rgb(frame, index), size))
+
+def _to_rgb(frame: Any) -> np.ndarray:
+    return frame if isinstance(frame, np.ndarray) else frame.to_rgb()
 
 
 def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:

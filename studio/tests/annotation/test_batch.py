@@ -354,3 +354,20 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     shown = [(entry.frame, entry.object_id) for entry in session.review()]
     session.close()
     assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is given, its neighbour differs from it
+
+
+def test_results_from_a_later_frame_keep_their_place(tmp_path):
+    folder = write_results(tmp_path, ["a"]) / "a"
+    for index in range(3):
+        (folder / "masks" / f"{index:05d}.png").unlink()
+    record = json.loads((folder / ".track.json").read_text())
+    given = f"3={folder / 'masks' / '00003.png'}"
+    record |= {"frames": LENGTH - 3, "first_frame": 3, "masks": [given]}
+    (folder / ".track.json").write_text(json.dumps(record))
+    state = open_results(folder, read_job(folder))
+    try:
+        assert sorted(state.keyframes) == [3]
+        assert min(state.tracked_frames) == 3
+        assert (state.labels(3) == truth(3)).all()
+    finally:
+        state.close()

@@ -17,6 +17,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main
 from aotlab.video import resume
+from aotlab.video.job import read_job_record
 from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import write_texture
@@ -78,6 +79,21 @@ def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys):
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
     assert run(video, tmp_path, f"1={mask}", f"3={mask}", more=["--both-directions"]) == 0
     assert values(tmp_path) == dict.fromkeys(NAMES, 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "given", "masks"),
+    [
+        (["--start", "2"], "{mask}", "2={mask}"),
+        (["--frame-numbers", "file", "--start", "1003"], "1003={mask}", "2={mask}"),
+    ],
+)  # fmt: skip
+def test_record_counts_frames_from_zero(video, mask, tmp_path, more, given, masks):
+    for index, path in enumerate(sorted(video.iterdir())):
+        path.rename(video / f"shot.{1001 + index}.png")
+    assert run(video, tmp_path, given.format(mask=mask), more=[*more, "--write", "masks"]) == 0
+    record = read_job_record(tmp_path / "out")
+    assert (record.first_frame, record.frames, record.masks) == (2, 2, [masks.format(mask=mask)])
 
 
 def test_frames_are_numbered_as_in_file_names(video, mask, tmp_path, capsys, tracker):

@@ -57,9 +57,9 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
         if objects[color]:
             object_id = objects[color]
             regions.append(
-                ParsedRegion(0, encode_runs(codes == code), class_names.get(object_id, ""), object_id)
+                ParsedRegion(None, encode_runs(codes == code), class_names.get(object_id, ""), object_id)
             )
-    return regions
+    return regions or [ParsedRegion(None, None)]
 
 
 def read_legend(path: Path) -> tuple[dict[Color, int], dict[int, str]]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -50,9 +50,10 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
         require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     others = [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None]
-    if regions and others:
+    found = any(region.runs is not None for region in regions)
+    if found and others:
         log.warning("shapes of kind %s are left out", ", ".join(others))
-    if not regions:
+    if not found:
         content = f"only shapes of kind {', '.join(others)}" if others else "no shape"
         raise InputError(f"holds {content}; draw the objects as masks or polygons")
     return regions
@@ -62,6 +63,15 @@ def parse_cvat_classes(root: Element) -> dict[str, int]:
     """Return class ids by label: its place in the list of labels, from 1."""
     names = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     return {name: class_id for class_id, name in enumerate(filter(None, names), start=1)}
+
+
+def parse_cvat_video(root: Element) -> str:
+    """Return the stem of the video file that CVAT states, or the name of the task in files of aotlab."""
+    task = root.find(".//task")
+    if task is None:
+        return ""
+    named = task.findtext("source") or ("" if task.find("id") is not None else task.findtext("name"))
+    return PurePosixPath(named or "").stem
 
 
 def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
@@ -203,6 +213,8 @@ def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
         require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
         frame, name = int(image.attrib["id"]), image.get("name", "")
         shapes = [shape for shape in image if shape.tag in AREA_SHAPES]
+        if not any(image.iterfind("*")):
+            yield ParsedRegion(frame, None, image=name)
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None
             runs, attributes = _parse_shape(shape, size), _parse_attributes(shape)

@@ -22,7 +22,6 @@ from aotlab.sdk import (
     decode_runs,
     encode_runs,
     fill_polygons,
-    number_frames,
     require_size,
 )
 from aotlab_studio.files import write_bytes
@@ -53,22 +52,23 @@ def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
 
     Regions whose id occurs in several tasks are one object.
     """
-    tasks = [task for task in (tree if isinstance(tree, list) else [tree]) if _list_results(task)]
+    tasks = [task for task in (tree if isinstance(tree, list) else [tree]) if _list_results(task) is not None]
     names = [next((text for text in task["data"].values() if isinstance(text, str)), "") for task in tasks]
     uses = Counter(
-        name for task in tasks for name in {str(result.get("id")) for result in _list_results(task)}
+        name for task in tasks for name in {str(result.get("id")) for result in _list_results(task) or ()}
     )
-    return [
+    regions = [
         ParsedRegion(
-            frame,
+            None,
             _parse_result(result, size),
             str(next(iter(result["value"].get(result["type"]) or ()), "")),
             _find_object_key(str(result.get("id")), uses),
             name,
         )
-        for frame, name, task in zip(number_frames(names), names, tasks, strict=True)
-        for result in _list_results(task)
+        for name, task in zip(names, tasks, strict=True)
+        for result in _list_results(task) or ()
     ]
+    return [*regions, *(ParsedRegion(None, None, image=name) for name in names)]
 
 
 def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict[str, Any]]:
@@ -121,11 +121,13 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
 LABEL_STUDIO = MaskWriter("label_studio.json", "Label Studio, predictions", _write)
 
 
-def _list_results(task: dict[str, Any]) -> list[dict[str, Any]]:
-    for version in (*(task.get("annotations") or ()), *(task.get("predictions") or ())):
-        if not version.get("was_cancelled") and version.get("result"):
-            return [result for result in version["result"] if result.get("type") in RESULT_TYPES]
-    return []
+def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the masks of the first annotation or prediction that has results; None if the task has neither."""
+    versions = [*(task.get("annotations") or ()), *(task.get("predictions") or ())]
+    given = [version.get("result") or [] for version in versions if not version.get("was_cancelled")]
+    results: list[dict[str, Any]] = next(filter(None, given), [])
+    masks = [result for result in results if result.get("type") in RESULT_TYPES]
+    return masks if masks or (given and not results) else None
 
 
 def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, number_frames, require_size
+from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_size
 from aotlab_studio.formats.geometry import Size, place_mask
 
 SHAPES = {"polygon", "mask", "None"}
@@ -29,19 +29,21 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
     regions = []
-    for tree, frame, name in zip(trees, number_frames(names), names, strict=True):
+    for tree, name in zip(trees, names, strict=True):
+        regions.append(ParsedRegion(None, None, image=name))
         require_size(tree["imageHeight"], tree["imageWidth"], size)
         for shape in tree["shapes"]:
             runs = _parse_shape(shape, size)
             if runs is not None:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
-                regions.append(ParsedRegion(frame, runs, label, key, name))
+                regions.append(ParsedRegion(None, runs, label, key, name))
     others = {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
-    if regions and others:
+    found = any(region.runs is not None for region in regions)
+    if found and others:
         kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()
         log.warning("shapes of kind %s are left out", kinds[:200])
-    if not regions:
+    if not found:
         raise InputError("holds no polygon or mask; draw the objects as one of these")
     return regions
 

@@ -8,9 +8,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, ParsedRegion, VideoInfo, match_regions, parse_classes
+from aotlab.sdk import Annotations, ParsedRegion, VideoInfo, match_regions, order_names, parse_classes
 from aotlab_studio.formats.colors import parse_colors, read_colors
-from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes
+from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes, parse_cvat_video
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots, read_mots_classes
@@ -32,14 +32,14 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
     parsed = _parse(path, video)
     if parsed is None:
         return None
-    regions, classes = parsed
+    regions, classes, name = parsed
     found = match_regions(regions, video)
-    found.classes = classes
+    found.classes, found.video = classes, name
     return found
 
 
-Parsed = tuple[list[ParsedRegion], dict[str, int]]
-"""regions, and class ids by class name; empty if the format has none"""
+Parsed = tuple[list[ParsedRegion], dict[str, int], str]
+"""regions; class ids by class name, empty if the format has none; and the name of the video, empty if unset"""
 
 
 def _parse(path: Path, video: VideoInfo) -> Parsed | None:
@@ -48,31 +48,35 @@ def _parse(path: Path, video: VideoInfo) -> Parsed | None:
         return _parse_folder(path, video)
     if suffix == ".xml":
         root = _read_xml(path)
-        return parse_cvat(root, video.size), parse_cvat_classes(root)
+        return parse_cvat(root, video.size), parse_cvat_classes(root), parse_cvat_video(root)
     if suffix == ".txt":
         classes = read_mots_classes(path)
-        return parse_mots(path.read_text(encoding="utf-8", errors="replace"), video.size, classes), classes
+        return (
+            parse_mots(path.read_text(encoding="utf-8", errors="replace"), video.size, classes),
+            classes,
+            "",
+        )
     if suffix == ".json":
         return _parse_json(_read_json(path), video)
     image = read_colors(path)
-    return None if image is None else (parse_colors(image, path, video.size), {})
+    return None if image is None else (parse_colors(image, path, video.size), {}, "")
 
 
 def _parse_folder(folder: Path, video: VideoInfo) -> Parsed | None:
     if any((folder / "labels").glob("[!.]*.txt")):
-        return parse_yolo(folder, video.size)
-    trees = [_read_json(path) for path in sorted(folder.glob("[!.]*.json")) if path.is_file()]
-    return (parse_labelme(trees, video.size), {}) if trees and all(map(is_labelme, trees)) else None
+        return *parse_yolo(folder, video.size), ""
+    trees = [_read_json(path) for path in order_names(folder.glob("[!.]*.json")) if path.is_file()]
+    return (parse_labelme(trees, video.size), {}, "") if trees and all(map(is_labelme, trees)) else None
 
 
 def _parse_json(tree: Any, video: VideoInfo) -> Parsed | None:
     if is_label_studio(tree):
-        return parse_label_studio(tree, video.size), {}
+        return parse_label_studio(tree, video.size), {}, ""
     if not isinstance(tree, dict):
         return None
     if {"videos", "annotations"} <= tree.keys():
-        return parse_youtube_vis(tree, video), parse_classes(tree)
-    return (parse_labelme([tree], video.size), {}) if is_labelme(tree) else None
+        return parse_youtube_vis(tree, video), parse_classes(tree), ""
+    return (parse_labelme([tree], video.size), {}, "") if is_labelme(tree) else None
 
 
 def _read_json(path: Path) -> Any:

@@ -17,7 +17,7 @@ from aotlab.sdk import (
     VideoInfo,
     decode_runs,
     fill_polygons,
-    number_frames,
+    order_names,
 )
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import Size, parse_numbers, trace_outlines
@@ -28,9 +28,10 @@ def parse_yolo(folder: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, 
 
     A class is one object if no frame has it twice.
     """
-    files = sorted(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
+    files = order_names(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
     names, regions = _read_names(folder / "data.yaml"), list[ParsedRegion]()
-    for path, frame in zip(files, number_frames(path.stem for path in files), strict=True):
+    for path in files:
+        regions.append(ParsedRegion(None, None, image=path))
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 class_id, *values = parse_numbers(line) or [0.0]
@@ -42,9 +43,7 @@ def parse_yolo(folder: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, 
                 raise InputError(f"{path}: {line[:40]!r}, expected a class and x y x y … from 0 to 1")
             if values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
-                regions.append(
-                    ParsedRegion(frame, fill_polygons([points], size), class_name, image=path.stem)
-                )
+                regions.append(ParsedRegion(None, fill_polygons([points], size), class_name, image=path))
     return regions, {name: class_id + 1 for class_id, name in names.items()}
 
 

@@ -14,7 +14,6 @@ from aotlab.sdk import (
     Region,
     VideoInfo,
     format_coco,
-    number_frames,
     parse_coco,
 )
 from aotlab_studio.files import write_bytes
@@ -40,11 +39,10 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     for stored in tree["videos"]:
         names = stored.get("file_names") or [""] * lengths[stored["id"]]
         # of all frames, the order counts; some may be left out
-        some = video.length is None or len(names) < video.length
-        numbers = number_frames(map(str, names)) if some else list(range(len(names)))
+        whole = not any(names) or (video.length is not None and len(names) >= video.length)
         images += [
             {
-                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": numbers[place],
+                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": place if whole else None,
                 "file_name": names[place], "height": stored["height"], "width": stored["width"],
             }
             for place in range(lengths[stored["id"]])

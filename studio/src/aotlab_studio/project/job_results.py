@@ -35,6 +35,8 @@ class JobRecord(msgspec.Struct):
     masks: list[str] = []
     """given masks, as in `Job.masks`"""
     levels: str | None = None
+    first_frame: int = 0
+    """index of the first tracked frame"""
 
 
 def read_job(folder: Path) -> JobRecord | None:
@@ -105,7 +107,8 @@ def _import_results(state: State, folder: Path, job: JobRecord) -> None:
     with state.edit_objects(changes) as objects:  # stored last: this completes the project
         for object_id in sorted({*tracked.objects(), *given.objects()}):
             objects.add(class_names.get(object_id), object_id)
-        for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
+        end = min(job.first_frame + job.frames, frames.count)
+        for index in sorted({*range(job.first_frame, end), *tracked.frames}):
             ids = tracked.mask(index)
             state.set_tracked(index, ids, scores.get(index) or measure_scores(ids, objects.ids, {}, {}))
         for index in given.frames:

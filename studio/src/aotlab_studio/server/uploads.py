@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, VideoInfo, match_regions, number_frames, read_annotations
+from aotlab.sdk import Annotations, VideoInfo, match_regions, order_names, read_annotations
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.project.history import Change
 from aotlab_studio.project.objects import NAME_LENGTH, ObjectList
@@ -99,6 +99,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
             raise InputError(text) from error
+    found.frames = {frame: regions for frame, regions in found.frames.items() if regions}
     if len(found.frames) == 1 and max(found.frames) >= (video.length or 0):
         found.frames = {index: next(iter(found.frames.values()))}
     return found
@@ -152,13 +153,10 @@ def _can_be_masks(path: PurePosixPath) -> bool:
 
 def _read_colors(folder: Path, video: VideoInfo) -> Annotations:
     """Return the objects of coloured images with a legend beside them."""
-    paths = sorted(folder.glob("*.png"))
     regions = []
-    for path, frame in zip(paths, number_frames(path.stem for path in paths), strict=True):
+    for path in order_names(folder.glob("*.png")):
         image = read_colors(path)
         if image is None:
             raise InputError(f"{path}: not a readable image in colours; save it as RGB")
-        regions += [
-            replace(region, frame=frame, image=path.stem) for region in parse_colors(image, path, video.size)
-        ]
+        regions += [replace(region, image=path) for region in parse_colors(image, path, video.size)]
     return match_regions(regions, video)

@@ -1,0 +1,151 @@
+"""Natural order of names, and the frames that the images named in annotations belong to."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from aotlab.utils.errors import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
+"""suffixes of frames in a folder"""
+SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".json")
+"""suffixes of images and of files of labels named after them"""
+MAX_NAMES = 3
+"""largest number of names of each kind in a message"""
+
+Name = TypeVar("Name", str, Path)
+
+
+def order_names(names: Iterable[Name]) -> list[Name]:
+    """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg."""
+
+    def key(name: str | Path) -> tuple[list[str | int], str]:
+        parts = re.split(r"(\d+)", image_stem(name))
+        return [int(part) if part.isdecimal() else part for part in parts], str(name)
+
+    return sorted(names, key=key)
+
+
+def image_stem(name: str | Path) -> str:
+    """Return the name of an image without folder and one known suffix; a text may be an address or a Windows path."""
+    if isinstance(name, Path):
+        return name.stem if name.suffix.lower() in SUFFIXES else name.name
+    for text in (
+        name,
+        re.split(r"[?#]", name)[0],
+    ):  # an address may have the name in its query, or before one
+        path = PurePosixPath(text.replace("\\", "/"))
+        if path.suffix.lower() in SUFFIXES:
+            return path.stem
+    return PurePosixPath(name.replace("\\", "/")).name
+
+
+def match_frames(
+    names: Sequence[str | Path],
+    frames: Sequence[str] | None,
+    *,
+    video: str = "",
+    length: int | None = None,
+    partial: bool = False,
+) -> list[int | None]:
+    """Return the index of the frame that each image belongs to; None for an image of another video.
+
+    Images and frames match by name without folder and suffix, of which only one is removed; letter case and Unicode
+    form count unless the file systems of this platform ignore them. If frames have no names, as in a video file, images
+    are counted by the numbers that their names end with, or by natural order if there is one for each frame.
+
+    Args:
+        names: names of images in a file of annotations, or files of masks.
+        frames: names of all frames without suffix; None if they have none.
+        video: name of the video; of images in several folders, those in a folder of this name belong to it.
+        length: number of frames, if known.
+        partial: return None for images that match no frame.
+
+    Raises:
+        InputError: an image matches no frame, two match one, or images of several videos cannot be told apart.
+    """
+    folders = {str(name): _list_folders(name) for name in names}
+    several = len(set(folders.values())) > 1
+    inside = {name for name, parts in folders.items() if _fold(video) in parts}
+    own = [name for name in names if not (several and inside) or str(name) in inside]
+    if several and not inside and not (frames and len({image_stem(name) for name in own}) == len(folders)):
+        found = _shorten(sorted({"/".join(parts) or "." for parts in folders.values()}))
+        raise InputError(f"its images are in the folders {found}; expected one folder {video}, or one video")
+    if frames is not None:
+        indices = {_fold(stem): index for index, stem in enumerate(frames)}
+        by_name = {str(name): indices[stem] for name in own if (stem := _fold(image_stem(name))) in indices}
+        missing = [name for name in own if str(name) not in by_name]
+        if missing and not partial:
+            raise _explain_missing(missing, own, frames, video)
+    else:
+        stems = list(dict.fromkeys(map(image_stem, own)))
+        numbers = dict(zip(stems, _number(stems, length), strict=True))
+        by_name = {str(name): numbers[image_stem(name)] for name in own}
+    owners: dict[int, str] = {}
+    for name in own:
+        index, text = by_name.get(str(name)), name.name if isinstance(name, Path) else name
+        if index is not None and owners.setdefault(index, text) != text:
+            raise InputError(f"{owners[index]!r} and {text!r} are both for frame {index}; rename one")
+    return [by_name.get(str(name)) for name in names]
+
+
+def _explain_missing(
+    missing: Sequence[str | Path], names: Sequence[str | Path], frames: Sequence[str], video: str
+) -> InputError:
+    """Return the error for images that match no frame."""
+    forms = {_normalize(stem) for stem in frames}
+    alike = any(_normalize(image_stem(name)) in forms for name in missing)
+    cause = ", which differ in letter case or Unicode form" if alike else ""
+    images = [name.name if isinstance(name, Path) else name for name in missing]
+    return InputError(
+        f"{len(set(map(str, missing)))} of its {len(set(map(str, names)))} images are not frames of {video}: "
+        f"{_shorten(images)}, but the frames are {_shorten(frames)}{cause}; name them alike, or give one mask as "
+        "FRAME=FILE"
+    )
+
+
+def _number(stems: Sequence[str], length: int | None) -> list[int]:
+    """Return the frame numbers of images of a video whose frames have no names."""
+    endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
+    numbers = [int(ending[0]) for ending in endings if ending]
+    prefixes = {stem[: ending.start()] for stem, ending in zip(stems, endings, strict=True) if ending}
+    # a number within a random name, such as rf.3a8f21, is not a frame's
+    separate = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
+    if len(set(numbers)) == len(stems) and separate:
+        return numbers
+    if len(stems) in (1, length):
+        order = order_names(stems)
+        return [order.index(stem) for stem in stems]
+    raise InputError(
+        f"its images {_shorten(stems)} do not end in different frame numbers; give the folder of frames as the video, "
+        "or name them like 00012"
+    )
+
+
+def _list_folders(name: str | Path) -> tuple[str, ...]:
+    """Return the folders of an image named in a file."""
+    if isinstance(name, Path):
+        return ()
+    return tuple(_fold(part) for part in re.split(r"[/\\=]", name)[:-1])
+
+
+def _fold(name: str) -> str:
+    """Return a name as file systems of this platform compare it."""
+    if sys.platform == "darwin":
+        return _normalize(name)
+    return name.casefold() if sys.platform == "win32" else name
+
+
+def _normalize(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _shorten(names: Sequence[str]) -> str:
+    texts = [repr(name[:60]) for name in dict.fromkeys(names)]
+    more = f" and {len(texts) - MAX_NAMES} more" if len(texts) > MAX_NAMES else ""
+    return ", ".join(texts[:MAX_NAMES]) + more

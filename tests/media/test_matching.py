@@ -1,0 +1,275 @@
+"""Frames of annotations by the names of their images, and the order of names."""
+
+import json
+import unicodedata
+from functools import partial
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from aotlab import InputError, VideoInfo, encode_runs, open_frames, read_annotations, write_mask
+from aotlab.media.matching import match_frames, order_names
+
+SIZE = (12, 16)
+
+
+def square(index):
+    """Ids of a frame: object 1 at a place that is the frame's own."""
+    mask = np.zeros(SIZE, np.uint8)
+    mask[2 + index // 4 * 3 : 4 + index // 4 * 3, index % 4 * 4 : index % 4 * 4 + 3] = 1
+    return mask
+
+
+def make_frames(folder, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", SIZE[::-1]).save(folder / name)
+    return VideoInfo.from_source(open_frames(folder))
+
+
+def test_names_in_natural_order():
+    assert order_names(["10.jpg", "9.jpg", "2-a.jpg", "2.jpg"]) == ["2.jpg", "2-a.jpg", "9.jpg", "10.jpg"]
+    assert order_names([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["3f2a1bcd-{:05d}.jpg", "{:04d}.jpg", "{:06d}.jpg", "FRAME_{:05d}.jpg", "mask_{:04d}.png",
+     "{:05d}_jpg.rf.0a1b2c{}.jpg", "other.{:05d}.jpg", "{}.jpg"],
+)  # fmt: skip
+def test_names_of_other_frames_rejected(name):
+    frames = [f"frame_{index:05d}" for index in range(1, 6)]
+    names = [name.format(index, index) for index in (1, 2)]
+    with pytest.raises(
+        InputError, match=r"2 of its 2 images are not frames of clip: .* frames are 'frame_00001'"
+    ):
+        match_frames(names, frames, video="clip", length=5)
+
+
+def test_unicode_form_and_case_are_explained():
+    name = unicodedata.normalize("NFD", "é1.jpg")
+    with pytest.raises(InputError, match="differ in letter case or Unicode form"):
+        match_frames([name], [unicodedata.normalize("NFC", "é1")], video="clip")
+
+
+@pytest.mark.parametrize(("platform", "same"), [("darwin", True), ("win32", False), ("linux", False)])
+def test_unicode_form_as_in_file_system(monkeypatch, platform, same):
+    monkeypatch.setattr("sys.platform", platform)
+    name = unicodedata.normalize("NFD", "é1.jpg")
+    found = match_frames([name], [unicodedata.normalize("NFC", "é1")], partial=True)
+    assert found == [0 if same else None]
+
+
+def test_images_of_several_videos_are_told_apart_by_folder():
+    names = ["bear/00000.jpg", "bus/00000.jpg", "bus/00001.jpg"]
+    assert match_frames(names, None, video="bus") == [None, 0, 1]
+    assert match_frames(names, ["00000", "00001"], video="bus") == [None, 0, 1]
+    for frames in (None, ["00000", "00001"]):
+        with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):
+            match_frames(names, frames, video="cat")
+
+
+def test_two_images_of_one_frame_rejected():
+    with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' are both for frame 0"):
+        match_frames(["1.jpg", "1.png"], ["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("names", "length", "numbers"),
+    [
+        (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a-0003.png", "b-0001.png"], 9, [3, 1]),
+        (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]),
+    ],
+)  # fmt: skip
+def test_images_of_frames_without_names_are_counted(names, length, numbers):
+    assert match_frames(names, None, length=length) == numbers
+
+
+def test_random_names_are_not_counted():
+    with pytest.raises(InputError, match="do not end in different frame numbers"):
+        match_frames(["1_jpg.rf.0a1b17.jpg", "2_jpg.rf.0a1b2c3.jpg"], None, length=9)
+
+
+def test_masks_of_double_suffixes(tmp_path):
+    names = [f"IMG_{number:04d}.JPG.png" for number in (1, 2, 3, 4)]
+    video = make_frames(tmp_path / "frames", names)
+    for index in (0, 3):
+        write_mask(tmp_path / "masks" / names[index], square(index))
+    found = read_annotations(tmp_path / "masks", video)
+    assert sorted(found.frames) == [0, 3]
+    assert (found.mask(3) == square(3)).all()
+
+
+def test_images_of_two_videos_in_coco(tmp_path):
+    images = [{"id": index, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+              for index, name in enumerate(["bear/00000.jpg", "bus/00000.jpg"])]  # fmt: skip
+    annotations = [
+        {"image_id": index, "category_id": 1, "track_id": 1,
+         "segmentation": {"size": list(SIZE), "counts": encode_runs(square(index) == 1).tolist()}}
+        for index in (0, 1)
+    ]  # fmt: skip
+    (tmp_path / "two.json").write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": []})
+    )
+    found = read_annotations(tmp_path / "two.json", VideoInfo("bus", SIZE, 5))
+    assert {frame: found.mask(frame).tolist() for frame in found.frames} == {0: square(1).tolist()}
+    video = make_frames(tmp_path / "bus", ["00000.jpg", "00001.jpg"])
+    assert (read_annotations(tmp_path / "two.json", video).mask(0) == square(1)).all()
+    with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):
+        read_annotations(tmp_path / "two.json", VideoInfo("cat", SIZE, 5))
+
+
+def write_files(write, name):
+    def write_all(path, masks):
+        for stem, mask in masks.items():
+            (path / name.format(stem=stem)).parent.mkdir(parents=True, exist_ok=True)
+            write(path / name.format(stem=stem), stem, mask)
+        return path
+
+    return write_all
+
+
+def write_yolo(path, stem, mask):
+    corners = np.array(outline(mask)).reshape(-1, 2) / SIZE[::-1]
+    path.write_text(" ".join(["0", *(f"{value:.6f}" for value in corners.ravel())]) + "\n")
+
+
+def write_labelme(path, stem, mask):
+    points = np.array(outline(mask)).reshape(-1, 2).tolist()
+    shapes = [{"label": "a", "group_id": 1, "shape_type": "polygon", "points": points}]
+    tree = {"imagePath": f"{stem}.png", "imageHeight": SIZE[0], "imageWidth": SIZE[1], "shapes": shapes}
+    path.write_text(json.dumps(tree))
+
+
+def write_tree(make, suffix="json"):
+    def write(path, masks):
+        path = path.with_suffix(f".{suffix}")
+        tree = make(masks)
+        path.write_text(tree if suffix == "xml" else json.dumps(tree))
+        return path
+
+    return write
+
+
+def outline(mask):
+    """Corners of the square on a mask."""
+    rows, columns = np.nonzero(mask)
+    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    return [float(side) for side in (left, top, right, top, right, bottom, left, bottom)]
+
+
+def make_coco(masks, *, numbered):
+    images = [
+        {"id": index, "file_name": f"clip/{stem}.png", "height": SIZE[0], "width": SIZE[1]}
+        | ({"frame_id": index} if numbered else {})
+        for index, stem in enumerate(masks)
+    ]
+    annotations = [
+        {"image_id": index, "category_id": 1, "track_id": 1, "segmentation": [outline(mask)]}
+        for index, mask in enumerate(masks.values())
+    ]
+    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
+
+
+def make_youtube_vis(masks):
+    runs = [{"size": list(SIZE), "counts": encode_runs(mask > 0).tolist()} for mask in masks.values()]
+    video = {
+        "id": 1,
+        "height": SIZE[0],
+        "width": SIZE[1],
+        "file_names": [f"clip/{stem}.png" for stem in masks],
+    }
+    record = {"id": 1, "video_id": 1, "category_id": 1, "track_id": 1, "segmentations": runs}
+    return {"videos": [video], "annotations": [record], "categories": [{"id": 1, "name": "a"}]}
+
+
+def make_cvat(masks):
+    root = Element("annotations")
+    for index, (stem, mask) in enumerate(masks.items()):
+        image = SubElement(
+            root, "image", id=str(index), name=f"{stem}.png", height=str(SIZE[0]), width=str(SIZE[1])
+        )
+        corners = outline(mask)
+        points = ";".join(f"{x},{y}" for x, y in zip(corners[::2], corners[1::2], strict=True))
+        SubElement(image, "polygon", label="a", points=points, group_id="1")
+    return tostring(root, encoding="unicode")
+
+
+def make_label_studio(masks, *, place):
+    size = {"original_width": SIZE[1], "original_height": SIZE[0]}
+    return [
+        {
+            "data": {"image": f"{place}{stem}.png"},
+            "annotations": [
+                {
+                    "result": [
+                        {
+                            "id": "object-1",
+                            "type": "polygonlabels",
+                            **size,
+                            "value": {
+                                "points": [
+                                    [100 * x / SIZE[1], 100 * y / SIZE[0]]
+                                    for x, y in zip(outline(mask)[::2], outline(mask)[1::2], strict=True)
+                                ],
+                                "polygonlabels": ["a"],
+                            },
+                        }
+                    ]
+                }
+            ],
+        }
+        for stem, mask in masks.items()
+    ]
+
+
+WRITERS = {
+    "masks": write_files(lambda path, _, mask: write_mask(path, mask), "{stem}.png"),
+    "objects": write_files(lambda path, _, mask: Image.fromarray(mask * 255).save(path), "1/{stem}.png"),
+    "yolo": write_files(write_yolo, "labels/{stem}.txt"),
+    "labelme": write_files(write_labelme, "{stem}.json"),
+    "coco": write_tree(partial(make_coco, numbered=False)),
+    "coco_numbers": write_tree(partial(make_coco, numbered=True)),
+    "youtube_vis": write_tree(make_youtube_vis),
+    "cvat_images": write_tree(make_cvat, "xml"),
+    "label_studio": write_tree(partial(make_label_studio, place="/data/local-files/?d=clip/")),
+    "label_studio_upload": write_tree(partial(make_label_studio, place="/data/upload/1/")),
+}
+PARTS = st.sampled_from(["a", "A", "é", "1", "2", "0", ".", "_", "-", " ", ".jpg", ".png", "#", "?"])
+STEMS = st.lists(PARTS, max_size=4).map(lambda parts: "".join(["n", *parts]))
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    return (tmp_path_factory.mktemp("drawn") / str(number) for number in range(10**6))
+
+
+@settings(max_examples=25)
+@given(
+    frames=st.lists(STEMS, min_size=1, max_size=6, unique=True),
+    others=st.lists(STEMS, max_size=3),
+    drawn=st.data(),
+)
+@pytest.mark.parametrize("name", WRITERS)
+def test_mask_lands_on_the_frame_of_its_name(roots, name, frames, others, drawn):
+    root = next(roots)
+    video = make_frames(root / "clip", [f"{stem}.png" for stem in frames])
+    stems = video.stems
+    named = drawn.draw(st.lists(st.sampled_from([*frames, *others]), min_size=1, max_size=8, unique=True))
+    masks = {stem: square(place) for place, stem in enumerate(named)}
+    path = WRITERS[name](root / "given", masks)
+    try:
+        found = read_annotations(path, video)
+    except InputError:
+        assert not set(named) <= set(stems)
+        return
+    shown = {stems[index]: found.mask(index) > 0 for index, regions in found.frames.items() if regions}
+    assert shown.keys() == masks.keys()
+    for stem, mask in shown.items():  # polygons may cover more
+        assert mask[masks[stem] > 0].all()
+        assert not any(mask[other > 0].all() for each, other in masks.items() if each != stem)
