@@ -249,7 +249,9 @@ class VideoFrames(FrameSource):
         return times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        times, damage = self._times, self.damaged = [], []
+        times: list[Fraction] = []
+        damage: list[int] = []
+        self._times, self.damaged = times, damage
         with _open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(_decode(self.path, container)):
                 if self.variable:
