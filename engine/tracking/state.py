@@ -92,8 +92,8 @@ def unpack(kind: Any, value: Any, device: torch.device) -> Any:
     """
     container, inner = get_origin(kind) or kind, get_args(kind)
     if container is UnionType:  # with None
-        (chosen,) = (option for option in inner if option is not NoneType)
-        return None if value is None else unpack(kind, value, device)
+        (given,) = (option for option in inner if option is not NoneType)
+        return None if value is None else unpack(given, value, device)
     if container in (list, tuple):  # all of one type
         return container(unpack(inner[0], item, device) for item in value)
     if container is dict:
