@@ -86,7 +86,7 @@ def memorize(
         frames: result of `read_memory` or `propagate_reference`.
         masks: masks of each bank, B×(m+1)×H×W; empty after `propagate_reference`.
     """
-    memories = []
+    memories: list[Memory] = []
     for index, frame in enumerate(frames):
         known = frame.identities if isinstance(frame, ReferenceFrame) else None
         identities = model.assign_identities(masks[index]) if known is None else known

@@ -111,8 +111,8 @@ def unpack(kind: Any, value: Any, device: torch.device) -> Any:
     if kind is Any:
         return deepcopy(value)
     if issubclass(kind, tuple):  # a NamedTuple
-        hints = get_type_hints(kind).values()
-        return kind(*(unpack(*pair, device) for pair in zip(hints, value, strict=True)))
+        parts = zip(get_type_hints(kind).values(), value, strict=True)
+        return kind(*(unpack(*part, device) for part in parts))
     (kind,) = (option for option in [kind, *kind.__subclasses__()] if set(field_names(option)) == set(value))
     hints = get_type_hints(kind)
     return kind(**{name: unpack(hints[name], item, device) for name, item in value.items()})
