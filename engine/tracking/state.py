@@ -92,8 +92,8 @@ def unpack(kind: Any, value: Any, device: torch.device) -> Any:
     """
     container, inner = get_origin(kind) or kind, get_args(kind)
     if container is UnionType:  # with None
-        (given,) = (option for option in inner if option is not NoneType)
-        return None if value is None else unpack(given, value, device)
+        (kind,) = (option for option in inner if option is not NoneType)
+        return None if value is None else unpack(kind, value, device)
     if container in (list, tuple):  # all of one type
         return container(unpack(inner[0], item, device) for item in value)
     if container is dict:
@@ -111,13 +111,11 @@ def unpack(kind: Any, value: Any, device: torch.device) -> Any:
     if kind is Any:
         return deepcopy(value)
     if issubclass(kind, tuple):  # a NamedTuple
-        hints = get_type_hints(kind).values()
-        return kind(*(unpack(*pair, device) for pair in zip(hints, value, strict=True)))
-    (chosen,) = (
-        option for option in [kind, *kind.__subclasses__()] if set(field_names(option)) == set(value)
-    )
-    types = get_type_hints(chosen)
-    return chosen(**{name: unpack(types[name], item, device) for name, item in value.items()})
+        parts = zip(get_type_hints(kind).values(), value, strict=True)
+        return kind(*(unpack(*part, device) for part in parts))
+    (kind,) = (option for option in [kind, *kind.__subclasses__()] if set(field_names(option)) == set(value))
+    hints = get_type_hints(kind)
+    return kind(**{name: unpack(hints[name], item, device) for name, item in value.items()})
 
 
 def field_names(kind: Any) -> list[str]:
