@@ -225,7 +225,7 @@ def verify_export(model: VOSModel, folder: Path, *, frames: int = 12, provider: 
     """
     exported = load_exported_tracker(folder, provider=provider)
     trackers = exported, Tracker(model, exported.config)
-    height, width = exported.model.description.video_size  # type: ignore[attr-defined]
+    height, width = read_description(folder).video_size
     images, masks = draw_clip(frames, height, width, seed=0)
     for tracker in trackers:
         tracker.step(images[0], masks[0])
