@@ -30,7 +30,7 @@ def test_validation_scores_every_depth(monkeypatch):
     assert depths == [1, 2, 3]
     assert scores["J&F at depth 1"], scores["J&F"] == (10.0, 30.0)
     assert len(scores) == 9
-    assert model.depth == 3
+    assert model.config.depths == [3]
 
 
 @pytest.mark.parametrize(
