@@ -2,8 +2,10 @@
 
 import pytest
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.utils.errors import InputError
 from research.speed.compare import main, parse_setting
+from research.speed.worker import prepare_tracking
 
 
 def test_setting_parts_are_separated():
@@ -41,3 +43,8 @@ def test_failing_setting_is_named(capfd):
     )  # stripes of less than a column are left out
     assert main(["no_such_preset", "--rounds", "1"]) == 2
     assert "no_such_preset: failed" in capfd.readouterr().err
+
+
+def test_checkpoint_file_is_timed():
+    setting = parse_setting(f"{BUNDLED_CHECKPOINT},size=64x48")
+    prepare_tracking(setting | {"device": "cpu"})()

@@ -180,3 +180,9 @@ def test_training_evicts_oldest_frame(policy):
         sizes.append(len(bank))
     assert bank.frames == [0, 4, 8, 12]
     assert max(sizes) == 4
+
+
+def test_only_frames_that_are_kept_are_allocated():
+    bank = filled(BoundedFIFO(9, 1, newest=1), 12)
+    assert len(bank) == 2
+    assert bank.nbytes == 2 * TOKENS * (DIM + 8) * 4
