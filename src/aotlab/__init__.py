@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aotlab.evaluation.measures import region_similarity
     from aotlab.media.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.media.coco import format_coco, parse_classes, parse_coco
+    from aotlab.media.frames import FrameSource, store_frame
     from aotlab.media.images import decode_image
     from aotlab.media.masks import PALETTE, read_mask, write_mask
     from aotlab.media.matching import order_names
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
         parse_runs,
         require_size,
     )
-    from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
+    from aotlab.media.video import VideoFrames, VideoReader, open_frames
     from aotlab.media.video_writer import VideoWriter
     from aotlab.networks.weights.zoo import list_models, load_model
     from aotlab.tools.cli.options import BYTES, add_tracker_options, read_tracker_options
@@ -73,7 +74,7 @@ _HOMES = {
     "AttributeTable": ("aotlab.media.regions", "AttributeTable"),
     "BYTES": ("aotlab.tools.cli.options", "BYTES"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
-    "FrameSource": ("aotlab.media.video", "FrameSource"),
+    "FrameSource": ("aotlab.media.frames", "FrameSource"),
     "InUseError": ("aotlab.utils.locks", "InUseError"),
     "InputError": ("aotlab.utils.errors", "InputError"),
     "Job": ("aotlab.video.job", "Job"),
@@ -130,7 +131,7 @@ _HOMES = {
     "require_size": ("aotlab.media.regions", "require_size"),
     "run_job": ("aotlab.video.job", "run_job"),
     "share_classes": ("aotlab.video.class_list", "share_classes"),
-    "store_frame": ("aotlab.media.video", "store_frame"),
+    "store_frame": ("aotlab.media.frames", "store_frame"),
     "to_detections": ("aotlab.video.outputs", "to_detections"),
     "track": ("aotlab.video.track", "track"),
     "write_mask": ("aotlab.media.masks", "write_mask"),

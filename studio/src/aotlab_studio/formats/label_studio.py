@@ -125,7 +125,7 @@ def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Return the masks of the first annotation or prediction that has results; None if the task has neither."""
     versions = [*(task.get("annotations") or ()), *(task.get("predictions") or ())]
     given = [version.get("result") or [] for version in versions if not version.get("was_cancelled")]
-    results = next(filter(None, given), [])
+    results: list[dict[str, Any]] = next(filter(None, given), [])
     masks = [result for result in results if result.get("type") in RESULT_TYPES]
     return masks if masks or (given and not results) else None
 
