@@ -12,16 +12,16 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import (
+from aotlab.media.deep_images import (
     Levels,
     LevelsOption,
     TiffStack,
     detect_image_kind,
     estimate_levels,
-    list_images,
     parse_levels,
     read_raw_image,
 )
+from aotlab.media.images import list_images
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.places import PROMPT_0_1, parse_frame_object
+from aotlab.utils.places import parse_frame_object
 
 Point = tuple[float, float]
 """x and y in pixels"""
@@ -154,7 +154,7 @@ def find_box(mask: np.ndarray) -> Box:
 
 def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:
     """Return frame, object id, and x, y or x, y, width, height."""
-    frame, object_id, value = parse_frame_object(text, PROMPT_0_1)
+    frame, object_id, value = parse_frame_object(text)
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(value)

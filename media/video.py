@@ -21,8 +21,8 @@ from aotlab.media.decoding import (
     read_rate,
     to_rgb,
 )
+from aotlab.media.deep_images import LevelsOption, detect_image_kind
 from aotlab.media.frames import FrameSource, ImageFrames, Sound, require_index, require_size
-from aotlab.media.images import LevelsOption, detect_image_kind
 from aotlab.media.streams import open_stream
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.media.video_index import VideoIndex

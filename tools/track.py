@@ -26,7 +26,6 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     argument_type,
     command,
-    frame_object_type,
     list_type,
     require_model,
     require_paths,
@@ -36,7 +35,7 @@ from aotlab.tools.cli.stdio import SIGNAL_STATUS
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_count
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, MASK_0_1, PLACE, parse_frame_object
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -118,7 +117,6 @@ def add_mask_and_output_options(parser: CommandParser) -> None:
         "--mask",
         metavar="[[FRAME][:ID]=]FILE",
         action="append",
-        type=frame_object_type("--mask", MASK_0_1),
         default=[],
         help="PNG with one object id per pixel (0: background) for FRAME (default: the first), with ID of this object "
         "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; may be "
@@ -463,7 +461,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if not args.several:
         require_source(args.video[0])
-        require_paths(*(parse_frame_object(value, MASK_0_1).value for value in args.mask))
+        require_paths(*(parse_frame_object(value).value for value in args.mask))
         require_extra("video")
     options = read_options(args)
     return track_several(args, tracker, options) if args.several else track_video(args, tracker, options)

@@ -1,4 +1,4 @@
-"""Videos as text, and frame and object of a value: ``[FRAME][:ID]=VALUE``, and the forms of version 0.1."""
+"""Videos as text, and frame and object of a value: ``[FRAME][:ID]=VALUE``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
 """address: protocol, and the rest after a name and password"""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
 PLACE = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
-MASK_0_1 = re.compile(r"(?P<frame>\d{1,9})(?P<object_id>){0}:(?P<value>.+)", re.ASCII | re.DOTALL)
-"""``FRAME:FILE``"""
-PROMPT_0_1 = re.compile(
-    r"(?:(?P<frame>\d{1,9})/)?(?P<object_id>\d{1,5}):(?P<value>[^:=]+(?::[^:=]+:[^:=]+)?)", re.ASCII
-)
-"""``[FRAME/]ID:X,Y``, ``[FRAME/]ID:X,Y,W,H`` or ``[FRAME/]ID:X1:Y1-X2:Y2``"""
 
 
 class FrameObjectValue(NamedTuple):
@@ -31,18 +25,11 @@ class FrameObjectValue(NamedTuple):
         return f"{place}={self.value}" if place else self.value
 
 
-def parse_frame_object(text: str, earlier: re.Pattern[str]) -> FrameObjectValue:
-    """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object.
-
-    Args:
-        earlier: form of version 0.1 that is read too.
-    """
+def parse_frame_object(text: str) -> FrameObjectValue:
+    """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object."""
     head, _, value = text.partition("=")
     match = PLACE.fullmatch(head) if head and value else None
     if match is None:
-        match = earlier.fullmatch(text)
-        value = match["value"] if match else text
-    frame, object_id = (
-        int(match[name]) if match and match[name] else None for name in ("frame", "object_id")
-    )
+        return FrameObjectValue(None, None, text)
+    frame, object_id = (int(part) if part else None for part in match.group("frame", "object_id"))
     return FrameObjectValue(frame, object_id, value)

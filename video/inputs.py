@@ -18,7 +18,7 @@ from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_runs
 from aotlab.utils.errors import InputError
-from aotlab.utils.places import MASK_0_1, FrameObjectValue, parse_frame_object
+from aotlab.utils.places import FrameObjectValue, parse_frame_object
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def load_masks(
 
 def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:
     """Return frame, object id and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
-    frame, object_id, file = parse_frame_object(value, MASK_0_1)
+    frame, object_id, file = parse_frame_object(value)
     if object_id not in (None, *range(1, MAX_ID + 1)):
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
     return frame, object_id, Path(file)

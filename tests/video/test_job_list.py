@@ -14,7 +14,7 @@ from tests.limits import make_pipe
 def test_csv_is_read(tmp_path):
     rows = [
         "video,masks,name,overrides,levels",
-        "a.mp4,a.png; 3:b.xml,,,",
+        "a.mp4,a.png; 3=b.xml,,,",
         "sub/b.mp4,m,second,memory.every=2 memory.frames=4,auto",
         'c.tif,c.png,,,"0,4095"',
     ]
@@ -32,7 +32,7 @@ def test_json_lines_are_read(tmp_path):
     path = tmp_path / "jobs.jsonl"
     rows = [
         {"video": "a.mp4", "masks": "a.png"},
-        {"video": "rtsp://x/y", "masks": ["2:a.png"], "name": "y", "overrides": ["a.b=1"]},
+        {"video": "rtsp://x/y", "masks": ["2=a.png"], "name": "y", "overrides": ["a.b=1"]},
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     first, second = read_jobs(path)

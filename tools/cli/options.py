@@ -18,12 +18,10 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     Options,
     argument_type,
-    frame_object_type,
     list_type,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import parse_bytes, parse_size
-from aotlab.utils.places import PROMPT_0_1
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -287,7 +285,6 @@ def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) 
             name,
             metavar=f"{place}{values}",
             action="append",
-            type=frame_object_type(name, PROMPT_0_1),
             default=[],
             help=text,
         )

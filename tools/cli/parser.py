@@ -39,7 +39,7 @@ from aotlab.utils.errors import (
 )
 from aotlab.utils.files import file_mode, is_file, is_folder
 from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, MAX_COUNT, MAX_SIDE, POSITIVE, Range, parse_number
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, parse_frame_object
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
 
 log = logging.getLogger(__name__)
 
@@ -224,18 +224,6 @@ def list_type(read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
         return values
 
     return read_sequence_names
-
-
-def frame_object_type(option: str, earlier: re.Pattern[str]) -> Callable[[str], str]:
-    """Return an argparse type for ``[FRAME][:ID]=VALUE`` that names this form if the earlier one is given."""
-
-    def read_place(text: str) -> str:
-        present = str(parse_frame_object(text, earlier))
-        if earlier.fullmatch(text) and present != text:
-            print_hint(f"{option} {text}", f"{option} {present}")
-        return present
-
-    return read_place
 
 
 def read_device(text: str) -> str:

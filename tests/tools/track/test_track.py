@@ -76,16 +76,6 @@ def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys):
     assert captured.err == ""
 
 
-def test_earlier_forms_are_read_with_a_hint(video, mask, tmp_path, capsys, caplog):
-    assert run(video, tmp_path, f"2:{mask}", more=["--box", "1/3:1,1,9,9", "--end", "2", "--dry-run"]) == 0
-    assert "3 frames of 48×32, 2 objects to track" in capsys.readouterr().out
-    hints = [record.getMessage() for record in caplog.records]
-    assert hints == [
-        f"hint: --mask 2:{mask} is written --mask 2={mask}",
-        "hint: --box 1/3:1,1,9,9 is written --box 1:3=1,1,9,9",
-    ]
-
-
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
     assert run(video, tmp_path, f"1={mask}", f"3={mask}", more=["--both-directions"]) == 0
     assert values(tmp_path) == dict.fromkeys(NAMES, 1)
@@ -344,7 +334,7 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
 def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     late = tmp_path / "late.png"
     Image.fromarray(np.pad(np.full((8, 8), object_id, np.uint16), ((0, 24), (0, 40)))).save(late)
-    assert run(video, tmp_path, mask, f"2:{late}", more=("--no-overlay",)) == 0
+    assert run(video, tmp_path, mask, f"2={late}", more=("--no-overlay",)) == 0
     folder = tmp_path / "out" / "masks"
     assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
     info = VideoInfo("video", (32, 48), 4)
