@@ -16,7 +16,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_SIDE
 
 if TYPE_CHECKING:
-    from aotlab.media.video import FrameSource
+    from aotlab.media.frames import FrameSource
 
 Size = tuple[int, int]
 """(height, width) in pixels"""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.media.video import Sound, open_container
+from aotlab.media.decoding import open_container
+from aotlab.media.frames import Sound
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.annotations import read_annotations
+from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_runs
-from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
 from aotlab.utils.places import FrameObjectValue, parse_frame_object
 

@@ -14,10 +14,11 @@ from aotlab.engine.prompting import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.streaming import HELPER_THREADS
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.frames import FrameSource
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
-from aotlab.media.video import FrameSource, open_frames
+from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output

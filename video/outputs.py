@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.annotations import MaskWriter, find_mask_writer
+from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs
-from aotlab.media.video import FrameSource, VideoFrames, store_frame
+from aotlab.media.video import VideoFrames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove

@@ -15,8 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from aotlab.engine.streaming import LabelPipeline, ReadAhead, StallError, stream
-from aotlab.media.images import Levels
-from aotlab.media.video import FrameSource
+from aotlab.media.deep_images import Levels
+from aotlab.media.frames import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag

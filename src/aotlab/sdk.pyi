@@ -13,6 +13,7 @@ from aotlab.media.coco import (
     parse_classes as parse_classes,
     parse_coco as parse_coco,
 )
+from aotlab.media.frames import FrameSource as FrameSource, store_frame as store_frame
 from aotlab.media.images import decode_image as decode_image
 from aotlab.media.masks import PALETTE as PALETTE
 from aotlab.media.matching import order_names as order_names
@@ -29,12 +30,7 @@ from aotlab.media.regions import (
     parse_runs as parse_runs,
     require_size as require_size,
 )
-from aotlab.media.video import (
-    FrameSource as FrameSource,
-    VideoFrames as VideoFrames,
-    VideoReader as VideoReader,
-    store_frame as store_frame,
-)
+from aotlab.media.video import VideoFrames as VideoFrames, VideoReader as VideoReader
 from aotlab.media.video_writer import VideoWriter as VideoWriter
 from aotlab.tools.cli.command import command as command
 from aotlab.tools.cli.options import (

@@ -66,14 +66,6 @@ def test_prompts_are_parsed_by_frame_and_object():
 
 
 @pytest.mark.parametrize(
-    ("earlier", "present"),
-    [("40/3:1,2,30,40", "40:3=1,2,30,40"), ("2:10:20-40:60", ":2=10:20-40:60"), ("1:1,2,3,4", "1,2,3,4")],
-)
-def test_earlier_form_of_prompts_is_read(earlier, present):
-    assert parse_prompts([earlier], []) == parse_prompts([present], [])
-
-
-@pytest.mark.parametrize(
     ("boxes", "points", "negative", "words"),
     [
         (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 and X,Y,W,H"),

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.video import VideoReader, has_variable_rate, open_container, open_frames
+from aotlab.media.decoding import has_variable_rate, open_container
+from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.mutations import corrupt_bytes

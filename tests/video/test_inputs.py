@@ -84,6 +84,7 @@ def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
     ("value", "frame", "file"),
     [
         ("C:odd:name.png", None, "C:odd:name.png"),
+        ("12:a:b.png", None, "12:a:b.png"),
         ("12:3=b.png", 12, "b.png"),
         ("12=a:b.png", 12, "a:b.png"),
         (r"40=C:\x=y.png", 40, r"C:\x=y.png"),

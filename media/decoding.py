@@ -1,0 +1,179 @@
+"""FFmpeg's containers: opening, decoding, display matrix, rates and times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import av
+
+
+DEFAULT_RATE = Fraction(25)
+"""frame rate of videos without one (single frames, raw streams), as in FFmpeg"""
+
+
+NUM_PEEKED_PACKETS = 200
+"""number of packets to inspect for a variable frame rate"""
+
+
+NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
+"""FFmpeg's readers of text files and single images"""
+
+
+PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
+"""FFmpeg's readers of files that name other files"""
+
+
+WITHOUT_LENGTH = ("mpeg", "mpegts")
+"""FFmpeg's readers of files whose header states no length, so that only a last frame in part shows a cut"""
+
+
+NO_FRAMES = "holds no frames; give a video with at least one frame"
+
+
+def open_container(
+    source: Any,
+    *,
+    playlists: bool = False,
+    timeout: float | None = None,
+    options: dict[str, str] | None = None,
+) -> av.container.InputContainer:
+    """Open a file or address; tags that are not UTF-8, which some cameras write, are accepted.
+
+    Args:
+        source: path, address, or file object.
+        playlists: also open lists of other files, such as HLS. FFmpeg follows lists on a server only to servers, but
+            local lists to any local file.
+        timeout: seconds to wait for a server.
+        options: FFmpeg options by name.
+    """
+    import av
+
+    allowed = {} if playlists else {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
+    return av.open(
+        source, metadata_errors="replace", timeout=timeout, options=options or {}, container_options=allowed
+    )
+
+
+def open_video(path: Path) -> av.container.InputContainer:
+    import av
+
+    try:
+        container = open_container(str(path))
+    except av.EOFError as error:
+        raise InputError(f"{path}: {NO_FRAMES}") from error
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: not a readable video ({describe_error(error)}); give a video or a folder"
+        ) from error
+    if not container.streams.video or NOT_VIDEO.fullmatch(container.format.name):
+        problem = "not a video; give a video file or a folder of frames" if container.streams else NO_FRAMES
+        container.close()
+        raise InputError(f"{path}: {problem}")
+    require_decoder(container, str(path))
+    return container
+
+
+def decode(
+    path: Path, container: av.container.InputContainer
+) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
+    """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage."""
+    import av
+
+    index, last, damaged = 0, None, dict[int | None, int]()
+    # slice threads do not mark frames that the decoder filled in
+    container.streams.video[0].thread_type = "FRAME"
+    try:
+        for packet in container.demux(video=0):
+            last = packet.pts if packet.size else last
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    damaged[frame.pts] = index
+                yield to_rgb(frame), read_time(frame), frame.is_corrupt
+                index += 1
+    except (av.FFmpegError, OSError) as error:
+        raise decode_error(path, index, error) from error
+    if last in damaged and container.format.name in WITHOUT_LENGTH:
+        raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
+
+
+def to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """Return the frame rotated by quarter turns and mirrored, as in its display matrix."""
+    image = frame.to_ndarray(format="rgb24")
+    entry: Any = frame.side_data.get("DISPLAYMATRIX")
+    if entry is None:
+        return image
+    # Pixel (x, y) is shown at (a x + c y, b x + d y), up to a shift.
+    a, b, _, c, d = np.frombuffer(bytes(entry), dtype=np.int32)[:5].astype(int)
+    if abs(b) > abs(a):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def has_variable_rate(container: av.container.InputContainer, rate: Fraction) -> bool:
+    """Return whether the first frames are unevenly spaced or differ from the stated rate; reads packets."""
+    import av
+
+    stream = container.streams.video[0]
+    if stream.time_base is None:
+        return False
+    times = []
+    # stop at an unreadable packet; decoding reports its frame
+    with suppress(av.FFmpegError):
+        for packet in islice(container.demux(stream), NUM_PEEKED_PACKETS):
+            if packet.pts is not None:
+                times.append(packet.pts * stream.time_base)
+    times.sort()
+    slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
+    # the last packets may lack neighbours that are stored later
+    steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
+    return any(abs(step - 1 / rate) > slack for step in steps)
+
+
+def read_rate(stream: Any) -> Fraction:
+    """Return the frames per second of a video stream."""
+    return Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+
+
+def read_time(frame: av.VideoFrame) -> Fraction | None:
+    """Return the frame's time by its source's clock."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+
+
+def next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> Fraction:
+    """Return the time of the frame after those with ``times``; by the rate if its own time is unknown."""
+    if time is not None:
+        return time
+    return times[-1] + 1 / rate if times else Fraction(0)
+
+
+def require_decoder(container: av.container.InputContainer, title: str) -> None:
+    """Raise unless this FFmpeg has a decoder for the first video stream, and close the container."""
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError(f"{title}: no decoder for its video; give H.264, for example")
+
+
+def decode_error(path: Path, index: int, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: frame {index} does not decode ({describe_error(error)}); repair the file or cut it before"
+    )
+
+
+def describe_error(error: Exception) -> str:
+    """Return FFmpeg's message without the number and the file name."""
+    import av
+
+    if isinstance(error, av.ArgumentError):
+        return "damaged, or a playlist of other files"
+    return getattr(error, "strerror", None) or str(error)

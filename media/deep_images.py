@@ -1,0 +1,285 @@
+"""Images with more than 8 bits a channel: 16-bit PNG, TIFF stacks and EXR, and the levels that show them in 8 bits."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.media.images import RESAVE_ADVICE, catch_decode_errors, open_image, read_image
+from aotlab.utils.errors import InputError, describe_missing_module
+from aotlab.utils.files import file_mode, is_file, is_file_name
+
+MAX_PIXELS = 2**28
+"""largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
+MAX_CHANNELS = 3
+"""largest number of channels of a TIFF, shown as red, green and blue"""
+MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
+"""number of frames, and of values per frame, from which levels are estimated"""
+LEVEL_PERCENTILES = (0.1, 99.9)
+"""percentiles shown as black and white, robust to hot pixels"""
+
+LevelsOption = str | tuple[float, float] | None
+"""``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
+
+
+def detect_image_kind(path: Path) -> str:
+    """Return the kind of an image by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits`` for all others."""
+    if not is_file(path):
+        return "8 bits"  # the 8-bit reader reports the error
+    try:
+        with path.open("rb") as file:
+            start = file.read(25)
+    except OSError:
+        return "8 bits"
+    if start.startswith(b"v/1\x01"):
+        return "exr"
+    if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # TIFF and BigTIFF
+        return "tiff"
+    return "png16" if start.startswith(b"\x89PNG\r\n\x1a\n") and start[24:] == b"\x10" else "8 bits"
+
+
+def read_raw_image(path: Path) -> np.ndarray:
+    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels.
+
+    Raises:
+        InputError: missing, broken, a stack, or the library for it is not installed.
+    """
+    kind = detect_image_kind(path)
+    if kind == "exr":
+        return _read_exr(path)
+    if kind == "png16":
+        return _read_png(path)
+    if kind == "8 bits":
+        return read_image(path)
+    stack = TiffStack(path)
+    if stack.count > 1:
+        raise InputError(f"{path}: holds {stack.count} images; give a stack by itself, not in a folder")
+    return stack.read(0)
+
+
+def _read_png(path: Path) -> np.ndarray:
+    """Read a 16-bit PNG; Pillow reduces colours to 8 bits, and OpenCV pads truncated files."""
+    import cv2
+
+    with open_image(path, "image", RESAVE_ADVICE) as image:
+        image.load()
+        grey = image.mode.startswith("I")
+        flags = cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+        values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+        if values is None or values.dtype != np.uint16:
+            raise ValueError("its 16 bits do not decode")
+    return values[..., None] if grey else np.ascontiguousarray(values[..., ::-1])
+
+
+def _read_exr(path: Path) -> np.ndarray:
+    """Return the display window of the first part; black outside the data window."""
+    try:
+        import OpenEXR
+    except ModuleNotFoundError as error:
+        raise InputError(f"{path}: {describe_missing_module('OpenEXR')}") from error
+    with catch_decode_errors(path, "EXR", RESAVE_ADVICE):
+        with OpenEXR.File(str(path), header_only=True) as file:
+            # first row and column, and those after the last
+            stored, shown = (
+                np.array(file.header()[name], np.int64)[:, ::-1] + [[0], [1]]
+                for name in ("dataWindow", "displayWindow")
+            )
+        for start, end in (stored, shown):
+            if math.prod(np.maximum(0, end - start).tolist()) > MAX_PIXELS:
+                raise ValueError("too many pixels")
+        with OpenEXR.File(str(path)) as file:
+            channels = file.channels()
+            name = next((name for name in ("RGB", "RGBA", "Y", "YA") if name in channels), None)
+            if name is None:
+                raise ValueError(f"its channels are {', '.join(channels)}; expected R, G, B or Y")
+            values = np.atleast_3d(channels[name].pixels)[..., : len(name.rstrip("A"))]
+        result = np.zeros((*(shown[1] - shown[0]), values.shape[2]), values.dtype)
+        start, end = np.maximum(stored[0], shown[0]), np.minimum(stored[1], shown[1])
+        if (start < end).all():
+            part, place = (tuple(map(slice, start - box[0], end - box[0])) for box in (stored, shown))
+            result[place] = values[part]
+        return result
+
+
+class TiffStack:
+    """Images of a TIFF file by index. Thread-safe.
+
+    Only the first series is read. ``S`` and ``C`` are channels, at most three; one further axis besides ``Y`` and ``X``
+    may be longer than 1 and holds the frames.
+
+    Raises:
+        InputError: not a readable TIFF, unsupported axes or channels, or tifffile is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import tifffile
+        except ModuleNotFoundError as error:
+            raise InputError(f"{path}: {describe_missing_module('tifffile')}") from error
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
+        self.path, self._lock = path, threading.Lock()
+        with catch_decode_errors(path, "TIFF", RESAVE_ADVICE):
+            file = tifffile.TiffFile(path)
+            for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
+                self._require_part(part)  # opened with the first series
+            shapes = {series.shape for series in file.series}
+            self._series: Any = file.series[0]
+            self._axes, self._page = str(self._series.axes), self._series.keyframe
+            self._values = None
+            if self._series.dataoffset is not None:  # contiguous, as in large stacks of ImageJ
+                kind, shape = file.byteorder + self._series.dtype.char, self._series.shape
+                self._values = file.filehandle.memmap_array(kind, shape, self._series.dataoffset)
+        if len(shapes) > 1:
+            raise InputError(
+                f"{path}: holds {len(shapes)} series of images; store each series in a separate file"
+            )
+        self._frame_axis, self.count = self._find_frames()
+
+    def read(self, index: int) -> np.ndarray:
+        """Read an image as stored, H×W×C with 1 to 3 channels; raises `InputError` on failure."""
+        part = tuple(
+            slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
+        )
+        with catch_decode_errors(self.path, "TIFF", RESAVE_ADVICE), self._lock:
+            if self._values is not None:
+                values = self._values[part]
+                values = values.astype(values.dtype.newbyteorder("="))
+            else:
+                values = self._read_pages(part)
+            # rows and columns first; after them only channels may be longer than 1
+            order = sorted(range(values.ndim), key=lambda axis: ("YX" + self._axes).index(self._axes[axis]))
+            values = values.transpose(order)
+            return self._to_colours(values.reshape(*values.shape[:2], -1))
+
+    def _require_part(self, name: str) -> None:
+        """Raise unless another file of an OME-TIFF is a file beside it."""
+        part = self.path.parent / name
+        if not is_file_name(name) or (file_mode(part) and not is_file(part)):
+            raise InputError(f"{self.path}: its part {name[:80]!r} is not a file beside it; {RESAVE_ADVICE}")
+
+    def _find_frames(self) -> tuple[str, int]:
+        """Return the axis of frames, empty without one, and the number of frames."""
+        sizes = dict(zip(self._axes, self._series.shape, strict=True))
+        if len(sizes) != len(self._axes) or not {"Y", "X"} <= set(sizes):
+            raise InputError(f"{self.path}: has the axes {self._axes}; expected images, with Y and X")
+        if sizes["Y"] * sizes["X"] > MAX_PIXELS:
+            raise InputError(
+                f"{self.path}: {sizes['X']}×{sizes['Y']} pixels are too many; give smaller images"
+            )
+        long = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
+        channels = [axis for axis in long if axis in "SC"]
+        frames = [axis for axis in long if axis not in "SC"]
+        if len(frames) > 1 or len(channels) > 1:
+            text = " × ".join(f"{size} {axis}" for axis, size in long.items())
+            raise InputError(
+                f"{self.path}: holds {text}; a video has one axis of frames, store one of the others"
+            )
+        for axis in channels:
+            if long[axis] > MAX_CHANNELS + (axis == "S"):  # samples may include transparency
+                raise InputError(
+                    f"{self.path}: has {long[axis]} channels; store up to {MAX_CHANNELS} that show the objects"
+                )
+        return (frames[0], long[frames[0]]) if frames else ("", 1)
+
+    def _read_pages(self, part: tuple[slice, ...]) -> np.ndarray:
+        """Decode the pages of a part of the series."""
+        shape, inner = self._series.shape, self._page.shape
+        outer = len(shape) - len(inner)
+        pages = np.arange(math.prod(shape[:outer])).reshape(shape[:outer])[part[:outer]]
+        values = np.stack([self._series.pages[int(page)].asarray() for page in np.ravel(pages)])
+        return values.reshape(*pages.shape, *inner)[(slice(None),) * outer + part[outer:]]
+
+    def _to_colours(self, values: np.ndarray) -> np.ndarray:
+        """Convert to brightness or colours: look up palettes, drop alpha, invert min-is-white."""
+        if self._page.colormap is not None:
+            return (np.moveaxis(self._page.colormap, 0, -1)[values[..., 0]] >> 8).astype(np.uint8)
+        if values.dtype == bool:
+            values = values.astype(np.uint8) * 255
+        if self._page.photometric == 0 and values.dtype.kind == "u":  # min is white
+            values = np.iinfo(values.dtype).max - values
+        if values.shape[-1] == 2:  # two channels are shown in magenta and green, as microscopes do
+            return values[..., [0, 1, 0]]
+        return values[..., :MAX_CHANNELS]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Values shown as black and white, for all channels and frames of a video."""
+
+    low: float
+    high: float
+    linear: bool = False
+    """values are linear light, as in EXR, and are encoded with the sRGB curve"""
+    estimated: bool = False
+    """estimated from the video rather than given"""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Convert H×W×C values to uint8; NaN becomes black."""
+        if values.dtype in (np.uint8, np.uint16):
+            return self._table[values]
+        return self._convert(values)
+
+    def report(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"low": self.low, "high": self.high, "auto": self.estimated}
+
+    def __str__(self) -> str:
+        return f"{self.low:g},{self.high:g}"
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        return self._convert(np.arange(2**16))
+
+    def _convert(self, values: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            part = (values.astype(np.float64) - self.low) / (self.high - self.low)
+        part = np.nan_to_num(part, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
+        if self.linear:
+            part = np.where(part <= 0.0031308, 12.92 * part, 1.055 * part ** (1 / 2.4) - 0.055)
+        return (part * 255).round().astype(np.uint8)
+
+
+def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
+    """Return levels as numbers; None if they are to be estimated. Raises `InputError` for invalid ones."""
+    if levels is None or levels == "auto":
+        return None
+    try:
+        low, high = map(float, levels.split(",") if isinstance(levels, str) else levels)
+    except (ValueError, TypeError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(
+            f"levels {levels}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
+        )
+    return low, high
+
+
+def estimate_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, float]:
+    """Estimate the levels of a video from percentiles of evenly spaced frames.
+
+    Args:
+        read: returns the values of a frame, H×W×C.
+        count: number of frames.
+    """
+    indices = sorted({round(index) for index in np.linspace(0, count - 1, min(count, MAX_LEVEL_FRAMES))})
+    parts = []
+    for index in indices:
+        values = read(index).reshape(-1)
+        values = values[:: 1 + len(values) // MAX_LEVEL_VALUES].astype(np.float64)
+        parts.append(values[np.isfinite(values)])
+    values = np.concatenate(parts)
+    if not len(values):
+        return 0.0, 1.0
+    low, high = (float(level) for level in np.percentile(values, LEVEL_PERCENTILES))
+    if low == high:  # nearly all pixels have one value; use the others
+        low, high = float(values.min()), float(values.max())
+    return (low, high) if low < high else (low, low + 1)

@@ -1,0 +1,198 @@
+"""Sources of frames: their interface, folders of images and TIFF stacks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from aotlab.media.deep_images import (
+    Levels,
+    LevelsOption,
+    TiffStack,
+    detect_image_kind,
+    estimate_levels,
+    parse_levels,
+    read_raw_image,
+)
+from aotlab.media.images import list_images
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, is_folder, real_path
+
+IMAGE_RATE = Fraction(24)
+"""frame rate of image sequences, as in DAVIS and most films"""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Location of the sound of frames."""
+
+    path: Path
+    """file with the sound, of which the first stream is used"""
+    start: Fraction
+    """time of the first frame by the file's clock, in seconds"""
+
+
+class FrameSource(Protocol):
+    """Frames in order; every iteration starts at the first one and holds one frame at a time.
+
+    Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
+    """
+
+    name: str
+    """file or folder name without suffix"""
+    size: tuple[int, int]
+    """height and width of every frame, as shown (after rotation)"""
+    rate: Fraction
+    """frames per second"""
+    length: int | None = None
+    """number of frames; None if unknown before all are read"""
+    variable: bool = False
+    """whether frame times are not multiples of 1 / rate"""
+    named: bool = False
+    """whether frames have names, not only numbers"""
+    live: bool = False
+    """whether frames are live and lost if not read in time"""
+    damaged: list[int]
+    """frames read so far that were damaged and filled in by the decoder from their neighbours"""
+    lost: int = 0
+    """number of packets read so far that did not decode and were skipped"""
+    levels: Levels | None = None
+    """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
+    sound: Sound | None = None
+    """source of the sound; None without sound"""
+
+    def time(self, index: int) -> Fraction:
+        """Return seconds from the first frame to one that has been read."""
+        return index / self.rate
+
+    def stem(self, index: int) -> str:
+        """Return the stem of output files of a frame: its number with at least five digits, or the image's name."""
+        return f"{index:05d}"
+
+    def read(self, index: int) -> np.ndarray:
+        """Return a frame, H×W×3 uint8 RGB, in any order; thread-safe.
+
+        Raises:
+            InputError: no such frame, it cannot be read, or the source is a stream.
+        """
+        raise InputError(f"{self.name}: frames of a stream are read in order only; store it in a file first")
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames."""
+
+
+class ImageFrames(FrameSource):
+    """Images of a folder, sorted by name, or of a TIFF stack; outputs are named like the images of a folder.
+
+    Args:
+        path: a folder or a TIFF file.
+        levels: values shown as black and white.
+
+    Raises:
+        InputError: no images, the first one cannot be read, or levels are invalid.
+    """
+
+    length: int
+
+    def __init__(self, path: Path, levels: LevelsOption = None) -> None:
+        if is_folder(path):
+            self._paths, self._stack = list_images(path), None
+            self.name, self.length = real_path(path).name, len(self._paths)
+            linear = detect_image_kind(self._paths[0]) == "exr"
+        else:
+            self._paths, self._stack = [], TiffStack(path)
+            self.name, self.length, linear = path.stem, self._stack.count, False
+        first = self._read_values(0)
+        if first.dtype.kind not in "uif":
+            raise InputError(f"{self._title(0)}: holds values of {first.dtype}; give integers or floats")
+        self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
+        self.rate, self.damaged = IMAGE_RATE, []
+        self.named, limits = bool(self._paths), parse_levels(levels)
+        if limits is not None:
+            self.levels = Levels(*limits, linear=linear)
+        elif levels is not None or first.dtype != np.uint8:
+            low, high = estimate_levels(self._read_or_skip, self.length)
+            self.levels = Levels(low, high, linear=linear, estimated=True)
+
+    def stem(self, index: int) -> str:
+        """Return the stem of the image in a folder, the frame number in a stack."""
+        return self._paths[index].stem if self._paths else super().stem(index)
+
+    def file(self, index: int) -> Path | None:
+        """Return the image file of a frame; None in a stack."""
+        return self._paths[index] if self._paths else None
+
+    def read(self, index: int) -> np.ndarray:
+        """Return a frame. Raises `InputError` if it is missing, broken or of another size or type."""
+        require_index(self, index, self.length)
+        values, title = self._read_values(index), self._title(index)
+        if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
+            raise InputError(
+                f"{title}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
+            )
+        require_size(values, self.size, title)
+        image = values if self.levels is None else self.levels(values)
+        return image if image.shape[2] == 3 else image.repeat(3, axis=2)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames in order; raises as `read`."""
+        return map(self.read, range(self.length))
+
+    def _read_values(self, index: int) -> np.ndarray:
+        return read_raw_image(self._paths[index]) if self._stack is None else self._stack.read(index)
+
+    def _read_or_skip(self, index: int) -> np.ndarray:
+        """Read the values of an image; empty if it is broken, which is reported when the frame is read."""
+        try:
+            return self._read_values(index)
+        except InputError:
+            return np.empty(0, self._dtype)
+
+    def _title(self, index: int) -> str:
+        return str(self._paths[index]) if self._stack is None else f"{self._stack.path}, image {index}"
+
+
+def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> None:
+    """Link the image file of a frame, or write the frame as JPEG if it has no 8-bit file.
+
+    Args:
+        source: source of the frame.
+        index: frame number.
+        frame: H×W×3 uint8 RGB.
+        path: file to write, without suffix.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    file = source.file(index) if isinstance(source, ImageFrames) and source.levels is None else None
+    path = path.with_name(f"{path.name}{'.jpg' if file is None else file.suffix}")
+    with atomic_path(path) as temporary:
+        if file is None:
+            Image.fromarray(frame).save(temporary, format="JPEG", quality=95)
+            return
+        try:
+            temporary.symlink_to(real_path(file))
+        except OSError:  # no links here
+            shutil.copyfile(file, temporary)
+
+
+def require_index(source: FrameSource, index: int, length: int) -> None:
+    if not 0 <= index < length:
+        raise InputError(f"{source.name}: no frame {index}; give one of 0 to {length - 1}")
+
+
+def require_size(image: np.ndarray, size: tuple[int, int], title: str) -> np.ndarray:
+    """Return the image if it has the size of the first frame."""
+    height, width, _ = image.shape
+    if (height, width) != size:
+        raise InputError(
+            f"{title}: {width}×{height}, but the first frame is {size[1]}×{size[0]}; give frames of one size"
+        )
+    return image

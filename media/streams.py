@@ -1,0 +1,183 @@
+"""Streams, cameras and pipes."""
+
+from __future__ import annotations
+
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aotlab.media.decoding import (
+    DEFAULT_RATE,
+    describe_error,
+    next_time,
+    open_container,
+    read_rate,
+    read_time,
+    require_decoder,
+    to_rgb,
+)
+from aotlab.media.frames import FrameSource, require_size
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import file_mode
+from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
+
+if TYPE_CHECKING:
+    import av
+
+
+MAX_STREAM_RATE = 250
+"""largest plausible frame rate of a stream; larger ones are clock ticks"""
+
+
+CAMERA_POLL_SECONDS = 0.005
+"""interval in seconds at which a camera without a new frame is asked again"""
+
+
+LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
+
+
+class StreamFrames(FrameSource):
+    """A stream, which can be iterated once; damaged frames are skipped."""
+
+    variable = True
+
+    def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
+        self.title, self.name, self.live, self.damaged = title, name, live, []
+        if not container.streams.video:
+            raise InputError(f"{title}: holds no video; give a source with images")
+        require_decoder(container, title)
+        rate = read_rate(container.streams.video[0])
+        self.rate = rate if rate <= MAX_STREAM_RATE else DEFAULT_RATE
+        self._times: list[Fraction] = []
+        self._frames = self._decode(container)
+        first = next(self._frames, None)
+        if first is None:
+            raise InputError(f"{title}: ended before the first frame; give a source with at least one")
+        self._first: tuple[np.ndarray, Fraction | None] | None = first
+        self.size = (first[0].shape[0], first[0].shape[1])
+
+    def time(self, index: int) -> Fraction:
+        """Return seconds from the first frame, by the clock of the source."""
+        return self._times[index] - self._times[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if self._first is None:
+            raise InputError(f"{self.title}: can be read only once; store it in a file first")
+        first, self._first = self._first, None
+        for index, (image, time) in enumerate(chain([first], self._frames)):
+            self._times.append(next_time(self._times, time, self.rate))
+            yield require_size(image, self.size, f"{self.title}, frame {index}")
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+        """Yield frames and their seconds."""
+        import av
+
+        stream = container.streams.video[0]
+        # threads for slices do not mark damaged frames, threads for frames make live ones late
+        stream.thread_type, stream.codec_context.thread_count = "FRAME", 1
+        with container:
+            try:
+                for packet in _wait_for_packets(container):
+                    try:
+                        frames = packet.decode()
+                    except av.InvalidDataError:
+                        self.lost += 1
+                        continue
+                    for frame in frames:
+                        if frame.is_corrupt:
+                            self.lost += 1
+                        else:
+                            yield to_rgb(frame), read_time(frame)
+            except (av.FFmpegError, OSError) as error:
+                raise InputError(
+                    f"{self.title}: interrupted ({describe_error(error)}); check the source"
+                ) from error
+
+
+def open_stream(source: str, timeout: float) -> StreamFrames:
+    """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
+    import av
+
+    path, address = Path(source), ADDRESS.fullmatch(source)
+    mode = 0 if address or source == "-" else file_mode(path)
+    numbered = not mode and CAMERA_NUMBER.fullmatch(source) is not None
+    camera = numbered or stat.S_ISCHR(mode)
+    title, name = source, path.stem
+    if numbered:
+        title, name = f"camera {source}", f"camera{source}"
+    elif source == "-":
+        title, name = "standard input", "stdin"
+    elif address:
+        title, name = f"{address[1]}://{address[2]}", Path(address[2]).stem or address[1]
+    live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
+
+    def open_source() -> StreamFrames:
+        if address:
+            tcp = {"rtsp_transport": "tcp"} if address[1].startswith("rtsp") else {}
+            container = open_container(source, playlists=True, timeout=timeout, options=tcp)
+        elif camera:
+            device, file = _find_camera(source)
+            # the only rate of many cameras on macOS, and not FFmpeg's default there
+            rate = {"framerate": "30"} if device == "avfoundation" else {}
+            container = av.open(file, format=device, options=rate, metadata_errors="replace")
+        else:
+            # unbuffered: the lock of a buffer would block the end of the program while a reader hangs
+            pipe: Any = sys.stdin.fileno() if source == "-" else path
+            opened = open(pipe, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
+            container = open_container(opened)
+        return StreamFrames(container, title, name, live=live)
+
+    result: Future[StreamFrames] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(open_source())
+        except BaseException as error:  # raised in the caller's thread
+            result.set_exception(error)
+
+    threading.Thread(target=work, name="opener", daemon=True).start()
+    if not wait([result], timeout).done:
+        raise InputError(
+            f"{title}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
+        )
+    try:
+        return result.result()
+    except InputError:
+        raise
+    except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: a PyAV without v4l2
+        raise InputError(f"{title}: cannot be opened ({describe_error(error)}); check the address") from error
+
+
+def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
+    """Yield the packets of the first video stream; cameras of macOS fail instead of waiting for the next frame."""
+    while True:
+        try:
+            yield from container.demux(container.streams.video[0])
+            return
+        except BlockingIOError:
+            sleep(CAMERA_POLL_SECONDS)
+
+
+def _find_camera(source: str) -> tuple[str, str]:
+    """Return FFmpeg's reader of cameras on this system, and the name there of a camera's number or device file."""
+    import av
+
+    if sys.platform == "darwin":
+        return "avfoundation", source
+    if sys.platform != "win32":
+        return "v4l2", f"/dev/video{source}" if CAMERA_NUMBER.fullmatch(source) else source
+    if not hasattr(av, "enumerate_input_devices"):
+        raise InputError(f"camera {source}: needs PyAV with enumerate_input_devices; install a newer one")
+    cameras = [device.name for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
+    if int(source) >= len(cameras):
+        raise InputError(f"camera {source}: this system has {len(cameras)}; the first is 0")
+    return "dshow", f"video={cameras[int(source)]}"

@@ -1,0 +1,101 @@
+"""Times and key frames of a video file, by which its frames are found."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from contextlib import suppress
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from aotlab.media.decoding import open_video
+
+
+class Packet(NamedTuple):
+    """Times of a packet by the file's clock, in units of the stream's time base."""
+
+    time: int | None
+    """time of its frame"""
+    sent: int | None
+    """time of decoding"""
+    key: bool
+    corrupt: bool
+
+
+class VideoIndex:
+    """Times and key frames of a video file, up to the first packet that cannot be read.
+
+    Packets are read without decoding, unless their times are doubtful.
+
+    Args:
+        path: the file.
+        start: seconds of the first frame that decodes, by the file's clock; earlier packets have no frame, as their
+            key frame is missing.
+    """
+
+    def __init__(self, path: Path, start: Fraction | None = None) -> None:
+        entries, self.time_base = _read_packets(path)
+        times = [entry.time for entry in entries if entry.time is not None]
+        self.seekable = len(set(times)) == len(entries) and all(
+            not entry.corrupt and (entry.sent is None or earlier.sent is None or earlier.sent < entry.sent)
+            for earlier, entry in pairwise(entries)
+        )
+        """whether frames have distinct times; otherwise the file can only be read from its beginning"""
+        if self.seekable and start is not None:
+            entries = [entry for entry in entries if (entry.time or 0) * self.time_base >= start]
+            self.times = sorted(entry.time for entry in entries if entry.time is not None)
+        elif self.seekable:
+            self.times = sorted(times)
+        else:  # damaged, joined from several files, or without times
+            decoded = _decode_times(path)
+            self.times = [time for time in decoded if time is not None]
+            self.seekable = all(earlier < later for earlier, later in pairwise(self.times))
+            self.seekable = self.seekable and len(self.times) == len(decoded)
+            self.times = self.times if self.seekable else []
+        self.length = len(self.times) if self.seekable else len(decoded)
+        self.numbers: dict[int | None, int] = {time: number for number, time in enumerate(self.times)}
+        """frame number by time; empty if not seekable"""
+        self._seek_times = {0: 0} | {
+            self.numbers[entry.time]: entry.time if entry.sent is None else min(entry.time, entry.sent)
+            for entry in entries
+            if entry.key and entry.time is not None and entry.time in self.numbers
+        }
+        self._keys = sorted(self._seek_times)
+
+    def find_key_frame(self, index: int) -> int:
+        """Return the last key frame up to this one."""
+        return self._keys[bisect_right(self._keys, index) - 1]
+
+    def seek_time(self, key: int) -> int:
+        """Return the time to seek to for a key frame, not later than its packet's, in units of `time_base`."""
+        return self._seek_times[key]
+
+    def time(self, index: int, rate: Fraction) -> Fraction:
+        """Return seconds from the first frame; by the rate if the file has no distinct times."""
+        return (self.times[index] - self.times[0]) * self.time_base if self.seekable else index / rate
+
+
+def _read_packets(path: Path) -> tuple[list[Packet], Fraction]:
+    """Return the packets of a video file up to the first one that cannot be read, and the time base."""
+    import av
+
+    packets: list[Packet] = []
+    with open_video(path) as container:
+        stream = container.streams.video[0]
+        with suppress(av.FFmpegError, OSError):
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt))
+        return packets, Fraction(stream.time_base or 0)
+
+
+def _decode_times(path: Path) -> list[int | None]:
+    """Return the times of all frames in order, in units of the time base, up to the first that does not decode."""
+    import av
+
+    times: list[int | None] = []
+    with open_video(path) as container, suppress(av.FFmpegError, OSError):
+        container.streams.video[0].thread_type = "FRAME"  # as `VideoFrames` is iterated
+        times.extend(frame.pts for frame in container.decode(video=0))
+    return times
