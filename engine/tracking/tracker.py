@@ -359,7 +359,6 @@ class Tracker:
             logits = add_background(prompted.logits(list(prompts.values())))
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
 
-    @torch.inference_mode()
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
