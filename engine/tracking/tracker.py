@@ -362,7 +362,6 @@ class Tracker:
         logits = self.segmenter.logits(frame, prompts)
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
 
-    @torch.inference_mode()
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
