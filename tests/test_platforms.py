@@ -15,7 +15,7 @@ from aotlab.utils import devices, locks, processes
 from aotlab.utils.environment import MPS_FALLBACK, enable_mps_fallback, keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("utils", "configs", "media", "networks", "evaluation", "engine", "tools")
+ROOMS = ("utils", "configs", "media", "networks", "evaluation", "engine", "video", "tools")
 UNIX = re.compile(
     r"(?:import (?:fcntl|resource|pwd|grp|termios|pty)\b|signal\.SIG(?:HUP|KILL|USR|ALRM|CHLD|PIPE)"
     r"|os\.(?:fork|mkfifo|mknod|getuid|geteuid|getpgid|setsid|killpg|sched_\w+|sendfile|kill)\b|CDLL\(|/proc/|/dev/shm)"
