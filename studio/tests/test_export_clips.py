@@ -8,9 +8,9 @@ import pytest
 from aotlab import InputError, read_mask
 from aotlab.utils.versioned_json import save_record
 from aotlab.video.job import JobRecord
+from aotlab_studio.document import editing
+from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.export_clips import main
-from aotlab_studio.project import editing
-from aotlab_studio.project.job_results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.session import Session
@@ -76,7 +76,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 
 def test_corrected_clips_are_exported_by_one_button(batch):
     other = open_clip(batch, "a")
-    editing.outline(other.state, 4, 1, square(40, 25, 8))
+    editing.outline(other.document, 4, 1, square(40, 25, 8))
     other.set_status("corrected")
     other.close()
     session = open_clip(batch, "b")
@@ -96,7 +96,7 @@ def test_corrected_clips_are_exported_by_one_button(batch):
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
     session = open_clip(batch, "a")
-    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    editing.outline(session.document, 4, 1, square(40, 25, 8))
     session.set_status("corrected")
     session.close()
     assert main([str(batch), "--write", "cvat,yolo"]) == 0
@@ -113,7 +113,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 
 def test_copied_batch_finds_its_videos(batch, tmp_path):
     session = open_clip(batch, "a")
-    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    editing.outline(session.document, 4, 1, square(40, 25, 8))
     session.set_status("corrected")
     session.close()
     copy = tmp_path / "deeper" / "down" / "copy"
@@ -129,7 +129,7 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch, name) for name in ("a", "b")]
     for session in sessions:
-        editing.outline(session.state, 4, 1, square(40, 25, 8))
+        editing.outline(session.document, 4, 1, square(40, 25, 8))
         session.set_status("corrected")
     sessions[0].close()
     assert main([str(batch)]) == 1
@@ -143,7 +143,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
 def test_clip_in_work_is_not_exported(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
     session = open_clip(batch, "a")
-    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    editing.outline(session.document, 4, 1, square(40, 25, 8))
     session.close()
     assert read_status(batch) == ["in work", "open", "open"]
     assert main([str(batch)]) == 0

@@ -26,7 +26,7 @@ from aotlab import (
 )
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab_studio import annotate as cli
-from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.server.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask

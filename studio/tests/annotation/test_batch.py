@@ -16,8 +16,8 @@ from aotlab.utils.versioned_json import save_record
 from aotlab.video.job import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
-from aotlab_studio.project import editing
-from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.document import editing
+from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batches
@@ -141,7 +141,7 @@ def test_two_clips_open_side_by_side(results):
     batch = Batch(results, open_together)
     with ThreadPoolExecutor() as pool:
         opened = list(pool.map(lambda name: batch.enter(name, "", page=False), ["a", "b"]))
-    assert [found.session.state.frames.name for found in opened] == ["a", "b"]
+    assert [found.session.document.frames.name for found in opened] == ["a", "b"]
     batch.close()
     assert not any(clip.holder for clip in batch.list_clips())
 
@@ -210,34 +210,34 @@ def age(path, seconds):
 
 
 def test_lease_holds_on_another_machine(folder, session, other_machine):
-    session.state.project.lock.name_person("Ann")
+    session.document.folder_lock.name_person("Ann")
     other_machine()
     with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
         open_session(folder)
-    age(session.state.project.folder / files.LEASE, 50)
+    age(session.document.folder / files.LEASE, 50)
     with pytest.raises(InputError, match="in use by Ann"):
         open_session(folder)
 
 
 def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, other_machine):
-    editing.add_object(session.state)
-    lock = session.state.project.lock
+    editing.add_object(session.document)
+    lock = session.document.folder_lock
     other_machine()
-    age(session.state.project.folder / files.LEASE, 61)
+    age(session.document.folder / files.LEASE, 61)
     other = open_session(folder)
     lock._confirmed -= 31  # as after sleep
     with pytest.raises(InputError, match="taken over by another program"):
-        editing.add_object(session.state)
-    editing.add_object(other.state)
+        editing.add_object(session.document)
+    editing.add_object(other.document)
     session.close()
-    assert files.read_holder(other.state.project.folder) is not None
+    assert files.read_holder(other.document.project.folder) is not None
     other.close()
-    assert files.read_holder(other.state.project.folder) is None
+    assert files.read_holder(other.document.project.folder) is None
 
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.state.project.lock._held.close()  # as the system does
+    first.document.project.lock._held.close()  # as the system does
     open_session(folder).close()
 
 

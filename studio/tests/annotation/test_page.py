@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab_studio.project import editing
-from aotlab_studio.project.state import State
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import TrackerChoice
-from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.browser import Page, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
 from studio.tests.annotation.served import Served
@@ -191,7 +191,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
 def test_memory_policy_is_chosen_in_the_page(context, folder):
     offered = {"policy": {"own": "the model's own", "first_frame": "first_frame"}}
     choice = TrackerChoice(offered, {"policy": "own"})
-    served = Served(Session(State(folder), TruthTracker, choice=choice))
+    served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
     page = Page(context, served.url)
     page.tab.press("#settings summary", "Enter")
     with page.done():
@@ -285,7 +285,7 @@ def test_negative_click_needs_a_mask(page, session):
     page.status("Click on the object first")
     page.key("Escape")
     draw(session, 0, 1, 2)
-    editing.merge_objects(session.state, 2, 1)
+    editing.merge_objects(session.document, 2, 1)
     page.objects(1)
     page.shows("object 1")
     click(page, 45, 30, button="right")
@@ -337,7 +337,7 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", slow)
     page.key("Shift+Delete")
     page.until(asked.is_set)
-    editing.add_object(session.state)
+    editing.add_object(session.document)
     page.key("1")
     go.set()
     page.tab.wait_for_selector("#review li")
@@ -451,7 +451,7 @@ def test_failed_frame_drops_its_queued_keys(page, session):
     page.status("broken")
     page.wait_frame(0)
     assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
-    assert session.state.list_described(1) == set()
+    assert session.document.list_described(1) == set()
     page.key_done("m")
     assert not page.labels(0).any()
 
@@ -546,9 +546,9 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
     page.key_done("Delete")
     with page.done():
         page.tab.click(".toast >> text=Undo")
-    assert session.state.objects.ids == (1,)
+    assert session.document.objects.ids == (1,)
     page.key_done("Delete")
-    editing.add_object(session.state)
+    editing.add_object(session.document)
     page.tab.click(".toast >> text=Undo")
     page.status("something else was done since")
 
@@ -724,21 +724,21 @@ def test_lost_server_leaves_no_unhandled_rejection(page, served):
 
 def test_export_can_be_cancelled(page, session, monkeypatch):
     draw(session, 0, 1)
-    read = session.state.frames.read
+    read = session.document.frames.read
 
     def slow(index, reader="view"):
         if reader == "export":
             session._closed.wait(0.3)
         return read(index, reader)
 
-    monkeypatch.setattr(session.state.frames, "read", slow)
+    monkeypatch.setattr(session.document.frames, "read", slow)
     page.key("Shift+E")
     assert page.tab.is_visible("#export-start")
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
     page.tab.click("#export-cancel")
     page.status("export: cancelled")
-    assert not (session.state.project.folder / "export" / "clip.zip").exists()
+    assert not (session.document.folder / "export" / "clip.zip").exists()
 
 
 def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
@@ -751,7 +751,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     page.tab.wait_for_selector("#review canvas[width='60']")
     assert f"{page.tab.url}frame/7?video={session.video_id}&width=96" in page.requests
     draw(session, 7, 2)
-    editing.add_object(session.state)
+    editing.add_object(session.document)
     page.objects(3)  # events arrive in order
     assert page.tab.query_selector("#review .done") is None
     draw(session, 7, 1)
@@ -795,7 +795,7 @@ def test_click_reassigns_a_part(page, session):
     draw(session, 0, 1, 2)
     swapped = truth(0).copy()
     swapped[25:35, 40:50] = 1
-    editing.edit_mask(session.state, 0, 1, lambda _: swapped == 1, "wrong")
+    editing.edit_mask(session.document, 0, 1, lambda _: swapped == 1, "wrong")
     page.shows("object 1")
     page.key("2", "o")
     with page.done():
@@ -830,7 +830,7 @@ def test_correction_propagates_without_a_key(page, session):
 
 def test_click_on_a_timeline_row_chooses_its_object(page, session):
     for _ in range(20):
-        editing.add_object(session.state)
+        editing.add_object(session.document)
     page.objects(20)
     box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
@@ -860,7 +860,7 @@ def test_preset_chooses_outputs(page):
 
 
 def test_stroke_during_playback_stops_it_and_is_kept(page, served):
-    served.session.state.frames.rate = Fraction(2)
+    served.session.document.frames.rate = Fraction(2)
     page.open(served.url)
     page.key("Space")
     page.wait_frame(1)
@@ -884,11 +884,11 @@ def test_typed_name_changes_no_mask(page, session, way):
     else:
         page.tab.dblclick("#objects .name >> text='object 1'")
     page.tab.wait_for_selector("#objects input[type=text]")
-    editing.change_object(session.state, 2, {"color": "#123456"})  # as by another window
+    editing.change_object(session.document, 2, {"color": "#123456"})  # as by another window
     page.status("")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
-    assert session.state.objects.get(1).name == "Rem"
+    assert session.document.objects.get(1).name == "Rem"
     assert (page.labels(0) == truth(0)).all()
 
 
@@ -910,7 +910,7 @@ def test_second_delete_removes_no_other_object(page, session):
     page.key("Delete")
     assert page.tab.is_disabled("#delete")
     page.key_done("n")
-    assert session.state.objects.ids == (2, 3)
+    assert session.document.objects.ids == (2, 3)
 
 
 def test_prompt_message_names_who_lost_pixels(page, session):
@@ -981,7 +981,7 @@ def test_thumbnails_show_masks_and_numbers(page, session):
     image = "document.querySelector('#thumbnails canvas').getContext('2d').getImageData(10, 10, 1, 1)"
     look = f"[...{image}.data]"
     page.until(lambda: page.tab.evaluate(look)[0] < 150)
-    editing.clear(session.state, 0, 1)
+    editing.clear(session.document, 0, 1)
     page.until(lambda: page.tab.evaluate(look)[0] > 200)
 
 
@@ -1032,7 +1032,7 @@ def test_accepted_masks_are_in_work_after_an_edit(page, session):
     with page.done():
         page.tab.click("#accept")
     page.tab.wait_for_selector("#correction >> text=accepted")
-    assert session.state.project.status == "accepted"
+    assert session.document.status[0] == "accepted"
     page.key_done("m")
     page.tab.wait_for_selector("#correction >> text=in work")
     assert page.tab.inner_text("#accept") == "Accept the masks"

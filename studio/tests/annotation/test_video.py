@@ -10,9 +10,9 @@ import pytest
 
 from aotlab import InputError, VideoWriter, open_frames
 from aotlab_studio import annotate as cli
-from aotlab_studio.project.state import State
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import TrackRequest
 from aotlab_studio.video import MAX_KEPT_FRAMES, FrameStore, LiveFrames
 from studio.tests.annotation.clips import HEIGHT, WIDTH, TruthTracker, draw, image, open_session, truth
 
@@ -117,7 +117,7 @@ class Camera:
 def open_live(tmp_path, camera, *, record=True):
     folder = tmp_path / "live.aotlab"
     frames = LiveFrames(camera, folder / "frames", record=record)
-    return Session(State(folder / "frames", project=folder, frames=frames), TruthTracker)
+    return Session(Document.open(folder / "frames", project=folder, frames=frames), TruthTracker)
 
 
 def is_object_1(labels):
@@ -138,22 +138,22 @@ def test_stream_is_tracked_and_recorded(tmp_path):
     camera = Camera()
     session = open_live(tmp_path, camera)
     counts = []
-    session.state.listeners.append(lambda event: counts.append(getattr(event, "count", None)))
-    assert session.state.frames.count == 1
+    session.document.listeners.append(lambda event: counts.append(getattr(event, "count", None)))
+    assert session.document.frames.count == 1
     draw(session, 0, 1)
     job = session.go_live(0)
     show_until(camera, lambda: job.done >= 5)
-    assert session.state.frames.count >= 6
+    assert session.document.frames.count >= 6
     assert 6 in counts
-    assert all(is_object_1(session.state.labels(index)) for index in range(1, 6))
+    assert all(is_object_1(session.document.labels(index)) for index in range(1, 6))
     assert job.report().remaining is None
     job.stop()
     show_until(camera, lambda: not job.alive)
     assert job.status == "stopped"
     session.close()
     again = open_session(tmp_path / "live.aotlab")
-    assert again.state.frames.count >= 6
-    assert again.state.labels(5).any()
+    assert again.document.frames.count >= 6
+    assert again.document.labels(5).any()
     again.close()
 
 
@@ -168,9 +168,9 @@ def test_unrecorded_stream_drops_old_frames(tmp_path, monkeypatch):
     show_until(camera, lambda: not job.alive)
     kept = list((tmp_path / "live.aotlab" / "frames").iterdir())
     assert len(kept) == 3
-    assert len(session.state.tracked_frames) <= 4
+    assert len(session.document.tracked_frames) <= 4
     with pytest.raises(InputError, match="no frame 0; give one of"):
-        session.state.frames.read(0)
+        session.document.frames.read(0)
     assert MAX_KEPT_FRAMES > 3
     session.close()
 

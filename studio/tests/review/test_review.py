@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import LostFlags, TrackedFrame, open_frames
-from aotlab_studio.project.label_store import LabelStore, Note, encode_png
+from aotlab_studio.document.label_store import LabelStore, Note, encode_png
 from aotlab_studio.review.batch import render_page, write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.output import ReviewFile, format_review, review_video

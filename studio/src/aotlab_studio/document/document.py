@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from aotlab import AttributeTable, InputError, VideoInfo
 from aotlab_studio.document.folder import (
@@ -42,6 +44,7 @@ from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 LAYER_BYTES = 1024 * 2**20
 """size of all layers beyond which those that were undone are removed when the project is opened"""
+Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
 
@@ -499,7 +502,7 @@ class Document:
         """Who changed something last; empty: unknown."""
         return self.log.author
 
-    def keep_version(self, title: str) -> None:
+    def keep_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.objects.ids:
@@ -547,7 +550,7 @@ class Document:
             self.layers[layer_id].put(result, ids)
             self._changes.value += 1
             self.emit(FrameEvent(result.frame, self.revision))
-            others = (before > 0) & ~np.isin(before, layer.objects)
+            others = (before > 0) & ~np.isin(before, [self.resolve(each) for each in layer.objects])
             return int((others & (self.labels(result.frame) != before)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:

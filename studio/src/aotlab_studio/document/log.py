@@ -168,7 +168,7 @@ class Log:
 
     def append(self, record: Record) -> None:
         """Write a record; raise `InputError`, and change nothing, if that fails."""
-        line = msgspec.json.encode(record, order="deterministic") + b"\n"
+        line = msgspec.json.encode(record) + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("r+b" if self.path.exists() else "xb", buffering=0) as file:

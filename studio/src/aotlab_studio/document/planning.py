@@ -89,19 +89,24 @@ def plan_correction(
 ) -> Layer | None:
     """Return the layer that replaces what a given mask of an object outdates; None if there is nothing.
 
-    It covers frames with results, up to the given masks of the object before and after it; before it, only frames
+    It covers frames with results, present or to come, up to the given masks of the object before and after it; before it, only frames
     that have results of the object or are between two of its masks.
 
     Args:
         frame: of the given mask.
         removed: frame of a given mask that is being removed.
     """
-    owners = document.find_owners()
-    owned = (
-        np.any([owner > 0 for owner in owners.values()], axis=0) if owners else np.zeros(document.count, bool)
-    )
-    mine = [owner > 0 for each, owner in owners.items() if document.resolve(each) == object_id]
-    own = np.any(mine, axis=0) if mine else np.zeros(document.count, bool)
+    owned, own = np.zeros((2, document.count), bool)
+    for each, owner in document.find_owners().items():
+        owned |= owner > 0
+        own |= (owner > 0) & (document.resolve(each) == object_id)
+    for layer_id in document.list_pending():  # what is going to be tracked will be outdated
+        layer = document.state.layers[layer_id]
+        assert layer is not None
+        owned[layer.first : layer.last + 1] = True
+        own[layer.first : layer.last + 1] |= any(
+            document.resolve(each) == object_id for each in layer.objects
+        )
     passable = owned.copy()
     passable[document.keyframes] = True
     marks = {index: document.given(index).get(object_id) for index in document.keyframes}

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import Parameter, signature
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
-from msgspec import Meta
 
 from aotlab import InputError, LostFlags, find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.protocol import Choice, Description, Direction, JobProgress, Version
+from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
 from aotlab_studio.server.session import Session
 
 
@@ -40,24 +39,21 @@ def describe(session: Session) -> Description:
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
             tracker=session.choice.describe(),
             history=document.titles,
-            stale=x.state.ranges.get("track"),
-            notes={index: text for index, text in document.document.state.notes.items() if text},
+            stale=document.list_stale(),
+            range=document.state.ranges.get("track"),
+            notes={index: text for index, text in document.state.notes.items() if text},
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 
 
-Title = Annotated[str, Meta(max_length=120)]
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 """characters of a strip; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
 def encode_frame_codes(document: Document, index: int) -> dict[int, str]:
     """Return the characters of all objects on one frame, without `LOST`."""
-    described, scores, confidence = (
-        document.list_described(index),
-        document.scores(index),
-        document.confidence(index),
-    )
+    described, scores = document.list_described(index), document.scores(index)
+    confidence = document.confidence(index)
     codes = dict.fromkeys(document.objects.ids, UNKNOWN)
     for object_id in codes:
         score = scores.get(object_id)
@@ -101,7 +97,8 @@ def run_action(session: Session, message: dict[str, Any], author: str = "") -> A
     action, view = ACTIONS[name], session.by(author, propagates=values.pop("propagate", False))
     if action in EDIT_ACTIONS:
         session.runner.stop_background()
-    subject = view.document if "document" in signature(action).parameters else view
+    of_document = "document" in signature(action).parameters or action in vars(Document).values()
+    subject = view.document if of_document else view
     before = session.document.log.head
     result = action(subject, **values)
     if session.document.log.head != before:
@@ -119,21 +116,6 @@ def track(
 ) -> JobProgress:
     """Start tracking from ``frame`` over frames ``first`` to ``last``, inclusive; None: to the end, and all objects."""
     return session.track(TrackRequest(frame, direction, first, last, object_ids)).report()
-
-
-def keep_version(document: Document, title: Title = "") -> None:
-    """Name what shows, so that it can be restored; raise `InputError` without an object."""
-    document.keep_version(title)
-
-
-def list_versions(document: Document) -> list[Version]:
-    """Return the versions, the newest first."""
-    return document.list_versions()
-
-
-def restore_version(document: Document, number: int) -> int:
-    """Make everything as it was in a version; return the number of values that changed. Raises `InputError`."""
-    return document.restore_version(number)
 
 
 def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -158,7 +140,8 @@ OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.settle, Session.set_tracker, track,
     Session.pause, Session.resume, Session.stop, Session.undo, Session.redo, Session.review, strips, Session.export,
-    Session.cancel_export, Session.export_clips, Session.set_status, list_versions, keep_version, restore_version,
+    Session.cancel_export, Session.export_clips, Session.set_status, Document.list_versions, Document.keep_version,
+    Document.restore_version,
 )  # fmt: skip
 ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *OTHER_ACTIONS)}
 """actions by name; the first parameter of each is the session or its document"""

@@ -93,7 +93,7 @@ class Session:
         """Return the outdated frames of a range, if that is known.
 
         Args:
-            outdated: ``ask``: refuse if there are any; ``wait``: first wait for the corrections; ``go on``: as they are.
+            outdated: ``ask``: refuse if there are any; ``wait``: first wait for corrections; ``go on``: as they are.
 
         Raises:
             OutdatedError: there are outdated frames, and nobody said to go on.
@@ -278,7 +278,7 @@ class Session:
             outdated: as in `require_settled`.
 
         Raises:
-            InputError: as `export_masks` and `require_settled`, no such frame, another export is running, or it was cancelled.
+            InputError: as `export_masks` and `require_settled`, no such frame, another export runs, or cancelled.
         """
         from aotlab_studio.server.export import export_masks, find_annotated, make_record, write_archive
 
@@ -327,6 +327,7 @@ class Session:
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
     def _report_move(self, entry: Entry | None) -> UndoneStep | None:
+        self.runner.wake(edited=True)
         return None if entry is None else UndoneStep(entry.title, entry.frame)
 
     def _report_export(self, done: int, total: int) -> None:
