@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from aotlab_studio.document.document import Document
     from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
@@ -82,6 +81,7 @@ def open_session(args: Namespace, cleanup: ExitStack) -> Session:
 
     ``cleanup``: receives what must be removed at the end.
     """
+    from aotlab_studio.document.document import Document
     from aotlab_studio.document.results import open_results, read_job
     from aotlab_studio.server.session import Session
     from aotlab_studio.tracking.models import TrackerLoader

@@ -230,14 +230,14 @@ def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, ot
         editing.add_object(session.document)
     editing.add_object(other.document)
     session.close()
-    assert files.read_holder(other.document.project.folder) is not None
+    assert files.read_holder(other.document.folder) is not None
     other.close()
-    assert files.read_holder(other.document.project.folder) is None
+    assert files.read_holder(other.document.folder) is None
 
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.document.project.lock._held.close()  # as the system does
+    first.document.folder_lock._held.close()  # as the system does
     open_session(folder).close()
 
 

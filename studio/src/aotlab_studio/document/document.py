@@ -336,12 +336,12 @@ class Document:
     def _digest_sources(self, index: int, shown: Mapping[int, int]) -> str:
         """Return what a frame shows as text: its given masks, and the content of the layers by id."""
         given = self.given(index)
-        tracked = [
-            (each, self.resolve(each), layer_id, self.layers[layer_id].results[index].digest)
-            for each, layer_id in sorted(shown.items())
-            if self.resolve(each) not in given
-        ]
-        return repr((index, sorted(given.items()), tracked))
+        tracked: dict[int, list[tuple[int, int]]] = {}
+        for each, layer_id in sorted(shown.items()):
+            if self.resolve(each) not in given:
+                tracked.setdefault(layer_id, []).append((each, self.resolve(each)))
+        layers = [(self.layers[key].results[index].digest, ids) for key, ids in sorted(tracked.items())]
+        return repr((index, sorted(given.items()), layers))
 
     # What is outdated
 

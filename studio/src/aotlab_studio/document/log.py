@@ -216,6 +216,8 @@ class Log:
         if isinstance(record, Entry):
             if record.number != len(self.entries) + 1 or record.parent != self.head:
                 raise KeyError(f"entry {record.number}")
+            if any(item is not None and item.id != key for key, item in record.values.objects.items()):
+                raise KeyError("object id")
             self.entries[record.number] = record
             self.head, self.undone = record.number, []
             self.used_objects.update(record.values.objects)

@@ -89,8 +89,8 @@ def plan_correction(
 ) -> Layer | None:
     """Return the layer that replaces what a given mask of an object outdates; None if there is nothing.
 
-    It covers frames with results, present or to come, up to the given masks of the object before and after it; before it, only frames
-    that have results of the object or are between two of its masks.
+    It covers frames with results, present or to come, up to the given masks of the object before and after it; before
+    it, only frames that have results of the object or are between two of its masks.
 
     Args:
         frame: of the given mask.

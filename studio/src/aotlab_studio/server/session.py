@@ -254,7 +254,7 @@ class Session:
         self._export_cancelled.clear()
         try:
             return export_clips(
-                self.results.parent, names, {self.results.name: self.state}, on_frame=self._report_export
+                self.results.parent, names, {self.results.name: self.document}, on_frame=self._report_export
             )
         finally:
             self._export.release()

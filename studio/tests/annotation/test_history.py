@@ -143,11 +143,9 @@ class Model:
             return False
         for key in self.find_pending():
             layer, made = now.layers[key], self.made.get((key, frame))
-            if layer.first <= frame <= layer.last and any(
-                now.resolve(raw) == object_id for raw in layer.objects
-            ):
-                if made is None or made.provisional:
-                    return True
+            covered = layer.first <= frame <= layer.last and (made is None or made.provisional)
+            if covered and any(now.resolve(raw) == object_id for raw in layer.objects):
+                return True
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key], now.layers[key]
