@@ -228,6 +228,15 @@ class ResultsEvent:
 
 
 @dataclass(frozen=True)
+class RangeEvent:
+    """The range to track changed."""
+
+    range: tuple[int, int] | None
+    """first and last frame; None: all"""
+    event: Literal["range"] = "range"
+
+
+@dataclass(frozen=True)
 class StatusEvent:
     """The status of the video changed."""
 
@@ -260,6 +269,7 @@ Event = (
     | JobEvent
     | StaleEvent
     | ResultsEvent
+    | RangeEvent
     | StatusEvent
     | TrackerEvent
     | ExportEvent

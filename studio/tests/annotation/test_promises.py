@@ -169,7 +169,7 @@ def test_s6_killed_tracking_is_not_accepted(folder):
     assert read.status[0] == "in work"
     assert read.list_stale()[-1][1] == LENGTH - 1
     again = open_session(folder)
-    with pytest.raises(InputError, match="accepted: .* frames are outdated .* tracking was cut off"):
+    with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
         run_action(again, {"do": "set_status", "status": "accepted"})
     again.close()
 

@@ -34,6 +34,7 @@ from aotlab_studio.protocol import (
     FrameEvent,
     HistoryEvent,
     ObjectsEvent,
+    RangeEvent,
     ResultsEvent,
     StaleEvent,
     StatusEvent,
@@ -600,6 +601,8 @@ class Document:
                 self.emit(FrameEvent(index, self.revision))
         if before.layers != after.layers or before.fine != after.fine:
             self.emit(ResultsEvent(self.revision))
+        if before.ranges != after.ranges:
+            self.emit(RangeEvent(after.ranges.get("track")))
         self.emit(HistoryEvent(self.titles))
         self.emit(StaleEvent(self.list_stale()))
         self.emit(StatusEvent(*self.status))
