@@ -17,7 +17,7 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import TrackerChoice
-from studio.tests.annotation.browser import Page, find_violations, iou, needs_browser
+from studio.tests.annotation.browser import Page, Wire, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
 from studio.tests.annotation.served import Served
 
@@ -188,15 +188,14 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
     page.status("not masks in a known format")
 
 
-def test_memory_policy_is_chosen_in_the_page(context, folder):
-    offered = {"policy": {"own": "the model's own", "first_frame": "first_frame"}}
-    choice = TrackerChoice(offered, {"policy": "own"})
+def test_model_is_chosen_in_the_page(context, folder):
+    offered = {"model": {"bundled": "the bundled model", "other": "other"}}
+    choice = TrackerChoice(offered, {"model": "bundled"})
     served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
     page = Page(context, served.url)
-    page.tab.press("#settings summary", "Enter")
     with page.done():
-        page.tab.select_option("#policy", "first_frame")
-    assert choice.chosen == {"policy": "first_frame"}
+        page.tab.select_option("#model", "other")
+    assert choice.chosen == {"model": "other"}
     assert page.problems == []
     served.close()
 
@@ -529,17 +528,6 @@ def test_space_plays_after_a_button_was_clicked(page, session):
     assert (page.labels(1) == 1).any()
 
 
-def test_deleting_during_tracking_rejected(page, session):
-    draw(session, 0, 1)
-    session.make_tracker = lambda: TruthTracker(pause=0.3)
-    job = session.track(TrackRequest(0))
-    page.tab.wait_for_selector("#job:not([hidden])")
-    page.key("Delete")
-    page.status("stop it first")
-    assert page.tab.query_selector(".toast") is None
-    job.stop()
-
-
 def test_message_offers_undo_of_the_last_step_only(page, session):
     draw(session, 0, 1)
     page.objects(1)
@@ -661,28 +649,6 @@ def test_keys_without_ctrl_can_be_turned_off(page):
     page.key_done("Control+z")
     page.key("ArrowRight")
     page.wait_frame(1)
-
-
-def test_changed_key_is_kept_by_the_browser(page):
-    page.key("?")
-    page.tab.click("[data-default=E]")
-    page.key("l")
-    assert "key for “lasso”" in page.tab.inner_text("#keys-status")
-    page.tab.click("[data-default=E]")
-    page.key("Escape")
-    page.tab.click("[data-default=E]")
-    page.key(",", "Escape")
-    for _ in range(2):
-        page.key("b", "e")
-        assert page.tool() == "brush"
-        page.key(",")
-        assert page.tool() == "eraser"
-        assert page.tab.get_attribute("[data-tool=eraser]", "aria-keyshortcuts") == ","
-        page.open(page.tab.url)
-    page.key("?")
-    page.tab.click("#reset-keys")
-    page.key("Escape", "b", "e")
-    assert page.tool() == "eraser"
 
 
 def test_reload_keeps_frame_tool_brush_and_look(page):
@@ -921,11 +887,23 @@ def test_prompt_message_names_who_lost_pixels(page, session):
     page.key("n", "x")
     page.objects(2)
     page.drag((10, 3), (26, 17))
-    page.tab.wait_for_selector(".toast >> text=took pixels of object 1")
+    page.tab.wait_for_selector(".toast >> text=object 2 took 100 pixels of object 1")
     with page.done():
-        page.tab.click(".toast:has-text('took pixels') >> text=Undo")
+        page.tab.click(".toast:has-text('took 100 pixels') >> text=Undo")
     assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
-    assert not page.tab.is_checked("#overwrite")
+
+
+def test_withheld_pixels_are_counted_and_taken_by_one_click(page, session):
+    draw(session, 0, 1)
+    session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
+    page.objects(1)
+    page.key("n", "x")
+    page.objects(2)
+    page.drag((2, 2), (56, 38))
+    assert ((page.labels(0) == 1) == (truth(0) == 1)).all()
+    page.tab.wait_for_selector(".toast >> text=100 pixels of other objects left to them")
+    page.tab.click(".toast >> text=Take them")
+    page.until(lambda: (page.labels(0) == 2).all())
 
 
 def test_stale_frames_and_waiting_corrections_show(page, session, monkeypatch):
@@ -936,8 +914,97 @@ def test_stale_frames_and_waiting_corrections_show(page, session, monkeypatch):
     page.chosen("object 1")
     page.seek(4)
     page.drag((40, 3), (44, 3))
-    page.tab.wait_for_selector("#propagation >> text=1 correction waits")
-    assert page.tab.get_attribute("#strips", "aria-description") == "Older than a correction: 1 to 11"
+    page.tab.wait_for_selector("#strips[aria-description='Outdated: 1 to 3, 5 to 11']")
+
+
+def test_undo_while_tracking_leaves_no_ghost(page, session):
+    session.make_tracker = lambda: TruthTracker(pause=0.1)
+    page.drag((8, 8), (12, 12))
+    page.key("t")
+    page.until(lambda: session.job is not None and session.job.done >= 2)
+    page.key_done("Control+z")
+    page.key_done("Control+z")
+    page.tab.wait_for_selector("#job", state="hidden")
+    session.job.wait(10)
+    assert not any(page.labels(index).any() for index in range(LENGTH))
+    page.key("Home")
+    page.wait_frame(0)
+    page.drag((30, 30), (36, 30))
+    page.shows("object 2")
+    assert not page.labels(1).any()
+
+
+def test_second_object_changes_no_frame_of_the_first(page, session):
+    draw(session, 0, 1)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    before = [page.labels(index) == 1 for index in range(LENGTH)]
+    page.seek(5)
+    page.key("x")
+    page.drag((37, 22), (53, 38))
+    page.until(lambda: (page.labels(LENGTH - 1) == 2).any())
+    assert all((page.labels(index) == 1).tolist() == before[index].tolist() for index in range(LENGTH))
+
+
+@pytest.mark.parametrize("action", ["accept", "export"])
+def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+    draw(session, 0, 1)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    page.seek(1)
+    page.drag((40, 3), (44, 3))
+    for answer in ("Cancel", "Go on"):
+        if action == "accept":
+            page.tab.click("#accept")
+        else:
+            page.key("Shift+E")
+            page.tab.click("#export-start")
+        page.tab.wait_for_selector("#outdated-text >> text=10 frames are outdated (2 to 11)")
+        page.tab.click(f"#outdated-dialog >> text={answer}")
+        if answer == "Cancel":
+            page.status("10 frames are outdated")
+            page.key("Escape")
+    if action == "accept":
+        page.tab.wait_for_selector("#correction >> text=accepted")
+        assert session.document.log.mark.outdated == [(2, 11)]
+    else:
+        page.tab.wait_for_selector("#download:not([hidden])")
+        assert '"outdated"' in (session.archive.parent / "export.json").read_text()
+
+
+def test_fine_frame_leaves_the_list_and_the_next_one_shows(page, session, monkeypatch):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    found = [Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)]
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    page.open(page.tab.url)
+    page.tab.wait_for_selector("#review li + li")
+    page.key(".")
+    page.wait_frame(7)
+    page.key("q")
+    page.wait_frame(3)
+    assert page.tab.locator("#review li:not(:has(.done))").count() == 1
+    page.key("q")
+    page.until(lambda: page.tab.inner_text("#next").startswith("Next frame to check (0)"))
+    page.key(".")
+    page.status("Nothing is left to check")
+
+
+def test_unacknowledged_stroke_asks_before_the_tab_closes(page):
+    wire = Wire(page, "paint")
+    ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert page.tab.evaluate(ask)
+    page.key("b")
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(20, 10), steps=3)
+    page.tab.mouse.up()
+    page.until(lambda: wire.held)
+    assert not page.tab.evaluate(ask)
+    with page.done():
+        wire.release()
+    assert page.tab.evaluate(ask)
 
 
 def test_range_is_dragged_on_the_timeline_and_kept(page, session):
@@ -954,6 +1021,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
     drag(0, 3)
     drag(LENGTH - 0.05, 9)
     assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
+    page.until(lambda: session.document.state.ranges == {"track": (3, 8)})
     page.key("ArrowUp")
     page.seek(5)
     page.open(page.tab.url)

@@ -20,7 +20,7 @@ pytestmark = needs_browser
 
 JOB = {
     "background": False, "status": "running", "direction": "forward", "frame": 3, "done": 3, "total": 10, "speed": 5.0,
-    "remaining": 1.0, "current_pass": 1, "passes": 1, "problem": None,
+    "remaining": 1.0, "current_pass": 1, "passes": 1, "taken": 0, "problem": None,
 }  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def test_message_undoes_its_own_step_only(page, session):
     editing.add_object(session.document)
     page.key("Shift+Delete")  # any action
     page.until(lambda: wire.list_sent("drop_results"))
-    page.until(lambda: wire.answers[-1]["step"] == session.document.history.undo_step.serial)
+    page.until(lambda: wire.answers[-1]["step"] == session.document.log.head)
     page.settle()
     released.set()
     for route in held:
@@ -333,13 +333,16 @@ def test_refused_export_says_so_in_its_dialog(page):
     assert page.tab.is_enabled("#export-start")
 
 
-def test_places_of_several_videos_are_kept(page):
+def test_places_of_several_projects_are_kept(page, session):
     page.open(page.tab.url)
     page.tab.evaluate(
         "localStorage.aotlab = JSON.stringify({ ...JSON.parse(localStorage.aotlab), places: { other: { frame: 3 } } })"
     )
     page.open(page.tab.url)
-    assert page.tab.evaluate("Object.keys(JSON.parse(localStorage.aotlab).places)") == ["other", "clip"]
+    assert page.tab.evaluate("Object.keys(JSON.parse(localStorage.aotlab).places)") == [
+        "other",
+        session.document.header.id,
+    ]
 
 
 def test_message_about_a_loss_ends_with_the_reconnection(page):
