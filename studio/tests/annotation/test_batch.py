@@ -97,14 +97,31 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     assert clip.person == "Zoë"
     assert clip.holder.startswith("Zoë on ")
     answer = served.get(
-        "/clips/b", method="POST", origin=served.address, content=b'{"status": "rejected", "note": "blurred"}'
-    )
+        "/clips/b", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB",
+        origin=served.address, content=b'{"status": "rejected", "note": "blurred"}',
+    )  # fmt: skip
     assert answer.status_code == 204
     (clip, *_) = batch.list_clips()
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
     talk.do("undo")
     assert statuses(batch)["b"] == "in work"
+    talk.socket.close()
+
+
+def test_change_without_a_name_is_refused_in_a_list(batch, served):
+    talk = served.open(path="clip/b/socket")
+    assert "type your name" in talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)["error"]
+    assert statuses(batch)["b"] == "open"
+    talk.socket.close()
+
+
+def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
+    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+    talk.do("describe")
+    batch.set_status("b", "accepted", "", "Bob")
+    (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
+    assert (clip.status, clip.person) == ("accepted", "Bob")
     talk.socket.close()
 
 
@@ -172,7 +189,7 @@ def test_failed_video_is_listed_and_not_opened(results, batch):
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
-    batch.set_status("a", "accepted", "", "")
+    batch.set_status("a", "accepted", "", "Ann")
     (results / "a.aotlab" / "project.json").write_text("{")
     clips = {clip.name: clip for clip in batch.list_clips()}
     assert "not a usable project" in clips["a"].error
@@ -245,7 +262,7 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     here = open_clip(results / "a")
     other_machine()
     with pytest.raises(InputError, match="in use by another program on"):
-        batch.set_status("a", "accepted", "", "")
+        batch.set_status("a", "accepted", "", "Ann")
     with pytest.raises(InputError, match="close it there"):
         batch.enter("a", "Bob", page=True)
     here.close()

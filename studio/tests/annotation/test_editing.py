@@ -311,7 +311,7 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
     assert ((session.document.labels(0) == 1) == (truth(0) == 1)).all()
     assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).taken.keys() == {1}
     assert (session.document.labels(0) == 2).all()
-    with pytest.raises(InputError, match="take drawn pixels"):
+    with pytest.raises(InputError, match="pixels of other objects"):
         session.suggest(0, None, (0, 0, 60, 40))
 
 

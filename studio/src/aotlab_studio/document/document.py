@@ -50,12 +50,6 @@ Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
 
 
-class Counter:
-    """Number of changes of what shows in this session."""
-
-    value = 0
-
-
 class Document:
     """Masks and objects of a video, and everything that was ever done to them. Thread-safe.
 
@@ -88,10 +82,9 @@ class Document:
         self.listeners: list[Listener] = []
         self.author = ""
         """who signs the entries of this view"""
-        self.propagates = False
-        """whether edits of this view start the tracking of what they outdate"""
+        self.propagates = self.shared = False
+        """as in `by`"""
         self._entry: int | None = None
-        self._changes = Counter()
         for entry in self.log.entries.values():
             layers = [layer for layer in entry.values.layers.values() if layer is not None]
             last = max([*entry.values.given, *(layer.last for layer in layers)], default=0)
@@ -140,10 +133,15 @@ class Document:
         header = read_header(folder / PROJECT_FILE)
         return cls(header, folder, header.video)
 
-    def by(self, author: str, *, propagates: bool = False) -> Document:
-        """Return a view of this document whose edits have an author, and are tracked to the given masks beside them."""
+    def by(self, author: str, *, propagates: bool = False, shared: bool = False) -> Document:
+        """Return a view of this document whose edits have an author.
+
+        Args:
+            propagates: edits are tracked to the given masks beside them.
+            shared: refuse edits without an author.
+        """
         view = copy.copy(self)
-        view.author, view.propagates = author, propagates
+        view.author, view.propagates, view.shared = author, propagates, shared
         return view
 
     def at(self, entry: int) -> Document:
@@ -192,7 +190,7 @@ class Document:
     @property
     def revision(self) -> int:
         """Number of changes of what shows in this session."""
-        return self._changes.value
+        return self.log.revision
 
     @property
     def video_info(self) -> VideoInfo:
@@ -240,9 +238,10 @@ class Document:
         for layer_id, layer in sorted(self.state.layers.items()):
             if layer is None or index not in layer.frames:
                 continue
+            result = self.layers[layer_id].results.get(index)
             if layer.kind == "empty":
                 result = Result(index, absent=layer.objects)
-            elif (result := self.layers[layer_id].results.get(index)) is None:
+            if result is None:
                 continue
             for object_id in result.objects:
                 found.pop(object_id, None)
@@ -268,9 +267,8 @@ class Document:
                     table[object_id] = target
                 drawn = table[ids]
                 shown = np.where(drawn > 0, drawn, shown)
-            for object_id, digest in given.items():
-                shown[self.masks.read(digest)] = object_id
-            return shown
+            drawn = self.given_labels(index)
+            return np.where(drawn > 0, drawn, shown)
 
     def given_labels(self, index: int) -> np.ndarray:
         """Return the given masks of a frame, H×W uint16 ids."""
@@ -321,8 +319,7 @@ class Document:
         """Return a digest of what shows: equal digests mean equal masks."""
         with self.lock:
             owners, found = self.find_owners(), hashlib.sha256()
-            tracked = np.flatnonzero(np.any(list(owners.values()), axis=0)) if owners else []
-            for index in sorted({*self.keyframes, *map(int, tracked)}):
+            for index in sorted({*self.keyframes, *self.tracked_frames}):
                 shown = {each: int(owner[index]) for each, owner in owners.items() if owner[index]}
                 found.update(self._digest_sources(index, shown).encode())
             return found.hexdigest()[:32]
@@ -416,7 +413,9 @@ class Document:
 
     def _find_neighbours(self, object_id: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the nearest given mask of an object before or on, and after or on each frame, as texts."""
-        shown = [(index, self.given(index).get(object_id)) for index in self.keyframes]
+        shown = sorted(
+            (index, masks.get(object_id, "")) for index, masks in self.state.given.items() if masks
+        )
         frames = np.array([index for index, digest in shown if digest], np.int64)
         names = np.array(["", *(f"{index} {digest}" for index, digest in shown if digest), ""])
         index = np.arange(self.count)
@@ -549,7 +548,7 @@ class Document:
             before = self.labels(result.frame)
             ids = np.where(np.isin(before, self.objects.locked), 0, ids)
             self.layers[layer_id].put(result, ids)
-            self._changes.value += 1
+            self.log.revision += 1
             self.emit(FrameEvent(result.frame, self.revision))
             others = (before > 0) & ~np.isin(before, [self.resolve(each) for each in layer.objects])
             return int((others & (self.labels(result.frame) != before)).sum()) if others.any() else 0
@@ -580,6 +579,10 @@ class Document:
         return entry
 
     def _append(self, record: Record) -> None:
+        if self.shared and not self.author:
+            raise InputError(
+                "name: type your name in the list of videos first; it is stored with each change"
+            )
         self._require_held()
         self.log.append(record)
 
@@ -593,7 +596,7 @@ class Document:
 
     def _notify(self, before: State) -> None:
         """Send the events of a change from ``before``."""
-        after, self._changes.value = self.state, self._changes.value + 1
+        after, self.log.revision = self.state, self.log.revision + 1
         if before.objects != after.objects or before.merged != after.merged:
             self.emit(ObjectsEvent(self.revision, list(self.objects)))
         for index in sorted({*before.given, *after.given}):

@@ -168,10 +168,10 @@ def apply_suggestion(
         withheld = int((mask & protected).sum())
         mask = mask & ~protected
         if correction is None and not mask.any():
-            if protected.any() and not overwrite:
+            if withheld:
                 raise InputError(
                     "nothing found there but pixels of other objects, drawn or locked; nothing was changed. "
-                    "Check “take drawn pixels” to take drawn ones"
+                    "Draw with the brush to take drawn ones"
                 )
             raise InputError(
                 "nothing found there; nothing was changed. Try a tighter box, a click, or the brush"

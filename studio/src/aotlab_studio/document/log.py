@@ -65,7 +65,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     ranges: dict[str, Span | None] = {}
     classes: dict[str, Count | None] = {}
     """class ids by class name, as in loaded masks"""
-    attributes: dict[Id, dict[Count, dict[str, Any]] | None] = {}
+    attributes: dict[Id, dict[Count, Any] | None] = {}
     """attributes by object and frame, as in loaded masks"""
 
     def replace(self, values: State) -> State:
@@ -162,6 +162,8 @@ class Log:
         """entry that set each layer that ever was; one that restores a version sets it again"""
         self.author = ""
         """of the last record"""
+        self.revision = 0
+        """number of changes of what shows since the document was opened"""
         self._states: OrderedDict[int, State] = OrderedDict()
         self._end = 0
         self._load()

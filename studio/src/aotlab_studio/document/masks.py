@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import threading
 from collections.abc import Iterable
 from io import BytesIO
 from operator import attrgetter
@@ -192,12 +193,14 @@ class LayerStore:
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self._folder, self._size = folder, size
         self._files: dict[int, LayerFile] = {}
+        self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
 
     def __getitem__(self, layer_id: int) -> LayerFile:
-        if layer_id not in self._files:
-            self._files[layer_id] = LayerFile(self._folder / f"{layer_id:06d}.bin", self._size)
-        return self._files[layer_id]
+        with self._lock:
+            if layer_id not in self._files:
+                self._files[layer_id] = LayerFile(self._folder / f"{layer_id:06d}.bin", self._size)
+            return self._files[layer_id]
 
     def read(self, layer_id: int, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""

@@ -100,13 +100,13 @@ class Endpoints:
 
     async def get_labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
-        document, index = self._session.document.by(read_person(request)), _parse_index(request)
+        document, index = self._session.by(read_person(request)).document, _parse_index(request)
         content = await run_in_threadpool(lambda: encode_labels(document.labels(index)))
         return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
     async def upload_masks(self, request: Request) -> Response:
         """Load the masks of an uploaded file."""
-        document, index = self._session.document.by(read_person(request)), _parse_index(request)
+        document, index = self._session.by(read_person(request)).document, _parse_index(request)
         document.require_frame(index)
         body = await read_body(request)
         if body is None:

@@ -147,7 +147,8 @@ class Batch:
     def _describe(self, entry: dict[str, Any]) -> Clip:
         project = self._locate_project(entry["name"])
         holder = read_holder(project) if project.is_dir() else None
-        status, note, person, error = "open", "", "", entry["error"]
+        status: ClipStatus = "open"
+        note, person, error = "", "", entry["error"]
         try:
             if (project / PROJECT_FILE).is_file():
                 (status, note), person = self._read_status(entry["name"], project)
@@ -186,6 +187,7 @@ class Batch:
     def _open_session(self, name: str) -> OpenClip:
         self._require_clip(name)
         session = self._open_clip(self.folder / name)
+        session.shared = True
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]
 

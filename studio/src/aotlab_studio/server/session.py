@@ -71,6 +71,8 @@ class Session:
         self.runner = JobRunner(
             document, lambda: self.make_tracker(), lambda: self.choice.chosen.get("model", "")
         )
+        self.shared = False
+        """whether several people work on the project, so that changes without a name are refused"""
         self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
@@ -79,7 +81,7 @@ class Session:
     def by(self, author: str, *, propagates: bool = False) -> Session:
         """Return a view of this session whose edits have an author, as `Document.by`."""
         view = copy.copy(self)
-        view.document = self.document.by(author, propagates=propagates)
+        view.document = self.document.by(author, propagates=propagates, shared=self.shared)
         return view
 
     @property
@@ -93,13 +95,11 @@ class Session:
         """Return the outdated frames of a range, if that is known.
 
         Args:
-            outdated: ``ask``: refuse if there are any; ``wait``: first wait for corrections; ``go on``: as they are.
+            outdated: ``go on``: return them; otherwise, refuse.
 
         Raises:
             OutdatedError: there are outdated frames, and nobody said to go on.
         """
-        if outdated == "wait":
-            self.runner.wait(MAX_WAIT)
         spans = self.document.list_stale(first, last)
         if spans and outdated != "go on":
             raise OutdatedError(action, spans, waits=bool(self.runner.list_waiting() or self.runner.busy))
@@ -107,10 +107,13 @@ class Session:
 
     def set_status(self, status: ClipStatus, note: Note = "", outdated: Outdated = "ask") -> None:
         """Store the status of the masks as they show; raise `InputError` as `require_settled`."""
-        spans = self.require_settled(status, outdated) if status in ("corrected", "accepted") else []
-        self.document.set_status(status, note, spans)
-        if status in ("corrected", "accepted", "rejected") and self.document.objects.ids:
-            self.document.keep_version(f"{status}: {note}" if note else status)
+        if outdated == "wait":
+            self.runner.wait(MAX_WAIT)
+        with self.document.lock:
+            spans = self.require_settled(status, outdated) if status in ("corrected", "accepted") else []
+            self.document.set_status(status, note, spans)
+            if status in ("corrected", "accepted", "rejected") and self.document.objects.ids:
+                self.document.keep_version(f"{status}: {note}" if note else status)
         if self.results is not None:
             update_report(self.results.parent)
 
@@ -209,7 +212,8 @@ class Session:
         with self.document.lock:
             if step is not None and self.document.log.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            return self._report_move(self.document.undo())
+            entry = self.document.undo()
+        return self._report_move(entry)
 
     def redo(self) -> UndoneStep | None:
         """Repeat the entry undone last."""
@@ -288,6 +292,8 @@ class Session:
         if first > end:
             raise InputError(f"export: first frame {first} is after the last frame {end}; exchange them")
 
+        if outdated == "wait":
+            self.runner.wait(MAX_WAIT)
         self.require_settled("export", outdated, first, end)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")

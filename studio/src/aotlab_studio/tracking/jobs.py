@@ -204,10 +204,9 @@ class JobRunner:
         self.job: TrackingJob | None = None
         """last job"""
         self._timer: threading.Timer | None = None
-        self._held = False
+        self._held = self._reserved = self._closed = False
         self._failed: set[int] = set()
         self._lock = threading.RLock()
-        self._closed = False
 
     @property
     def busy(self) -> bool:
@@ -216,14 +215,18 @@ class JobRunner:
 
     def start(self, document: Document, request: TrackRequest) -> TrackingJob:
         """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as `plan_request`."""
-        self.stop_background(wait=True)
-        with self._lock:
-            if self.busy:
-                raise InputError("tracking: is running already; stop it first")
-            with document.lock:
-                layer, layer_id = plan_request(document, request), document.new_layer_id()
-                document.edit("tracking", State(layers={layer_id: layer}), request.start)
-            return self._start(layer_id)
+        self._reserved = True  # nothing else starts meanwhile
+        try:
+            self.stop_background(wait=True)
+            with self._lock:
+                if self.busy:
+                    raise InputError("tracking: is running already; stop it first")
+                with document.lock:
+                    layer, layer_id = plan_request(document, request), document.new_layer_id()
+                    document.edit("tracking", State(layers={layer_id: layer}), request.start)
+                return self._start(layer_id)
+        finally:
+            self._reserved = False
 
     def stop_background(self, *, wait: bool = False) -> None:
         """Interrupt the propagation of corrections for `PROPAGATION_DELAY` seconds without another call."""
@@ -275,17 +278,13 @@ class JobRunner:
     def wait(self, seconds: float) -> bool:
         """Wait until nothing runs and waits; return whether that is so."""
         end = time.monotonic() + seconds
-        while (
-            time.monotonic() < end
-            and not self._closed
-            and (self.busy or self.list_waiting())
-            and not self._held
-        ):
-            if self.job is not None and self.job.alive:
+        while (waits := self.busy or bool(self.list_waiting())) and time.monotonic() < end:
+            if self._closed or self._held:
+                break
+            if self.job is not None:
                 self.job.wait(0.2)
-            else:
-                time.sleep(0.05)
-        return not self.busy and not self.list_waiting()
+            time.sleep(0.02)
+        return not waits
 
     def close(self) -> None:
         """Stop all jobs; what they have not done waits in the document."""
@@ -305,8 +304,8 @@ class JobRunner:
 
     def _start_next(self) -> None:
         with self._lock:
-            waiting = [] if self._closed or self.busy or self._held else self.list_waiting()
-            if waiting:
+            free = not (self._closed or self._held or self._reserved or self.busy)
+            if free and (waiting := self.list_waiting()):
                 self._start(waiting[0])
 
     def _finish(self, job: TrackingJob) -> None:
