@@ -954,15 +954,15 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
         session.track(TrackRequest(0))
     page.seek(1)
     page.drag((40, 3), (44, 3))
-    for answer in ("Cancel", "Go on"):
+    for answer in ("", "go on"):
         if action == "accept":
             page.tab.click("#accept")
         else:
             page.key("Shift+E")
             page.tab.click("#export-start")
         page.tab.wait_for_selector("#outdated-text >> text=10 frames are outdated (2 to 11)")
-        page.tab.click(f"#outdated-dialog >> text={answer}")
-        if answer == "Cancel":
+        page.tab.click(f"#outdated-dialog button[value='{answer}']")
+        if not answer:
             page.status("10 frames are outdated")
             page.key("Escape")
     if action == "accept":
