@@ -1,7 +1,6 @@
 """Latency of the annotator."""
 
-import json
-
+from aotlab_studio.document.document import Document
 from aotlab_studio.tracking.models import TrackerLoader
 from research.speed.latency import main
 from studio.tests.annotation.clips import TruthTracker, draw_folder
@@ -17,5 +16,5 @@ def test_latency_run_leaves_no_files(tmp_path, capsys, monkeypatch):
         "an image near a frame", "seek, first time", "seek again",
         "stroke", "box", "preview of a click, image encoded", "tracking, share of the tracker's own speed",
     ]  # fmt: skip
-    assert json.loads((video.parent / "clip.aotlab" / "project.json").read_text())["objects"]["items"] == []
+    assert Document.read(video.parent / "clip.aotlab").objects.ids == ()
     assert list((video.parent / "clip.aotlab" / "given").iterdir()) == []
