@@ -452,6 +452,6 @@ def test_random_history_shows_what_the_rules_say():
 @pytest.mark.slow
 def test_long_random_histories_show_what_the_rules_say():
     steps.clear()
-    run_machine(150, 50)
+    run_machine(500, 50)
     print(dict(steps))
-    assert steps["steps"] > 5000
+    assert steps["steps"] > 15_000
