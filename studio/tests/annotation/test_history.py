@@ -181,12 +181,25 @@ def to_array(mask: frozenset[int]) -> np.ndarray:
 class History(RuleBasedStateMachine):
     """Drives a document and its model side by side."""
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(
+        drawn=st.lists(st.tuples(st.sampled_from([0, 3]), masks), min_size=3, max_size=3), filled=st.randoms()
+    )
+    def start(self, drawn, filled) -> None:
+        """Begin with three objects that are drawn, and a job of all that has stored every frame."""
         self.folder = Path(tempfile.mkdtemp(prefix="aotlab-history-"))
         self.model, self.used = Model(), set[int]()
         self.kept: list[Snapshot] = []
         self.open()
+        for object_id, (frame, mask) in enumerate(drawn, start=1):
+            self.add()
+            self.give(object_id, frame, mask, propagates=False)
+        layer = Layer([1, 2, 3], 1, COUNT - 1)
+        self.follow(lambda _: None, lambda: self.document.edit("tracking", State(layers={1: layer})))
+        for frame in layer.frames:
+            ids = [filled.choice([0, 1, 2, 3]) for _ in PIXELS]
+            self.store(1, frame, [1, 2, 3], ids, frozenset(), provisional=False)
+        self.document.finish_layer(1)
+        self.model.complete.add(1)
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
@@ -225,7 +238,10 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data(), frame=frames, mask=masks, propagates=st.booleans())
     def draw(self, data, frame, mask, propagates) -> None:
-        object_id, now, shown = self.pick(data), self.model.now, self.model.show(frame)
+        self.give(self.pick(data), frame, mask, propagates=propagates)
+
+    def give(self, object_id: int, frame: int, mask: frozenset[int], *, propagates: bool) -> None:
+        now, shown = self.model.now, self.model.show(frame)
         after = frozenset(pixel for pixel in mask if not now.locked.get(shown[pixel], False))
         if now.locked[object_id]:
             after = None
@@ -344,22 +360,26 @@ class History(RuleBasedStateMachine):
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()
-            own = [raw for raw in covered if then.resolve(raw) == raw and data.draw(st.booleans())]
+            own = [raw for raw in covered if then.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(with_merged(then, {raw for raw in covered if then.resolve(raw) == raw})) - {
                 *own
             }
-            scores = {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
-            before, locked = self.model.show(frame), self.model.now.locked
-            free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
-            result = Result(frame, scores, sorted(absent), provisional=provisional)
-            taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
-            pixels = {raw: pixels_of(free, raw) for raw in own}
-            self.model.made[key, frame] = Made(pixels, absent, provisional)
-            after, mine = self.model.show(frame), {self.model.now.resolve(raw) for raw in layer.objects}
-            lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
-            assert all(after[p] in mine for p in lost), "another object lost more than the job took"
-            assert taken == len(lost)
+            self.store(key, frame, own, ids, absent, provisional=provisional)
+
+    def store(self, key, frame, own, ids, absent, *, provisional) -> None:
+        """Store a frame of a layer; nothing but its objects may change, and what others lose is counted."""
+        layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
+        before, locked = self.model.show(frame), self.model.now.locked
+        free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
+        result = Result(frame, scores, sorted(absent), provisional=provisional)
+        taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
+        pixels = {raw: pixels_of(free, raw) for raw in own}
+        self.model.made[key, frame] = Made(pixels, absent, provisional)
+        after, mine = self.model.show(frame), {self.model.now.resolve(raw) for raw in layer.objects}
+        lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
+        assert all(after[p] in mine for p in lost), "another object lost more than the job took"
+        assert taken == len(lost)
 
     @precondition(lambda self: self.model.find_pending())
     @rule(data=st.data())
