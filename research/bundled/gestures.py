@@ -21,7 +21,7 @@ import numpy as np
 from aotlab.media.masks import read_mask, resolve_void
 from aotlab_studio.annotate import main as annotate_command
 from aotlab_studio.annotate import open_session
-from aotlab_studio.project.painting import draw_polygon
+from aotlab_studio.document.painting import draw_polygon
 from aotlab_studio.server.actions import run_action
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page

@@ -23,10 +23,10 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.tools.cli.command import command
 from aotlab_studio.annotate import main as annotate
 from aotlab_studio.annotate import open_session
-from aotlab_studio.project import editing
+from aotlab_studio.document import editing
+from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.server.app import Server, bind_socket, build_app
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import TrackRequest
 
 REPEATS = 40
 FRAMES_PER_ROUND = 10
@@ -114,8 +114,8 @@ def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
 
 def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> list[Row]:
     rng = np.random.default_rng(0)
-    height, width = session.state.frames.size
-    frames = [int(index) for index in rng.integers(0, session.state.frames.count, REPEATS)]
+    height, width = session.document.frames.size
+    frames = [int(index) for index in rng.integers(0, session.document.frames.count, REPEATS)]
     number = call("add_object")
     points = np.cumsum(rng.normal(0, 3, (60, 2)), 0) + np.array([width, height]) / 2
 
@@ -166,7 +166,7 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
         tracker: the same.
     """
     ratios = []
-    last = min(FRAMES_PER_ROUND, session.state.frames.count - 1)
+    last = min(FRAMES_PER_ROUND, session.document.frames.count - 1)
     for _ in range(ROUNDS):
         alone = _time_tracker(session, tracker, last)
         job = session.track(TrackRequest(0, last=last))
@@ -178,19 +178,19 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
 
 def add_first_mask(session: Session) -> None:
     """Paint an object in the middle of the first frame, unless it has masks."""
-    if not session.state.labels(0).any():
-        height, width = session.state.frames.size
-        number = editing.add_object(session.state)
-        editing.paint(session.state, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
+    if not session.document.labels(0).any():
+        height, width = session.document.frames.size
+        number = editing.add_object(session.document)
+        editing.paint(session.document, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
 
 
 def _time_tracker(session: Session, tracker: Tracker, last: int) -> float:
     """Return the seconds of the tracker on the first frames, without outputs."""
     start = time.perf_counter()
-    tracker.reset(session.state.frames.count)
+    tracker.reset(session.document.frames.count)
     for index in range(last + 1):
-        mask = session.state.labels(0) if index == 0 else None
-        np.asarray(tracker.step(session.state.frames.read(index, "track"), mask).labels)
+        mask = session.document.labels(0) if index == 0 else None
+        np.asarray(tracker.step(session.document.frames.read(index, "track"), mask).labels)
     return time.perf_counter() - start
 
 

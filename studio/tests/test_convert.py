@@ -10,18 +10,10 @@ from PIL import Image
 
 from aotlab.sdk import VideoInfo, VideoWriter, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
-from aotlab_studio.project import editing
-from aotlab_studio.tracking.planning import TrackRequest
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    WIDTH,
-    draw,
-    draw_folder,
-    open_session,
-)
-from studio.tests.annotation.clips import (
-    LENGTH as CLIP_LENGTH,
-)
+from aotlab_studio.document import editing
+from aotlab_studio.document.planning import TrackRequest
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session
+from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 
@@ -104,9 +96,9 @@ def test_project_folder_is_converted(tmp_path):
     session = open_session(folder)
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0, last=6)).wait()
-    editing.change_object(session.state, 2, {"name": "box"})
-    editing.clear(session.state, 5, 2)
-    shown = {index: session.state.labels(index) for index in range(7)}
+    editing.change_object(session.document, 2, {"name": "box"})
+    editing.clear(session.document, 5, 2)
+    shown = {index: session.document.labels(index) for index in range(7)}
     session.close()
     line = [str(tmp_path / "clip.aotlab"), str(tmp_path / "out.json"), "--to", "coco", "--video", str(folder)]
     assert main(line) == 0

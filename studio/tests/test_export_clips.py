@@ -8,9 +8,9 @@ import pytest
 from aotlab import InputError, read_mask
 from aotlab.utils.versioned_json import save_record
 from aotlab.video.job import JobRecord
+from aotlab_studio.document import editing
+from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.export_clips import main
-from aotlab_studio.project import editing
-from aotlab_studio.project.job_results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.session import Session
@@ -56,7 +56,10 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         assert describe(session).status == "open"
         run_action(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
         assert describe(session).status == "in work"
-        run_action(session, {"do": "set_status", "status": "corrected" if name == "a" else "accepted"})
+        run_action(
+            session,
+            {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "go on"},
+        )
         session.close()
     open_clip(batch, "c").close()
     assert read_status(batch) == ["corrected", "accepted", "open"]
@@ -76,15 +79,15 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 
 def test_corrected_clips_are_exported_by_one_button(batch):
     other = open_clip(batch, "a")
-    editing.outline(other.state, 4, 1, square(40, 25, 8))
-    other.set_status("corrected")
+    editing.outline(other.document, 4, 1, square(40, 25, 8))
+    other.set_status("corrected", outdated="go on")
     other.close()
     session = open_clip(batch, "b")
     served = Served(session)
     talk = served.open()
     assert talk.do("describe")["result"]["batch"]
     talk.do("outline", frame=4, object_id=1, points=square(40, 25, 8))
-    talk.do("set_status", status="accepted")
+    talk.do("set_status", status="accepted", outdated="go on")
     assert talk.do("export_clips", names=["cvat"])["result"] == {"names": ["a", "b"], "problems": []}
     served.close()
     assert all((batch / name / "cvat.xml").is_file() for name in ("a", "b"))
@@ -96,8 +99,8 @@ def test_corrected_clips_are_exported_by_one_button(batch):
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
     session = open_clip(batch, "a")
-    editing.outline(session.state, 4, 1, square(40, 25, 8))
-    session.set_status("corrected")
+    editing.outline(session.document, 4, 1, square(40, 25, 8))
+    session.set_status("corrected", outdated="go on")
     session.close()
     assert main([str(batch), "--write", "cvat,yolo"]) == 0
     assert (batch / "a" / "cvat.xml").is_file()
@@ -112,8 +115,8 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 
 def test_copied_batch_finds_its_videos(batch, tmp_path):
     session = open_clip(batch, "a")
-    editing.outline(session.state, 4, 1, square(40, 25, 8))
-    session.set_status("corrected")
+    editing.outline(session.document, 4, 1, square(40, 25, 8))
+    session.set_status("corrected", outdated="go on")
     session.close()
     copy = tmp_path / "deeper" / "down" / "copy"
     shutil.copytree(batch, copy)
@@ -128,8 +131,8 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch, name) for name in ("a", "b")]
     for session in sessions:
-        editing.outline(session.state, 4, 1, square(40, 25, 8))
-        session.set_status("corrected")
+        editing.outline(session.document, 4, 1, square(40, 25, 8))
+        session.set_status("corrected", outdated="go on")
     sessions[0].close()
     assert main([str(batch)]) == 1
     sessions[1].close()
@@ -142,7 +145,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
 def test_clip_in_work_is_not_exported(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
     session = open_clip(batch, "a")
-    editing.outline(session.state, 4, 1, square(40, 25, 8))
+    editing.outline(session.document, 4, 1, square(40, 25, 8))
     session.close()
     assert read_status(batch) == ["in work", "open", "open"]
     assert main([str(batch)]) == 0

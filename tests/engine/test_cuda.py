@@ -20,7 +20,7 @@ from aotlab.engine.tracking.state import pack, unpack
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
-from aotlab_studio.tracking.planning import Span
+from aotlab_studio.document.planning import Span
 from aotlab_studio.tracking.spans import track_span
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
 from tests.engine.small_model import clip, stripes
@@ -171,12 +171,12 @@ def run_layers(tracker, frames):
 def run_annotator(tracker, frames):
     nothing = np.zeros(frames[0].shape[:2], np.uint8)
     state = SimpleNamespace(
-        lock=contextlib.nullcontext(), keyframes=[0], labels=lambda _: stripes([1]), keyframe_mask=lambda _: nothing,
+        lock=contextlib.nullcontext(), keyframes=[0], labels=lambda _: stripes([1]), given_labels=lambda _: nothing,
         list_described=lambda index: frozenset() if index else frozenset({1}),
         frames=SimpleNamespace(length=len(frames), read=lambda index, _: frames[index]),
     )  # fmt: skip
     found = list(track_span(tracker, state, Span(0, None, 0, len(frames) - 1)))
-    assert [(each.index, each.reached_frame) for each in found] == [(1, 2), (2, None)]
+    assert [each.index for each in found] == [1, 2]
     assert found[0].confidence == {1: 0}
 
 

@@ -1,16 +1,15 @@
 """Latency of the annotator."""
 
-import json
-
 import pytest
 
+from aotlab_studio.document.document import Document
 from aotlab_studio.tracking.models import TrackerLoader
 from research.speed.latency import main
 from studio.tests.annotation.clips import TruthTracker, draw_folder
 
 
 @pytest.mark.slow  # starts a browser and tracks a clip
-def test_latency_run_leaves_no_files(tmp_path, capsys, monkeypatch):
+def test_latency_run_leaves_no_object(tmp_path, capsys, monkeypatch):
     video = draw_folder(tmp_path / "clip")
     tracker = TruthTracker(pause=0.02)
     monkeypatch.setattr(TrackerLoader, "__call__", lambda self: tracker)
@@ -20,5 +19,4 @@ def test_latency_run_leaves_no_files(tmp_path, capsys, monkeypatch):
         "an image near a frame", "seek, first time", "seek again",
         "stroke", "box", "preview of a click, image encoded", "tracking, share of the tracker's own speed",
     ]  # fmt: skip
-    assert json.loads((video.parent / "clip.aotlab" / "project.json").read_text())["objects"]["items"] == []
-    assert list((video.parent / "clip.aotlab" / "given").iterdir()) == []
+    assert Document.read(video.parent / "clip.aotlab").objects.ids == ()

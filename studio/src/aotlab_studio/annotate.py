@@ -9,7 +9,6 @@ import tempfile
 import threading
 from argparse import Namespace
 from contextlib import ExitStack, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from aotlab_studio.project.state import State
     from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
@@ -44,28 +42,30 @@ def open_session(args: Namespace, cleanup: ExitStack) -> Session:
 
     ``cleanup``: receives what must be removed at the end.
     """
-    from aotlab_studio.project.job_results import open_results, read_job
-    from aotlab_studio.project.state import State
+    from aotlab_studio.document.document import Document
+    from aotlab_studio.document.results import open_results, read_job
     from aotlab_studio.server.session import Session
     from aotlab_studio.tracking.models import TrackerLoader
 
     segmenter = _load_segmenter(args)
     path = Path(args.video[0])
     if "://" in args.video[0] or path.is_char_device() or path.is_fifo():
-        state = open_stream(args, cleanup)
-    elif (job := read_job(path)) is not None:
-        state = open_results(path, job, project=args.project, cache_bytes=args.cache)
+        raise InputError(
+            f"{args.video[0]}: a stream; record it to a file first, or track it with aotlab track"
+        )
+    if (job := read_job(path)) is not None:
+        document = open_results(path, job, project=args.project, cache_bytes=args.cache)
     else:
-        state = State(
+        document = Document.open(
             path, project=args.project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
         )
     loader = TrackerLoader(read_tracker_options(args))
-    return Session(state, loader, segmenter, loader.choice)
+    return Session(document, loader, segmenter, loader.choice)
 
 
 def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
     """Return the videos of the batch on the command line, which share a model and a segmenter."""
-    from aotlab_studio.project.job_results import open_results, read_job
+    from aotlab_studio.document.results import open_results, read_job
     from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Session
 
@@ -79,8 +79,8 @@ def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
         job = read_job(folder)
         if job is None:
             raise InputError(f"{folder}: holds no results; track it again")
-        state = open_results(folder, job, cache_bytes=args.cache)
-        return Session(state, lambda: loader().fresh(), segmenter, loader.choice)
+        document = open_results(folder, job, cache_bytes=args.cache)
+        return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
 
     return Batch(Path(args.video[0]), open_clip)
 
@@ -92,34 +92,17 @@ def _load_segmenter(args: Namespace) -> Segmenter | None:
     )
 
 
-def open_stream(args: Namespace, cleanup: ExitStack) -> State:
-    """Return the state of a stream; frames are stored in the project, or in a temporary folder without --record."""
-    from aotlab import open_frames
-    from aotlab_studio.project.state import State
-    from aotlab_studio.video import LiveFrames
-
-    source = open_frames(args.video[0], levels=args.levels)
-    temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
-    folder = args.project or Path(temporary or ".") / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}.aotlab"
-    if (folder / "project.json").exists():
-        raise InputError(f"--project {folder}: already a project; choose another folder for this stream")
-    if temporary is not None:
-        cleanup.callback(shutil.rmtree, temporary, ignore_errors=True)
-    frames = LiveFrames(source, folder / "frames", record=args.record)
-    return State(folder / "frames", project=folder, frames=frames)
-
-
 def serve_session(args: Namespace, cleanup: ExitStack) -> None:
     """Serve the page of the video on the command line until Ctrl-C."""
     from aotlab_studio.server.app import build_app
     from aotlab_studio.tracking.models import TrackerLoader
 
     session = open_session(args, cleanup)
-    frames = session.state.frames
+    frames = session.document.frames
     unit = "frame" if frames.count == 1 else "frames"
-    title = f"{frames.name}: {frames.count} {unit}, masks in {session.state.project.folder}"
+    title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
     session.prefetch()
-    session.runner.resume_queue()
+    session.runner.wake()
     loader = session.make_tracker if isinstance(session.make_tracker, TrackerLoader) else None
     serve_app(build_app(session), args, cleanup, title=title, loader=loader, close=session.close)
 
@@ -227,7 +210,6 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 @click.option(
     "--cache", metavar="SIZE", type=Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"
 )
-@click.option("--record", is_flag=True, help="keep all frames of a camera or address")
 @click.option(
     "--levels",
     metavar="auto|LOW,HIGH",

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aotlab_studio.project.objects import Item
+from aotlab_studio.document.objects import Item
 
 Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
+Outdated = Literal["ask", "wait", "go on"]
+"""what to do about outdated frames: refuse, wait for the corrections, or use them as they are"""
 ClipStatus = Literal["open", "in work", "corrected", "accepted", "rejected"]
 
 
@@ -25,12 +27,14 @@ class UndoneStep:
 
 
 @dataclass(frozen=True)
-class Suggestion:
-    """The result of a prompt."""
+class Drawn:
+    """The result of an edit of a mask."""
 
     object_id: int
-    taken: list[int]
-    """objects that lost pixels to it"""
+    taken: dict[int, int]
+    """pixels that other objects lost to it, by object id"""
+    withheld: int
+    """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ class JobProgress:
     current_pass: int
     """pass over the frames, from 1"""
     passes: int
+    taken: int
+    """pixels that other objects lost, of all frames"""
     problem: str | None
     """error message"""
 
@@ -138,13 +144,14 @@ class Description:
     """All that a page needs when it opens."""
 
     name: str
+    project: str
+    """id of the project, under which a browser keeps the place"""
     video: str
     """id of the video in this session, part of the addresses of frames"""
     frames: int
     size: tuple[int, int]
     """height, width"""
     rate: float
-    live: bool
     batch: bool
     """whether it is one of a list of videos"""
     status: ClipStatus
@@ -160,6 +167,10 @@ class Description:
     """titles of the steps to undo and to redo"""
     stale: list[tuple[int, int]]
     """as in `StaleEvent`"""
+    range: tuple[int, int] | None
+    """first and last frame to track; None: all"""
+    notes: dict[int, str]
+    """by frame"""
     job: JobProgress | None
 
 
@@ -184,14 +195,6 @@ class ObjectsEvent:
 
 
 @dataclass(frozen=True)
-class CountEvent:
-    """A stream has more frames."""
-
-    count: int
-    event: Literal["count"] = "count"
-
-
-@dataclass(frozen=True)
 class HistoryEvent:
     """The steps to undo or redo changed."""
 
@@ -209,11 +212,28 @@ class JobEvent:
 
 @dataclass(frozen=True)
 class StaleEvent:
-    """Corrections were queued or have propagated."""
+    """The outdated frames may have changed."""
 
     stretches: list[tuple[int, int]]
-    """first and last frames of tracked masks older than a correction beside them"""
+    """first and last frames of tracked masks that are older than a correction, or wait for tracking"""
     event: Literal["stale"] = "stale"
+
+
+@dataclass(frozen=True)
+class ResultsEvent:
+    """Tracked masks of many frames changed, as by undo."""
+
+    revision: int
+    event: Literal["results"] = "results"
+
+
+@dataclass(frozen=True)
+class RangeEvent:
+    """The range to track changed."""
+
+    range: tuple[int, int] | None
+    """first and last frame; None: all"""
+    event: Literal["range"] = "range"
 
 
 @dataclass(frozen=True)
@@ -245,10 +265,11 @@ class ExportEvent:
 Event = (
     FrameEvent
     | ObjectsEvent
-    | CountEvent
     | HistoryEvent
     | JobEvent
     | StaleEvent
+    | ResultsEvent
+    | RangeEvent
     | StatusEvent
     | TrackerEvent
     | ExportEvent
@@ -272,3 +293,5 @@ class Failure:
 
     id: int | None
     error: str
+    question: Literal["", "go on", "wait or go on"] = ""
+    """values of ``outdated`` with which the action can be repeated"""

@@ -1,8 +1,7 @@
-"""Random access to the frames of videos and live streams, as arrays and as JPEGs, with bounded memory."""
+"""Random access to the frames of videos, as arrays and as JPEGs, with bounded memory."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -14,8 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from aotlab import InputError, open_frames
-from aotlab.sdk import FrameSource, VideoFrames, VideoReader, decode_image
-from aotlab_studio.files import write_bytes
+from aotlab.sdk import FrameSource, VideoFrames, VideoReader
 
 Cached = TypeVar("Cached")
 
@@ -198,128 +196,3 @@ def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
     )
     assert done
     return content.tobytes()
-
-
-MAX_KEPT_FRAMES = 250
-"""number of frames kept if the stream is not recorded"""
-
-
-class LiveFrames(FrameSource):
-    """Frames of a stream with the interface of `FrameStore`; a thread reads the stream and holds its newest image.
-
-    Args:
-        folder: folder of kept frames (JPEG).
-        record: keep all frames; otherwise the last `MAX_KEPT_FRAMES`.
-    """
-
-    live = True
-
-    def __init__(self, source: FrameSource, folder: Path, *, record: bool) -> None:
-        self.path, self.name, self.size = folder, source.name, source.size
-        self.rate = Fraction(source.rate)
-        self.record = record
-        self.count = 0
-        """number of frames kept so far"""
-        self.damaged = []
-        self.problem: str | None = None
-        """error message, if the stream ended with an error"""
-        self.grown: Callable[[int], None] = lambda count: None
-        """called with the new number of frames"""
-        self._source = source
-        self._newest: np.ndarray | None = None
-        self._number = -1  # of the newest image in the stream
-        self._ended = False
-        self._changed = threading.Condition()
-        self._keeping = threading.Lock()
-        self._thread = threading.Thread(target=self._read_frames, name="camera", daemon=True)
-        self._thread.start()
-        self.capture()
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self.read(index) for index in range(self.count))
-
-    def require_frame(self, index: int) -> None:
-        """Raise `InputError` if a frame is not kept."""
-        first = 0 if self.record else max(0, self.count - MAX_KEPT_FRAMES)
-        if not first <= index < self.count:
-            raise InputError(f"{self.name}: has no frame {index}; give one of {first} to {self.count - 1}")
-
-    def read(self, index: int, reader: str = "view") -> np.ndarray:
-        """Return a kept frame, H×W×3 uint8 RGB; raise `InputError` if it is not kept."""
-        self.require_frame(index)
-        with decode_image(self._frame_path(index)) as image:
-            return np.asarray(image)
-
-    def jpeg(self, index: int, width: int | None = None) -> bytes:
-        """Return a kept frame as JPEG; raise `InputError` if it is not kept."""
-        self.require_frame(index)
-        small = width is not None and width < self.size[1]
-        return encode_jpeg(self.read(index), width) if small else self._frame_path(index).read_bytes()
-
-    def nearest_jpeg(self, index: int) -> bytes:
-        """Return the frame itself."""
-        return self.jpeg(index)
-
-    def newest(self, width: int) -> bytes:
-        """Return the newest image of the stream as JPEG."""
-        image = self._newest
-        if image is None:
-            raise InputError(f"{self.name}: has no image yet")
-        return encode_jpeg(image, min(width, self.size[1]))
-
-    def prefetch(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
-        """Do nothing: kept frames are JPEGs."""
-
-    def capture(self) -> int:
-        """Keep the newest image; return its frame number. Raises `InputError` without an image or disk space."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._ended, 30)
-            image = self._newest
-        if image is None:
-            raise InputError(self.problem or f"{self.name}: gives no image; check the source")
-        return self._keep(image)
-
-    def iter_new_frames(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield frame number and image of each new image, which is kept; drop images to keep up with the stream."""
-        seen = self._number
-        while True:
-            with self._changed:
-                while self._number <= seen and not self._ended:
-                    self._changed.wait(1)
-                if self._number <= seen:
-                    return
-                seen, image = self._number, self._newest
-            assert image is not None
-            yield self._keep(image), image
-
-    def _keep(self, image: np.ndarray) -> int:
-        with self._keeping:
-            index = self.count
-            write_bytes(self._frame_path(index), encode_jpeg(image, None))
-            self.count += 1
-        if not self.record and index >= MAX_KEPT_FRAMES:
-            self._frame_path(index - MAX_KEPT_FRAMES).unlink(missing_ok=True)
-        self.grown(self.count)
-        return index
-
-    def _frame_path(self, index: int) -> Path:
-        return self.path / f"{index:06d}.jpg"
-
-    def _read_frames(self) -> None:
-        try:
-            for number, image in enumerate(self._source):
-                with self._changed:
-                    self._newest, self._number = image, number
-                    self._changed.notify_all()
-        except InputError as error:
-            self.problem = str(error)
-        except Exception as error:  # any error must reach the page
-            logging.getLogger(__name__).exception("reading the stream failed")
-            self.problem = f"{self.name}: reading failed ({error}); open it again"
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-
-Frames = FrameStore | LiveFrames
-"""random access to the frames of a file or a stream; also a `FrameSource`, for outputs"""

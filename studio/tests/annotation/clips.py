@@ -12,8 +12,8 @@ from PIL import Image
 
 from aotlab import Prediction
 from aotlab.sdk import VideoWriter
-from aotlab_studio.project import editing
-from aotlab_studio.project.state import State
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
 from aotlab_studio.server.session import Session
 from tests.segment_by_color import segment_by_color
 
@@ -89,19 +89,19 @@ class TruthTracker:
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or TruthTracker()
-    return Session(State(path, **options), lambda: tracker, segment_by_color)
+    return Session(Document.open(path, **options), lambda: tracker, segment_by_color)
 
 
-def set_mask(state, index, object_id, mask):
-    editing.edit_mask(state, index, object_id, lambda _: mask, "drawn")
+def set_mask(document, index, object_id, mask):
+    editing.edit_mask(document, index, object_id, lambda _: mask, "drawn")
 
 
 def draw(session, index, *object_ids):
     """Give the true masks of some objects on a frame, adding the objects if need be."""
-    while max(object_ids) not in session.state.objects:
-        editing.add_object(session.state)
+    while max(object_ids) not in session.document.objects:
+        editing.add_object(session.document)
     for object_id in object_ids:
-        set_mask(session.state, index, object_id, truth(index) == object_id)
+        set_mask(session.document, index, object_id, truth(index) == object_id)
 
 
 def square(x, y, side):

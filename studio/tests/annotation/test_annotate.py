@@ -25,7 +25,7 @@ from aotlab.sdk import (
     read_tracker_options,
 )
 from aotlab_studio import annotate as cli
-from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.server.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
@@ -94,24 +94,18 @@ def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, n
     assert not Path(url.removeprefix("file://")).exists()
 
 
-def test_chosen_model_policy_and_precision_are_loaded():
+def test_chosen_model_is_loaded_and_kept():
     bundled = BUNDLED_CHECKPOINT
     options = read_tracker_options(
         cli.main.parse(["clip", "--checkpoint", str(bundled), "--memory", "first_frame"])
     )
     loading = TrackerLoader(options)
     choice = loading.choice
-    assert choice.chosen == {"model": "bundled", "policy": "own", "precision": "own"}
+    assert choice.chosen == {"model": "bundled"}
     assert "/" not in "".join(choice.offered["model"])
     first = loading()
     assert loading() is first
     assert first.config.memory.policy == "first_frame"
-    choice.choose({"policy": "relevance_redundancy", "precision": "bfloat16"})
-    second = loading()
-    assert (second.config.memory.policy, second.config.compute.precision) == (
-        "relevance_redundancy",
-        "bfloat16",
-    )
 
 
 def test_page_is_served_before_pytorch_is_loaded(video):

@@ -16,8 +16,8 @@ from aotlab.utils.versioned_json import save_record
 from aotlab.video.job import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
-from aotlab_studio.project import editing
-from aotlab_studio.project.job_results import open_results, read_job
+from aotlab_studio.document import editing
+from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batches
@@ -97,14 +97,31 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     assert clip.person == "Zoë"
     assert clip.holder.startswith("Zoë on ")
     answer = served.get(
-        "/clips/b", method="POST", origin=served.address, content=b'{"status": "rejected", "note": "blurred"}'
-    )
+        "/clips/b", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB",
+        origin=served.address, content=b'{"status": "rejected", "note": "blurred"}',
+    )  # fmt: skip
     assert answer.status_code == 204
     (clip, *_) = batch.list_clips()
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
     talk.do("undo")
     assert statuses(batch)["b"] == "in work"
+    talk.socket.close()
+
+
+def test_change_without_a_name_is_refused_in_a_list(batch, served):
+    talk = served.open(path="clip/b/socket")
+    assert "type your name" in talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)["error"]
+    assert statuses(batch)["b"] == "open"
+    talk.socket.close()
+
+
+def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
+    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+    talk.do("describe")
+    batch.set_status("b", "accepted", "", "Bob")
+    (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
+    assert (clip.status, clip.person) == ("accepted", "Bob")
     talk.socket.close()
 
 
@@ -141,7 +158,7 @@ def test_two_clips_open_side_by_side(results):
     batch = Batch(results, open_together)
     with ThreadPoolExecutor() as pool:
         opened = list(pool.map(lambda name: batch.enter(name, "", page=False), ["a", "b"]))
-    assert [found.session.state.frames.name for found in opened] == ["a", "b"]
+    assert [found.session.document.frames.name for found in opened] == ["a", "b"]
     batch.close()
     assert not any(clip.holder for clip in batch.list_clips())
 
@@ -172,7 +189,7 @@ def test_failed_video_is_listed_and_not_opened(results, batch):
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
-    batch.set_status("a", "accepted", "", "")
+    batch.set_status("a", "accepted", "", "Ann")
     (results / "a.aotlab" / "project.json").write_text("{")
     clips = {clip.name: clip for clip in batch.list_clips()}
     assert "not a usable project" in clips["a"].error
@@ -210,34 +227,34 @@ def age(path, seconds):
 
 
 def test_lease_holds_on_another_machine(folder, session, other_machine):
-    session.state.project.lock.name_person("Ann")
+    session.document.folder_lock.name_person("Ann")
     other_machine()
     with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
         open_session(folder)
-    age(session.state.project.folder / files.LEASE, 50)
+    age(session.document.folder / files.LEASE, 50)
     with pytest.raises(InputError, match="in use by Ann"):
         open_session(folder)
 
 
 def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, other_machine):
-    editing.add_object(session.state)
-    lock = session.state.project.lock
+    editing.add_object(session.document)
+    lock = session.document.folder_lock
     other_machine()
-    age(session.state.project.folder / files.LEASE, 61)
+    age(session.document.folder / files.LEASE, 61)
     other = open_session(folder)
     lock._confirmed -= 31  # as after sleep
     with pytest.raises(InputError, match="taken over by another program"):
-        editing.add_object(session.state)
-    editing.add_object(other.state)
+        editing.add_object(session.document)
+    editing.add_object(other.document)
     session.close()
-    assert files.read_holder(other.state.project.folder) is not None
+    assert files.read_holder(other.document.folder) is not None
     other.close()
-    assert files.read_holder(other.state.project.folder) is None
+    assert files.read_holder(other.document.folder) is None
 
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.state.project.lock._held.close()  # as the system does
+    first.document.folder_lock._held.close()  # as the system does
     open_session(folder).close()
 
 
@@ -245,7 +262,7 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     here = open_clip(results / "a")
     other_machine()
     with pytest.raises(InputError, match="in use by another program on"):
-        batch.set_status("a", "accepted", "", "")
+        batch.set_status("a", "accepted", "", "Ann")
     with pytest.raises(InputError, match="close it there"):
         batch.enter("a", "Bob", page=True)
     here.close()

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 
 from aotlab import write_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs, find_mask_writer
-from aotlab_studio.project import editing
+from aotlab_studio.document import editing
 from aotlab_studio.server.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import write_results
@@ -56,9 +56,9 @@ def corrected(request, tmp_path):
     batch.enter("a", "Ann", page=False)
     batch.close()  # what the input states is stored
     session = batch.enter("a", "Ann", page=False).session
-    editing.paint(session.state, 4, 7, [(30, 30), (38, 30)], radius=3)
-    session.export(["cvat", "cvat_polygons", "coco", "yolo"])
-    labels = [session.state.labels(index) for index in range(LENGTH)]
+    editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
+    session.export(["cvat", "cvat_polygons", "coco", "yolo"], outdated="go on")
+    labels = [session.document.labels(index) for index in range(LENGTH)]
     assert not (labels[4] == number(4)).all()
     batch.close()
     return session.archive.parent, labels

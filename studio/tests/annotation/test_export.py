@@ -9,10 +9,11 @@ import pytest
 
 from aotlab import InputError, open_frames, read_mask
 from aotlab.sdk import Annotations, Region, TrackedFrame, encode_runs, format_coco, list_outputs
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.protocol import ExportResult
 from aotlab_studio.server.export import draw_names, read_prediction
 from aotlab_studio.server.uploads import load_upload
-from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw, truth
 
 
@@ -93,19 +94,20 @@ def test_outputs_go_into_one_archive(session):
 
 def test_overlay_shows_names(session):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, session.state.frames.read(0), read_prediction(session.state, 0), 0)
+    tracked = TrackedFrame(0, session.document.frames.read(0), read_prediction(session.document, 0), 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 
 def test_loaded_classes_keep_their_ids(session):
     annotations = Annotations((HEIGHT, WIDTH), class_names={1: "ball"}, classes={"person": 1, "ball": 5})
     annotations.frames[0] = [Region(1, encode_runs(truth(0) == 1))]
-    tree = format_coco(annotations, session.state.video_info)
-    load_upload(session.state, 0, json.dumps(tree).encode())
+    tree = format_coco(annotations, session.document.video_info)
+    load_upload(session.document, 0, json.dumps(tree).encode())
     session.export(["coco", "mots", "label_studio"])
     with zipfile.ZipFile(session.archive) as archive:
         assert json.loads(archive.read("mots_classes.json")) == {"person": 1, "ball": 5}
         categories = json.loads(archive.read("coco.json"))["categories"]
         assert "label_studio_config.xml" in archive.namelist()
     assert [record["id"] for record in categories] == [1, 5]
-    assert '"ball": 5' in (session.state.project.folder / "project.json").read_text()
+    session.close()
+    assert Document.read(session.document.folder).classes == {"person": 1, "ball": 5}

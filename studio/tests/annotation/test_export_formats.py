@@ -12,7 +12,10 @@ from pycocotools.coco import COCO
 
 from aotlab import open_frames
 from aotlab.sdk import TrackedFrame, find_output, list_outputs, read_annotations
-from aotlab_studio.project import editing
+from aotlab_studio.document import editing
+from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.masks import Result
+from aotlab_studio.document.objects import make_item
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.server.export import draw_names, read_prediction
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, open_session, set_mask
@@ -45,18 +48,19 @@ def drawn(index):
 def session(tmp_path_factory):
     """A project with tracked and given masks on its first frames, exported in all outputs."""
     session = open_session(draw_folder(tmp_path_factory.mktemp("formats") / "clip"))
-    state = session.state
-    with state.step("tracking") as changes:
-        with state.edit_objects(changes) as objects:
-            for object_id, name in NAMES.items():
-                objects.add(name, object_id)
-        for index in range(TRACKED):
-            scores = measure_scores(drawn(index), list(NAMES), {}, {})
-            changes.append(state.set_tracked(index, drawn(index), scores))
-    set_mask(state, 2, 3, drawn(2) == 3)
-    editing.clear(state, CLEARED, 3)
-    session.export(list_outputs())
-    assert all((state.labels(index) == drawn(index)).all() for index in range(TRACKED))
+    document = session.document
+    layer_id = document.new_layer_id()
+    for index in range(TRACKED):
+        scores = measure_scores(drawn(index), list(NAMES), {}, {})
+        document.layers[layer_id].put(Result(index, scores), drawn(index))
+    document.layers[layer_id].finish()
+    objects = {each: make_item(each, name) for each, name in NAMES.items()}
+    layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
+    document.edit("tracking", State(objects=objects, layers={layer_id: layer}))
+    set_mask(document, 2, 3, drawn(2) == 3)
+    editing.clear(document, CLEARED, 3)
+    session.export(list_outputs(), outdated="go on")
+    assert all((document.labels(index) == drawn(index)).all() for index in range(TRACKED))
     yield session
     session.close()
 
@@ -73,14 +77,14 @@ def test_every_output_is_compared():
 
 @pytest.mark.parametrize("name", ID_FILES)
 def test_exported_ids_equal_stored_ones(session, folder, name):
-    found = read_annotations(folder / find_output(name).file_name, session.state.video_info)
+    found = read_annotations(folder / find_output(name).file_name, session.document.video_info)
     assert sorted(found.frames) == list(range(TRACKED))
     assert all((found.mask(index) == drawn(index)).all() for index in range(TRACKED))
 
 
 @pytest.mark.parametrize(("name", "tolerance"), OUTLINES.items())
 def test_exported_outlines_are_close_to_stored_pixels(session, folder, name, tolerance):
-    found = read_annotations(folder / find_output(name).file_name, session.state.video_info)
+    found = read_annotations(folder / find_output(name).file_name, session.document.video_info)
     assert sorted(found.frames) == list(range(TRACKED))
     ids = {found.class_name(object_id): object_id for object_id in found.objects()}
     assert sorted(ids) == sorted(NAMES.values())
@@ -107,7 +111,7 @@ def test_exported_alpha_images_equal_stored_masks(session, folder):
         with Image.open(path) as image:
             pixels = np.array(image)
         assert (pixels[..., 3] == 255 * (drawn(index) > 0)).all()
-        assert (pixels[..., :3] == session.state.frames.read(index)).all()
+        assert (pixels[..., :3] == session.document.frames.read(index)).all()
 
 
 @pytest.mark.parametrize("name", ALPHA_VIDEOS)
@@ -130,7 +134,7 @@ def test_exported_overlay_shows_stored_masks(session, folder):
     frames = list(open_frames(folder / "overlay.mp4"))
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
-        image, stored = session.state.frames.read(index), read_prediction(session.state, index)
+        image, stored = session.document.frames.read(index), read_prediction(session.document, index)
         drawn_in = draw_names(TrackedFrame(index, image, stored, Fraction(0)), NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy

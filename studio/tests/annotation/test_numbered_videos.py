@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
-from aotlab_studio.tracking.planning import TrackRequest
+from aotlab_studio.document.planning import TrackRequest
 from studio.tests.annotation.clips import open_session, set_mask
 from studio.tests.annotation.served import Served
 from tests.numbered_videos import cut_end, cut_start, draw_strip, parse_number, write_numbered
@@ -44,14 +44,14 @@ def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
         numbers.extend(parse_number(frame) for frame in open_frames(path))
     session = open_session(path, Counter(), cache_bytes=0)
     served = Served(session)
-    assert session.state.frames.count == len(numbers)
+    assert session.document.frames.count == len(numbers)
     for index in (len(numbers) - 1, 7, 14, 1, 0, 13, len(numbers) - 2):
         content = served.get(f"/frame/{index}").content
         assert parse_number(np.asarray(Image.open(BytesIO(content)))) == numbers[index]
-    set_mask(session.state, 14, None, draw_strip(numbers[14]) == 1)
+    set_mask(session.document, 14, None, draw_strip(numbers[14]) == 1)
     for direction in ("forward", "backward"):
         session.track(TrackRequest(14, direction)).wait()
-    assert [int(session.state.labels(index).sum()) - 1 for index in range(len(numbers))] == numbers
+    assert [int(session.document.labels(index).sum()) - 1 for index in range(len(numbers))] == numbers
     session.export(["overlay"])
     overlay = open_frames(session.archive.parent / "overlay.mp4")
     assert [parse_number(frame) for frame in overlay] == numbers

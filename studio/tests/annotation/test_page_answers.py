@@ -10,9 +10,9 @@ from fractions import Fraction
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.project import editing
+from aotlab_studio.document import editing
+from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.review.checks import Check
-from aotlab_studio.tracking.planning import TrackRequest
 from studio.tests.annotation.browser import Wire, needs_browser
 from studio.tests.annotation.clips import TruthTracker, draw
 
@@ -20,7 +20,7 @@ pytestmark = needs_browser
 
 JOB = {
     "background": False, "status": "running", "direction": "forward", "frame": 3, "done": 3, "total": 10, "speed": 5.0,
-    "remaining": 1.0, "current_pass": 1, "passes": 1, "problem": None,
+    "remaining": 1.0, "current_pass": 1, "passes": 1, "taken": 0, "problem": None,
 }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def draw_triangle(page):
 
 def test_refused_polygon_can_be_sent_again(page, session):
     draw(session, 0, 1)
-    editing.change_object(session.state, 1, {"locked": True})
+    editing.change_object(session.document, 1, {"locked": True})
     page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     page.key("p")
     draw_triangle(page)
@@ -143,7 +143,7 @@ def test_name_goes_to_the_object_it_is_typed_for(page, session):
     wire.release()
     page.tab.wait_for_selector(".toast >> text=object 2 is new")
     page.key_done("Enter")
-    assert [item.name for item in session.state.objects] == ["Rem", "object 2"]
+    assert [item.name for item in session.document.objects] == ["Rem", "object 2"]
 
 
 def test_jitter_of_a_click_makes_no_box_when_zoomed_out(page, session):
@@ -171,7 +171,7 @@ def test_playback_stops_at_a_broken_frame(page):
 
 
 def test_second_play_does_not_double_the_rate(page, served):
-    served.session.state.frames.rate = Fraction(1, 20)
+    served.session.document.frames.rate = Fraction(1, 20)
     page.tab.set_viewport_size({"width": 1280, "height": 600})  # without thumbnails
     page.tab.clock.install()
     page.open(served.url)
@@ -227,7 +227,7 @@ def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     draw(session, 9, 2)
 
     def find(*_):
-        return [Check(7, 2, "lost", 1.0)] if 2 in session.state.objects.ids else []
+        return [Check(7, 2, "lost", 1.0)] if 2 in session.document.objects.ids else []
 
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", find)
     page.open(page.tab.url)
@@ -284,10 +284,10 @@ def test_message_undoes_its_own_step_only(page, session):
     )
     page.key("Delete")
     page.until(lambda: held)
-    editing.add_object(session.state)
+    editing.add_object(session.document)
     page.key("Shift+Delete")  # any action
     page.until(lambda: wire.list_sent("drop_results"))
-    page.until(lambda: wire.answers[-1]["step"] == session.state.history.undo_step.serial)
+    page.until(lambda: wire.answers[-1]["step"] == session.document.log.head)
     page.settle()
     released.set()
     for route in held:
@@ -317,7 +317,7 @@ def test_refused_choices_are_not_kept(page, session, monkeypatch):
     def refuse(*_):
         raise InputError("disk: full")
 
-    monkeypatch.setattr(session.state, "set_status", refuse)
+    monkeypatch.setattr(session.document, "set_status", refuse)
     page.tab.evaluate("document.getElementById('clip').hidden = false")
     page.tab.select_option("#clip-status", "rejected")
     page.status("disk: full")
@@ -333,13 +333,16 @@ def test_refused_export_says_so_in_its_dialog(page):
     assert page.tab.is_enabled("#export-start")
 
 
-def test_places_of_several_videos_are_kept(page):
+def test_places_of_several_projects_are_kept(page, session):
     page.open(page.tab.url)
     page.tab.evaluate(
         "localStorage.aotlab = JSON.stringify({ ...JSON.parse(localStorage.aotlab), places: { other: { frame: 3 } } })"
     )
     page.open(page.tab.url)
-    assert page.tab.evaluate("Object.keys(JSON.parse(localStorage.aotlab).places)") == ["other", "clip"]
+    assert page.tab.evaluate("Object.keys(JSON.parse(localStorage.aotlab).places)") == [
+        "other",
+        session.document.header.id,
+    ]
 
 
 def test_message_about_a_loss_ends_with_the_reconnection(page):

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError
 from aotlab.sdk import encode_runs
-from aotlab_studio.project.state import State
+from aotlab_studio.document.document import Document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
@@ -122,7 +122,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
 def test_tracker_settings_are_chosen_and_announced(folder):
     offered = {"model": {"mini": "the bundled model", "other": "other"}, "policy": {"own": "the model's own"}}
     choice = TrackerChoice(offered, {"model": "mini", "policy": "own"})
-    served = Served(Session(State(folder), TruthTracker, choice=choice))
+    served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
     first, second = served.open(), served.open()
     assert first.do("describe")["result"]["tracker"]["model"]["chosen"] == "mini"
     first.do("set_tracker", changes={"model": "other"})
@@ -174,7 +174,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
     assert "not a JSON object" in talk.raw("{")["error"]
 
-    def fail(session, message):
+    def fail(session, message, author):
         raise ValueError("unexpected")
 
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
@@ -255,12 +255,12 @@ def test_runs_hold_any_labels(labels):
 )  # fmt: skip
 def test_invalid_message_rejected(served, message, words):
     draw(served.session, 0, 1)
-    before = served.session.state.labels(0).copy()
+    before = served.session.document.labels(0).copy()
     talk = served.open()
     answer = talk.raw(json.dumps({"id": 7, **message}))
     assert answer["id"] == 7
     assert words in answer["error"]
-    assert (served.session.state.labels(0) == before).all()
+    assert (served.session.document.labels(0) == before).all()
     assert talk.do("describe")["result"]["objects"][0]["name"] == "object 1"
 
 
@@ -293,7 +293,7 @@ def post(served, content, frame=0):
 
 def test_mask_is_uploaded_for_the_shown_frame(served):
     assert post(served, png(truth(2)), 2).json() == {"frames": [2]}
-    assert (served.session.state.labels(2) == truth(2)).all()
+    assert (served.session.document.labels(2) == truth(2)).all()
     assert [post(served, b"x", frame).status_code for frame in ("99", "9" * 5000)] == [404, 404]
 
 
@@ -311,7 +311,7 @@ def test_broken_upload_rejected_without_a_path(served, content):
     assert "\n" not in answer.text
     assert "/tmp" not in answer.text
     assert "root:" not in answer.text
-    assert not served.session.state.labels(0).any()
+    assert not served.session.document.labels(0).any()
 
 
 def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
@@ -392,44 +392,44 @@ WHOLE = {
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_upload_of_several_frames_is_one_step(session, kind):
-    assert load_upload(session.state, 0, WHOLE[kind]) == [3, 5]
-    assert all((session.state.labels(index) == truth(index)).all() for index in (3, 5))
-    assert session.state.keyframes == [3, 5]
+    assert load_upload(session.document, 0, WHOLE[kind]) == [3, 5]
+    assert all((session.document.labels(index) == truth(index)).all() for index in (3, 5))
+    assert session.document.keyframes == [3, 5]
     session.undo()
-    assert session.state.keyframes == []
-    assert session.state.objects.ids == ()
+    assert session.document.keyframes == []
+    assert session.document.objects.ids == ()
 
 
 def test_single_image_is_for_the_shown_frame(session):
-    assert load_upload(session.state, 7, png(truth(7))) == [7]
+    assert load_upload(session.document, 7, png(truth(7))) == [7]
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
-    assert load_upload(session.state, 8, colored) == [8]
-    assert (session.state.labels(8) == truth(8)).all()
+    assert load_upload(session.document, 8, colored) == [8]
+    assert (session.document.labels(8) == truth(8)).all()
 
 
 def test_upload_names_new_objects(session):
-    load_upload(session.state, 0, WHOLE["colors"])
-    assert [item.name for item in session.state.objects] == ["car", "dog"]
+    load_upload(session.document, 0, WHOLE["colors"])
+    assert [item.name for item in session.document.objects] == ["car", "dog"]
 
 
 def test_folder_names_become_object_names(session):
     content = zip_files({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
-    load_upload(session.state, 0, content)
-    assert [item.name for item in session.state.objects] == ["cat", "dog"]
-    assert (session.state.labels(3) == truth(3)).all()
+    load_upload(session.document, 0, content)
+    assert [item.name for item in session.document.objects] == ["cat", "dog"]
+    assert (session.document.labels(3) == truth(3)).all()
 
 
 def test_labelme_files_are_matched_by_image_name(session):
-    assert load_upload(session.state, 0, labelme(4)) == [4]
-    assert load_upload(session.state, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
-    assert [item.name for item in session.state.objects] == ["box"]
+    assert load_upload(session.document, 0, labelme(4)) == [4]
+    assert load_upload(session.document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
+    assert [item.name for item in session.document.objects] == ["box"]
 
 
 def test_upload_for_missing_frames_changes_nothing(session):
     content = zip_files({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
     with pytest.raises(InputError, match="99"):
-        load_upload(session.state, 0, content)
-    assert session.state.keyframes == []
+        load_upload(session.document, 0, content)
+    assert session.document.keyframes == []
 
 
 def test_clients_that_leave_cause_no_traceback(served, caplog):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.project import editing
+from aotlab_studio.document import editing
+from aotlab_studio.document.planning import TrackRequest, plan_correction
 from aotlab_studio.protocol import JobEvent, StaleEvent
 from aotlab_studio.server.actions import describe, run_action, strips
-from aotlab_studio.tracking.planning import TrackRequest, find_stale_ranges, plan_propagation
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -28,16 +28,9 @@ def run(session, *args, **options):
 
 def shown(session, number=None):
     """Frames that show an object, or any."""
-    wanted = [number] if number else session.state.objects.ids
-    labels = [session.state.labels(index) for index in range(LENGTH)]
+    wanted = [number] if number else session.document.objects.ids
+    labels = [session.document.labels(index) for index in range(LENGTH)]
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
-
-
-def track_and_correct(session):
-    """Track an object from frame 0, and correct it on frame 5."""
-    draw(session, 0, 1)
-    run(session, 0)
-    run_action(session, stroke(5, 50, 20))
 
 
 def test_forward_reaches_the_end_and_backward_the_start(session):
@@ -47,21 +40,21 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     assert shown(session) == list(range(4, LENGTH))
     run(session, 4, "backward")
     assert shown(session) == list(range(LENGTH))
-    assert all((session.state.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
+    assert all((session.document.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
 
 
 def test_both_directions_are_merged_between_given_masks(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
     events = []
-    session.state.listeners.append(events.append)
+    session.document.listeners.append(events.append)
     job = run(session, 2, "both")
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     assert sorted({(one.current_pass, one.passes) for one in jobs}) == [(1, 2), (2, 2)]
     assert job.done == job.total == 8 + 9
     assert shown(session) == list(range(LENGTH))
-    assert session.state.scores(5)[1].disagreement == 0
-    assert session.state.scores(10)[1].disagreement is None
+    assert session.document.scores(5)[1].disagreement == 0
+    assert session.document.scores(10)[1].disagreement is None
 
 
 def test_object_of_one_side_has_no_disagreement(session):
@@ -69,8 +62,8 @@ def test_object_of_one_side_has_no_disagreement(session):
     draw(session, 8, 1, 2)
     run(session, 2, "both")
     assert shown(session, 2) == list(range(LENGTH))
-    assert session.state.scores(5)[2].disagreement is None
-    assert session.state.scores(5)[1].disagreement == 0
+    assert session.document.scores(5)[2].disagreement is None
+    assert session.document.scores(5)[1].disagreement == 0
 
 
 def test_both_directions_carry_an_object_given_late(session):
@@ -79,13 +72,13 @@ def test_both_directions_carry_an_object_given_late(session):
     run(session, 8, "both")
     assert shown(session, 1) == list(range(LENGTH))
     assert shown(session, 2) == list(range(LENGTH))
-    assert all((session.state.labels(index) == truth(index)).all() for index in range(LENGTH))
+    assert all((session.document.labels(index) == truth(index)).all() for index in range(LENGTH))
 
 
 def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
-    editing.clear(session.state, 2, 2)
+    editing.clear(session.document, 2, 2)
     run(session, 8, "both")
     assert shown(session, 2) == list(range(6, LENGTH))
 
@@ -95,7 +88,7 @@ def test_given_mask_on_the_way_is_a_reference(folder):
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
     draw(session, 6, 1)
-    editing.clear(session.state, 6, 2)
+    editing.clear(session.document, 6, 2)
     run(session, 0)
     assert (6, [1]) in tracker.calls
     assert shown(session, 1) == list(range(LENGTH))
@@ -107,14 +100,14 @@ def test_given_mask_on_the_way_is_a_reference(folder):
 def test_old_results_of_an_absent_object_are_removed(session, direction):
     draw(session, 0, 1, 2)
     run(session, 0)
-    editing.clear(session.state, 6, 2)
+    editing.clear(session.document, 6, 2)
     if direction == "both":
         draw(session, 8, 1)
     run(session, 6 if direction == "forward" else 0, direction)
     assert shown(session, 1) == list(range(LENGTH))
     # in both directions, each frame goes to the nearer of the given masks 0 and 6
     assert shown(session, 2) == list(range(6 if direction == "forward" else 3))
-    assert all(2 not in session.state.scores(index) for index in range(8, LENGTH))
+    assert all(2 not in session.document.scores(index) for index in range(8, LENGTH))
     session.undo()
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
 
@@ -122,9 +115,9 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
 def test_old_results_of_locked_or_other_objects_stay(session):
     draw(session, 0, 1, 2)
     run(session, 0)
-    editing.clear(session.state, 6, 2)
+    editing.clear(session.document, 6, 2)
     run(session, 6, object_ids=(1,))
-    editing.change_object(session.state, 2, {"locked": True})
+    editing.change_object(session.document, 2, {"locked": True})
     run(session, 6)
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
 
@@ -144,11 +137,11 @@ def test_only_chosen_and_unlocked_objects_are_written(session):
     run(session, 0, object_ids=(2,))
     assert shown(session, 1) == [0]
     assert shown(session, 2) == list(range(LENGTH))
-    editing.change_object(session.state, 2, {"locked": True})
+    editing.change_object(session.document, 2, {"locked": True})
     draw(session, 0, 1)
-    before = session.state.tracked_mask(5) == 2
+    before = session.document.labels(5) == 2
     run(session, 0)
-    assert (before == (session.state.tracked_mask(5) == 2)).all()
+    assert (before == (session.document.labels(5) == 2)).all()
     assert shown(session, 1) == list(range(LENGTH))
 
 
@@ -156,7 +149,7 @@ def test_pause_and_stop_act_within_a_frame(folder):
     session = open_session(folder, TruthTracker(pause=0.05))
     draw(session, 0, 1)
     events = []
-    session.state.listeners.append(events.append)
+    session.document.listeners.append(events.append)
     job = session.track(TrackRequest(0))
     job.pause()
     wait_until(lambda: job.status == "paused")
@@ -176,16 +169,17 @@ def test_pause_and_stop_act_within_a_frame(folder):
     session.close()
 
 
-def test_conflicting_actions_during_a_job_rejected(folder):
+def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
     session = open_session(folder, TruthTracker(pause=0.05))
     draw(session, 0, 1, 2)
     job = session.track(TrackRequest(0))
-    for message in ({"do": "delete_object", "object_id": 1}, {"do": "merge_objects", "object_id": 1, "into": 2},
-                    {"do": "track", "frame": 0}, {"do": "drop_results", "frame": 0}):  # fmt: skip
-        with pytest.raises(InputError, match="stop it first"):
-            run_action(session, message)
-    job.stop()
-    job.wait(5)
+    with pytest.raises(InputError, match="stop it first"):
+        run_action(session, {"do": "track", "frame": 0})
+    run_action(session, {"do": "delete_object", "object_id": 2})
+    job.wait(10)
+    assert shown(session) == shown(session, 1) == list(range(LENGTH))
+    session.undo()
+    assert shown(session, 2) == list(range(LENGTH))
     session.close()
 
 
@@ -233,9 +227,9 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
 
     session = open_session(folder, Losing())
     draw(session, 0, 1)
-    editing.clear(session.state, 11, 1)
+    editing.clear(session.document, 11, 1)
     run(session, 0, "forward", 0, 10)
-    assert strips(session.state)[1] == "G999aaaallla".replace("llla", "lllg")
+    assert strips(session.document)[1] == "G999aaaallla".replace("llla", "lllg")
     checks = session.review()
     assert (checks[0].frame, checks[0].sentence) in {(8, "is lost"), (4, "changes its size at once")}
     assert all(check.object_id == 1 for check in checks)
@@ -246,11 +240,11 @@ def test_refining_click_changes_the_existing_mask(served):
     session = served.session
     draw(session, 0, 1, 2)
     merged = truth(0) > 0
-    set_mask(session.state, 0, 1, merged)
+    set_mask(session.document, 0, 1, merged)
     talk = served.open()
     answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine=True)
     assert "error" not in answer
-    labels = session.state.labels(0)
+    labels = session.document.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
     assert "give a box" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
     assert "refine" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine="yes")["error"]
@@ -260,57 +254,81 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     draw(session, 0, 1, 2)
     run(session, 0)
     draw(session, 8, 1)
-    assert editing.drop_results(session.state, 5) == LENGTH - 5
-    assert session.state.tracked_frames == [1, 2, 3, 4]
-    assert ((session.state.labels(8) == 1) == (truth(8) == 1)).all()
-    assert not session.state.labels(7).any()
-    assert editing.drop_results(session.state, 5) == 0
+    assert editing.drop_results(session.document, 5) == LENGTH - 5
+    assert session.document.tracked_frames == [1, 2, 3, 4]
+    assert ((session.document.labels(8) == 1) == (truth(8) == 1)).all()
+    assert not session.document.labels(7).any()
+    assert editing.drop_results(session.document, 5) == 0
     session.undo()
-    assert (session.state.labels(7) == truth(7)).all()
+    assert (session.document.labels(7) == truth(7)).all()
 
 
 def test_dropping_results_spares_other_and_locked_objects(session):
     draw(session, 0, 1, 2)
     run(session, 0)
-    assert editing.drop_results(session.state, 3, 4, [1]) == 2
-    assert (session.state.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
-    assert set(session.state.scores(3)) == {2}
-    assert (session.state.labels(5) == truth(5)).all()
-    editing.change_object(session.state, 2, {"locked": True})
-    assert editing.drop_results(session.state, 0) == LENGTH - 3
-    assert (session.state.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
+    assert editing.drop_results(session.document, 3, 4, [1]) == 2
+    assert (session.document.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
+    assert set(session.document.scores(3)) == {2}
+    assert (session.document.labels(5) == truth(5)).all()
+    editing.change_object(session.document, 2, {"locked": True})
+    assert editing.drop_results(session.document, 0) == LENGTH - 3
+    assert (session.document.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
 
 def test_preview_of_a_click_changes_no_mask(served):
     answer = served.open().do("preview", frame=0, positive=[[10, 10]])
     assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
-    assert not served.session.state.labels(0).any()
+    assert not served.session.document.labels(0).any()
     served.session.segmenter = None
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
 
 
+def idle(session):
+    """Whether every correction has propagated."""
+    return not session.runner.list_waiting() and not session.runner.busy
+
+
+@pytest.fixture
+def short_pause(monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
+
+
+@pytest.fixture
+def long_pause(monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+
+
+def stroke(frame, *point, object_id=1):
+    """The message of a dot on an object that propagates."""
+    return {
+        "do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3, "propagate": True,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_correction_during_a_pause_is_a_reference(folder, direction):
+def test_job_tracks_from_its_own_revision_and_the_correction_follows(folder, direction, short_pause):
     tracker = TruthTracker(pause=0.02)
     session = open_session(folder, tracker)
-    start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
+    start = LENGTH - 1 if direction == "backward" else 0
     draw(session, start, 1)
     job = session.track(TrackRequest(start, direction))
     wait_until(lambda: job.done >= 4)
     job.pause()
     wait_until(lambda: job.status == "paused")
     corrected = abs(start - 2)
-    draw(session, corrected, 1, 2)
+    run_action(session, stroke(corrected, 50, 20))
     tracker.calls.clear()
     job.resume()
     job.wait(10)
     assert job.status == "done"
-    assert job.done == job.total
-    assert (corrected, [1, 2]) in tracker.calls
-    first, last = sorted((corrected, end))
-    assert shown(session, 2) == list(range(0 if direction == "both" else first, last + 1))
-    session.undo()  # tracking is one step in spite of it
-    assert shown(session) == sorted({start, corrected})
+    assert (corrected, [1]) not in tracker.calls
+    assert session.document.list_stale()
+    wait_until(lambda: idle(session))
+    assert (corrected, [1]) in tracker.calls
+    assert session.document.list_stale() == []
+    session.undo()
+    session.undo()
+    assert shown(session) == [start]
     session.close()
 
 
@@ -318,7 +336,7 @@ def test_stroke_during_tracking_can_be_undone(folder):
     session = open_session(folder, TruthTracker(pause=0.03))
     draw(session, 0, 1, 2)
     job = session.track(TrackRequest(0))
-    editing.clear(session.state, 9, 2)
+    editing.clear(session.document, 9, 2)
     session.undo()
     job.wait(10)
     assert shown(session, 2) == list(range(LENGTH))
@@ -327,8 +345,23 @@ def test_stroke_during_tracking_can_be_undone(folder):
     session.close()
 
 
-def test_correction_propagates_to_the_next_given_mask(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.05)
+def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
+    session = open_session(folder, TruthTracker(pause=0.05))
+    draw(session, 0, 1)
+    job = session.track(TrackRequest(0))
+    wait_until(lambda: job.done >= 2)
+    session.undo()
+    job.wait(10)
+    assert job.status == "stopped"
+    assert job.done < job.total
+    assert shown(session) == [0]
+    session.redo()
+    assert set(shown(session)) >= {0, 1, 2}
+    assert session.document.list_stale()[-1][1] == LENGTH - 1
+    session.close()
+
+
+def test_correction_propagates_over_given_masks_of_others(folder, short_pause):
     session = open_session(folder, TruthTracker())
     draw(session, 0, 1)
     run(session, 0)
@@ -336,177 +369,105 @@ def test_correction_propagates_to_the_next_given_mask(folder, monkeypatch):
     run_action(
         session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True}
     )
-    wait_until(lambda: session.job.extends is not None and not session.job.alive)
-    assert shown(session, 2) == [5, 6, 7, 8]
-    assert session.state.history.titles == ("box and clicks", None)
+    wait_until(lambda: idle(session))
+    assert shown(session, 2) == list(range(5, LENGTH))
+    assert session.document.titles == ("box and clicks", None)
     session.undo()
     assert shown(session, 2) == []
     assert shown(session, 1) == list(range(LENGTH))
     session.close()
 
 
-def test_correction_changes_frames_since_the_last_given_mask(folder):
+def test_correction_changes_frames_since_the_last_given_mask(folder, short_pause):
     tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
     run(session, 0)
-    draw(session, 6, 1)
-    assert plan_propagation(session.state, 6) == TrackRequest(6, last=LENGTH - 1, before=0)
     tracker.calls.clear()
-    job = session.track(plan_propagation(session.state, 6))
-    job.wait()
+    run_action(session, stroke(6, 50, 20))
+    (layer_id,) = session.document.list_pending()
+    layer = session.document.state.layers[layer_id]
+    assert (layer.first, layer.last, layer.start, layer.before, layer.objects) == (1, LENGTH - 1, 6, 0, [1])
+    wait_until(lambda: idle(session))
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
-    assert job.report().done == job.report().total
+    assert session.job.report().done == session.job.report().total
     session.close()
 
 
-def test_stroke_cancels_propagation(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.05)
+def test_correction_before_a_backward_result_goes_on_backward(session):
+    draw(session, 6, 1)
+    run(session, 6, "backward")
+    layer = plan_correction(session.document, 3, 1)
+    assert (layer.first, layer.last, layer.before) == (0, 5, None)
+
+
+def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1)
     run(session, 0)
     tracker.pause = 0.2
-    stroke = {"do": "paint", "frame": 2, "object_id": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
-    run_action(session, stroke)
-    wait_until(lambda: session.job.extends is not None and session.job.done)
+    run_action(session, stroke(2, 30, 20))
+    wait_until(lambda: session.job.background and session.job.done)
     first = session.job
-    run_action(session, {**stroke, "points": [[33, 20]]})
+    run_action(session, stroke(2, 33, 20))
+    assert len(session.document.list_pending()) == 1
     wait_until(lambda: session.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
     tracker.pause = 0
     job = run(session, 2)
     assert job.status == "done"
-    assert job.extends is None
+    assert not job.background
     session.close()
 
 
-@pytest.fixture
-def short_pause(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
-
-
-def stroke(frame, *point):
-    """The message of a dot on object 1 that propagates."""
-    return {
-        "do": "paint", "frame": frame, "object_id": 1, "points": [point], "radius": 3, "propagate": True,
-    }  # fmt: skip
-
-
-def idle(session):
-    """Whether every correction has propagated."""
-    return not session.state.corrections and not session.runner.busy
-
-
-def test_correction_in_a_reopened_project_propagates(folder, short_pause):
+def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, monkeypatch):
     first = open_session(folder)
-    draw(first, 0, 1)
+    draw(first, 0, 1, 2)
     run(first, 0)
+    run_action(first, stroke(8, 50, 20))
+    run_action(first, stroke(3, 50, 20, object_id=2))
+    assert len(first.document.list_pending()) == 2
+    assert describe(first).stale == [(1, 11)]
     first.close()
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
     tracker = TruthTracker()
     session = open_session(folder, tracker)
-    run_action(session, stroke(6, 50, 20))
-    assert session.state.corrections == [6]
-    wait_until(lambda: idle(session))
-    assert {index for index, _ in tracker.calls} >= set(range(6, LENGTH))
-    assert session.job.status == "done"
-    session.close()
-
-
-def test_corrections_are_queued_and_all_propagate(folder, short_pause):
-    tracker = TruthTracker()
-    session = open_session(folder, tracker)
-    draw(session, 0, 1)
-    run(session, 0)
     events = []
-    session.state.listeners.append(events.append)
-    tracker.pause = 0.1
-    run_action(session, stroke(8, 50, 20))
-    wait_until(lambda: session.job.extends is not None and session.job.done)
-    run_action(session, stroke(3, 50, 20))
-    assert session.state.corrections == [8, 3]
-    assert find_stale_ranges(session.state) == [(4, 11), (1, 7)]
-    assert describe(session).stale == [(4, 11), (1, 7)]
-    tracker.pause = 0
-    wait_until(lambda: StaleEvent([]) in events)
+    session.document.listeners.append(events.append)
+    session.runner.wake()
+    wait_until(lambda: idle(session) and StaleEvent([]) in events)
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
-    ended = [(job.status, job.done == job.total) for job in jobs if job.status in ("done", "stopped")]
-    assert ended == [("stopped", False), ("done", True), ("done", True)]
+    assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]
+    assert session.document.titles[0] == "brush"
     session.close()
 
 
-def test_queue_of_corrections_survives_a_kill(folder, short_pause):
-    first = open_session(folder, TruthTracker())
-    track_and_correct(first)
-    first.close()
-    session = open_session(folder)
-    assert session.state.corrections == [5]
-    session.runner.resume_queue()
-    wait_until(lambda: idle(session))
-    assert session.job.status == "done"
-    assert session.state.history.titles[0] == "brush"
-    session.close()
-
-
-def test_undone_correction_leaves_the_queue(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
-    session = open_session(folder)
-    track_and_correct(session)
-    run_action(session, stroke(5, 50, 30))
-    session.undo()
-    assert session.state.corrections == [5]
-    session.undo()
-    assert session.state.corrections == []
-    session.redo()
-    assert session.state.corrections == [5]
-    run(session, 0)
-    assert session.state.corrections == []
-    session.close()
-
-
-def test_correction_undone_after_a_restart_leaves_the_queue(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
-    first = open_session(folder)
-    track_and_correct(first)
-    first.close()
-    session = open_session(folder)
-    assert session.state.corrections == [5]
-    session.undo()
-    assert session.state.corrections == []
-    session.close()
-
-
-def test_undone_tracking_queues_its_corrections_again(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
-    session = open_session(folder)
-    track_and_correct(session)
-    run(session, 0)
-    assert session.state.corrections == []
-    session.undo()
-    assert session.state.corrections == [5]
-    session.close()
-
-
-def test_restored_version_restores_the_queue(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+def test_undone_correction_waits_no_more_until_it_is_redone(folder, long_pause):
     session = open_session(folder)
     draw(session, 0, 1)
     run(session, 0)
-    run_action(session, {"do": "keep_version"})
     run_action(session, stroke(5, 50, 20))
-    events = []
-    session.state.listeners.append(events.append)
-    run_action(session, {"do": "restore_version", "number": 1})
-    assert session.state.corrections == []
-    assert StaleEvent([]) in events
+    run_action(session, stroke(5, 50, 30))
+    (second,) = session.document.list_pending()
     session.undo()
-    assert session.state.corrections == [5]
+    (first,) = session.document.list_pending()
+    assert first < second
+    session.undo()
+    assert session.document.list_pending() == []
+    assert session.document.list_stale() == []
+    session.redo()
+    assert session.document.list_pending() == [first]
+    run(session, 0)
+    assert session.document.list_pending() == []
+    session.undo()
+    assert session.document.list_pending() == [first]
     session.close()
 
 
-def test_failed_correction_stays_queued(folder, short_pause):
+def test_failed_correction_stays_outdated(folder, short_pause):
     session = open_session(folder)
     draw(session, 0, 1)
     run(session, 0)
@@ -517,7 +478,22 @@ def test_failed_correction_stays_queued(folder, short_pause):
     session.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.job.status == "failed")
-    assert session.state.corrections == [5]
+    assert len(session.document.list_pending()) == 1
+    assert session.document.list_stale() == [(1, 4), (6, 11)]
+    session.close()
+
+
+def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: idle(session))
+    run_action(session, {"do": "remove_keyframe", "frame": 5, "propagate": True})
+    assert session.document.list_stale() == [(1, 11)]
+    wait_until(lambda: idle(session))
+    assert session.document.list_stale() == []
+    assert (session.document.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
     session.close()
 
 
@@ -525,7 +501,7 @@ def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
     session = open_session(folder)
     draw(session, 0, 1, 2)
     run(session, 0)
-    run_action(session, {"do": "clear", "frame": 5, "object_id": 2, "propagate": True})
-    assert session.state.corrections == []
+    run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
+    assert session.document.list_stale() == []
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
     session.close()

@@ -160,7 +160,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path,
     assert page.problems == []
     with zipfile.ZipFile(tmp_path / "corrected.zip") as archive:
         archive.extract("cvat.xml", tmp_path)
-    again = read_annotations(tmp_path / "cvat.xml", session.state.video_info)
+    again = read_annotations(tmp_path / "cvat.xml", session.document.video_info)
     served.close()
     assert again.class_names == {1: "cell", 2: "dish"}
     assert all((again.mask(index) == truth(index)).all() for index in range(LENGTH))

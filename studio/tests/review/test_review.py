@@ -10,7 +10,8 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.sdk import LostFlags, TrackedFrame
-from aotlab_studio.project.label_store import LabelStore, Note, encode_png
+from aotlab_studio.document.masks import LayerFile
+from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.review.batch import render_page, write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.output import ReviewFile, format_review, review_video
@@ -124,10 +125,10 @@ def test_scores_survive_storage(tmp_path):
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, 0.1, 0.2, 0.3)}
-    (tmp_path / "000000.png").write_bytes(encode_png(labels, Note([5], scores)))
-    store = LabelStore(tmp_path, (6, 8))
-    assert store.read_note(0) == Note([5], scores)
-    assert (store.read(0) == labels).all()
+    LayerFile(tmp_path / "000001.bin", labels.shape).put(StoredResult(0, scores), labels)
+    read = LayerFile(tmp_path / "000001.bin", labels.shape)
+    assert read.results[0].scores == scores
+    assert (read.read(0) == labels).all()
 
 
 def test_scores_of_merged_objects_are_weighted_by_area():

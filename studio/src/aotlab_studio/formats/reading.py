@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 from aotlab import InputError
 from aotlab.sdk import Annotations, ParsedRegion, VideoInfo, match_regions, order_names, parse_classes
+from aotlab_studio.document.folder import PROJECT_FILE
+from aotlab_studio.document.reading import read_project
 from aotlab_studio.formats.colors import parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes, parse_cvat_video
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
@@ -16,8 +18,6 @@ from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots, read_mots_classes
 from aotlab_studio.formats.yolo import parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
-from aotlab_studio.project.folder import PROJECT_FILE
-from aotlab_studio.project.reading import read_project
 
 
 def read(path: Path, video: VideoInfo) -> Annotations | None:

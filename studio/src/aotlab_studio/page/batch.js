@@ -91,12 +91,17 @@ class BatchPage {
     return line;
   }
 
-  /** @param {string} name @param {string} status @param {string} note */
-  async setStatus(name, status, note) {
+  /** @param {string} name @param {string} status @param {string} note @param {string} [outdated] what to do about outdated frames */
+  async setStatus(name, status, note, outdated = 'ask') {
     try {
-      const body = JSON.stringify({ status, note });
+      const body = JSON.stringify({ status, note, outdated });
       const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
-      this.showMessage(answer.ok ? '' : await answer.text(), !answer.ok);
+      const problem = answer.ok ? '' : await answer.text();
+      if (problem.endsWith('or go on with what is there') && confirm(`${problem}?`)) {
+        await this.setStatus(name, status, note, 'go on');
+        return;
+      }
+      this.showMessage(problem, !answer.ok);
       if (!answer.ok) this.show(); // without what was refused
     } catch (error) {
       this.showMessage(`The status cannot be stored (${error}). Is the program still running?`, true);

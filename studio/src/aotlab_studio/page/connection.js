@@ -5,6 +5,15 @@
 /** @typedef {import('./protocol.js').Answer} Answer */
 /** @template {keyof Actions} A @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
 
+/** An error of an action, with the answers to its question. */
+export class Refusal extends Error {
+  /** @param {import('./protocol.js').Failure} failure */
+  constructor({ error, question }) {
+    super(error);
+    this.question = question;
+  }
+}
+
 export class Connection {
   /** @param {(event: import('./protocol.js').Event) => void} onEvent @param {(connected: boolean) => void} onChange */
   constructor(onEvent, onChange) {
@@ -60,7 +69,7 @@ export class Connection {
     const call = this.waiting.get(answer.id ?? 0);
     this.waiting.delete(answer.id ?? 0);
     if ('error' in answer) {
-      call?.reject(new Error(answer.error));
+      call?.reject(new Refusal(answer));
       return;
     }
     call?.resolve(answer);

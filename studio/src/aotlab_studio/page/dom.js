@@ -66,6 +66,9 @@ export function watchDensity(run) {
   matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', again, { once: true });
 }
 
+/** @param {number} count @param {string} noun */
+export const countText = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 
@@ -87,7 +90,7 @@ export function toast(text, buttons = {}) {
 }
 
 const STORAGE_KEY = 'aotlab';
-/** Number of videos whose frame, object and range are kept. */
+/** Number of projects whose frame and object are kept. */
 const MAX_PLACES = 100;
 
 /** @returns {Record<string, any>} */
@@ -119,18 +122,18 @@ export function restoreSettings(app) {
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
     if (!app.name) return; // not described yet
-    const others = Object.entries(loadSettings().places || {}).filter(([name]) => name !== app.name);
-    const place = { frame: playback.frame, chosen: app.chosen, first: element('first').value, last: element('last').value };
-    const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.name, place]]);
+    const others = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
+    const place = { frame: playback.frame, chosen: app.chosen };
+    const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.project, place]]);
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });
 }
 
 /**
- * Return the frame and object of a video that were shown last, and the range to track.
- * @param {string} name
- * @returns {{frame?: number, chosen?: number, first?: string, last?: string}}
+ * Return the frame and object of a project that were shown last.
+ * @param {string} project
+ * @returns {{frame?: number, chosen?: number}}
  */
-export function loadPlace(name) {
-  return loadSettings().places?.[name] || {};
+export function loadPlace(project) {
+  return loadSettings().places?.[project] || {};
 }

@@ -2,11 +2,11 @@
 /** The page: turns input into calls to the server and shows its events. */
 
 import { ClipHeader, Versions } from './clips.js';
-import { Connection } from './connection.js';
+import { Connection, Refusal } from './connection.js';
 import { addIcons, element, loadPlace, restoreSettings } from './dom.js';
 import { FrameCache, Playback } from './frames.js';
-import { Exporter, History, showObjects, showTools, connectControls } from './panels.js';
-import { bindings, Inputs, KeyDialog, Shortcuts } from './shortcuts.js';
+import { askOutdated, Exporter, History, showObjects, showTools, connectControls } from './panels.js';
+import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Review, Tracking } from './tracking.js';
@@ -32,6 +32,8 @@ export class App {
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
     this.name = '';
+    /** Id of the project. */
+    this.project = '';
     /** Only this object is drawn; 0: all. */
     this.isolated = 0;
     /** Number of pending answers; the first one describes the session. */
@@ -54,8 +56,11 @@ export class App {
     this.versions = new Versions(this);
     addIcons(document.body);
     connectControls(this);
-    this.keyDialog = new KeyDialog(new Shortcuts(bindings(this), this.inputs));
+    showKeys(new Shortcuts(bindings(this), this.inputs));
     restoreSettings(this);
+    addEventListener('beforeunload', (event) => {
+      if (this.unsent) event.preventDefault(); // the browser asks
+    });
     this.connection = new Connection((event) => this.handleEvent(event), (connected) => this.connected(connected));
   }
 
@@ -80,13 +85,13 @@ export class App {
     this.playback.revision = 0;
     this.playback.setCount(state.frames);
     this.viewer.setSize(state.size);
-    this.tracking.watchStream(state.live);
     this.tracking.setSettings(state.tracker);
     const first = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
-    const place = first ? loadPlace(state.name) : {};
+    this.project = state.project;
+    const place = first ? loadPlace(state.project) : {};
     if (place.chosen) this.chosen = place.chosen;
-    if (first) this.tracking.setRange(place.first || '', place.last || '');
+    this.tracking.showRange(state.range);
     this.clip.show(state);
     this.timeline.setStrips(state.strips);
     this.setObjects(state.objects);
@@ -95,7 +100,6 @@ export class App {
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     this.timeline.setStale(state.stale);
-    this.tracking.setWaiting(state.stale.length);
     element('export-clips').hidden = !state.batch;
     this.showMessage('');
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
@@ -114,8 +118,11 @@ export class App {
       this.setObjects(event.objects);
       if (ids !== event.objects.map(({ id }) => id).join()) this.review.refresh();
       this.playback.refresh(event.revision);
-    } else if (event.event === 'count') {
-      this.playback.setCount(event.count);
+    } else if (event.event === 'results') {
+      this.playback.refresh(event.revision);
+      this.review.refresh();
+    } else if (event.event === 'range') {
+      this.tracking.showRange(event.range);
     } else if (event.event === 'history') {
       this.history.setTitles(event.titles);
     } else if (event.event === 'job') {
@@ -123,7 +130,6 @@ export class App {
       else this.tracking.setJob(event.job);
     } else if (event.event === 'stale') {
       this.timeline.setStale(event.stretches);
-      this.tracking.setWaiting(event.stretches.length);
     } else if (event.event === 'status') {
       this.clip.setStatus(event.status, event.note);
     } else if (event.event === 'tracker') {
@@ -170,18 +176,25 @@ export class App {
     const said = element('status').textContent;
     this.countPending(1);
     try {
-      const common = { propagate: element('propagate').checked };
+      const common = { propagate: true };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
       const answer = await this.connection.call(action, message);
       await this.playback.refresh(answer.revision);
       if (element('status').className && element('status').textContent === said) this.showMessage('');
       return answer;
     } catch (error) {
+      const outdated = error instanceof Refusal && error.question ? await askOutdated(error) : '';
+      if (outdated) return this.request(action, /** @type {Values<A>} */ ({ ...values, outdated }));
       this.showError(error);
       return undefined;
     } finally {
       this.countPending(-1);
     }
+  }
+
+  /** Whether something was drawn that the server has not acknowledged. */
+  get unsent() {
+    return Boolean(this.name) && (this.pendingCount > 0 || this.toolbox.sent.length > 0);
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */

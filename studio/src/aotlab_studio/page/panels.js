@@ -1,7 +1,7 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
+import { countText, element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -41,12 +41,12 @@ function buttonActions(app) {
   const { playback, tracking, review } = app;
   return {
     'next-clip': () => app.clip.next(), 'open-versions': () => app.versions.open(), panels: () => togglePanels(),
-    undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
+    undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => element('help-dialog').showModal(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
-    drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), accept: () => app.clip.accept(),
+    drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.settle(), accept: () => app.clip.accept(),
     play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
@@ -192,6 +192,22 @@ function rename(button, name, change, app) {
   field.select();
 }
 
+/**
+ * Ask what to do about outdated frames; return the chosen value, empty if cancelled.
+ * @param {import('./connection.js').Refusal} refusal
+ * @returns {Promise<'' | 'wait' | 'go on'>}
+ */
+export function askOutdated(refusal) {
+  const dialog = element('outdated-dialog');
+  element('outdated-text').textContent = refusal.message;
+  element('outdated-wait').hidden = refusal.question !== 'wait or go on';
+  dialog.returnValue = '';
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue);
+    dialog.showModal();
+  });
+}
+
 export class History {
   /** @param {import('./main.js').App} app */
   constructor(app) {
@@ -215,6 +231,15 @@ export class History {
     if (answer) toast(text, { Undo: () => this.undo(answer.step) });
   }
 
+  /** Say how many pixels other objects lost. @param {{step: number, result: import('./protocol.js').Drawn} | undefined} answer */
+  reportTaken(answer) {
+    if (!answer) return;
+    const { app } = this;
+    const { object_id: id, taken } = answer.result;
+    const losses = Object.entries(taken).map(([other, count]) => `${countText(count, 'pixel')} of ${app.getName(Number(other))}`);
+    if (losses.length) this.offer(answer, `${app.getName(id)} took ${losses.join(', ')}`);
+  }
+
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
   async undo(step) {
     const { toolbox } = this.app;
@@ -230,7 +255,6 @@ export class History {
   report(step, what) {
     if (!step) return;
     this.app.showMessage(`${step.title}: ${what}`);
-    this.app.review.refresh();
     if (step.frame !== null && step.title !== 'tracking') this.app.playback.seek(step.frame);
   }
 

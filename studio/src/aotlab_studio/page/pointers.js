@@ -173,8 +173,7 @@ class Hover {
       element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
       this.frame = frame;
       try {
-        const overwrite = element('overwrite').checked;
-        const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]), overwrite });
+        const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]) });
         viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? result : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong

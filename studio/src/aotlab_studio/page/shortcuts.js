@@ -1,5 +1,5 @@
 // @ts-check
-/** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog where keys can be changed. */
+/** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog that lists them. */
 
 import { element, createElement, saveSettings, loadSettings } from './dom.js';
 import { renameChosen } from './panels.js';
@@ -39,9 +39,6 @@ const KEY_NAMES = /** @type {Record<string, string>} */ ({
 /** Keys identified by their position, whatever the layout. */
 const KEYS_BY_POSITION = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
 
-/** Modifiers, and keys that move the focus. */
-const MODIFIERS = ['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'Dead', 'Tab', 'CapsLock'];
-
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
 export function keyName(event) {
   const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
@@ -55,9 +52,6 @@ export function keyName(event) {
   return control + shift + key;
 }
 
-/** Return whether a key can be a shortcut. @param {KeyboardEvent} event */
-const isKey = (event) => !MODIFIERS.includes(event.key);
-
 export class Shortcuts {
   /** @param {Record<string, Binding[]>} groups bindings by task @param {Inputs} inputs */
   constructor(groups, inputs) {
@@ -66,38 +60,7 @@ export class Shortcuts {
     /** @type {Map<string, Binding>} */
     this.bindings = new Map();
     for (const binding of Object.values(groups).flat()) for (const key of binding.keys) this.bindings.set(key, binding);
-    /** Changed keys, by the default key. @type {Record<string, string>} */
-    this.chosen = {};
-    for (const [key, own] of Object.entries(loadSettings().keys || {})) if (this.bindings.has(key) && typeof own === 'string') this.chosen[key] = own;
     document.addEventListener('keydown', (event) => this.press(event));
-  }
-
-  /** Return the key to press for a default key. @param {string} key */
-  current(key) {
-    return this.chosen[key] ?? key;
-  }
-
-  /** Return the default key for a key press. @param {string} name */
-  meant(name) {
-    return [...this.bindings.keys()].find((key) => this.current(key) === name);
-  }
-
-  /**
-   * Change a key. If the new key is taken, nothing changes and its binding is returned.
-   * @param {string} key default key
-   * @param {string} own
-   */
-  change(key, own) {
-    const other = this.meant(own);
-    if (other && other !== key) return this.bindings.get(other);
-    this.chosen[key] = own;
-    saveSettings({ keys: this.chosen });
-    return undefined;
-  }
-
-  reset() {
-    this.chosen = {};
-    saveSettings({ keys: {} });
   }
 
   /** Run the binding of a key, unless a dialog is open or text is being typed. @param {KeyboardEvent} event */
@@ -112,111 +75,41 @@ export class Shortcuts {
       return;
     }
     if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;
-    const key = this.meant(name);
-    const binding = key && this.bindings.get(key);
-    if (!key || !binding) return;
+    const binding = this.bindings.get(name);
+    if (!binding) return;
     event.preventDefault();
-    this.inputs.add(() => binding.run(key), Boolean(binding.acts));
+    this.inputs.add(() => binding.run(name), Boolean(binding.acts));
   }
 }
 
-export class KeyDialog {
-  /** @param {Shortcuts} shortcuts */
-  constructor(shortcuts) {
-    this.shortcuts = shortcuts;
-    /** Button that waits for a new key. @type {HTMLButtonElement | null} */
-    this.waiting = null;
-    element('single-keys').checked = loadSettings().singleKeys !== false;
-    element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
-    element('reset-keys').onclick = () => {
-      shortcuts.reset();
-      this.show();
-      this.showMessage('All keys are reset.');
-    };
-    const dialog = element('help-dialog');
-    dialog.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.recordKey(event));
-    dialog.addEventListener('close', () => this.wait(null));
-    this.show();
-  }
-
-  open() {
-    this.showMessage('Click a key to change it.');
-    element('help-dialog').showModal();
-  }
-
-  show() {
-    element('keys').replaceChildren(...Object.entries(this.shortcuts.groups).map(([task, table]) => {
-      const group = createElement('section', {});
-      const list = createElement('ul', {});
-      list.append(...table.map((binding) => this.line(binding)));
-      group.append(createElement('h3', { textContent: task }), list);
-      return group;
+/** Fill the dialog of keys, and put the keys into the titles of buttons. @param {Shortcuts} shortcuts */
+export function showKeys({ groups }) {
+  element('single-keys').checked = loadSettings().singleKeys !== false;
+  element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
+  element('keys').replaceChildren(...Object.entries(groups).map(([task, table]) => {
+    const group = createElement('section', {});
+    const list = createElement('ul', {});
+    list.append(...table.map(({ keys, text }) => {
+      const line = createElement('li', {});
+      const names = createElement('span', {});
+      names.append(...keys.map((key) => createElement('kbd', { textContent: key })));
+      line.append(names, createElement('span', { textContent: text }));
+      return line;
     }));
-    showKeys((key) => this.shortcuts.current(key));
-  }
-
-  /** @param {Binding} binding */
-  line({ keys, text }) {
-    const names = createElement('span', {});
-    for (const key of keys) {
-      const button = createElement('button', { type: 'button', textContent: this.shortcuts.current(key), onclick: () => this.wait(button) });
-      button.dataset.default = key;
-      names.append(button);
-    }
-    const line = createElement('li', {});
-    line.append(names, createElement('span', { textContent: text }));
-    return line;
-  }
-
-  /** Wait for a new key. @param {HTMLButtonElement | null} button */
-  wait(button) {
-    this.waiting?.removeAttribute('aria-pressed');
-    this.waiting = button;
-    button?.setAttribute('aria-pressed', 'true');
-    if (button) this.showMessage(`Press the new key for ${button.textContent}; Escape cancels.`);
-  }
-
-  /** @param {KeyboardEvent} event */
-  recordKey(event) {
-    if (!this.waiting || !isKey(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const [key, name] = [this.waiting.dataset.default || '', keyName(event)];
-    this.wait(null);
-    if (name === 'Escape') {
-      this.showMessage('');
-      return;
-    }
-    const taken = this.shortcuts.change(key, name);
-    this.showMessage(taken ? `${name} is the key for “${taken.text}”; change that one first.` : `The key is now ${name}.`);
-    this.show();
-    /** @type {HTMLElement | null} */ (element('keys').querySelector(`[data-default="${CSS.escape(key)}"]`))?.focus();
-  }
-
-  /** @param {string} text */
-  showMessage(text) {
-    element('keys-status').textContent = text;
-  }
-}
-
-/**
- * Put the current keys into titles of buttons and into texts.
- * @param {(key: string) => string} current the key to press, by that of the table
- */
-function showKeys(current) {
+    group.append(createElement('h3', { textContent: task }), list);
+    return group;
+  }));
   for (const found of document.querySelectorAll('[data-key]')) {
     const control = /** @type {HTMLElement} */ (found);
-    const key = current(control.dataset.key || '');
+    const key = control.dataset.key || '';
     if (control.tagName === 'KBD') {
       control.textContent = key;
       continue;
     }
-    control.dataset.title ??= control.title || control.getAttribute('aria-label') || control.textContent || '';
     control.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
-    control.title = `${control.dataset.title} (${key})`;
+    control.title = `${control.title || control.getAttribute('aria-label') || control.textContent || ''} (${key})`;
   }
 }
-
 
 const PAN_STEP = 80;
 const PAN_KEYS = /** @type {Record<string, [number, number]>} */ ({ 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] });
@@ -269,14 +162,13 @@ export function bindings(app) {
       { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true },
       { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause() },
       { keys: ['Shift+Delete'], text: 'drop results from this frame on', run: () => tracking.drop(), acts: true },
-      { keys: ['Q'], text: 'take a frame of the stream', run: () => tracking.takeFrame(), acts: true },
-      { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => tracking.goLive(), acts: true },
     ],
     'Review and export': [
       { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },
+      { keys: ['Q'], text: 'this frame is fine: it needs no check as long as its masks stay', run: () => app.review.settle(), acts: true },
       { keys: ['>'], text: 'next clip of the batch', run: () => app.clip.next() },
       { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open() },
-      { keys: ['?'], text: 'these keys', run: () => app.keyDialog.open() },
+      { keys: ['?'], text: 'these keys', run: () => element('help-dialog').showModal() },
     ],
   };
 }

@@ -186,7 +186,11 @@ export class Timeline {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
-    canvas.addEventListener('lostpointercapture', () => { this.dragging = false; this.handle = -1; });
+    canvas.addEventListener('lostpointercapture', () => {
+      if (this.handle >= 0) this.app.tracking.sendRange();
+      this.dragging = false;
+      this.handle = -1;
+    });
     canvas.addEventListener('pointerleave', () => { this.preview.hidden = true; });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
@@ -242,7 +246,7 @@ export class Timeline {
   setStale(stretches) {
     this.stretches = stretches;
     const texts = stretches.map(([start, end]) => `${start} to ${end}`);
-    this.canvas.setAttribute('aria-description', texts.length ? `Older than a correction: ${texts.join(', ')}` : '');
+    this.canvas.setAttribute('aria-description', texts.length ? `Outdated: ${texts.join(', ')}` : '');
     this.redraw();
   }
 

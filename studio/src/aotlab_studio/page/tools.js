@@ -2,7 +2,7 @@
 /** Tools, the chosen one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { element, toast } from './dom.js';
+import { countText, toast } from './dom.js';
 import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
@@ -162,14 +162,19 @@ async function releaseMark(toolbox, point) {
  */
 async function suggest(toolbox, prompts, { frame, id: before }, away) {
   const { app } = toolbox;
-  const common = { ...prompts, frame, overwrite: element('overwrite').checked };
+  const common = { ...prompts, frame };
   const answer = await app.request('suggest', { ...common, object_id: (!away && before) || null });
   if (!answer) return undefined;
-  const { result: { object_id: id, taken }, step } = answer;
+  const { result: { object_id: id, withheld }, step } = answer;
   if (app.chosen === before) app.setChosen(id);
   if (away) toolbox.marks = [];
-  const losers = taken.map((other) => app.getName(other)).join(', ');
-  if (losers) toast(`${app.getName(id)} took pixels of ${losers}`, { Undo: () => app.history.undo(step) });
+  app.history.reportTaken(answer);
+  if (withheld) toast(`${countText(withheld, 'pixel')} of other objects left to them`, {
+    'Take them': async () => {
+      if (!(await app.send('undo', { step }))) return;
+      await app.send('suggest', { ...common, object_id: (!away && before) || null, overwrite: true });
+    },
+  });
   if (!away) return answer;
   toast(`${app.getName(id)} is new`, {
     [`More of ${app.getName(before)}`]: async () => {
@@ -251,7 +256,7 @@ const part = {
     }
     const { chosen } = app;
     const answer = await app.send('reassign', { point: toPairs([point])[0] });
-    if (answer) app.history.offer(answer, `A part of ${app.getName(answer.result)} is ${app.getName(chosen)}’s now`);
+    if (answer) app.history.offer(answer, `A part of ${app.getName(other)} is ${app.getName(chosen)}’s now`);
   },
 };
 
@@ -264,7 +269,7 @@ const split = {
   takesPoints: true,
   press: async (toolbox, point) => {
     const answer = await toolbox.app.send('split_object', { point: toPairs([point])[0] });
-    if (answer) toolbox.app.setChosen(answer.result);
+    if (answer) toolbox.app.setChosen(answer.result.object_id);
   },
 };
 
@@ -416,7 +421,8 @@ export class Toolbox {
     const { app } = this;
     return this.submit(async ({ frame, id }) => {
       const answer = await app.request(action, { frame, object_id: id || null, ...values });
-      if (answer && !app.chosen) app.setChosen(answer.result);
+      if (answer && !app.chosen) app.setChosen(answer.result.object_id);
+      app.history.reportTaken(answer);
       return answer;
     });
   }

@@ -1,13 +1,13 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings, streams; frames to check, ranked. */
 
-import { element, createElement, readNumber, setIcon } from './dom.js';
+import { countText, element, createElement, readNumber, setIcon, toast } from './dom.js';
 import { makeThumbnail } from './timeline.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
-const BUTTONS = ['forward', 'backward', 'both', 'golive', 'drop'];
+const BUTTONS = ['forward', 'backward', 'both'];
 
 export class Tracking {
   /** @param {import('./main.js').App} app */
@@ -15,29 +15,35 @@ export class Tracking {
     this.app = app;
     /** @type {JobProgress | null} */
     this.job = null;
-    this.watching = false;
     /** Whether to follow the next run; going to another frame stops it for the current run only. */
     this.follows = true;
-    /** Number of corrections that have not propagated yet. */
-    this.waiting = 0;
     /** @type {JobProgress | null} */
     this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
-    for (const id of ['first', 'last']) element(id).oninput = () => this.showRange();
+    for (const id of ['first', 'last']) element(id).onchange = () => this.sendRange();
   }
 
   /** Set the range to track; empty: to the start or end. @param {string} first @param {string} last */
   setRange(first, last) {
     element('first').value = first;
     element('last').value = last;
-    this.showRange();
-  }
-
-  showRange() {
     this.app.timeline.setRange(readNumber('first') ?? null, readNumber('last') ?? null);
   }
 
-  /** @param {Record<string, Setting>} settings model, policy and precision */
+  /** Show the range that the server has. @param {[number, number] | null} range null: all */
+  showRange(range) {
+    const [first, last] = range ?? [0, Infinity];
+    this.setRange(first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : '');
+  }
+
+  /** Store the range of the fields. */
+  async sendRange() {
+    const [first, last] = ['first', 'last'].map((id) => readNumber(id) ?? null);
+    this.app.timeline.setRange(first, last);
+    await this.app.send('set_range', { first, last });
+  }
+
+  /** @param {Record<string, Setting>} settings model */
   setSettings(settings) {
     for (const [name, { chosen, offered }] of Object.entries(settings)) {
       const list = element(name);
@@ -61,7 +67,8 @@ export class Tracking {
       if (job.done) this.app.review.refreshLive();
       if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
-      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
+      const taken = job.taken ? `; other objects lost ${countText(job.taken, 'pixel')}` : '';
+      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${taken}`, Boolean(job.problem));
       this.app.review.refresh();
     }
     this.job = alive ? job : null;
@@ -74,20 +81,12 @@ export class Tracking {
     this.showWaiting();
     if (job?.problem) this.app.showMessage(job.problem, true);
     if (!alive && job?.done) this.app.review.refresh();
-  }
-
-  /** @param {number} count corrections that have not propagated yet */
-  setWaiting(count) {
-    this.waiting = count;
-    this.showWaiting();
+    if (job?.status === 'done' && job.taken) toast(`The correction took ${countText(job.taken, 'pixel')} of other objects`);
   }
 
   showWaiting() {
     const job = this.correction;
-    const running = job && (job.status === 'starting' ? 'correction: loading the model…' : `correction: ${job.done} of ${job.total} frames`);
-    const others = this.waiting - (job ? 1 : 0);
-    const waiting = others > 0 ? `${others} ${others === 1 ? 'correction waits' : 'corrections wait'}` : '';
-    element('propagation').textContent = [running, waiting].filter(Boolean).join(', ');
+    element('propagation').textContent = job ? (job.status === 'starting' ? 'correction: loading the model…' : `correction: ${job.done} of ${job.total} frames`) : '';
   }
 
   /** Stop following, because the person went to another frame. */
@@ -133,27 +132,6 @@ export class Tracking {
 
   pause() {
     if (this.job) this.app.send(this.job.status === 'paused' ? 'resume' : 'pause');
-  }
-
-  async takeFrame() {
-    const answer = await this.app.send('take_frame');
-    if (answer) await this.app.playback.seek(answer.result);
-  }
-
-  async goLive() {
-    if (await this.app.send('go_live')) this.app.showMessage('');
-  }
-
-  /** Show the newest image of the stream. @param {boolean} live */
-  watchStream(live) {
-    element('live').hidden = !live;
-    if (!live || this.watching) return;
-    this.watching = true;
-    const image = element('newest');
-    const again = () => setTimeout(() => { image.src = `newest?${Date.now()}`; }, 200);
-    image.onload = again;
-    image.onerror = () => setTimeout(again, 2000);
-    again();
   }
 }
 
@@ -266,7 +244,7 @@ export class Review {
 
   next() {
     if (!this.visits.some((visit) => !visit.done)) {
-      this.app.showMessage('No frames to check. Track first.');
+      this.app.showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
       return;
     }
     do this.index = (this.index + 1) % this.visits.length;
@@ -281,6 +259,16 @@ export class Review {
     app.choose(visit.checks[0].object_id);
     app.showMessage(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(visit.frame);
+  }
+
+  /** State that this frame is fine as it shows, and go to the next one to check; if it was fine, take that back. */
+  async settle() {
+    const { frame } = this.app.playback;
+    const answer = await this.app.send('settle', { frame });
+    if (!answer) return;
+    await this.refresh();
+    this.app.history.offer(answer, answer.result ? `Frame ${frame} is fine` : `Frame ${frame} is to be checked again`);
+    if (answer.result && this.visits.some((visit) => !visit.done)) this.next();
   }
 
   /** Describe the checks of a frame, the worst object first. @param {Visit} visit */

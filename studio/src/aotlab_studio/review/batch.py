@@ -14,8 +14,9 @@ from jinja2 import Template
 
 from aotlab import InputError
 from aotlab.sdk import locked
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import PROJECT_SUFFIX
 from aotlab_studio.files import write_bytes
-from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
 from aotlab_studio.protocol import ClipStatus
 from aotlab_studio.review.checks import REASONS
 
@@ -57,7 +58,7 @@ def update_report(folder: Path) -> None:
 def read_correction(project: Path) -> str:
     """Return the status of a clip's project; "open" without one."""
     try:
-        return read_header(project / PROJECT_FILE).status
+        return Document.read(project).status[0]
     except InputError:
         return "open"
 

@@ -13,34 +13,36 @@ import msgspec
 
 from aotlab import InputError
 from aotlab.sdk import LostFlags, find_output, list_outputs
-from aotlab_studio.project import editing, versions
-from aotlab_studio.project.state import State
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.planning import TrackRequest, find_stale_ranges
 
 
 def describe(session: Session) -> Description:
     """Return all that a page needs when it opens."""
-    state, kinds = session.state, {name: find_output(name) for name in list_outputs()}
-    with state.lock:
+    document, kinds = session.document, {name: find_output(name) for name in list_outputs()}
+    with document.lock:
         return Description(
-            name=state.frames.name,
+            name=document.frames.name,
+            project=document.header.id,
             video=session.video_id,
-            frames=state.frames.count,
-            size=state.frames.size,
-            rate=float(state.frames.rate),
-            live=session.live is not None,
+            frames=document.frames.count,
+            size=document.frames.size,
+            rate=float(document.frames.rate),
             batch=session.results is not None,
-            status=state.project.status,
-            note=state.project.note,
-            objects=list(state.objects),
-            strips=strips(state),
-            revision=state.revision,
+            status=document.status[0],
+            note=document.status[1],
+            objects=list(document.objects),
+            strips=strips(document),
+            revision=document.revision,
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
             tracker=session.choice.describe(),
-            history=state.history.titles,
-            stale=find_stale_ranges(state),
+            history=document.titles,
+            stale=document.list_stale(),
+            range=document.state.ranges.get("track"),
+            notes={index: text for index, text in document.state.notes.items() if text},
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 
@@ -49,10 +51,11 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 """characters of a strip; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
-def encode_frame_codes(state: State, index: int) -> dict[int, str]:
+def encode_frame_codes(document: Document, index: int) -> dict[int, str]:
     """Return the characters of all objects on one frame, without `LOST`."""
-    described, scores, confidence = state.list_described(index), state.scores(index), state.confidence(index)
-    codes = dict.fromkeys(state.objects.ids, UNKNOWN)
+    described, scores = document.list_described(index), document.scores(index)
+    confidence = document.confidence(index)
+    codes = dict.fromkeys(document.objects.ids, UNKNOWN)
     for object_id in codes:
         score = scores.get(object_id)
         if object_id in described:
@@ -62,13 +65,13 @@ def encode_frame_codes(state: State, index: int) -> dict[int, str]:
     return codes
 
 
-def strips(state: State) -> dict[int, str]:
+def strips(document: Document) -> dict[int, str]:
     """Return a character per frame for every object; one unseen for some frames is lost, see `LostFlags`."""
-    with state.lock:
-        rows = {object_id: [UNKNOWN] * state.frames.count for object_id in state.objects.ids}
+    with document.lock:
+        rows = {object_id: [UNKNOWN] * document.frames.count for object_id in document.objects.ids}
         lost = LostFlags()
-        for index in sorted({*state.keyframes, *state.tracked_frames}):
-            codes, confidence = encode_frame_codes(state, index), state.confidence(index)
+        for index in sorted({*document.keyframes, *document.tracked_frames}):
+            codes, confidence = encode_frame_codes(document, index), document.confidence(index)
             confidence |= {
                 each: 1.0 for each, code in codes.items() if code in (UNKNOWN, KEYFRAME, KEYFRAME_ABSENT)
             }
@@ -77,7 +80,7 @@ def strips(state: State) -> dict[int, str]:
     return {object_id: "".join(row) for object_id, row in rows.items()}
 
 
-def run_action(session: Session, message: dict[str, Any]) -> Any:
+def run_action(session: Session, message: dict[str, Any], author: str = "") -> Any:
     """Carry out the action ``do`` of a message and return its result.
 
     Raises:
@@ -91,19 +94,16 @@ def run_action(session: Session, message: dict[str, Any]) -> Any:
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
-        session.state.frames.require_frame(values["frame"])
-    action = ACTIONS[name]
-    subject = session.state if "state" in signature(action).parameters else session
-    propagate = values.pop("propagate", False)
+        session.document.require_frame(values["frame"])
+    action, view = ACTIONS[name], session.by(author, propagates=values.pop("propagate", False))
     if action in EDIT_ACTIONS:
         session.runner.stop_background()
-    elif action in IDLE_ACTIONS:
-        session.runner.require_idle(name.replace("_", " "))
+    of_document = "document" in signature(action).parameters or action in vars(Document).values()
+    subject = view.document if of_document else view
+    before = session.document.log.head
     result = action(subject, **values)
-    if propagate:
-        session.runner.schedule_propagation(values["frame"])
-    elif action in IDLE_ACTIONS:
-        session.runner.refresh_queue()
+    if session.document.log.head != before:
+        session.runner.wake(edited=True)
     return result
 
 
@@ -117,11 +117,6 @@ def track(
 ) -> JobProgress:
     """Start tracking from ``frame`` over frames ``first`` to ``last``, inclusive; None: to the end, and all objects."""
     return session.track(TrackRequest(frame, direction, first, last, object_ids)).report()
-
-
-def go_live(session: Session, frame: int) -> JobProgress:
-    """Track the stream from now on."""
-    return session.go_live(frame).report()
 
 
 def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -142,20 +137,14 @@ EDIT_ACTIONS: Sequence[Callable[..., Any]] = (
 """actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""
 LOCAL: Sequence[Callable[..., Any]] = (editing.clear,)
 """edits of one frame only, which do not propagate"""
-IDLE_ACTIONS: Sequence[Callable[..., Any]] = (
-    editing.delete_object,
-    editing.merge_objects,
-    editing.drop_results,
-    versions.restore_version,
-)
-"""actions that are refused while a job runs"""
 OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
-    describe, Session.preview, editing.add_object, editing.change_object, Session.set_tracker, track,
-    Session.take_frame, go_live, Session.pause, Session.resume, Session.stop, Session.undo, Session.redo,
-    Session.review, strips, Session.export, Session.cancel_export, Session.export_clips,
-    Session.set_status, versions.list_versions, versions.keep_version,
+    describe, Session.preview, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
+    editing.drop_results, editing.set_note, editing.set_range, editing.settle, Session.set_tracker, track,
+    Session.pause, Session.resume, Session.stop, Session.undo, Session.redo, Session.review, strips, Session.export,
+    Session.cancel_export, Session.export_clips, Session.set_status, Document.list_versions, Document.keep_version,
+    Document.restore_version,
 )  # fmt: skip
-ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *IDLE_ACTIONS, *OTHER_ACTIONS)}
-"""actions by name; the first parameter of each is the session or its state"""
+ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *OTHER_ACTIONS)}
+"""actions by name; the first parameter of each is the session or its document"""
 MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
 """message type of each action"""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import h11
 import msgspec
@@ -16,7 +17,7 @@ import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -24,10 +25,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aotlab import InputError
+from aotlab_studio.document.objects import NAME_LENGTH
 from aotlab_studio.protocol import Answer, Event, Failure, FrameEvent
 from aotlab_studio.server.actions import encode_frame_codes, run_action
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.server.session import Session
+from aotlab_studio.server.session import OutdatedError, Session
 from aotlab_studio.server.uploads import load_upload
 
 MAX_MESSAGE_BYTES = 2**20
@@ -40,6 +42,8 @@ IDLE_SECONDS = 120
 """seconds after which a connection is closed whose client sends no complete request"""
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
+PERSON_COOKIE = "aotlab_person"
+"""cookie with the name of the person at the page"""
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 DEFAULT_PORT = 8419
 NO_CACHE_HEADERS = {"cache-control": "no-store"}
@@ -56,7 +60,6 @@ def build_app(session: Session) -> Starlette:
             Route("/frame/{index}", endpoints.get_frame),
             Route("/labels/{index}", endpoints.get_labels),
             Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
-            Route("/newest", endpoints.get_newest),
             Route("/export.zip", endpoints.get_archive),
             WebSocketRoute("/socket", lambda socket: Connection(session, socket, steps).run()),
         ],
@@ -84,7 +87,7 @@ class Endpoints:
 
         A browser may keep what it asked for by this session's video id: another video has other addresses.
         """
-        index, frames = _parse_index(request), self._session.state.frames
+        index, frames = _parse_index(request), self._session.document.frames
         if request.query_params.get("near"):
             return _jpeg_response(await run_in_threadpool(frames.nearest_jpeg, index), NO_CACHE_HEADERS)
         text = request.query_params.get("width", "")
@@ -95,30 +98,23 @@ class Endpoints:
             CACHE_HEADERS if cacheable else NO_CACHE_HEADERS,
         )
 
-    async def get_newest(self, request: Request) -> Response:
-        """Return the newest image of a stream."""
-        live = self._session.live
-        if live is None:
-            return PlainTextResponse("no stream", 404)
-        return _jpeg_response(await run_in_threadpool(live.newest, 320), NO_CACHE_HEADERS)
-
     async def get_labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
-        state, index = self._session.state, _parse_index(request)
-        content = await run_in_threadpool(lambda: encode_labels(state.labels(index)))
+        document, index = self._session.by(read_person(request)).document, _parse_index(request)
+        content = await run_in_threadpool(lambda: encode_labels(document.labels(index)))
         return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
     async def upload_masks(self, request: Request) -> Response:
         """Load the masks of an uploaded file."""
-        state, index = self._session.state, _parse_index(request)
-        state.frames.require_frame(index)
+        document, index = self._session.by(read_person(request)).document, _parse_index(request)
+        document.require_frame(index)
         body = await read_body(request)
         if body is None:
             return PlainTextResponse(
                 f"masks: larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer at once", 413
             )
         try:
-            return JSONResponse({"frames": await run_in_threadpool(load_upload, state, index, body)})
+            return JSONResponse({"frames": await run_in_threadpool(load_upload, document, index, body)})
         except InputError as error:
             return PlainTextResponse(str(error), 422)
 
@@ -139,13 +135,14 @@ class Connection:
 
     def __init__(self, session: Session, socket: WebSocket, steps: dict[int, Connection]) -> None:
         self._session, self._socket, self._steps = session, socket, steps
+        self._author = read_person(socket)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
         await self._socket.accept()
-        listeners = self._session.state.listeners
+        listeners = self._session.document.listeners
         listeners.append(self._notify)
         sender = asyncio.create_task(self._send())
         try:
@@ -160,14 +157,14 @@ class Connection:
                 del self._steps[serial]
 
     async def _receive(self, text: str) -> None:
-        """Handle messages in order; an export runs beside later ones, so that it can be cancelled."""
+        """Handle messages in order; exports and statuses may wait, beside later ones."""
         try:
             message = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") in ("export", "export_clips"):
-            self._export = asyncio.create_task(self._handle(message))
+        if message.get("do") in ("export", "export_clips", "set_status"):
+            self._beside = asyncio.create_task(self._handle(message))
         else:
             await self._handle(message)
 
@@ -176,18 +173,19 @@ class Connection:
         message_id = message.get("id")
         message_id = message_id if isinstance(message_id, int) else None
         answer: Answer | Failure
-        state, history = self._session.state, self._session.state.history
+        document = self._session.document
         try:
-            before = history.undo_step.serial if history.undo_step else 0
+            before, last = document.log.head, len(document.log.entries)
             if message.get("do") == "undo" and self._steps.get(before, self) is not self:
                 raise InputError(
-                    f"undo: the last step, {history.titles[0]}, was made in another window; undo it there"
+                    f"undo: the last step, {document.titles[0]}, was made in another window; undo it there"
                 )
-            result = await run_in_threadpool(run_action, self._session, message)
-            step = history.undo_step.serial if history.undo_step else 0
-            for serial in range(before + 1, step + 1):
-                self._steps.setdefault(serial, self)
-            answer = Answer(message_id, result, state.revision, step)
+            result = await run_in_threadpool(run_action, self._session, message, self._author)
+            for number in range(last + 1, len(document.log.entries) + 1):
+                self._steps.setdefault(number, self)
+            answer = Answer(message_id, result, document.revision, document.log.head)
+        except OutdatedError as error:
+            answer = Failure(message_id, str(error), "wait or go on" if error.waits else "go on")
         except InputError as error:
             answer = Failure(message_id, str(error))
         except Exception:
@@ -197,7 +195,7 @@ class Connection:
 
     def _notify(self, event: Event) -> None:
         if isinstance(event, FrameEvent):
-            event = replace(event, codes=encode_frame_codes(self._session.state, event.frame))
+            event = replace(event, codes=encode_frame_codes(self._session.document, event.frame))
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:
@@ -352,3 +350,9 @@ def load_page_files() -> dict[str, Response]:
         for file in (files("aotlab_studio") / "page").iterdir()
         if (kind := CONTENT_TYPES.get(Path(file.name).suffix))
     }
+
+
+def read_person(request: HTTPConnection) -> str:
+    """Return the name of the person at the page; empty if it was not given."""
+    text = unquote(request.cookies.get(PERSON_COOKIE, ""))
+    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]

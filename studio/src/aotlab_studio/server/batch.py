@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 from starlette.applications import Starlette
@@ -19,17 +19,15 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aotlab import InputError
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.files import read_holder
-from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
-from aotlab_studio.project.objects import NAME_LENGTH
-from aotlab_studio.protocol import Clip, ClipStatus
+from aotlab_studio.protocol import Clip, ClipStatus, Outdated
 from aotlab_studio.review.batch import list_sentences, rank_entries
-from aotlab_studio.server.app import NO_CACHE_HEADERS, build_app, load_page_files, read_body
+from aotlab_studio.server.app import NO_CACHE_HEADERS, build_app, load_page_files, read_body, read_person
 from aotlab_studio.server.session import Note, Session
 
 REVIEW_FILE = "review.json"
-PERSON_COOKIE = "aotlab_person"
-"""cookie with the name of the person at the page"""
 MAX_SENTENCES = 3
 RELEASE_SECONDS = 10.0
 """seconds after which a video that no page shows is released, for a page that is reloaded"""
@@ -40,6 +38,7 @@ class StatusMessage(msgspec.Struct):
 
     status: ClipStatus
     note: Note = ""
+    outdated: Outdated = "ask"
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
@@ -83,6 +82,8 @@ class Batch:
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """by the name of the video; held while it is opened, used or closed, so that no other video waits"""
+        self._statuses: dict[str, tuple[list[Any], tuple[tuple[ClipStatus, str], str]]] = {}
+        """by name: sizes and times of the files of a project, and what was read of them"""
         if not self._read_entries():
             raise InputError(f"{folder}: holds no results of a list of videos; run aotlab track --jobs first")
 
@@ -103,11 +104,11 @@ class Batch:
             found = found or self._open_session(name)
             if person and person != found.person:
                 found.person = person
-                found.session.state.project.lock.name_person(person)
+                found.session.document.name_holder(person)
             found.requests += 1
             found.pages += page
             if page:
-                found.session.runner.resume_queue()
+                found.session.runner.wake()
             return found
 
     def leave(self, name: str, found: OpenClip, *, page: bool) -> None:
@@ -116,12 +117,14 @@ class Batch:
             found.requests -= 1
             found.pages -= page
 
-    def set_status(self, name: str, status: ClipStatus, note: str, person: str) -> None:
+    def set_status(
+        self, name: str, status: ClipStatus, note: str, person: str, outdated: Outdated = "ask"
+    ) -> None:
         """Store the status of a video, as `Session.set_status`; raises `InputError` as `enter`."""
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
             try:
-                found.session.set_status(status, note)
+                found.session.by(person).set_status(status, note, outdated)
             finally:
                 self.leave(name, found, page=False)
                 self.release(name)
@@ -144,22 +147,36 @@ class Batch:
     def _describe(self, entry: dict[str, Any]) -> Clip:
         project = self._locate_project(entry["name"])
         holder = read_holder(project) if project.is_dir() else None
-        header, error = None, entry["error"]
+        status: ClipStatus = "open"
+        note, person, error = "", "", entry["error"]
         try:
-            header = read_header(project / PROJECT_FILE) if (project / PROJECT_FILE).is_file() else None
+            if (project / PROJECT_FILE).is_file():
+                (status, note), person = self._read_status(entry["name"], project)
         except InputError as problem:
             error = str(problem)
         return Clip(
             name=entry["name"],
-            status=header.status if header else "open",
-            note=header.note if header else "",
-            person=header.person if header else "",
+            status=status,
+            note=note,
+            person=person,
             holder=str(holder or ""),
             error=error,
             frames=entry["frames"] or 0,
             objects=entry["objects"],
             sentences=list_sentences(entry)[:MAX_SENTENCES],
         )
+
+    def _read_status(self, name: str, project: Path) -> tuple[tuple[ClipStatus, str], str]:
+        """Return status, note and person of a video; raise `InputError` if its project is damaged."""
+        found = self._open.get(name)
+        if found is not None:
+            return found.session.document.status, found.session.document.person
+        files = [project / PROJECT_FILE, project / LOG_FILE, *sorted(project.glob("layers/*.bin"))]
+        stamp = [(path.name, info.st_mtime_ns, info.st_size) for path in files if (info := _stat(path))]
+        if name not in self._statuses or self._statuses[name][0] != stamp:
+            document = Document.read(project)
+            self._statuses[name] = stamp, (document.status, document.person)
+        return self._statuses[name][1]
 
     def _lock(self, name: str) -> threading.RLock:
         """Return the lock of a video; raises `InputError` as `_require_clip`."""
@@ -170,6 +187,7 @@ class Batch:
     def _open_session(self, name: str) -> OpenClip:
         self._require_clip(name)
         session = self._open_clip(self.folder / name)
+        session.shared = True
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]
 
@@ -228,7 +246,9 @@ class BatchEndpoints:
         except ValueError as error:
             return PlainTextResponse(f"status: {error}", 422)
         name, person = request.path_params["name"], read_person(request)
-        await run_in_threadpool(self._batch.set_status, name, stored.status, stored.note, person)
+        await run_in_threadpool(
+            self._batch.set_status, name, stored.status, stored.note, person, stored.outdated
+        )
         return Response(status_code=204)
 
     async def get_thumbnail(self, request: Request) -> Response:
@@ -259,7 +279,8 @@ class BatchEndpoints:
             await run_in_threadpool(self._batch.release, name)
 
 
-def read_person(request: HTTPConnection) -> str:
-    """Return the name of the person at the page; empty if it was not given."""
-    text = unquote(request.cookies.get(PERSON_COOKIE, ""))
-    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

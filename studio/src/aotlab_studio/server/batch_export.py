@@ -11,12 +11,13 @@ from pathlib import Path
 
 from aotlab import InputError
 from aotlab.sdk import find_output, list_outputs, merge_class_ids
-from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, read_header
-from aotlab_studio.project.job_results import CORRECTED_FILE, JobRecord, open_results, read_job
-from aotlab_studio.project.state import State
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.results import CORRECTED_FILE, JobRecord, open_results, read_job
+from aotlab_studio.files import write_bytes
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
-from aotlab_studio.server.export import export_masks
+from aotlab_studio.server.export import export_masks, make_record
 
 CLASSES = "classes.json"
 """class ids of all clips, beside their results"""
@@ -25,7 +26,7 @@ CLASSES = "classes.json"
 def export_clips(
     folder: Path,
     outputs: Sequence[str] = (),
-    opened: Mapping[str, State] | None = None,
+    opened: Mapping[str, Document] | None = None,
     *,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedClips:
@@ -34,7 +35,7 @@ def export_clips(
     Args:
         folder: results of a list of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
-        opened: states of projects that this process has opened, by the clip's name.
+        opened: documents that this process has opened, by the clip's name.
         on_frame: called with the number of frames of a clip that are done and in total; an error cancels.
 
     Raises:
@@ -53,14 +54,14 @@ def export_clips(
         try:
             if not (project / PROJECT_FILE).is_file():
                 continue
-            if read_header(project / PROJECT_FILE).status not in ("corrected", "accepted"):
+            if Document.read(project).status[0] not in ("corrected", "accepted"):
                 continue
             with ExitStack() as leaving:
-                state = (opened or {}).get(name)
-                if state is None:
-                    state = open_results(folder / name, job)
-                    leaving.callback(state.close)
-                _export_clip(folder / name, job, outputs, state, on_frame)
+                document = (opened or {}).get(name)
+                if document is None:
+                    document = open_results(folder / name, job)
+                    leaving.callback(document.close)
+                _export_clip(folder / name, job, outputs, document, on_frame)
             names.append(name)
         except InputError as error:
             if str(error).startswith("export: cancelled"):
@@ -74,17 +75,17 @@ def _export_clip(
     results: Path,
     job: JobRecord,
     outputs: Sequence[str],
-    state: State,
+    document: Document,
     on_frame: Callable[[int, int], None],
 ) -> None:
     """Replace the outputs of a job by those of a project, and write others."""
     existing = {*job.written, *(path.name for path in results.iterdir())}
     names = [name for name in list_outputs() if name in outputs or find_output(name).file_name in existing]
-    classes: dict[str, int | None] = {item.name: None for item in state.objects}
-    state.project.classes = merge_class_ids(results.parent / CLASSES, classes | state.project.classes)
+    classes: dict[str, int | None] = {item.name: None for item in document.objects}
+    shared = merge_class_ids(results.parent / CLASSES, classes | document.classes)
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        export_masks(state, Path(temporary), names, on_frame=on_frame)
-        (results / CORRECTED_FILE).touch()
+        export_masks(document, Path(temporary), names, classes=shared, on_frame=on_frame)
+        write_bytes(results / CORRECTED_FILE, make_record(document))
         for path in Path(temporary).iterdir():
             target = results / path.name
             if target.is_dir():

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay
 from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoWriter, atomic_path, find_output
-from aotlab_studio.project.state import State
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import read_clock
 from aotlab_studio.review.output import ReviewFile
 
 if TYPE_CHECKING:
@@ -42,13 +44,17 @@ class StoredPrediction:
         )
 
 
-def read_prediction(state: State, index: int) -> StoredPrediction:
+def read_prediction(document: Document, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were given or tracked there."""
-    with state.lock:
-        labels, scores, described = state.labels(index), state.scores(index), state.list_described(index)
+    with document.lock:
+        labels, scores, described = (
+            document.labels(index),
+            document.scores(index),
+            document.list_described(index),
+        )
         confidence = {
             object_id: value
-            for object_id, value in state.confidence(index).items()
+            for object_id, value in document.confidence(index).items()
             if object_id in scores or object_id in described
         }
         disagreement = {
@@ -63,22 +69,25 @@ VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
 
 
-def find_annotated(state: State, first: int = 0, last: int | None = None) -> list[int]:
+def find_annotated(document: Document, first: int = 0, last: int | None = None) -> list[int]:
     """Return the frames of a range, ``last`` included, with given or tracked masks."""
-    last = state.frames.count - 1 if last is None else last
-    with state.lock:
+    last = document.frames.count - 1 if last is None else last
+    with document.lock:
         return [
-            index for index in sorted({*state.keyframes, *state.tracked_frames}) if first <= index <= last
+            index
+            for index in sorted({*document.keyframes, *document.tracked_frames})
+            if first <= index <= last
         ]
 
 
 def export_masks(
-    state: State,
+    document: Document,
     folder: Path,
     names: Sequence[str],
     *,
     first: int = 0,
     last: int | None = None,
+    classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
@@ -88,6 +97,7 @@ def export_masks(
         names: outputs, of `list_outputs`.
         first: first frame.
         last: last frame, included; None: the video's.
+        classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
 
     Returns:
@@ -100,9 +110,10 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    frames = state.frames
+    document = document.at(document.log.head)  # an edit during the export changes nothing in it
+    frames = document.frames
     last = frames.count - 1 if last is None else last
-    annotated = set(find_annotated(state, first, last))
+    annotated = set(find_annotated(document, first, last))
     if not annotated:
         raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
     wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
@@ -110,22 +121,22 @@ def export_masks(
         for name, kind in kinds.items():
             path = folder / kind.file_name
             if name == "review":
-                outputs[name] = ProjectReview(path, frames, state)
+                outputs[name] = ProjectReview(path, frames, document)
             else:
                 outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
-            outputs[name].class_names.update({item.id: item.name for item in state.objects})
-            outputs[name].classes.update(state.project.classes)
-            outputs[name].attributes.update(state.project.attributes)
-        max_id = max((item.id for item in state.objects), default=0)
+            outputs[name].class_names.update({item.id: item.name for item in document.objects})
+            outputs[name].classes.update(document.classes if classes is None else classes)
+            outputs[name].attributes.update(document.attributes)
+        max_id = max((item.id for item in document.objects), default=0)
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")
             tracked = TrackedFrame(
                 index,
                 image,
-                read_prediction(state, index),
+                read_prediction(document, index),
                 frames.time(index),
                 max_id,
-                state.list_described(index),
+                document.list_described(index),
             )
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
@@ -139,6 +150,17 @@ def export_masks(
                 output.drop()
         raise
     return [output.path for output in outputs.values() if output.path.exists()]
+
+
+def make_record(document: Document, first: int = 0, last: int | None = None) -> bytes:
+    """Return what was exported, as JSON: edit, status, digest of the masks, outdated frames, person and time."""
+    status, note = document.status
+    outdated = document.list_stale(first, last)
+    record = {
+        "edit": document.log.head, "status": status, "note": note, "digest": document.digest(), "outdated": outdated,
+        "person": document.author, "time": read_clock(),
+    }  # fmt: skip
+    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
 def write_archive(files: Sequence[Path], archive: Path) -> None:
@@ -156,16 +178,16 @@ def write_archive(files: Sequence[Path], archive: Path) -> None:
 class ProjectReview(ReviewFile):
     """Review with the stored scores and the checks that the page shows."""
 
-    def __init__(self, path: Path, source: FrameSource, state: State) -> None:
+    def __init__(self, path: Path, source: FrameSource, document: Document) -> None:
         super().__init__(path, source)
-        self._state = state
+        self._document = document
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
         super().write(name, tracked)
         index = tracked.index
-        with self._state.lock:
-            scores = self._state.scores(index)
+        with self._document.lock:
+            scores = self._document.scores(index)
         if scores:
             self._scores[index] = scores
         else:  # given only

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 import shutil
 import tempfile
@@ -15,22 +16,22 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError, Prompt
-from aotlab_studio.project import editing
-from aotlab_studio.project.editing import Box, Clicks, Points
-from aotlab_studio.project.history import Step
-from aotlab_studio.project.job_results import find_results
-from aotlab_studio.project.painting import find_outlines
-from aotlab_studio.project.state import State
-from aotlab_studio.project.versions import keep_version
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.editing import Box, Clicks, Points
+from aotlab_studio.document.log import Entry, Span
+from aotlab_studio.document.painting import find_outlines
+from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import find_results
+from aotlab_studio.files import write_bytes
 from aotlab_studio.protocol import (
     ClipStatus,
-    CountEvent,
+    Drawn,
     ExportedClips,
     ExportEvent,
     ExportResult,
-    HistoryEvent,
+    Outdated,
     ReviewEntry,
-    Suggestion,
     TrackerEvent,
     UndoneStep,
 )
@@ -38,12 +39,12 @@ from aotlab_studio.review.batch import update_report
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerChoice, import_tracker
-from aotlab_studio.tracking.planning import TrackRequest
-from aotlab_studio.video import LiveFrames
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
 Note = Annotated[str, Meta(max_length=100)]
+MAX_WAIT = 3600.0
+"""seconds that accepting or an export waits for corrections"""
 MAX_REVIEW_ENTRIES = 500
 """maximum number of frames to check"""
 
@@ -59,32 +60,60 @@ class Session:
 
     def __init__(
         self,
-        state: State,
+        document: Document,
         make_tracker: MakeTracker,
         segmenter: Segmenter | None = None,
         choice: TrackerChoice | None = None,
     ) -> None:
-        self.state = state
+        self.document = document
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or TrackerChoice({}, {})
-        self.runner = JobRunner(state, lambda: self.make_tracker())
+        self.runner = JobRunner(
+            document, lambda: self.make_tracker(), lambda: self.choice.chosen.get("model", "")
+        )
+        self.shared = False
+        """whether several people work on the project, so that changes without a name are refused"""
         self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
-        if self.live is not None:
-            self.live.grown = lambda count: state.emit(CountEvent(count))
+
+    def by(self, author: str, *, propagates: bool = False) -> Session:
+        """Return a view of this session whose edits have an author, as `Document.by`."""
+        view = copy.copy(self)
+        view.document = self.document.by(author, propagates=propagates, shared=self.shared)
+        return view
 
     @property
     def job(self) -> TrackingJob | None:
         """Last tracking job."""
         return self.runner.job
 
-    def set_status(self, status: ClipStatus, note: Note = "") -> None:
-        """Store the status of the video; one that ends the work on it also keeps a version of the masks."""
-        self.state.set_status(status, note)
-        if status in ("corrected", "accepted", "rejected") and self.state.objects.ids:
-            keep_version(self.state, f"{status}: {note}" if note else status)
+    def require_settled(
+        self, action: str, outdated: Outdated, first: int = 0, last: int | None = None
+    ) -> list[Span]:
+        """Return the outdated frames of a range, if that is known.
+
+        Args:
+            outdated: ``go on``: return them; otherwise, refuse.
+
+        Raises:
+            OutdatedError: there are outdated frames, and nobody said to go on.
+        """
+        spans = self.document.list_stale(first, last)
+        if spans and outdated != "go on":
+            raise OutdatedError(action, spans, waits=bool(self.runner.list_waiting() or self.runner.busy))
+        return spans
+
+    def set_status(self, status: ClipStatus, note: Note = "", outdated: Outdated = "ask") -> None:
+        """Store the status of the masks as they show; raise `InputError` as `require_settled`."""
+        if outdated == "wait":
+            self.runner.wait(MAX_WAIT)
+        with self.document.lock:
+            spans = self.require_settled(status, outdated) if status in ("corrected", "accepted") else []
+            self.document.set_status(status, note, spans)
+            if status in ("corrected", "accepted", "rejected") and self.document.objects.ids:
+                self.document.keep_version(f"{status}: {note}" if note else status)
         if self.results is not None:
             update_report(self.results.parent)
 
@@ -105,10 +134,7 @@ class Session:
         """Stop jobs and release the project."""
         self._closed.set()
         self.runner.close()
-        if self.live is not None:
-            # a project states its number of frames, which is final only now
-            self.state.project.save_objects(self.state.objects.snapshot())
-        self.state.close()
+        self.document.close()
         if self.results is not None:
             with suppress(InputError):  # a report that cannot be written changes no masks
                 update_report(self.results.parent)
@@ -116,7 +142,8 @@ class Session:
     def prefetch(self) -> threading.Thread:
         """Decode frames for viewing in a thread, which waits while a job runs."""
         arguments = (self._closed, lambda: self.runner.busy)
-        thread = threading.Thread(target=self.state.frames.prefetch, args=arguments, name="warm", daemon=True)
+        prefetch = self.document.frames.prefetch
+        thread = threading.Thread(target=prefetch, args=arguments, name="warm", daemon=True)
         thread.start()
         return thread
 
@@ -131,7 +158,7 @@ class Session:
         refine: bool = False,
         extend: bool = False,
         overwrite: bool = False,
-    ) -> Suggestion:
+    ) -> Drawn:
         """Store the mask of the object that a box, clicks and a scribble mean.
 
         Args:
@@ -147,87 +174,71 @@ class Session:
             InputError: as `editing.apply_suggestion`, or prompts outside the image.
         """
         if object_id is not None:
-            editing.require_editable(self.state, object_id)
+            editing.require_editable(self.document, object_id)
         on, beside, stroke = positive or [], negative or [], scribble or []
         known = correction = None
         if refine and box is None:
             if object_id is None or bool(on or stroke) == bool(beside):
                 raise InputError("refine: give an object, and either positive or negative points")
-            known, correction = self.state.labels(frame) == object_id, ([*on, *stroke] or beside, not beside)
-        protected = editing.find_protected_pixels(self.state, frame, object_id, overwrite=overwrite)
+            known, correction = (
+                self.document.labels(frame) == object_id,
+                ([*on, *stroke] or beside, not beside),
+            )
+        protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
         prompt = Prompt(
             [*on, *beside], [1] * len(on) + [0] * len(beside), box, stroke, mask=known, exclude=protected
         )
         found = self._segment(frame, prompt)
         return editing.apply_suggestion(
-            self.state, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
+            self.document, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
         )
 
     def preview(self, frame: int, positive: Points, overwrite: bool = False) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
-        protected = editing.find_protected_pixels(self.state, frame, None, overwrite=overwrite)
+        protected = editing.find_protected_pixels(self.document, frame, None, overwrite=overwrite)
         return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
 
     def set_tracker(self, changes: dict[str, str]) -> None:
         """Set values of the next job; raise `InputError` as `TrackerChoice.choose`."""
         self.choice.choose(changes)
-        self.state.emit(TrackerEvent(self.choice.describe()))
+        self.document.emit(TrackerEvent(self.choice.describe()))
 
     def track(self, request: TrackRequest) -> TrackingJob:
-        """Start a job; raises `InputError` if a job is running, or as `TrackingJob`."""
-        return self.runner.start(request)
-
-    @property
-    def live(self) -> LiveFrames | None:
-        """The stream; None for a file."""
-        return self.state.frames if isinstance(self.state.frames, LiveFrames) else None
-
-    def take_frame(self) -> int:
-        """Keep the stream's newest image as a frame; return its frame number. Raises `InputError` for a file."""
-        return self._require_stream().capture()
-
-    def go_live(self, start: int) -> TrackingJob:
-        """Track the stream from now on; the masks of frame ``start`` are the reference.
-
-        Raises:
-            InputError: not a stream, a job is running, or no mask on that frame.
-        """
-        self._require_stream()
-        self.runner.require_idle("go live")
-        if not self.state.labels(start).any():
-            raise InputError(f"frame {start}: no mask to track; paint an object on it first")
-        return self.runner.start(TrackRequest(start), live=True)
-
-    def _require_stream(self) -> LiveFrames:
-        if self.live is None:
-            raise InputError(f"{self.state.frames.name}: not a stream; open a camera or an address")
-        return self.live
+        """Start a job; raises `InputError` if a job is running, or as `plan_request`."""
+        return self.runner.start(self.document, request)
 
     def undo(self, step: int | None = None) -> UndoneStep | None:
-        """Undo the last step; raises `InputError` unless it is ``step``, or for tracked masks while a job runs."""
-        self.runner.stop_background(wait=True)
-        last = self.state.history.undo_step
-        if step is not None and (last is None or last.serial != step):
-            raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-        return self._apply_step(last, self.state.history.undo)
+        """Undo the last entry; raises `InputError` unless it is ``step``."""
+        with self.document.lock:
+            if step is not None and self.document.log.head != step:
+                raise InputError("undo: something else was done since; use Ctrl+Z step by step")
+            entry = self.document.undo()
+        return self._report_move(entry)
 
     def redo(self) -> UndoneStep | None:
-        """Repeat the step undone last; raise `InputError` as `undo`."""
-        self.runner.stop_background(wait=True)
-        return self._apply_step(self.state.history.redo_step, self.state.history.redo)
+        """Repeat the entry undone last."""
+        return self._report_move(self.document.redo())
 
     def review(self) -> list[ReviewEntry]:
-        """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most."""
-        with self.state.lock:
-            scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
-            given = {index: self.state.list_described(index) for index in self.state.keyframes}
-        checks = find_checks(scores, given)[:MAX_REVIEW_ENTRIES]
-        return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
+        """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is fine as it shows."""
+        document = self.document
+        with document.lock:
+            scores = {index: document.scores(index) for index in document.tracked_frames}
+            given = {index: document.list_described(index) for index in document.keyframes}
+            fine = {
+                index
+                for index, digest in document.state.fine.items()
+                if document.digest_frame(index) == digest
+            }
+        checks = [check for check in find_checks(scores, given) if check.frame not in fine]
+        return [
+            ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks[:MAX_REVIEW_ENTRIES]
+        ]
 
     @property
     def results(self) -> Path | None:
         """Folder of the results of the job that the project corrects; None for any other project."""
-        return find_results(self.state.project.folder)
+        return find_results(self.document.folder)
 
     def export_clips(self, names: list[str]) -> ExportedClips:
         """Write the masks of all corrected or accepted clips of the list into its results.
@@ -247,7 +258,7 @@ class Session:
         self._export_cancelled.clear()
         try:
             return export_clips(
-                self.results.parent, names, {self.results.name: self.state}, on_frame=self._report_export
+                self.results.parent, names, {self.results.name: self.document}, on_frame=self._report_export
             )
         finally:
             self._export.release()
@@ -255,27 +266,35 @@ class Session:
     @property
     def archive(self) -> Path:
         """Archive of the last export."""
-        return self.state.project.folder / "export" / f"{self.state.frames.name}.zip"
+        return self.document.folder / "export" / f"{self.document.frames.name}.zip"
 
-    def export(self, names: list[str], first: int = 0, last: int | None = None) -> ExportResult:
+    def export(
+        self, names: list[str], first: int = 0, last: int | None = None, outdated: Outdated = "ask"
+    ) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
+
+        ``export.json`` there says what was exported: edit, status, digest, outdated frames, person and time.
 
         Args:
             names: outputs, of `list_outputs`.
             first: first frame.
             last: last frame, included; None: the video's.
+            outdated: as in `require_settled`.
 
         Raises:
-            InputError: as `export_masks`, no such frame, another export is running, or it was cancelled.
+            InputError: as `export_masks` and `require_settled`, no such frame, another export runs, or cancelled.
         """
-        from aotlab_studio.server.export import export_masks, find_annotated, write_archive
+        from aotlab_studio.server.export import export_masks, find_annotated, make_record, write_archive
 
-        end = self.state.frames.count - 1 if last is None else last
+        end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
-            self.state.frames.require_frame(index)
+            self.document.frames.require_frame(index)
         if first > end:
             raise InputError(f"export: first frame {first} is after the last frame {end}; exchange them")
 
+        if outdated == "wait":
+            self.runner.wait(MAX_WAIT)
+        self.require_settled("export", outdated, first, end)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         self._export_cancelled.clear()
@@ -283,13 +302,16 @@ class Session:
             folder = self.archive.parent
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
                 written = Path(made) / folder.name
-                export_masks(self.state, written, names, first=first, last=end, on_frame=self._report_export)
+                export_masks(
+                    self.document, written, names, first=first, last=end, on_frame=self._report_export
+                )
+                write_bytes(written / "export.json", make_record(self.document, first, end))
                 write_archive(
                     sorted(written.iterdir()), written / self.archive.name
                 )  # some formats write two files
                 shutil.rmtree(folder, ignore_errors=True)
                 written.rename(folder)
-            missing = end + 1 - first - len(find_annotated(self.state, first, end))
+            missing = end + 1 - first - len(find_annotated(self.document, first, end))
             return ExportResult(self.archive.name, missing)
         finally:
             self._export.release()
@@ -308,22 +330,32 @@ class Session:
         if self.segmenter is None:
             raise InputError("box and clicks: this session has no segmenter; draw the mask")
         import_tracker()
-        return self.segmenter(self.state.frames.read(frame), {1: prompt}) == 1
+        return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _apply_step(self, step: Step | None, move: Callable[[], Step | None]) -> UndoneStep | None:
-        """Undo or repeat a step."""
-        if step is None:
-            return None
-        if "tracked" in step.stores:
-            self.runner.require_idle(step.title)
-        with self.state.lock:
-            move()
-            self.state.set_status("in work", self.state.project.note)
-            self.state.emit(HistoryEvent(self.state.history.titles))
-        self.runner.refresh_queue()
-        return UndoneStep(step.title, step.frame)
+    def _report_move(self, entry: Entry | None) -> UndoneStep | None:
+        self.runner.wake(edited=True)
+        return None if entry is None else UndoneStep(entry.title, entry.frame)
 
     def _report_export(self, done: int, total: int) -> None:
-        self.state.emit(ExportEvent(done, total))
+        self.document.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
             raise InputError("export: cancelled; nothing was written")
+
+
+class OutdatedError(InputError):
+    """Frames are outdated, and nobody said to go on with them."""
+
+    def __init__(self, action: str, spans: list[Span], *, waits: bool) -> None:
+        named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in spans[:5])
+        named += ", …" if len(spans) > 5 else ""
+        count = sum(last - first + 1 for first, last in spans)
+        why = (
+            "a correction is being tracked"
+            if waits
+            else "they are older than a correction, or tracking was cut off"
+        )
+        super().__init__(
+            f"{action}: {count} {'frame is' if count == 1 else 'frames are'} outdated ({named}): {why}; "
+            f"{'wait' if waits else 'track them again'}, or go on with what is there"
+        )
+        self.waits = waits

@@ -13,10 +13,10 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab.sdk import Annotations, VideoInfo, match_regions, order_names, read_annotations
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import State
+from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, Item, make_item
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
-from aotlab_studio.project.history import Change
-from aotlab_studio.project.objects import NAME_LENGTH, ObjectList
-from aotlab_studio.project.state import State
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
@@ -25,8 +25,8 @@ MASK_SUFFIXES = (".png", ".json", ".xml", ".txt")
 """suffixes of the files of an archive that are read"""
 
 
-def load_upload(state: State, index: int, content: bytes) -> list[int]:
-    """Store the masks of a file as given masks, in one step.
+def load_upload(document: Document, index: int, content: bytes) -> list[int]:
+    """Store the masks of a file as given masks, in one edit.
 
     Args:
         index: the frame of an image; other files name their frames.
@@ -38,46 +38,57 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     Raises:
         InputError: as `read_upload`, no object, or too many.
     """
-    frames = state.frames
-    found = read_upload(content, state.video_info, index)
+    found = read_upload(content, document.video_info, index)
     for frame in found.frames:
-        frames.require_frame(frame)
+        document.require_frame(frame)
     object_ids = found.objects()
     if not object_ids:
         raise InputError("mask: contains no object; give ids above 0")
-    state.project.classes = found.classes | state.project.classes
-    with state.step("load masks", min(found.frames)) as changes:
-        with state.edit_objects(changes) as objects:
-            targets = {each: _find_or_add(objects, each, found.class_names.get(each)) for each in object_ids}
+    with document.lock:
+        added: dict[int, Item] = {}
+        targets = {
+            each: _find_or_add(document, added, each, found.class_names.get(each)) for each in object_ids
+        }
+        if len(document.objects.ids) + len(added) > MAX_OBJECTS:
+            raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
+        attributes = document.attributes
         for each, stated in found.attribute_table().items():
-            state.project.attributes.setdefault(targets[each], {}).update(stated)
-        for frame in sorted(found.frames):  # decoded one by one, to save memory
-            changes.append(_store_labels(state, frame, found.mask(frame), targets))
-        state.project.save_objects(state.objects.snapshot())
+            attributes.setdefault(targets[each], {}).update(stated)
+        given = {frame: _store_labels(document, frame, found.mask(frame), targets) for frame in found.frames}
+        values = State(
+            objects=dict(added), given=dict(given), classes=dict(found.classes | document.classes),
+            attributes=dict(attributes),
+        )  # fmt: skip
+        document.edit("load masks", values, min(found.frames))
     return sorted(found.frames)
 
 
-def _find_or_add(objects: ObjectList, object_id: int, name: str | None) -> int:
+def _find_or_add(document: Document, added: dict[int, Item], object_id: int, name: str | None) -> int:
     """Return the object of an id in a file: the one of this id, or a new one with what can be a name of ``name``."""
-    if object_id in objects:
+    if object_id in document.objects:
         return object_id
     kept = "".join(filter(str.isprintable, name or "")).strip()[:NAME_LENGTH]
-    free = objects.resolve(object_id) == object_id
-    return objects.add(kept or None, object_id if free else None).id
+    used = {*document.log.used_objects, *added}
+    item = make_item(max(used) + 1 if object_id in used else object_id, kept or None)
+    added[item.id] = item
+    return item.id
 
 
-def _store_labels(state: State, index: int, labels: np.ndarray, targets: Mapping[int, int]) -> Change:
-    """Store a label map with its ids replaced by ``targets``; locked objects keep their pixels."""
-    table = np.arange(int(labels.max()) + 1, dtype=np.uint16)
-    ids_here = [object_id for object_id in np.unique(labels).tolist() if object_id]
-    table[ids_here] = [targets[object_id] for object_id in ids_here]
-    ids, shown, locked = table[labels], state.labels(index), state.objects.locked
-    keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, table[ids_here]))
-    merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
-    taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
-    return state.set_keyframe(
-        index, merged, state.list_described(index) | taken | set(table[ids_here].tolist())
-    )
+def _store_labels(
+    document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int]
+) -> dict[int, str]:
+    """Return the given masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay."""
+    shown, locked = document.labels(index), document.objects.locked
+    free = ~np.isin(shown, locked)
+    given = document.given(index)
+    for object_id in np.unique(labels[labels > 0]).tolist():
+        mask = (labels == object_id) & free
+        for other, digest in given.items():
+            if (document.masks.read(digest) & mask).any():
+                given[other] = document.masks.put(document.masks.read(digest) & ~mask)
+        if targets[object_id] not in locked:
+            given[targets[object_id]] = document.masks.put(mask)
+    return given
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:

@@ -6,24 +6,19 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.project.state import State
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, StaleEvent
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import State
+from aotlab_studio.document.masks import Result
+from aotlab_studio.document.planning import Span, TrackRequest, plan_request, plan_spans, with_merged
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, StaleEvent, StatusEvent
 from aotlab_studio.review.scores import ReviewSignals, measure_scores
-from aotlab_studio.tracking.planning import (
-    Span,
-    TrackRequest,
-    find_stale_ranges,
-    plan_propagation,
-    plan_spans,
-    restart_after_correction,
-)
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -35,61 +30,56 @@ SPEED_FRAMES = 20
 PROPAGATION_DELAY = 0.6
 """seconds without a stroke before a correction propagates"""
 STOP_TIMEOUT = 20.0
-"""seconds to wait for a background job to end, which it does after the current frame"""
+"""seconds to wait for a job to end, which it does after the current frame"""
 
 
 class TrackingJob:
-    """One run of the tracker, in a thread that starts at once.
+    """One run of the tracker that makes a layer, in a thread that starts at once.
+
+    It reads the given masks as they were at the layer's entry, and ends when the layer leaves the history.
 
     Args:
-        state: masks to read and write.
         make_tracker: called in the job's thread.
-        request: what to track.
-        live: track a stream from now on, which cannot be undone, instead of the frames of ``request``.
-        extends: step of the history to extend, for a background job; None: add a step.
         on_end: called with the job in its thread when it has ended.
-
-    Raises:
-        InputError: as `plan_spans`, or an unknown object.
+        model: name of the model, for the record.
     """
 
     def __init__(
         self,
-        state: State,
+        document: Document,
+        layer_id: int,
         make_tracker: MakeTracker,
-        request: TrackRequest,
         *,
-        live: bool = False,
-        extends: int | None = None,
         on_end: Callable[[TrackingJob], None] = lambda job: None,
+        model: str = "",
     ) -> None:
-        self._state, self._make_tracker, self.request = state, make_tracker, request
-        self._live, self.extends, self._on_end = live, extends, on_end
-        spans = [] if live else plan_spans(state, request)
-        self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
-        for object_id in self._object_ids or ():
-            state.objects.get(object_id)
-        self.total = sum(span.num_frames for span in spans)
-        self.current_pass, self.passes = 1, max(1, sum(span.passes for span in spans))
-        self._pending_spans, self._finished_spans = deque(spans), list[Span]()
-        self._span: Span | None = None
-        self._position: int | None = None
-        self._frames_left = 0  # frames left in the current span
-        self._known_revision = 0  # revision of the last correction known to the tracker
-        self.done = 0
+        layer = document.state.layers[layer_id]
+        assert layer is not None
+        self._document, self._make_tracker, self._on_end, self._model = document, make_tracker, on_end, model
+        self.layer_id, self.layer = layer_id, layer
+        self._then = document.at(document.log.layer_entries[layer_id])
+        self._spans = plan_spans(self._then, layer)
+        self.total = sum(span.num_frames for span in self._spans)
+        self.current_pass, self.passes = 1, max(1, sum(span.passes for span in self._spans))
+        self.done = self.taken = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
-        self.frame = request.start
+        self.frame = layer.start
         self.started = self.ended = 0.0
         """clock (`time.perf_counter`) in seconds"""
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self._stop, self._unpaused = threading.Event(), threading.Event()
         self._unpaused.set()
-        self._changes = state.new_changes()
+        self._yields = False
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
+
+    @property
+    def background(self) -> bool:
+        """Whether it propagates a correction."""
+        return self.layer.background
 
     @property
     def alive(self) -> bool:
@@ -106,9 +96,14 @@ class TrackingJob:
         self._unpaused.set()
 
     def stop(self) -> None:
-        """Stop after the current frame; results are kept."""
+        """Stop after the current frame: the layer ends with what it has."""
         self._stop.set()
         self._unpaused.set()
+
+    def interrupt(self) -> None:
+        """Stop after the current frame: the layer stays incomplete."""
+        self._yields = True
+        self.stop()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end."""
@@ -119,10 +114,12 @@ class TrackingJob:
         speed = 0.0
         if len(self._times) > 1 and self._times[-1] > self._times[0]:
             speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
-        remaining = round((self.total - self.done) / speed, 1) if speed and self.total else None
+        remaining = round((self.total - self.done) / speed, 1) if speed else None
+        kind = self.layer.kind
         return JobProgress(
-            self.extends is not None, self.status, self.request.direction, self.frame, self.done, self.total,
-            round(speed, 2), remaining, self.current_pass, self.passes, self.problem,
+            self.background, self.status, "backward" if kind == "backward" else "both" if kind == "both" else "forward",
+            self.frame, self.done, self.total, round(speed, 2), remaining, self.current_pass, self.passes, self.taken,
+            self.problem,
         )  # fmt: skip
 
     def _run(self) -> None:
@@ -133,267 +130,185 @@ class TrackingJob:
             self._set_status("running")
             self.started = time.perf_counter()
             self._times.append(self.started)
-            self._track(tracker)
+            for span in self._spans:
+                self._track(tracker, span)
             status = "stopped" if self._stop.is_set() else "done"
+            if not self._yields:
+                self._document.finish_layer(self.layer_id)
         except InputError as error:
-            self.problem = str(error)
+            status, self.problem = "failed", str(error)
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         self.ended = time.perf_counter()
-        with self._state.lock:
-            try:
-                for index in self._list_propagated() if status == "done" else ():
-                    self._changes.append(self._state.change("corrections", index, None))
-                if self.extends is None or not self._state.history.extend(self.extends, self._changes):
-                    self._state.add_step("tracking", self._changes, self.request.start)
-            except InputError as error:  # the masks are stored; the step may not be known after a restart
-                status, self.problem = "failed", str(error)
+        self.status = status
+        with suppress(InputError):  # a masks file that cannot be read
+            self._document.emit(StaleEvent(self._document.list_stale()))
+            self._document.emit(StatusEvent(*self._document.status))
         self._set_status(status)
-        with suppress(InputError):  # a queue that cannot be stored is propagated again after a restart
-            self._on_end(self)
+        self._on_end(self)
 
-    def _list_propagated(self) -> list[int]:
-        """Return the queued corrections that this job has propagated."""
-        request = self.request
-        if self._live or request.object_ids is not None:
-            return []
-        first = last = request.start
-        if self.extends is None and request.direction != "forward":
-            first = request.first
-        if self.extends is None and request.direction != "backward":
-            last = self._state.frames.count - 1 if request.last is None else request.last
-        return [index for index in self._state.corrections if first <= index <= last]
+    def _track(self, tracker: Tracker, span: Span) -> None:
+        """Track a span, unless it is stopped."""
+        from aotlab_studio.tracking.spans import track_span
 
-    def _track(self, tracker: Tracker) -> None:
-        """Track the stream, or all spans, and again from every correction of a frame already tracked."""
-        from aotlab_studio.tracking.spans import track_span, track_stream
-
-        if self._live:
-            self._store_results(track_stream(tracker, self._state, self.request.start))
-        with self._state.lock:
-            self._known_revision = self._state.revision
-        while self._pending_spans and not self._stop.is_set():
-            self._span = span = self._pending_spans.popleft()
-            self._position = span.backward_from if span.forward_from is None else span.forward_from
-            self._frames_left = span.num_frames
-            if self._store_results(track_span(tracker, self._state, span)):
-                self._finished_spans.append(span)
-                self._span = None
-                self._take_corrections()
-
-    def _take_corrections(self) -> bool:
-        """Queue spans that corrections make outdated; return whether to leave the current span for them."""
-        state, request = self._state, self.request
-        with state.lock:
-            seen, self._known_revision = self._known_revision, state.revision
-            corrected = {index for index, revision in state.keyframe_revisions.items() if revision > seen}
-            if not corrected:
-                return False
-            if request.direction == "both":
-                # each direction must know what the other one passed
-                last = state.frames.count - 1 if request.last is None else request.last
-                leave = any(request.first <= index <= last for index in corrected)
-                if leave:
-                    self._pending_spans, self._finished_spans = deque(plan_spans(state, request)), []
-            else:
-                outdated = [
-                    restart_after_correction(state, span, None, corrected) for span in self._finished_spans
-                ]
-                self._pending_spans.extend(span for span in outdated if span is not None and span.num_frames)
-                rest = self._span and restart_after_correction(state, self._span, self._position, corrected)
-                leave = rest is not None
-                self._pending_spans.extendleft([rest] if rest is not None else [])
-        self._frames_left = 0 if leave else self._frames_left
-        self.total = self.done + self._frames_left + sum(span.num_frames for span in self._pending_spans)
-        return leave
-
-    def _store_results(self, results: Iterator[TrackedFrame]) -> bool:
-        """Store results; return True at their end, False if stopped or if a tracked frame was corrected."""
-        while not self._stop.is_set():
-            if not self._unpaused.is_set():
+        for result in track_span(tracker, self._then, span):
+            while not self._unpaused.is_set():
                 self._set_status("paused")
                 self._unpaused.wait()
-                self._set_status("stopped" if self._stop.is_set() else "running")
-                continue
-            if not self._live and self._take_corrections():
-                return False
-            item = next(results, None)
-            if item is None:
-                return True
-            self._store_frame(item)
-            self.done += 1
-            self._frames_left -= 1
-            self.frame = item.index
-            self._position = item.index if item.reached_frame is None else item.reached_frame
-            self._times.append(time.perf_counter())
-            self._count_passes()
-            self._set_status("running")
-        return False
-
-    def _count_passes(self) -> None:
-        """Update the current pass over the frames; with two references, backward comes before forward."""
-        if self._span is None:
-            return
-        before = sum(span.passes for span in self._finished_spans)
-        second = (
-            self._span.forward_from is not None
-            and self._frames_left < self._span.last - self._span.forward_from
-        )
-        self.current_pass = before + (2 if self._span.passes == 2 and second else 1)
-        self.passes = before + self._span.passes + sum(span.passes for span in self._pending_spans)
-
-    def _store_frame(self, result: TrackedFrame) -> None:
-        """Store the chosen objects of a result; all others keep their pixels."""
-        state = self._state
-        image = state.frames.read(result.index, "track")
-        with state.lock:
-            free = set(state.objects.ids).difference(state.objects.locked)
-            wanted = free if self._object_ids is None else free & self._object_ids
-            chosen, absent_ids = wanted & set(result.confidence), wanted & result.absent_ids
-            old = state.tracked_mask(result.index)
-            old = np.where(np.isin(old, list(absent_ids)), 0, old)
-            new = np.where(np.isin(result.labels, list(chosen)), result.labels, 0)
-            new = np.where((old > 0) & ~np.isin(old, list(chosen)), old, new).astype(np.uint16)
-            kept = {
-                n: score for n, score in state.scores(result.index).items() if n not in chosen | absent_ids
-            }
-            confidence = {n: score.confidence for n, score in kept.items()}
-            disagreement = {
-                n: score.disagreement for n, score in kept.items() if score.disagreement is not None
-            }
-            confidence |= {n: result.confidence[n] for n in chosen}
-            disagreement |= {n: value for n, value in result.disagreement.items() if n in chosen}
-            signals = self._signals.update(result.index, new, image, confidence)
-            scores = measure_scores(new, sorted(confidence), confidence, disagreement, signals)
-            change = state.set_tracked(result.index, new, scores)
-            if self._live:
+                self._set_status("running")
+            if self._stop.is_set() or not self._store(result):
+                self._stop.set()
                 return
-            self._changes.append(change)
+            self.done += 1
+            self.frame = result.index
+            self._times.append(time.perf_counter())
+            self._set_status("running")
+            if result.ends_pass:
+                self.current_pass = min(self.passes, self.current_pass + 1)
+
+    def _store(self, result: TrackedFrame) -> bool:
+        """Store the layer's objects of a result; return whether it still is in the history."""
+        document, index = self._document, result.index
+        image = document.frames.read(index, "track")
+        wanted = set(self.layer.objects)
+        ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
+        confidence = {n: value for n, value in result.confidence.items() if n in wanted}
+        disagreement = {n: value for n, value in result.disagreement.items() if n in wanted}
+        signals = self._signals.update(index, ids, image, confidence)
+        scores = measure_scores(ids, sorted(confidence), confidence, disagreement, signals)
+        covered = with_merged(self._then, {*scores, *(wanted & result.absent_ids)})
+        absent = [each for each in covered if each not in scores]
+        note = Result(index, scores, absent, provisional=result.provisional, model=self._model)
+        taken = document.add_result(self.layer_id, note, ids)
+        self.taken += taken or 0
+        return taken is not None
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
-        self._state.emit(JobEvent(self.report()))
+        self._document.emit(JobEvent(self.report()))
 
 
 class JobRunner:
-    """Starts jobs. Corrections wait in a queue, which the project stores; each is a background job.
-
-    A background job yields to everything else and starts over later.
+    """Runs the jobs of a document: those a person starts, and those that its corrections leave, oldest first.
 
     Args:
         make_tracker: makes the tracker of a job; called in the job's thread.
+        model: returns the name of the model for the record.
     """
 
-    def __init__(self, state: State, make_tracker: MakeTracker) -> None:
-        self._state, self._make_tracker = state, make_tracker
+    def __init__(
+        self, document: Document, make_tracker: MakeTracker, model: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._document, self._make_tracker, self._model = document, make_tracker, model
         self.job: TrackingJob | None = None
         """last job"""
-        self._timer = threading.Timer(
-            PROPAGATION_DELAY, self._start_next
-        )  # never started; its successors are
-        self._held = False
+        self._timer: threading.Timer | None = None
+        self._held = self._reserved = self._closed = False
+        self._failed: set[int] = set()
         self._lock = threading.RLock()
-        self._closed = False
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs or waits."""
+        """Whether a job runs."""
         return self.job is not None and self.job.alive
 
-    def start(self, request: TrackRequest, live: bool = False) -> TrackingJob:
-        """Start a job; raises `InputError` if one is running, or as `TrackingJob`."""
-        self.require_idle("tracking", "is running already")  # waits for a job, which needs the lock to end
-        with self._lock:
-            if self.busy:
-                raise InputError("tracking: is running already; stop it first")
-            self.job = TrackingJob(
-                self._state, self._make_tracker, request, live=live, on_end=self._finish_job
-            )
-            return self.job
-
-    def require_idle(self, action: str, problem: str = "not while tracking runs") -> None:
-        """End a background job; raise `InputError` while any other job runs."""
-        self.stop_background(wait=True)
-        if self.busy:
-            raise InputError(f"{action}: {problem}; stop it first")
+    def start(self, document: Document, request: TrackRequest) -> TrackingJob:
+        """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as `plan_request`."""
+        self._reserved = True  # nothing else starts meanwhile
+        try:
+            self.stop_background(wait=True)
+            with self._lock:
+                if self.busy:
+                    raise InputError("tracking: is running already; stop it first")
+                with document.lock:
+                    layer, layer_id = plan_request(document, request), document.new_layer_id()
+                    document.edit("tracking", State(layers={layer_id: layer}), request.start)
+                return self._start(layer_id)
+        finally:
+            self._reserved = False
 
     def stop_background(self, *, wait: bool = False) -> None:
-        """Stop the propagation of corrections; with ``wait``, until its last result is stored.
-
-        The queue continues after `PROPAGATION_DELAY` seconds without another call.
-        """
-        with self._lock:
-            job = self.job
-            self.resume_queue()
-        if job is not None and job.extends is not None and job.alive:
-            job.stop()
+        """Interrupt the propagation of corrections for `PROPAGATION_DELAY` seconds without another call."""
+        job = self.job
+        if job is not None and job.background and job.alive:
+            job.interrupt()
             if wait:
                 job.wait(STOP_TIMEOUT)
-                self.resume_queue()  # later than the end of the job does
-
-    def schedule_propagation(self, index: int) -> None:
-        """Queue a corrected frame: track from it to its given neighbours, if results outdated by it are there."""
-        with self._lock:
-            self._held = False
-            if plan_propagation(self._state, index) is not None:
-                self._state.queue_correction(index)
-                self.refresh_queue()
+        self.wake()
 
     def stop(self) -> None:
-        """Stop the running job. If it is a correction, the queue waits for the next one."""
+        """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
-            if self.job is not None:
-                self._held = self.job.extends is not None
+            if self.job is not None and self.job.background:
+                self._held = True
+                self.job.interrupt()
+            elif self.job is not None:
                 self.job.stop()
 
-    def refresh_queue(self) -> None:
-        """Notify the listeners of the queue, which has changed, and propagate it as `resume_queue`."""
-        with self._lock:
-            self._state.emit(StaleEvent(find_stale_ranges(self._state)))
-            self.resume_queue()
+    def wake(self, *, edited: bool = False) -> None:
+        """Propagate what waits after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history.
 
-    def resume_queue(self) -> None:
-        """Propagate the queued corrections after `PROPAGATION_DELAY` seconds without a stroke."""
+        Args:
+            edited: corrections that were stopped or have failed are tried again.
+        """
         with self._lock:
-            self._timer.cancel()
-            if self._closed or self._held or not self._state.corrections:
+            if edited:
+                self._held, self._failed = False, set()
+            job = self.job
+            if job is not None and job.alive and job.layer_id not in self._document.state.layers:
+                job.interrupt()
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._closed or self._held or not self.list_waiting():
                 return
             self._timer = threading.Timer(PROPAGATION_DELAY, self._start_next)
             self._timer.daemon = True
             self._timer.start()
 
+    def list_waiting(self) -> list[int]:
+        """Return the corrections that still have to propagate, oldest first."""
+        layers = self._document.state.layers
+        return [
+            each
+            for each in self._document.list_pending()
+            if (layer := layers[each]) is not None and layer.background and each not in self._failed
+        ]
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing runs and waits; return whether that is so."""
+        end = time.monotonic() + seconds
+        while (waits := self.busy or bool(self.list_waiting())) and time.monotonic() < end:
+            if self._closed or self._held:
+                break
+            if self.job is not None:
+                self.job.wait(0.2)
+            time.sleep(0.02)
+        return not waits
+
     def close(self) -> None:
-        """Stop all jobs; the queue stays in the project."""
+        """Stop all jobs; what they have not done waits in the document."""
         with self._lock:
             self._closed = True
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
         if self.job is not None:
-            self.job.stop()
+            self.job.interrupt()
             self.job.wait(10)
 
-    def _start_next(self) -> None:
-        """Start the oldest correction that has something to track, unless a job runs, whose end resumes the queue."""
-        with self._lock:
-            if self._closed or self.busy:
-                return
-            for index in self._state.corrections:
-                request = plan_propagation(self._state, index)
-                step = self._state.history.find_step("given", index)
-                with suppress(InputError):  # nothing to track there
-                    if request is not None:
-                        self.job = TrackingJob(
-                            self._state, self._make_tracker, request,
-                            extends=0 if step is None else step.serial, on_end=self._finish_job,
-                        )  # fmt: skip
-                        return
-                self._state.set_corrections([each for each in self._state.corrections if each != index])
-            self.refresh_queue()
+    def _start(self, layer_id: int) -> TrackingJob:
+        self.job = TrackingJob(
+            self._document, layer_id, self._make_tracker, on_end=self._finish, model=self._model()
+        )
+        return self.job
 
-    def _finish_job(self, job: TrackingJob) -> None:
-        """Continue with the queue, unless the job failed; then its correction comes last next time."""
-        start, queue = job.request.start, self._state.corrections
-        if job.status != "failed":
-            self.refresh_queue()
-        elif start in queue:
-            self._state.set_corrections([*(index for index in queue if index != start), start])
+    def _start_next(self) -> None:
+        with self._lock:
+            free = not (self._closed or self._held or self._reserved or self.busy)
+            if free and (waiting := self.list_waiting()):
+                self._start(waiting[0])
+
+    def _finish(self, job: TrackingJob) -> None:
+        if job.status == "failed" and job.background:
+            self._failed.add(job.layer_id)
+        self.wake()

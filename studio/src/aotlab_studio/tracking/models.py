@@ -1,4 +1,4 @@
-"""Models, memory policies and precisions offered by the page, and loading of the chosen tracker."""
+"""Models offered by the page, and loading of the chosen tracker."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab import InputError, TrackerOptions, list_models
-from aotlab.sdk import MEMORY_POLICIES, PRECISIONS
 from aotlab_studio.protocol import Choice, Setting
 
 if TYPE_CHECKING:
     from aotlab import Tracker
-
-INITIAL_CHOICE = "own"
-"""value that keeps the setting of the model and command line"""
-SETTING_KEYS = {"policy": "memory.policy", "precision": "compute.precision"}
-"""key of each offered setting but the model"""
-
 
 _import_lock = threading.Lock()
 
@@ -33,7 +26,7 @@ def import_tracker() -> None:
 
 @dataclass
 class TrackerChoice:
-    """Offered and chosen model, memory policy and precision. A page sends a value of a list, never a path."""
+    """Offered and chosen settings. A page sends a value of a list, never a path."""
 
     offered: Mapping[str, Mapping[str, str]]
     """label of each value, by setting and value"""
@@ -79,12 +72,7 @@ class TrackerLoader:
         for name, path in known.items():
             self._models.setdefault(name, path)
         models = {name: "the bundled model" if name == "bundled" else name for name in self._models}
-        policies = {INITIAL_CHOICE: "as started", **{name: name for name in MEMORY_POLICIES}}
-        precisions = {INITIAL_CHOICE: "as started", **{name: name for name in PRECISIONS}}
-        self.choice = TrackerChoice(
-            {"model": models, "policy": policies, "precision": precisions},
-            {"model": next(iter(models)), "policy": INITIAL_CHOICE, "precision": INITIAL_CHOICE},
-        )
+        self.choice = TrackerChoice({"model": models}, {"model": next(iter(models))})
         self._lock = threading.Lock()
         self._loaded: tuple[dict[str, str], Tracker] | None = None
 
@@ -95,16 +83,10 @@ class TrackerLoader:
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen["model"]]
-                picked = [
-                    f"{key}={chosen[name]}"
-                    for name, key in SETTING_KEYS.items()
-                    if chosen[name] != INITIAL_CHOICE
-                ]
                 options = replace(
                     self._options,
                     checkpoints=(checkpoint,),
                     config=self._options.config if checkpoint in self._options.checkpoints else None,
-                    overrides=(*self._options.overrides, *picked),
                 )
                 import_tracker()
                 self._loaded = chosen, options.load()

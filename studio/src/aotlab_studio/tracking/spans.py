@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aotlab import InputError, Prediction, Tracker
-from aotlab_studio import video
-from aotlab_studio.project.state import State
+from aotlab import Prediction, Tracker
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import Span
 from aotlab_studio.review.scores import measure_disagreement
-from aotlab_studio.tracking.planning import Span
 
 MAX_REFERENCES = 4
 """maximum number of given masks on the other side of the start that the tracker is shown"""
@@ -34,8 +33,10 @@ class TrackedFrame:
     """1 minus the IoU of both directions, where both were tracked"""
     absent_ids: frozenset[int] = frozenset()
     """objects stated to be absent, which are not tracked any more"""
-    reached_frame: int | None = None
-    """frame that the tracker has reached, if it is not this one"""
+    provisional: bool = False
+    """of one direction, merged with the other one later"""
+    ends_pass: bool = False
+    """last frame of a pass"""
 
 
 @dataclass(frozen=True)
@@ -49,93 +50,73 @@ class DirectionResult:
     """see `TrackedFrame`"""
 
 
-def track_span(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFrame]:
+def track_span(tracker: Tracker, document: Document, span: Span) -> Iterator[TrackedFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
-    Frames and given masks are read when tracking reaches them. The caller stores the results.
+    The caller stores the results.
     """
     if span.forward_from is None:
         assert span.backward_from is not None
         return _track_one_way(
-            tracker, state, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
+            tracker, document, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
         )
     if span.backward_from is None:
-        return _track_one_way(tracker, state, span.forward_from, range(span.forward_from + 1, span.last + 1))
-    return _track_both_ways(tracker, state, span, span.forward_from, span.backward_from)
+        return _track_one_way(
+            tracker, document, span.forward_from, range(span.forward_from + 1, span.last + 1)
+        )
+    return _track_both_ways(tracker, document, span, span.forward_from, span.backward_from)
 
 
-def track_stream(tracker: Tracker, state: State, start: int) -> Iterator[TrackedFrame]:
-    """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
-
-    Raises:
-        InputError: the stream ended with an error.
-    """
-    frames = state.frames
-    assert isinstance(frames, video.LiveFrames)
-    _add_references(tracker, state, start, backward=False)
-    for index, image in frames.iter_new_frames():
-        yield _tracked_frame(index, tracker.step(image), frozenset())
-        if not frames.record and index >= video.MAX_KEPT_FRAMES:
-            state.change("tracked", index - video.MAX_KEPT_FRAMES, None)
-    if frames.problem is not None:
-        raise InputError(frames.problem)
-
-
-def _add_references(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
+def _add_references(tracker: Tracker, document: Document, start: int, *, backward: bool) -> None:
     """Show the tracker its references: masks given on the other side of the start, then the start."""
-    tracker.reset(state.frames.length)
-    with state.lock:
-        known = [index for index in state.keyframes if (index > start if backward else index < start)]
+    tracker.reset(document.frames.length)
+    with document.lock:
+        known = [index for index in document.keyframes if (index > start if backward else index < start)]
         # nearest last, as short-term memory is of the frame before
         nearest = sorted(known, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
-        present = set(np.unique(state.labels(start)).tolist()) - {0}
-        masks = [(index, state.labels(index)) for index in (*nearest, start)]
+        present = set(np.unique(document.labels(start)).tolist()) - {0}
+        masks = [(index, document.labels(index)) for index in (*nearest, start)]
     for index, labels in masks:
         mask = np.where(np.isin(labels, list(present)), labels, 0)
         if mask.any():
-            try:
-                image = state.frames.read(index, "track")
-            except InputError:
-                if index == start:
-                    raise
-                continue  # a stream that is not recorded keeps recent frames only
-            tracker.step(image, mask)
+            tracker.step(document.frames.read(index, "track"), mask)
 
 
-def _track_one_way(tracker: Tracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
+def _track_one_way(tracker: Tracker, document: Document, start: int, frames: range) -> Iterator[TrackedFrame]:
     """Track away from a reference; given masks on the way are further references.
 
     A GPU computes the next frame while a result is received and stored.
     """
     on_gpu = str(tracker.device).startswith("cuda")
     pending: list[tuple[int, Prediction, frozenset[int]]] = []
-    for step in _step_frames(tracker, state, start, frames):
+    for step in _step_frames(tracker, document, start, frames):
         if on_gpu:
             step[1].receive(confidence=True)
         pending.append(step)
         if len(pending) > on_gpu:
-            yield replace(_tracked_frame(*pending.pop(0)), reached_frame=step[0])
+            yield _tracked_frame(*pending.pop(0))
     yield from (_tracked_frame(*step) for step in pending)
 
 
 def _track_both_ways(
-    tracker: Tracker, state: State, span: Span, before: int, after: int
+    tracker: Tracker, document: Document, span: Span, before: int, after: int
 ) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
-    described = {index: _list_described(state, index) for index in span.keyframes}
+    described = {index: _list_described(document, index) for index in span.keyframes}
     stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
-    with tempfile.TemporaryFile(dir=state.project.folder) as file:
+    with tempfile.TemporaryFile(dir=document.folder) as file:
         for index, prediction, absent_ids in _step_frames(
-            tracker, state, after, range(after - 1, span.first - 1, -1)
+            tracker, document, after, range(after - 1, span.first - 1, -1)
         ):
             if index > before:
                 levels = (prediction.probabilities * 255).round().byte().cpu().numpy()
                 content = zlib.compress(levels.tobytes(), 1)
                 stored[index] = file.tell(), len(content), prediction.ids, absent_ids
                 file.write(content)
-            yield _tracked_frame(index, prediction, absent_ids)
+            found = _tracked_frame(index, prediction, absent_ids)
+            yield replace(found, provisional=index > before, ends_pass=index == span.first)
         for index, prediction, absent_ids in _step_frames(
-            tracker, state, before, range(before + 1, span.last + 1)
+            tracker, document, before, range(before + 1, span.last + 1)
         ):
             if index >= after:
                 yield _tracked_frame(index, prediction, absent_ids)
@@ -143,7 +124,9 @@ def _track_both_ways(
             forward = DirectionResult(prediction.ids, prediction.probabilities, absent_ids)
             offset, size, ids, missing = stored[index]
             file.seek(offset)
-            levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(-1, *state.frames.size)
+            levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(
+                -1, *document.frames.size
+            )
             share = torch.from_numpy(levels.astype(np.float32))
             backward = DirectionResult(ids, share / share.sum(0).clamp(min=1), missing)
             weights = _weigh_backward({*forward.ids, *backward.ids}, index, described)
@@ -151,17 +134,17 @@ def _track_both_ways(
 
 
 def _step_frames(
-    tracker: Tracker, state: State, start: int, frames: range
+    tracker: Tracker, document: Document, start: int, frames: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
-    _add_references(tracker, state, start, backward=frames.step < 0)
-    absent_ids = state.list_described(start) - set(tracker.ids)
+    _add_references(tracker, document, start, backward=frames.step < 0)
+    absent_ids = document.list_described(start) - set(tracker.ids)
     for index in frames:
-        with state.lock:
-            described, given = state.list_described(index), state.keyframe_mask(index)
+        with document.lock:
+            described, given = document.list_described(index), document.given_labels(index)
         for object_id in described & set(tracker.ids) - set(np.unique(given).tolist()):
             tracker.forget(object_id)
-        prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
+        prediction = tracker.step(document.frames.read(index, "track"), given if given.any() else None)
         absent_ids = (absent_ids | described) - set(tracker.ids)
         yield index, prediction, absent_ids
 
@@ -186,10 +169,10 @@ def _weigh_backward(
     return weights
 
 
-def _list_described(state: State, index: int) -> frozenset[int]:
+def _list_described(document: Document, index: int) -> frozenset[int]:
     """Return the objects that a reference describes; without a given mask, those it shows."""
-    shown = np.unique(state.labels(index)).tolist()
-    return state.list_described(index) or frozenset(shown) - {0}
+    shown = np.unique(document.labels(index)).tolist()
+    return document.list_described(index) or frozenset(shown) - {0}
 
 
 def merge_directions(

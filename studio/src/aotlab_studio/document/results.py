@@ -11,8 +11,11 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab.sdk import Annotations, load_masks, read_annotations
-from aotlab_studio.project.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
-from aotlab_studio.project.state import State
+from aotlab_studio.document.document import IMPORT_TITLE, Document
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
+from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.masks import Result
+from aotlab_studio.document.objects import make_item
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.video import CACHE_BYTES
@@ -57,15 +60,15 @@ def find_results(project: Path) -> Path | None:
 
 def open_results(
     folder: Path, job: JobRecord, *, project: Path | None = None, cache_bytes: int = CACHE_BYTES
-) -> State:
+) -> Document:
     """Open the project of a job's results, with its tracked and given masks; create it on first use.
 
     Args:
         project: project folder; None: ``folder`` with the suffix of projects.
-        cache_bytes: as in `State`.
+        cache_bytes: as in `Document.open`.
 
     Raises:
-        InputError: as `State`; the video is missing, or none of the results holds readable masks.
+        InputError: as `Document.open`; the video is missing, or none of the results holds readable masks.
     """
     real = Path(os.path.realpath(folder))
     project = project or real.with_name(real.name + PROJECT_SUFFIX)
@@ -77,41 +80,46 @@ def open_results(
         raise InputError(
             f"{folder}: its video {job.video} is missing; restore it, or put it beside the results"
         )
-    state = State(video, project=project, cache_bytes=cache_bytes, levels=job.levels)
+    document = Document.open(video, project=project, cache_bytes=cache_bytes, levels=job.levels)
     try:
+        if not document.log.entries:
+            _import_results(document, folder, job)
+    except BaseException:
+        document.close()
         if fresh:
-            _import_results(state, folder, job)
-    except BaseException:  # an incomplete project would be opened as complete next time
-        state.close()
-        shutil.rmtree(project, ignore_errors=True)
+            shutil.rmtree(project, ignore_errors=True)
         raise
-    return state
+    return document
 
 
-def _import_results(state: State, folder: Path, job: JobRecord) -> None:
-    """Store objects and masks in an empty project; tracked frames without masks show no object."""
-    frames = state.frames
-    video = state.video_info
+def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
+    """Store objects and masks in an empty document; tracked frames without masks show no object."""
+    video, count = document.video_info, document.count
     readable = [folder / name for name in READABLE_OUTPUTS if name in job.written]
     if not readable:
         raise InputError(
             f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
         )
     tracked = read_annotations(readable[0], video)
-    given = load_masks(job.masks, video).annotations if job.masks else Annotations(frames.size)
+    given = load_masks(job.masks, video).annotations if job.masks else Annotations(document.size)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     class_names = tracked.class_names | given.class_names
-    state.project.classes = given.classes | tracked.classes
-    state.project.attributes = tracked.attribute_table() | given.attribute_table()
-    changes = state.new_changes()
-    with state.edit_objects(changes) as objects:  # stored last: this completes the project
-        for object_id in sorted({*tracked.objects(), *given.objects()}):
-            objects.add(class_names.get(object_id), object_id)
-        end = min(job.first_frame + job.frames, frames.count)
-        for index in sorted({*range(job.first_frame, end), *tracked.frames}):
-            ids = tracked.mask(index)
-            state.set_tracked(index, ids, scores.get(index) or measure_scores(ids, objects.ids, {}, {}))
-        for index in given.frames:
-            ids = given.mask(index)
-            state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])
-    changes.discard()  # opening is no step
+    object_ids = sorted({*tracked.objects(), *given.objects()})
+    layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
+    layer = document.layers[layer_id]
+    end = min(job.first_frame + job.frames, count)
+    for index in sorted({*range(job.first_frame, end), *tracked.frames}):
+        ids = tracked.mask(index)
+        layer.put(Result(index, scores.get(index) or measure_scores(ids, object_ids, {}, {})), ids)
+    layer.finish()
+    for index in given.frames:
+        ids = given.mask(index)
+        masks[index] = {each: document.masks.put(ids == each) for each in np.unique(ids).tolist() if each}
+    values = State(
+        objects={each: make_item(each, class_names.get(each)) for each in object_ids},
+        given=masks,
+        layers={layer_id: Layer(object_ids, 0, count - 1, kind="import")},
+        classes=dict(given.classes | tracked.classes),
+        attributes=dict(tracked.attribute_table() | given.attribute_table()),
+    )
+    document.edit(IMPORT_TITLE, values)  # completes the project

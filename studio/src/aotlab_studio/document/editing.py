@@ -1,0 +1,359 @@
+"""Edits of masks and of the object list; each is one entry of the log.
+
+The page calls those in `actions.ACTIONS`; their parameters, in pixels of the frame, are the fields of its messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta
+
+from aotlab import InputError
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Count, Layer, State
+from aotlab_studio.document.objects import MAX_OBJECTS, Item, ItemChanges, check_item, make_item
+from aotlab_studio.document.painting import (
+    MAX_RADIUS,
+    draw_polygon,
+    draw_stroke,
+    fill_mask_holes,
+    find_part,
+    limit_to_prompt,
+)
+from aotlab_studio.document.planning import plan_correction, with_merged
+from aotlab_studio.protocol import Drawn
+
+MAX_POINTS = 20_000
+Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
+Point = tuple[Coordinate, Coordinate]
+Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
+Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
+Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
+Radius = Annotated[float, Meta(ge=0.5, le=MAX_RADIUS)]
+Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+Text = Annotated[str, Meta(max_length=500)]
+
+Edit = Callable[[np.ndarray], np.ndarray]
+"""from the mask of an object, H×W bool, to its new mask"""
+Correction = tuple[Points, bool]
+"""points of clicks or of a scribble, and whether they are on the object"""
+
+
+def require_editable(document: Document, object_id: int, *, seen: bool = True) -> Item:
+    """Return the object.
+
+    Raises:
+        InputError: no such object, it is locked, or (with ``seen``) it is hidden, so that nobody would see the change.
+    """
+    item = document.objects.get(object_id)
+    if item.locked:
+        raise InputError(f"{item.name}: is locked; unlock it first")
+    if seen and item.hidden:
+        raise InputError(f"{item.name}: is hidden; show it first")
+    return item
+
+
+def edit_mask(
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    edit: Edit,
+    title: str,
+    *,
+    require_change: bool = False,
+    withheld: int = 0,
+) -> Drawn:
+    """Give the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
+
+    Args:
+        object_id: the object; None: a new object, added in the same entry.
+        edit: returns the new mask.
+        require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a given one.
+        withheld: pixels that ``edit`` leaves to other objects.
+
+    Raises:
+        InputError: no such frame, as `require_editable`, a new object without a pixel, or no change.
+    """
+    with document.lock:
+        if object_id is not None:
+            require_editable(document, object_id)
+        shown, given = document.labels(frame), document.given(frame)
+        before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
+        after = edit(before) & ~np.isin(shown, document.objects.locked)
+        if object_id is None and not after.any():
+            raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
+        if (before == after).all():
+            if require_change:
+                raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
+            if object_id in given:
+                return Drawn(object_id, {}, withheld)
+        objects: dict[int, Item | None] = {}
+        if object_id is None:
+            item = _new_item(document)
+            object_id, objects = item.id, {item.id: item}
+        masks = {object_id: document.masks.put(after)}
+        for other, digest in given.items():  # what was only tracked stays so
+            if other != object_id and (taken := document.masks.read(digest) & after).any():
+                masks[other] = document.masks.put(document.masks.read(digest) & ~taken)
+        layer = plan_correction(document, frame, object_id) if document.propagates and after.any() else None
+        layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
+        document.edit(title, State(objects=objects, given={frame: {**given, **masks}}, layers=layers), frame)
+        ids, counts = np.unique(shown[after & ~before], return_counts=True)
+        lost = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
+        return Drawn(object_id, lost, withheld)
+
+
+def paint(
+    document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
+) -> Drawn:
+    """Draw with a round brush of ``radius`` pixels; as `edit_mask`."""
+    area = draw_stroke(document.size, points, radius)
+    return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
+
+
+def outline(
+    document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
+) -> Drawn:
+    """Fill the inside of a polygon or lasso; as `edit_mask`."""
+    area = draw_polygon(document.size, points)
+    return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
+
+
+def fill_holes(document: Document, frame: int, object_id: int) -> Drawn:
+    """Fill the holes of an object; raises `InputError` as `edit_mask`."""
+    return edit_mask(document, frame, object_id, fill_mask_holes, "fill holes", require_change=True)
+
+
+def find_protected_pixels(
+    document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
+) -> np.ndarray:
+    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, or locked.
+
+    Args:
+        object_id: the object of the prompt; None: a new one.
+        overwrite: drawn pixels may be taken.
+    """
+    with document.lock:
+        drawn = [] if overwrite else sorted(document.list_described(frame) - {object_id})
+        return np.isin(document.labels(frame), [*drawn, *document.objects.locked])
+
+
+def apply_suggestion(
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    mask: np.ndarray,
+    *,
+    extend: bool,
+    correction: Correction | None,
+    overwrite: bool = False,
+) -> Drawn:
+    """Store the mask found for prompts, in one entry; as `edit_mask`.
+
+    Args:
+        mask: H×W bool.
+        extend: add to the object's mask instead of replacing it.
+        correction: clicks or a scribble on a mask that is being corrected: only what is near them changes.
+        overwrite: take pixels of other objects' given masks too; pixels of tracked masks are always taken.
+
+    Raises:
+        InputError: nothing was found, or nothing changes; the mask stays as it was.
+    """
+    with document.lock:
+        protected = find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+        withheld = int((mask & protected).sum())
+        mask = mask & ~protected
+        if correction is None and not mask.any():
+            if withheld:
+                raise InputError(
+                    "nothing found there but pixels of other objects, drawn or locked; nothing was changed. "
+                    "Draw with the brush to take drawn ones"
+                )
+            raise InputError(
+                "nothing found there; nothing was changed. Try a tighter box, a click, or the brush"
+            )
+
+        def edit(before: np.ndarray) -> np.ndarray:
+            after = mask
+            if correction is not None:
+                after = limit_to_prompt(before, mask, correction[0], positive=correction[1])
+            after = before | after if extend else after
+            if not after.any():
+                raise InputError("nothing would be left of the object; press M if it is not on this frame")
+            if correction is not None and (after == before).all():
+                raise InputError(
+                    "nothing found at the click; nothing was changed. Use the brush or the eraser"
+                )
+            return after
+
+        return edit_mask(document, frame, object_id, edit, "box and clicks", withheld=withheld)
+
+
+def clear(document: Document, frame: int, object_id: int) -> Drawn:
+    """State that the object is not on this frame; raises `InputError` as `edit_mask`."""
+    return edit_mask(document, frame, object_id, np.zeros_like, "not here")
+
+
+def remove_keyframe(document: Document, frame: int) -> None:
+    """Remove the given masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
+    document.require_frame(frame)
+    with document.lock:
+        given, layers = document.given(frame), dict[int, Layer | None]()
+        kept = {each: given[each] for each in document.objects.locked if each in given}
+        for object_id in given.keys() - kept if document.propagates else ():
+            marks = [index for index in document.keyframes if document.given(index).get(object_id)]
+            beside = [index for index in marks if index < frame][-1:] or [
+                index for index in marks if index > frame
+            ]
+            if given[object_id] and beside:
+                layer = plan_correction(document, beside[0], object_id, removed=frame)
+                layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
+        document.edit("remove given mask", State(given={frame: kept or None}, layers=layers), frame)
+
+
+def split_object(document: Document, frame: int, object_id: int, point: Point) -> Drawn:
+    """Make the part of an object's mask under a point, on this frame, a new object.
+
+    Raises:
+        InputError: as `edit_mask`, or the point is not on the object.
+    """
+    with document.lock:
+        require_editable(document, object_id)
+        piece = find_part(document.labels(frame) == object_id, point)
+        return edit_mask(document, frame, None, lambda _: piece, "split object")
+
+
+def reassign(document: Document, frame: int, object_id: int, point: Point) -> Drawn:
+    """Give the part of another object's mask under a point to this object.
+
+    Raises:
+        InputError: as `edit_mask`, or no other object is at the point.
+    """
+    with document.lock:
+        item = require_editable(document, object_id)
+        shown = document.labels(frame)
+        x, y = (int(value) for value in point)
+        inside = 0 <= y < shown.shape[0] and 0 <= x < shown.shape[1]
+        other = int(shown[y, x]) if inside else 0
+        if other in (0, object_id):
+            raise InputError(f"reassign: click on a part of another object, which becomes {item.name}'s")
+        require_editable(document, other)
+        piece = find_part(shown == other, point)
+        return edit_mask(document, frame, object_id, lambda mask: mask | piece, "reassign part")
+
+
+def add_object(document: Document, name: str | None = None) -> int:
+    """Add an object and return its id; raises `InputError` if there are too many or the name is unusable."""
+    with document.lock:
+        item = _new_item(document, name)
+        document.edit("new object", State(objects={item.id: item}))
+        return item.id
+
+
+def change_object(document: Document, object_id: int, changes: ItemChanges) -> None:
+    """Set name, colour, hidden or locked; raises `InputError` for anything else."""
+    with document.lock:
+        item = check_item(replace(document.objects.get(object_id), **changes))
+        document.edit("change object", State(objects={object_id: item}))
+
+
+def delete_object(document: Document, object_id: int) -> None:
+    """Remove an object from all frames; raises `InputError` for an unknown or locked one."""
+    with document.lock:
+        require_editable(document, object_id, seen=False)
+        document.edit("delete object", State(objects={object_id: None}))
+
+
+def merge_objects(document: Document, object_id: int, into: int) -> None:
+    """Make all pixels of one object another's; raises `InputError` for an unknown or locked one."""
+    if object_id == into:
+        raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
+    with document.lock:
+        for each in (object_id, into):
+            require_editable(document, each, seen=False)
+        given: dict[int, dict[int, str] | None] = {}
+        for frame in document.keyframes:
+            masks = document.given(frame)
+            if {
+                object_id,
+                into,
+            } & masks.keys():  # the given mask of one would hide the tracked pixels of the other
+                both = np.isin(document.labels(frame), (object_id, into))
+                rest = {each: digest for each, digest in masks.items() if each != object_id}
+                given[frame] = {**rest, into: document.masks.put(both)}
+        values = State(objects={object_id: None}, merged={object_id: into}, given=given)
+        document.edit("merge objects", values)
+
+
+def drop_results(
+    document: Document, frame: int, last: int | None = None, object_ids: list[int] | None = None
+) -> int:
+    """Remove tracked masks from ``frame`` on, except those of locked objects; given masks stay.
+
+    Args:
+        last: last frame, included; None: the video's.
+        object_ids: the objects; None: all.
+
+    Returns:
+        number of frames changed.
+
+    Raises:
+        InputError: no such object.
+    """
+    with document.lock:
+        objects = document.objects
+        last = document.count - 1 if last is None else min(last, document.count - 1)
+        chosen = objects.ids if object_ids is None else object_ids
+        removed = with_merged(document, {objects.get(each).id for each in chosen}.difference(objects.locked))
+        owners = [
+            owner[frame : last + 1] > 0 for each, owner in document.find_owners().items() if each in removed
+        ]
+        count = int(np.any(owners, axis=0).sum()) if owners else 0
+        if count:
+            layer = Layer(removed, frame, last, frame, "empty")
+            document.edit("drop results", State(layers={document.new_layer_id(): layer}), frame)
+        return count
+
+
+def set_note(document: Document, frame: int, text: Text) -> None:
+    """Write a note on a frame; an empty one removes it."""
+    document.edit("note", State(notes={frame: text.strip() or None}), frame)
+
+
+def settle(document: Document, frame: int) -> bool:
+    """State that the masks of a frame are fine as they show, or take that back; return whether they are."""
+    with document.lock:
+        digest = document.digest_frame(frame)
+        settled = document.state.fine.get(frame) != digest
+        document.edit(
+            "fine" if settled else "not fine", State(fine={frame: digest if settled else None}), frame
+        )
+        return settled
+
+
+def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
+    """Set the range to track, ``last`` included; None: from the start, to the end."""
+    end = document.count - 1
+    span = (first or 0, end if last is None else last)
+    for index in span:
+        document.require_frame(index)
+    document.edit("range", State(ranges={"track": None if span == (0, end) else span}))
+
+
+def _edit_area(
+    document: Document, frame: int, object_id: int | None, area: np.ndarray, *, erase: bool, title: str
+) -> Drawn:
+    def edit(mask: np.ndarray) -> np.ndarray:
+        return mask & ~area if erase else mask | area
+
+    return edit_mask(document, frame, object_id, edit, title, require_change=True)
+
+
+def _new_item(document: Document, name: str | None = None) -> Item:
+    if len(document.objects.ids) >= MAX_OBJECTS:
+        raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
+    return make_item(document.new_object_id(), name)

@@ -1,0 +1,157 @@
+"""Project folder of a video: its header, its lock, and the digest of the video."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from aotlab import InputError
+from aotlab.sdk import digest_samples
+from aotlab_studio.document.log import Count
+from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
+from aotlab_studio.video import FrameStore
+
+PROJECT_SUFFIX = ".aotlab"
+PROJECT_FILE = "project.json"
+LOG_FILE = "log.jsonl"
+FORMAT_VERSION = 4
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
+"""files of a folder of frames that its fingerprint covers"""
+
+
+class StoredVideo(Struct, omit_defaults=True):
+    """The video of a project."""
+
+    path: str
+    """relative to the project"""
+    count: Count
+    """number of frames"""
+    size: tuple[Count, Count]
+    """height and width"""
+    source: dict[str, Any]
+    """fingerprint as `compute_fingerprint`"""
+    levels: tuple[float, float] | None = None
+    """values of black and white, if given"""
+
+
+class Header(Struct):
+    """Contents of ``project.json``."""
+
+    version: int
+    id: str
+    """random; another project of a video of the same name has another one"""
+    video: StoredVideo
+
+
+def read_header(path: Path) -> Header:
+    """Read ``project.json``; raise `InputError` if it is damaged or of another version."""
+    try:
+        tree = msgspec.json.decode(path.read_bytes())
+        if tree["version"] in (1, 2, 3):
+            raise InputError(
+                f"{path}: of a development version before 0.2, which this program does not open; move its folder away"
+            )
+        if tree["version"] != FORMAT_VERSION:
+            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads {FORMAT_VERSION}")
+        return msgspec.convert(tree, Header, str_keys=True)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files cause errors of any kind
+        raise InputError(
+            f"{path}: not a usable project ({str(error)[:200]}); restore it from a copy, or delete it"
+        ) from error
+
+
+def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
+    """Return the video and the project folder for a path: a video, a folder of frames, or a project.
+
+    A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
+
+    Raises:
+        InputError: a project whose video is missing.
+    """
+    if not (path / PROJECT_FILE).is_file():
+        real = Path(os.path.realpath(path))
+        return path, project or real.with_name(real.name + PROJECT_SUFFIX)
+    stored = read_header(path / PROJECT_FILE).video.path
+    for video in (path / stored, Path(os.path.realpath(path)).parent / Path(stored).name):
+        if os.path.exists(video):
+            return Path(os.path.realpath(video)), path
+    raise InputError(
+        f"{path}: its video {Path(stored).name} is missing; put it beside the project, or open it with project {path}"
+    )
+
+
+def read_levels(folder: Path) -> tuple[float, float] | None:
+    """Return the levels of a project; None if unset."""
+    return read_header(folder / PROJECT_FILE).video.levels if (folder / PROJECT_FILE).is_file() else None
+
+
+def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> tuple[Header, FolderLock]:
+    """Lock the project of a video, and create it on first use.
+
+    Args:
+        same_video: open the project although the video's content has changed.
+
+    Raises:
+        InputError: the folder cannot be written, is in use by another process, or belongs to another video.
+    """
+    names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", "export")
+    for name in names:  # a link would write files outside the project
+        if (folder / name).is_symlink():
+            raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
+    lock = FolderLock(folder)
+    try:
+        path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
+        video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
+        if frames.levels is not None and not frames.levels.estimated:
+            video.levels = (frames.levels.low, frames.levels.high)
+        file = folder / PROJECT_FILE
+        stored = read_header(file) if file.is_file() else None
+        if stored is not None:
+            _require_same_video(folder, stored.video, video, same_content=same_video)
+        header = Header(FORMAT_VERSION, stored.id if stored else secrets.token_hex(8), video)
+        if header != stored:
+            write_bytes(file, msgspec.json.format(msgspec.json.encode(header), indent=1) + b"\n")
+    except BaseException:
+        lock.release()
+        raise
+    return header, lock
+
+
+def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:
+    """Raise `InputError` if a project is not of this video."""
+    for key, old, new in (("frames", stored.count, here.count), ("size", stored.size, here.size)):
+        if old != new:
+            raise InputError(
+                f"{folder}: made for a video with {key} {old}, this one has {new}; "
+                "choose another folder as project"
+            )
+    if stored.source != here.source and not same_content:
+        raise InputError(
+            f"{folder}: made for another video ({stored.path[:200]}), whose content differs from this "
+            "one's; choose another folder for the project, or confirm that the masks fit (annotate --same-video)"
+        )
+
+
+def compute_fingerprint(path: Path) -> dict[str, Any]:
+    """Return the fingerprint of a video, a stack or a folder of images, as stored in a project.
+
+    ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
+    content. Raises `InputError` if it cannot be read.
+    """
+    files = [path]
+    try:
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
+        size = sum(file.stat().st_size for file in files)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}

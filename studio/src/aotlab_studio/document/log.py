@@ -1,0 +1,246 @@
+"""Append-only log of edits. A head moves along it for undo and redo; nothing that was written is changed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from aotlab import InputError
+from aotlab_studio.document.objects import Item
+from aotlab_studio.protocol import ClipStatus, Direction
+
+Count = Annotated[int, Meta(ge=0, le=2**31)]
+Id = Annotated[int, Meta(ge=1, le=65535)]
+Span = tuple[Count, Count]
+"""first and last frame"""
+MAX_STATES = 1024
+"""largest number of states kept in memory; they share what they have in common"""
+
+
+class Layer(Struct, frozen=True, omit_defaults=True):
+    """Provenance of tracked masks. They are made from the given masks of the entry that sets the layer."""
+
+    objects: list[Id]
+    """the only objects that it may change; with those merged into them, which its pixels replace"""
+    first: Count
+    last: Count
+    """frames that it covers, inclusive"""
+    start: Count = 0
+    """reference frame"""
+    kind: Direction | Literal["correction", "empty", "import"] = "forward"
+    """``correction``: from ``start`` to the given masks beside it; ``empty``: hides older layers; ``import``: read
+    from results of a job"""
+    before: Count | None = None
+    """given frame before a correction; the frames between are tracked from both"""
+
+    @property
+    def background(self) -> bool:
+        """Whether its job starts by itself, and again after an interruption."""
+        return self.kind == "correction"
+
+    @property
+    def frames(self) -> range:
+        """Frames that it covers."""
+        return range(self.first, self.last + 1)
+
+
+class State(Struct, frozen=True, omit_defaults=True):
+    """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
+
+    objects: dict[Id, Item | None] = {}
+    given: dict[Count, dict[Id, str] | None] = {}
+    """digests of given masks by frame and object; empty text: the object is not on the frame"""
+    layers: dict[Count, Layer | None] = {}
+    merged: dict[Id, Id | None] = {}
+    """object that an object was merged into"""
+    fine: dict[Count, str | None] = {}
+    """digest of the masks of a frame that need no further check"""
+    notes: dict[Count, str | None] = {}
+    """notes on frames"""
+    ranges: dict[str, Span | None] = {}
+    classes: dict[str, Count | None] = {}
+    """class ids by class name, as in loaded masks"""
+    attributes: dict[Id, dict[Count, Any] | None] = {}
+    """attributes by object and frame, as in loaded masks"""
+
+    def replace(self, values: State) -> State:
+        """Return the state after an entry."""
+        changed = {}
+        for name in self.__struct_fields__:
+            if update := getattr(values, name):
+                merged = {**getattr(self, name), **update}
+                changed[name] = {key: value for key, value in merged.items() if value is not None}
+        return msgspec.structs.replace(self, **changed)
+
+    def difference(self, other: State) -> State:
+        """Return the values to set for ``other``."""
+        found = {}
+        for name in self.__struct_fields__:
+            mine, others = getattr(self, name), getattr(other, name)
+            keys = [key for key in {**mine, **others} if mine.get(key) != others.get(key)]
+            found[name] = {key: others.get(key) for key in keys}
+        return State(**found)
+
+
+class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
+    """One edit, which is undone as a whole."""
+
+    number: int
+    """from 1"""
+    parent: int
+    """entry before it; 0: none"""
+    title: str
+    values: State
+    frame: Count | None = None
+    """frame to show; None: several"""
+    author: str = ""
+    time: str = ""
+    """UTC, ISO 8601"""
+
+
+class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
+    """Undo or redo."""
+
+    head: int
+    author: str = ""
+    time: str = ""
+
+
+class Mark(Struct, frozen=True, omit_defaults=True, tag="status"):
+    """A status of the video, which holds for the masks of a digest."""
+
+    status: ClipStatus
+    note: str = ""
+    digest: str = ""
+    outdated: list[Span] = []
+    """frames known to be outdated when it was set"""
+    author: str = ""
+    time: str = ""
+
+
+class Kept(Struct, frozen=True, omit_defaults=True, tag="version"):
+    """A version: a named entry."""
+
+    entry: int
+    title: str = ""
+    author: str = ""
+    time: str = ""
+
+
+Record = Entry | Move | Mark | Kept
+_decoder = msgspec.json.Decoder(Record)
+
+
+class Log:
+    """Records of a document, in a file with one line each. A line that was cut off was never acknowledged.
+
+    Args:
+        path: the file; created by the first record.
+
+    Raises:
+        InputError: the file cannot be read or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[int, Entry] = {}
+        self.undone: list[int] = []
+        """entries to redo, the next one last"""
+        self.mark: Mark | None = None
+        """last status"""
+        self.kept: list[Kept] = []
+        self.head = 0
+        """last entry that is not undone; 0: none"""
+        self.used_objects: set[int] = set()
+        """ids of all objects that ever were"""
+        self.layer_entries: dict[int, int] = {}
+        """entry that set each layer that ever was; one that restores a version sets it again"""
+        self.author = ""
+        """of the last record"""
+        self.revision = 0
+        """number of changes of what shows since the document was opened"""
+        self._states: OrderedDict[int, State] = OrderedDict()
+        self._end = 0
+        self._load()
+
+    def append(self, record: Record) -> None:
+        """Write a record; raise `InputError`, and change nothing, if that fails."""
+        line = msgspec.json.encode(record) + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("r+b" if self.path.exists() else "xb", buffering=0) as file:
+                file.seek(self._end)
+                if file.write(line) != len(line):
+                    raise OSError(28, "no space left on the device")
+                file.truncate()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
+        self._end += len(line)
+        self._take(record)
+
+    def state(self, number: int) -> State:
+        """Return the state after an entry; 0: the empty one."""
+        path = []
+        while number and number not in self._states:
+            path.append(number)
+            number = self.entries[number].parent
+        state = self._states[number] if number else State()
+        if number:
+            self._states.move_to_end(number)
+        for each in reversed(path):
+            state = self._states[each] = state.replace(self.entries[each].values)
+            while len(self._states) > MAX_STATES:
+                self._states.popitem(last=False)
+        return state
+
+    def _load(self) -> None:
+        try:
+            content = self.path.read_bytes() if self.path.is_file() else b""
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror}); restore it") from error
+        for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
+            try:
+                self._take(_decoder.decode(line))
+            except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
+                raise InputError(
+                    f"{self.path}: line {number} is damaged ({str(error)[:100]}); restore the project from a copy"
+                ) from error
+            self._end += len(line)
+
+    def _take(self, record: Record) -> None:
+        """Follow a record; raise `KeyError` for an unknown entry."""
+        self.author = record.author
+        if isinstance(record, Entry):
+            if record.number != len(self.entries) + 1 or record.parent != self.head:
+                raise KeyError(f"entry {record.number}")
+            if any(item is not None and item.id != key for key, item in record.values.objects.items()):
+                raise KeyError("object id")
+            self.entries[record.number] = record
+            self.head, self.undone = record.number, []
+            self.used_objects.update(record.values.objects)
+            for layer_id in record.values.layers:
+                self.layer_entries.setdefault(layer_id, record.number)
+        elif isinstance(record, Move):
+            if self.undone and record.head == self.undone[-1]:
+                self.undone.pop()
+            elif record.head == self.entries[self.head].parent:
+                self.undone.append(self.head)
+            else:
+                raise KeyError(f"entry {record.head}")
+            self.head = record.head
+        elif isinstance(record, Mark):
+            self.mark = record
+        else:
+            if record.entry not in self.entries:
+                raise KeyError(f"entry {record.entry}")
+            self.kept.append(record)
+
+
+def read_clock() -> str:
+    """Return the time for a record."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

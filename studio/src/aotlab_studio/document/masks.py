@@ -1,0 +1,224 @@
+"""Given masks by content, and tracked masks by layer and frame."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import threading
+from collections.abc import Iterable
+from io import BytesIO
+from operator import attrgetter
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from PIL import Image
+
+from aotlab import InputError
+from aotlab.sdk import PALETTE, decode_image
+from aotlab_studio.files import write_bytes
+from aotlab_studio.review.scores import Score
+from aotlab_studio.video import LRUCache
+
+CACHE_BYTES = 64 * 2**20
+"""memory for decoded masks of each kind"""
+
+
+def encode_png(ids: np.ndarray) -> bytes:
+    """Return a PNG of H×W ids: a palette image, 16-bit grey if an id is above 255."""
+    if ids.max(initial=0) > 255:
+        image = Image.fromarray(ids.astype(np.uint16))
+    else:
+        image = Image.frombytes("P", ids.shape[::-1], ids.astype(np.uint8).tobytes())
+        image.putpalette(PALETTE.tobytes())
+    content = BytesIO()
+    image.save(content, format="PNG", compress_level=1)
+    return content.getvalue()
+
+
+def decode_png(content: bytes) -> np.ndarray:
+    """Read H×W uint16 ids; content of other kinds raises any error of a decoder."""
+    with decode_image(BytesIO(content)) as image:
+        return np.array(image).astype(np.uint16)
+
+
+class MaskStore:
+    """Masks of one object each, H×W bool, in files named by a digest of their pixels."""
+
+    def __init__(self, folder: Path, size: tuple[int, int]) -> None:
+        self.folder, self.size = folder, size
+        self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+
+    def put(self, mask: np.ndarray) -> str:
+        """Store a mask; return its digest, an empty text for an empty mask."""
+        if not mask.any():
+            return ""
+        digest = _digest_mask(mask)
+        if not self.locate(digest).is_file():
+            write_bytes(self.locate(digest), encode_png(mask))
+        self._cache.put(digest, mask.copy())
+        return digest
+
+    def read(self, digest: str) -> np.ndarray:
+        """Return a mask, which must not be changed; raise `InputError` if its file is missing or damaged."""
+        if not digest:
+            return np.zeros(self.size, bool)
+        mask = self._cache.get(digest)
+        if mask is None:
+            path = self.locate(digest)
+            try:
+                mask = decode_png(path.read_bytes()) > 0
+            except Exception as error:  # decoders raise all kinds of errors
+                raise InputError(f"{path}: not a readable mask ({error}); restore it from a copy") from error
+            if mask.shape != self.size or _digest_mask(mask) != digest:
+                raise InputError(f"{path}: not the mask that was stored; restore it from a copy")
+            self._cache.put(digest, mask)
+        return mask
+
+    def locate(self, digest: str) -> Path:
+        """Return the path of a mask; raise `InputError` for a text that is not a digest."""
+        if len(digest) != 32 or not set(digest) <= set("0123456789abcdef"):
+            raise InputError(f"{self.folder}: no mask {digest[:40]!r}; restore the project from a copy")
+        return self.folder / f"{digest}.png"
+
+
+def _digest_mask(mask: np.ndarray) -> str:
+    return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask).tobytes()).hexdigest()[:32]
+
+
+class Result(Struct, frozen=True, omit_defaults=True):
+    """Note on a tracked frame."""
+
+    frame: int
+    """frame number; -1 in the last record of a layer that is complete"""
+    scores: dict[int, Score] = {}
+    """by id of each object with a result"""
+    absent: list[int] = []
+    """objects that are not tracked any more on this frame, without a result"""
+    provisional: bool = False
+    """of one direction, replaced when the other one has come to this frame"""
+    digest: str = ""
+    """of the mask"""
+    model: str = ""
+    """name of the model"""
+
+    @property
+    def objects(self) -> Iterable[int]:
+        """Objects that the frame covers."""
+        return (*self.scores, *self.absent)
+
+
+HEAD = struct.Struct("<II")
+"""sizes of note and mask of a record"""
+
+
+class LayerFile:
+    """Results of a layer, in one file to which records are appended; of several records of a frame the last counts."""
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        self.path, self.size = path, size
+        self.results: dict[int, Result] = {}
+        """by frame"""
+        self.complete = False
+        self.kept = path.is_file()
+        self._places: dict[int, tuple[int, int]] = {}
+        self._end = 0
+        if self.kept:
+            self._load()
+
+    def put(self, result: Result, ids: np.ndarray) -> None:
+        """Append a frame, H×W ids; raise `InputError` if that fails."""
+        content = encode_png(ids)
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        self._append(msgspec.structs.replace(result, digest=digest), content)
+
+    def finish(self) -> None:
+        """Mark the layer as complete; raise `InputError` if that fails."""
+        self._append(Result(-1), b"")
+
+    def read(self, frame: int) -> np.ndarray:
+        """Return the ids H×W of a frame with a result; raise `InputError` if they are damaged."""
+        start, size = self._places[frame]
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                content = file.read(size)
+            if hashlib.sha256(content).hexdigest()[:16] != self.results[frame].digest:
+                raise ValueError("another content than was stored")
+            return decode_png(content).reshape(self.size)
+        except Exception as error:  # decoders raise all kinds of errors
+            raise InputError(f"{self.path}: frame {frame} is damaged ({error}); track it again") from error
+
+    def _append(self, result: Result, content: bytes) -> None:
+        note = msgspec.json.encode(result)
+        record = HEAD.pack(len(note), len(content)) + note + content
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("r+b" if self.kept else "wb", buffering=0) as file:
+                file.seek(self._end)
+                if file.write(record) != len(record):
+                    raise OSError(28, "no space left on the device")
+                file.truncate()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
+        self._take(result, self._end + HEAD.size + len(note), len(content))
+
+    def _load(self) -> None:
+        """Read all notes up to a record that was cut off."""
+        decoder = msgspec.json.Decoder(Result)
+        try:
+            with self.path.open("rb") as file:
+                length = file.seek(0, os.SEEK_END)
+                while self._end + HEAD.size <= length:
+                    file.seek(self._end)
+                    sizes = HEAD.unpack(file.read(HEAD.size))
+                    start = self._end + HEAD.size + sizes[0]
+                    if start + sizes[1] > length:
+                        return
+                    self._take(decoder.decode(file.read(sizes[0])), start, sizes[1])
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return  # what follows is not known; the layer is incomplete
+
+    def _take(self, result: Result, start: int, size: int) -> None:
+        self.kept, self._end = True, start + size
+        self.complete = result.frame < 0
+        if not self.complete:
+            self.results[result.frame], self._places[result.frame] = result, (start, size)
+
+
+class LayerStore:
+    """Files of layers by id, opened on demand."""
+
+    def __init__(self, folder: Path, size: tuple[int, int]) -> None:
+        self._folder, self._size = folder, size
+        self._files: dict[int, LayerFile] = {}
+        self._lock = threading.Lock()
+        self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+
+    def __getitem__(self, layer_id: int) -> LayerFile:
+        with self._lock:
+            if layer_id not in self._files:
+                self._files[layer_id] = LayerFile(self._folder / f"{layer_id:06d}.bin", self._size)
+            return self._files[layer_id]
+
+    def read(self, layer_id: int, frame: int) -> np.ndarray:
+        """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""
+        file = self[layer_id]
+        key = layer_id, frame, file.results[frame].digest
+        ids = self._cache.get(key)
+        if ids is None:
+            ids = file.read(frame)
+            self._cache.put(key, ids)
+        return ids
+
+    def drop_oldest(self, needed: Iterable[int], limit: int) -> None:
+        """Remove files that are not needed until all take at most ``limit`` bytes, the oldest first."""
+        paths = sorted(self._folder.glob("[0-9]*.bin"))
+        size = sum(path.stat().st_size for path in paths)
+        kept = {f"{each:06d}" for each in needed}
+        for path in paths:
+            if size > limit and path.stem not in kept:
+                size -= path.stat().st_size
+                path.unlink(missing_ok=True)

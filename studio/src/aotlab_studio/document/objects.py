@@ -1,0 +1,93 @@
+"""Objects of a document: id, name, colour."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, TypedDict
+
+from msgspec import Meta
+
+from aotlab import InputError
+
+MAX_OBJECTS = 1000
+NAME_LENGTH = 60
+COLORS = (
+    "#109898", "#ff9810", "#7010c0", "#981010", "#c0ffc0", "#c098ff", "#10ffff", "#c09870", "#404070", "#1010ff",
+    "#e04010", "#704040", "#ffe070", "#e0ff10", "#9840c0", "#1070ff", "#ff4098", "#707040", "#9870c0", "#70c0e0",
+)  # fmt: skip
+"""colours of new objects, in turn; distinct for colour-blind people too, the first ones most"""
+
+
+ObjectId = Annotated[int, Meta(ge=1, le=65535)]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object."""
+
+    id: ObjectId
+    """object id in masks"""
+    name: Annotated[str, Meta(max_length=NAME_LENGTH)]
+    color: Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
+    """#rrggbb"""
+    hidden: bool = False
+    """not drawn in the page"""
+    locked: bool = False
+    """changed neither by painting nor by tracking"""
+
+
+class ItemChanges(TypedDict, total=False):
+    """New values of an object's fields."""
+
+    name: str
+    color: str
+    hidden: bool
+    locked: bool
+
+
+class ObjectList:
+    """Objects of a document, oldest first."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = {item.id: item for item in items}
+
+    def __contains__(self, object_id: object) -> bool:
+        return object_id in self._items
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items.values())
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of all objects."""
+        return tuple(self._items)
+
+    @property
+    def locked(self) -> list[int]:
+        """Ids of locked objects."""
+        return [item.id for item in self if item.locked]
+
+    def get(self, object_id: int) -> Item:
+        """Return an object; raise `InputError` for an unknown id."""
+        if object_id not in self._items:
+            have = ", ".join(map(str, self._items)) or "none; add one first"
+            raise InputError(f"object {object_id}: no such object; there are {have}")
+        return self._items[object_id]
+
+
+def make_item(object_id: int, name: str | None = None) -> Item:
+    """Return a new object; raise `InputError` for an unusable name or an id above 65535."""
+    if object_id > 65535:
+        raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")
+    return check_item(Item(object_id, name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]))
+
+
+def check_item(item: Item) -> Item:
+    """Return the object; raise `InputError` for an unusable field."""
+    if not (item.name.strip() and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
+        raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
+    if not re.fullmatch("#[0-9a-f]{6}", item.color):
+        raise InputError(f"colour {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
+    return item

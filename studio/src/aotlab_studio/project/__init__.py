@@ -1,1 +1,0 @@
-"""Project of a video: its masks and objects on disk, their history, and edits."""

@@ -1,0 +1,477 @@
+"""Random edits, jobs, undo, redo, kills and restarts, compared with a plain model of the rules, pixel by pixel."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aotlab import InputError
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import Header, StoredVideo
+from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.masks import Result
+from aotlab_studio.document.planning import TrackRequest, plan_request, with_merged
+from aotlab_studio.review.scores import Score
+
+COUNT, SIZE = 7, (2, 3)
+PIXELS = range(6)
+HEADER = Header(4, "test", StoredVideo("clip", COUNT, SIZE, {}))
+frames = st.integers(0, COUNT - 1)
+masks = st.frozensets(st.sampled_from(PIXELS))
+steps: Counter[str] = Counter()
+
+
+class Held:
+    """A lock that holds."""
+
+    def require_held(self) -> None:
+        """Hold."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Snapshot:
+    """Everything that undo and redo move between."""
+
+    locked: dict[int, bool] = field(default_factory=dict)
+    """by id of each object"""
+    given: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
+    """pixels by frame and object"""
+    layers: dict[int, Layer] = field(default_factory=dict)
+    merged: dict[int, int] = field(default_factory=dict)
+
+    def copy(self) -> Snapshot:
+        return Snapshot(dict(self.locked), dict(self.given), dict(self.layers), dict(self.merged))
+
+    def resolve(self, raw: int) -> int:
+        while raw in self.merged:
+            raw = self.merged[raw]
+        return raw if raw in self.locked else 0
+
+    def is_given(self, frame: int, object_id: int) -> bool:
+        return object_id in self.locked and (frame, object_id) in self.given
+
+
+@dataclass
+class Made:
+    """What a job has stored of a frame."""
+
+    masks: dict[int, frozenset[int]]
+    absent: frozenset[int]
+    provisional: bool
+
+
+class Model:
+    """The rules of a document, written plainly."""
+
+    def __init__(self) -> None:
+        self.history, self.head = [Snapshot()], 0
+        self.made: dict[tuple[int, int], Made] = {}
+        """by layer and frame"""
+        self.complete: set[int] = set()
+        self.origin: dict[int, Snapshot] = {}
+        """snapshot of the edit that started each layer"""
+        self.accepted: list[list[int]] | None = None
+
+    @property
+    def now(self) -> Snapshot:
+        return self.history[self.head]
+
+    def push(self, snapshot: Snapshot) -> None:
+        if snapshot != self.now:
+            del self.history[self.head + 1 :]
+            self.history.append(snapshot)
+            self.head += 1
+        for layer_id in snapshot.layers:
+            self.origin.setdefault(layer_id, snapshot)
+
+    def find_sources(self, frame: int) -> dict[int, int]:
+        """The newest layer by id in layers, of those with pixels to show."""
+        newest: dict[int, int | None] = {}
+        for layer_id, layer in sorted(self.now.layers.items()):
+            made = self.made.get((layer_id, frame))
+            if not layer.first <= frame <= layer.last or (made is None and layer.kind != "empty"):
+                continue
+            covered = layer.objects if made is None else {*made.masks, *made.absent}
+            for raw in covered:
+                newest[raw] = layer_id if made is not None and raw in made.masks else None
+        return {raw: layer_id for raw, layer_id in newest.items() if layer_id is not None}
+
+    def show(self, frame: int) -> list[int]:
+        """The object at each pixel: given, else the newest layer."""
+        shown, now = [0 for _ in PIXELS], self.now
+        for raw, layer_id in sorted(self.find_sources(frame).items(), key=lambda item: item[1]):
+            target = now.resolve(raw)
+            if target and not now.is_given(frame, target):
+                for pixel in self.made[layer_id, frame].masks[raw]:
+                    shown[pixel] = target
+        for (index, object_id), mask in now.given.items():
+            if index == frame and object_id in now.locked:
+                for pixel in mask:
+                    shown[pixel] = object_id
+        return shown
+
+    def find_pending(self) -> list[int]:
+        now = self.now
+        return [
+            key
+            for key, layer in sorted(now.layers.items())
+            if layer.kind != "empty" and key not in self.complete
+            and not any(
+                other > key and newer.first <= layer.first and layer.last <= newer.last
+                and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
+                for other, newer in now.layers.items()
+            )
+        ]  # fmt: skip
+
+    def is_stale(self, frame: int, object_id: int) -> bool:
+        now = self.now
+        if now.is_given(frame, object_id):
+            return False
+        for key in self.find_pending():
+            layer, made = now.layers[key], self.made.get((key, frame))
+            covered = layer.first <= frame <= layer.last and (made is None or made.provisional)
+            if covered and any(now.resolve(raw) == object_id for raw in layer.objects):
+                return True
+        for raw, key in self.find_sources(frame).items():
+            if now.resolve(raw) == object_id:
+                then, layer = self.origin[key], now.layers[key]
+                late = frame > layer.start
+                sides = {
+                    "forward": "<", "backward": ">", "both": "<>",
+                    "correction": "<" if late else ">" if layer.before is None else "<>",
+                }[layer.kind]  # fmt: skip
+                if any(
+                    nearest(now, frame, object_id, side) != nearest(then, frame, then.resolve(raw), side)
+                    for side in sides
+                ):
+                    return True
+        return False
+
+
+def nearest(snapshot: Snapshot, frame: int, object_id: int, side: str) -> tuple[int, frozenset[int]] | None:
+    """The nearest given mask of an object that shows pixels, on one side of a frame."""
+    found = [
+        (index, mask)
+        for (index, each), mask in snapshot.given.items()
+        if each == object_id and mask and (index <= frame if side == "<" else index >= frame)
+    ]
+    return (max if side == "<" else min)(found, key=lambda item: item[0], default=None)
+
+
+def to_array(mask: frozenset[int]) -> np.ndarray:
+    array = np.zeros(len(PIXELS), bool)
+    array[list(mask)] = True
+    return array.reshape(SIZE)
+
+
+class History(RuleBasedStateMachine):
+    """Drives a document and its model side by side."""
+
+    @initialize(
+        drawn=st.lists(st.tuples(st.sampled_from([0, 3]), masks), min_size=3, max_size=3), filled=st.randoms()
+    )
+    def start(self, drawn, filled) -> None:
+        """Begin with three objects that are drawn, and a job of all that has stored every frame."""
+        self.folder = Path(tempfile.mkdtemp(prefix="aotlab-history-"))
+        self.model, self.used = Model(), set[int]()
+        self.kept: list[Snapshot] = []
+        self.open()
+        for object_id, (frame, mask) in enumerate(drawn, start=1):
+            self.add()
+            self.give(object_id, frame, mask, propagates=False)
+        layer = Layer([1, 2, 3], 1, COUNT - 1)
+        self.follow(lambda _: None, lambda: self.document.edit("tracking", State(layers={1: layer})))
+        for frame in layer.frames:
+            ids = [filled.choice([0, 1, 2, 3]) for _ in PIXELS]
+            self.store(1, frame, [1, 2, 3], ids, frozenset(), provisional=False)
+        self.document.finish_layer(1)
+        self.model.complete.add(1)
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            shutil.rmtree(self.folder)
+
+    def open(self) -> None:
+        self.document = Document(HEADER, self.folder, HEADER.video, Held())
+
+    def pick(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")
+
+    def follow(self, change, act) -> None:
+        """Let the document act; change the model's snapshot unless it refuses."""
+        layers = set(self.document.state.layers)
+        try:
+            act()
+        except InputError as error:
+            event(f"refused: {str(error).split(':')[-1][:30]}")
+            return
+        snapshot = self.model.now.copy()
+        change(snapshot)
+        snapshot.layers |= {
+            key: self.document.state.layers[key] for key in self.document.state.layers.keys() - layers
+        }
+        self.model.push(snapshot)
+
+    @rule()
+    def add(self) -> None:
+        object_id = editing.add_object(self.document)
+        assert object_id not in self.used, "an id is used again"
+        self.used.add(object_id)
+        snapshot = self.model.now.copy()
+        snapshot.locked[object_id] = False
+        self.model.push(snapshot)
+
+    @precondition(lambda self: self.model.now.locked)
+    @rule(data=st.data(), frame=frames, mask=masks, propagates=st.booleans())
+    def draw(self, data, frame, mask, propagates) -> None:
+        self.give(self.pick(data), frame, mask, propagates=propagates)
+
+    def give(self, object_id: int, frame: int, mask: frozenset[int], *, propagates: bool) -> None:
+        now, shown = self.model.now, self.model.show(frame)
+        after = frozenset(pixel for pixel in mask if not now.locked.get(shown[pixel], False))
+        if now.locked[object_id]:
+            after = None
+        layers = set(self.document.state.layers)
+
+        def change(snapshot: Snapshot) -> None:
+            assert after is not None, "a locked object was drawn"
+            for (index, each), other in now.given.items():
+                if index == frame and each != object_id and each in now.locked:
+                    snapshot.given[index, each] = other - after
+                elif index == frame and each not in now.locked:
+                    del snapshot.given[index, each]  # nobody can see it again but by undo
+            if snapshot.given.get((frame, object_id)) == after == pixels_of(shown, object_id):
+                snapshot.given = dict(now.given)
+            snapshot.given[frame, object_id] = after
+
+        document = self.document.by("", propagates=propagates)
+        self.follow(
+            change, lambda: editing.edit_mask(document, frame, object_id, lambda _: to_array(mask), "draw")
+        )
+        for key in self.document.state.layers.keys() - layers:
+            layer = self.document.state.layers[key]
+            assert {now.resolve(raw) for raw in layer.objects} == {object_id}, "a job is for another object"
+            assert layer.first <= frame <= layer.last
+
+    @precondition(lambda self: self.model.now.locked)
+    @rule(frame=frames, propagates=st.booleans())
+    def reset_frame(self, frame, propagates) -> None:
+        locked = self.model.now.locked
+
+        def change(snapshot: Snapshot) -> None:
+            snapshot.given = {
+                key: mask
+                for key, mask in snapshot.given.items()
+                if key[0] != frame or locked.get(key[1], False)
+            }
+
+        self.follow(
+            change, lambda: editing.remove_keyframe(self.document.by("", propagates=propagates), frame)
+        )
+
+    @precondition(lambda self: self.model.now.locked)
+    @rule(data=st.data())
+    def delete(self, data) -> None:
+        object_id = self.pick(data)
+        self.follow(
+            lambda snapshot: snapshot.locked.pop(object_id),
+            lambda: editing.delete_object(self.document, object_id),
+        )
+
+    @precondition(lambda self: self.model.now.locked)
+    @rule(data=st.data())
+    def lock(self, data) -> None:
+        object_id = self.pick(data)
+        value = not self.model.now.locked[object_id]
+        self.follow(
+            lambda snapshot: snapshot.locked.update({object_id: value}),
+            lambda: editing.change_object(self.document, object_id, {"locked": value}),
+        )
+
+    @precondition(lambda self: len(self.model.now.locked) > 1)
+    @rule(data=st.data())
+    def merge(self, data) -> None:
+        object_id, into, now = self.pick(data), self.pick(data), self.model.now
+        shown = {frame: self.model.show(frame) for frame in range(COUNT)}
+
+        def change(snapshot: Snapshot) -> None:
+            for frame in range(COUNT):
+                if now.is_given(frame, object_id) or now.is_given(frame, into):
+                    for each in [each for (index, each) in now.given if index == frame]:
+                        if each == object_id or each not in now.locked:
+                            del snapshot.given[frame, each]
+                    both = pixels_of(shown[frame], object_id) | pixels_of(shown[frame], into)
+                    snapshot.given[frame, into] = both
+            del snapshot.locked[object_id]
+            snapshot.merged[object_id] = into
+
+        self.follow(change, lambda: editing.merge_objects(self.document, object_id, into))
+        if self.model.now.merged.get(object_id) == into and object_id != into:
+            for frame in range(COUNT):  # no pixel is lost
+                merged = [into if pixel == object_id else pixel for pixel in shown[frame]]
+                assert self.model.show(frame) == merged or self.has_overlap(frame)
+
+    def has_overlap(self, frame: int) -> bool:
+        """Whether objects of several layers overlap, whose order a merge may change."""
+        return len(set(self.model.find_sources(frame).values())) > 1
+
+    @precondition(lambda self: self.model.now.locked)
+    @rule(data=st.data(), frame=frames, last=st.one_of(st.none(), frames))
+    def drop_results(self, data, frame, last) -> None:
+        chosen = data.draw(st.one_of(st.none(), st.just([self.pick(data)])))
+        self.follow(lambda _: None, lambda: editing.drop_results(self.document, frame, last, chosen))
+
+    @precondition(lambda self: self.model.now.given)
+    @rule(data=st.data(), frame=frames, direction=st.sampled_from(["forward", "backward", "both"]))
+    def track(self, data, frame, direction) -> None:
+        chosen = (
+            data.draw(st.one_of(st.none(), st.just([self.pick(data)]))) if self.model.now.locked else None
+        )
+        first, last = sorted((data.draw(frames), data.draw(frames)))
+        request = TrackRequest(frame, direction, min(first, frame), max(last, frame), chosen)
+
+        def act() -> None:
+            layer = plan_request(self.document, request)
+            assert chosen is None or {self.model.now.resolve(raw) for raw in layer.objects} <= set(chosen)
+            self.document.edit("tracking", State(layers={self.document.new_layer_id(): layer}))
+
+        self.follow(lambda _: None, act)
+
+    @precondition(lambda self: self.model.find_pending())
+    @rule(data=st.data(), provisional=st.booleans(), rounds=st.integers(1, 4))
+    def run_job(self, data, provisional, rounds) -> None:
+        """Store some frames of a job, in any order; objects may be absent."""
+        key = data.draw(st.sampled_from(self.model.find_pending()), label="layer")
+        layer, then = self.model.now.layers[key], self.document.at(self.document.log.layer_entries[key])
+        for _ in range(rounds):
+            frame = data.draw(st.integers(layer.first, layer.last), label="frame")
+            covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()
+            own = [raw for raw in covered if then.resolve(raw) == raw and data.draw(st.integers(0, 3))]
+            ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
+            absent = frozenset(with_merged(then, {raw for raw in covered if then.resolve(raw) == raw})) - {
+                *own
+            }
+            self.store(key, frame, own, ids, absent, provisional=provisional)
+
+    def store(self, key, frame, own, ids, absent, *, provisional) -> None:
+        """Store a frame of a layer; nothing but its objects may change, and what others lose is counted."""
+        layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
+        before, locked = self.model.show(frame), self.model.now.locked
+        free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
+        result = Result(frame, scores, sorted(absent), provisional=provisional)
+        taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
+        pixels = {raw: pixels_of(free, raw) for raw in own}
+        self.model.made[key, frame] = Made(pixels, absent, provisional)
+        after, mine = self.model.show(frame), {self.model.now.resolve(raw) for raw in layer.objects}
+        lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
+        assert all(after[p] in mine for p in lost), "another object lost more than the job took"
+        assert taken == len(lost)
+
+    @precondition(lambda self: self.model.find_pending())
+    @rule(data=st.data())
+    def finish_job(self, data) -> None:
+        key = data.draw(st.sampled_from(self.model.find_pending()))
+        self.document.finish_layer(key)
+        self.model.complete.add(key)
+
+    @rule()
+    def undo(self) -> None:
+        moved = self.document.undo()
+        assert (moved is not None) == (self.model.head > 0)
+        self.model.head = max(0, self.model.head - 1)
+
+    @rule()
+    def redo(self) -> None:
+        moved = self.document.redo()
+        assert (moved is not None) == (self.model.head + 1 < len(self.model.history))
+        self.model.head = min(len(self.model.history) - 1, self.model.head + 1)
+
+    @precondition(lambda self: self.model.now.locked and self.model.head)
+    @rule()
+    def keep_version(self) -> None:
+        self.document.keep_version("kept")
+        self.kept.append(self.model.now)
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def restore_version(self, data) -> None:
+        number = data.draw(st.integers(1, len(self.kept)))
+        self.document.restore_version(number)
+        self.model.push(self.kept[number - 1].copy())
+
+    @rule()
+    def accept(self) -> None:
+        self.document.set_status("accepted", "", [])
+        self.model.accepted = [self.model.show(frame) for frame in range(COUNT)]
+
+    @rule(
+        lines=st.sampled_from([b"", b"{", b'{"type":"edit","number":1', b"\xff\x00"]),
+        tail=st.binary(max_size=20),
+    )
+    def kill_and_restart(self, lines, tail) -> None:
+        """Drop everything in memory, with records that were being written cut off."""
+        if self.document.log.path.exists():
+            with self.document.log.path.open("ab") as file:
+                file.write(lines)
+        for path in self.folder.glob("layers/*.bin"):
+            if tail and self.model.complete.isdisjoint({int(path.stem)}):
+                with path.open("ab") as file:
+                    file.write((2**20).to_bytes(4, "little") + b"\0\0\0\0" + tail)
+        self.open()
+
+    @invariant()
+    def same_pixels(self) -> None:
+        if not hasattr(self, "document"):
+            return
+        steps["steps"] += 1
+        now, stale = self.model.now, self.document.find_stale()
+        assert set(self.document.objects.ids) == set(now.locked)
+        for frame in range(COUNT):
+            shown = self.document.labels(frame).ravel().tolist()
+            assert shown == self.model.show(frame), f"frame {frame}"
+            steps["pixels"] += len(shown)
+        assert self.document.list_pending() == self.model.find_pending()
+        outdated = {(frame, each) for frame, each in product(range(COUNT), now.locked) if stale[each][frame]}
+        expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_stale(*pair)}
+        assert outdated == expected
+        if self.document.status[0] == "accepted":
+            assert not outdated
+            assert self.model.accepted == [self.model.show(frame) for frame in range(COUNT)]
+
+
+def pixels_of(shown: list[int], object_id: int) -> frozenset[int]:
+    return frozenset(pixel for pixel in PIXELS if shown[pixel] == object_id)
+
+
+def run_machine(examples: int, length: int) -> None:
+    History.TestCase.settings = settings(
+        max_examples=examples, stateful_step_count=length, deadline=None, suppress_health_check=list(HealthCheck),
+        derandomize=True, database=None,
+    )  # fmt: skip
+    History.TestCase().runTest()
+
+
+def test_random_history_shows_what_the_rules_say():
+    run_machine(12, 25)
+
+
+@pytest.mark.slow
+def test_long_random_histories_show_what_the_rules_say():
+    steps.clear()
+    run_machine(500, 50)
+    print(dict(steps))
+    assert steps["steps"] > 15_000

@@ -1,0 +1,299 @@
+"""Faults that a professional saw in a browser, which the document must make impossible."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aotlab import InputError, Prediction
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.server.actions import describe, run_action
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw,
+    find_frame_number,
+    open_session,
+    square,
+    wait_until,
+)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.01)
+
+
+@pytest.fixture
+def waiting(monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+
+
+def shown(document):
+    return [document.labels(index) for index in range(LENGTH)]
+
+
+def same(first, second):
+    return all((one == other).all() for one, other in zip(first, second, strict=True))
+
+
+def settle(session):
+    wait_until(lambda: not session.runner.list_waiting() and not session.runner.busy)
+
+
+def box(frame, object_id, corners, **values):
+    """The message of an outline that propagates."""
+    outline = {"do": "outline", "frame": frame, "object_id": object_id, "points": corners}
+    return {**outline, "propagate": True, **values}
+
+
+def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
+    session = open_session(folder, TruthTracker(pause=0.03))
+    run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
+    run_action(session, {"do": "track", "frame": 0})
+    wait_until(lambda: session.job.done >= 3)
+    run_action(session, {"do": "undo"})
+    run_action(session, {"do": "undo"})
+    session.job.wait(10)
+    assert not any(labels.any() for labels in shown(session.document))
+    folder_lock = session.document.folder_lock
+    session.runner.close()
+    folder_lock.release()  # as after a kill: nothing else is written
+    again = open_session(folder)
+    found = run_action(again, {"do": "outline", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
+    assert found.object_id == 2
+    assert [item.name for item in again.document.objects] == ["object 2"]
+    assert not any(labels.any() for labels in shown(again.document)[1:])
+    again.close()
+
+
+@pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
+def test_s3_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
+    session = open_session(folder)
+    draw(session, 0, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    draw(session, 6, 2)
+    before = shown(session.document)
+    run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
+    assert not any((labels == 2).any() for labels in shown(session.document))
+    session.close()
+    again = open_session(folder)
+    run_action(again, {"do": "undo"})
+    assert same(shown(again.document), before)
+    again.close()
+
+
+def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, quick):
+    draw(session, 0, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    run_action(session, box(4, 2, square(50, 2, 6)))
+    settle(session)
+    corrected = [labels == 2 for labels in shown(session.document)]
+    job = session.track(TrackRequest(0, object_ids=[1]))
+    job.wait()
+    run_action(session, {"do": "undo"})
+    assert same([labels == 2 for labels in shown(session.document)], corrected)
+
+
+def test_s5_second_object_changes_no_frame_of_the_first(session, quick):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    before = shown(session.document)
+    run_action(session, box(5, None, square(40, 25, 10)))
+    settle(session)
+    after = shown(session.document)
+    assert all((labels == 2).any() for labels in after[5:])
+    assert same([labels == 1 for labels in before], [labels == 1 for labels in after])
+
+
+class Greedy(TruthTracker):
+    """Gives every pixel of object 1 to object 2, if it knows object 2."""
+
+    def step(self, frame, mask=None):
+        found = super().step(frame, mask)
+        if 2 not in self.ids or mask is not None:
+            return found
+        logits = found.logits.clone()
+        one, two = (self.ids.index(each) + 1 for each in (1, 2))
+        logits[two] = logits[[one, two]].max(0).values
+        logits[one] = -3.0
+        return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+def test_s5_lost_pixels_are_counted_and_come_back(folder, quick):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    before = shown(session.document)
+    session.make_tracker = Greedy
+    run_action(session, box(5, None, square(40, 25, 10)))
+    settle(session)
+    lost = sum(
+        int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, shown(session.document), strict=True)
+    )
+    assert session.job.report().taken == lost == 100 * (LENGTH - 6)
+    run_action(session, {"do": "undo"})
+    assert same(shown(session.document), before)
+    session.close()
+
+
+def test_s6_acceptance_ends_with_other_masks_and_returns_with_the_same(session, quick):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    run_action(session, {"do": "set_status", "status": "accepted"}, "Ann")
+    assert (describe(session).status, session.document.person) == ("accepted", "Ann")
+    run_action(session, {"do": "change_object", "object_id": 1, "changes": {"name": "ball"}})
+    session.track(TrackRequest(0)).wait()
+    assert describe(session).status == "accepted"  # the masks are the same
+    run_action(session, box(4, 1, square(50, 2, 6)))
+    assert describe(session).status == "in work"
+    settle(session)
+    assert describe(session).status == "in work"
+    run_action(session, {"do": "undo"})
+    assert describe(session).status == "accepted"
+
+
+def test_s6_killed_tracking_is_not_accepted(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    run_action(session, {"do": "set_status", "status": "accepted"})
+    session.make_tracker = lambda: TruthTracker(pause=0.05)
+    run_action(session, {"do": "track", "frame": 0})
+    wait_until(lambda: session.job.done >= 2)
+    session.close()
+    read = Document.read(session.document.folder)
+    assert read.status[0] == "in work"
+    assert read.list_stale()[-1][1] == LENGTH - 1
+    again = open_session(folder)
+    with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
+        run_action(again, {"do": "set_status", "status": "accepted"})
+    again.close()
+
+
+def test_s6_author_of_each_entry_is_who_made_it(session):
+    run_action(session, {"do": "add_object"}, "Ann")
+    run_action(session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, "Bob")
+    run_action(session, {"do": "set_status", "status": "accepted"}, "Cid")
+    run_action(session, {"do": "undo"}, "Dan")
+    lines = [json.loads(line) for line in session.document.log.path.read_text().splitlines()]
+    assert [line["author"] for line in lines] == ["Ann", "Bob", "Cid", "Cid", "Dan"]
+    assert all(line["time"].endswith("+00:00") for line in lines)
+
+
+def test_s8_outdated_frames_are_asked_about_and_named_in_the_export(session, waiting):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    run_action(session, box(1, 1, square(50, 2, 6)))
+    with pytest.raises(
+        InputError, match=r"export: 10 frames are outdated \(2 to 11\).*wait, or go on"
+    ) as found:
+        run_action(session, {"do": "export", "names": ["masks"]})
+    assert found.value.waits
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "go on"}, "Ann")
+    record = json.loads((session.archive.parent / "export.json").read_text())
+    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in work")
+
+
+def test_s8_export_waits_for_corrections(session, quick):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    run_action(session, box(1, 1, square(50, 2, 6)))
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
+    assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
+
+
+def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, waiting):
+    draw(session, 0, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    before = session.document.labels(5)
+    found = run_action(
+        session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}
+    )
+    assert list(found.taken) == [2]
+    assert session.document.list_described(5) == {1}
+    assert session.document.scores(5).keys() == {1, 2}
+    changed = session.document.labels(5) != before
+    assert 0 < changed.sum() == found.taken[2] < 9
+    run_action(
+        session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True}
+    )
+    assert (session.document.labels(5) == before).all()
+
+
+def test_s12_acknowledged_entries_survive_a_record_that_was_cut_off(folder):
+    session = open_session(folder)
+    before = []
+    for x in range(5, 50, 5):
+        paint = {
+            "do": "paint",
+            "frame": 0,
+            "object_id": 1 if before else None,
+            "points": [[x, 20]],
+            "radius": 3,
+        }
+        run_action(session, paint)
+        before.append(session.document.labels(0))
+    session.document.folder_lock.release()
+    with session.document.log.path.open("ab") as file:
+        file.write(b'{"type":"edit","number":10,"pa')
+    again = open_session(folder)
+    for labels in reversed(before):
+        assert (again.document.labels(0) == labels).all()
+        assert again.undo() is not None
+    assert again.undo() is None
+    editing.add_object(again.document)
+    again.close()
+    open_session(folder).close()
+
+
+def test_s13_range_belongs_to_the_document(session, folder, tmp_path):
+    run_action(session, {"do": "set_range", "first": 3, "last": 8})
+    assert describe(session).range == (3, 8)
+    other = open_session(folder, project=tmp_path / "other.aotlab")
+    assert describe(other).range is None
+    assert describe(other).project != describe(session).project
+    other.close()
+    run_action(session, {"do": "undo"})
+    assert describe(session).range is None
+
+
+def test_frame_that_is_fine_leaves_the_list_until_its_masks_change(folder):
+    class Jumping(TruthTracker):
+        """Shifts everything on frame 7."""
+
+        def __init__(self, shift=20):
+            super().__init__()
+            self.shift = shift
+
+        def step(self, frame, mask=None):
+            found = super().step(frame, mask)
+            logits = found.logits.roll(self.shift if find_frame_number(frame) == 7 else 0, 1)
+            return Prediction(found.ids, logits, logits.max(0).indices)
+
+    session = open_session(folder, Jumping())
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    listed = {entry.frame for entry in session.review()}
+    assert 7 in listed
+    for frame in sorted(listed):
+        assert run_action(session, {"do": "settle", "frame": frame})
+    assert session.review() == []
+    session.track(TrackRequest(0)).wait()
+    assert {entry.frame for entry in session.review()} == set()  # the same masks
+    session.make_tracker = TruthTracker
+    session.track(TrackRequest(0)).wait()
+    session.make_tracker = lambda: Jumping(shift=15)
+    session.track(TrackRequest(0)).wait()
+    assert 7 in {entry.frame for entry in session.review()}
+    session.close()
+
+
+def test_note_on_a_frame_is_kept_and_undone(session):
+    run_action(session, {"do": "set_note", "frame": 3, "text": "ear is missing"}, "Ann")
+    assert describe(session).notes == {3: "ear is missing"}
+    run_action(session, {"do": "undo"})
+    assert describe(session).notes == {}
