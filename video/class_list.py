@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, prefix_errors, read_json, write_text
+from aotlab.utils.files import is_file, read_json, reading, write_text
 from aotlab.utils.locks import locked
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def share_classes(path: Path, classes: Mapping[str, int | None]) -> dict[str, in
 
 
 def _read_classes(path: Path) -> dict[str, int]:
-    with prefix_errors(path):
+    with reading(path):
         tree = read_json(path)
         if not isinstance(tree, dict) or not all(
             type(value) is int and value >= 0 for value in tree.values()

@@ -15,7 +15,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.sequences import Video, read_videos
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, prefix_errors, read_json, require_file_name, write_text
+from aotlab.utils.files import is_file, is_folder, read_json, reading, require_file_name, write_text
 
 MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -66,7 +66,7 @@ def find_annotation_file(root: Path, split: str) -> Path:
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
-    with prefix_errors(path):
+    with reading(path):
         sequences = [_parse_sequence(entry, str(path)) for entry in read_json(path)["sequences"]]
     if not sequences:
         raise InputError(f"{path}: lists no sequences; expected at least one")

@@ -12,7 +12,7 @@ from typing import Any
 from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, prefix_errors, read_text, require_file_name
+from aotlab.utils.files import is_file, is_folder, read_text, reading, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -264,7 +264,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     Raises:
         InputError: missing, not a metadata file, or without videos.
     """
-    with prefix_errors(path):
+    with reading(path):
         tree = json.loads(read_text(path, "it comes with the data set and lists its videos and objects"))
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         videos = {

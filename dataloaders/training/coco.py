@@ -18,7 +18,7 @@ from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, find_paths
 from aotlab.media.masks import VOID
 from aotlab.media.regions import decode_runs, fill_polygons, parse_runs, require_size
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import prefix_errors, read_json
+from aotlab.utils.files import read_json, reading
 
 MIN_AREA = 500
 """area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
@@ -94,7 +94,7 @@ def list_coco_images(images: Path, instances: Path) -> list[CocoImage]:
         InputError: not a readable COCO JSON file.
     """
     present, list_coco_images = set(os.listdir(images)), []
-    with prefix_errors(instances):
+    with reading(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in tree["annotations"]:

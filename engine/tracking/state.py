@@ -16,7 +16,7 @@ from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.window import Window, WindowSelector
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap
+from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap
 
 STATES = FileKind("tracker state", 3, "save it again")
 
@@ -56,7 +56,7 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
     Raises:
         InputError: a state of other weights or settings, or damaged.
     """
-    with prefix_read_errors("tracker state", STATES):
+    with reading_kind("tracker state", STATES):
         content = unwrap(STATES, state)
         other = [key for key, value in expected.items() if content["made_by"].get(key) != value]
     if other:
@@ -64,7 +64,7 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
             f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
             "config and memory settings that it was saved with"
         )
-    with prefix_read_errors("tracker state", STATES):
+    with reading_kind("tracker state", STATES):
         return _restore(content, config, device)
 
 
