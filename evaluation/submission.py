@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import decode_image, describe_error
+from aotlab.media.images import decode_image
 from aotlab.media.masks import PALETTE
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file
+from aotlab.utils.files import atomic_path, describe_error, is_file
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24

@@ -24,7 +24,7 @@ from aotlab.media.regions import (
     match_regions,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder, prefix_errors, read_json
+from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
@@ -74,7 +74,7 @@ def read_annotations(
     """
     if not (is_file(path) or is_folder(path)):
         raise InputError(f"{path}: no such file; expected a file of masks")
-    with prefix_errors(path):
+    with reading(path):
         annotations = _read(path, replace(video, frame=frame))
         if annotations.video not in ("", video.name):
             problem = f"made for the video {annotations.video}, but given for {video.name}"

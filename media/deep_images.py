@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import RESAVE_ADVICE, catch_decode_errors, open_image, read_image
+from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
 from aotlab.utils.errors import InputError, describe_missing_module
-from aotlab.utils.files import file_mode, is_file, is_file_name
+from aotlab.utils.files import file_mode, is_file, is_file_name, reading
 
 MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
@@ -86,7 +86,7 @@ def _read_exr(path: Path) -> np.ndarray:
         import OpenEXR
     except ModuleNotFoundError as error:
         raise InputError(f"{path}: {describe_missing_module('OpenEXR')}") from error
-    with catch_decode_errors(path, "EXR", RESAVE_ADVICE):
+    with reading(path, RESAVE_ADVICE, kind="a readable EXR"):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
             stored, shown = (
@@ -127,7 +127,7 @@ class TiffStack:
             raise InputError(f"{path}: {describe_missing_module('tifffile')}") from error
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
-        with catch_decode_errors(path, "TIFF", RESAVE_ADVICE):
+        with reading(path, RESAVE_ADVICE, kind="a readable TIFF"):
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 self._require_part(part)  # opened with the first series
@@ -149,7 +149,7 @@ class TiffStack:
         part = tuple(
             slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
         )
-        with catch_decode_errors(self.path, "TIFF", RESAVE_ADVICE), self._lock:
+        with reading(self.path, RESAVE_ADVICE, kind="a readable TIFF"), self._lock:
             if self._values is not None:
                 values = self._values[part]
                 values = values.astype(values.dtype.newbyteorder("="))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file
+from aotlab.utils.files import reading, require_file
 
 log = logging.getLogger(__name__)
 
@@ -29,28 +29,6 @@ ORIENTATION = 0x0112
 """EXIF tag"""
 
 
-@contextmanager
-def catch_decode_errors(path: Path, kind: str, advice: str) -> Iterator[None]:
-    """Turn every error of the block into an `InputError`, as decoders raise many kinds of errors on broken files.
-
-    Args:
-        path: file that the block decodes.
-        kind: name in messages, such as "mask" or "image".
-        advice: remedy at the end of each message.
-
-    Raises:
-        InputError: no such file, or the block fails.
-    """
-    if not is_file(path):
-        raise InputError(f"{path}: no such {kind} file; {advice}")
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: not a readable {kind} ({describe_error(error)}); {advice}") from error
-
-
 def decode_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of `IMAGE_FORMATS`; its content determines the format, not its suffix.
 
@@ -62,17 +40,19 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
 
 @contextmanager
 def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image as `decode_image` opens it. Raises as `catch_decode_errors`."""
-    with catch_decode_errors(path, kind, advice), decode_image(path) as image:
+    """Yield an image as `decode_image` opens it.
+
+    Args:
+        path: the file.
+        kind: name in messages, such as "mask" or "image".
+        advice: remedy at the end of each message.
+
+    Raises:
+        InputError: no such file, not an image, or the block fails.
+    """
+    require_file(path, advice, f"{kind} file")
+    with reading(path, advice, kind=f"a readable {kind}"), decode_image(path) as image:
         yield image
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the message of a decoder error in one line, without names of Python objects."""
-    if isinstance(error, UnidentifiedImageError):
-        return "unknown image format"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
 
 
 def is_lossless(image: Image.Image) -> bool:

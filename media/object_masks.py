@@ -89,7 +89,7 @@ def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
 def _read_pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
     from aotlab.media.masks import read_mask
     from aotlab.media.regions import decode_runs, parse_runs
-    from aotlab.utils.files import prefix_errors
+    from aotlab.utils.files import reading
 
     if mask.runs and size not in (None, mask.size):
         raise InputError(
@@ -97,7 +97,7 @@ def _read_pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tu
             "give the frames that were annotated"
         )
     for object_id, text in mask.runs.items():
-        with prefix_errors(f"{mask}, object {object_id}"):
+        with reading(f"{mask}, object {object_id}"):
             runs = parse_runs(text, mask.size)
         yield object_id, decode_runs(runs, mask.size)
     for object_id, path in mask.files.items():

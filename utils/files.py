@@ -122,51 +122,17 @@ def expand_home(path: str) -> Path:
         raise InputError(f"{path[:200]}: unknown home folder; set HOME, or give the full path") from error
 
 
-def read_text(path: Path, advice: str) -> str:
-    """Read a small UTF-8 file, with or without a byte order mark.
-
-    Raises:
-        InputError: missing, not readable, or not text; the message ends with ``advice``.
-    """
-    if not is_file(path):
-        raise InputError(f"{path}: no such file; {advice}")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text in UTF-8 (byte {error.start}); {advice}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
-
-
-def refuse_constant(name: str) -> float:
-    """Raise ValueError for a constant that JSON lacks: ``Infinity`` or ``NaN``, which Python's parser accepts."""
-    raise ValueError(f"{name} is not a number of JSON")
-
-
-def read_json(path: Path) -> Any:
-    """Return the value of a JSON file in UTF-8 of at most `MAX_FILE_BYTES` bytes; raises `InputError` for any other."""
-    if not is_file(path):
-        raise InputError(f"{path}: no such file; expected a file of masks")
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MB; split it by video")
-        return json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=refuse_constant)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file of masks") from error
-    except RecursionError as error:
-        raise InputError(f"{path}: not readable as JSON (nested too deeply); export it again") from error
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); export it again") from error
-
-
 @contextmanager
-def prefix_errors(subject: object) -> Iterator[None]:
-    """Turn errors of the block, which parses a file, into an `InputError` about the subject, usually a path.
+def reading(subject: object, advice: str = "export it again", *, kind: str = "readable") -> Iterator[None]:
+    """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
 
-    Parsers index fields without checks: a missing field or a value of another type ends here. An `InputError` that does
-    not begin with the subject gets it as its first words.
+    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here. An
+    `InputError` that does not begin with the subject gets it as its first words.
+
+    Args:
+        subject: what is read.
+        advice: remedy at the end of the message.
+        kind: what the subject turned out not to be, such as "a readable mask".
     """
     try:
         yield
@@ -174,23 +140,61 @@ def prefix_errors(subject: object) -> Iterator[None]:
         if str(error).startswith(str(subject)):
             raise
         raise InputError(f"{subject}: {error}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:100]
-        reason = f"missing {reason}" if isinstance(error, KeyError) else reason
-        raise InputError(f"{subject}: not readable ({reason}); export it again") from error
+    except Exception as error:
+        raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of an error of a library in one line of at most 200 characters."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if type(error).__name__ == "UnidentifiedImageError":  # Pillow's message names Python objects
+        return "unknown image format"
+    text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
+
+
+def require_file(path: Path, advice: str, kind: str = "file") -> None:
+    """Raise `InputError` unless a path is a regular file."""
+    if not is_file(path):
+        raise InputError(f"{path}: no such {kind}; {advice}")
+
+
+def read_text(path: Path, advice: str) -> str:
+    """Read a small UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        InputError: missing, not readable, or not text; the message ends with ``advice``.
+    """
+    require_file(path, advice)
+    with reading(path, advice, kind="readable as text"):
+        return path.read_text(encoding="utf-8-sig")
+
+
+def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = MAX_FILE_BYTES) -> Any:
+    """Return the value of a JSON file in UTF-8.
+
+    Raises:
+        InputError: missing, not readable, larger than ``max_bytes``, or not JSON, which has no ``NaN``.
+    """
+
+    def refuse_constant(name: str) -> float:
+        raise ValueError(f"{name} is not a number of JSON")
+
+    require_file(path, advice)
+    with reading(path, advice, kind="readable as JSON"):
+        if path.stat().st_size > max_bytes:
+            raise InputError(f"larger than {max_bytes >> 20} MB; {advice}")
+        return json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=refuse_constant)
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal digits; raises `InputError` if it cannot be read."""
-    if not is_file(path):
-        raise InputError(f"{path}: no such file; give a regular file")
+    require_file(path, "give a regular file")
     total = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                total.update(block)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    with reading(path, "check its permissions"), path.open("rb") as file:
+        while block := file.read(2**20):
+            total.update(block)
     return total.hexdigest()
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_file, refuse_constant, write_text
+from aotlab.utils.files import file_mode, read_json, reading, write_text
 
 MAX_BYTES = 64 * 2**20
 """largest size of a JSON file in bytes"""
@@ -36,21 +36,9 @@ RUN_RECORD = FileKind("record of a run", 1, "that step will be rerun")
 """finished part of a run, with which it resumes"""
 
 
-@contextmanager
-def prefix_read_errors(path: Path | str, kind: FileKind) -> Iterator[None]:
-    """Turn any error of the block, which reads such a file, into one sentence.
-
-    Raises:
-        InputError: the block failed; names ``path``, reason and remedy.
-    """
-    try:
-        yield
-    except Exception as error:  # damaged files cause errors of any kind
-        if isinstance(error, InputError) and str(error).startswith(f"{path}:"):
-            raise
-        reason = (str(error).splitlines() or [""])[0][:200]
-        reason = reason if isinstance(error, ValueError) and reason else f"{type(error).__name__}: {reason}"
-        raise InputError(f"{path}: not a usable {kind.name} ({reason}); {kind.remedy}") from error
+def reading_kind(subject: object, kind: FileKind) -> AbstractContextManager[None]:
+    """Turn errors of a block that reads such a file into one sentence with the remedy of its kind."""
+    return reading(subject, kind.remedy, kind=f"a usable {kind.name}")
 
 
 def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,11 +70,9 @@ def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> N
 
 
 def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content:
-    """Read a file of `write_versioned` and return ``make(content)``; raises as `prefix_read_errors` does."""
-    with prefix_read_errors(path, kind):
-        if not is_file(path) or path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"not a file of at most {MAX_BYTES >> 20} MiB")
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
+    """Read a file of `write_versioned` and return ``make(content)``; raises as `read_json` and `reading` do."""
+    content = read_json(path, kind.remedy, max_bytes=MAX_BYTES)
+    with reading_kind(path, kind):
         return make(unwrap(kind, content))
 
 

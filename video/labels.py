@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aotlab.media.regions import Annotations, AttributeTable
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, prefix_errors, read_json, write_text
+from aotlab.utils.files import is_file, read_json, reading, write_text
 from aotlab.utils.locks import locked
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
 
 def _read_class_ids(path: Path) -> dict[str, int]:
-    with prefix_errors(path):
+    with reading(path):
         tree = read_json(path)
         if not isinstance(tree, dict) or not all(
             type(value) is int and value >= 0 for value in tree.values()

@@ -11,7 +11,7 @@ from typing import Any
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
-from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap, wrap
+from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import RestoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
@@ -65,7 +65,7 @@ class Progress:
             return
         import torch
 
-        with prefix_read_errors(self._path, PROGRESS):
+        with reading_kind(self._path, PROGRESS):
             content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
             if content["input_digest"] != self._input_digest:
                 return

@@ -16,7 +16,7 @@ from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
 from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, prefix_errors, read_json, require_file_name, write_text
+from aotlab.utils.files import is_file, read_json, reading, require_file_name, write_text
 
 MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -65,7 +65,7 @@ def find_annotation_file(root: Path, split: str) -> Path:
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
-    with prefix_errors(path):
+    with reading(path):
         sequences = [_parse_sequence(entry, str(path)) for entry in read_json(path)["sequences"]]
     if not sequences:
         raise InputError(f"{path}: lists no sequences; expected at least one")

@@ -14,7 +14,7 @@ from aotlab.media.labelled_video import Video
 from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, prefix_errors, read_text, require_file_name
+from aotlab.utils.files import is_file, is_folder, read_text, reading, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -250,7 +250,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     Raises:
         InputError: missing, not a metadata file, or without videos.
     """
-    with prefix_errors(path):
+    with reading(path):
         tree = json.loads(read_text(path, "it comes with the data set and lists its videos and objects"))
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         videos = {
@@ -276,7 +276,7 @@ def read_objects(
 
     items = []
     for object_id, entry in objects.items():
-        with prefix_errors(f"{path}: object {str(object_id)[:20]} of {name}"):
+        with reading(f"{path}: object {str(object_id)[:20]} of {name}"):
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))

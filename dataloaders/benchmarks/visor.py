@@ -28,8 +28,8 @@ from aotlab.utils.files import (
     atomic_path,
     is_file,
     is_folder,
-    prefix_errors,
     read_json,
+    reading,
     require_file_name,
     write_text,
 )
@@ -129,7 +129,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
         InputError: not a VISOR file.
     """
     sequences: dict[str, list[tuple[str, Frame]]] = {}
-    with prefix_errors(path):
+    with reading(path):
         for entry in read_json(path)["video_annotations"]:
             image = entry["image"]
             sequence = require_file_name(image["subsequence"], str(path))
@@ -257,7 +257,7 @@ def write_submission(
 
 def read_object_names(path: Path) -> dict[str, dict[int, str]]:
     """Return the names of objects by sequence and id; raises `InputError` for another kind of file."""
-    with prefix_errors(path):
+    with reading(path):
         return {
             str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
             for sequence, objects in read_json(path).items()

@@ -18,7 +18,7 @@ from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.regions import decode_runs, require_size
 from aotlab.utils.errors import require_extra
-from aotlab.utils.files import prefix_errors, read_json
+from aotlab.utils.files import read_json, reading
 
 MIN_AREA = 500
 """area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
@@ -48,7 +48,7 @@ class CocoImage(LabelledImage):
     def _draw(self, annotation: Mapping[str, Any]) -> np.ndarray:
         """Return H×W bool."""
         segmentation = annotation["segmentation"]
-        with prefix_errors(f"{self.source}: annotation {annotation['id']} cannot be drawn"):
+        with reading(f"{self.source}: annotation {annotation['id']} cannot be drawn"):
             if isinstance(segmentation, list):
                 # polygons of fewer coordinates enclose no area
                 segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
@@ -76,7 +76,7 @@ def list_coco_images(images: Path, instances: Path) -> list[CocoImage]:
         InputError: not a readable COCO JSON file.
     """
     names, found = set(os.listdir(images)), []
-    with prefix_errors(instances):
+    with reading(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in tree["annotations"]:

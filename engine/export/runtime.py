@@ -32,7 +32,7 @@ from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame
 from aotlab.networks.rmem import temporal_slots_by_age
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, read_text, require_file_name, sha256
-from aotlab.utils.versioned_json import prefix_read_errors, unwrap
+from aotlab.utils.versioned_json import reading_kind, unwrap
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -167,7 +167,7 @@ def read_description(folder: Path) -> Description:
         raise InputError(
             f"{folder}: not an export, {DESCRIPTION_FILE} is missing; create one with aotlab export"
         )
-    with prefix_read_errors(path, EXPORT):
+    with reading_kind(path, EXPORT):
         tree = unwrap(EXPORT, parse_yaml(read_text(path, "export again"), str(path), untrusted=True))
         digests = {
             require_file_name(name, DESCRIPTION_FILE): digest for name, digest in tree.pop("sha256").items()

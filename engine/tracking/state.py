@@ -19,7 +19,7 @@ from aotlab.engine.tracking.rules import Rule
 from aotlab.engine.tracking.view import View
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import FileKind, prefix_read_errors, unwrap, wrap
+from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
 STATES = FileKind("tracker state", 4, "save it again")
 
@@ -57,7 +57,7 @@ def read_state(state: object, origin: dict[str, Any], device: torch.device) -> T
     Raises:
         InputError: a state of another origin, or damaged.
     """
-    with prefix_read_errors("tracker state", STATES):
+    with reading_kind("tracker state", STATES):
         content = unwrap(STATES, state)
         made_by = content.pop("made_by")
         other = [key for key, value in origin.items() if made_by.get(key) != value]
@@ -66,7 +66,7 @@ def read_state(state: object, origin: dict[str, Any], device: torch.device) -> T
             f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
             "config and memory settings that it was saved with"
         )
-    with prefix_read_errors("tracker state", STATES):
+    with reading_kind("tracker state", STATES):
         return unpack(TrackerState, content, device)
 
 
