@@ -193,7 +193,9 @@ def test_unusable_paths_are_one_short_sentence(tmp_path, check, closed_folder):
 
 def test_text_in_another_encoding_rejected(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"bear\n\xff\xfe\n")
-    with pytest.raises(InputError, match=r"list\.txt: not readable as text \(.* in position 5: .*\); one name a line"):
+    with pytest.raises(
+        InputError, match=r"list\.txt: not readable as text \(.* in position 5: .*\); one name a line"
+    ):
         read_text(tmp_path / "list.txt", "one name a line")
 
 
