@@ -169,9 +169,7 @@ def read_description(folder: Path) -> Description:
         )
     with reading_kind(path, EXPORT):
         tree = unwrap(EXPORT, parse_yaml(read_text(path, "export again"), str(path), untrusted=True))
-        digests = {
-            require_file_name(name, DESCRIPTION_FILE): digest for name, digest in tree.pop("sha256").items()
-        }
+        digests = {require_file_name(name, str(path)): digest for name, digest in tree.pop("sha256").items()}
         config = build_config(tree.pop("config"), str(path))
         description = Description(**tree, sha256=digests, config=config)
     for name, digest in digests.items():

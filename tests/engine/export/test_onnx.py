@@ -284,7 +284,7 @@ def test_graph_names_outside_the_folder_rejected(described, name):
     tree["sha256"][name] = tree["sha256"].pop("encode")
     content = {key: value for key, value in tree.items() if key not in WRAPPER_KEYS}
     (folder / DESCRIPTION_FILE).write_text(yaml.safe_dump(wrap(EXPORT, content)))
-    with pytest.raises(InputError, match="not a usable export"):
+    with pytest.raises(InputError, match="is not a plain name"):
         read_description(folder)
 
 
