@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aotlab import InputError, VideoInfo, encode_runs, open_frames, read_annotations, write_mask
+from aotlab import InputError, open_frames, write_mask
 from aotlab.media.matching import match_frames, order_names
+from aotlab.sdk import VideoInfo, encode_runs, read_annotations
 
 SIZE = (12, 16)
 

@@ -24,8 +24,8 @@ from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recip
 from tests.limits import limit_file_size
 
 EVERY = ["train.save_every=1", "train.keep=2"]
-MEGABYTE = 10**6
-"""less than a state or weights take, more than the log"""
+FULL_DISK_SIZE = 10**5
+"""bytes of a file: less than a state or weights take, more than the log"""
 
 
 def states(config):
@@ -129,7 +129,7 @@ def fill_disk(monkeypatch):
     """Let the disk be full from the step of a number on, until the returned stack is closed."""
     with ExitStack() as stack:
 
-        def after(step, size=MEGABYTE):
+        def after(step, size=FULL_DISK_SIZE):
             original, count, full = trainer.train_step, iter(range(step - 1)), []
 
             def train_step(*args):
@@ -164,7 +164,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
     with ExitStack() as disk:
 
         def save(path, *args, **options):
-            disk.enter_context(limit_file_size(MEGABYTE))
+            disk.enter_context(limit_file_size(FULL_DISK_SIZE))
             save_checkpoint(path, *args, **options)
 
         monkeypatch.setattr(trainer, "save_checkpoint", save)

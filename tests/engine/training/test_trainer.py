@@ -59,8 +59,8 @@ def test_run_logs_losses_rates_and_times(recipe, ratio):
         assert 0 <= line["iou"] <= 1
         assert line["gradient_norm"] > 0
         assert line["step_seconds"] > line["data_seconds"] >= 0
-    assert lines[0]["lr"] == pytest.approx(2e-5)  # warm-up begins at the final rate
-    assert lines[1]["encoder_lr"] == pytest.approx(2e-5 + ratio * (lines[1]["lr"] - 2e-5))
+    assert lines[0]["lr"] == pytest.approx(1e-5)  # warm-up begins at the final rate
+    assert lines[1]["encoder_lr"] == pytest.approx(1e-5 + ratio * (lines[1]["lr"] - 1e-5))
 
 
 def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
@@ -98,9 +98,8 @@ def test_frozen_encoder_stages_do_not_change(recipe):
     config = recipe("run", phase(steps=1))
     begin, final = first_weights(config), weights(config)
     changed = {key for key, tensor in final.items() if not torch.equal(tensor, begin[key])}
-    frozen = tuple(f"encoder.features.{index}." for index in range(4))
-    assert not [key for key in changed if key.startswith(frozen)]
-    assert any(key.startswith("encoder.features.4.") for key in changed)
+    assert not [key for key in changed if key.startswith(("encoder.layers.0.", "encoder.layers.1."))]
+    assert any(key.startswith("encoder.layers.2.") for key in changed)
 
 
 def test_aot_weights_start_training_of_rmem(recipe):
@@ -111,7 +110,7 @@ def test_aot_weights_start_training_of_rmem(recipe):
         "model.ignore_plane=true",
     ]
     start = first_weights(recipe("second", phase(steps=1), overrides=[f"train.start_from={final}", *rmem]))
-    assert torch.equal(start["encoder.features.0.0.weight"], load_file(final)["encoder.features.0.0.weight"])
+    assert torch.equal(start["encoder.layers.0.0.weight"], load_file(final)["encoder.layers.0.0.weight"])
 
 
 @pytest.mark.parametrize("preset", ["aott", "deaott", "msdeaott", "r50_paotl"])

@@ -15,9 +15,13 @@ from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import World
+from tests.engine import small_model  # noqa: F401  registers the encoder
 
 AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
-EXACT = [f"train.start_from={AOTT}", "model.stages.0.window=15", "model.stages.0.drop_path=0"]
+EXACT = [
+    f"train.start_from={AOTT}", "model.encoder=mobilenet_v2", "model.dim=256", "model.stages.0.window=15",
+    "model.stages.0.feedforward=1024", "model.stages.0.drop_path=0",
+]  # fmt: skip
 """Settings under which the order of sums moves losses by rounding alone; random weights would amplify it."""
 ALONE = World(torch.device("cpu"))
 
@@ -51,7 +55,11 @@ def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
     settings = {
         "base": "aott",
         "name": "tiny",
-        "model": {"stages": [{"window": 7, "drop_path": 0.5}]},
+        "model": {
+            "encoder": "tiny",
+            "dim": 32,
+            "stages": [{"window": 7, "feedforward": 64, "drop_path": 0.5}],
+        },
         "data": {"root": str(data), "workers": 0},
         "train": {"output": str(folder / output), "log_every": 1, "image_every": 0, "phases": list(phases)},
     }

@@ -144,7 +144,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--write", "masks,gif"], "write gif: unknown output"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "realtime: cannot go with both"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
-    (["video", "--mask", "first.png", "--config", "aott", "--memory-frames", "4"], "--memory-frames: no effect"),
+    (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "--memory-frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),

@@ -1,0 +1,124 @@
+"""Every public path once, with a tiny network and drawn videos, for the loop while writing code."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import Prompt, Tracker, load_model, read_mask
+from aotlab.configs.schema import POLICIES
+from aotlab.networks.weights.checkpoints import save_checkpoint
+from aotlab.tools.main import main
+from tests import miniatures
+from tests.engine.small_model import build, clip, stripes
+from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A file of the tiny network, which takes prompts."""
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(path, *build("aott", "model.prompt_blocks=1", "memory.every=2"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """A folder of four frames."""
+    folder = tmp_path_factory.mktemp("video")
+    for index, frame in enumerate(clip(4)):
+        Image.fromarray(frame).save(folder / f"{index:05d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """Options that name a drawn data set."""
+    root = tmp_path_factory.mktemp("benchmark")
+    miniatures.make_folder(root)
+    return ["--dataset", "folder", "--root", str(root)]
+
+
+@pytest.fixture
+def aotlab(tmp_path, monkeypatch):
+    """Runs a command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        assert main([str(word) for word in words]) == 0
+        return tmp_path
+
+    return run
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_tracker_takes_masks_prompts_and_saved_states(policy):
+    settings = [f"memory.policy={policy}", "memory.frames=2", "model.max_objects=2"]
+    model, config = build("aott", "model.prompt_blocks=1", *settings, "memory.every=1")
+    frames, tracker = clip(7), Tracker(model, config)
+    assert (tracker.step(frames[0], stripes([4, 9])).labels == stripes([4, 9])).all()
+    tracker.step(frames[1], prompts={5: Prompt(box=(3, 3, 20, 20))})
+    assert tracker.ids == (4, 9, 5)
+    tracker.forget(9)
+    resumed = Tracker(model, config)
+    resumed.load_state_dict(tracker.state_dict())
+    for frame in frames[2:]:
+        expected, found = tracker.step(frame), resumed.step(frame)
+        assert found.ids == (4, 5)
+        assert (found.labels == expected.labels).all()
+
+
+def test_video_is_tracked_from_a_mask(aotlab, checkpoint, video, tmp_path):
+    Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "first.png")
+    outputs = "masks,objects,coco,overlay"
+    aotlab("track", video, "--mask", "first.png", "--checkpoint", checkpoint, "--write", outputs, "--output", "out")
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} >= {"coco.json", "overlay.mp4"}
+
+
+def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path):
+    box = ("--box", "3,3,20,20")
+    aotlab("track", video, *box, "--checkpoint", checkpoint, "--write", "masks", "--output", "out")
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
+
+
+def test_image_is_masked(aotlab, checkpoint, video, tmp_path):
+    aotlab("mask", video / "00000.png", "--box", "3,3,20,20", "--model", checkpoint, "--output", "mask.png")
+    assert read_mask(tmp_path / "mask.png").shape == clip(1)[0].shape[:2]
+
+
+def test_benchmark_is_run_scored_and_combined(aotlab, checkpoint, benchmark, tmp_path):
+    aotlab("eval", *benchmark, "--checkpoint", checkpoint, "--output", "one")
+    aotlab("score", *benchmark, "--results", "one", "--json", "scores.json", "--workers", "1")
+    scores, again = (json.loads((tmp_path / name).read_text()) for name in ("one/scores.json", "scores.json"))
+    assert scores["J&F"] == again["J&F"]
+    aotlab("ensemble", "one", "one", "--output", "both")
+    for path in (tmp_path / "both").rglob("*.png"):
+        assert (read_mask(path) == read_mask(tmp_path / "one" / path.relative_to(tmp_path / "both"))).all()
+
+
+def test_data_is_checked_and_trained_on(aotlab, tmp_path):
+    data = draw_sets(tmp_path / "data")
+    aotlab("check-data", data / "drawn", "--workers", "1")
+    recipe = write_recipe(tmp_path, data, "run", phase(steps=2))
+    aotlab("train", "--config", recipe)
+    assert load_model(tmp_path / "run" / "video.safetensors")[1].name == "tiny"
+    aotlab("train", "--config", recipe, "train.phases.0.steps=3")
+    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [1, 2, 3]
+
+
+def test_masks_are_converted(aotlab, video, tmp_path):
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "masks" / "00000.png")
+    aotlab("convert", "masks", "masks.json", "--video", video, "--to", "coco")
+    assert json.loads((tmp_path / "masks.json").read_text())["annotations"]
+
+
+@pytest.mark.parametrize("line", ["export --config aott --print-config", "weights", "--help", "help track"])
+def test_descriptions_are_printed(aotlab, capsys, line):
+    aotlab(*line.split())
+    assert capsys.readouterr().out
