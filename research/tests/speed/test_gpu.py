@@ -7,7 +7,9 @@ import pytest
 from aotlab.utils.errors import InputError
 from research.speed import gpu
 
-SMALL = "--device cpu --models aott --sizes 64x48 --objects 1,3 --frames 2 --at-frame 1".split()
+SMALL = [
+    "--device=cpu", "--models=aott", "--sizes=64x48", "--objects=1,3", "--frames=2", "--at-frame=1",
+]  # fmt: skip
 
 
 def figures(cell, args):
