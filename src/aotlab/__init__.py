@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import Any
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # the packages are folders at the top of the repository: links beside this file lead there, but not in a zip archive or
 # on Windows
