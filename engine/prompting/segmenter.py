@@ -58,7 +58,7 @@ class PromptSegmenter(ABC):
 
 
 def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[int, Prompt]:
-    """Return prompts by object id, with boxes cropped to a frame of (height, width).
+    """Return prompts by object id, with boxes cropped to a frame of (height, width); a pair (x, y) is one point.
 
     Raises:
         InputError: not prompts by object id, or one that does not fit the frame.
@@ -67,12 +67,15 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
         not isinstance(prompts, Mapping)
         or not prompts
         or not all(isinstance(object_id, Integral) and object_id > 0 for object_id in prompts)
-        or not all(isinstance(prompt, Prompt) for prompt in prompts.values())
+        or not all(isinstance(prompt, Prompt) or np.shape(prompt) == (2,) for prompt in prompts.values())
     ):
         raise InputError(
             f"prompts: got {str(prompts)[:80]}; give a dict of prompts by object id from 1, {{1: Prompt(...)}}"
         )
-    return {object_id: _crop_box(prompt, object_id, size) for object_id, prompt in prompts.items()}
+    parsed = {
+        key: prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
+    }
+    return {object_id: _crop_box(prompt, object_id, size) for object_id, prompt in parsed.items()}
 
 
 def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt]) -> None:
