@@ -12,6 +12,7 @@ import numpy as np
 
 from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import MAX_COUNT
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
     if (
         not isinstance(prompts, Mapping)
         or not prompts
-        or not all(isinstance(object_id, Integral) and object_id > 0 for object_id in prompts)
+        or not all(isinstance(object_id, Integral) and 0 < object_id <= MAX_COUNT for object_id in prompts)
         or not all(isinstance(prompt, Prompt) or np.shape(prompt) == (2,) for prompt in prompts.values())
     ):
         raise InputError(
