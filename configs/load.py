@@ -215,10 +215,12 @@ def _require_safe_yaml(text: str) -> None:
 def _count_nodes(node: yaml.Node | None, counts: dict[int, int]) -> int:
     """Return the number of nodes with aliases expanded; raise ValueError above `MAX_NODES`, or without end."""
     if node is not None and id(node) not in counts:
-        counts[id(node)] = MAX_NODES + 1  # until all below are counted
+        counts[id(node)] = -1  # until all below are counted
         pairs = node.value if isinstance(node, yaml.CollectionNode) else ()
         below = [inner for pair in pairs for inner in (pair if isinstance(pair, tuple) else (pair,))]
         counts[id(node)] = 1 + sum(_count_nodes(inner, counts) for inner in below)
+    if node is not None and counts[id(node)] < 0:
+        raise ValueError("recursive alias")
     if node is not None and counts[id(node)] > MAX_NODES:
         raise ValueError(f"more than {MAX_NODES} values once its aliases are expanded")
     return 0 if node is None else counts[id(node)]
