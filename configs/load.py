@@ -34,6 +34,8 @@ CONFIG_ERRORS = (
 
 MAX_DEPTH = 40
 """largest depth of nesting in untrusted text"""
+MAX_NODES = 10_000
+"""largest number of keys and values in a file of settings, with its aliases expanded"""
 
 Settings = TypeVar("Settings", default=Config)
 
@@ -113,6 +115,7 @@ def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, 
     try:
         if untrusted:
             _require_safe_yaml(text)
+        _count_nodes(yaml.compose(text, yaml.SafeLoader), {})
         content = OmegaConf.to_container(OmegaConf.create(text))
     except AssertionError:  # OmegaConf's, for a single number
         content = None
@@ -207,6 +210,20 @@ def _require_safe_yaml(text: str) -> None:
             raise ValueError("aliases are not allowed here")
     if "${" in text:
         raise ValueError("references by ${...} are not allowed here")
+
+
+def _count_nodes(node: yaml.Node | None, counts: dict[int, int]) -> int:
+    """Return the number of nodes with aliases expanded; raise ValueError above `MAX_NODES`, or without end."""
+    if node is not None and id(node) not in counts:
+        counts[id(node)] = -1  # until all below are counted
+        pairs = node.value if isinstance(node, yaml.CollectionNode) else ()
+        below = [inner for pair in pairs for inner in (pair if isinstance(pair, tuple) else (pair,))]
+        counts[id(node)] = 1 + sum(_count_nodes(inner, counts) for inner in below)
+    if node is not None and counts[id(node)] < 0:
+        raise ValueError("recursive alias")
+    if node is not None and counts[id(node)] > MAX_NODES:
+        raise ValueError(f"more than {MAX_NODES} values once its aliases are expanded")
+    return 0 if node is None else counts[id(node)]
 
 
 def _unfreeze(node: Any) -> None:

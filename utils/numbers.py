@@ -13,7 +13,16 @@ MAX_COUNT = 2**31 - 1
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
 """largest side of an image in pixels"""
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+}
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,12 @@ def parse_bytes(text: str) -> int:
     if match is None or match[2] not in UNITS or float(match[1]) == 0:
         raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
     return int(float(match[1]) * UNITS[match[2]])
+
+
+def format_bytes(count: int) -> str:
+    """Return bytes as text such as "1.5 GB"."""
+    unit = next((name for name in ("TB", "GB", "MB", "KB") if count >= UNITS[name]), "B")
+    return f"{count / UNITS[unit]:.3g} {unit}"
 
 
 def format_count(number: int, noun: str) -> str:

@@ -39,7 +39,7 @@ class TrackOptions:
     """Choices of `track`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
-    """outputs to write, names of `list_outputs`"""
+    """outputs to write, names of `list_outputs`; may be one name"""
     both_directions: bool = False
     """track forward and backward from every annotated frame and merge the predictions"""
     realtime: bool = False
@@ -54,6 +54,8 @@ class TrackOptions:
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
+        if isinstance(self.write, str):
+            object.__setattr__(self, "write", (self.write,))
         if not self.write:
             raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
         for name in self.write:

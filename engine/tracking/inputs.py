@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import MAX_SIDE
+from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -61,8 +61,9 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
         raise InputError(f"mask: shape {array.shape} does not match the frame {size}; resize it")
     if array.dtype.kind not in "iu":
         raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
-    if array.min() < 0:
-        raise InputError(f"mask: expected object ids of 0 and above, got {array.dtype} from {array.min()}")
+    if not array.size or array.min() < 0 or array.max() > MAX_COUNT:
+        found = f"{array.min()} to {array.max()}" if array.size else "no pixel"
+        raise InputError(f"mask: expected object ids from 0 to {MAX_COUNT}, got {array.dtype} of {found}")
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")
     return array if array.any() else None

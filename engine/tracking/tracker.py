@@ -196,7 +196,7 @@ class Tracker:
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
-        self.__dict__.pop("_made_by", None)  # states depend on the depth
+        self.__dict__.pop("origin", None)  # states depend on the depth
         self.reset(self._length)
 
     @property
@@ -395,7 +395,7 @@ class Tracker:
             raise InputError(IN_USE_MESSAGE)
         banks = [bank.state() for bank in self.banks]
         state = TrackerState(self._length, self._frame_shape, self.objects, self.view, self.rules, banks)
-        return write_state(state, self._made_by)
+        return write_state(state, self.origin)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -403,7 +403,7 @@ class Tracker:
         Raises:
             InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
         """
-        loaded = read_state(state, self._made_by, self.device)
+        loaded = read_state(state, self.origin, self.device)
         self.reset(loaded.length)
         self.objects, self.view, self.rules = loaded.objects, loaded.view, loaded.rules
         self._frame_shape = loaded.frame_shape
@@ -413,5 +413,6 @@ class Tracker:
             self.banks.append(bank)
 
     @cached_property
-    def _made_by(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, Any]:
+        """Checksum of the weights, and the settings, that states and results depend on."""
         return describe_origin(self.model, self.config)

@@ -115,8 +115,10 @@ def settings_that_must_match(config: Config, index: int) -> dict[str, Any]:
 
 def settings_that_may_change(state: PhaseState) -> dict[str, Any]:
     """Return what may change when a phase is resumed, but makes its later steps those of another run."""
-    phase = state.phase
-    return {"lr": phase.lr, "batch": phase.batch, "seed": state.config.train.seed, "data": state.data}
+    phase, settings = state.phase, state.config.train
+    names = ("lr", "final_lr", "steps", "batch", "crop", "clip_length")
+    schedule = {name: getattr(settings, name) for name in ("seed", "schedule", "restarts", "warmup", "power")}
+    return {name: getattr(phase, name) for name in names} | schedule | {"data": state.data}
 
 
 def save_state(state: PhaseState, output: Path) -> None:

@@ -133,6 +133,15 @@ def test_circular_base_rejected(tmp_path):
         load_config(tmp_path / "one.yaml")
 
 
+@pytest.mark.parametrize("untrusted", [False, True])
+def test_exploding_aliases_rejected(untrusted):
+    lines = ["a0: &a0 [1, 2]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 26))]
+    for text in ("\n".join(lines), "a: &a [*a]"):
+        with pytest.raises(InputError, match=r"bomb\.yaml: not readable as YAML .*alias"):
+            parse_yaml(text, "bomb.yaml", untrusted=untrusted)
+    assert parse_yaml("a: &a [1]\nb: *a", "small.yaml") == {"a": [1], "b": [1]}
+
+
 def test_recipe_is_found_from_any_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("configs/recipes/mini.yaml", ["base=aots"])
