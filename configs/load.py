@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import TypeVar
 
@@ -49,7 +49,6 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
-    require_list(overrides)
     path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
     files = _read_bases(path, presets[-1] if presets else None)
@@ -84,22 +83,17 @@ def build_config(
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
     """
-    require_list(overrides)
+    if isinstance(overrides, str | Mapping):
+        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
     tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
+    defaults = OmegaConf.structured(schema)
+    _unfreeze(defaults)
     for override in overrides:
-        _apply_override(tree, override)
+        _apply_override(tree, override, defaults)
     try:
-        defaults = OmegaConf.structured(schema)
-        _unfreeze(defaults)
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(defaults, tree)))
     except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: {describe_error(error)}") from error
-
-
-def require_list(overrides: Sequence[str]) -> None:
-    """Raise InputError for overrides in a text or mapping."""
-    if isinstance(overrides, str | Mapping):
-        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
 
 
 def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, Any]:
@@ -185,13 +179,21 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
     return files
 
 
-def _apply_override(tree: DictConfig, override: str) -> None:
-    """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
+def _apply_override(tree: DictConfig, override: str, defaults: DictConfig) -> None:
+    """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``.
+
+    A list that is not in ``tree`` is first copied from ``defaults``.
+    """
     key, separator, _ = override.partition("=")
     if not separator or not key:
         raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
     try:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
+        for item in re.finditer(r"\.\d+(?=\.|$)", key):
+            name = key[: item.start()]
+            default = OmegaConf.select(defaults, name)
+            if isinstance(default, ListConfig) and OmegaConf.select(tree, name) is None:
+                OmegaConf.update(tree, name, OmegaConf.to_container(default), force_add=True)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
     except CONFIG_ERRORS as error:
         raise InputError(

@@ -15,7 +15,7 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
-from aotlab.networks.weights.published_keys import convert_official
+from aotlab.networks.weights.published_keys import convert_published
 from tests.golden import filler
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -81,7 +81,7 @@ def official_weights(variant: str) -> dict[str, torch.Tensor]:
 def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = False) -> Any:
     """A model with the reference's weights, in evaluation mode; ``fast``: its optimised copy in float32."""
     model = build_model(load_config(variant, overrides).model)
-    model.load_state_dict(convert_official(official_weights(variant), model), strict=True)
+    model.load_state_dict(convert_published(official_weights(variant), model), strict=True)
     return optimize(model, precision="float32") if fast else model.eval()
 
 

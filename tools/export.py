@@ -23,7 +23,7 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Folder, PositiveInt, Size, flag, number, option
-from aotlab.utils.errors import RunStopped
+from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.numbers import MAX_COUNT, Range
 
 if TYPE_CHECKING:
@@ -81,12 +81,7 @@ def main(args: Namespace) -> int:
     if args.output is None and not args.print_config:
         raise UsageError("--output: missing")
     args.overrides += list_overrides(args)
-    from aotlab.engine.export.graphs import (
-        EXPORT_PACKAGES,
-        export_model,
-        require_packages,
-        resolve_export_config,
-    )
+    from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = read_checkpoint_option(args)
@@ -94,7 +89,7 @@ def main(args: Namespace) -> int:
     if args.print_config:
         print_settings(chosen)
         return 0
-    require_packages(*EXPORT_PACKAGES, *(["onnxruntime"] if args.verify else []))
+    require_extra("export", *EXPORT_PACKAGES, *(["onnxruntime"] if args.verify else []))
     model, config = build_or_load(path, config=args.config, overrides=args.overrides)
     identities = config.model.max_objects
     description = export_model(

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from aotlab.utils.errors import InputError
+
 MAX_COUNT = 2**31 - 1
 """largest allowed count"""
 MAX_FLOAT = sys.float_info.max
@@ -84,18 +86,18 @@ def parse_number(text: str, allowed: Range) -> float:
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ValueError with ``message`` unless ``condition`` holds."""
+    """Raise InputError with ``message`` unless ``condition`` holds."""
     if not condition:
-        raise ValueError(message)
+        raise InputError(message)
 
 
 def require_choice(value: object, choices: Collection[str], name: str) -> None:
-    """Raise ValueError unless a setting has one of these values."""
+    """Raise InputError unless a setting has one of these values."""
     require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value}")
 
 
 def require_ranges(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
-    """Raise ValueError for the first attribute out of range; None is always allowed.
+    """Raise InputError for the first attribute out of range; None is always allowed.
 
     Args:
         settings: object with the numbers as attributes.
@@ -104,7 +106,7 @@ def require_ranges(settings: object, prefix: str, allowed: Mapping[str, Range]) 
     for name, numbers in allowed.items():
         value = getattr(settings, name)
         if value is not None and value not in numbers:
-            raise ValueError(f"{prefix}{name} must be {numbers.describe(value)}, got {value}")
+            raise InputError(f"{prefix}{name} must be {numbers.describe(value)}, got {value}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

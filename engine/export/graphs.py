@@ -2,13 +2,12 @@
 
 propagate on a reference frame, which reads no memory, is a separate graph. All shapes are fixed but one axis: long-term
 memory holds a varying number of frames, so attention needs no mask and is exact. Tensors have names:
-``memory_1_long_key`` is the key of long-term memory of block 1. A method of one's own is exported too if the states of
-its blocks are NamedTuples of tensors.
+``memory_1_long_key`` is the key of long-term memory of block 1. Methods that you add can be exported if the states of
+their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import re
@@ -35,9 +34,10 @@ from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFra
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file, make_folder, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
+from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import FileKind, wrap
 
 DESCRIPTION_FILE = "export.yaml"
@@ -84,12 +84,11 @@ def resolve_export_config(config: Config) -> Config:
             f"memory.policy {memory.policy}: keeps all frames, but the memory of exported graphs is bounded; "
             "add memory.policy=bounded_fifo memory.frames=4"
         )
-    for name, value, fits, advice in (
-        ("frames", memory.frames, memory.frames > 1, "give at least 2, for the first mask and a later one"),
-        ("short_term_frames", memory.short_term_frames, memory.short_term_frames == 1, "give 1"),
-    ):
-        if not fits:
-            raise InputError(f"memory.{name} {value}: not in exported graphs; {advice}")
+    require(memory.frames > 1, "memory.frames must be at least 2 for exported graphs, got 1")
+    require(
+        memory.short_term_frames == 1,
+        f"memory.short_term_frames must be 1 for exported graphs, got {memory.short_term_frames}",
+    )
     return replace(
         config,
         memory=bound_memory(memory),
@@ -194,9 +193,8 @@ def _compare(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 
 
 def _set_temporal_indices(model: VOSModel, tensors: Tensors) -> None:
-    temporal = getattr(model, "temporal", None)
-    if isinstance(temporal, IndexedTemporalEmbedding):
-        temporal.indices = tensors.get("temporal_indices")
+    if isinstance(model.temporal, IndexedTemporalEmbedding):
+        model.temporal.indices = tensors.get("temporal_indices")
 
 
 def _encode_prompt_frame(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
@@ -242,11 +240,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
         identify = Graph(model, _assign_identities, {"masks": masks})
         features, identities = encode.results, unflatten_list("identities", identify.results)
         propagated = model.propagate(unflatten_features(features), id_embeddings=identities)
-        if not all(isinstance(state, tuple) and hasattr(state, "_fields") for state in propagated.states):
-            raise InputError(
-                f"{type(model).__name__}: cannot be exported, as the states of its blocks are no NamedTuples; "
-                "return a NamedTuple of tensors as each block's state"
-            )
+        assert all(hasattr(state, "_fields") for state in propagated.states), "states must be NamedTuples"
         reference = Graph(model, _propagate, features | identify.results)
         states = {name: x for name, x in reference.results.items() if name.startswith("states_")}
         embeddings = {name: x for name, x in reference.results.items() if name not in states}
@@ -279,11 +273,7 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     Args:
         video: (height, width) of the frames, which the network sees with a longer edge of the prompt network.
 
-    Raises:
-        InputError: the model takes no prompts.
     """
-    if model.prompts is None:
-        raise InputError("this model takes no prompts; export the bundled one, or without prompts")
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
     size = crop_input_size(video, FRAME_EDGE, align_corners=model.config.align_corners)
     with torch.no_grad():
@@ -300,8 +290,8 @@ def _copy_exportable(model: VOSModel) -> VOSModel:
     for module in model.modules():
         if type(module) is LocalAttention:
             module.__class__ = TiledLocalAttention
-    if isinstance(getattr(model, "temporal", None), TemporalEmbedding):
-        model.temporal = IndexedTemporalEmbedding(model.temporal)  # type: ignore[arg-type]
+    if isinstance(model.temporal, TemporalEmbedding):
+        model.temporal = IndexedTemporalEmbedding(model.temporal)
     return model
 
 
@@ -328,7 +318,8 @@ def export_model(
     Raises:
         InputError: no prompt network, unbounded memory, missing package, or a folder that cannot be written.
     """
-    require_packages(*EXPORT_PACKAGES)
+    require_extra("export", *EXPORT_PACKAGES)
+    require(model.prompts is not None or not prompts, "this model takes no prompts; export without prompts")
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     make_folder(require_writable(folder.parent))
@@ -347,13 +338,6 @@ def export_model(
         content = wrap(EXPORT, asdict(description))
         (temporary / DESCRIPTION_FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return description
-
-
-def require_packages(*packages: str) -> None:
-    """Raise InputError if one of these packages is not installed."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"ONNX: {' and '.join(missing)} must be installed; pip install 'aotlab[export]'")
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from aotlab.engine.export.graphs import (
     EXPORT,
     Description,
     flatten_tensors,
-    require_packages,
     unflatten_features,
     unflatten_list,
     unflatten_memory,
@@ -30,7 +29,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.rmem import temporal_slots_by_age
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file, read_text, require_file_name, sha256
 from aotlab.utils.versioned_json import reading_kind, unwrap
 
@@ -70,7 +69,7 @@ class ExportedModel(VOSModel):
         self.description = read_description(folder)
         self.config = self.description.config.model
         self.optimized, self.prompts = True, None
-        require_packages("onnxruntime")
+        require_extra("export", "onnxruntime")
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         for name in self.description.sha256:
             self._sessions[name] = open_onnx(folder / f"{name}.onnx", provider)

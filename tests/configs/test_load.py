@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
-from aotlab.configs.schema import Config
+from aotlab.configs.schema import Config, StageConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import COUNT, FRACTION, POSITIVE, SEED, Range, parse_number
 
@@ -161,6 +161,12 @@ def test_overrides_win_over_the_file_and_keep_neighbours():
     config = load_config("aots", overrides)
     assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")
     assert (config.model.stages[0].window, config.model.stages[0].depth) == (7, 2)
+
+
+def test_default_list_items_can_be_overridden(tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: mine\n", encoding="utf-8")
+    config = load_config(tmp_path / "mine.yaml", ["model.stages.0.window=7", "model.stages.0.heads=4"])
+    assert config.model.stages == [StageConfig(window=7, heads=4)]
 
 
 def test_unknown_name_names_the_nearest_or_all():

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from aotlab.configs import schema
 from aotlab.engine.export.graphs import export_model
 from aotlab.engine.export.runtime import TOLERANCE, load_exported_tracker, relative_difference
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipLearner, ClipPlan
 from aotlab.networks.aot import AOT, LSTTBlock
-from aotlab.networks.build import METHODS, Method
-from aotlab.utils.errors import InputError
+from aotlab.networks.build import METHODS
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 from tests.engine.tracking.test_multiscale import clip_batch
 
@@ -47,7 +47,8 @@ class ScaledAOT(AOT):
 
 @pytest.fixture
 def scaled(monkeypatch):
-    monkeypatch.setitem(METHODS, "scaled", Method(ScaledAOT))
+    monkeypatch.setitem(schema.METHODS, "scaled", ())
+    monkeypatch.setitem(METHODS, "scaled", ScaledAOT)
     return build("aott", *OVERRIDES)
 
 
@@ -76,5 +77,5 @@ def test_method_of_ones_own_is_exported(scaled, tmp_path):
 
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
     monkeypatch.setattr(ScaledBlock, "build_state", lambda _, key, tokens: (key, tokens))
-    with pytest.raises(InputError, match=r"ScaledAOT: cannot be exported, .*NamedTuple"):
+    with pytest.raises(AssertionError, match="states must be NamedTuples"):
         export_model(*scaled, tmp_path / "export", video=(HEIGHT, WIDTH))
