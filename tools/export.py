@@ -22,7 +22,7 @@ from aotlab.tools.cli.options import (
     read_checkpoint_option,
     settings,
 )
-from aotlab.tools.cli.types import Folder, PositiveInt, Size, flag, number, option
+from aotlab.tools.cli.types import Folder, Size, flag, number, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -79,7 +79,7 @@ def check_export(args: Namespace, model: VOSModel, config: Config) -> None:
     "--provider",
     metavar="NAME",
     default="cpu",
-    help="execution provider of onnxruntime for --verify: cpu, cuda, tensorrt, coreml, directml or openvino (default: cpu)",
+    help="execution provider for --verify: cpu, cuda, tensorrt, coreml, directml, openvino (default: cpu)",
 )
 @group("output", option("--output", type=Folder, help="folder to write"), force)
 @model_options(untrained=True)

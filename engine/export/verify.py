@@ -55,7 +55,9 @@ def verify_export(
     import aotlab_runtime
 
     try:
-        exported = aotlab_runtime.Tracker.from_export(folder, provider=provider, threads=torch.get_num_threads())
+        exported = aotlab_runtime.Tracker.from_export(
+            folder, provider=provider, threads=torch.get_num_threads()
+        )
     except aotlab_runtime.InputError as error:
         raise InputError(str(error)) from error
     plain = Tracker(model, config)

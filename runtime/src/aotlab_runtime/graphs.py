@@ -93,7 +93,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION_FILE
     try:
         description = json.loads(path.read_text("utf-8"))
-        content = {key: value for key, value in description.items() if key not in ("kind", "version", "digest")}
+        content = {
+            key: value for key, value in description.items() if key not in ("kind", "version", "digest")
+        }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if (description["kind"], description["version"], description["digest"]) != (KIND, VERSION, digest):
             raise ValueError("changed, or written by another version")
@@ -104,7 +106,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
             if Path(name).name != name:
                 raise ValueError(f"file {name} is not in the folder")
     except OSError as error:
-        raise InputError(f"{folder}: not an export, as {DESCRIPTION_FILE} cannot be read; run aotlab export") from error
+        raise InputError(
+            f"{folder}: not an export, as {DESCRIPTION_FILE} cannot be read; run aotlab export"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not a usable description ({str(error)[:100]}); export again") from error
     for name, expected in description["sha256"].items():

@@ -10,7 +10,9 @@ Size = tuple[int, int]
 """(height, width) in pixels"""
 
 
-def resize(maps: np.ndarray, size: Size, *, align_corners: bool = False, antialias: bool = False) -> np.ndarray:
+def resize(
+    maps: np.ndarray, size: Size, *, align_corners: bool = False, antialias: bool = False
+) -> np.ndarray:
     """Resize maps ...×h×w to ...×H×W float32 bilinearly, as PyTorch's ``interpolate`` does."""
     rows, columns = (
         interpolation_matrix(source, target, align_corners, antialias)
@@ -26,12 +28,13 @@ def interpolation_matrix(source: int, target: int, align_corners: bool, antialia
     ``antialias``: the triangle of each target pixel is as wide as the source pixels that it covers.
     """
     index = np.arange(target)
+    centres = (index + 0.5) * source / target - 0.5
     if align_corners:
         centres = index * ((source - 1) / max(1, target - 1))
+    radius = 1.0
+    if antialias:
+        radius = max(1.0, source / target)
     else:
-        centres = (index + 0.5) * source / target - 0.5
-    radius = max(1.0, source / target) if antialias else 1.0
-    if not antialias:
         centres = centres.clip(0, source - 1)
     weights = np.maximum(0, 1 - np.abs(np.arange(source) - centres[:, None]) / radius)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)

@@ -34,7 +34,9 @@ class Memory:
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
         """``settings``: ``config.memory`` of the export; ``length``: number of frames of the video, if known."""
         if settings["policy"] not in POLICIES:
-            raise InputError(f"memory.policy {settings['policy']}: not in aotlab-runtime; use one of {', '.join(POLICIES)}")
+            raise InputError(
+                f"memory.policy {settings['policy']}: not in aotlab-runtime; use one of {', '.join(POLICIES)}"
+            )
         self._settings, self._every = settings, settings["every"]
         if length is not None and settings["insertions"] is not None:
             self._every = max(round(length / settings["insertions"]), self._every)
@@ -55,7 +57,9 @@ class Memory:
 
     def read(self, temporal_slots: int) -> dict[str, np.ndarray]:
         """Return the inputs of ``propagate``; ``temporal_slots``: number of temporal embeddings, 0 without."""
-        indices = {"temporal_indices": share_slots(len(self.frames), temporal_slots)} if temporal_slots else {}
+        indices = (
+            {"temporal_indices": share_slots(len(self.frames), temporal_slots)} if temporal_slots else {}
+        )
         return self.long | self.short[0] | indices
 
     def add_reference(self, memory: Tensors) -> None:

@@ -52,7 +52,9 @@ class Prompt:
     def __post_init__(self) -> None:
         labels = self.labels
         if labels is not None and (len(labels) != len(self.points) or not set(labels) <= {0, 1}):
-            raise InputError(f"prompt: expected a label of 0 or 1 for each of {len(self.points)} points, got {labels}")
+            raise InputError(
+                f"prompt: expected a label of 0 or 1 for each of {len(self.points)} points, got {labels}"
+            )
         if any(len(point) != 2 or not np.isfinite(point).all() for point in self.points):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
         if self.box is not None and not (
@@ -90,7 +92,9 @@ def check_prompts(prompts: Mapping[int, Prompt], size: Sequence[int]) -> dict[in
         or not all(isinstance(object_id, Integral) and object_id > 0 for object_id in prompts)
         or not all(isinstance(prompt, Prompt) for prompt in prompts.values())
     ):
-        raise InputError(f"prompts: got {str(prompts)[:80]}; give prompts by object id from 1, {{1: Prompt(...)}}")
+        raise InputError(
+            f"prompts: got {str(prompts)[:80]}; give prompts by object id from 1, {{1: Prompt(...)}}"
+        )
     checked = {}
     for object_id, prompt in prompts.items():
         for x, y in prompt.points:
@@ -246,8 +250,8 @@ def find_distant(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
     if prompt.box is not None:
         margin = BOX_MARGIN * np.array(prompt.box[2:])
-        low, high = _box_corners(prompt.box) + (-margin, margin)
-        low, high = np.minimum.reduce([low, *prompt.positive]), np.maximum.reduce([high, *prompt.positive])
+        corners = [*(_box_corners(prompt.box) + np.stack([-margin, margin])), *prompt.positive]
+        low, high = np.min(corners, axis=0), np.max(corners, axis=0)
         return mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
     seed = np.zeros_like(mask)
     for x, y in prompt.positive:

@@ -169,7 +169,9 @@ class Tracker:
         prompts = check_prompts(prompts, frame.shape[:2])
         logits = segment_prompts(self.graphs, frame, list(prompts.values()))
         logits = np.concatenate([-logits.max(0, keepdims=True), logits])
-        return Prediction(tuple(prompts), logits, logits.argmax(0), self.graphs.config["confidence_temperature"])
+        return Prediction(
+            tuple(prompts), logits, logits.argmax(0), self.graphs.config["confidence_temperature"]
+        )
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -318,7 +320,9 @@ class Tracker:
             return merged[0]
         probabilities = [softmax(logits, axis=0) for logits in merged]
         background = np.prod([group[0] for group in probabilities], axis=0)
-        joined = np.concatenate([background[None], *(group[1:] for group in probabilities)]).clip(1e-5, 1 - 1e-5)
+        joined = np.concatenate([background[None], *(group[1:] for group in probabilities)]).clip(
+            1e-5, 1 - 1e-5
+        )
         return np.log(joined / (1 - joined))
 
     def _compare(self, group: Group, readout: Tensors) -> np.ndarray:
@@ -354,7 +358,9 @@ def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.nda
     if array.shape != frame.shape[:2]:
         raise InputError(f"mask: shape {array.shape} does not match the frame {frame.shape[:2]}; resize it")
     if array.dtype.kind not in "iu" or array.min() < 0:
-        raise InputError(f"mask: expected object ids of 0 and above as integers, got {array.dtype}; convert it")
+        raise InputError(
+            f"mask: expected object ids of 0 and above as integers, got {array.dtype}; convert it"
+        )
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")
     return array if array.any() else None
