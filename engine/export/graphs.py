@@ -411,15 +411,22 @@ class SharedWeights:
         self._offsets: dict[bytes, int] = {}  # by digest of the content
 
     def move(self, proto: onnx.ModelProto) -> None:
-        """Move the large constants of a graph to the file, in float16 with a cast before use if so chosen."""
+        """Move the large constants of a graph to the file, in float16 with a cast before use if so chosen.
+
+        Notes of the exporter, such as stack traces, are dropped: they are most of a graph.
+        """
         from onnx import TensorProto, helper, numpy_helper
         from onnx.external_data_helper import set_external_data
 
+        for node in proto.graph.node:
+            node.ClearField("metadata_props")
+        proto.graph.ClearField("value_info")
+        largest = np.finfo(np.float16).max
         for tensor in proto.graph.initializer:
             array = numpy_helper.to_array(tensor)
             if array.nbytes < MIN_SHARED_BYTES:
                 continue
-            if self._half and array.dtype == np.float32:
+            if self._half and array.dtype == np.float32 and np.abs(array).max() <= largest:
                 array, used = array.astype(np.float16), tensor.name
                 tensor.name, tensor.data_type = f"{used}_half", TensorProto.FLOAT16
                 cast = helper.make_node("Cast", [tensor.name], [used], to=TensorProto.FLOAT)
