@@ -28,7 +28,6 @@ _HOMES = {
     "TrackerOptions": "aotlab.engine.tracking.options",
     "draw_overlay": "aotlab.media.overlay",
     "list_models": "aotlab.networks.weights.zoo",
-    "load_exported_tracker": "aotlab.engine.export.runtime",
     "load_model": "aotlab.networks.weights.zoo",
     "open_frames": "aotlab.media.video",
     "read_mask": "aotlab.media.masks",

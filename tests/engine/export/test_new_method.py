@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aotlab.configs import schema
 from aotlab.engine.export.graphs import export_model
-from aotlab.engine.export.runtime import TOLERANCE, load_exported_tracker, relative_difference
+from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipLearner, ClipPlan
 from aotlab.networks.aot import AOT, LSTTBlock
@@ -66,13 +66,9 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
 def test_method_of_ones_own_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
-    export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
-    frames, masks = clip(4), {0: stripes([1, 2])}
-    exported = load_exported_tracker(tmp_path / "export")
-    pairs = zip(
-        run(exported, frames, masks), run(Tracker(model, exported.config), frames, masks), strict=True
-    )
-    assert all(relative_difference(*pair) < TOLERANCE for pair in list(pairs)[1:])
+    description = export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
+    agreement = verify_export(model, description.config, tmp_path / "export", video=(HEIGHT, WIDTH), frames=4)
+    assert agreement.difference < TOLERANCE
 
 
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
