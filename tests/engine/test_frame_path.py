@@ -26,13 +26,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(55, 17, 10),
-    ("r50_aotl", ORDINARY): Limits(55, 17, 10),
-    ("r50_aotl", MEMORY): Limits(61, 18, 10),
-    ("r50_deaotl", ORDINARY): Limits(57, 17, 11),
-    ("r50_deaotl", MEMORY): Limits(63, 18, 11),
-    ("msdeaotl", ORDINARY): Limits(61, 18, 12),
-    ("msdeaotl", MEMORY): Limits(67, 19, 12),
+    ("aott", ORDINARY): Limits(59, 16, 9),
+    ("r50_aotl", ORDINARY): Limits(59, 16, 9),
+    ("r50_aotl", MEMORY): Limits(68, 16, 10),
+    ("r50_deaotl", ORDINARY): Limits(56, 16, 9),
+    ("r50_deaotl", MEMORY): Limits(65, 16, 10),
+    ("msdeaotl", ORDINARY): Limits(62, 17, 10),
+    ("msdeaotl", MEMORY): Limits(71, 17, 10),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 
