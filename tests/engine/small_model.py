@@ -45,9 +45,9 @@ ENCODERS["tiny"] = TinyEncoder
 TINY = ("model.encoder=tiny", "model.dim=32", "model.stages.0.window=7", "model.stages.0.feedforward=64")
 
 
-def build(preset="aott", *overrides):
-    """A preset's method with a tiny network, and its settings."""
-    config = load_config(preset, [*TINY, *overrides])
+def build(preset="aott", *overrides, tiny=True):
+    """A preset's method with a tiny network, or with its own and a small window; and its settings."""
+    config = load_config(preset, [*(TINY if tiny else ["model.stages.0.window=7"]), *overrides])
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config
 

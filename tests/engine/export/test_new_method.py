@@ -63,6 +63,7 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
     assert model.blocks[0].value.weight.grad.abs().max() > 0
 
 
+@pytest.mark.slow
 def test_method_of_ones_own_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
