@@ -204,6 +204,22 @@ def test_prompts_do_not_change_memory(tracker):
     assert tracker.ids == ()
 
 
+def test_second_prompt_of_tracker_reuses_frame_encoding(tracker, monkeypatch):
+    network, sizes = tracker.model.prompts, []
+    encode = network.encode
+    monkeypatch.setattr(network, "encode", lambda image: [sizes.append(image.shape), encode(image)][1])
+    tracker.reset()
+    prompts = {4: Prompt(points=[(30, 30)])}
+    tracker.prompt(frame(), prompts)
+    first = len(sizes)
+    assert first
+    tracker.prompt(frame(), prompts)
+    tracker.step(frame(), prompts=prompts)
+    assert len(sizes) == first
+    tracker.fresh().prompt(frame(), prompts)
+    assert len(sizes) == 2 * first
+
+
 def test_step_with_prompts_equals_step_with_masks(tracker):
     prompts = {4: Prompt(points=[(30, 30)])}
     tracker.reset()

@@ -190,3 +190,9 @@ def test_default_dtype_has_no_effect(preset):
     for one, other in zip(found, expected, strict=True):
         assert one.logits.dtype == torch.float32
         assert torch.equal(one.logits, other.logits)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_compilation_without_cuda_rejected(optimize):
+    with pytest.raises(InputError, match="compile: makes models slower on cpu"):
+        Tracker(*small_model.build("aott", "compute.compile=true"), optimize=optimize)
