@@ -167,12 +167,6 @@ def test_read_only_frames_give_no_warning(models, recwarn):
     assert not [warning for warning in recwarn if "writable" in str(warning.message)]
 
 
-@pytest.mark.parametrize("length", ["9", 2.5, float("nan"), 0, -1])
-def test_invalid_length_rejected(tracker, length):
-    with pytest.raises(InputError, match="reset: length"):
-        tracker.reset(length)
-
-
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
 def test_default_dtype_has_no_effect(preset):
     model, config = small_model.build(preset)
