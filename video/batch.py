@@ -6,6 +6,7 @@ import csv
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -210,7 +211,8 @@ def make_runner(
             return read_job_record(folder)
         log.info("%s: failed", job.name)
         record = replace(JobRecord.start(job), error=problem)
-        save_record(folder / RECORD_FILE, record)
+        with suppress(InputError):  # a folder that cannot be written, which `problem` names
+            save_record(folder / RECORD_FILE, record)
         return record
 
     return run

@@ -28,7 +28,7 @@ from aotlab.video.resume import Progress
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.video.directions import FramePrediction
+    from aotlab.video.directions import NumberedPrediction
 
 NumberedFrame = tuple[int, np.ndarray]
 """index and image of a frame"""
@@ -199,7 +199,7 @@ def track_forward(
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     progress: Progress | None = None,
-) -> Iterator[FramePrediction]:
+) -> Iterator[NumberedPrediction]:
     """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
     for index, frame in frames:
         if progress is not None and index <= progress.last:

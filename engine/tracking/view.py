@@ -29,13 +29,15 @@ class View:
         """Resize and crop channels H×W of a frame to h×w."""
         raise NotImplementedError
 
-    def widen(self, banks: list[MemoryBank], replay: Replay, *, stay: bool) -> tuple[View, list[MemoryBank]]:
+    def widen(
+        self, banks: list[MemoryBank], replay: Replay, *, permanent: bool
+    ) -> tuple[View, list[MemoryBank]]:
         """Return the view of the whole next frame, and its memory; nothing changes.
 
         Args:
             banks: memory of this view.
             replay: returns memory of frames in other views.
-            stay: later frames are shown whole, too.
+            permanent: later frames are shown whole, too.
         """
         return self, banks
 

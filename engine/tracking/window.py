@@ -324,12 +324,14 @@ class FollowingWindow(View):
         """Resize channels and cut the window out of them."""
         return self.window.crop(resize_channels(channels, self.window.size))
 
-    def widen(self, banks: list[MemoryBank], replay: Replay, *, stay: bool) -> tuple[View, list[MemoryBank]]:
+    def widen(
+        self, banks: list[MemoryBank], replay: Replay, *, permanent: bool
+    ) -> tuple[View, list[MemoryBank]]:
         """Show the whole frame, where objects may be anywhere or change; fill its memory."""
         whole = self.window.frame_window
         if not self.window.covers_frame:
             banks = self._fill(whole, replay)
-        return WholeFrame(whole.size) if stay else replace(self, window=whole), banks
+        return WholeFrame(whole.size) if permanent else replace(self, window=whole), banks
 
     def after(
         self,

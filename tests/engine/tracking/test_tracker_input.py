@@ -168,12 +168,6 @@ def test_read_only_frames_give_no_warning(models, recwarn):
     assert not [warning for warning in recwarn if "writable" in str(warning.message)]
 
 
-@pytest.mark.parametrize("length", ["9", 2.5, float("nan"), 0, -1])
-def test_invalid_length_rejected(tracker, length):
-    with pytest.raises(InputError, match="reset: length"):
-        tracker.reset(length)
-
-
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
 def test_default_dtype_has_no_effect(preset):
     model, config = small_model.build(preset)
@@ -191,3 +185,9 @@ def test_default_dtype_has_no_effect(preset):
     for one, other in zip(found, expected, strict=True):
         assert one.logits.dtype == torch.float32
         assert torch.equal(one.logits, other.logits)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_compilation_without_cuda_rejected(optimize):
+    with pytest.raises(InputError, match="compile: makes models slower on cpu"):
+        Tracker(*small_model.build("aott", "compute.compile=true"), optimize=optimize)
