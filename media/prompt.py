@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class Prompt:
     """pixels of other objects, which the object cannot have, H×W bool"""
 
     def __post_init__(self) -> None:
-        points, labels = list(self.points), self.labels
+        points: list[Any] = list(self.points)
+        labels = self.labels
         if len(points) == 2 and not any(np.ndim(value) for value in points):
             points = [tuple(points)]
         object.__setattr__(self, "points", points)
@@ -84,7 +86,11 @@ class Prompt:
 
     def _select_points(self, label: int) -> list[Point]:
         labels = [1] * len(self.points) if self.labels is None else self.labels
-        return [point for point, value in zip(self.points, labels, strict=True) if value == label]
+        return [
+            point
+            for point, value in zip(cast(Sequence[Point], self.points), labels, strict=True)
+            if value == label
+        ]
 
     def check_inside(self, size: tuple[int, int]) -> None:
         """Raise InputError for points, a box or a mask that do not fit a frame of (height, width) pixels."""

@@ -172,7 +172,8 @@ def run_blocks(
     """
     outputs, states = [], []
     extra = () if temporal is None else (temporal,)
-    for block, block_memory in zip(blocks, memory or [None] * len(blocks), strict=True):
+    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
+    for block, block_memory in zip(blocks, memories, strict=True):
         tokens, state = block(tokens, size, block_memory, id_embedding, *extra)
         outputs.append(tokens)
         states.append(state)

@@ -216,7 +216,8 @@ def run_blocks(
         Both branches, B×L×C each, and the state of each block.
     """
     outputs, states = [], []
-    for block, block_memory in zip(blocks, memory or [None] * len(blocks), strict=True):
+    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
+    for block, block_memory in zip(blocks, memories, strict=True):
         visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding, temporal)
         outputs.append((visual, id_tokens))
         states.append(state)

@@ -447,10 +447,13 @@ def describe_inputs(tracker: TrackerOptions | Tracker, options: TrackOptions) ->
     """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
     from aotlab.configs.load import to_yaml
 
-    described = isinstance(tracker, TrackerOptions)
+    if isinstance(tracker, TrackerOptions):
+        checkpoint, settings = sha256(tracker.checkpoint), tracker.settings_as_yaml()
+    else:
+        checkpoint, settings = tracker.origin["weights"], to_yaml(tracker.config)
     inputs: dict[str, Any] = {
-        "checkpoint": sha256(tracker.checkpoint) if described else tracker.origin["weights"],
-        "settings": tracker.settings_as_yaml() if described else to_yaml(tracker.config),
+        "checkpoint": checkpoint,
+        "settings": settings,
         "write": sorted(options.write),
         "both_directions": options.both_directions,
     }

@@ -125,7 +125,7 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
     unknown = fields.keys() - {*FIELDS}
     if unknown:
         raise InputError(f"{place}: unknown field {min(unknown)!r}; expected {', '.join(FIELDS)}")
-    lists = {key: fields.get(key) or [] for key in (*OBJECT_FIELDS, "overrides")}
+    lists: dict[str, Any] = {key: fields.get(key) or [] for key in (*OBJECT_FIELDS, "overrides")}
     lists = {key: [value] if isinstance(value, str) else value for key, value in lists.items()}
     video, rate = fields.get("video", ""), fields.get("fps")
     objects = lists["masks"] or lists["box"] or lists["point"]

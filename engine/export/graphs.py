@@ -169,8 +169,9 @@ def _encode(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict
 def resize_bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize an image H×W×3 as ``F.interpolate(mode="bicubic")``, six times as fast in onnxruntime as its Resize."""
     height, width = image.shape[:2]
-    image = sum(w[:, None, None] * image[i] for i, w in _cubic_taps(height, size[0]))
-    return sum(w[:, None] * image[:, i] for i, w in _cubic_taps(width, size[1]))
+    rows: Any = sum(w[:, None, None] * image[i] for i, w in _cubic_taps(height, size[0]))
+    columns: Any = sum(w[:, None] * rows[:, i] for i, w in _cubic_taps(width, size[1]))
+    return columns
 
 
 def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:

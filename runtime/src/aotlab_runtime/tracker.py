@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,8 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
         """
-        state, groups = {}, []
+        state: dict[str, np.ndarray] = {}
+        groups = []
         for place, group in enumerate(self.groups):
             numbers, tensors = group.memory.state()
             groups.append({"objects": group.objects, "batch": group.batch, "memory": numbers})
@@ -261,7 +262,7 @@ class Tracker:
             for index, readout in enumerate(readouts)
         ]
         for group, readout, memory in zip(self.groups, readouts, memories, strict=True):
-            group.memory.add(memory, lambda group=group, readout=readout: self._compare(group, readout))
+            group.memory.add(memory, partial(self._compare, group, readout))
 
     def _store_reference(self, features: Tensors, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Store a frame with a given mask H×W, which may add objects; return its channels in the predicted size.
