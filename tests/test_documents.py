@@ -200,6 +200,22 @@ def test_wrong_option_is_found():
         check_options("track", ["--maks", "first.png"])
 
 
+def test_attribute_text_with_colon_stays_whole(monkeypatch):
+    docstring = pytest.importorskip("sphinx.ext.napoleon").GoogleDocstring
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    from references import keep_colons
+
+    lines = ["number of the first frame to track; None: the video's first"]
+    assert ":type:" in str(
+        docstring(lines, what="attribute", name="start")
+    )  # what it does without the extension
+    keep_colons(None, "attribute", "start", None, None, lines)
+    assert (
+        str(docstring(lines, what="attribute", name="start")).strip()
+        == "number of the first frame to track; None: the video's first"
+    )
+
+
 FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))
 
 
