@@ -49,6 +49,8 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
+    if isinstance(overrides, str | Mapping):
+        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
     path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
     files = _read_bases(path, presets[-1] if presets else None)
@@ -83,8 +85,6 @@ def build_config(
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
     """
-    if isinstance(overrides, str | Mapping):
-        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
     tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
     defaults = OmegaConf.structured(schema)
     _unfreeze(defaults)

@@ -217,7 +217,7 @@ def test_encoder_weights_load_without_a_classifier(aott):
         to_published_name(f"encoder.{key}").removeprefix("encoder."): tensor
         for key, tensor in aott.encoder.state_dict().items()
     }
-    assert load_encoder_weights(fresh, weights | {"classifier.1.weight": torch.zeros(3)}) == []
+    load_encoder_weights(fresh, weights | {"classifier.1.weight": torch.zeros(3)})
     expected = aott.encoder.state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in fresh.state_dict().items())
 
