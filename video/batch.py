@@ -27,10 +27,10 @@ from aotlab.video.job import (
     Job,
     JobRecord,
     check_job,
-    describe_inputs,
     digest_inputs,
     is_finished,
     read_job_record,
+    result_settings,
 )
 from aotlab.video.outputs import finish_batch
 from aotlab.video.track import TrackOptions
@@ -78,7 +78,7 @@ def run_jobs(
     Raises:
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
-    inputs = describe_inputs(tracker, options)
+    inputs = result_settings(tracker, options)
     run = make_runner(output, replace(tracker, device=str(world.device)), options, inputs)
     outputs = add_review(options.write)
     with locked_output(output, world):
@@ -120,7 +120,7 @@ def run_shard(
     Raises:
         InputError: the output cannot be written, or holds another run's results.
     """
-    inputs = describe_inputs(tracker, options)
+    inputs = result_settings(tracker, options)
     run = make_runner(output, tracker, options, inputs)
     numbers = share([_video_bytes(job) for job in jobs], shard.index, shard.count)
     shard_jobs = [jobs[number] for number in numbers]

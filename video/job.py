@@ -34,7 +34,6 @@ from aotlab.video.inputs import (
 from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OUTPUTS,
-    find_output,
     remove_temporary_files,
     require_no_results,
     require_source_outside,
@@ -232,7 +231,7 @@ class JobResults:
         self._folder, self._video = folder, video
         self._same = repeatable and earlier.input_digest == input_digest
         self._resume = self._same and not restart
-        outputs = [find_output(name).file_name for name in options.write]
+        outputs = [kind.file_name for kind in options.outputs.values()]
         self._replaced = list(dict.fromkeys([*outputs, *filter(is_file_name, earlier.written)]))
         self.record = JobRecord.start(job)
         self.record.input_digest, self.record.rate = input_digest, str(checked.source.rate)
@@ -345,7 +344,7 @@ def run_job(
     """
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
     checked = check_job(job, options)
-    digest = digest_inputs(job, describe_inputs(tracker, options))
+    digest = digest_inputs(job, result_settings(tracker, options))
     return checked.run(folder, tracker, digest, force=force, restart=restart)
 
 
@@ -382,7 +381,7 @@ def check_job(job: Job, options: TrackOptions, *, strict: bool = False) -> Check
     return CheckedJob(job, options, source, frames, masks, prompts)
 
 
-def describe_inputs(tracker: TrackerOptions, options: TrackOptions) -> dict[str, Any]:
+def result_settings(tracker: TrackerOptions, options: TrackOptions) -> dict[str, Any]:
     """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
     inputs: dict[str, Any] = {
         "checkpoint": sha256(tracker.checkpoint),

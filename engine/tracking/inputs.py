@@ -90,5 +90,5 @@ def _to_array(name: str, value: Any) -> np.ndarray:
     # ragged lists, tensors on a GPU, broken images
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         raise InputError(
-            f"{name}: cannot be read as an array, got {type(value).__name__} ({error})"
+            f"{name}: expected an array, got {type(value).__name__} ({error})"
         ) from error
