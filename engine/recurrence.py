@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -104,10 +105,7 @@ def add_to_banks(
         if isinstance(frame, ReferenceFrame):
             bank.add_reference(memory)
         else:
-            relevance = None
-            if bank.needs_relevance:
-                keys = bank.read()[0].long.key
-                relevance = compute_relevance(model, frame.propagated, frame.logits, keys, len(bank))
+            relevance = partial(compute_relevance, model, frame.propagated, frame.logits)
             bank.add(memory, relevance, after_cut=frame.after_cut)
 
 

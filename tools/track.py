@@ -179,13 +179,13 @@ def track_video(args: Namespace, tracker: TrackerOptions, options: TrackOptions)
         raise InputError(
             f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.video.job import check_job, describe_inputs, digest_inputs
+    from aotlab.video.job import check_job, digest_inputs, result_settings
 
     checked = check_job(read_job(args), options)
     if not args.quiet or args.dry_run:
         print(f"{describe(checked)}, into {args.output}", flush=True)
     reject_ineffective_options(args, tracker)
-    digest = digest_inputs(checked.job, describe_inputs(tracker, options))
+    digest = digest_inputs(checked.job, result_settings(tracker, options))
     result = checked.run(
         args.output, tracker.load, digest, force=args.force, restart=args.restart or args.force,
         dry_run=args.dry_run,

@@ -28,10 +28,10 @@ from aotlab.video.job import (
     Job,
     JobRecord,
     check_job,
-    describe_inputs,
     digest_inputs,
     is_finished,
     read_job_record,
+    result_settings,
 )
 from aotlab.video.outputs import finish_batch
 from aotlab.video.track import TrackOptions
@@ -76,7 +76,7 @@ def run_jobs(
     Raises:
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
-    inputs = describe_inputs(tracker, options)
+    inputs = result_settings(tracker, options)
     run = make_runner(output, replace(tracker, device=str(world.device)), options, inputs)
     outputs = add_review(options.write)
     with locked_output(output, world):
@@ -118,7 +118,7 @@ def run_shard(
     Raises:
         InputError: the output cannot be written, or holds another run's results.
     """
-    inputs = describe_inputs(tracker, options)
+    inputs = result_settings(tracker, options)
     run = make_runner(output, tracker, options, inputs)
     numbers = share([_video_bytes(job) for job in jobs], shard.index, shard.count)
     shard_jobs = [jobs[number] for number in numbers]
@@ -157,7 +157,7 @@ def check_jobs(
     Raises:
         InputError: no job can be tracked, as in `run_jobs`.
     """
-    inputs, load_tracker = describe_inputs(tracker, options), lru_cache(1)(tracker.load)
+    inputs, load_tracker = result_settings(tracker, options), lru_cache(1)(tracker.load)
     with locked_output(output):
         problem = _find_other_results(jobs, output, inputs)
         if problem is not None and not force:

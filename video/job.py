@@ -36,7 +36,6 @@ from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OUTPUTS,
     estimate_bytes,
-    find_output,
     remove_temporary_files,
     require_no_results,
     require_source_outside,
@@ -257,7 +256,7 @@ class JobResults:
         self._folder, self._video = folder, video
         self._same = repeatable and earlier.input_digest == input_digest
         self._resume = self._same and not restart
-        outputs = [find_output(name).file_name for name in options.write]
+        outputs = [kind.file_name for kind in options.outputs.values()]
         self._replaced = list(dict.fromkeys([*outputs, *filter(is_file_name, earlier.written)]))
         self.record = JobRecord.start(job)
         self.record.input_digest, self.record.rate = input_digest, str(checked.source.rate)
@@ -376,7 +375,7 @@ def run_job(
         raise InputError(f"options: expected TrackOptions, got {type(options).__name__}; see run_job")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
-    digest = digest_inputs(job, describe_inputs(tracker, options))
+    digest = digest_inputs(job, result_settings(tracker, options))
     return checked.run(Path(folder), load, digest, force=force, restart=restart)
 
 
@@ -443,7 +442,7 @@ def parse_class_names(values: Sequence[str]) -> dict[int, str]:
     return names
 
 
-def describe_inputs(tracker: TrackerOptions | Tracker, options: TrackOptions) -> dict[str, Any]:
+def result_settings(tracker: TrackerOptions | Tracker, options: TrackOptions) -> dict[str, Any]:
     """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
     from aotlab.configs.load import to_yaml
 

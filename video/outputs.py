@@ -364,9 +364,9 @@ class Outputs:
         self.frames = 0
         """number of frames written to all outputs"""
         self.summaries: list[str] = []
-        """what the completed outputs have to print, after `finish`"""
+        """texts to print after the run, from `Output.summary`"""
         self.last = -1
-        """index of the last of them in the source"""
+        """index in the source of the last written frame; -1 before the first"""
         self._outputs, self._source, self._on_written = outputs, source, on_written
 
     def write(self, tracked: TrackedFrame) -> None:
@@ -405,20 +405,19 @@ class Outputs:
 
 
 def open_outputs(
-    names: Iterable[str],
+    kinds: Mapping[str, OutputKind],
     folder: Path,
     source: FrameSource,
     labels: VideoLabels,
     frame_number: Callable[[int], int],
 ) -> dict[str, Output]:
-    """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
+    """Create outputs in a folder, by name; raise `InputError` if it cannot be written.
 
     Args:
         frame_number: number by which the user calls a frame, by its index.
     """
     outputs = {}
-    for name in names:
-        kind = find_output(name)
+    for name, kind in kinds.items():
         output = outputs[name] = kind.open(folder / kind.file_name, source)
         output.class_names.update(labels.class_names)
         output.classes.update(labels.classes)
@@ -484,12 +483,10 @@ def to_detections(prediction: Prediction) -> Detections:
     ``class_id`` is 0, as trackers have no classes.
 
     Raises:
-        InputError: supervision is not installed.
+        ImportError: supervision is not installed.
     """
-    try:
-        import supervision
-    except ImportError as error:
-        raise InputError("supervision is not installed; pip install supervision") from error
+    import supervision
+
     labels = prediction.labels
     ids = np.array([object_id for object_id in prediction.ids if (labels == object_id).any()], dtype=int)
     if not len(ids):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.labels import VideoLabels
-from aotlab.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
+from aotlab.video.outputs import OutputKind, Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.video.resume import Progress
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class TrackOptions:
             object.__setattr__(self, "write", (self.write,))
         if not self.write:
             raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
-        for name in self.write:
-            find_output(name)
+        self.outputs  # noqa: B018  # raises for an unknown name
         if not 0 < self.timeout < math.inf:
             raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
         if self.realtime and self.both_directions:
@@ -69,6 +69,11 @@ class TrackOptions:
                 "remove: cannot go with both_directions, where each mask shows all objects of its frame; "
                 "give a mask without the object"
             )
+
+    @cached_property
+    def outputs(self) -> dict[str, OutputKind]:
+        """Outputs to write, by name."""
+        return {name: find_output(name) for name in self.write}
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def track(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     outputs = Outputs(
-        open_outputs(options.write, require_writable(output), source, labels, frames.number),
+        open_outputs(options.outputs, require_writable(output), source, labels, frames.number),
         source,
         None if progress is None else progress.add_frame,
     )
@@ -189,7 +194,7 @@ def track(
         levels=source.levels,
         interrupted=stop.is_set(),
         signal_number=stop.signal_number,
-        error=_describe_problem(problem, {*options.write} - {*outputs.written}) or unused,
+        error=_describe_problem(problem, options, outputs) or unused,
     )
 
 
@@ -303,11 +308,12 @@ def _run_to_end(
     return problem
 
 
-def _describe_problem(problem: BaseException | None, missing: set[str]) -> str | None:
+def _describe_problem(problem: BaseException | None, options: TrackOptions, outputs: Outputs) -> str | None:
     """Describe what went wrong, if anything, and which outputs are incomplete."""
     if problem is None:
         return None
-    left_out = ", ".join(sorted(find_output(name).file_name for name in missing))
+    missing = {kind.file_name for name, kind in options.outputs.items() if name not in outputs.written}
+    left_out = ", ".join(sorted(missing))
     return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 

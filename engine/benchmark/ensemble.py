@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -14,11 +13,10 @@ from torch import Tensor
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
-from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.tracker import PredictedFrame, Tracker
+from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import InputError
 
 SHORT_EDGE_RATIO = 480 / 800
 """limit of the short edge relative to that of the long edge at several scales, as in the published evaluation"""
@@ -32,7 +30,7 @@ class Branch:
     flip: bool = False
     """mirror frames and masks left to right"""
     weight: float = 1.0
-    """weight of its probabilities in the mean"""
+    """weight of its probabilities in the mean, above 0"""
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
         """Predict the masks of a frame that is mirrored if the branch mirrors; as `Tracker.predict`."""
@@ -53,10 +51,7 @@ class Ensemble:
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
-        """Raise InputError without branches, or for a weight that is not a finite number above 0."""
-        if not branches or not all(0 < branch.weight < math.inf for branch in branches):
-            weights = [branch.weight for branch in branches]
-            raise InputError(f"ensemble: needs branches with finite weights above 0, got {weights}")
+        """``branches``: at least one."""
         total = sum(branch.weight for branch in branches)
         self.branches = [replace(branch, weight=branch.weight / total) for branch in branches]
         self.fused_feedback = fused_feedback
@@ -148,14 +143,9 @@ def build_branches(
 ) -> list[Branch]:
     """Return branches of one model: one per scale, and with ``flip`` also a mirrored one.
 
-    Scales multiply ``input.scale``, after the limits of the long and short edge. With several scales an unset limit of
-    the short edge is set as in the published evaluation.
-
-    Raises:
-        InputError: a scale that is not above 0, or a repeated one.
+    ``scales``, above 0, multiply ``input.scale``, after the limits of the long and short edge. With several scales an
+    unset limit of the short edge is set as in the published evaluation.
     """
-    if not scales or not all(0 < scale < math.inf for scale in scales) or len(set(scales)) < len(scales):
-        raise InputError(f"scales {' '.join(map(str, scales))}: give different numbers above 0")
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
         limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import (
-    FrameReadout,
     add_to_banks,
     compute_memory,
     propagate_reference,
@@ -39,7 +38,7 @@ from aotlab.engine.tracking.inputs import (
     convert_output_size,
 )
 from aotlab.engine.tracking.objects import ObjectTable, apply_given_mask, one_hot_logits, resize_channels
-from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.rules import build_rules
 from aotlab.engine.tracking.state import TrackerState, describe_origin, read_state, write_state
 from aotlab.engine.tracking.view import View
@@ -54,28 +53,6 @@ from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
-
-
-class PredictedFrame(NamedTuple):
-    """A frame that was predicted and is not stored yet."""
-
-    steps: int
-    """`Tracker.steps` at its prediction"""
-    frame: np.ndarray
-    """H×W×3 uint8"""
-    cut: bool
-    """whether it shares nothing with the frame before"""
-    view: View
-    """part of the frame that the network saw"""
-    banks: list[MemoryBank]
-    """memory that was read"""
-    features: Features
-    readouts: list[FrameReadout]
-    """one per bank"""
-    logits: Tensor
-    """(1+n)×H×W of all channels of the object table at the output size"""
-    channels: Tensor
-    """H×W int64, the most likely channel of each pixel"""
 
 
 class Tracker:
@@ -250,7 +227,8 @@ class Tracker:
             InputError: unusable input, or an unusable tracker.
         """
         self.require_usable()
-        frame = convert_frame(frame, self._frame_shape)
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
+            frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
             mask = convert_mask(mask, frame, required=not self.banks and not prompts)

@@ -44,9 +44,9 @@ class History:
     """pixels on the last `GOOD_FRAMES` frames that show the object"""
     centre: tuple[float, float] = (0.0, 0.0)
     """row and column of its centre on the last of them"""
-    claims: int = 0
+    claim_streak: int = 0
     """number of frames in a row on which it claimed a component"""
-    claimed: int = 0
+    undo_frames_left: int = 0
     """number of frames left in which its last claim may be undone"""
     source: int = 0
     """id of the object that it claimed from"""
@@ -121,7 +121,7 @@ class ComponentOwnership(Rule):
             return []
         areas = np.bincount(labels.ravel(), minlength=max(self.objects) + 1)
         lost = [i for i, known in self.objects.items() if areas[i] < LOST_AREA * known.median]
-        claimed = [i for i, known in self.objects.items() if known.claimed and i not in lost]
+        claimed = [i for i, known in self.objects.items() if known.undo_frames_left and i not in lost]
         moved: list[Reassignment] = []
         for source in self.objects if lost else claimed:
             if not areas[source]:
@@ -210,7 +210,7 @@ class ComponentOwnership(Rule):
             known = self.objects[object_id]
             low, high = (limit * known.median for limit in CLAIM_AREA_RANGE)
             near = math.dist(part.centre, known.centre) <= MAX_CLAIM_DISTANCE * math.sqrt(known.median)
-            if near and low <= part.area <= high and not known.cooldown and known.claims < MAX_CLAIMS:
+            if near and low <= part.area <= high and not known.cooldown and known.claim_streak < MAX_CLAIMS:
                 fitting.append(object_id)
         if not fitting:
             return None
@@ -230,17 +230,20 @@ class ComponentOwnership(Rule):
     def _count_claims(self) -> None:
         """Count frames since claims, and note new and undone ones."""
         for known in self.objects.values():
-            known.claimed, known.cooldown = max(known.claimed - 1, 0), max(known.cooldown - 1, 0)
+            known.undo_frames_left, known.cooldown = (
+                max(known.undo_frames_left - 1, 0),
+                max(known.cooldown - 1, 0),
+            )
         claiming = {move.target for move in self.moved}
         for move in self.moved:
             source, target = self.objects[move.source], self.objects[move.target]
-            if source.claimed and source.source == move.target:  # undone
-                source.claimed, source.cooldown = 0, UNDO_FRAMES
+            if source.undo_frames_left and source.source == move.target:  # undone
+                source.undo_frames_left, source.cooldown = 0, UNDO_FRAMES
                 claiming.discard(move.target)
             else:
-                target.claimed, target.source = UNDO_FRAMES, move.source
+                target.undo_frames_left, target.source = UNDO_FRAMES, move.source
         for object_id, known in self.objects.items():
-            known.claims = known.claims + 1 if object_id in claiming else 0
+            known.claim_streak = known.claim_streak + 1 if object_id in claiming else 0
 
 
 def swap_channels(
