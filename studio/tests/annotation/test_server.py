@@ -376,7 +376,6 @@ WHOLE = {
     "archived mots": zip_files({"clip.txt": mots(3, 5)}),
     "archived coco": zip_files({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
     "frames": zip_files({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
-    "frames by number": zip_files({f"mask_{index}.png": png(truth(index)) for index in (3, 5)}),
     "object_ids": zip_files(
         {
             f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number))
