@@ -188,6 +188,21 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
     page.status("not masks in a known format")
 
 
+def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.tab.click("#objects [data-name=choose2]")
+    Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
+    page.seek(3)
+    page.tab.set_input_files("#load", tmp_path / "mask.png")
+    page.tab.wait_for_selector("#objects-dialog[open]")
+    assert page.tab.input_value("#file-objects select") == "1"
+    page.tab.select_option("#file-objects select", "2")
+    page.tab.click("#objects-dialog .main")
+    page.status("A mask on frame 3")
+    assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
+
+
 def test_model_is_chosen_in_the_page(context, folder):
     offered = {"model": {"bundled": "the bundled model", "other": "other"}}
     choice = TrackerChoice(offered, {"model": "bundled"})

@@ -31,7 +31,7 @@ from aotlab_studio.protocol import Answer, Drawn, Event, Failure, FrameEvent
 from aotlab_studio.server.actions import encode_frame_codes, run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
-from aotlab_studio.server.uploads import load_upload
+from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
 
 MAX_MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
@@ -114,7 +114,11 @@ class Endpoints:
         return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
     async def upload_masks(self, request: Request) -> Response:
-        """Load the masks of an uploaded file."""
+        """Load the masks of an uploaded file.
+
+        ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
+        `FileObject` ask which objects the masks are of.
+        """
         document, index = self._session.by(read_person(request)).document, _parse_index(request)
         document.require_frame(index)
         body = await read_body(request)
@@ -122,9 +126,18 @@ class Endpoints:
             return PlainTextResponse(
                 f"masks: larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer at once", 413
             )
+        query, targets = request.query_params, None
         try:
-            return JSONResponse({"frames": await run_in_threadpool(load_upload, document, index, body)})
-        except InputError as error:
+            chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
+            if "targets" in query:
+                targets = msgspec.json.decode(query["targets"], type=dict[int, int | None])
+            frames = await run_in_threadpool(
+                load_upload, document, index, body, chosen=chosen, targets=targets
+            )
+            return JSONResponse({"frames": frames})
+        except UnclearObjectsError as error:
+            return JSONResponse(msgspec.to_builtins(error.objects), 409)
+        except (InputError, msgspec.DecodeError) as error:
             return PlainTextResponse(str(error), 422)
 
     async def store_drawings(self, request: Request) -> Response:
