@@ -38,6 +38,17 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class FileObject:
+    """An object of a file of masks."""
+
+    id: int
+    name: str
+    """empty: not stated"""
+    target: int | None
+    """the object that it probably is; None: a new one"""
+
+
+@dataclass(frozen=True)
 class ExportedClips:
     """Clips of a list of videos whose corrected masks were written into its results."""
 

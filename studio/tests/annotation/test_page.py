@@ -188,6 +188,21 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
     page.status("not masks in a known format")
 
 
+def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.tab.click("#objects [data-name=choose2]")
+    Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
+    page.seek(3)
+    page.tab.set_input_files("#load", tmp_path / "mask.png")
+    page.tab.wait_for_selector("#objects-dialog[open]")
+    assert page.tab.input_value("#file-objects select") == "1"
+    page.tab.select_option("#file-objects select", "2")
+    page.tab.click("#objects-dialog .main")
+    page.status("A mask on frame 3")
+    assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
+
+
 def test_model_is_chosen_in_the_page(context, folder):
     offered = {"model": {"bundled": "the bundled model", "other": "other"}}
     choice = TrackerChoice(offered, {"model": "bundled"})
@@ -720,6 +735,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     editing.add_object(session.document)
     page.objects(3)  # events arrive in order
     assert page.tab.query_selector("#review .done") is None
+    del found[:2]
     draw(session, 7, 1)
     page.tab.wait_for_selector("#review .done")
     assert "corrected" in page.tab.inner_text("#review .done")
@@ -1020,7 +1036,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
 
     drag(0, 3)
     drag(LENGTH - 0.05, 9)
-    assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
+    page.until(lambda: [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"])
     page.until(lambda: session.document.state.ranges == {"track": (3, 8)})
     page.key("ArrowUp")
     page.seek(5)

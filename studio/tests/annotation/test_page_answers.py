@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import threading
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +15,8 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.review.checks import Check
-from studio.tests.annotation.browser import Wire, needs_browser
+from aotlab_studio.server import actions
+from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import TruthTracker, draw
 
 pytestmark = needs_browser
@@ -359,3 +362,33 @@ def test_message_about_a_loss_ends_with_the_reconnection(page):
     page.until(lambda: held[1:])
     held[1].fulfill(status=409, body="clip: Ann has it open")
     page.status("Ann has it open")
+
+
+def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
+    paint = actions.ACTIONS["paint"]
+    started = []
+
+    @functools.wraps(paint)
+    def slow(*args, **values):
+        started.append(values)
+        time.sleep(0.6)
+        return paint(*args, **values)
+
+    monkeypatch.setitem(actions.ACTIONS, "paint", slow)
+    page = Page(context, served.url)
+    page.key("b")
+    for column in range(8, 56, 8):
+        page.tab.mouse.move(*page.at(column, 10))
+        page.tab.mouse.down()
+        page.tab.mouse.move(*page.at(column, 30), steps=3)
+        page.tab.mouse.up()
+    assert len(started) < 6
+    page.tab.on("dialog", lambda dialog: dialog.accept())
+    page.tab.close(run_before_unload=True)
+    document = served.session.document
+    end = time.monotonic() + 20
+    while len(document.log.entries) < 6 and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.7)  # another one would be stored by then
+    assert (document.labels(0)[20, 8:56:8] == 1).all()
+    assert (len(document.log.entries), document.objects.ids) == (6, (1,))

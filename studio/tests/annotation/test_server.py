@@ -16,12 +16,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError
 from aotlab.sdk import encode_runs
+from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import Session
-from aotlab_studio.server.uploads import load_upload
+from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
 from aotlab_studio.tracking.models import TrackerChoice
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -408,8 +409,47 @@ def test_upload_of_several_frames_is_one_step(session, kind):
 def test_single_image_is_for_the_shown_frame(session):
     assert load_upload(session.document, 7, png(truth(7))) == [7]
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
-    assert load_upload(session.document, 8, colored) == [8]
+    assert load_upload(session.document, 8, colored, targets={1: 1, 2: 2}) == [8]
     assert (session.document.labels(8) == truth(8)).all()
+
+
+def test_binary_mask_goes_to_the_chosen_object(session):
+    draw(session, 0, 1, 2)
+    binary = png(255 * (truth(3) == 1))
+    load_upload(session.document, 3, binary, chosen=2)
+    assert ((session.document.labels(3) == 2) == (truth(3) == 1)).all()
+    with pytest.raises(UnclearObjectsError):
+        load_upload(session.document, 3, binary)
+    load_upload(session.document, 4, binary, targets={255: None})
+    assert session.document.objects.ids == (1, 2, 3)
+
+
+def test_upload_for_another_object_is_asked_about(served):
+    document = served.session.document
+    draw(served.session, 0, 1, 2)
+    first = png(truth(3) == 1)
+    head = {"Origin": served.address, "content": first}
+    assert served.get("/masks/3?chosen=1", "POST", **head).json() == {"frames": [3]}
+    answer = served.get("/masks/4?chosen=2", "POST", **head)
+    assert (answer.status_code, answer.json()) == (409, [{"id": 1, "name": "", "target": 1}])
+    assert document.keyframes == [0, 3]
+    assert served.get('/masks/4?chosen=2&targets={"1":2}', "POST", **head).json() == {"frames": [4]}
+    assert ((document.labels(4) == 2) == (truth(3) == 1)).all()
+    answer = served.get('/masks/4?targets={"1":9}', "POST", **head)
+    assert (answer.status_code, "no such object" in answer.text) == (422, True)
+
+
+def test_upload_of_other_names_is_matched_by_id_then_name(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 2, {"name": "fish"})
+    with pytest.raises(UnclearObjectsError) as raised:
+        load_upload(session.document, 0, WHOLE["colors"])
+    assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
+    content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
+    editing.delete_object(session.document, 1)
+    with pytest.raises(UnclearObjectsError) as raised:
+        load_upload(session.document, 0, content, chosen=2)
+    assert {each.name: each.target for each in raised.value.objects} == {"fish": None, "tree": 2}
 
 
 def test_upload_names_new_objects(session):

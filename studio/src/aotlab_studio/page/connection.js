@@ -5,6 +5,9 @@
 /** @typedef {import('./protocol.js').Answer} Answer */
 /** @template {keyof Actions} A @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
 
+/** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
+const MAX_KEEPALIVE = 60000;
+
 /** An error of an action, with the answers to its question. */
 export class Refusal extends Error {
   /** @param {import('./protocol.js').Failure} failure */
@@ -21,7 +24,8 @@ export class Connection {
     this.onChange = onChange;
     /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
     this.waiting = new Map();
-    this.count = 0;
+    /** Last message id; the first one is random, so that no two pages share ids. */
+    this.count = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
     this.delay = 250;
     this.connect();
   }
@@ -79,18 +83,29 @@ export class Connection {
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} values
+   * @param {number} [id] of `makeId`
    * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
    */
-  call(action, values) {
+  call(action, values, id = this.makeId()) {
     return new Promise((resolve, reject) => {
       if (!this.socket || !this.open) {
         reject(new Error('not connected; is the program still running?'));
         return;
       }
-      this.count += 1;
-      this.waiting.set(this.count, { resolve, reject });
-      this.socket.send(JSON.stringify({ ...values, id: this.count, do: action }));
+      this.waiting.set(id, { resolve, reject });
+      this.socket.send(JSON.stringify({ ...values, id, do: action }));
     });
+  }
+
+  makeId() {
+    this.count += 1;
+    return this.count;
+  }
+
+  /** Send drawings that are not acknowledged; the server stores each id once. @param {object[]} messages */
+  sendDrawings(messages) {
+    const body = JSON.stringify(messages);
+    fetch('drawings', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }
 }
 

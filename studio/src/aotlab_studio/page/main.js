@@ -42,6 +42,8 @@ export class App {
     this.objects = [];
     /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
     this.drawn = Promise.resolve();
+    /** Drawings that are not acknowledged, by message id. @type {Map<number, {action: string, values: Record<string, unknown>}>} */
+    this.drawings = new Map();
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(this);
@@ -60,7 +62,9 @@ export class App {
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       if (this.unsent) event.preventDefault(); // the browser asks
+      this.sendDrawings();
     });
+    addEventListener('pagehide', () => this.sendDrawings());
     this.connection = new Connection((event) => this.handleEvent(event), (connected) => this.connected(connected));
   }
 
@@ -170,15 +174,16 @@ export class App {
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Values<A>} values
+   * @param {number} [id] of a message that may be sent again
    * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined after an error, which shows
    */
-  async request(action, values) {
+  async request(action, values, id) {
     const said = element('status').textContent;
     this.countPending(1);
     try {
       const common = { propagate: true };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
-      const answer = await this.connection.call(action, message);
+      const answer = await this.connection.call(action, message, id);
       await this.playback.refresh(answer.revision);
       if (element('status').className && element('status').textContent === said) this.showMessage('');
       return answer;
@@ -190,6 +195,14 @@ export class App {
     } finally {
       this.countPending(-1);
     }
+  }
+
+  /** Send what was drawn and is not acknowledged; an object that is still to be made is that of the drawing before. */
+  sendDrawings() {
+    const messages = [...this.drawings].map(([id, { action, values }]) => (
+      { propagate: true, ...values, id, do: action, object_id: values.object_id || (action !== 'add_object' && this.chosen) || null }
+    ));
+    if (messages.length) this.connection.sendDrawings(messages);
   }
 
   /** Whether something was drawn that the server has not acknowledged. */
@@ -271,8 +284,11 @@ export class App {
   addObject() {
     const before = this.chosen;
     this.choose(0);
+    const id = this.connection.makeId();
+    this.drawings.set(id, { action: 'add_object', values: {} });
     return this.draw(async () => {
-      const answer = await this.request('add_object', {});
+      const answer = await this.request('add_object', {}, id);
+      this.drawings.delete(id);
       this.setChosen(answer ? answer.result : before);
     });
   }

@@ -99,7 +99,14 @@ async function loadMasks(app) {
   element('load').value = '';
   if (!file) return;
   app.showMessage('Loading the masks…');
-  const answer = await fetch(`masks/${app.playback.frame}`, { method: 'POST', body: file });
+  const address = `masks/${app.playback.frame}?chosen=${app.chosen || null}`;
+  let answer = await fetch(address, { method: 'POST', body: file });
+  if (answer.status === 409) {
+    const targets = await askObjects(await answer.json(), app);
+    app.showMessage('');
+    if (!targets) return;
+    answer = await fetch(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
+  }
   if (!answer.ok) {
     app.showMessage(await answer.text(), true);
     return;
@@ -107,6 +114,36 @@ async function loadMasks(app) {
   const { frames } = await answer.json();
   app.showMessage(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
   await app.playback.seek(frames.includes(app.playback.frame) ? app.playback.frame : frames[0]);
+}
+
+/**
+ * Ask which objects those of a file are.
+ * @param {{id: number, name: string, target: number | null}[]} objects
+ * @param {App} app
+ * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: cancelled
+ */
+function askObjects(objects, app) {
+  const dialog = element('objects-dialog');
+  const lists = objects.map(({ target }) => {
+    const list = createElement('select', {});
+    list.append(createElement('option', { value: '', textContent: 'a new object' }));
+    list.append(...app.objects.map(({ id, name }) => createElement('option', { value: String(id), textContent: `${id}: ${name}` })));
+    list.value = target ? String(target) : '';
+    return list;
+  });
+  element('file-objects').replaceChildren(...objects.map(({ id, name }, index) => {
+    const label = createElement('label', { textContent: `${name || 'object'} (${id} in the file) is ` });
+    label.append(lists[index]);
+    const line = createElement('li', {});
+    line.append(label);
+    return line;
+  }));
+  dialog.returnValue = '';
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue
+      ? Object.fromEntries(objects.map(({ id }, index) => [id, Number(lists[index].value) || null])) : undefined);
+    dialog.showModal();
+  });
 }
 
 /** @typedef {import('./protocol.js').Item} Item */

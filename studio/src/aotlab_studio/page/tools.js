@@ -418,9 +418,12 @@ export class Toolbox {
    * @param {import('./main.js').Values<A>} values
    */
   finish(action, values) {
-    const { app } = this;
+    const { app, pressed } = this;
+    const message = app.connection.makeId();
+    app.drawings.set(message, { action, values: { frame: pressed.frame, object_id: pressed.id || null, ...values } });
     return this.submit(async ({ frame, id }) => {
-      const answer = await app.request(action, { frame, object_id: id || null, ...values });
+      const answer = await app.request(action, { frame, object_id: id || null, ...values }, message);
+      app.drawings.delete(message);
       if (answer && !app.chosen) app.setChosen(answer.result.object_id);
       app.history.reportTaken(answer);
       return answer;

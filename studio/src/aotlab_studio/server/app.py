@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import OrderedDict
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -26,11 +27,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aotlab import InputError
 from aotlab_studio.document.objects import NAME_LENGTH
-from aotlab_studio.protocol import Answer, Event, Failure, FrameEvent
+from aotlab_studio.protocol import Answer, Drawn, Event, Failure, FrameEvent
 from aotlab_studio.server.actions import encode_frame_codes, run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
-from aotlab_studio.server.uploads import load_upload
+from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
 
 MAX_MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
@@ -40,6 +41,12 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which a connection is closed whose client sends no complete request"""
+DRAWINGS = ("paint", "outline", "add_object")
+"""actions that a page repeats when it closes before their answers"""
+MIN_PAGE_ID = 2**32
+"""smallest message id of a page, which starts at a random number, so that no two pages share ids"""
+MAX_DRAWINGS = 1000
+"""drawings whose answers are kept"""
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
@@ -52,7 +59,8 @@ CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 def build_app(session: Session) -> Starlette:
     """Return the application, without its guard."""
-    endpoints, steps = Endpoints(session), dict[int, Connection]()
+    dispatcher = Dispatcher(session)
+    endpoints = Endpoints(session, dispatcher)
     return Starlette(
         routes=[
             Route("/", endpoints.get_file),
@@ -60,8 +68,9 @@ def build_app(session: Session) -> Starlette:
             Route("/frame/{index}", endpoints.get_frame),
             Route("/labels/{index}", endpoints.get_labels),
             Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
+            Route("/drawings", endpoints.store_drawings, methods=["POST"]),
             Route("/export.zip", endpoints.get_archive),
-            WebSocketRoute("/socket", lambda socket: Connection(session, socket, steps).run()),
+            WebSocketRoute("/socket", lambda socket: Connection(dispatcher, socket).run()),
         ],
         exception_handlers={
             InputError: lambda _, error: PlainTextResponse(str(error), 404),
@@ -73,8 +82,8 @@ def build_app(session: Session) -> Starlette:
 class Endpoints:
     """Responses to HTTP requests."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, dispatcher: Dispatcher) -> None:
+        self._session, self._dispatcher = session, dispatcher
         self._files = load_page_files()
 
     async def get_file(self, request: Request) -> Response:
@@ -105,7 +114,11 @@ class Endpoints:
         return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
     async def upload_masks(self, request: Request) -> Response:
-        """Load the masks of an uploaded file."""
+        """Load the masks of an uploaded file.
+
+        ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
+        `FileObject` ask which objects the masks are of.
+        """
         document, index = self._session.by(read_person(request)).document, _parse_index(request)
         document.require_frame(index)
         body = await read_body(request)
@@ -113,10 +126,40 @@ class Endpoints:
             return PlainTextResponse(
                 f"masks: larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer at once", 413
             )
+        query, targets = request.query_params, None
         try:
-            return JSONResponse({"frames": await run_in_threadpool(load_upload, document, index, body)})
-        except InputError as error:
+            chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
+            if "targets" in query:
+                targets = msgspec.json.decode(query["targets"], type=dict[int, int | None])
+            frames = await run_in_threadpool(
+                load_upload, document, index, body, chosen=chosen, targets=targets
+            )
+            return JSONResponse({"frames": frames})
+        except UnclearObjectsError as error:
+            return JSONResponse(msgspec.to_builtins(error.objects), 409)
+        except (InputError, msgspec.DecodeError) as error:
             return PlainTextResponse(str(error), 422)
+
+    async def store_drawings(self, request: Request) -> Response:
+        """Store the unacknowledged drawings of a page that closes: its messages, in order.
+
+        A message without an object is for the object that the one before it has made.
+        """
+        try:
+            messages = msgspec.json.decode(await read_body(request) or b"", type=list[dict[str, Any]])
+        except (msgspec.DecodeError, RecursionError) as error:
+            return PlainTextResponse(f"drawings: {error}", 422)
+        author, made = read_person(request), None
+        for message in messages:
+            if message.get("do") not in DRAWINGS:
+                return PlainTextResponse(f"drawings: expected {', '.join(DRAWINGS)}", 422)
+            new = message.get("object_id") is None
+            if message["do"] != "add_object" and new:
+                message["object_id"] = made
+            answer = await self._dispatcher.run(message, author)
+            if new and isinstance(answer, Answer):
+                made = answer.result.object_id if isinstance(answer.result, Drawn) else answer.result
+        return Response(status_code=204)
 
     async def get_archive(self, request: Request) -> Response:
         """Return the last export."""
@@ -126,15 +169,62 @@ class Endpoints:
         return FileResponse(path, filename=path.name, headers=NO_CACHE_HEADERS)
 
 
+class Dispatcher:
+    """The actions of all pages. A drawing that a closing page sends again is stored once."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._steps: dict[int, Connection] = {}
+        """page that made each step of the history, of all open pages"""
+        self._drawings: OrderedDict[int, asyncio.Future[Answer | Failure]] = OrderedDict()
+        """answers of the last drawings by message id"""
+
+    def forget(self, page: Connection) -> None:
+        """Let any page undo the steps of one that has closed."""
+        self._steps = {step: each for step, each in self._steps.items() if each is not page}
+
+    async def run(
+        self, message: dict[str, Any], author: str, page: Connection | None = None
+    ) -> Answer | Failure:
+        """Carry out a message and return the reply, which for a drawing sent before is the same."""
+        message_id = message.get("id")
+        if message.get("do") not in DRAWINGS or not isinstance(message_id, int) or message_id < MIN_PAGE_ID:
+            return await self._run(message, author, page)
+        if message_id not in self._drawings:
+            self._drawings[message_id] = asyncio.ensure_future(self._run(message, author, page))
+            if len(self._drawings) > MAX_DRAWINGS:
+                self._drawings.popitem(last=False)
+        return await asyncio.shield(self._drawings[message_id])
+
+    async def _run(self, message: dict[str, Any], author: str, page: Connection | None) -> Answer | Failure:
+        message_id = message.get("id")
+        message_id = message_id if isinstance(message_id, int) else None
+        document = self.session.document
+        try:
+            before, last = document.log.head, len(document.log.entries)
+            if message.get("do") == "undo" and self._steps.get(before) not in (None, page):
+                raise InputError(
+                    f"undo: the last step, {document.titles[0]}, was made in another window; undo it there"
+                )
+            result = await run_in_threadpool(run_action, self.session, message, author)
+            if page is not None:
+                for number in range(last + 1, len(document.log.entries) + 1):
+                    self._steps.setdefault(number, page)
+            return Answer(message_id, result, document.revision, document.log.head)
+        except OutdatedError as error:
+            return Failure(message_id, str(error), "wait or go on" if error.waits else "go on")
+        except InputError as error:
+            return Failure(message_id, str(error))
+        except Exception:
+            logging.getLogger(__name__).exception("action failed")
+            return Failure(message_id, "internal error; the program's output has the details")
+
+
 class Connection:
-    """WebSocket of one page: its messages in order, and all events of the session.
+    """WebSocket of one page: its messages in order, and all events of the session."""
 
-    Args:
-        steps: page that made each step of the history, of all open pages.
-    """
-
-    def __init__(self, session: Session, socket: WebSocket, steps: dict[int, Connection]) -> None:
-        self._session, self._socket, self._steps = session, socket, steps
+    def __init__(self, dispatcher: Dispatcher, socket: WebSocket) -> None:
+        self._dispatcher, self._session, self._socket = dispatcher, dispatcher.session, socket
         self._author = read_person(socket)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -153,8 +243,7 @@ class Connection:
         finally:
             listeners.remove(self._notify)
             sender.cancel()
-            for serial in [serial for serial, page in self._steps.items() if page is self]:
-                del self._steps[serial]
+            self._dispatcher.forget(self)
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order; exports and statuses may wait, beside later ones."""
@@ -169,29 +258,7 @@ class Connection:
             await self._handle(message)
 
     async def _handle(self, message: dict[str, Any]) -> None:
-        """Carry out a message and reply."""
-        message_id = message.get("id")
-        message_id = message_id if isinstance(message_id, int) else None
-        answer: Answer | Failure
-        document = self._session.document
-        try:
-            before, last = document.log.head, len(document.log.entries)
-            if message.get("do") == "undo" and self._steps.get(before, self) is not self:
-                raise InputError(
-                    f"undo: the last step, {document.titles[0]}, was made in another window; undo it there"
-                )
-            result = await run_in_threadpool(run_action, self._session, message, self._author)
-            for number in range(last + 1, len(document.log.entries) + 1):
-                self._steps.setdefault(number, self)
-            answer = Answer(message_id, result, document.revision, document.log.head)
-        except OutdatedError as error:
-            answer = Failure(message_id, str(error), "wait or go on" if error.waits else "go on")
-        except InputError as error:
-            answer = Failure(message_id, str(error))
-        except Exception:
-            logging.getLogger(__name__).exception("action failed")
-            answer = Failure(message_id, "internal error; the program's output has the details")
-        self._queue.put_nowait(answer)
+        self._queue.put_nowait(await self._dispatcher.run(message, self._author, self))
 
     def _notify(self, event: Event) -> None:
         if isinstance(event, FrameEvent):

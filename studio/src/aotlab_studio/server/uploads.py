@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
@@ -15,28 +16,50 @@ from aotlab import InputError
 from aotlab.sdk import Annotations, VideoInfo, match_regions, order_names, read_annotations
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
+from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, Item, make_item
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
+from aotlab_studio.protocol import FileObject
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
 MAX_FILES = 20_000
+BINARY_ID = 255
+"""the id in a mask of 0 and 255"""
 MASK_SUFFIXES = (".png", ".json", ".xml", ".txt")
 """suffixes of the files of an archive that are read"""
 
 
-def load_upload(document: Document, index: int, content: bytes) -> list[int]:
+class UnclearObjectsError(InputError):
+    """A file whose objects may be others than those of the same ids; a person has to choose."""
+
+    def __init__(self, objects: list[FileObject]) -> None:
+        super().__init__("masks: of other objects than the chosen one, or of other names; say which they are")
+        self.objects = objects
+
+
+def load_upload(
+    document: Document,
+    index: int,
+    content: bytes,
+    *,
+    chosen: int | None = None,
+    targets: Mapping[int, int | None] | None = None,
+) -> list[int]:
     """Store the masks of a file as given masks, in one edit.
 
     Args:
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
+        chosen: the object that is chosen in the page; a mask of 0 and 255 is its.
+        targets: object of each id in the file, None: a new one; without it, by id, then by name.
 
     Returns:
         the frames of the masks.
 
     Raises:
-        InputError: as `read_upload`, no object, or too many.
+        UnclearObjectsError: no ``targets``, and a name differs, or another object is chosen.
+        InputError: as `read_upload`, no object, no such target, or too many.
     """
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
@@ -45,16 +68,19 @@ def load_upload(document: Document, index: int, content: bytes) -> list[int]:
     if not object_ids:
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
+        chosen = chosen if chosen in document.objects else None
+        matches = _match_objects(document, found, chosen) if targets is None else targets
         added: dict[int, Item] = {}
-        targets = {
-            each: _find_or_add(document, added, each, found.class_names.get(each)) for each in object_ids
+        ids = {
+            each: _find_or_add(document, added, each, matches.get(each), found.class_names.get(each))
+            for each in object_ids
         }
         if len(document.objects.ids) + len(added) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         attributes = document.attributes
         for each, stated in found.attribute_table().items():
-            attributes.setdefault(targets[each], {}).update(stated)
-        given = {frame: _store_labels(document, frame, found.mask(frame), targets) for frame in found.frames}
+            attributes.setdefault(ids[each], {}).update(stated)
+        given = {frame: _store_labels(document, frame, found.mask(frame), ids) for frame in found.frames}
         values = State(
             objects=dict(added), given=dict(given), classes=dict(found.classes | document.classes),
             attributes=dict(attributes),
@@ -63,10 +89,32 @@ def load_upload(document: Document, index: int, content: bytes) -> list[int]:
     return sorted(found.frames)
 
 
-def _find_or_add(document: Document, added: dict[int, Item], object_id: int, name: str | None) -> int:
-    """Return the object of an id in a file: the one of this id, or a new one with what can be a name of ``name``."""
-    if object_id in document.objects:
-        return object_id
+def _match_objects(document: Document, found: Annotations, chosen: int | None) -> dict[int, int | None]:
+    """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
+    objects, ids = document.objects, found.objects()
+    if ids == [BINARY_ID]:
+        matches, clear = {BINARY_ID: chosen}, chosen is not None
+    else:
+        names = Counter(item.name for item in objects) + Counter(found.class_names.values())
+        by_name = {item.name: item.id for item in objects if names[item.name] == 2 and item.id not in ids}
+        stated = {each: found.class_names.get(each, "") for each in ids}
+        matches = {each: each if each in objects else by_name.get(name) for each, name in stated.items()}
+        clear = chosen is None or chosen in matches.values()
+        clear &= all(name in ("", objects.get(each).name) for each, name in stated.items() if each in objects)
+    if objects.ids and not clear:
+        raise UnclearObjectsError(
+            [FileObject(each, found.class_names.get(each, ""), matches[each]) for each in ids]
+        )
+    return matches
+
+
+def _find_or_add(
+    document: Document, added: dict[int, Item], object_id: int, target: int | None, name: str | None
+) -> int:
+    """Return the target of an id in a file, or a new object with what can be a name of ``name``."""
+    if target is not None:
+        return document.objects.get(target).id
+    object_id = 1 if object_id == BINARY_ID else object_id
     kept = "".join(filter(str.isprintable, name or "")).strip()[:NAME_LENGTH]
     used = {*document.log.used_objects, *added}
     item = make_item(max(used) + 1 if object_id in used else object_id, kept or None)
@@ -81,13 +129,13 @@ def _store_labels(
     shown, locked = document.labels(index), document.objects.locked
     free = ~np.isin(shown, locked)
     given = document.given(index)
-    for object_id in np.unique(labels[labels > 0]).tolist():
-        mask = (labels == object_id) & free
+    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}:
+        mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
         for other, digest in given.items():
             if (document.masks.read(digest) & mask).any():
                 given[other] = document.masks.put(document.masks.read(digest) & ~mask)
-        if targets[object_id] not in locked:
-            given[targets[object_id]] = document.masks.put(mask)
+        if target not in locked:
+            given[target] = document.masks.put(mask)
     return given
 
 
@@ -96,6 +144,9 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
 
     Args:
         index: frame of an image, and of a single mask of a frame beyond the video.
+
+    Returns:
+        the objects; that of a mask of 0 and 255 has the id `BINARY_ID`.
 
     Raises:
         InputError: as `read_annotations`, without a path; or an archive that is damaged or has no masks.
@@ -106,11 +157,17 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
             if path.is_dir() and any((path / legend).is_file() for legend in LEGENDS):
                 return _read_colors(path, video)
-            found = read_annotations(path, video, frame=index if path.suffix.lower() == ".png" else None)
+            image = path.suffix.lower() == ".png"
+            found = read_annotations(path, video, frame=index if image else None)
+            binary = image and set(np.unique(decode_png(path.read_bytes()))) <= {0, BINARY_ID}
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
             raise InputError(text) from error
-    found.frames = {frame: regions for frame, regions in found.frames.items() if regions}
+    found.frames = {
+        frame: [replace(each, object_id=BINARY_ID) for each in regions] if binary else regions
+        for frame, regions in found.frames.items()
+        if regions
+    }
     if len(found.frames) == 1 and max(found.frames) >= (video.length or 0):
         found.frames = {index: next(iter(found.frames.values()))}
     return found
