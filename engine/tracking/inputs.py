@@ -89,6 +89,4 @@ def _to_array(name: str, value: Any) -> np.ndarray:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"{name}: expected an array, got {type(value).__name__} ({error})"
-        ) from error
+        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({error})") from error

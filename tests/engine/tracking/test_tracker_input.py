@@ -73,7 +73,7 @@ def test_image_and_tensor_are_tracked_as_array(models, kind):
     ],
 )
 def test_invalid_frame_rejected_before_video_starts(tracker, frame):
-    with pytest.raises(InputError, match="frame: expected .*, got"):
+    with pytest.raises(InputError, match=r"frame: expected .*, got"):
         tracker.step(frame, stripes([1]))
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
 
