@@ -67,7 +67,7 @@ class TrackOptions:
     @cached_property
     def outputs(self) -> dict[str, OutputKind]:
         """Outputs to write, by name."""
-        return {name: find_output(name) for name in self.write}
+        return {name: find_output(name) for name in self.write or ("",)}  # the empty name is refused
 
 
 @dataclass(frozen=True)

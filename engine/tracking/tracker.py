@@ -211,7 +211,8 @@ class Tracker:
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
         predicted = self.predict(frame, mask, size)
-        logits, channels = self.objects.compact(*self.commit(predicted, mask))
+        logits, channels = self.commit(predicted, mask)  # replaces `objects`
+        logits, channels = self.objects.compact(logits, channels)
         return Prediction(self.objects.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
 
     def prepare(
