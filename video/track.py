@@ -59,21 +59,19 @@ class TrackOptions:
             object.__setattr__(self, "write", (self.write,))
         if not self.write:
             raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
-        self.outputs  # noqa: B018  # raises for an unknown name
+        _ = self.outputs  # raises for an unknown name
         if not 0 < self.timeout < math.inf:
             raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
-        if self.realtime and self.both_directions:
-            raise InputError("realtime: cannot go with both_directions, which needs later frames; give one")
-        if self.removals and self.both_directions:
+        if self.both_directions and (self.realtime or self.removals):
             raise InputError(
-                "remove: cannot go with both_directions, where each mask shows all objects of its frame; "
-                "give a mask without the object"
+                "both directions: cannot go with realtime, as later frames are needed, or with remove, as each mask "
+                "shows all objects of its frame; give one of them"
             )
 
     @cached_property
     def outputs(self) -> dict[str, OutputKind]:
         """Outputs to write, by name."""
-        return {name: find_output(name) for name in self.write}
+        return {name: find_output(name) for name in self.write or ("",)}  # the empty name is refused
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ STATES = FileKind("tracker state", 5, "save it again")
 
 @dataclass
 class TrackerState:
-    """What a video changes in a tracker."""
+    """State of a tracker in the middle of a video."""
 
     length: int | None
     frame_shape: tuple[int, ...] | None

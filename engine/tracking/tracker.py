@@ -148,7 +148,7 @@ class Tracker:
         """part of the next frame in the network; None before the first mask"""
         self.rules = build_rules(self.config.rules)
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
-        """segmenter of the model's prompt network; at a prompt it raises `InputError` if the model has none"""
+        """segmenter of the model's prompt network; raises `InputError` for models without one"""
         self.steps = 0
         """number of stored frames"""
         self._updating = False  # whether memory is being updated, or that failed
@@ -202,8 +202,8 @@ class Tracker:
                 objects in ``mask`` and take no pixel that it gives to others.
 
         Raises:
-            InputError: unusable input; nothing changes. After a failure while updating memory, the tracker accepts
-                only `reset` and `load_state_dict`.
+            InputError: unusable input; the tracker is unchanged. After a failure while updating memory, it accepts only
+                `reset` and `load_state_dict`.
         """
         frame, mask, size = self.prepare(frame, mask, size, prompts)
         if mask is None and not self.banks:
@@ -211,7 +211,8 @@ class Tracker:
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
         predicted = self.predict(frame, mask, size)
-        logits, channels = self.objects.compact(*self.commit(predicted, mask))
+        logits, channels = self.commit(predicted, mask)  # replaces `objects`
+        logits, channels = self.objects.compact(logits, channels)
         return Prediction(self.objects.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
 
     def prepare(

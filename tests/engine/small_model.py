@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
+from aotlab.configs import schema
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import ENCODERS
@@ -42,6 +43,7 @@ class TinyEncoder(nn.Module):
 
 
 ENCODERS["tiny"] = TinyEncoder
+schema.ENCODERS = (*schema.ENCODERS, "tiny")
 TINY = ("model.encoder=tiny", "model.dim=32", "model.stages.0.window=7", "model.stages.0.feedforward=64")
 
 

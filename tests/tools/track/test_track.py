@@ -145,7 +145,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--start", "9"], "start 9: not a frame to track"),
     (["video", "--mask", "0=first.png", "--start", "2"], "mask 0=first.png: not a frame to track"),
     (["video", "--mask", "first.png", "--write", "masks,gif"], "write gif: unknown output"),
-    (["video", "--mask", "first.png", "--both-directions", "--realtime"], "realtime: cannot go with both"),
+    (["video", "--mask", "first.png", "--both-directions", "--realtime"], "both directions: cannot go with realtime"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
     (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "--memory-frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
