@@ -101,7 +101,7 @@ def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
 
 
 def fixed_settings(config: Config, index: int) -> dict[str, Any]:
-    """Return the settings that must be the same when phase ``index`` is resumed; all other training settings may change."""
+    """Return the settings that must be the same when phase ``index`` is resumed; other settings may change."""
     settings, phases = config.train, config.train.phases
     return {
         "architecture": str(select_architecture(config)),
