@@ -221,7 +221,7 @@ def empty_graphs(monkeypatch):
 def test_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(errors, "find_spec", lambda name: None)
     with pytest.raises(
-        InputError, match=r"onnx and onnxscript must be installed; pip install 'aotlab\[export\]'"
+        InputError, match=r"onnx and onnxscript must be installed for this; pip install 'aotlab\[export\]'"
     ):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)
 
