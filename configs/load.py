@@ -121,7 +121,7 @@ def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, 
 
 
 def to_yaml(config: Config) -> str:
-    """The resolved settings as YAML text that `load_config` reads back."""
+    """Return the resolved settings as YAML text that `load_config` reads."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 

@@ -82,7 +82,11 @@ class AOST(AOT):
         config, stage, dim = self.config, self.config.stages[0], self.config.dim
         inputs = [dim if stage.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
         return ScalableDecoder(
-            inputs, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
+            inputs,
+            self.encoder_channels[:3],
+            1 + config.max_objects,
+            dim=dim,
+            align_corners=config.align_corners,
         )
 
     @property

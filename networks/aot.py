@@ -50,7 +50,7 @@ class LSTTBlock(nn.Module):
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
-        self.short_attention: LocalAttention | None = None  # an ablation of the paper goes without it
+        self.short_attention: LocalAttention | None = None  # None in an ablation of the paper
         if config.window:
             relative = config.relative_position
             self.short_attention = LocalAttention(
@@ -117,7 +117,7 @@ class AOT(VOSModel):
         config = self.config
         inputs, outputs = (1 + config.stages[0].depth) * config.dim, 1 + config.max_objects
         return FPNDecoder(
-            inputs, self.channels[:3], outputs, dim=config.dim, align_corners=config.align_corners
+            inputs, self.encoder_channels[:3], outputs, dim=config.dim, align_corners=config.align_corners
         )
 
     @property

@@ -5,7 +5,7 @@ replaces heads and feed-forward layers:
 
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
 
-with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, which values also pass. As published, there
+with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. As published, there
 is no position embedding.
 """
 
@@ -165,7 +165,11 @@ class DeAOT(VOSModel):
         self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.decoder = FPNDecoder(
-            2 * dim, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
+            2 * dim,
+            self.encoder_channels[:3],
+            1 + config.max_objects,
+            dim=dim,
+            align_corners=config.align_corners,
         )
 
     @property

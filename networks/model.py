@@ -78,8 +78,8 @@ class VOSModel(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.encoder)
-        self.channels: tuple[int, int, int, int] = self.encoder.channels  # type: ignore[assignment]
-        self.projector = nn.Conv2d(self.channels[3], config.dim, 1)
+        self.encoder_channels: tuple[int, int, int, int] = self.encoder.channels  # type: ignore[assignment]
+        self.projector = nn.Conv2d(self.encoder_channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
         self.optimized = False
         """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""

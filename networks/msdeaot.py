@@ -39,11 +39,11 @@ class MSDeAOT(VOSModel):
             GPMBlock(dim16, stage16, first=index == 0) for index in range(stage16.depth)
         )
         self.transition8 = Transition(
-            stage16.depth * dim16, self.channels[1], dim8, branches=2, align_corners=align_corners
+            stage16.depth * dim16, self.encoder_channels[1], dim8, branches=2, align_corners=align_corners
         )
         self.blocks8 = nn.ModuleList(GPMBlock(dim8, stage8, first=False) for _ in range(stage8.depth))
         self.transition4 = Transition(
-            stage8.depth * dim8, self.channels[0], dim4, branches=2, align_corners=align_corners
+            stage8.depth * dim8, self.encoder_channels[0], dim4, branches=2, align_corners=align_corners
         )
         self.norm = nn.GroupNorm(2, 2 * dim4)  # a group per branch
         self.decoder = ConvDecoder(2 * dim4, config.dim // 2, 1 + config.max_objects)

@@ -89,7 +89,7 @@ class PAOT(VOSModel):
             if stages:
                 transition = Transition(
                     stages[-1].outputs,
-                    self.channels[ENCODER_MAPS[settings.stride]],
+                    self.encoder_channels[ENCODER_MAPS[settings.stride]],
                     settings.dim or config.dim,
                     branches=1,
                     align_corners=config.align_corners,

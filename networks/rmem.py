@@ -41,7 +41,7 @@ class TemporalEmbedding(nn.Module):
 def temporal_slots_by_age(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
     """Return the slot of each frame, below ``slots``, oldest frame first.
 
-    Each frame has its own while there are enough; then they are shared evenly, counted from the newest.
+    Each frame has its own slot if there are enough; otherwise slots are shared evenly, counted from the newest frame.
     """
     index = torch.arange(frames, device=device)
     if frames <= slots:

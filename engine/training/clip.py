@@ -100,7 +100,7 @@ class ClipPlan:
     hardest: int
     """number of pixels in the bootstrapped cross-entropy, from `count_hardest_pixels`"""
     feed_predictions: bool
-    """store predicted masks instead of the labels"""
+    """feed memory with predictions instead of labels"""
     reference_gradient: bool = True
     """compute gradients of the loss on the reference frame"""
 

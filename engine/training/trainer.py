@@ -181,7 +181,7 @@ def wrap_ddp(learner: ClipLearner, world: World) -> nn.Module:
         return learner
     # Layouts of 1×1 kernels have two names; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    # The identity bank is frozen within a phase, and decoding a reference frame may need no gradient.
+    # the identity bank is frozen while predictions are fed, and decoding a reference frame may need no gradient
     devices = [world.device.index] if world.device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(learner, device_ids=devices, find_unused_parameters=True)
 

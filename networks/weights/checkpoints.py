@@ -63,8 +63,8 @@ def load_checkpoint(
 
     Args:
         path: a safetensors file of ours or a published ``.pth`` file.
-        config: preset or YAML file in place of the settings inside. ``.pth`` files hold none: by default they have
-            those of the preset with their keys, of several the first in `guess_presets`.
+        config: preset or YAML file in place of the settings inside. ``.pth`` files hold none; their default is
+            the first preset of `guess_presets`, whose keys match.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
 
     Returns:
@@ -158,12 +158,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as opened:
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
             return state, opened.metadata() or {}
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(
-            f"{path}: truncated or not a safetensors file ({error}); download or train it again"
+            f"{path}: truncated or not a readable safetensors file ({error}); download or train it again"
         ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:

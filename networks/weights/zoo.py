@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import (
     expand_home,
     is_file,
@@ -182,16 +182,11 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
             return path
         download = weights_folder() / f".download.{entry.file}"
         by_hand = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
-        try:
-            if source is not None:
-                raw = fetch_file(source, download, hub_file=entry.file)
-            else:
-                raw = next(filter(is_file, by_hand), None) or _download_from_google_drive(entry, download)
-            _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
-        except InputError as error:
-            raise InputError(
-                f"{name}: {error}; or get {entry.file} from {ZOO_URL} and put it at {by_hand[0]}"
-            ) from error
+        if source is not None:
+            raw = fetch_file(source, download, hub_file=entry.file)
+        else:
+            raw = next(filter(is_file, by_hand), None) or _download_from_google_drive(entry, download)
+        _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
         for left in weights_folder().glob(f"{download.name}*"):  # of interrupted downloads too
             left.unlink(missing_ok=True)
         return path
@@ -210,10 +205,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     if address.startswith(HUB_PREFIX):
         return download_from_hub(address, hub_file)
     if not address.startswith(("http://", "https://")):
-        local = Path(address.removeprefix("file://"))
-        if not is_file(local):
-            raise InputError(f"{local}: no such file; expected a checkpoint")
-        return local
+        return Path(address.removeprefix("file://"))
     from http.client import HTTPException
 
     from torch.hub import download_url_to_file
@@ -243,13 +235,11 @@ def download_from_hub(address: str, file: str) -> Path:
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
     """Download a published file with gdown, which resumes; errors as in `fetch_file`."""
-    try:
-        import gdown
-        from gdown.exceptions import DownloadError
-        from requests import ConnectionError as NoConnection
-        from requests import RequestException, Timeout
-    except ImportError as error:
-        raise InputError("gdown is not installed, or too old; pip install 'gdown>=6.3'") from error
+    require_extra("weights")
+    import gdown
+    from gdown.exceptions import DownloadError
+    from requests import RequestException
+
     address = f"Google Drive, file {entry.google_drive}"
     log.info("%s: downloading %s from Google Drive", entry.name, entry.file)
     try:
@@ -258,9 +248,10 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
         )
     except (DownloadError, RequestException, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        if isinstance(error, NoConnection | Timeout):
-            reason = "broke off or cannot be reached; run the command again to resume"
-        raise InputError(f"{address}: {reason}") from error
+        raise InputError(
+            f"{address}: {reason}; run the command again to resume, or get {entry.file} from {ZOO_URL} and put it in "
+            f"{weights_folder()}"
+        ) from error
     return path
 
 

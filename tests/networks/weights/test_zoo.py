@@ -95,10 +95,9 @@ def test_source_of_stored_weights_is_ignored_aloud(aott, caplog):
     assert "aott: stored already, other.pth is not read; replace it with --force" in caplog.text
 
 
-def test_missing_server_names_the_place_for_the_file(home):
-    with pytest.raises(InputError, match=r"AOTT_PRE_YTB_DAV\.pth") as refusal:
+def test_missing_server_is_one_sentence(home):
+    with pytest.raises(InputError, match=r"^http://127\.0\.0\.1:9/x: cannot be downloaded") as refusal:
         download_weights("aott", source="http://127.0.0.1:9/x")
-    assert str(home / "weights" / "AOTT_PRE_YTB_DAV.pth") in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
@@ -113,7 +112,7 @@ def test_google_drive_failure_is_one_sentence(home, monkeypatch, kind):
         ),
         "no network": (
             requests.ConnectionError("HTTPSConnectionPool(host='drive')"),
-            "cannot be reached; run the command again to resume; or get",
+            r"run the command again to resume, or get AOTT_PRE_YTB_DAV\.pth",
         ),
     }[kind]
 
@@ -124,7 +123,7 @@ def test_google_drive_failure_is_one_sentence(home, monkeypatch, kind):
     with pytest.raises(InputError, match=words) as refusal:
         download_weights("aott")
     assert "\n" not in str(refusal.value)
-    assert "Pool" not in str(refusal.value)
+    assert str(home / "weights") in str(refusal.value)
 
 
 def test_named_weights_are_converted_once(server, aott, capsys):
