@@ -28,7 +28,7 @@ def interpolation_matrix(source: int, target: int, align_corners: bool, antialia
     ``antialias``: the triangle of each target pixel is as wide as the source pixels that it covers.
     """
     index = np.arange(target)
-    centres = (index + 0.5) * source / target - 0.5
+    centres: np.ndarray = (index + 0.5) * source / target - 0.5
     if align_corners:
         centres = index * ((source - 1) / max(1, target - 1))
     radius = 1.0
