@@ -7,13 +7,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from aotlab_runtime.memory import Memory, compute_relevance, share_slots
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance, attention_per_frame
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import temporal_slots_by_age
+from aotlab_runtime.memory import Memory, compute_relevance, share_slots
 
 
 @pytest.mark.parametrize(
