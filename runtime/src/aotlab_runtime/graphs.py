@@ -74,6 +74,14 @@ class Graphs:
         names = [node.name for node in session.get_outputs()]
         return dict(zip(names, session.run(names, inputs), strict=True))
 
+    def check_memory(self, memory: Tensors) -> None:
+        """Raise KeyError or ValueError unless ``memory`` has what ``propagate`` reads."""
+        for node in self._sessions["propagate"].get_inputs():
+            if node.name.startswith("memory_"):
+                pairs = zip(memory[node.name].shape, node.shape, strict=True)
+                if any(isinstance(side, int) and side != found for found, side in pairs):
+                    raise ValueError(f"{node.name} of shape {memory[node.name].shape}")
+
     def input_size(self, name: str) -> tuple[int, int]:
         """Return (height, width) of a graph's image."""
         shape = self._sessions[name].get_inputs()[0].shape

@@ -226,6 +226,7 @@ class Tracker:
                     raise ValueError("memory that is not finite")
                 memory = other._new_memory()
                 memory.load(saved["memory"], {name.partition(".")[2]: x for name, x in tensors.items()})
+                self.graphs.check_memory(memory.read(self._stage["temporal_slots"]))
                 other.groups.append(Group(saved["objects"], saved["batch"], memory))
         except InputError:
             raise
