@@ -24,7 +24,7 @@ from aotlab.networks.weights.published_keys import (
 from aotlab.utils.errors import InputError
 from tests.golden import filler
 from tests.published import to_published
-from tests.shared import golden_table, has_golden
+from tests.shared import golden_table, has_golden, one_of_each_method
 
 LAYOUTS = {
     "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},
@@ -132,7 +132,9 @@ def test_official_names_differ_from_ours(aott):
     assert not is_published(aott.state_dict())
 
 
-@pytest.mark.parametrize("variant", [name for name in list_presets() if has_golden(f"keys/{name}.json")])
+@pytest.mark.parametrize(
+    "variant", one_of_each_method(name for name in list_presets() if has_golden(f"keys/{name}.json"))
+)
 def test_published_keys_round_trip(variant):
     keys = golden_table(f"keys/{variant}")
     computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}
@@ -227,7 +229,7 @@ def test_encoder_weights_of_another_network_rejected(aott):
         load_encoder_weights(aott.encoder, {"conv9.weight": torch.zeros(3)})
 
 
-@pytest.mark.parametrize("name", list_presets())
+@pytest.mark.parametrize("name", one_of_each_method(list_presets()))
 def test_keys_name_the_preset(name):
     with torch.device("meta"):
         model = build_model(load_config(name).model)
@@ -273,7 +275,7 @@ def test_checkpoint_of_version_0_2_loads(tmp_path, preset):
     assert all(torch.equal(tensor, saved.state_dict()[key]) for key, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize("name", list_presets())
+@pytest.mark.parametrize("name", one_of_each_method(list_presets()))
 def test_settings_of_version_0_2_name_a_block(name):
     tree = OmegaConf.to_container(OmegaConf.create(to_yaml(load_config(name))))
     method, stages = tree["model"].pop("method"), tree["model"]["stages"]
