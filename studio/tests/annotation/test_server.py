@@ -536,3 +536,10 @@ def test_names_of_separate_uploads_are_separate_objects(session):
     for index, name in enumerate(("dog", "cat")):
         load_upload(session.document, 0, name_shape(index, name))
     assert [item.name for item in session.document.objects] == ["dog", "cat"]
+
+
+def test_upload_for_a_locked_object_takes_no_pixels(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, {"locked": True})
+    load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
+    assert (session.document.labels(0) == truth(0)).all()

@@ -137,13 +137,12 @@ def _store_labels(
     shown, locked = document.labels(index), document.objects.locked
     free = ~np.isin(shown, locked)
     given = document.given(index)
-    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}:
+    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
         for other, digest in given.items():
             if (document.masks.read(digest) & mask).any():
                 given[other] = document.masks.put(document.masks.read(digest) & ~mask)
-        if target not in locked:
-            given[target] = document.masks.put(mask)
+        given[target] = document.masks.put(mask)
     return given
 
 
