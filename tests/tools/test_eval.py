@@ -231,7 +231,6 @@ def test_second_run_finds_all_and_other_settings_need_force(data, tmp_path, caps
     ("more", "message"),
     [
         (["--weights", "1,2"], "--weights: 2 of them for 1 models"),
-        (["--scales", "1.0,1.0"], "scales 1.0 1.0: give different numbers"),
         (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
     ],
 )

@@ -250,7 +250,7 @@ def test_prompt_takes_no_pixel_drawn_for_others(tracker):
 
 
 @pytest.mark.parametrize(
-    "prompts", [[Prompt(points=[(30, 30)])], {1: (30, 30)}, {0: Prompt(points=[(3, 3)])}]
+    "prompts", [[Prompt(points=[(30, 30)])], {1: "30,30"}, {0: Prompt(points=[(3, 3)])}]
 )
 def test_tracker_rejects_prompts_of_another_form(tracker, prompts):
     tracker.reset()

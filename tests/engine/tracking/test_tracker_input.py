@@ -141,7 +141,7 @@ def test_failed_encoding_starts_no_video(models, monkeypatch):
     assert (tracker.step(frame, mask).labels == mask).all()
 
 
-IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**31, 2**53 + 1, 2**63 - 1, 2**64 - 1])
+IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**24 + 1, 2**31 - 1])
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 
 
