@@ -54,7 +54,9 @@ class Prompt:
             raise InputError(
                 f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
             )
-        if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in (*points, *self.scribble)):
+        if any(
+            np.shape(point) != (2,) or not np.isfinite(point).all() for point in (*points, *self.scribble)
+        ):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
         if self.box is not None:
             numbers = len(self.box) == 4 and bool(np.isfinite(self.box).all())

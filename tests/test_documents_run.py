@@ -204,7 +204,7 @@ def test_readme_runs(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     run_page(ROOT / "README.md", capfd)
     assert len(list((tmp_path / "results" / "first_rabbit" / "masks").glob("*.png"))) == 3
-    assert (tmp_path / "results" / "rabbit" / "overlay.mp4").is_file()
+    assert (tmp_path / "results" / "first_rabbit" / "overlay.mp4").is_file()
 
 
 @pytest.mark.slow

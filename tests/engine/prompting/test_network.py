@@ -249,9 +249,7 @@ def test_prompt_takes_no_pixel_drawn_for_others(tracker):
         tracker.step(frame(), np.full((90, 120), 7), prompts=prompts)
 
 
-@pytest.mark.parametrize(
-    "prompts", [[Prompt(points=[(30, 30)])], {1: "30,30"}, {0: Prompt(points=[(3, 3)])}]
-)
+@pytest.mark.parametrize("prompts", [[Prompt(points=[(30, 30)])], {1: "30,30"}, {0: Prompt(points=[(3, 3)])}])
 def test_tracker_rejects_prompts_of_another_form(tracker, prompts):
     tracker.reset()
     mask = np.full(frame().shape[:2], 3, np.uint8)
