@@ -65,8 +65,8 @@ def read_first_config(args: Namespace) -> Config:
 def track(videos: Sequence[Video], args: Namespace, world: World, stop: StopFlag) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
-    from aotlab.engine.streaming import HELPER_THREADS
     from aotlab.utils.devices import reserve_cores
+    from aotlab.utils.streaming import HELPER_THREADS
 
     reserve_cores(HELPER_THREADS)
     tracker, made_by = load_models(args, str(world.device))

@@ -150,8 +150,8 @@ def _track_gap(
 ) -> Generator[NumberedPrediction, None, bool]:
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
-    if not indices:
-        return False
+    if not indices:  # the tracker has just seen the annotated frame before
+        return before is not None and any(rule.is_cut(after[0]) for rule in tracker.rules)
     cuts: set[int] = set()
     with SpillFile(gap.folder, compress=True) as backward:
         tracker.reset(len(gap) + 1)

@@ -142,50 +142,73 @@ def load_masks(
             frame that is not tracked; two are for one object on one frame; or two are black and white without ID.
     """
     frames = frames or FrameSelection(video)
-    masks, files, unnamed = Annotations(video.size), dict[int, Path](), None
+    merged = Annotations(video.size)
+    files: dict[int, Path] = {}
+    black_and_white: Path | None = None
     for value in values:
         subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
-        index = frames.first if file.suffix.lower() == ".png" else None
-        if number is not None:
-            index = frames.index(number, subject)
-        annotations = read_annotations(file, video, frame=index, strict=strict)
-        same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
-        if object_id is not None:
-            annotations = _assign_id(annotations, object_id, subject)
-        elif is_black_and_white(file):
-            if unnamed is not None:
+        if object_id is None and is_black_and_white(file):
+            if black_and_white is not None:
+                same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
                 raise InputError(
-                    f"{subject}: black and white, as is {unnamed}; give {same} for the same object, or {other} "
-                    "for another"
+                    f"{subject}: black and white, as is {black_and_white}; give {same} for the same object, or "
+                    f"{other} for another"
                 )
-            unnamed = file
-        covered = Counter[int]()
-        for index, shown in annotations.frames.items():
-            if not shown or (index not in frames and (video.length is None or index < video.length)):
-                continue  # without objects, or in the video but not to be tracked
-            frames.require(index, f"{subject}, frame {index}")
-            regions = masks.frames.setdefault(index, [])
-            if index in files and object_id in (None, *(region.object_id for region in regions)):
+            black_and_white = file
+        annotations = _read_mask_value(value, video, frames, strict=strict)
+        for index in annotations.frames:
+            present = {region.object_id for region in merged.frames.get(index, ())}
+            if index in files and (object_id is None or object_id in present):
                 raise InputError(
                     f"{subject}: frame {index} already has {files[index]}; give one file a frame, or one for each "
-                    f"object, for example {other}"
+                    f"object, for example {FrameObjectValue(number, 2, str(file))}"
                 )
             files[index] = file
-            covered.update(_count_covered(regions, shown, video.size))
-            regions += shown
-        for each, count in covered.items():
-            log.warning("mask %s: covers %d pixels of object %d, which it loses", value, count, each)
-        for object_id, name in annotations.class_names.items():
-            earlier = masks.class_names.setdefault(object_id, name)
-            if earlier != name:
-                raise InputError(
-                    f"{subject}: object {object_id} is {name!r}, but {earlier!r} in an earlier file; give files with "
-                    "object ids (track_id), or one file for both"
-                )
-        masks.classes = annotations.classes | masks.classes
-    if values and not masks.frames:
+        _merge(merged, annotations, subject)
+    if values and not merged.frames:
         raise InputError(f"mask {values[0]}: no mask for the frames to track; give one, or another start")
-    return VideoMasks(masks)
+    return VideoMasks(merged)
+
+
+def _read_mask_value(value: str, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
+    """Read the file of ``[FRAME][:ID]=FILE`` and return its objects on the frames to track."""
+    subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
+    index = frames.first if file.suffix.lower() == ".png" else None
+    if number is not None:
+        index = frames.index(number, subject)
+    annotations = read_annotations(file, video, frame=index, strict=strict)
+    if object_id is not None:
+        annotations = _assign_id(annotations, object_id, subject)
+    tracked = {}
+    for index, regions in annotations.frames.items():
+        in_video = video.length is None or index < video.length
+        if regions and (index in frames or not in_video):
+            frames.require(index, f"{subject}, frame {index}")
+            tracked[index] = regions
+    return replace(annotations, frames=tracked)
+
+
+def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
+    """Add annotations to ``merged`` in place; warn about pixels that they take from its objects.
+
+    Raises:
+        InputError: an object has another class name than before.
+    """
+    covered = Counter[int]()
+    for index, regions in added.frames.items():
+        below = merged.frames.setdefault(index, [])
+        covered.update(_count_covered(below, regions, merged.size))
+        below += regions
+    for object_id, count in covered.items():
+        log.warning("%s: covers %d pixels of object %d, which it loses", subject, count, object_id)
+    for object_id, name in added.class_names.items():
+        earlier = merged.class_names.setdefault(object_id, name)
+        if earlier != name:
+            raise InputError(
+                f"{subject}: object {object_id} is {name!r}, but {earlier!r} in an earlier file; give files with "
+                "object ids (track_id), or one file for both"
+            )
+    merged.classes = added.classes | merged.classes
 
 
 def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:

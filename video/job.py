@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.prompting import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
-from aotlab.engine.streaming import HELPER_THREADS
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import write_mask
@@ -24,6 +23,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.places import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
+from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import (
     FrameSelection,
@@ -67,7 +67,7 @@ class Job:
     video: str
     """source, as in `open_frames`"""
     masks: tuple[str, ...] = ()
-    """masks, ``[FRAME][:ID]=FILE`` or FILE each; this and other lists of texts may be one text"""
+    """masks, ``[FRAME][:ID]=FILE`` or FILE each; a single string is accepted, as for the other tuples"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job only"""
     levels: str | None = None
@@ -225,7 +225,7 @@ def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:
     Raises:
         InputError: the segmenter cannot be loaded.
     """
-    if not names and getattr(tracker.model, "prompts", None) is not None:
+    if not names and tracker.model.prompts is not None:
         return tracker.segmenter
     return load_segmenter(
         [Path(name) for name in names] if len(names) == 2 else None,

@@ -105,7 +105,7 @@ class Output:
         self.attributes: AttributeTable = {}
         """attributes of the objects, if known"""
         self.frame_number: Callable[[int], int] = int
-        """number by which the user calls a frame, by its index"""
+        """user-facing frame number, by its index"""
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
@@ -414,7 +414,7 @@ def open_outputs(
     """Create outputs in a folder, by name; raise `InputError` if it cannot be written.
 
     Args:
-        frame_number: number by which the user calls a frame, by its index.
+        frame_number: user-facing number of a frame by index.
     """
     outputs = {}
     for name, kind in kinds.items():

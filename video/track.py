@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.engine.streaming import LabelPipeline, ReadAhead, StallError, stream
 from aotlab.media.deep_images import Levels
 from aotlab.media.frames import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
+from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import OutputKind, Outputs, TrackedFrame, find_output, list_outputs, open_outputs
@@ -71,7 +71,7 @@ class TrackOptions:
     @cached_property
     def outputs(self) -> dict[str, OutputKind]:
         """Outputs to write, by name."""
-        return {name: find_output(name) for name in self.write or ("",)}  # the empty name is refused
+        return {name: find_output(name) for name in self.write}
 
 
 @dataclass(frozen=True)
@@ -252,9 +252,11 @@ def pace_frames(frames: Iterator[NumberedFrame], source: FrameSource) -> Iterato
 
 
 class TimedTracker:
-    """Tracker that measures the time of `step`; all else is the tracker's."""
+    """Tracker that measures the time of `step` and delegates everything else."""
 
     def __init__(self, tracker: Tracker) -> None:
+        from aotlab.engine.tracking.prediction import LabelPipeline  # loads PyTorch
+
         self._tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
         self.seconds = 0.0
 

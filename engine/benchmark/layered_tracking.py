@@ -41,10 +41,10 @@ class LayeredPrediction:
     """H×W bool masks of the objects that begin on this frame, by id"""
     size: Size
 
-    def receive(self) -> None:
-        """Start the copies of a GPU's channels, as `Prediction.receive`."""
+    def start_host_copy(self) -> None:
+        """Start the copies of a GPU's channels, as `Prediction.start_host_copy`."""
         for prediction, _ in self.layers:
-            prediction.receive()
+            prediction.start_host_copy()
 
     @cached_property
     def objects(self) -> dict[int, np.ndarray]:

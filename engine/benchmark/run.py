@@ -13,8 +13,7 @@ from PIL import Image
 
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
-from aotlab.engine.streaming import LabelPipeline, ReadAhead, stream
-from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
@@ -24,6 +23,7 @@ from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
+from aotlab.utils.streaming import ReadAhead, stream
 
 
 @dataclass(frozen=True)

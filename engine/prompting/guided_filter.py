@@ -10,7 +10,7 @@ REGULARISATION = 1e-3
 """variance of colours in 0 to 1 below which a square counts as flat"""
 
 
-def follow_edges(logits: Tensor, image: Tensor, size: tuple[int, int], radius: int) -> Tensor:
+def guided_filter(logits: Tensor, image: Tensor, size: tuple[int, int], radius: int) -> Tensor:
     """Return logits H×W whose outlines lie on edges of the image.
 
     Around each pixel the probability is an affine function of the colour, fitted at ``size`` and applied at full size.

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.engine.prompting.guided_filter import follow_edges
+from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop_box
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
@@ -94,11 +94,11 @@ class FrameSegmenter:
 
     def __init__(self, model: VOSModel, frame: np.ndarray) -> None:
         """``frame``: H×W×3 uint8 RGB. Raises InputError if the model takes no prompts."""
-        network = getattr(model, "prompts", None)
-        if network is None:
+        network = model.prompts
+        if not isinstance(network, PromptNetwork):
             raise InputError("this model takes no prompts; use the bundled weights or give a mask")
         require_extra("video", "cv2")  # finds connected parts
-        self.network: PromptNetwork = network
+        self.network = network
         self.align_corners = model.config.align_corners
         self.weight = network.projector.weight
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
@@ -133,7 +133,7 @@ class FrameSegmenter:
         crop = find_crop_box(prompt, self.size, REFINE_MARGIN, rough_mask)
         logits, size = self._segment_crop(crop, CROP_EDGE, replace(prompt, mask=rough_mask), others)
         image = self.image[0, :, crop.top : crop.bottom, crop.left : crop.right]
-        logits = follow_edges(logits, image, (size[0] // 2, size[1] // 2), FILTER_RADIUS)
+        logits = guided_filter(logits, image, (size[0] // 2, size[1] // 2), FILTER_RADIUS)
         return self._paste(logits, crop, prompt)
 
     def _paste(self, logits: Tensor, crop: CropBox, prompt: Prompt) -> Tensor:

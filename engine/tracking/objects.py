@@ -110,7 +110,7 @@ class ObjectTable:
     def fuse(self, logits: Tensor) -> Tensor:
         """Merge the logits of all groups, G×(M+1)×H×W to (1+n)×H×W, as the published evaluation does.
 
-        A pixel is background as far as all groups agree; its probabilities need not sum to 1 before the next softmax.
+        The background is the product of the groups' background probabilities; a pixel's sum need not be 1.
         """
         probabilities = logits.softmax(1)
         background = probabilities[:, 0].prod(0, keepdim=True)

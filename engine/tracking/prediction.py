@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,24 +35,24 @@ class Prediction:
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
 
-    def receive(self, *, confidence: bool = False) -> None:
+    def start_host_copy(self, *, confidence: bool = False) -> None:
         """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
         tensors = [self.channels.to(torch.int16), *([self._mean_probabilities] if confidence else [])]
         host = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
         copied = torch.cuda.Event()
         copied.record(torch.cuda.current_stream(self.channels.device))
-        self.__dict__["_received"] = host, copied
+        self.__dict__["_host_copy"] = host, copied
 
     @cached_property
     def labels(self) -> np.ndarray:
         """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
-        received = self._host_copies()
-        return table[received[0] if received else self.channels.cpu().numpy()]
+        copies = self._host_copies()
+        return table[copies[0] if copies else self.channels.cpu().numpy()]
 
     def _host_copies(self) -> list[np.ndarray]:
-        """Wait for the copies that `receive` started; [] without any."""
-        host, copied = self.__dict__.get("_received", ((), None))
+        """Wait for the copies that `start_host_copy` started; [] without any."""
+        host, copied = self.__dict__.get("_host_copy", ((), None))
         if copied is not None:
             copied.synchronize()
         return [tensor.numpy() for tensor in host]
@@ -75,8 +75,8 @@ class Prediction:
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
-        received = self._host_copies()
-        values = received[1].tolist() if len(received) > 1 else self._mean_probabilities.tolist()
+        copies = self._host_copies()
+        values = copies[1].tolist() if len(copies) > 1 else self._mean_probabilities.tolist()
         return dict(zip(self.ids, values, strict=True))
 
     @property
@@ -111,3 +111,21 @@ class PredictedFrame(NamedTuple):
     """(1+n)×H×W of all channels of the object table at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
+
+
+class LabelPipeline:
+    """Waits for a frame's labels: on a GPU for those of the frame before, while it computes the newest."""
+
+    def __init__(self, device: object) -> None:
+        """``device``: of the tracker, a `torch.device`; None: a CPU."""
+        self._delayed = str(device).startswith("cuda")
+        self._previous: Any = None
+
+    def wait(self, newest: Any) -> None:
+        """Wait for the labels that are due when ``newest``, a `Prediction` or one of layers, was queued."""
+        due = newest
+        if self._delayed:
+            newest.start_host_copy()
+            due, self._previous = self._previous, newest
+        if due is not None:
+            due.labels  # noqa: B018  # computed or copied when first read

@@ -71,7 +71,7 @@ class Tracker:
         """Create a tracker without objects.
 
         Args:
-            model: is copied; an optimised model and exported graphs run as they are.
+            model: is copied; an optimised model runs as it is.
             config: settings of memory, input and computation.
             device: device of the copy.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
@@ -164,7 +164,7 @@ class Tracker:
         """Use the first ``depth`` blocks of a scalable model (AOST), and reset.
 
         Raises:
-            InputError: deeper than trained, another kind of model, or exported graphs.
+            InputError: deeper than trained, or another kind of model.
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)

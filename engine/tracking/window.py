@@ -76,12 +76,12 @@ class Window:
         return cls(size, size, extra, 0, 0, *count_tokens(size, extra))
 
     @property
-    def frame_window(self) -> Window:
+    def whole(self) -> Window:
         """The whole frame without the window's scale."""
         return Window.whole_frame(self.unscaled, self.extra)
 
     @cached_property
-    def covers_frame(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether this is the whole frame."""
         return (self.rows, self.columns) == self.grid
 
@@ -90,13 +90,13 @@ class Window:
         """Rows and columns of the whole frame in tokens."""
         return count_tokens(self.size, self.extra)
 
-    def has_size(self, other: Window) -> bool:
+    def is_same_size(self, other: Window) -> bool:
         """Whether another window differs by its place at most."""
         return replace(other, top=self.top, left=self.left) == self
 
     def resize(self, pixels: Tensor) -> Tensor:
         """Resize a frame 1×3×H×W uint8 for the network; return the window of it, 1×3×h×w floats from 0 to 1."""
-        if self.covers_frame:
+        if self.is_whole:
             return WholeFrame(self.size).image(pixels)
         points = []
         for axis, places in enumerate(self._slices(1)):  # reads the window's pixels only
@@ -118,7 +118,7 @@ class Window:
 
     def paste(self, logits: Tensor) -> Tensor:
         """Put logits G×(m+1)×h×w of the window into those of the whole frame, which is background outside."""
-        if self.covers_frame:
+        if self.is_whole:
             return logits
         height, width = ((side - self.extra) // LOGIT_STRIDE + self.extra for side in self.size)
         whole = logits.new_full((*logits.shape[:2], height, width), -OUTSIDE)
@@ -252,7 +252,7 @@ class WindowSelector:
     """the first frame"""
     areas: np.ndarray
     """area of each object when the window was chosen, relative to the frame"""
-    covers_frame: bool
+    is_whole: bool
     """whether the window was the whole frame on the newest frame"""
     last: FrameWithObjects | None = None
     """the newest frame after the reference frame"""
@@ -264,7 +264,7 @@ class WindowSelector:
     @classmethod
     def start(cls, window: Window, reference: FrameWithObjects, count: int) -> WindowSelector:
         """Return the selector of a video whose first frame, with ``count`` objects, was shown in a window."""
-        return cls(reference, reference.measure_areas(count), window.covers_frame)
+        return cls(reference, reference.measure_areas(count), window.is_whole)
 
     def select(self, window: Window, last: FrameWithObjects, active: Sequence[bool]) -> Window:
         """Return the window of the frame after ``last``.
@@ -275,7 +275,7 @@ class WindowSelector:
             active: whether the object of each channel, from 1 on, is tracked.
         """
         self.last, areas, box = last, last.measure_areas(len(active)), last.box
-        if window.covers_frame != self.covers_frame:  # the tracker left it
+        if window.is_whole != self.is_whole:  # the tracker left it
             self._restart(window, areas)
         visible = bool(areas[np.array(active)].all())
         self.frames_visible, self.frames_lost = (
@@ -283,13 +283,13 @@ class WindowSelector:
         )
         grown = bool((areas > MAX_GROWTH * self.areas)[self.areas > 0].any())
         settled = self.frames_visible >= SETTLED_FRAMES
-        if window.covers_frame:
+        if window.is_whole:
             chosen = choose_window([self.reference, last], window) if settled and not grown else window
         elif grown or self.frames_lost >= LOST_FRAMES:
-            chosen = window.frame_window
+            chosen = window.whole
         else:
-            chosen = window if box is None else window.follow(box) or window.frame_window
-        if chosen.covers_frame != window.covers_frame or (window.covers_frame and settled):
+            chosen = window if box is None else window.follow(box) or window.whole
+        if chosen.is_whole != window.is_whole or (window.is_whole and settled):
             self._restart(chosen, areas)
         return chosen
 
@@ -301,8 +301,8 @@ class WindowSelector:
 
     def _restart(self, window: Window, areas: np.ndarray) -> None:
         """Start counting frames with a window; ``areas``: of each object."""
-        self.covers_frame, self.areas, self.frames_lost, self.frames_visible = (
-            window.covers_frame,
+        self.is_whole, self.areas, self.frames_lost, self.frames_visible = (
+            window.is_whole,
             areas,
             0,
             0,
@@ -334,8 +334,8 @@ class FollowingWindow(View):
         self, banks: list[MemoryBank], replay: Replay, *, permanent: bool
     ) -> tuple[View, list[MemoryBank]]:
         """Show the whole frame, where objects may be anywhere or change; fill its memory."""
-        whole = self.window.frame_window
-        if not self.window.covers_frame:
+        whole = self.window.whole
+        if not self.window.is_whole:
             banks = self._fill(whole, replay)
         return WholeFrame(whole.size) if permanent else replace(self, window=whole), banks
 
@@ -351,7 +351,7 @@ class FollowingWindow(View):
         old, small = self.window, resize_channels(channels, self.window.size)
         shown = FrameWithObjects(frame.copy(), small.short().cpu().numpy())
         new = self.selector.select(old, shown, [object_id > 0 for object_id in objects.by_channel])
-        if not old.has_size(new):
+        if not old.is_same_size(new):
             banks = self._fill(new, replay)
         elif old != new:
             for bank in banks:
@@ -374,7 +374,7 @@ def choose_view(frame: np.ndarray, mask: np.ndarray, config: Config) -> View:
     ids = np.unique(mask[mask > 0])
     reference = FrameWithObjects(frame.copy(), mask_to_channels(mask, ids.tolist()).short().numpy())
     window = choose_window([reference], Window.whole_frame(fit(), extra))
-    if window.covers_frame:
+    if window.is_whole:
         window = Window.whole_frame(size, extra)
     selector = WindowSelector.start(window, reference, len(ids))
     return FollowingWindow(window, selector, config.model.block_strides)

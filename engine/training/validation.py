@@ -9,7 +9,6 @@ import numpy as np
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.sets import list_frame_pairs
-from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import SequenceScores, list_ids, read_object_ids, score_labels
@@ -17,6 +16,7 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labelled_video import Video
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
+from aotlab.utils.streaming import ReadAhead, stream
 
 
 def validate(model: VOSModel, config: Config, videos: list[Video], world: World) -> dict[str, float]:

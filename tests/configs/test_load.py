@@ -32,10 +32,10 @@ FILES = {
     "a key twice": (r"line 4: found duplicate key every", "base: aott\nmemory:\n  every: 3\n  every: 4"),
     "a tag": (r"not readable as YAML \(line 1", "name: !!python/object/apply:os.system [ls]"),
     "an alias of itself": (
-        r"recursive|nested too deeply",  # by the version of OmegaConf
+        r"aliases \(\*name\) are not supported",
         "a: &a [*a]",
     ),
-    "an alias of nothing": (r"undefined alias", "a: *x"),
+    "an alias of nothing": (r"aliases", "a: *x"),
     "a list": (r"not a YAML mapping of settings", "[1, 2]"),
     "an open list": (r"line [12]", "a: ["),
     "a number": (r"not a YAML mapping of settings", "0"),
@@ -133,13 +133,11 @@ def test_circular_base_rejected(tmp_path):
         load_config(tmp_path / "one.yaml")
 
 
-@pytest.mark.parametrize("untrusted", [False, True])
-def test_exploding_aliases_rejected(untrusted):
+def test_aliases_rejected():
     lines = ["a0: &a0 [1, 2]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 26))]
     for text in ("\n".join(lines), "a: &a [*a]"):
-        with pytest.raises(InputError, match=r"bomb\.yaml: not readable as YAML .*alias"):
-            parse_yaml(text, "bomb.yaml", untrusted=untrusted)
-    assert parse_yaml("a: &a [1]\nb: *a", "small.yaml") == {"a": [1], "b": [1]}
+        with pytest.raises(InputError, match=r"bomb\.yaml: not readable as YAML .*aliases"):
+            parse_yaml(text, "bomb.yaml")
 
 
 def test_recipe_is_found_from_any_working_directory(tmp_path, monkeypatch):
@@ -208,7 +206,7 @@ def test_invalid_file_rejected(tmp_path, kind):
 @pytest.mark.parametrize("text", [BOMB, "a: &a 1\nb: *a", "name: ${oc.env:HOME}", "a: " + "[" * 200_000])
 def test_plain_text_with_references_rejected(text):
     with pytest.raises(
-        InputError, match=r"file: not readable as YAML .*(not allowed here|nested too deeply)"
+        InputError, match=r"file: not readable as YAML .*(not allowed here|not supported|nested too deeply)"
     ):
         parse_yaml(text, "file", untrusted=True)
 
@@ -219,12 +217,6 @@ def test_invalid_override_rejected(override):
         load_config("aott", [override])
     assert OVERRIDES[override] in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("overrides", ["memory.every=2", {"memory.every": 2}])
-def test_overrides_in_text_or_dict_rejected(overrides):
-    with pytest.raises(InputError, match=r"overrides: got .*; give a list of texts"):
-        load_config("aott", overrides)
 
 
 def leaves(settings, prefix=""):

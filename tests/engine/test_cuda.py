@@ -15,7 +15,7 @@ from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import BankState, MemoryBank
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.streaming import LabelPipeline
+from aotlab.engine.tracking.prediction import LabelPipeline
 from aotlab.engine.tracking.state import pack, unpack
 from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.schedule import EMA

@@ -2,7 +2,7 @@
 
 import torch
 
-from aotlab.engine.prompting.guided_filter import follow_edges
+from aotlab.engine.prompting.guided_filter import guided_filter
 
 
 def test_outline_moves_towards_a_nearby_edge():
@@ -12,12 +12,12 @@ def test_outline_moves_towards_a_nearby_edge():
     logits[:, 37:] = 4
     errors = ((logits > 0) != (image[0] > 0)).sum()
     for size, radius in (((60, 80), 5), ((31, 41), 3)):
-        sharp = follow_edges(logits, image, size, radius) > 0
+        sharp = guided_filter(logits, image, size, radius) > 0
         assert (sharp != (image[0] > 0)).sum() < 0.7 * errors
 
 
 def test_flat_image_keeps_the_mask():
     logits = torch.full((40, 40), -4.0)
     logits[10:30, 10:30] = 4
-    kept = follow_edges(logits, torch.full((3, 40, 40), 90.0), (40, 40), 3) > 0
+    kept = guided_filter(logits, torch.full((3, 40, 40), 90.0), (40, 40), 3) > 0
     assert ((kept == (logits > 0)).float().mean()) > 0.97

@@ -85,13 +85,13 @@ def _add_references(tracker: Tracker, document: Document, start: int, *, backwar
 def _track_one_way(tracker: Tracker, document: Document, start: int, frames: range) -> Iterator[TrackedFrame]:
     """Track away from a reference; given masks on the way are further references.
 
-    A GPU computes the next frame while a result is received and stored.
+    A GPU computes the next frame while a result is copied and stored.
     """
     on_gpu = str(tracker.device).startswith("cuda")
     pending: list[tuple[int, Prediction, frozenset[int]]] = []
     for step in _step_frames(tracker, document, start, frames):
         if on_gpu:
-            step[1].receive(confidence=True)
+            step[1].start_host_copy(confidence=True)
         pending.append(step)
         if len(pending) > on_gpu:
             yield _tracked_frame(*pending.pop(0))

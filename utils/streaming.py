@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from aotlab.utils.processes import lower_priority
 
@@ -223,21 +223,3 @@ class BoundedQueue(Generic[Item]):
                 return None
             self._changed.notify_all()
             return self._items.popleft()
-
-
-class LabelPipeline:
-    """Waits for a frame's labels: on a GPU for those of the frame before, while it computes the newest."""
-
-    def __init__(self, device: object) -> None:
-        """``device``: of the tracker, a `torch.device`; None: a CPU."""
-        self._delayed = str(device).startswith("cuda")
-        self._previous: Any = None
-
-    def wait(self, newest: Any) -> None:
-        """Wait for the labels that are due when ``newest``, a `Prediction` or one of layers, was queued."""
-        due = newest
-        if self._delayed:
-            newest.receive()
-            due, self._previous = self._previous, newest
-        if due is not None:
-            due.labels  # noqa: B018  # computed or received when first read

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from aotlab.engine.streaming import READ_AHEAD, WRITE_BEHIND, BoundedQueue, ReadAhead, stream
 from aotlab.utils.processes import NICENESS
+from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, BoundedQueue, ReadAhead, stream
 
 
 def negative(items):
