@@ -345,7 +345,6 @@ def export_model(
         InputError: another memory policy, missing package, or a folder that cannot be written.
     """
     require_extra("export", *EXPORT_PACKAGES)
-    require(model.prompts is not None or not prompts, "this model takes no prompts; export without prompts")
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     make_folder(require_writable(folder.parent))

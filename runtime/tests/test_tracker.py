@@ -134,20 +134,28 @@ def test_resumed_tracker_gives_equal_masks(tracker):
         (
             np.zeros((HEIGHT, WIDTH), np.uint8),
             MASKS[0],
-            "frame: expected H×W×3 uint8 RGB, got uint8 of shape",
+            "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of",
         ),
-        (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected H×W×3 uint8 RGB, got float64"),
+        (np.zeros((0, 9, 3), np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of"),
+        (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected .*float64 of .*; read files first"),
+        (None, MASKS[0], "frame: expected .*got NoneType"),
         (clip(1)[0], MASKS[0][1:], "mask: shape .* does not match the frame .*resize it"),
-        (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected .*, got float64.*; convert it"),
-        (clip(1)[0], -MASKS[0], "mask: expected object ids of 0 and above"),
+        (clip(1)[0], MASKS[0][None], "mask: ndarray of shape .* is not H×W; give object ids"),
+        (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected integers, got float64; convert it"),
+        (clip(1)[0], -MASKS[0], "mask: expected object ids from 0 to 2147483647, got int64 of -2 to 0"),
+        (clip(1)[0], 2**31 + MASKS[0], "mask: expected object ids from 0 to 2147483647"),
         (clip(1)[0], 0 * MASKS[0], "mask: holds no object"),
     ],
 )
-def test_bad_frames_and_masks_rejected(tracker, frame, mask, message):
-    with pytest.raises(ValueError, match=message) as raised:
-        tracker.step(frame, mask)
-    assert "\n" not in str(raised.value)
-    assert tracker.ids == ()
+def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
+    sentences = []
+    for tracker in (tracker.fresh() for tracker in exported[1:]):
+        with pytest.raises(ValueError, match=message) as raised:
+            tracker.step(frame, mask)
+        assert tracker.ids == ()
+        sentences.append(str(raised.value))
+    assert sentences[0] == sentences[1]
+    assert "\n" not in sentences[0]
 
 
 def test_frame_of_another_size_rejected_in_a_video(tracker):
@@ -165,7 +173,7 @@ def test_prompted_masks_are_near_pytorch(exported):
         tracker.prompt(frame, {n: package.Prompt(**prompt) for n, prompt in PROMPTS.items()}).labels
         for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True)
     ]
-    assert (labels[0] == labels[1]).mean() > 0.9  # the crop is stretched here
+    assert (labels[0] == labels[1]).mean() > 0.85  # the crop is stretched here
 
 
 @pytest.mark.parametrize(

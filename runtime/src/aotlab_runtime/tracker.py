@@ -18,6 +18,8 @@ from aotlab_runtime.images import Size, resize, resize_nearest
 from aotlab_runtime.memory import Memory, compute_relevance, softmax
 from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
 
+MAX_ID = 2**31 - 1
+"""largest object id"""
 ABSENT = np.float32(-1e10)
 """logit of identities without an object"""
 
@@ -341,7 +343,10 @@ def check_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.ndarr
     """Return a frame H×W×3 uint8 RGB; raises `InputError` if it is none, or not of the ``expected`` shape."""
     array = np.asarray(frame)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
-        raise InputError(f"frame: expected H×W×3 uint8 RGB, got {array.dtype} of shape {array.shape}")
+        raise InputError(
+            f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
+            'files first, check that reading succeeded, and convert("RGB") images'
+        )
     if expected is not None and array.shape != expected:
         raise InputError(
             f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
@@ -357,11 +362,17 @@ def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.nda
     """
     array = np.asarray(mask)
     array = array.astype(np.uint8) if array.dtype == bool else array
+    if array.ndim != 2:
+        raise InputError(
+            f"mask: {type(mask).__name__} of shape {array.shape} is not H×W; give object ids, not colours or planes"
+        )
     if array.shape != frame.shape[:2]:
         raise InputError(f"mask: shape {array.shape} does not match the frame {frame.shape[:2]}; resize it")
-    if array.dtype.kind not in "iu" or array.min() < 0:
+    if array.dtype.kind not in "iu":
+        raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
+    if array.min() < 0 or array.max() > MAX_ID:
         raise InputError(
-            f"mask: expected object ids of 0 and above as integers, got {array.dtype}; convert it"
+            f"mask: expected object ids from 0 to {MAX_ID}, got {array.dtype} of {array.min()} to {array.max()}"
         )
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")
