@@ -24,7 +24,7 @@ from research.bundled.benchmark_touching import (
     list_images,
     pan_image,
 )
-from research.bundled.touching_clips import Cutout, draw_cutouts
+from research.bundled.touching_clips import Cutout, cut_out_object, draw_cutouts, paste_touching
 
 SIDE = 257
 """side of the square frames of composed clips in pixels"""
@@ -40,8 +40,10 @@ CLIPS = {
     "cuts": 12,
     "fast": 12,
     "long": 8,
+    "crossing_different": 24,
+    "touching_different": 24,
 }
-"""number of clips of each composed group"""
+"""number of clips of each composed group; objects look alike, except in groups of different colours"""
 HELD_OUT = ("breakdance-flare", "paragliding", "scooter-gray")
 """videos of ``data/mini/davis16`` that the bundled model was not trained on"""
 REAL = (
@@ -53,18 +55,26 @@ REAL = (
         "davis16": ("hike", "soccerball", "stroller", "surf"),
         "pairs": ("bear+flamingo", "boat+mallard-water", "bus+hike", "rhino+dance-jump"),
     },
+    {"davis16": ("car-turn", "dance-jump", "drift-turn", "lucia"), "pairs": ("train+tennis",)},
 )
 """videos of ``data/mini`` by series and set"""
-PASTED: tuple[tuple[tuple[str, str], ...], ...] = ((), tuple(product(HELD_OUT, repeat=2)))
-"""held-out videos by series: a video, and the one whose object is mirrored and drawn over it"""
+PASTED: tuple[tuple[tuple[str, str], ...], ...] = (
+    (),
+    tuple(product(HELD_OUT, repeat=2)),
+    tuple(product(("dance-jump", "flamingo", "lucia", "swing"), repeat=2)),
+)
+"""videos by series: a video, and the one whose object is mirrored and drawn over it"""
+MIN_COLOUR_DIFFERENCE = 60.0
+"""smallest distance of the mean colours of objects of different colours, in levels of 8 bits of R, G and B"""
 REAL_FRAMES, LONG_FRAMES = 30, 150
 
 Compose = Callable[[ImageSet, Generator], Clip]
+Draw = Callable[[ImageSet, Generator, int], list[Cutout]]
 
 
-def compose_crossing(images: ImageSet, rng: Generator) -> Clip:
-    """Compose a clip in which three to five like objects cross the frame and hide one another."""
-    cutouts = draw_like(images, rng, int(rng.integers(3, 6)))
+def compose_crossing(images: ImageSet, rng: Generator, draw: Draw | None = None) -> Clip:
+    """Compose a clip in which three to five objects, like ones without ``draw``, cross the frame."""
+    cutouts = (draw or draw_like)(images, rng, int(rng.integers(3, 6)))
     motions = []
     for index, cutout in enumerate(cutouts):
         scale = rng.uniform(0.25, 0.4) * SIDE / cutout.size.max()
@@ -92,6 +102,14 @@ def compose_returning(images: ImageSet, rng: Generator) -> Clip:
         return Motion(place, np.zeros(2), scales[1], 0.0, 0.0).at(0.0, centre)
 
     return animate(draw_ground(images, rng, (SIDE, SIDE)), cutouts, [stay.at, leave])
+
+
+def compose_touching_different(images: ImageSet, rng: Generator) -> Clip:
+    """Compose a clip in which two or three objects of different colours touch or overlap, and pass or part."""
+    cutouts = draw_different(images, rng, int(rng.integers(2, 4)))
+    frames = draw_ground(images, rng, (SIDE, SIDE))
+    ground = Clip(frames, np.zeros(frames.shape[:3], np.uint8), 0)
+    return paste_touching(ground, cutouts, rng, max_objects=10)
 
 
 def compose_small(images: ImageSet, rng: Generator) -> Clip:
@@ -148,6 +166,8 @@ COMPOSED: dict[str, Compose] = {
     "cuts": compose_cuts,
     "fast": compose_fast,
     "long": compose_long,
+    "crossing_different": lambda images, rng: compose_crossing(images, rng, draw_different),
+    "touching_different": compose_touching_different,
 }
 
 
@@ -157,6 +177,21 @@ def draw_like(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
     while len(cutouts) < count:
         cutouts = draw_cutouts(images, images.draw(rng), rng)
         cutouts = [cutouts[index % len(cutouts)] for index in range(count)] if cutouts else []
+    return cutouts
+
+
+def draw_different(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
+    """Cut out ``count`` objects of different colours."""
+    cutouts: list[Cutout] = []
+    colours: list[np.ndarray] = []
+    while len(cutouts) < count:
+        cutout = cut_out_object(*images.images[images.draw(rng)].read(), rng)
+        if cutout is None:
+            continue
+        colour = cutout.image[cutout.mask > 0].mean(0)
+        if all(math.dist(colour, other) >= MIN_COLOUR_DIFFERENCE for other in colours):
+            cutouts.append(cutout)
+            colours.append(colour)
     return cutouts
 
 
@@ -221,7 +256,7 @@ def list_clips(data: Path, series: int = 0) -> Iterator[tuple[str, str, Callable
 
     Args:
         data: folder with ``static``, ``davis16`` and ``pairs``.
-        series: 0: clips that the rules were made on; 1: clips of other images and videos, to decide on defaults.
+        series: 0: clips that the rules were made on; 1 and 2: clips of other images and videos, to decide on defaults.
     """
     images = list_images(data, series)
 
