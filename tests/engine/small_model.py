@@ -9,6 +9,8 @@ from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
 from aotlab.configs import schema
 from aotlab.configs.load import load_config
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import ENCODERS
 from aotlab.networks.identity_bank import IdentityBank
@@ -84,3 +86,30 @@ def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
 
 def run(tracker, frames, masks):
     return [tracker.step(frame, masks.get(index)) for index, frame in enumerate(frames)]
+
+
+def assert_resumes(model, config, frames, masks, split, folder):
+    """Stop before frame ``split``, store the state in a file and continue in a second tracker, as a whole run does.
+
+    Returns:
+        The second tracker's predictions.
+    """
+    whole = run(Tracker(model, config), frames, masks)
+    first, second = Tracker(model, config), Tracker(model, config)
+    run(first, frames[:split], masks)
+    torch.save(first.state_dict(), folder / "state.pt")
+    second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
+    assert second.ids == first.ids
+    assert [bank.policy for bank in second.banks] == [bank.policy for bank in first.banks]
+    rest = run(second, frames[split:], {index - split: mask for index, mask in masks.items()})
+    for expected, found in zip(whole[split:], rest, strict=True):
+        assert found.ids == expected.ids
+        assert torch.equal(found.logits, expected.logits)
+    return rest
+
+
+def clip_batch(frames, masks, objects):
+    """A training batch of one clip."""
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
+    return ClipBatch(images, torch.from_numpy(np.stack(masks))[:, None], [objects])

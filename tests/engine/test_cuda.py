@@ -1,4 +1,8 @@
-"""Frames and training steps on a CUDA device: nothing mixes devices, and ordinary frames need no value on the host."""
+"""Frames and training steps on a CUDA device that no machine needs: shapes and devices, no values.
+
+Nothing mixes devices, ordinary frames need no value on the host, and no operation of a frame is among the known gaps of
+Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job on macOS.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
@@ -23,11 +29,18 @@ from aotlab.utils.devices import autocast
 from aotlab_studio.document.planning import Span
 from aotlab_studio.tracking.spans import track_span
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
-from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import TINY, clip, stripes
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))
 QUICK = ("aott", "r50_deaotl")
-POLICIES = ("every_nth", "bounded_fifo", "restricted", "relevance_redundancy")
+GAPS = (
+    "_aa.", "bicubic", "grid_sampler_3d", "trilinear3d", "linalg_", "_fft_", "mkldnn", "onednn", "_cudnn", "quantize",
+)  # fmt: skip
+"""parts of names of operations that MPS lacks or lacked in some version of PyTorch, or that belong to other devices"""
+FALLBACK = {"aten.upsample_bicubic2d.vec"}
+"""gap of older versions of PyTorch, whose CPU fallback scales the frame (`PYTORCH_ENABLE_MPS_FALLBACK`)"""
+DOUBLES = (torch.float64, torch.complex128)
+"""dtypes that MPS lacks"""
 
 
 def settings(preset, *overrides):
@@ -38,6 +51,26 @@ def settings(preset, *overrides):
 
 def unless_quick(preset):
     return preset if preset in QUICK else pytest.param(preset, marks=pytest.mark.slow)
+
+
+def tiny_settings(preset="aott", *overrides):
+    return settings(preset, *TINY, *overrides)
+
+
+class OperationRecorder(TorchDispatchMode):
+    """Records the operations on the device with the dtypes of their tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtypes: dict[str, set[torch.dtype]] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        tensors = [value for value in tree_leaves((args, kwargs, result)) if isinstance(value, torch.Tensor)]
+        used = {tensor.dtype for tensor in tensors if tensor.device.type == CUDA.type}
+        if used:
+            self.dtypes.setdefault(str(function), set()).update(used)
+        return result
 
 
 def watch_host(monkeypatch):
@@ -56,7 +89,7 @@ def watch_host(monkeypatch):
 def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
     fetched = watch_host(monkeypatch)
     frames = clip(7)
-    with fake_cuda():
+    with fake_cuda(), OperationRecorder() as recorder:
         tracker = tracker_on_cuda(settings(preset))
         given = {0: stripes([1, 2]), 4: stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames[:6]):
@@ -67,12 +100,17 @@ def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
         assert len(tracker.step(frames[6]).logits) == 5
     # the published restricted memories judge frames before the bank is full: three frames are stored in memory
     assert len(fetched) <= (3 if preset.endswith(("_rmem", "_ermu")) else 0)
+    assert any("conv2d" in name for name in recorder.dtypes)
+    assert not [name for name, dtypes in recorder.dtypes.items() if dtypes & {*DOUBLES}]
+    assert {name for name in recorder.dtypes if any(part in name for part in GAPS)} <= FALLBACK
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_memory_of_a_lower_precision_is_of_that_type(precision):
     with fake_cuda():
-        tracker = tracker_on_cuda(settings("aotl", f"compute.precision={precision}", "model.max_objects=10"))
+        tracker = tracker_on_cuda(
+            tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10")
+        )
         for index, frame in enumerate(clip(4)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
         key = tracker.banks[0].read()[0].long.key
@@ -80,12 +118,12 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
         assert prediction.logits.shape == (15, *frame.shape[:2])
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy"])
 def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
     overrides = [f"memory.policy={policy}", "memory.frames=2"]
     with fake_cuda():
-        tracker = tracker_on_cuda(settings("aotl", *overrides))
+        tracker = tracker_on_cuda(tiny_settings("aotl", *overrides))
         counts = []
         for index, frame in enumerate(clip(7)):
             before = len(fetched)
@@ -98,7 +136,7 @@ def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
 def test_ensemble_of_scales_and_flips_stays_on_device(fused):
     with fake_cuda():
-        config = settings("aott")
+        config = tiny_settings()
         branches = build_branches(on_cuda(config), config, scales=(1.0, 1.5), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
         for index, frame in enumerate(clip(4)):
@@ -137,7 +175,7 @@ def test_training_step_stays_on_device(preset):
 
 
 def test_memory_moves_to_the_device_and_back(monkeypatch):
-    config = settings("aotl")
+    config = tiny_settings("aotl")
     monkeypatch.setattr(
         torch.Tensor, "isfinite", lambda values: np.ones(1, bool)
     )  # fake tensors have no values
@@ -194,7 +232,7 @@ def run_annotator(tracker, frames):
 def test_transfers_pin_frames_and_delay_labels_by_one_frame(run, expected, monkeypatch):
     events = []
     with fake_cuda():
-        tracker = tracker_on_cuda(settings("aott"))
+        tracker = tracker_on_cuda(tiny_settings())
         pin, event, to = torch.Tensor.pin_memory, torch.cuda.Event, torch.Tensor.to
         monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("sent") or pin(x))
         monkeypatch.setattr(torch.Tensor, "numpy", lambda x: np.zeros(x.shape, np.int16))
@@ -225,7 +263,7 @@ class Waiting:
 
 def test_constant_on_cpu_is_detected(monkeypatch):
     with fake_cuda():
-        tracker = tracker_on_cuda(settings("aott"))
+        tracker = tracker_on_cuda(tiny_settings())
         monkeypatch.setattr("aotlab.networks.preprocess._mean_and_std", lambda *_: torch.ones(2, 3, 1, 1))
         with pytest.raises(RuntimeError, match="device"):
             tracker.step(clip(1)[0], stripes([1]))
@@ -233,7 +271,7 @@ def test_constant_on_cpu_is_detected(monkeypatch):
 
 def test_host_value_is_detected():
     with fake_cuda():
-        tracker = tracker_on_cuda(settings("aott"))
+        tracker = tracker_on_cuda(tiny_settings())
         prediction = tracker.step(clip(1)[0], stripes([1]))
         with pytest.raises(NEEDS_HOST):
             bool(prediction.logits.any())

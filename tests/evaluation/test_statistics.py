@@ -1,9 +1,10 @@
-"""Mean, recall and decay of per-frame values."""
+"""Mean, recall and decay of per-frame values, and the order of tables."""
 
 import numpy as np
 import pytest
 
-from aotlab.evaluation.tables import decay, mean, measure_statistics, recall
+from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.evaluation.tables import decay, make_scores_table, mean, measure_statistics, recall, worst_objects
 from tests.shared import golden_arrays
 
 
@@ -41,3 +42,14 @@ def test_decay_of_long_sequences_does_not_wrap(count):
 
 def test_statistics_of_no_frames_are_nan():
     assert np.isnan(list(measure_statistics("J", np.array([])).values())).all()
+
+
+def make_scores(*values, seen=()):
+    """Objects that score the same in J and F on four frames."""
+    region = np.repeat(np.array(values)[:, None], 4, axis=1)
+    return SequenceScores(np.stack([region] * 2), ids=tuple(range(1, len(values) + 1)), seen=seen)
+
+
+def test_worst_objects_come_first_and_ties_by_name():
+    table = make_scores_table({"b": make_scores(0.5, 0.25), "a": make_scores(1.0, 0.5)})
+    assert worst_objects(table, 3, "J") == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]

@@ -18,12 +18,13 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
-from aotlab.engine.recurrence import one_hot, read_memory, write_memory
+from aotlab.engine.recurrence import read_memory, write_memory
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler
+from tests.golden.test_sequences import planes
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
 
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
@@ -116,10 +117,6 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
     redundancies = compute_redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
     scores = chooser.score(running, [chooser.counts[0][frame] for frame in kept], redundancies)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
-
-
-def planes(labels: np.ndarray) -> torch.Tensor:
-    return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
 
 def tokens(x: torch.Tensor) -> torch.Tensor:

@@ -15,24 +15,18 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.recurrence import one_hot
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
 from aotlab.networks.multiscale import Transition
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin
 from tests.golden import filler
-from tests.golden.test_sequences import ReferenceOnTies
+from tests.golden.test_memory import assert_close, tokens
+from tests.golden.test_sequences import ReferenceOnTies, planes
 from tests.published import to_published
 from tests.shared import fill_memory_module, golden_arrays, golden_table, slow
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
-TOLERANCE = 5e-4
-
-
-def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
-    assert ours.shape == reference.shape
-    assert np.abs(ours.numpy() - reference).max() < TOLERANCE
 
 
 def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
@@ -48,15 +42,6 @@ def golden_model(name: str, *, fast: bool = False) -> Any:
     model = build_model(load_config(PRESETS[name]).model)
     model.load_state_dict(convert_published(published_weights(name), model), strict=True)
     return optimize(model, precision="float32") if fast else model.eval()
-
-
-def planes(labels: np.ndarray) -> torch.Tensor:
-    return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
-
-
-def tokens(x: torch.Tensor) -> torch.Tensor:
-    """A map 1×C×h×w as the reference keeps it, L×1×C."""
-    return x.flatten(2).permute(2, 0, 1)
 
 
 def record_embeddings(model: Any) -> list[torch.Tensor]:
@@ -157,29 +142,18 @@ def test_pyramid_aot_adapters_equal_reference() -> None:
         assert_close(stage.transition.adapter(features[stage.encoder_map]), arrays[f"t01_{name}"])
 
 
-@pytest.mark.slow  # one frame after another, as the test of its logits
-def test_free_running_pyramid_tracker_equals_reference(fast: bool) -> None:
-    arrays, meta = golden("pyramid_r50_aot")
-    config = load_config("r50_paotl", [f"memory.every={meta['gap']}"])
-    tracker = ReferenceOnTies(golden_model("pyramid_r50_aot"), config, optimize=fast)
+@pytest.mark.slow  # one frame after another, as the tests of logits
+@pytest.mark.parametrize("name", PRESETS)
+def test_free_running_tracker_equals_reference(name: str, fast: bool) -> None:
+    arrays, meta = golden(name)
+    skip = meta.get("short_term_skip", 1)
+    config = load_config(PRESETS[name], [f"memory.every={meta['gap']}", f"memory.short_term_skip={skip}"])
+    tracker = ReferenceOnTies(golden_model(name), config, optimize=fast)
     for index, frame in enumerate(arrays["in_frames"]):
         tracker.reference = arrays["masks"][index]
         labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
         assert (labels == arrays["masks"][index]).mean() >= 0.999
-
-
-@pytest.mark.slow  # one frame after another, as the test of its logits
-def test_free_running_two_scale_tracker_equals_reference(fast: bool) -> None:
-    arrays, meta = golden("hq_msdeaot_v2")
-    config = load_config(
-        "msdeaotl_hq", [f"memory.every={meta['gap']}", f"memory.short_term_skip={meta['short_term_skip']}"]
-    )
-    tracker = ReferenceOnTies(golden_model("hq_msdeaot_v2"), config, optimize=fast)
-    for index, frame in enumerate(arrays["in_frames"]):
-        tracker.reference = arrays["masks"][index]
-        labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
-        assert (labels == arrays["masks"][index]).mean() >= 0.999
-        if len(tracker.banks[0]) > meta["long_term_capacity"]:
+        if len(tracker.banks[0]) > meta.get("long_term_capacity", len(arrays["in_frames"])):
             tracker.banks[0].drop(1)
 
 

@@ -29,6 +29,13 @@ VARIANTS = [
     "deaott",
     *slow("aots", "aotl", "r50_aotl", "swinb_aotl", "deaotl", "r50_deaotl"),
 ]
+DEPTHS = [
+    "aost/1",
+    "aost/2",
+    "aost/3",
+    *slow(*(f"{name}/{depth}" for name in ("aost_share", "r50_aost") for depth in "123")),
+]
+"""variant of AOST and its depth"""
 
 
 def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
@@ -41,13 +48,16 @@ def planes(labels: np.ndarray) -> torch.Tensor:
     return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *DEPTHS])
 @torch.inference_mode()
 def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
+    variant, _, depth = variant.partition("/")
+    suffix = f"_d{depth}" if depth in ("1", "2") else ""
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalise(frames))
     model = golden_model(variant, fast=fast)
+    model = model.at_depth(int(depth)) if depth else model
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]), meta["short_term_skip"])
 
     features = model.encode(images[:1])
@@ -58,8 +68,10 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     assert_close(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
     assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
     propagated = begin(model, bank, features, planes(masks[0]))
-    blocks = model.config.stages[0].depth
-    embeddings = propagated.embeddings[-blocks:]  # AOT hands on the stage's input before them
+    blocks = int(depth or model.config.stages[0].depth)
+    assert len(propagated.states) == blocks  # deeper blocks are not computed
+    # AOT hands on the stage's input before them; recorded at full depth
+    embeddings = [] if suffix else propagated.embeddings[-blocks:]
     for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
         step = embedding.shape[1] // 32
         assert_close(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
@@ -70,15 +82,26 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
         assert_close(memory.value[0, :, 512::16], arrays["mem_idv_l0"])
     else:
         assert_close(memory.value[0, :, ::8], arrays["mem_v_l0"])
-    assert_close(model.decode(propagated, features), arrays["logits"][0])
+    assert_close(model.decode(propagated, features), arrays[f"logits{suffix}"][0])
 
     for index in range(1, len(frames)):
         # The reference's own mask is fed back, so that one flipped pixel does not move all later frames.
         features = model.encode(images[index : index + 1])
-        logits = advance(model, bank, features, planes(arrays["pred"][index]))
-        assert_close(logits, arrays["logits"][index])
+        logits = advance(model, bank, features, planes(arrays[f"pred{suffix}"][index]))
+        assert_close(logits, arrays[f"logits{suffix}"][index])
     assert bank.frames == [0, 2, 4]
     assert bank.read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
+
+
+@torch.inference_mode()
+def test_fewer_blocks_equal_first_blocks_exactly() -> None:
+    model, image = golden_model("aost"), torch.zeros(1, 3, 33, 49)
+    masks = planes(np.eye(33, 49))
+    features, identities = model.encode(image), model.assign_identities(masks)
+    whole = model.propagate(features, id_embeddings=identities)
+    two = model.at_depth(2)
+    found = two.decode(two.propagate(features, id_embeddings=identities), features)
+    assert torch.equal(found, model.decode(whole, features, 2))
 
 
 class ReferenceOnTies(Tracker):

@@ -2,7 +2,6 @@
 
 import json
 import unicodedata
-from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -14,7 +13,16 @@ from PIL import Image
 
 from aotlab import InputError, open_frames, write_mask
 from aotlab.media.matching import match_frames, order_names
-from aotlab.sdk import ParsedRegion, VideoInfo, encode_runs, match_regions, read_annotations
+from aotlab.sdk import (
+    Annotations,
+    ParsedRegion,
+    Region,
+    VideoInfo,
+    encode_runs,
+    find_mask_writer,
+    match_regions,
+    read_annotations,
+)
 
 SIZE = (12, 16)
 
@@ -142,26 +150,11 @@ def write_files(write, name):
     return write_all
 
 
-def write_yolo(path, stem, mask):
-    corners = np.array(outline(mask)).reshape(-1, 2) / SIZE[::-1]
-    path.write_text(" ".join(["0", *(f"{value:.6f}" for value in corners.ravel())]) + "\n")
-
-
 def write_labelme(path, stem, mask):
     points = np.array(outline(mask)).reshape(-1, 2).tolist()
     shapes = [{"label": "a", "group_id": 1, "shape_type": "polygon", "points": points}]
     tree = {"imagePath": f"{stem}.png", "imageHeight": SIZE[0], "imageWidth": SIZE[1], "shapes": shapes}
     path.write_text(json.dumps(tree))
-
-
-def write_tree(make, suffix="json"):
-    def write(path, masks):
-        path = path.with_suffix(f".{suffix}")
-        tree = make(masks)
-        path.write_text(tree if suffix == "xml" else json.dumps(tree))
-        return path
-
-    return write
 
 
 def outline(mask):
@@ -171,82 +164,46 @@ def outline(mask):
     return [float(side) for side in (left, top, right, top, right, bottom, left, bottom)]
 
 
-def make_coco(masks, *, numbered):
-    images = [
-        {"id": index, "file_name": f"clip/{stem}.png", "height": SIZE[0], "width": SIZE[1]}
-        | ({"frame_id": index} if numbered else {})
-        for index, stem in enumerate(masks)
-    ]
-    annotations = [
-        {"image_id": index, "category_id": 1, "track_id": 1, "segmentation": [outline(mask)]}
-        for index, mask in enumerate(masks.values())
-    ]
-    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
-
-
-def make_youtube_vis(masks):
-    runs = [{"size": list(SIZE), "counts": encode_runs(mask > 0).tolist()} for mask in masks.values()]
-    video = {
-        "id": 1,
-        "height": SIZE[0],
-        "width": SIZE[1],
-        "file_names": [f"clip/{stem}.png" for stem in masks],
-    }
-    record = {"id": 1, "video_id": 1, "category_id": 1, "track_id": 1, "segmentations": runs}
-    return {"videos": [video], "annotations": [record], "categories": [{"id": 1, "name": "a"}]}
-
-
-def make_cvat(masks):
+def write_cvat_images(path, masks):
     root = Element("annotations")
     for index, (stem, mask) in enumerate(masks.items()):
-        image = SubElement(
-            root, "image", id=str(index), name=f"{stem}.png", height=str(SIZE[0]), width=str(SIZE[1])
-        )
+        sizes = {"height": str(SIZE[0]), "width": str(SIZE[1])}
+        image = SubElement(root, "image", id=str(index), name=f"{stem}.png", **sizes)
         corners = outline(mask)
         points = ";".join(f"{x},{y}" for x, y in zip(corners[::2], corners[1::2], strict=True))
         SubElement(image, "polygon", label="a", points=points, group_id="1")
-    return tostring(root, encoding="unicode")
+    path.with_suffix(".xml").write_bytes(tostring(root))
+    return path.with_suffix(".xml")
 
 
-def make_label_studio(masks, *, place):
-    size = {"original_width": SIZE[1], "original_height": SIZE[0]}
-    return [
-        {
-            "data": {"image": f"{place}{stem}.png"},
-            "annotations": [
-                {
-                    "result": [
-                        {
-                            "id": "object-1",
-                            "type": "polygonlabels",
-                            **size,
-                            "value": {
-                                "points": [
-                                    [100 * x / SIZE[1], 100 * y / SIZE[0]]
-                                    for x, y in zip(outline(mask)[::2], outline(mask)[1::2], strict=True)
-                                ],
-                                "polygonlabels": ["a"],
-                            },
-                        }
-                    ]
-                }
-            ],
-        }
-        for stem, mask in masks.items()
-    ]
+def write_format(name, *change):
+    """Write masks in a format of the project, with a part of the text changed."""
+
+    def write(path, masks):
+        frames = {place: [Region(1, encode_runs(mask > 0))] for place, mask in enumerate(masks.values())}
+        annotations = Annotations(SIZE, frames, {1: "a"}, dict(enumerate(masks)))
+        writer = find_mask_writer(name)
+        path = path / writer.file_name
+        path.parent.mkdir(parents=True)
+        writer.write(path, annotations, VideoInfo("clip", SIZE, len(masks)))
+        if change:
+            path.write_text(path.read_text().replace(*change))
+        return path
+
+    return write
 
 
 WRITERS = {
     "masks": write_files(lambda path, _, mask: write_mask(path, mask), "{stem}.png"),
     "objects": write_files(lambda path, _, mask: Image.fromarray(mask * 255).save(path), "1/{stem}.png"),
-    "yolo": write_files(write_yolo, "labels/{stem}.txt"),
     "labelme": write_files(write_labelme, "{stem}.json"),
-    "coco": write_tree(partial(make_coco, numbered=False)),
-    "coco_numbers": write_tree(partial(make_coco, numbered=True)),
-    "youtube_vis": write_tree(make_youtube_vis),
-    "cvat_images": write_tree(make_cvat, "xml"),
-    "label_studio": write_tree(partial(make_label_studio, place="/data/local-files/?d=clip/")),
-    "label_studio_upload": write_tree(partial(make_label_studio, place="/data/upload/1/")),
+    "cvat_images": write_cvat_images,
+    "yolo": write_format("yolo"),
+    "coco": write_format("coco", '"frame_id"', '"none"'),
+    "coco_numbers": write_format("coco"),
+    "youtube_vis": write_format("youtube_vis"),
+    "label_studio": write_format("label_studio"),
+    "label_studio_upload": write_format("label_studio", "/data/local-files/?d=clip/", "/data/upload/1/"),
 }
 PARTS = st.sampled_from(["a", "A", "é", "1", "2", "0", ".", "_", "-", " ", ".jpg", ".png", "#", "?"])
 STEMS = st.lists(PARTS, max_size=4).map(lambda parts: "".join(["n", *parts]))

@@ -5,12 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aotlab.configs.load import load_config
-from aotlab.networks.build import build_model
-from aotlab.networks.encoders import build_encoder, freeze_encoder
+from aotlab.networks.encoders import build_encoder
 from aotlab.networks.swin import SwinBase
-from aotlab.networks.weights.published_keys import to_published_name
-from tests.shared import golden_table
 
 
 def drawn(*shape, seed=0):
@@ -40,15 +36,3 @@ def test_swin_pads_sizes_to_patches_and_windows(swin, size):
         (-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16)
     ]
     assert all(torch.isfinite(x).all() for x in maps)
-
-
-@pytest.mark.parametrize("variant", ["aott", "r50_aotl", "swinb_aotl"])
-def test_two_frozen_stages_equal_reference(variant):
-    with torch.device("meta"):
-        model = build_model(load_config(variant).model)
-    freeze_encoder(model.encoder, 2)
-    groups = golden_table(f"keys/{variant}.optim")
-    frozen = {
-        to_published_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
-    }
-    assert frozen == {name for group in groups if group.get("frozen") for name in group["params"]}

@@ -23,7 +23,6 @@ from aotlab.networks.fast import optimize, optimize_training
 from aotlab.networks.fast.convolutions import fuse_encoder
 from aotlab.networks.fast.training import DepthwiseConvolution, TrainingConv2d
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from aotlab.utils.errors import InputError
 from tests.networks.test_models import CASES, images, masks, small, track
 
 CPU = torch.device("cpu")
@@ -134,11 +133,6 @@ def test_large_and_dilated_kernels_learn_by_convolutions(monkeypatch):
     with torch.no_grad():
         layer(torch.zeros(1, 8, 9, 9))
     assert len(seen) == 4
-
-
-def test_compiling_a_cpu_model_rejected():
-    with pytest.raises(InputError, match="compile: makes models slower on cpu"):
-        optimize(small("aot"), compile=True)
 
 
 @pytest.mark.parametrize(

@@ -228,9 +228,10 @@ def test_invalid_stages_rejected(stages, others, words):
         ("encoder", "vgg", "mobilenet_v2, resnet50, swin_base"),
     ],
 )
-def test_unknown_method_or_encoder_rejected(key, value, choices, monkeypatch):
-    monkeypatch.setattr(schema, "ENCODERS", ("mobilenet_v2", "resnet50", "swin_base"))
-    with pytest.raises(InputError, match=rf"mine\.yaml: model\.{key} must be one of {choices}, got {value}"):
+def test_unknown_method_or_encoder_rejected(key, value, choices):
+    with pytest.raises(
+        InputError, match=rf"mine\.yaml: model\.{key} must be one of {choices}.*, got {value}"
+    ):
         build_config({"model": {key: value}}, "mine.yaml")
 
 

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from aotlab.utils.locks import locked
 counter = Path(sys.argv[1], "counter")
-for _ in range(40):
+for _ in range(20):
     with locked(counter.with_name(".lock"), 60.0):
         counter.write_text(str(int(counter.read_text()) + 1))
 """
@@ -37,9 +37,9 @@ def start(script, folder):
 
 def test_no_update_of_several_processes_is_lost(tmp_path):
     (tmp_path / "counter").write_text("0")
-    processes = [start(COUNT, tmp_path) for _ in range(6)]
-    assert [process.wait() for process in processes] == [0] * 6
-    assert (tmp_path / "counter").read_text() == "240"
+    processes = [start(COUNT, tmp_path) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0] * 3
+    assert (tmp_path / "counter").read_text() == "60"
     assert list(tmp_path.iterdir()) == [tmp_path / "counter"]
 
 

@@ -19,12 +19,9 @@ def painted(monkeypatch, stream):
     return stream.getvalue()
 
 
-def test_log_file_gets_few_lines(monkeypatch):
+def test_terminal_gets_a_bar_and_a_log_file_few_lines(monkeypatch):
+    assert "\r" in painted(monkeypatch, Terminal())
     text = painted(monkeypatch, io.StringIO())
     assert "\r" not in text
     assert 1 <= text.count("\n") <= 3
     assert "500/500" in text.splitlines()[-1]
-
-
-def test_terminal_gets_a_repainted_bar(monkeypatch):
-    assert "\r" in painted(monkeypatch, Terminal())

@@ -122,11 +122,9 @@ def test_command_prints_table_and_writes_results(folder, monkeypatch, capsys):
     assert "| model | all | 2 | 0.0 |" in capsys.readouterr().out
 
 
-def test_folder_without_annotations_rejected(tmp_path):
-    with pytest.raises(InputError, match="no folder Annotations"):
-        main([str(tmp_path)])
-
-
-def test_held_out_without_lists_rejected(tmp_path):
-    with pytest.raises(InputError, match="ImageSets"):
-        main([str(tmp_path), "--held-out", "4"])
+@pytest.mark.parametrize(
+    ("more", "words"), [([], "no folder Annotations"), (["--held-out", "4"], "ImageSets")]
+)
+def test_folder_without_annotations_rejected(tmp_path, more, words):
+    with pytest.raises(InputError, match=words):
+        main([str(tmp_path), *more])

@@ -13,18 +13,11 @@ def two(gap):
 
 
 def test_objects_touch_within_reach():
-    assert find_touching_ids(two(0)) == [1, 2]
-    assert find_touching_ids(two(2)) == [1, 2]
-    assert find_touching_ids(two(5)) == []
-    void = two(0)
+    void, third = two(0), two(0)
     void[void == 2] = 255
-    assert find_touching_ids(void) == []
-
-
-def test_distant_object_does_not_touch():
-    labels = two(0)
-    labels[:3, 30:] = 3
-    assert find_touching_ids(labels) == [1, 2]
+    third[:3, 30:] = 3  # far from both
+    assert [find_touching_ids(labels) for labels in (two(0), two(2), third)] == [[1, 2]] * 3
+    assert find_touching_ids(two(5)) == find_touching_ids(void) == []
 
 
 def test_switches_are_counted_on_contact_frames():

@@ -62,8 +62,13 @@ def test_held_out_images_are_not_trained_on(data):
     kept, held_out = (list_images(data, TRAINING.sources, held_out=each) for each in (False, True))
     assert len(kept) + len(held_out) == 6
     assert not any(is_held_out(each.image) for each in kept)
-    with pytest.raises(InputError, match="no masks of circles"):
-        list_images(data, [PromptSource("static", folder="circles")])
+    for source, words in (
+        (PromptSource("static", folder="circles"), "no masks of circles"),
+        (PromptSource("clips", videos="missing.txt"), "missing"),
+    ):
+        with pytest.raises(InputError, match=words):
+            list_images(data, [source])
+    assert len(load_prompt_training().sources) == 12
 
 
 def test_sample_is_a_function_of_its_seed(data):
@@ -197,12 +202,3 @@ def test_invalid_prompt_settings_rejected(line, message, tmp_path):
     recipe.write_text(f"{line}\n")
     with pytest.raises(InputError, match=message):
         load_prompt_training(recipe)
-
-
-def test_prompt_recipe_loads():
-    assert len(load_prompt_training().sources) == 12
-
-
-def test_missing_list_rejected(tmp_path):
-    with pytest.raises(InputError, match="missing"):
-        list_images(tmp_path, [PromptSource("clips", videos="missing.txt")])

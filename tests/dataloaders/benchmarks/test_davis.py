@@ -54,14 +54,11 @@ PAIRS = "".join(
     ],
     ids=["names", "repeated", "crlf and blanks", "pairs", "pairs with crlf", "pairs without slash", "bom"],
 )
-@pytest.mark.parametrize("year", [2016, 2017])
-def test_both_list_forms_give_sorted_sequences_once(root, text, year):
-    write_list(root, f"{year}/val.txt", text)
-    videos = read_davis(root, year)
-    assert [(video.name, video.merge_ids) for video in videos] == [
-        ("bear", year == 2016),
-        ("camel", year == 2016),
-    ]
+def test_both_list_forms_give_sorted_sequences_once(root, text):
+    for year in (2016, 2017):
+        write_list(root, f"{year}/val.txt", text)
+        found = [(video.name, video.merge_ids) for video in read_davis(root, year)]
+        assert found == [("bear", year == 2016), ("camel", year == 2016)]
 
 
 def test_frames_masks_and_annotations_are_in_order(root):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, reflect_index, relabel
+from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, relabel
 from aotlab.dataloaders.training.sets import ImageSet, choose_frames, is_reference_frame, sample_clip
 from aotlab.utils.errors import InputError
 from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, make_frames, phase, rng
@@ -91,14 +91,6 @@ def test_object_covered_by_merging_is_no_longer_counted():
     below[:, :15] = 1
     merged = merge_clips(labelled(below), labelled(below), rng(), max_objects=10)
     assert merged.objects == 1
-
-
-@pytest.mark.parametrize(
-    ("length", "index", "place"),
-    [(1, 9, 0), (5, 4, 4), (5, 5, 3), (5, 8, 0), (5, 9, 1), (5, -1, 1), (5, -4, 4), (2, -3, 1)],
-)
-def test_frame_numbers_fold_back_at_both_ends(length, index, place):
-    assert reflect_index(index, length) == place
 
 
 def test_frames_lie_within_the_gap_and_run_both_ways():

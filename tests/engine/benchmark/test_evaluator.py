@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, resize_labels, write_mask
 from aotlab.utils.errors import InputError
 from tests.engine.benchmark.painting import PaintingTracker
+from tests.miniatures import make_folder, make_lvos, make_youtubevos
 
 HEIGHT, WIDTH = 24, 32
 
@@ -163,3 +165,34 @@ def test_labels_are_resized_to_the_nearest_pixel():
     labels = np.array([[1, 2], [3, 4]])
     np.testing.assert_array_equal(resize_labels(labels, (4, 4)), labels.repeat(2, axis=0).repeat(2, axis=1))
     np.testing.assert_array_equal(resize_labels(resize_labels(labels, (6, 10)), (2, 2)), labels)
+
+
+def test_objects_are_given_on_metadata_frame(tmp_path):
+    make_youtubevos(tmp_path)
+    tracker = PaintingTracker()
+    assert run(open_dataset("youtubevos2019", tmp_path)[:1], tmp_path / "out", tracker).failures == {}
+    assert tracker.given == [[0, 2, 5], None, [0, 3], None, None, None]
+
+
+def test_new_ids_without_metadata_are_new_objects(tmp_path):
+    make_folder(tmp_path)
+    tracker = PaintingTracker()
+    run(open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "out", tracker)
+    assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
+
+
+def test_frames_before_the_first_object_are_background(tmp_path):
+    make_lvos(tmp_path)
+    (video,) = open_dataset("lvosv2", tmp_path)[1:]
+    run([video], tmp_path / "out")
+    results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.results]
+    assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
+    np.testing.assert_array_equal(results[2], read_mask(video.masks[2]))
+
+
+def test_only_requested_frames_are_written(tmp_path):
+    make_youtubevos(tmp_path)
+    tracker, video = PaintingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
+    run([video], tmp_path / "out", tracker)
+    assert len(tracker.given) == len(video.frames) > len(video.results)
+    assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.results)

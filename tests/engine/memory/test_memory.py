@@ -8,7 +8,9 @@ import torch
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame, FirstFrame, build_policy
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import BlockMemory, KeyValue
+from tests.engine.small_model import build, clip, run, stripes
 
 TOKENS, DIM, BATCH = 6, 4, 2
 
@@ -20,8 +22,8 @@ def frame(number, blocks=2):
     return [BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]
 
 
-def filled(policy, frames, skip=1, references=(0,), training=False):
-    bank = MemoryBank(policy, skip, training=training)
+def filled(policy, frames, skip=1, references=(0,), training=False, short_term_frames=1):
+    bank = MemoryBank(policy, skip, short_term_frames, training=training)
     for number in range(frames):
         (bank.add_reference if number in references else bank.add)(frame(number))
     return bank
@@ -33,8 +35,11 @@ def long_frames(bank, block=0):
     return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]
 
 
-def short_frame(bank):
-    return int(bank.read()[0].short.key[0, 0, 0])
+def short_term_frames(bank, block=0):
+    """Numbers of the frames in short-term memory, in the order of its tokens."""
+    short = bank.read()[block].short
+    assert torch.equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
+    return [round(float(x) - block / 10) for x in short.key[0, ::TOKENS, 0]]
 
 
 @pytest.mark.parametrize(
@@ -56,10 +61,30 @@ def test_policy_decides_which_frames_are_kept(policy, frames, training):
     assert long_frames(bank, block=1) == frames
 
 
-def test_later_reference_restarts_short_term_memory():
-    bank = filled(FirstFrame(), 4, skip=3, references=(0, 3))
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("skip", [1, 2, 4])
+def test_short_term_memory_ends_skip_frames_ago(skip, count):
+    for frames in range(1, 10):
+        bank, newest = filled(FirstFrame(), frames, skip, short_term_frames=count), max(frames - skip, 0)
+        expected = list(range(max(newest - count + 1, 0), newest + 1))
+        assert short_term_frames(bank) == short_term_frames(bank, block=1) == expected
+
+
+@pytest.mark.parametrize(("skip", "count", "kept"), [(3, 1, [3]), (1, 3, [3, 4])])
+def test_later_reference_clears_short_term_memory(skip, count, kept):
+    bank = filled(FirstFrame(), 5, skip, references=(0, 3), short_term_frames=count)
     assert bank.frames == [0, 3]
-    assert short_frame(bank) == 3
+    assert short_term_frames(bank) == kept
+
+
+def test_tracker_reads_configured_short_term_frames():
+    model, config = build("aott", "memory.short_term_frames=3")
+    seen = []
+    model.blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[2]))
+    run(Tracker(model, config, optimize=False), clip(5), {0: stripes([1, 2])})
+    tokens = 3 * 4
+    assert [read.short.key.shape[1] // tokens for read in seen[1:]] == [1, 2, 3, 3]
+    assert {read.long.key.shape[1] for read in seen[1:]} == {tokens}
 
 
 def test_interval_restarts_at_a_reference():

@@ -151,18 +151,6 @@ def test_tracked_frames_are_evicted_before_later_references(policy):
     assert stored(bank) == bank.frames
 
 
-def test_settings_name_bounded_policies_and_their_constants():
-    ermu = load_config("r50_aotl_ermu").memory
-    assert build_policy(ermu) == ERMU(9, 5, False, weight=4, slope=10, threshold=0.4)
-    assert build_policy(load_config("r50_deaotl_ermu").memory) == ERMU(
-        9, 5, True, weight=2, slope=7, threshold=0.25
-    )
-    assert build_policy(load_config("r50_aotl_rmem").memory) == RMem(9, 5, False)
-    assert build_policy(load_config("r50_deaotl_rmem").memory) == RMem(9, 5, True)
-    assert build_policy(load_config("msdeaotl_hq").memory) == BoundedFIFO(6, 50)
-    assert build_policy(ermu) is not build_policy(ermu)
-
-
 @pytest.mark.parametrize(
     ("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)]
 )

@@ -9,7 +9,7 @@ from torch import nn
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
-from aotlab.configs.schema import ComputeConfig, ModelConfig
+from aotlab.configs.schema import ModelConfig
 from aotlab.engine.prompting.network import (
     FrameSegmenter,
     NetworkSegmenter,
@@ -24,6 +24,7 @@ from aotlab.media.prompt import Prompt
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import build
 
 
 class Echo(nn.Module):
@@ -162,9 +163,7 @@ def test_labels_are_the_ids_of_the_prompts():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precision):
-    torch.manual_seed(0)
-    model = build_model(ModelConfig(prompt_blocks=1))
-    config = replace(load_config("aott"), compute=ComputeConfig(precision=precision))
+    model, config = build("aott", "model.prompt_blocks=1", f"compute.precision={precision}")
     monkeypatch.setattr("aotlab.engine.prompting.network.load_checkpoint", lambda path: (model, config))
     segmenter = load_network_segmenter(BUNDLED_CHECKPOINT, "cpu")
     logits = segmenter.logits(frame(), {1: Prompt(points=[(30, 30)])})
@@ -176,7 +175,7 @@ def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precis
 
 
 def test_checkpoint_without_prompt_network_uses_the_bundled_model(monkeypatch, tmp_path):
-    bare, full = (build_model(ModelConfig(prompt_blocks=blocks)) for blocks in (0, 1))
+    bare, full = (build("aott", f"model.prompt_blocks={blocks}")[0] for blocks in (0, 1))
     models = {tmp_path / "bare.safetensors": bare, BUNDLED_CHECKPOINT: full}
     monkeypatch.setattr(
         "aotlab.engine.prompting.network.load_checkpoint", lambda path: (models[path], load_config("aott"))
@@ -187,12 +186,9 @@ def test_checkpoint_without_prompt_network_uses_the_bundled_model(monkeypatch, t
 
 @pytest.fixture(scope="module")
 def tracker():
-    torch.manual_seed(0)
-    config = load_config("aott")
-    config = replace(config, model=replace(config.model, prompt_blocks=1))
-    tracker = Tracker(build_model(config.model), replace(config, confidence_temperature=2.0))
-    tracker.model.prompts.decoder.conv_out.bias.data.fill_(1.0)  # an untrained network finds something
-    return tracker
+    model, config = build("aott", "model.prompt_blocks=1")
+    model.prompts.decoder.conv_out.bias.data.fill_(10.0)  # an untrained network finds something
+    return Tracker(model, replace(config, confidence_temperature=2.0))
 
 
 def test_prompts_do_not_change_memory(tracker):
@@ -278,8 +274,7 @@ def test_prompts_without_pixels_rejected(tracker, monkeypatch):
 
 
 def test_tracking_is_independent_of_prompt_network(tracker):
-    bare = load_config("aott")
-    model = build_model(bare.model)
+    model, bare = build("aott")
     full = build_model(tracker.config.model)
     model.load_state_dict({key: full.state_dict()[key] for key in model.state_dict()})
     mask = (frame()[..., 0] > 0).astype(np.uint8)

@@ -9,7 +9,7 @@ import torch
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.rules.cuts import CutDetector
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build, clip, run, stripes
+from tests.engine.small_model import assert_resumes, build, clip, run, stripes
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,4 @@ def test_frame_after_cut_ignores_short_term_memory(model):
 
 
 def test_video_resumed_at_a_cut_is_the_same(model, tmp_path):
-    frames, mask = shots(), {0: stripes([1, 2])}
-    whole = run(Tracker(*model), frames, mask)
-    first, second = Tracker(*model), Tracker(*model)
-    run(first, frames[:3], mask)
-    torch.save(first.state_dict(), tmp_path / "state.pt")
-    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    rest = run(second, frames[3:], {})
-    assert rest[0].cut
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))
+    assert assert_resumes(*model, shots(), {0: stripes([1, 2])}, 3, tmp_path)[0].cut

@@ -1,4 +1,4 @@
-"""Depth of AOST: validation at every depth."""
+"""Depth of AOST: in tracking and in validation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from aotlab.engine.training import validation
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
-
-
-def tracker(preset="aost", *overrides):
-    return Tracker(*small_model.build(preset, *overrides))
 
 
 def test_validation_scores_every_depth(monkeypatch):
@@ -40,3 +36,22 @@ def test_validation_scores_every_depth(monkeypatch):
 def test_untrained_depth_rejected(preset, depth, words):
     with pytest.raises(InputError, match=words):
         load_config(preset, [f"model.depth={depth}"])
+
+
+def test_depth_can_change_between_videos():
+    tracker = Tracker(*small_model.build("aost", "model.depth=1"))
+    frame, mask = small_model.clip(1)[0], small_model.stripes([1])
+    for depth in (1, 3, 2):
+        tracker.set_depth(depth)
+        tracker.step(frame, mask)
+        assert tracker.config.model.depth == depth
+        assert len(tracker.banks[0].read()) == depth
+        state = tracker.state_dict()
+        tracker.load_state_dict(state)
+    tracker.set_depth(3)
+    with pytest.raises(InputError, match="tracker state"):
+        tracker.load_state_dict(state)
+    with pytest.raises(InputError, match=r"model\.depth must be 1 to 3"):
+        tracker.set_depth(4)
+    with pytest.raises(InputError, match=r"model\.depth: this model has one depth"):
+        Tracker(*small_model.build("aott")).set_depth(1)

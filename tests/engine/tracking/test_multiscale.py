@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from aotlab.configs.load import build_config
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_bank, build_policy
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipPlan, clip_losses
 from aotlab.networks.build import build_model
-from tests.engine.small_model import amplify, clip, run, stripes
+from tests.engine.small_model import amplify, clip, clip_batch, run, stripes
 
 STAGES = {
     "msdeaot": [
@@ -39,12 +38,6 @@ def build(method, policy="every_nth", **model):
     return amplify(build_model(config.model)), config
 
 
-def clip_batch(frames, masks, objects):
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
-    return ClipBatch(images, torch.from_numpy(np.stack(masks))[:, None], [objects])
-
-
 @pytest.mark.parametrize("method", STAGES)
 def test_optimiser_step_changes_all_parameters_and_lowers_loss(method):
     model, config = build(method)
@@ -66,22 +59,6 @@ def test_optimiser_step_changes_all_parameters_and_lowers_loss(method):
     optimizer.step()
     with torch.no_grad():
         assert loss() < before
-
-
-@pytest.mark.parametrize("method", STAGES)
-@torch.inference_mode()
-def test_training_clip_equals_tracker(method):
-    model, config = build(method)
-    model.eval()
-    frames, mask = clip(5), stripes([1, 2, 3])
-    tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
-    clip_ = clip_batch(frames, [mask] * 5, 3)
-    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=True)
-    losses = clip_losses(model, MemoryBank(build_policy(config.memory)), clip_, plan)
-    trained = torch.cat(losses.predictions[1:]).numpy()
-    assert len(np.unique(tracked[-1])) >= 2
-    # Batched encoding and unused identity planes round differently; a tie may flip a pixel.
-    assert (trained == tracked[1:]).mean() > 0.999
 
 
 @pytest.mark.parametrize("policy", ["first_frame", "every_nth"])

@@ -13,8 +13,7 @@ from aotlab.engine.tracking.rules.ownership import (
     swap_channels,
 )
 from aotlab.engine.tracking.state import pack, unpack
-from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build, clip, run, stripes
+from tests.engine.small_model import assert_resumes, build, clip, stripes
 
 SIZE = (60, 120)
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -141,11 +140,4 @@ def test_swapped_logits_agree_with_channels():
 
 def test_tracker_with_ownership_resumes(tmp_path):
     model = build("aott", "model.max_objects=3", "rules.ownership=true")
-    frames, masks = clip(6), {0: stripes([4, 9])}
-    whole = run(Tracker(*model), frames, masks)
-    first, second = Tracker(*model), Tracker(*model)
-    run(first, frames[:3], masks)
-    torch.save(first.state_dict(), tmp_path / "state.pt")
-    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    rest = run(second, frames[3:], {})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))
+    assert_resumes(*model, clip(6), {0: stripes([4, 9])}, 3, tmp_path)

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 
 
@@ -33,20 +32,6 @@ def test_half_precision_is_close_to_float32(precision, count):
         assert not torch.equal(ours.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
     assert tracker.banks[0].read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
-
-
-def test_compiling_for_cpu_rejected():
-    with pytest.raises(InputError, match="compile: makes models slower on cpu"):
-        track("compute.compile=true")
-
-
-@pytest.mark.parametrize("hardware", [True, False])
-def test_auto_is_bfloat16_on_supporting_cpu(hardware, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    _, tracker = track("compute.precision=auto")
-    dtype = tracker.banks[0].read()[0].long.key.dtype
-    assert dtype == (torch.bfloat16 if hardware else torch.float32)
 
 
 def test_tracker_does_not_change_its_model():

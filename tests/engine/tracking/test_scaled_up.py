@@ -12,7 +12,7 @@ from aotlab.engine.benchmark.ensemble import Branch, Ensemble
 from aotlab.engine.export.graphs import resolve_export_config
 from aotlab.engine.tracking.objects import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, assert_resumes, build, clip, run, stripes
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,8 @@ def test_next_video_is_scaled_by_its_first_mask(model, small_and_large):
     assert torch.equal(expected[1].logits, found[1].logits)
 
 
-def test_resumed_video_keeps_its_size(model, small_and_large):
-    frames, first = clip(5), Tracker(*model)
-    whole = run(Tracker(*model), frames, {0: small_and_large})
-    run(first, frames[:2], {0: small_and_large})
-    second = Tracker(*model)
-    second.load_state_dict(first.state_dict())
-    rest = run(second, frames[2:], {})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[2:], rest, strict=True))
+def test_resumed_video_keeps_its_size(model, small_and_large, tmp_path):
+    assert_resumes(*model, clip(5), {0: small_and_large}, 2, tmp_path)
 
 
 def test_ensemble_branches_scale_as_trackers(model, small_and_large):

@@ -8,7 +8,7 @@ import torch
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, clip, run, stripes
+from tests.engine.small_model import assert_resumes, build, clip, run, stripes
 
 LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
 
@@ -38,19 +38,8 @@ def resumed(model, config, state):
     "policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy", "first_frame"]
 )
 def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
-    frames = clip(9)
-    whole = run(Tracker(*bounded[policy]), frames, LATE)
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
-        first = Tracker(*bounded[policy])
-        run(first, frames[:split], LATE)
-        second = resumed(*bounded[policy], stored(first, tmp_path / "state.pt"))
-        assert second.ids == first.ids
-        assert [bank.policy for bank in second.banks] == [bank.policy for bank in first.banks]
-        masks = {index - split: mask for index, mask in LATE.items()}
-        rest = run(second, frames[split:], masks)
-        for expected, found in zip(whole[split:], rest, strict=True):
-            assert found.ids == expected.ids
-            assert torch.equal(found.logits, expected.logits)
+        assert_resumes(*bounded[policy], clip(9), LATE, split, tmp_path)
 
 
 def test_length_of_numpy_is_stored(bounded, tmp_path):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_policy
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
-from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
+from aotlab.engine.training.clip import ClipPlan, clip_losses
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
+from tests.engine.tracking import test_multiscale
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -170,22 +170,20 @@ def test_non_contiguous_frame_is_accepted(models):
     assert torch.equal(plain[1].logits, viewed[1].logits)
 
 
-@pytest.mark.parametrize("name", ["aott", "aotl"])
+@pytest.mark.parametrize(
+    "preset",
+    [("aott",), ("aotl", "memory.every=2"), ("aott", "memory.short_term_frames=2"), "msdeaot", "paot"],
+    ids=str,
+)
 @torch.inference_mode()
-def test_training_clip_equals_tracker(models, name):
-    model, config = models[name]
+def test_training_clip_equals_tracker(preset):
+    model, config = test_multiscale.build(preset) if isinstance(preset, str) else build(*preset)
     model.eval()
     frames, mask = clip(6), stripes([1, 2, 3])
-    tracker = Tracker(model, config)
-    tracked = np.stack([prediction.labels for prediction in run(tracker, frames, {0: mask})])
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
-    labels = torch.from_numpy(np.stack([mask] * 6))[:, None]
-    losses = clip_losses(
-        model, MemoryBank(build_policy(config.memory)), ClipBatch(images, labels, [3]),
-        ClipPlan(torch.arange(11)[None], hardest=labels[0].numel(), feed_predictions=True),
-    )  # fmt: skip
+    tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
+    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=True)
+    losses = clip_losses(model, build_bank(config.memory), clip_batch(frames, [mask] * 6, 3), plan)
     trained = torch.cat(losses.predictions[1:]).numpy()
-    assert len(np.unique(tracked[-1])) >= 3
+    assert len(np.unique(tracked[-1])) >= 2
     # Batched encoding and unused identity planes round differently; a tie may flip a pixel.
     assert (trained == tracked[1:]).mean() > 0.999

@@ -47,19 +47,17 @@ def failing(monkeypatch, owner, name, call, error):
     monkeypatch.setattr(owner, name, fail)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 @pytest.mark.parametrize("name", ["encode", "propagate", "assign_identities", "memorize"])
-def test_failed_first_step_starts_no_video(restricted, monkeypatch, name, error):
+def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
-        failing(patch, tracker.model, name, 1, error)
-        with pytest.raises(type(error)):
+        failing(patch, tracker.model, name, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[0], FIRST)
     assert tracker.ids == ()
     assert (tracker.step(frames[1], LATER).labels == LATER).all()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 @pytest.mark.parametrize(
     ("name", "call", "mask"),
     [
@@ -70,12 +68,12 @@ def test_failed_first_step_starts_no_video(restricted, monkeypatch, name, error)
         ("memorize", 3, NEWEST),
     ],
 )
-def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask, error):
+def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
     with monkeypatch.context() as patch:
-        failing(patch, tracker.model, name, call, error)
-        with pytest.raises(type(error)):
+        failing(patch, tracker.model, name, call, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     assert tracker.ids == other.ids
     for frame, given in ((frames[4], mask), (frames[5], None)):

@@ -58,37 +58,30 @@ def test_image_and_tensor_are_tracked_as_array(models, kind):
 
 
 @pytest.mark.parametrize(
-    "frame",
-    [
-        [[1, 2, 3]],
-        [[1], [2, 3]],
-        None,
-        "frame.png",
-        Image.new("L", (WIDTH, HEIGHT)),
-        *(
-            Image.new(mode, (WIDTH, HEIGHT)) for mode in ("YCbCr", "HSV", "LAB")
-        ),  # three bytes a pixel, not RGB
-        np.zeros((0, 5, 3), "u1"),
-        np.zeros((HEIGHT, WIDTH, 3), np.float32),
-        np.zeros((HEIGHT, WIDTH, 4), np.uint8),
-    ],
-)
-def test_invalid_frame_rejected_before_video_starts(tracker, frame):
-    with pytest.raises(InputError, match=r"frame: expected .*, got"):
-        tracker.step(frame, stripes([1]))
-    assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
-
-
-@pytest.mark.parametrize(
     ("frame", "words"),
     [
         (None, "NoneType .*; read files first, check that reading succeeded"),
-        ("a.png", "str .*; read files first"),
+        ("frame.png", "str .*; read files first"),
+        *(
+            (frame, "")
+            for frame in [
+                [[1, 2, 3]],
+                [[1], [2, 3]],
+                Image.new("L", (WIDTH, HEIGHT)),
+                *(
+                    Image.new(mode, (WIDTH, HEIGHT)) for mode in ("YCbCr", "HSV", "LAB")
+                ),  # three bytes a pixel, not RGB
+                np.zeros((0, 5, 3), "u1"),
+                np.zeros((HEIGHT, WIDTH, 3), np.float32),
+                np.zeros((HEIGHT, WIDTH, 4), np.uint8),
+            ]
+        ),
     ],
 )
-def test_unread_frame_is_named(tracker, frame, words):
-    with pytest.raises(InputError, match=f"frame: expected H×W×3 uint8 RGB, got {words}"):
-        tracker.step(frame)
+def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
+    with pytest.raises(InputError, match=rf"frame: expected .*, got {words}"):
+        tracker.step(frame, stripes([1]))
+    assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
 @pytest.mark.parametrize(
@@ -125,27 +118,11 @@ def test_invalid_output_size_rejected_before_video_starts(tracker, size):
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
-def test_failed_encoding_starts_no_video(models, monkeypatch):
-    tracker = Tracker(*models["aott"])
-    encode = tracker.model.encode
-
-    def refuse(image):
-        raise InputError("frame: of another size than the export")
-
-    monkeypatch.setattr(tracker.model, "encode", refuse)
-    with pytest.raises(InputError, match="than the export"):
-        tracker.step(clip(1)[0], stripes([1]))
-    monkeypatch.setattr(tracker.model, "encode", encode)
-    assert tracker.ids == ()
-    frame, mask = clip(1, 17, 31)[0], stripes([1], 17, 31)
-    assert (tracker.step(frame, mask).labels == mask).all()
-
-
 IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**24 + 1, 2**31 - 1])
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
 def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     ids = [number for number in ids if number <= np.iinfo(dtype).max]

@@ -22,7 +22,7 @@ from aotlab.engine.tracking.window import (
     require_window_support,
 )
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, clip, run
+from tests.engine.small_model import assert_resumes, build, clip, run
 
 SIZE = HEIGHT, WIDTH = 129, 209
 WHOLE = Window.whole_frame(SIZE, 1)
@@ -192,15 +192,7 @@ def test_lost_object_is_searched_in_the_whole_frame(model, monkeypatch):
 
 
 def test_video_in_a_window_resumes(model, tmp_path):
-    frames, masks = clip(6, *SIZE), {0: square(50, 60)}
-    whole = run(Tracker(*model), frames, masks)
-    first, second = Tracker(*model), Tracker(*model)
-    run(first, frames[:3], masks)
-    torch.save(first.state_dict(), tmp_path / "state.pt")
-    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert second.view.window == first.view.window
-    rest = run(second, frames[3:], {})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(whole[3:], rest, strict=True))
+    assert_resumes(*model, clip(6, *SIZE), {0: square(50, 60)}, 3, tmp_path)
 
 
 def test_box_is_relative_to_the_frame():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import random
-import zipfile
 
 import pytest
 import torch
@@ -29,13 +27,6 @@ def model():
     return build_model(load_config("aott").model).eval()
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory, model):
-    path = tmp_path_factory.mktemp("published") / "AOTT.pth"
-    torch.save(to_published(model), path)
-    return path
-
-
 class Evil:
     """A pickle that makes a file when it is read."""
 
@@ -56,8 +47,10 @@ def refusal(path, **options):
     return message
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize(
+    ("value", "suffix"),
+    [(float("nan"), "safetensors"), (float("inf"), "pth"), (-float("inf"), "safetensors")],
+)
 def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
     broken = build_model(model.config)
     broken.load_state_dict(model.state_dict())
@@ -92,7 +85,7 @@ def test_invalid_stored_settings_rejected(tmp_path, kind):
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.text(max_size=60) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60))
 def test_any_metadata_is_settings_or_an_input_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.safetensors"
@@ -128,46 +121,30 @@ def test_pickle_is_not_executed(tmp_path):
     assert not made.exists()
 
 
-def test_truncated_and_scrambled_files_rejected(tmp_path, published):
-    content, draw = published.read_bytes(), random.Random(0)
-    path = tmp_path / "damaged.pth"
-    for tenth in range(10):
-        path.write_bytes(content[: len(content) * tenth // 10])
-        refusal(path, config="aott")
-    with zipfile.ZipFile(published) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    (data,) = (name for name in members if name.endswith("data.pkl"))
-    for _ in range(60):
-        scrambled = bytearray(members[data])
-        for _ in range(draw.randint(1, 8)):
-            scrambled[draw.randrange(len(scrambled))] = draw.randrange(256)
-        with zipfile.ZipFile(path, "w") as target:
-            for name, member in members.items():
-                target.writestr(
-                    name, bytes(scrambled) if name == data else member[:64] if "/data/" in name else member
-                )
-        refusal(path, config="aott")
-    for start in (b"", b"\x80\x02", b"PK\x03\x04", b"\x00" * 100, b"hello"):
-        path.write_bytes(start)
-        refusal(path, config="aott")
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x80\x02", b"PK\x03\x04", b"\x00" * 100, b"hello", b"\xff" * 8, (10**12).to_bytes(8, "little"),
+     (2).to_bytes(8, "little") + b"{}"],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_files_of_other_content_rejected(tmp_path, suffix, content):
+    (tmp_path / f"damaged.{suffix}").write_bytes(content)
+    refusal(tmp_path / f"damaged.{suffix}", config="aott")
 
 
-def test_damaged_safetensors_rejected(tmp_path, model):
-    whole, path = tmp_path / "whole.safetensors", tmp_path / "damaged.safetensors"
-    save_checkpoint(whole, model, load_config("aott"))
-    content = whole.read_bytes()
-    for tenth in range(10):
-        path.write_bytes(content[: len(content) * tenth // 10])
-        refusal(path)
-    for header in (b"\xff" * 8, (10**12).to_bytes(8, "little"), (2).to_bytes(8, "little") + b"{}"):
-        path.write_bytes(header)
-        refusal(path)
-
-
-def test_files_without_matching_weights_rejected(tmp_path):
-    for number, content in enumerate(
-        ({"state_dict": {}}, {1: torch.ones(1)}, {"state_dict": {"a": torch.ones(2, 3)}})
-    ):
-        path = tmp_path / f"{number}.pth"
-        torch.save(content, path)
-        assert "give the settings it was trained with" in refusal(path, config="aott")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"state_dict": {}}, "give the settings it was trained with"),
+        ({1: torch.ones(1)}, "give the settings it was trained with"),
+        ({"state_dict": {"a": torch.ones(2, 3)}}, "give the settings it was trained with"),
+        *(
+            (content, "holds no weights")
+            for content in ([1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text")
+        ),
+    ],
+    ids=str,
+)
+def test_files_without_matching_weights_rejected(tmp_path, content, words):
+    torch.save(content, tmp_path / "other.pth")
+    assert words in refusal(tmp_path / "other.pth", config="aott")

@@ -110,14 +110,13 @@ def test_commands_have_both_spellings(name, capsys):
     assert f"Usage: aotlab {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("shell", "words", "expected"),
     [
-        (["tr"], {"track", "train"}),
-        (["track", "--not"], {"--not-point"}),
-        (["track", "--quality", ""], {"fast", "balanced", "full"}),
-        (["weights", "ver"], {"verify"}),
+        ("bash", ["tr"], {"track", "train"}),
+        ("bash", ["track", "--not"], {"--not-point"}),
+        ("zsh", ["track", "--quality", ""], {"fast", "balanced", "full"}),
+        ("fish", ["weights", "ver"], {"verify"}),
     ],
 )
 def test_shells_complete(monkeypatch, capsys, shell, words, expected):

@@ -65,6 +65,7 @@ def test_help_states_defaults_in_one_way():
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
         (OSError(12, "Cannot allocate memory"), 1),
         (MemoryError("Unable to allocate 10 TiB"), 1),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), 1),
         (InputError("x: bad"), 2),
         (RuntimeError("bug"), 70),
         (KeyboardInterrupt(), 130),
@@ -167,6 +168,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow  # PyTorch resolves the symbols of its stack
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of memory need Linux")
 def test_error_of_the_allocator_is_too_little_memory():
     done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)

@@ -98,7 +98,7 @@ def test_pipe_closed_early_is_no_error(program, lines):
     assert done.returncode in (0, 141)
 
 
-@pytest.mark.parametrize("lines", [10, 100000])
+@pytest.mark.parametrize("lines", [10, 100000])  # in the buffer, and beyond it
 def test_output_on_a_full_disk_is_one_sentence(program, lines):
     done = shell(f"run print_lines {lines} > /dev/full", program)
     assert done.returncode == 1
@@ -107,9 +107,8 @@ def test_output_on_a_full_disk_is_one_sentence(program, lines):
 
 @pytest.mark.parametrize(
     ("work", "streams"),
-    [("print_lines 10", ">&-"), ("print_errors", "2>&-"),
-     ("print_lines 10", "<&- >&- 2>&-"), ("print_errors", "<&- >&- 2>&-")],
-)  # fmt: skip
+    [("print_lines 10", ">&-"), ("print_errors", "2>&-"), ("print_errors", "<&- >&- 2>&-")],
+)
 def test_lost_streams_stop_no_work(program, streams, work):
     done = shell(f"run {work} {streams}", program)
     assert done.returncode == 0
