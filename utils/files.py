@@ -299,8 +299,9 @@ class _ObservedFile(io.FileIO):
 
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    if not is_folder(folder):
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
