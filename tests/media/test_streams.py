@@ -98,7 +98,7 @@ def test_damaged_packets_are_skipped(tmp_path, served):
                 container.mux(packet)
     source = open_frames(f"{served}/hurt.mkv")
     assert len(list(source)) == 11
-    assert source.lost == 1
+    assert source.corrupt_packets == 1
     assert source.time(5) == Fraction(1, 2)
 
 
