@@ -24,7 +24,7 @@ from aotlab.media.regions import (
     match_regions,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading, require_existing
+from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
@@ -72,7 +72,8 @@ def read_annotations(
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
-    require_existing(path, "expected a file of masks")
+    if not is_folder(path):
+        require_file(path, "expected a file of masks")
     with reading(path):
         annotations = _read(path, replace(video, frame=frame))
         if annotations.video not in ("", video.name):

@@ -74,7 +74,7 @@ def open_video(path: Path) -> av.container.InputContainer:
         raise InputError(
             f"{path}: not a readable video ({describe_error(error)}); give a video or a folder"
         ) from error
-    require_decoder(container, str(path))
+    require_decoder(container, str(path), images=False)
     return container
 
 
@@ -151,10 +151,10 @@ def next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> F
     return times[-1] + 1 / rate if times else Fraction(0)
 
 
-def require_decoder(container: av.container.InputContainer, title: str) -> None:
-    """Raise unless a container has a video that this FFmpeg decodes, and close the container."""
+def require_decoder(container: av.container.InputContainer, title: str, *, images: bool = True) -> None:
+    """Raise and close a container without a video that this FFmpeg decodes; ``images``: accept images too."""
     problem = ""
-    if not container.streams.video or NOT_VIDEO.fullmatch(container.format.name):
+    if not container.streams.video or (not images and NOT_VIDEO.fullmatch(container.format.name)):
         problem = "not a video; give a video file or a folder of frames" if container.streams else NO_FRAMES
     elif container.streams.video[0].codec_context is None:
         problem = "no decoder for its video; give H.264, for example"

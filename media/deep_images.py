@@ -138,6 +138,8 @@ class TiffStack:
                 self._values = file.filehandle.memmap_array(kind, shape, self._series.dataoffset)
             if len(shapes) > 1:
                 raise ValueError(f"has {len(shapes)} series of images; expected one")
+            if self._series.dtype.kind == "c":
+                raise ValueError(f"has values of {self._series.dtype}; expected integers or floats")
             self._frame_axis, self.count = self._find_frames()
 
     def read(self, index: int) -> np.ndarray:

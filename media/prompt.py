@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.places import parse_frame_object
 
@@ -105,8 +104,8 @@ class Prompt:
         if outside:
             raise InputError(f"{outside[0]}: outside the image of {width}×{height}")
         for mask in (self.mask, self.exclude):
-            if mask is not None:
-                require_image_size(mask, size, "prompt: mask", "the frame")
+            if mask is not None and mask.shape != size:
+                raise InputError(f"prompt: mask of shape {mask.shape} does not match the frame's {size}")
 
 
 def parse_prompts(

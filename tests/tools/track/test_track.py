@@ -135,7 +135,7 @@ REFUSED = [
     (["video"], "video: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"),
     ([], "VIDEO: missing; give a video file"),
     (["video", "--mask", "small.png"], "48×30"),
-    (["video", "--mask", "empty.png"], "empty.png: holds no object"),
+    (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "depth.png"], "1535 different ids"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["none.mp4", "--mask", "first.png"], "none.mp4: no such file"),
