@@ -48,7 +48,7 @@ def metadata(**span):
     [
         (None, r"valid_meta\.json: no such file; it comes with the data set"),
         ("nonsense", r"valid_meta\.json: not readable"),
-        ('{"videos": {}}', r"valid_meta\.json: lists no video"),
+        ('{"videos": {}}', r"valid_meta\.json: lists no object of the video"),
         (metadata(start=1, end=9, frame_nums=2), r"valid_meta\.json: lists no object of the video d83wYdy0"),
     ],
 )
