@@ -93,10 +93,10 @@ class FrameSource(Protocol):
 
 
 class ImageFrames(FrameSource):
-    """Images of a folder, sorted by name, or of a TIFF stack; outputs are named like the images of a folder.
+    """Images of a folder, sorted by name, one image, or a TIFF stack; outputs are named like the images of a folder.
 
     Args:
-        path: a folder or a TIFF file.
+        path: a folder or an image file.
         levels: values shown as black and white.
         rate: frames per second.
 
@@ -108,13 +108,16 @@ class ImageFrames(FrameSource):
 
     def __init__(self, path: Path, levels: LevelsOption = None, rate: RateOption = None) -> None:
         self.rate = parse_rate(rate)
-        if is_folder(path):
-            self._paths, self._stack = list_images(path), None
+        self._paths: list[Path] = []
+        self._stack: TiffStack | None = None
+        linear = False
+        if not is_folder(path) and detect_image_kind(path) == "tiff":
+            self._stack = TiffStack(path)
+            self.name, self.length = path.stem, self._stack.count
+        else:
+            self._paths = list_images(path) if is_folder(path) else [path]
             self.name, self.length = real_path(path).name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
-        else:
-            self._paths, self._stack = [], TiffStack(path)
-            self.name, self.length, linear = path.stem, self._stack.count, False
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.damaged = []
