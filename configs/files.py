@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import expand_home, is_file
+from aotlab.utils.files import is_file
 
 ROOT = Path(__file__).resolve().parents[1]
 """root of the checkout or the installed package: the folder that holds configs/ and pretrain_models/"""
@@ -24,7 +25,7 @@ def resolve_path(text: str) -> Path:
     """
     if text == BUNDLED:
         return BUNDLED_CHECKPOINT
-    path = expand_home(text)
+    path = Path(os.path.expanduser(text))
     beside = ROOT / path
     return beside if not path.exists() and beside.exists() else path
 

@@ -9,7 +9,7 @@ from aotlab.utils.numbers import (
     COUNT,
     COUNT_OR_ZERO,
     FRACTION,
-    NOT_NEGATIVE,
+    NON_NEGATIVE,
     POSITIVE,
     SEED,
     Range,
@@ -33,10 +33,10 @@ PHASE_RANGES = {
     "thin_plate": FRACTION, "merge": FRACTION, "compose": FRACTION, "entering": FRACTION,
     "lr": Range(0, MAX_LEARNING_RATE, above_low=True), "final_lr": Range(0, MAX_LEARNING_RATE),
     "weight_decay": Range(0, MAX_LEARNING_RATE),
-    "reference_loss_until": NOT_NEGATIVE, "feed_predictions_after": NOT_NEGATIVE,
+    "reference_loss_until": NON_NEGATIVE, "feed_predictions_after": NON_NEGATIVE,
 }  # fmt: skip
 TRAIN_RANGES = {
-    "accumulate": COUNT, "restarts": COUNT, "warmup": Range(0, 1, below_high=True), "power": NOT_NEGATIVE,
+    "accumulate": COUNT, "restarts": COUNT, "warmup": Range(0, 1, below_high=True), "power": NON_NEGATIVE,
     "encoder_lr_ratio": Range(0, MAX_LEARNING_RATE), "freeze_encoder_stages": COUNT_OR_ZERO,
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_after": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": FRACTION, "seed": SEED, "save_every": COUNT, "keep": COUNT,

@@ -104,10 +104,10 @@ def lint_folder(
 
     Args:
         kind: video, or static for single images.
-        decode: decode whole files; false: only their headers, which hold size and mode but no ids.
+        decode: decode whole files; false: only their headers with size and mode, but no ids.
 
     Raises:
-        InputError: no such folder, or it holds several sets.
+        InputError: no such folder, or it has several sets.
     """
     require_folder(root, "JPEGImages/ and Annotations/ in it")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
@@ -116,7 +116,7 @@ def lint_folder(
     if pair is None:
         sets = [name for name in list_subfolders(root) if is_folder(root / name / "JPEGImages")]
         if sets:
-            raise InputError(f"{root}: holds several sets; check each of them: {', '.join(sets)}")
+            raise InputError(f"{root}: has several sets; check each of them: {', '.join(sets)}")
         missing = [folder for folder in pairs[-1] if not is_folder(folder)]
         return LintResult([error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
@@ -225,7 +225,7 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
     if kind != "PNG":
         finding = error(path, f"{kind} file, whose compression changes ids; save the mask as palette PNG")
     elif mode not in MASK_MODES:
-        advice = "but a mask holds one id per pixel; save it as palette (mode P) or grey PNG"
+        advice = "but a mask has one id per pixel; save it as palette (mode P) or grey PNG"
         finding = error(path, f"mode {mode}, {advice}")
     elif ids and (ids[-1] > VOID or ids[0] < 0):
         finding = error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
@@ -327,8 +327,8 @@ def _check_video_ids(video: Video, labelled: int, masks: Mapping[Path, Sequence[
     if not set().union(*objects.values()) and any(masks.values()):
         yield error(
             first,
-            "the masks of this video hold only 0 and 255, and 255 is ignored; write the object as 1, or train with "
-            "kind davis and a split 2016/..., which uses all but 0 as one object",
+            "the only values in the masks of this video are 0 and 255, and 255 is ignored; write the object as 1, or "
+            "train with kind davis and a split 2016/..., which uses all but 0 as one object",
         )
     elif not objects[first]:
         yield warning(first, "the first mask has no object; start the video where one is visible, or draw it")

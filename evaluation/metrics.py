@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from aotlab.utils.errors import InputError
-
 CONTOUR_TOLERANCE = 0.008
 """largest distance of matching contours, as a fraction of the frame's diagonal"""
 
@@ -30,16 +28,6 @@ def score_object(
     union = annotation | prediction
     box = find_object_box(union) if union.size else None
     return 1.0 if box is None else metric(annotation[box], prediction[box], size)
-
-
-def require_same_size(name: str, annotation: np.ndarray, prediction: np.ndarray) -> None:
-    """Check that two H×W arrays have one size; raises `InputError` about the prediction ``name``."""
-    (height, width), predicted_size = annotation.shape, prediction.shape
-    if predicted_size != (height, width):
-        raise InputError(
-            f"{name}: the prediction is {predicted_size[1]}×{predicted_size[0]}, its annotation {width}×{height}; "
-            "write predictions in the annotation's size"
-        )
 
 
 def measure_region_and_contour(

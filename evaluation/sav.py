@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.metrics import require_same_size, score_object
+from aotlab.evaluation.metrics import score_object
 from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.media.images import require_image_size
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.matching import order_names
@@ -54,7 +55,7 @@ class SeparateObjects(ScoringPlan):
             annotation = read_mask(folder / name) > 0
             path = results / name if ids is not None else results / folder.name / name
             prediction = read_mask(path) > 0 if ids is None else ids == object_id
-            require_same_size(str(path), annotation, prediction)
+            require_image_size(prediction, annotation.shape, path, "its annotation")
             values[:, index] = score_object(annotation, prediction, annotation.shape, self.metric)
         extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *self.object_folders}
         return values, extra

@@ -16,9 +16,9 @@ import numpy as np
 from aotlab.evaluation.metrics import (
     ObjectMetric,
     measure_region_and_contour,
-    require_same_size,
     score_object,
 )
+from aotlab.media.images import require_image_size
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
@@ -140,7 +140,7 @@ def score_pair(
     Raises:
         InputError: sizes differ, or an id is not in the plan.
     """
-    require_same_size(name, annotation, prediction)
+    require_image_size(prediction, annotation.shape, name, "its annotation")
     size = (annotation.shape[0], annotation.shape[1])
     unknown = set()
     if plan.merge:

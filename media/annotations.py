@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
-from aotlab.media.images import open_image
-from aotlab.media.masks import is_blurred, read_mask, require_mask_size, resolve_void
+from aotlab.media.images import open_image, require_image_size
+from aotlab.media.masks import is_blurred, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
     Annotations,
@@ -24,7 +24,7 @@ from aotlab.media.regions import (
     match_regions,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading
+from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
@@ -72,8 +72,8 @@ def read_annotations(
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
-    if not (is_file(path) or is_folder(path)):
-        raise InputError(f"{path}: no such file; expected a file of masks")
+    if not is_folder(path):
+        require_file(path, "expected a file of masks")
     with reading(path):
         annotations = _read(path, replace(video, frame=frame))
         if annotations.video not in ("", video.name):
@@ -177,7 +177,7 @@ def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRe
     ids = np.unique(mask[mask > 0])
     if len(ids) > MAX_OBJECTS or is_blurred(mask):
         raise InputError(
-            f"{path}: holds {len(ids)} different ids, like a grey or smoothed image; give one value for each object: "
+            f"{path}: has {len(ids)} different ids, like a grey or smoothed image; give one value for each object: "
             "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
         )
     return [
@@ -189,12 +189,11 @@ def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRe
 def read_binary_mask(path: Path, size: Size) -> np.ndarray:
     """Return the H×W bool mask of an image of two values, one of them 0; raises `InputError` for any other."""
     with open_image(path, "mask", "give a black and white PNG") as image:
-        mask = require_mask_size(
-            np.array(image if image.mode in ("1", "P", "L") else image.convert("L")), size, path
-        )
+        mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
+    require_image_size(mask, size, path, "its frame")
     values = np.unique(mask)
     if len(values[values > 0]) > 1:
-        raise InputError(f"{path}: holds {len(values)} grey values, but a mask of one object has two")
+        raise InputError(f"{path}: has {len(values)} grey values, but a mask of one object has two")
     return mask > 0
 
 

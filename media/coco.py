@@ -38,11 +38,11 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     for image in images:
         require_size(image["height"], image["width"], video.size)
     names = [str(image.get("file_name", "")) for image in images]
-    stated = [image.get("frame_id", image.get("frame_index")) for image in images]
-    if not all(type(frame) is int for frame in stated):
-        stated = [None] * len(images)
+    frames = [image.get("frame_id", image.get("frame_index")) for image in images]
+    if not all(type(frame) is int for frame in frames):
+        frames = [None] * len(images)
         names = names if any(names) else [f"{index}.jpg" for index in range(len(images))]
-    places = {image["id"]: (frame, name) for image, frame, name in zip(images, stated, names, strict=True)}
+    places = {image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)}
     if len(places) < len(images):
         raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")
     class_names = {class_id: name for name, class_id in _list_classes(tree)}
@@ -79,7 +79,7 @@ def parse_classes(tree: Any) -> dict[str, int]:
 
 
 def parse_video_name(tree: Any, video: VideoInfo) -> str:
-    """Return the stem of the video that COCO JSON states; empty if it states none."""
+    """Return the stem of the video of COCO JSON; empty if it names none."""
     videos = tree.get("videos") or []
     return image_stem(str(find_coco_video(videos, video.name).get("name") or "")) if videos else ""
 
@@ -90,7 +90,7 @@ def _list_classes(tree: Any) -> list[tuple[str, Any]]:
     used = (record.get("category_id") for record in tree["annotations"])
     others = dict.fromkeys(class_id for class_id in used if type(class_id) is int and class_id not in listed)
     return [(name, class_id) for class_id, name in listed.items()] + [
-        (f"class {each}", each) for each in others
+        (f"class {class_id}", class_id) for class_id in others
     ]
 
 
@@ -139,7 +139,7 @@ def find_coco_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, An
         first = str(next(iter(video.get("file_names") or ()), ""))
         if name in (image_stem(str(video.get("name", ""))), first.rpartition("/")[0].rpartition("/")[2]):
             return video
-    raise InputError(f"holds {len(videos)} videos, none called {name}; rename one or split the file")
+    raise InputError(f"has {len(videos)} videos, none called {name}; rename one or split the file")
 
 
 def _find_key(record: dict[str, Any]) -> Hashable:
@@ -153,11 +153,11 @@ def _find_key(record: dict[str, Any]) -> Hashable:
     return None
 
 
-def _parse_attributes(stated: Any) -> Attributes:
+def _parse_attributes(attributes: Any) -> Attributes:
     """Return the attributes of an annotation, without its object and without lists."""
     return {
         str(name): value
-        for name, value in (stated.items() if isinstance(stated, dict) else ())
+        for name, value in (attributes.items() if isinstance(attributes, dict) else ())
         if name not in OBJECT_KEYS and isinstance(value, str | int | float)
     }
 

@@ -38,7 +38,7 @@ WITHOUT_LENGTH = ("mpeg", "mpegts")
 """FFmpeg's readers of files whose header states no length, so that only a last frame in part shows a cut"""
 
 
-NO_FRAMES = "holds no frames; give a video with at least one frame"
+NO_FRAMES = "contains no frames; give a video with at least one frame"
 
 
 def open_container(
@@ -70,17 +70,11 @@ def open_video(path: Path) -> av.container.InputContainer:
 
     try:
         container = open_container(str(path))
-    except av.EOFError as error:
-        raise InputError(f"{path}: {NO_FRAMES}") from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a readable video ({describe_error(error)}); give a video or a folder"
         ) from error
-    if not container.streams.video or NOT_VIDEO.fullmatch(container.format.name):
-        problem = "not a video; give a video file or a folder of frames" if container.streams else NO_FRAMES
-        container.close()
-        raise InputError(f"{path}: {problem}")
-    require_decoder(container, str(path))
+    require_decoder(container, str(path), images=False)
     return container
 
 
@@ -121,7 +115,7 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
 
 
 def has_variable_rate(container: av.container.InputContainer, rate: Fraction) -> bool:
-    """Return whether the first frames are unevenly spaced or differ from the stated rate; reads packets."""
+    """Return whether the first frames are unevenly spaced or differ from the rate; reads packets."""
     import av
 
     stream = container.streams.video[0]
@@ -157,11 +151,16 @@ def next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> F
     return times[-1] + 1 / rate if times else Fraction(0)
 
 
-def require_decoder(container: av.container.InputContainer, title: str) -> None:
-    """Raise unless this FFmpeg has a decoder for the first video stream, and close the container."""
-    if container.streams.video[0].codec_context is None:
+def require_decoder(container: av.container.InputContainer, title: str, *, images: bool = True) -> None:
+    """Raise and close a container without a video that this FFmpeg decodes; ``images``: accept images too."""
+    problem = ""
+    if not container.streams.video or (not images and NOT_VIDEO.fullmatch(container.format.name)):
+        problem = "not a video; give a video file or a folder of frames" if container.streams else NO_FRAMES
+    elif container.streams.video[0].codec_context is None:
+        problem = "no decoder for its video; give H.264, for example"
+    if problem:
         container.close()
-        raise InputError(f"{title}: no decoder for its video; give H.264, for example")
+        raise InputError(f"{title}: {problem}")
 
 
 def decode_error(path: Path, index: int, error: Exception) -> InputError:

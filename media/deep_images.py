@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
-from aotlab.utils.errors import InputError, describe_missing_module
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import file_mode, is_file, is_file_name, reading
 
 MAX_PIXELS = 2**28
@@ -62,7 +62,7 @@ def read_raw_image(path: Path) -> np.ndarray:
         return read_image(path)
     stack = TiffStack(path)
     if stack.count > 1:
-        raise InputError(f"{path}: holds {stack.count} images; give a stack by itself, not in a folder")
+        raise InputError(f"{path}: has {stack.count} images; give a stack by itself, not in a folder")
     return stack.read(0)
 
 
@@ -82,10 +82,9 @@ def _read_png(path: Path) -> np.ndarray:
 
 def _read_exr(path: Path) -> np.ndarray:
     """Return the display window of the first part; black outside the data window."""
-    try:
-        import OpenEXR
-    except ModuleNotFoundError as error:
-        raise InputError(f"{path}: {describe_missing_module('OpenEXR')}") from error
+    require_extra("images", "OpenEXR")
+    import OpenEXR
+
     with reading(path, RESAVE_ADVICE, kind="a readable EXR"):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
@@ -121,10 +120,9 @@ class TiffStack:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import tifffile
-        except ModuleNotFoundError as error:
-            raise InputError(f"{path}: {describe_missing_module('tifffile')}") from error
+        require_extra("images", "tifffile")
+        import tifffile
+
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
         with reading(path, RESAVE_ADVICE, kind="a readable TIFF"):
@@ -138,11 +136,11 @@ class TiffStack:
             if self._series.dataoffset is not None:  # contiguous, as in large stacks of ImageJ
                 kind, shape = file.byteorder + self._series.dtype.char, self._series.shape
                 self._values = file.filehandle.memmap_array(kind, shape, self._series.dataoffset)
-        if len(shapes) > 1:
-            raise InputError(
-                f"{path}: holds {len(shapes)} series of images; store each series in a separate file"
-            )
-        self._frame_axis, self.count = self._find_frames()
+            if len(shapes) > 1:
+                raise ValueError(f"has {len(shapes)} series of images; expected one")
+            if self._series.dtype.kind == "c":
+                raise ValueError(f"has values of {self._series.dtype}; expected integers or floats")
+            self._frame_axis, self.count = self._find_frames()
 
     def read(self, index: int) -> np.ndarray:
         """Read an image as stored, H×W×C with 1 to 3 channels; raises `InputError` on failure."""
@@ -164,30 +162,29 @@ class TiffStack:
         """Raise unless another file of an OME-TIFF is a file beside it."""
         part = self.path.parent / name
         if not is_file_name(name) or (file_mode(part) and not is_file(part)):
-            raise InputError(f"{self.path}: its part {name[:80]!r} is not a file beside it; {RESAVE_ADVICE}")
+            raise ValueError(f"its part {name[:80]!r} is not a file beside it")
 
     def _find_frames(self) -> tuple[str, int]:
-        """Return the axis of frames, empty without one, and the number of frames."""
+        """Return the axis of frames, empty without one, and the number of frames; raise `ValueError` for others."""
         sizes = dict(zip(self._axes, self._series.shape, strict=True))
-        if len(sizes) != len(self._axes) or not {"Y", "X"} <= set(sizes):
-            raise InputError(f"{self.path}: has the axes {self._axes}; expected images, with Y and X")
-        if sizes["Y"] * sizes["X"] > MAX_PIXELS:
-            raise InputError(
-                f"{self.path}: {sizes['X']}×{sizes['Y']} pixels are too many; give smaller images"
-            )
         long = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
         channels = [axis for axis in long if axis in "SC"]
         frames = [axis for axis in long if axis not in "SC"]
-        if len(frames) > 1 or len(channels) > 1:
-            text = " × ".join(f"{size} {axis}" for axis, size in long.items())
-            raise InputError(
-                f"{self.path}: holds {text}; a video has one axis of frames, store one of the others"
+        if (
+            len(sizes) != len(self._axes)
+            or not {"Y", "X"} <= set(sizes)
+            or max(len(frames), len(channels)) > 1
+            # samples may include transparency
+            or any(long[axis] > MAX_CHANNELS + (axis == "S") for axis in channels)
+        ):
+            text = " × ".join(
+                f"{size} {axis}" for axis, size in zip(self._axes, self._series.shape, strict=True)
             )
-        for axis in channels:
-            if long[axis] > MAX_CHANNELS + (axis == "S"):  # samples may include transparency
-                raise InputError(
-                    f"{self.path}: has {long[axis]} channels; store up to {MAX_CHANNELS} that show the objects"
-                )
+            raise ValueError(
+                f"has {text}; expected Y and X, one axis of frames and up to {MAX_CHANNELS} channels"
+            )
+        if sizes["Y"] * sizes["X"] > MAX_PIXELS:
+            raise ValueError(f"{sizes['X']}×{sizes['Y']} pixels are too many")
         return (frames[0], long[frames[0]]) if frames else ("", 1)
 
     def _read_pages(self, part: tuple[slice, ...]) -> np.ndarray:

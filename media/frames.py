@@ -21,7 +21,7 @@ from aotlab.media.deep_images import (
     parse_levels,
     read_raw_image,
 )
-from aotlab.media.images import list_images
+from aotlab.media.images import list_images, require_image_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path
 
@@ -62,10 +62,10 @@ class FrameSource(Protocol):
     named: bool = False
     """whether frames have names, not only numbers"""
     live: bool = False
-    """whether frames are live and lost if not read in time"""
+    """whether frames are live and dropped if not read in time"""
     damaged: list[int]
     """frames read so far that were damaged and filled in by the decoder from their neighbours"""
-    lost: int = 0
+    corrupt_packets: int = 0
     """number of packets read so far that did not decode and were skipped"""
     levels: Levels | None = None
     """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
@@ -93,10 +93,10 @@ class FrameSource(Protocol):
 
 
 class ImageFrames(FrameSource):
-    """Images of a folder, sorted by name, or of a TIFF stack; outputs are named like the images of a folder.
+    """Images of a folder, sorted by name, one image, or a TIFF stack; outputs are named like the images of a folder.
 
     Args:
-        path: a folder or a TIFF file.
+        path: a folder or an image file.
         levels: values shown as black and white.
         rate: frames per second.
 
@@ -108,16 +108,17 @@ class ImageFrames(FrameSource):
 
     def __init__(self, path: Path, levels: LevelsOption = None, rate: RateOption = None) -> None:
         self.rate = parse_rate(rate)
-        if is_folder(path):
-            self._paths, self._stack = list_images(path), None
+        self._paths: list[Path] = []
+        self._stack: TiffStack | None = None
+        linear = False
+        if not is_folder(path) and detect_image_kind(path) == "tiff":
+            self._stack = TiffStack(path)
+            self.name, self.length = path.stem, self._stack.count
+        else:
+            self._paths = list_images(path) if is_folder(path) else [path]
             self.name, self.length = real_path(path).name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
-        else:
-            self._paths, self._stack = [], TiffStack(path)
-            self.name, self.length, linear = path.stem, self._stack.count, False
         first = self._read_values(0)
-        if first.dtype.kind not in "uif":
-            raise InputError(f"{self._title(0)}: holds values of {first.dtype}; give integers or floats")
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.damaged = []
         self.named, limits = bool(self._paths), parse_levels(levels)
@@ -143,7 +144,7 @@ class ImageFrames(FrameSource):
             raise InputError(
                 f"{title}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
             )
-        require_size(values, self.size, title)
+        require_image_size(values, self.size, title, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 
@@ -203,13 +204,3 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
 def require_index(source: FrameSource, index: int, length: int) -> None:
     if not 0 <= index < length:
         raise InputError(f"{source.name}: no frame {index}; give one of 0 to {length - 1}")
-
-
-def require_size(image: np.ndarray, size: tuple[int, int], title: str) -> np.ndarray:
-    """Return the image if it has the size of the first frame."""
-    height, width, _ = image.shape
-    if (height, width) != size:
-        raise InputError(
-            f"{title}: {width}×{height}, but the first frame is {size[1]}×{size[0]}; give frames of one size"
-        )
-    return image

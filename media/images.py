@@ -96,6 +96,24 @@ def require_jpeg_end(path: Path, image: Image.Image) -> None:
             raise ValueError("file is truncated")
 
 
+def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:
+    """Return an image H×W or H×W×C if it has (height, width) pixels.
+
+    Args:
+        subject: name of the image in the message.
+        other: what has this size, such as "the first frame".
+
+    Raises:
+        InputError: the image has another size.
+    """
+    if image.shape[:2] != tuple(size):
+        height, width = image.shape[:2]
+        raise InputError(
+            f"{subject}: {width}×{height}, but {other} is {size[1]}×{size[0]}; give images of one size"
+        )
+    return image
+
+
 def list_images(folder: Path) -> list[Path]:
     """Return the images of a folder in natural order; raises `InputError` without images, or for two of one stem."""
     names = [
@@ -104,7 +122,7 @@ def list_images(folder: Path) -> list[Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
     ]
     if not names:
-        raise InputError(f"{folder}: holds no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
+        raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     kinds = Counter(path.suffix.lower() for path in names)
     # of equally many, JPEG frames rather than the PNG masks beside them
     usual = min(kinds, key=lambda suffix: (-kinds[suffix], IMAGE_SUFFIXES.index(suffix)))

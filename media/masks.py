@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import is_lossless, open_image
+from aotlab.media.images import is_lossless, open_image, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
@@ -56,7 +56,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
         labels = np.array(image) if lossless else np.empty((0, 0))
         if (count := getattr(image, "n_frames", 1)) > 1:
-            log.warning("%s: holds %d images; the first one is used", path, count)
+            log.warning("%s: contains %d images; the first one is used", path, count)
         if kind == "PNG" and mode == "L" and (bits := _read_png_depth(path)) < 8:
             log.warning("%s: its grey values of %d bits are object ids", path, bits)
             labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
@@ -73,7 +73,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
             f"{path}: an image of mode {mode}, but a mask holds one object id per pixel; "
             "save it as a palette (mode P) or 8/16-bit grey PNG"
         )
-    return labels if size is None else require_mask_size(labels, size, path)
+    return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
 def is_black_and_white(path: Path) -> bool:
@@ -115,16 +115,6 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         image.putpalette(PALETTE.tobytes())
     with atomic_path(Path(path)) as temporary:
         image.save(temporary, format="PNG")
-
-
-def require_mask_size(mask: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
-    """Return a mask H×W or H×W×3 of (height, width); raises `InputError` for one of another size."""
-    if mask.shape[:2] != tuple(size):
-        raise InputError(
-            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {size[1]}×{size[0]}; "
-            "give a mask of the frame's size"
-        )
-    return mask
 
 
 def resolve_void(labels: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ class ListedObject:
     frames: tuple[str, ...]
     """stems of its frames in temporal order; the mask of the first is given"""
     length: int
-    """number of frames stated in the metadata"""
+    """number of frames according to the metadata"""
     seen: bool | None = None
     """whether its category occurs in the training set; None: unknown"""
 
@@ -87,18 +87,14 @@ def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
 
 
 def _read_pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
+    from aotlab.media.images import require_image_size
     from aotlab.media.masks import read_mask
     from aotlab.media.regions import decode_runs, parse_runs
     from aotlab.utils.files import reading
 
-    if mask.runs and size not in (None, mask.size):
-        raise InputError(
-            f"{mask}: the masks are {mask.size[1]}×{mask.size[0]}, but the frame is another size; "
-            "give the frames that were annotated"
-        )
     for object_id, text in mask.runs.items():
         with reading(f"{mask}, object {object_id}"):
-            runs = parse_runs(text, mask.size)
-        yield object_id, decode_runs(runs, mask.size)
+            pixels = decode_runs(parse_runs(text, mask.size), mask.size)
+        yield object_id, require_image_size(pixels, size or mask.size, mask, "its frame")
     for object_id, path in mask.files.items():
         yield object_id, read_mask(path, size=size) > 0

@@ -96,15 +96,14 @@ class Prompt:
     def check_inside(self, size: tuple[int, int]) -> None:
         """Raise InputError for points, a box or a mask that do not fit a frame of (height, width) pixels."""
         height, width = size
-        for x, y in (*self.points, *self.scribble):
-            if not (-1 <= x <= width and -1 <= y <= height):
-                raise InputError(f"point {x:g},{y:g}: outside the image of {width}×{height}")
+        points = cast(Sequence[Point], (*self.points, *self.scribble))
+        outside = [f"point {x:g},{y:g}" for x, y in points if not (-1 <= x <= width and -1 <= y <= height)]
         if self.box is not None:
             left, top, across, down = self.box
             if min(left + across, width) - max(left, 0) < 2 or min(top + down, height) - max(top, 0) < 2:
-                raise InputError(
-                    f"box {left:g},{top:g},{across:g},{down:g}: outside the image of {width}×{height}"
-                )
+                outside.append(f"box {left:g},{top:g},{across:g},{down:g}")
+        if outside:
+            raise InputError(f"{outside[0]}: outside the image of {width}×{height}")
         for mask in (self.mask, self.exclude):
             if mask is not None and mask.shape != size:
                 raise InputError(f"prompt: mask of shape {mask.shape} does not match the frame's {size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,8 +29,6 @@ MAX_OUTLINE_LENGTH = 2_000_000
 """largest length of one outline in pixels; drawing takes memory in proportion"""
 MAX_ID = 65535
 """largest object id; ids are 16-bit"""
-MAX_REGIONS = 5_000_000
-"""largest number of regions in a file, over all frames"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class VideoInfo:
     stem: Callable[[int], str] | None = None
     """stem of a frame's image; None if frames have no names"""
     frame: int | None = None
-    """frame that a file with objects on one frame is for; None: as stated in the file"""
+    """frame that a file with objects on one frame is for; None: as in the file"""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
@@ -64,7 +63,7 @@ class ParsedRegion:
     """One object on one frame, or a frame without objects, as listed in a file."""
 
     frame: int | None
-    """frame number that the file states; None if it only names images"""
+    """frame number in the file; None if it only names images"""
     runs: np.ndarray | None
     """run lengths, as in `Region`; None: the frame is annotated and shows no object"""
     class_name: str = ""
@@ -108,9 +107,9 @@ class Annotations:
     classes: dict[str, int] = field(default_factory=dict)
     """ids by class name, as in the input; objects may have other classes too"""
     video: str = ""
-    """name of the video that the input states; empty if unset"""
+    """name of the video in the input; empty if unset"""
     assigned_ids: frozenset[int] = frozenset()
-    """ids of the objects whose id the input does not state"""
+    """ids of the objects without an id in the input"""
 
     def regions(self) -> Iterator[tuple[int, Region]]:
         """Yield frame number and region of all regions, by frame."""
@@ -135,13 +134,13 @@ class Annotations:
         """Return the attributes of the objects that have any, with the frames on which they change."""
         table: AttributeTable = {}
         for frame, region in self.regions():
-            stated = table.setdefault(region.object_id, {})
-            if not stated or stated[max(stated)] != region.attributes:
-                stated[frame] = region.attributes
-        return {object_id: stated for object_id, stated in table.items() if any(stated.values())}
+            changes = table.setdefault(region.object_id, {})
+            if not changes or changes[max(changes)] != region.attributes:
+                changes[frame] = region.attributes
+        return {object_id: changes for object_id, changes in table.items() if any(changes.values())}
 
     def add_attributes(self, table: AttributeTable) -> None:
-        """Set the attributes of all regions to those stated last for their object, or first if none is earlier."""
+        """Set the attributes of each region to the last ones of its object up to the frame, or else its first ones."""
         for frame, regions in self.frames.items() if table else ():
             self.frames[frame] = [
                 replace(region, attributes=_find_attributes(table.get(region.object_id, {}), frame))
@@ -231,7 +230,7 @@ def runs_to_box(runs: np.ndarray, size: Size) -> list[float]:
 
 
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:
-    """Return the size stated in a file.
+    """Return the size of images according to a file.
 
     Raises:
         InputError: not whole numbers from 1 to `MAX_SIDE`, or not the expected size.
@@ -239,7 +238,7 @@ def require_size(height: object, width: object, expected: Size | None = None) ->
     sides = [side for side in (height, width) if type(side) is int and 1 <= side <= MAX_SIDE]
     if len(sides) < 2:
         raise InputError(
-            f"states a size of {width!s:.20}×{height!s:.20}; expected whole numbers from 1 to {MAX_SIDE}"
+            f"has a size of {width!s:.20}×{height!s:.20}; expected whole numbers from 1 to {MAX_SIDE}"
         )
     if expected is not None and tuple(sides) != expected:
         raise InputError(
@@ -257,34 +256,32 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray
     """
     from pycocotools import mask as coco
 
-    outlines = [_require_outline(points, size) for points in polygons]
-    if not outlines:
-        raise InputError("a polygon without points; expected at least three")
+    outlines = [_require_outline(points, size) for points in polygons or [()]]
     filled = coco.decode(coco.merge(coco.frPyObjects(outlines, *size)))
     return encode_runs(filled > 0)
 
 
-def _find_attributes(stated: Mapping[int, Attributes], frame: int) -> Attributes:
+def _find_attributes(changes: Mapping[int, Attributes], frame: int) -> Attributes:
     """Return the attributes of one object on a frame, see `Annotations.add_attributes`."""
-    first = min(stated, default=frame)
-    return stated.get(max((each for each in stated if each <= frame), default=first), {})
+    first = min(changes, default=frame)
+    return changes.get(max((start for start in changes if start <= frame), default=first), {})
 
 
 def _require_outline(points: Sequence[float], size: Size) -> list[float]:
     """Return the coordinates of a polygon that can be drawn; raises as `fill_polygons`."""
     count = len(points) if isinstance(points, list | tuple) else 0
-    if count < 6 or count % 2:
-        raise InputError(f"a polygon of {count} coordinates; expected three points or more")
     limit = 2 * max(size) + 100
-    for value in points:
-        if not isinstance(value, int | float) or not abs(value) <= limit:
-            raise InputError(
-                f"a coordinate of {value!s:.20} on an image of {size[1]}×{size[0]}; expected pixels in the image"
-            )
-    corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
-    if sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners)) > MAX_OUTLINE_LENGTH:
-        raise InputError(f"an outline longer than {MAX_OUTLINE_LENGTH} pixels; expected one around an object")
-    return [float(value) for value in points]
+    valid = count >= 6 and not count % 2
+    valid = valid and all(isinstance(value, int | float) and abs(value) <= limit for value in points)
+    if valid:
+        corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
+        length = sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners))
+        if length <= MAX_OUTLINE_LENGTH:
+            return [float(value) for value in points]
+    raise InputError(
+        f"a polygon of {count} coordinates cannot be drawn; expected three points or more in pixels of an image of "
+        f"{size[1]}×{size[0]}"
+    )
 
 
 def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
@@ -298,8 +295,6 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     Raises:
         InputError: no object, too many, another video's frames, or ambiguous regions.
     """
-    if len(regions) > MAX_REGIONS:
-        raise InputError(f"holds more than {MAX_REGIONS} regions; split it by video")
     if (
         video.frame is not None
         and len({_frame_key(region) for region in regions if region.runs is not None}) == 1
@@ -315,11 +310,13 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         (place, region) for place, region in zip(places, regions, strict=True) if region.runs is not None
     ]
     if not shown:
-        raise InputError("holds no object; give a mask with an id above 0, or a polygon, where an object is")
+        raise InputError(
+            "contains no object; give a mask with an id above 0, or a polygon, where an object is"
+        )
     keys = _find_keys(shown)
     ids = _assign_ids(keys)
     if max(ids.values()) > MAX_ID:
-        raise InputError(f"holds more than {MAX_ID} objects; split it")
+        raise InputError(f"has more than {MAX_ID} objects; split it")
     for (place, region), key in zip(shown, keys, strict=True):
         assert region.runs is not None
         result.frames[place].append(Region(ids[key], region.runs, attributes=region.attributes))
@@ -346,10 +343,10 @@ def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[Fra
     result: dict[FrameKey, int | None] = {key: key[0] or 0 for key in keys}
     result.update(zip(named, matched, strict=True))
     numbers = [number for number in result.values() if number is not None]
-    if min(numbers, default=0) < 0:
-        raise InputError(f"is for frame {min(numbers)}; expected frames from 0")
-    if video.length is not None and max(numbers, default=0) >= video.length:
-        raise InputError(f"is for frame {max(numbers)}, but the video holds {video.length} frames")
+    length = math.inf if video.length is None else video.length
+    outside = [number for number in numbers if not 0 <= number < length]
+    if outside:
+        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {length - 1}")
     return result
 
 

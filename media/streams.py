@@ -25,7 +25,8 @@ from aotlab.media.decoding import (
     require_decoder,
     to_rgb,
 )
-from aotlab.media.frames import FrameSource, require_size
+from aotlab.media.frames import FrameSource
+from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode
 from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
@@ -52,8 +53,6 @@ class StreamFrames(FrameSource):
 
     def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
         self.title, self.name, self.live, self.damaged = title, name, live, []
-        if not container.streams.video:
-            raise InputError(f"{title}: holds no video; give a source with images")
         require_decoder(container, title)
         rate = read_rate(container.streams.video[0])
         self.rate = rate if rate <= MAX_STREAM_RATE else DEFAULT_RATE
@@ -75,7 +74,7 @@ class StreamFrames(FrameSource):
         first, self._first = self._first, None
         for index, (image, time) in enumerate(chain([first], self._frames)):
             self._times.append(next_time(self._times, time, self.rate))
-            yield require_size(image, self.size, f"{self.title}, frame {index}")
+            yield require_image_size(image, self.size, f"{self.title}, frame {index}", "the first frame")
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[np.ndarray, Fraction | None]]:
         """Yield frames and their seconds."""
@@ -90,11 +89,11 @@ class StreamFrames(FrameSource):
                     try:
                         frames = packet.decode()
                     except av.InvalidDataError:
-                        self.lost += 1
+                        self.corrupt_packets += 1
                         continue
                     for frame in frames:
                         if frame.is_corrupt:
-                            self.lost += 1
+                            self.corrupt_packets += 1
                         else:
                             yield to_rgb(frame), read_time(frame)
             except (av.FFmpegError, OSError) as error:
@@ -120,9 +119,6 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
         title, name = f"{address[1]}://{address[2]}", Path(address[2]).stem or address[1]
     live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
 
-    if source == "-" and sys.stdin is None:
-        raise InputError("standard input: closed; pipe a video into it")
-
     def open_source() -> StreamFrames:
         if address:
             tcp = {"rtsp_transport": "tcp"} if address[1].startswith("rtsp") else {}
@@ -134,7 +130,7 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
             container = av.open(file, format=device, options=rate, metadata_errors="replace")
         else:
             # unbuffered: the lock of a buffer would block the end of the program while a reader hangs
-            pipe: Any = sys.stdin.fileno() if source == "-" else path
+            pipe: Any = 0 if source == "-" else path
             opened = open(pipe, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
             container = open_container(opened)
         return StreamFrames(container, title, name, live=live)
@@ -178,8 +174,6 @@ def _find_camera(source: str) -> tuple[str, str]:
         return "avfoundation", source
     if sys.platform != "win32":
         return "v4l2", f"/dev/video{source}" if CAMERA_NUMBER.fullmatch(source) else source
-    if not hasattr(av, "enumerate_input_devices"):
-        raise InputError(f"camera {source}: needs PyAV with enumerate_input_devices; install a newer one")
     cameras = [device.name for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
     if int(source) >= len(cameras):
         raise InputError(f"camera {source}: this system has {len(cameras)}; the first is 0")

@@ -22,12 +22,13 @@ from aotlab.media.decoding import (
     to_rgb,
 )
 from aotlab.media.deep_images import LevelsOption, detect_image_kind
-from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index, require_size
+from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index
+from aotlab.media.images import require_image_size
 from aotlab.media.streams import open_stream
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_file, is_folder
+from aotlab.utils.files import file_mode, is_file, is_folder, require_existing
 from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def open_frames(
         return open_stream(str(source), timeout)
     if is_folder(path) or (is_file(path) and detect_image_kind(path) == "tiff"):
         return ImageFrames(path, levels, rate)
-    if not is_file(path):
-        raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
+    require_existing(path, "give a video file or a folder of frames")
     _require_unset(str(path), levels=levels, fps=rate)
     return VideoFrames(path)
 
@@ -108,7 +108,7 @@ class VideoFrames(FrameSource):
                     times.append(next_time(times, time, self.rate))
                 if damaged:
                     damage.append(index)
-                yield require_size(image, self.size, f"{self.path}, frame {index}")
+                yield require_image_size(image, self.size, f"{self.path}, frame {index}", "the first frame")
         missing = count_missing_bytes(self.path)
         if missing:
             raise InputError(
@@ -147,7 +147,7 @@ class DecodedFrame:
     def to_rgb(self) -> np.ndarray:
         """Return H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
         with self._lock:
-            return require_size(to_rgb(self._frame), self._size, self._title)
+            return require_image_size(to_rgb(self._frame), self._size, self._title, "the first frame")
 
 
 class VideoReader:
@@ -185,12 +185,11 @@ class VideoReader:
         with self.lock:
             try:
                 frame = self._find(index, keep)
+                if frame is None:
+                    raise OSError("not found after any key frame")
             except (av.FFmpegError, OSError) as error:
                 self.close()
                 raise decode_error(self._source.path, index, error) from error
-            if frame is None:
-                self.close()
-                raise InputError(f"{self._source.path}: frame {index} does not decode; repair the file")
             return frame.to_rgb()
 
     def close(self) -> None:
@@ -234,7 +233,7 @@ class VideoReader:
         """Return a frame; None if it does not come before a later one."""
         file = self._source.index
         for frame in self._frames:
-            number = file.numbers.get(frame.pts) if file.seekable else self._next
+            number = file.index_by_time.get(frame.pts) if file.seekable else self._next
             if number is None or (frame.is_corrupt and not self._exact):
                 continue
             if self._key is not None:

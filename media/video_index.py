@@ -15,10 +15,10 @@ from aotlab.media.decoding import open_video
 class Packet(NamedTuple):
     """Times of a packet by the file's clock, in units of the stream's time base."""
 
-    time: int | None
-    """time of its frame"""
-    sent: int | None
-    """time of decoding"""
+    pts: int | None
+    """presentation time of its frame"""
+    dts: int | None
+    """decoding time"""
     key: bool
     corrupt: bool
 
@@ -36,15 +36,15 @@ class VideoIndex:
 
     def __init__(self, path: Path, start: Fraction | None = None) -> None:
         entries, self.time_base = _read_packets(path)
-        times = [entry.time for entry in entries if entry.time is not None]
+        times = [entry.pts for entry in entries if entry.pts is not None]
         self.seekable = len(set(times)) == len(entries) and all(
-            not entry.corrupt and (entry.sent is None or earlier.sent is None or earlier.sent < entry.sent)
+            not entry.corrupt and (entry.dts is None or earlier.dts is None or earlier.dts < entry.dts)
             for earlier, entry in pairwise(entries)
         )
         """whether frames have distinct times; otherwise the file can only be read from its beginning"""
         if self.seekable and start is not None:
-            entries = [entry for entry in entries if (entry.time or 0) * self.time_base >= start]
-            self.times = sorted(entry.time for entry in entries if entry.time is not None)
+            entries = [entry for entry in entries if (entry.pts or 0) * self.time_base >= start]
+            self.times = sorted(entry.pts for entry in entries if entry.pts is not None)
         elif self.seekable:
             self.times = sorted(times)
         else:  # damaged, joined from several files, or without times
@@ -54,12 +54,12 @@ class VideoIndex:
             self.seekable = self.seekable and len(self.times) == len(decoded)
             self.times = self.times if self.seekable else []
         self.length = len(self.times) if self.seekable else len(decoded)
-        self.numbers: dict[int | None, int] = {time: number for number, time in enumerate(self.times)}
+        self.index_by_time: dict[int | None, int] = {time: index for index, time in enumerate(self.times)}
         """frame number by time; empty if not seekable"""
         self._seek_times = {0: 0} | {
-            self.numbers[entry.time]: entry.time if entry.sent is None else min(entry.time, entry.sent)
+            self.index_by_time[entry.pts]: entry.pts if entry.dts is None else min(entry.pts, entry.dts)
             for entry in entries
-            if entry.key and entry.time is not None and entry.time in self.numbers
+            if entry.key and entry.pts is not None and entry.pts in self.index_by_time
         }
         self._keys = sorted(self._seek_times)
 

@@ -26,12 +26,12 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
     Raises:
         InputError: it cannot be read, or the video has no such frame.
     """
-    from aotlab.media.images import read_image
+    from aotlab.media.frames import ImageFrames
     from aotlab.media.matching import IMAGE_SUFFIXES
     from aotlab.media.video import open_frames
 
     if not number and source.suffix.lower() in IMAGE_SUFFIXES and not is_folder(source):
-        return read_image(source)
+        return ImageFrames(source).read(0)
     require_extra("video")
     return open_frames(source).read(number or 0)
 

@@ -96,21 +96,12 @@ def require_arguments(args: Namespace) -> None:
         "--start": args.start is not None, "--end": args.end is not None,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
-    numbers = [text for text in args.video[1:] if text.isdecimal()]
-    if numbers and (args.box or args.point or args.not_point):
-        raise UsageError(
-            f"{' '.join(numbers)}: separate the numbers of a prompt by commas, as in --box 40,110,80,80"
-        )
-    written = [text for text in args.video[1:] if args.write and not Path(text).exists()]
-    if written:
-        raise UsageError(
-            f"{written[0]}: no such video; separate outputs by commas, as in --write {args.write[0]},{written[0]}"
-        )
-    joined = " ".join(args.video)
-    if len(args.video) > 1 and Path(joined).exists():
-        raise UsageError(f"{joined}: a path with spaces; put it in quotes")
+    for source in args.video:
+        require_source(source, "put a path with spaces in quotes, and separate a list by commas")
     if several and refused:
-        raise UsageError(f"{refused[0]}: applies to a single video; leave it out")
+        raise UsageError(
+            f"{refused[0]}: applies to a single video; leave it out, or separate its values by commas without spaces"
+        )
     if not several and (args.shard or args.summarize):
         raise UsageError(
             f"{'--shard' if args.shard else '--summarize'}: applies to several videos; give --jobs"
@@ -384,7 +375,9 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),
-    flag("--review", "write review.json, and print which objects were lost and which frames to check"),
+    flag(
+        "--review", "write review.json, and print which objects went out of sight and which frames to check"
+    ),
     force,
     restart,
 )
@@ -470,7 +463,6 @@ def main(args: Namespace) -> int:
     args.output = args.output or default_output(args)
     if is_list(args):
         return track_several(args, tracker, read_options(args))
-    require_source(args.video[0])
     require_paths(*(parse_frame_object(value).value for value in args.mask))
     require_extra("video")
     return track_video(args, tracker, read_options(args))

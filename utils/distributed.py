@@ -27,7 +27,7 @@ class RankLost(RunStopped):
 
 @contextmanager
 def detect_lost_ranks(advice: str = "") -> Iterator[None]:
-    """Wrap an exchange between ranks; raises `RankLost` if it fails, as it does when a rank is lost."""
+    """Wrap an exchange between ranks; raises `RankLost` if it fails, as when a rank has died."""
     try:
         yield
     except RuntimeError as error:
@@ -88,13 +88,13 @@ class World:
 def share(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
     """Return the indices of a rank's items, largest cost first: each item goes to the rank with the least work."""
     loads: list[int] = [0] * ranks
-    own = []
-    for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
+    indices = []
+    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
         least = loads.index(min(loads))
-        loads[least] += max(1, costs[number])
+        loads[least] += max(1, costs[index])
         if least == rank:
-            own.append(number)
-    return own
+            indices.append(index)
+    return indices
 
 
 @dataclass(frozen=True)
@@ -124,16 +124,16 @@ class Shard:
             known = ", ".join(index for index, _ in SHARD_VARIABLES)
             raise InputError(f"auto: none of {known} is set; give I/N, for example 0/8")
         index, count = (os.environ.get(name, "") for name in names)
-        stated = f"{names[0]}={index} and {names[1]}={count}"
         first, step = "0", "1"
         if names[0] == "SLURM_ARRAY_TASK_ID":  # --array=1-15:2 counts from 1 in steps of 2
             first, step = (os.environ.get(f"SLURM_ARRAY_TASK_{name}", "") for name in ("MIN", "STEP"))
-        if not all(value.isdecimal() for value in (index, count, first, step)):
-            raise InputError(f"auto: {stated}: expected whole numbers; give I/N, for example 0/8")
-        shard = cls((int(index) - int(first)) // max(1, int(step)), int(count))
-        if not 0 <= shard.index < shard.count:
-            raise InputError(f"auto: {stated}: index out of range; give I/N, for example 0/8")
-        return shard
+        if all(value.isdecimal() for value in (index, count, first, step)):
+            shard = cls((int(index) - int(first)) // max(1, int(step)), int(count))
+            if 0 <= shard.index < shard.count:
+                return shard
+        raise InputError(
+            f"auto: {names[0]}={index} and {names[1]}={count} are not I < N; give I/N, for example 0/8"
+        )
 
 
 SHARD_VARIABLES = (
@@ -154,8 +154,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         timeout: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
-        InputError: the device is not usable, there are fewer GPUs than ranks, torchrun's variables are incomplete, or
-            the processes cannot join.
+        InputError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join.
     """
     ranks = 1
     try:
@@ -175,29 +174,17 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
     """Join the process group and return this rank's device; errors as in `join_process_group`."""
     local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
-    if rank >= ranks:
-        raise InputError(
-            f"RANK={rank}: WORLD_SIZE={ranks} ranks are numbered from 0; start them with torchrun"
-        )
-    if device == "cuda":
-        if local >= torch.cuda.device_count():
-            raise InputError(
-                f"--nproc-per-node: rank {local} of this machine has no GPU, there are "
-                f"{torch.cuda.device_count()}; start no more processes than that"
-            )
-        device = f"cuda:{local}"
-        torch.cuda.set_device(local)
-    here = pick_device(device)
+    here = pick_device(f"cuda:{local}" if device == "cuda" else device)
+    if here.type == "cuda":
+        torch.cuda.set_device(here)
     try:
+        if rank >= ranks:  # PyTorch would wait for other ranks
+            raise ValueError(f"RANK={rank} of WORLD_SIZE={ranks} ranks")
         dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=timeout)
     except (ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
         address = ":".join(os.environ.get(name, name) for name in ("MASTER_ADDR", "MASTER_PORT"))
-        if "EADDRINUSE" in reason:
-            raise InputError(
-                f"{address}: the port is taken; choose another with torchrun --master-port"
-            ) from error
         raise InputError(
-            f"{address}: the processes cannot join there ({reason}); start them with torchrun"
+            f"{address}: the processes cannot join there ({_format_error(error)}); start them with torchrun, on a free "
+            "--master-port"
         ) from error
     return here

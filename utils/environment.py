@@ -74,13 +74,10 @@ def count_ranks() -> int:
 
 def read_rank_variable(name: str, minimum: int = 0) -> int:
     """Return an integer set by torchrun; raises `InputError` if it is not set or not an integer."""
-    text = os.environ.get(name)
-    if text is None:
-        raise InputError(
-            f"{name}: not set, but WORLD_SIZE is; start the processes with torchrun, or unset WORLD_SIZE"
-        )
+    text = os.environ.get(name, "")
     if not text.isdecimal() or int(text) < minimum:
         raise InputError(
-            f"{name}={text}: not a whole number of {minimum} or more; start the processes with torchrun"
+            f"{name}={text}: not a whole number of {minimum} or more; start the processes with torchrun, or unset "
+            "WORLD_SIZE"
         )
     return int(text)

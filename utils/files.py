@@ -45,15 +45,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
     require_replaceable(path)
     temporary = make_folder(path.parent) / temporary_name(path)
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
+        with writing(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         with suppress(OSError):  # the error of the block is more specific
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn system errors of the block, which creates, writes or removes a path, into an `InputError` about it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{_shorten_path(path)}: cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -114,14 +122,6 @@ def user_cache_folder() -> Path:
     return user_cache_path("aotlab", appauthor=False)
 
 
-def expand_home(path: str) -> Path:
-    """Expand ``~`` in a path; raises `InputError` if user or home is unknown."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"{path[:200]}: unknown home folder; set HOME, or give the full path") from error
-
-
 @contextmanager
 def reading(subject: object, advice: str = "export it again", *, kind: str = "readable") -> Iterator[None]:
     """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
@@ -154,6 +154,12 @@ def describe_error(error: BaseException) -> str:
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 
 
+def require_existing(path: Path, advice: str = "check the spelling") -> None:
+    """Raise `InputError` unless a file or folder exists."""
+    if not file_mode(path):
+        raise InputError(f"{path}: no such file or folder; {advice}")
+
+
 def require_file(path: Path, advice: str, kind: str = "file") -> None:
     """Raise `InputError` unless a path is a regular file."""
     if not is_file(path):
@@ -184,7 +190,7 @@ def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = M
     require_file(path, advice)
     with reading(path, advice, kind="readable as JSON"):
         if path.stat().st_size > max_bytes:
-            raise InputError(f"larger than {max_bytes >> 20} MB; {advice}")
+            raise ValueError(f"larger than {max_bytes >> 20} MB")
         return json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=refuse_constant)
 
 
@@ -293,24 +299,17 @@ class _ObservedFile(io.FileIO):
 
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{_shorten_path(folder)}: this folder cannot be created ({reason}); choose another folder"
-        ) from error
+    if not is_folder(folder):
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def require_writable(folder: Path) -> Path:
     """Check that a folder is writable or can be created, before long work starts; raises `InputError` if not."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if file_mode(parent))
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            return folder
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from error
+    with writing(folder), tempfile.TemporaryFile(dir=existing):
+        return folder
 
 
 def require_output(path: Path, *suffixes: str) -> Path:
@@ -334,10 +333,8 @@ def require_output(path: Path, *suffixes: str) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a file, link or folder with its contents, if it exists; raises `InputError` if it cannot be removed."""
-    try:
+    with writing(path):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be removed ({error.strerror}); choose another folder") from error

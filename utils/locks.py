@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import make_folder, require_writable
+from aotlab.utils.files import make_folder, require_writable, writing
 
 if TYPE_CHECKING:
     from aotlab.utils.distributed import World
@@ -57,15 +57,16 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
     from filelock import FileLock, Timeout  # takes 50 ms
 
     lock = FileLock(path, thread_local=False)  # another thread may release it
-    try:
-        lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=POLL_SECONDS)
-    except Timeout:
-        raise InUseError(
-            f"{subject or path}: in use by {_read_holder(path)}; wait until it has ended"
-        ) from None
-    except OSError as error:
-        if error.errno not in UNSUPPORTED_ERRNOS:
-            raise InputError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error
+    with writing(path):
+        try:
+            lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=POLL_SECONDS)
+        except Timeout:
+            raise InUseError(
+                f"{subject or path}: in use by {_read_holder(path)}; wait until it has ended"
+            ) from None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED_ERRNOS:
+                raise
     with suppress(OSError):
         path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
     try:
@@ -82,18 +83,18 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
 
     Args:
         folder: output folder.
-        world: ranks of the run, all of which call this; the lead holds the lock.
+        world: ranks of the run, all of which call this; rank 0 holds the lock.
 
     Raises:
         InputError: the folder is not writable, or another process holds the lock, which is named.
     """
-    lead, parents = world is None or world.is_main, (folder, *require_writable(folder).parents)
-    created = [path for path in parents if lead and not path.exists()]
+    is_main, parents = world is None or world.is_main, (folder, *require_writable(folder).parents)
+    created = [path for path in parents if is_main and not path.exists()]
     make_folder(folder)
     try:
-        with locked(folder / LOCK_SUFFIX, 0, subject=folder) if lead else nullcontext():
+        with locked(folder / LOCK_SUFFIX, 0, subject=folder) if is_main else nullcontext():
             if world is not None:
-                world.gather(None)  # other ranks wait until the lead has the lock
+                world.gather(None)  # other ranks wait until rank 0 has the lock
             yield
     finally:
         with suppress(OSError):  # it holds results

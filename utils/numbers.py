@@ -63,7 +63,7 @@ class Range:
 COUNT = Range(1, MAX_COUNT, whole=True)
 COUNT_OR_ZERO = Range(0, MAX_COUNT, whole=True)
 POSITIVE = Range(0, above_low=True)
-NOT_NEGATIVE = Range(0)
+NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
 """fraction or probability"""
 SEED = Range(0, 2**63 - 1, whole=True)

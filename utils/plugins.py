@@ -8,7 +8,7 @@ from typing import Any
 from aotlab.utils.errors import InputError
 
 COMMANDS = "aotlab.commands"
-"""group of ``main(argv) -> exit status``; the name is that of the command"""
+"""group of click commands, as `aotlab.sdk.command` makes them; the name is that of the command"""
 MASK_READERS = "aotlab.mask_readers"
 """group of readers of annotation files"""
 MASK_WRITERS = "aotlab.mask_writers"
@@ -16,7 +16,7 @@ MASK_WRITERS = "aotlab.mask_writers"
 OUTPUTS = "aotlab.outputs"
 """group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
-"""group of functions that return a `aotlab.PromptSegmenter`"""
+"""group of functions that return an `aotlab.sdk.PromptSegmenter`"""
 STUDIO_PLUGINS = {
     MASK_WRITERS: ("youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo"),
     OUTPUTS: ("review",),

@@ -187,7 +187,7 @@ def track(
         restored_frames=0 if progress is None else max(0, progress.last + 1 - frames.first),
         dropped_frames=reader.dropped,
         damaged_frames=tuple(source.damaged),
-        corrupt_packets=source.lost,
+        corrupt_packets=source.corrupt_packets,
         cuts=tuple(cuts),
         levels=source.levels,
         interrupted=stop.is_set(),

@@ -49,7 +49,7 @@ def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> l
     images = require_folder(root / "frames" / split, "<source>/<sequence>/*.jpg in it")
     entries = {entry.name: entry for entry in read_sequences(path)}
     return read_videos(
-        sorted(entries), lambda name: _make_video(entries[name], images, path, all_frames=all_frames)
+        path, sorted(entries), lambda name: _make_video(entries[name], images, path, all_frames=all_frames)
     )
 
 
@@ -66,10 +66,7 @@ def find_annotation_file(root: Path, split: str) -> Path:
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
     with reading(path):
-        sequences = [_parse_sequence(entry, str(path)) for entry in read_json(path)["sequences"]]
-    if not sequences:
-        raise InputError(f"{path}: lists no sequences; expected at least one")
-    return sequences
+        return [_parse_sequence(entry, str(path)) for entry in read_json(path)["sequences"]]
 
 
 def write_predictions(path: Path, annotations: Path, results: Path, names: Sequence[str]) -> int:
@@ -158,8 +155,6 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
         if first:
             masks = {object_id: runs[entry.tracks[object_id - 1]] for object_id in first}
             first_masks_by_frame[names.index(name)] = ObjectMasks(path, stem, runs=masks, size=entry.size)
-    if not first_masks_by_frame:
-        raise InputError(f"{path}: {entry.name} has no mask; give one of each object")
     return Video(
         entry.name,
         frames,

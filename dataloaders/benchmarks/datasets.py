@@ -14,11 +14,10 @@ from aotlab.dataloaders.benchmarks.davis import read_davis, read_long_video, rea
 from aotlab.dataloaders.benchmarks.lvos import read_lvos
 from aotlab.dataloaders.benchmarks.mose import read_mose, read_mosev2
 from aotlab.dataloaders.benchmarks.sav import read_sav
-from aotlab.dataloaders.benchmarks.sequences import read_folder
+from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder
 
 Reader = Callable[..., list[Video]]
 """reader: (root, split) and options by name to the videos of the split; raises `InputError` if files are missing or
@@ -192,11 +191,9 @@ def open_dataset(
     for option in enabled.keys() - dataset.options:
         able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
         raise InputError(f"--{option.replace('_', '-')}: not for {key}; only {able} support it")
+    source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(key)
-    if not is_folder(folder):
-        source = f"; get it from {dataset.source}" if dataset.source else ""
-        raise InputError(f"{folder}: no such folder; expected {key} as {dataset.layout}{source}")
-    return dataset.read(folder, split, **enabled)
+    return dataset.read(require_folder(folder, f"{key} as {dataset.layout}{source}"), split, **enabled)
 
 
 def find_dataset(name: str) -> tuple[str, DataSet]:

@@ -22,7 +22,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
 )
 from aotlab.media.labelled_video import Video
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 
 SERVER_HEIGHT = 480
@@ -49,7 +48,7 @@ def read_davis(root: Path, year: int | str, split: str = "val") -> list[Video]:
         height = SERVER_HEIGHT if len(video.annotations) == 1 else None
         return replace(video, merge_ids=merge_ids, output_height=height)
 
-    return read_videos(sorted(read_names(path)), read)
+    return read_videos(path, sorted(read_names(path)), read)
 
 
 def read_visor(root: Path, split: str = "val") -> list[Video]:
@@ -62,7 +61,7 @@ def read_visor(root: Path, split: str = "val") -> list[Video]:
         seen = None if unseen is None else name not in unseen
         return replace(_read_sequence(root, "480p", name), seen=seen, rules="visor")
 
-    return read_videos(sorted(read_names(path)), read)
+    return read_videos(path, sorted(read_names(path)), read)
 
 
 def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -78,11 +77,13 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
         frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
         video = _make_video(name, frames, root / "Annotations" / name)
         # a label before the first frame could not be predicted
-        scored = tuple(path for path in video.annotations if path.stem >= video.frames[0].stem)
+        first = min((path.stem for path in video.frames), default="")
+        scored = tuple(path for path in video.annotations if path.stem >= first)
         written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
         return replace(video, annotations=scored, result_stems=written, rules="vost")
 
-    return read_videos(read_names(find_list_file(split, root / "ImageSets")), read)
+    path = find_list_file(split, root / "ImageSets")
+    return read_videos(path, read_names(path), read)
 
 
 def read_long_video(root: Path) -> list[Video]:
@@ -92,7 +93,7 @@ def read_long_video(root: Path) -> list[Video]:
         frames = list_frames(root / "JPEGImages" / name)
         return replace(_make_video(name, frames, root / "Annotations" / name), merge_ids=True)
 
-    return read_videos(list_video_names(root), read)
+    return read_videos(root, list_video_names(root), read)
 
 
 def _read_sequence(root: Path, size: str, name: str) -> Video:
@@ -100,10 +101,8 @@ def _read_sequence(root: Path, size: str, name: str) -> Video:
 
 
 def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
-    """Return a video from the first frame with a mask on, which is given; raises `InputError` without a mask."""
+    """Return a video from the first frame with a mask on, which is given."""
     annotations = list_masks(masks)
     stems = {path.stem for path in annotations}
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
-    if not frames:
-        raise InputError(f"{masks}: no mask of a frame of {name}; expected at least the first frame's")
     return Video(name, frames, masks=match_masks(frames[:1], annotations), annotations=annotations)

@@ -44,11 +44,9 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
     meta = None if split == "test" else read_metadata(path)
 
     def read(name: str) -> Video:
-        """Read a video; raises `InputError` without masks, or if the metadata do not describe it."""
+        """Read a video; raises `InputError` if the metadata do not describe it."""
         frames, masks = list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
         annotations = list_masks(masks)
-        if not annotations:
-            raise InputError(f"{masks}: no mask here; expected at least the first one")
         objects: tuple[ListedObject, ...] = ()
         masks_by_frame = match_masks(frames, annotations)
         if meta is not None:
@@ -69,7 +67,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
             rules="lvos",
         )
 
-    return read_videos(names, read)
+    return read_videos(folder, names, read)
 
 
 def _read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:

@@ -31,7 +31,9 @@ def read_mose(root: Path, split: str = "val") -> list[Video]:
     folder = find_split_folder(root, split)
     names = list_video_names(folder)
     videos = read_videos(
-        names, lambda name: read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name)
+        folder,
+        names,
+        lambda name: read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name),
     )
     short = [video.name for video in videos if len(video.frames) == 1]
     if short:
@@ -61,4 +63,4 @@ def read_mosev2(root: Path, split: str = "val") -> list[Video]:
             raise InputError(f"{path}: does not list the video {name} with objects 1 to 254; complete it")
         return replace(video, objects=tuple(sorted(objects, key=lambda item: item.object_id)))
 
-    return read_videos(videos, read)
+    return read_videos(path, videos, read)

@@ -31,7 +31,7 @@ def read_sav(root: Path, split: str = "val") -> list[Video]:
     folder = root / f"sav_{split}" if is_folder(root / f"sav_{split}") else root
     names, listed = list_video_names(folder, MASKS, FRAMES), folder / f"sav_{split}.txt"
     names = sorted(read_names(listed)) if is_file(listed) else names
-    return read_videos(names, lambda name: _read(folder, name))
+    return read_videos(folder, names, lambda name: _read(folder, name))
 
 
 def _read(folder: Path, name: str) -> Video:
@@ -85,6 +85,4 @@ def _find_first_masks(
         raise InputError(
             f"{source}: an object begins on frame {missing[0]}, which is missing; unpack all frames"
         )
-    if not files:
-        raise InputError(f"{source}: no mask with a pixel; expected the first one of each object at least")
     return {indices[stem]: ObjectMasks(source, stem, files[stem]) for stem in sorted(files)}

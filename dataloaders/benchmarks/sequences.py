@@ -1,4 +1,4 @@
-"""What the readers of benchmarks share: folders, lists and metadata; and the data set ``folder``."""
+"""Shared parts of the readers of benchmarks: folders, lists and metadata; and the data set ``folder``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
 
     Frame and mask have the same stem. The mask of the first frame is given; all masks are ground truth. If the first
-    one holds only 0 and 255, all ids of the video are one object.
+    one has only 0 and 255, all ids of the video are one object.
 
     Args:
         root: parent folder of both.
@@ -39,29 +39,32 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
         rules = "folder_late" if new_objects else "folder"
         return replace(video, masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
 
-    return read_videos(list_video_names(root, "JPEGImages"), read)
+    return read_videos(root, list_video_names(root, "JPEGImages"), read)
 
 
 def read_annotated_video(name: str, folder: Path) -> Video:
-    """A video of which only the annotations are known, for scoring; ids are merged as in `read_folder`.
+    """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`.
 
     Raises:
-        InputError: the folder is missing or holds no PNG.
+        InputError: the folder is missing or contains no PNG.
     """
     video = read_video(name, folder, folder)
     return replace(video, merge_ids=_is_binary(video.annotations[0]), rules="folder")
 
 
 def _is_binary(path: Path) -> bool:
-    """Return whether a mask holds 0 and 255 only."""
+    """Return whether the only ids of a mask are 0 and 255."""
     from aotlab.media.masks import VOID, read_mask
 
     mask = read_mask(path)
     return bool((mask == VOID).any()) and not ((mask > 0) & (mask != VOID)).any()
 
 
-def read_videos(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
-    """Read the videos of these names; unreadable ones get a ``problem`` instead of frames.
+def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
+    """Read the videos of these names; unreadable ones and those without a mask get a ``problem`` instead of frames.
+
+    Args:
+        source: folder or file that lists the names.
 
     Raises:
         InputError: a name is not plain, or no video can be read.
@@ -69,9 +72,16 @@ def read_videos(names: Iterable[str], read: Callable[[str], Video]) -> list[Vide
     videos = []
     for name in names:
         try:
-            videos.append(read(require_file_name(name, "sequence")))
+            video = read(require_file_name(name, "sequence"))
+            if not video.masks:
+                raise InputError(
+                    f"{name}: no mask of its frames; expected the first one of each object at least"
+                )
+            videos.append(video)
         except InputError as error:
             videos.append(Video(name, frames=(), problem=str(error)))
+    if not videos:
+        raise InputError(f"{source}: lists no video; expected at least one")
     if all(video.problem is not None for video in videos):
         require_readable(videos)
     return videos
@@ -182,13 +192,11 @@ def list_subfolders(folder: Path) -> list[str]:
 
 
 def list_video_names(folder: Path, *kinds: str) -> list[str]:
-    """Return the sorted names of a split's videos; raises `InputError` without any, or without one of the folders.
+    """Return the sorted names of a split's videos; raises `InputError` without one of the folders.
 
     ``kinds``: folders of a folder per video (default: JPEGImages and Annotations); the first gives the names.
     """
     names, *_ = [list_subfolders(folder / kind) for kind in kinds or ("JPEGImages", "Annotations")]
-    if not names:
-        raise InputError(f"{folder}: no sequence here; expected one folder of frames for each")
     return names
 
 
@@ -222,7 +230,7 @@ def read_names(path: Path) -> list[str]:
     ``/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png``.
 
     Raises:
-        InputError: an invalid line, or no lines.
+        InputError: an invalid line.
     """
     names = []
     lines = read_text(path, "expected one name per line").splitlines()
@@ -231,8 +239,6 @@ def read_names(path: Path) -> list[str]:
         name = parts[2] if len(parts) > 3 and parts[0] == "JPEGImages" else line
         if line:
             names.append(require_file_name(name, f"{path}: line {number}"))
-    if not names:
-        raise InputError(f"{path}: empty list; expected one name per line")
     return list(dict.fromkeys(names))
 
 
@@ -248,7 +254,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id.
 
     Raises:
-        InputError: missing, not a metadata file, or without videos.
+        InputError: missing, or not a metadata file.
     """
     with reading(path):
         tree = json.loads(read_text(path, "it comes with the data set and lists its videos and objects"))
@@ -257,8 +263,6 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
             name: {key: {} for key in objects} if isinstance(objects, list) else dict(objects)
             for name, objects in videos.items()
         }
-    if not videos:
-        raise InputError(f"{path}: lists no video; expected at least one under videos")
     return {require_file_name(name, str(path)): objects for name, objects in videos.items()}
 
 

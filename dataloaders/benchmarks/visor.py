@@ -27,7 +27,6 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import (
     atomic_path,
     is_file,
-    is_folder,
     read_json,
     reading,
     require_file_name,
@@ -93,9 +92,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
     Raises:
         InputError: no JSON file, or nothing in them can be converted.
     """
-    files = sorted(annotations.glob("[!.]*.json")) if is_folder(annotations) else []
-    if not files:
-        raise InputError(f"{annotations}: no JSON file here; expected VISOR's, P01_01.json and so on")
+    files = sorted(annotations.glob("[!.]*.json"))
     done = Conversion({}, [], {})
     names: dict[str, dict[str, str]] = {}
     for file in files:
@@ -117,7 +114,8 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
             done.frames[name] = count
             names[name] = {str(object_id): text for text, object_id in ids.items()}
     if not done.frames:
-        raise InputError(next(iter(done.failures.values()), f"{annotations}: every sequence is too short"))
+        problem = f"{annotations}: no sequence of enough frames in {len(files)} JSON files; expected P01_01.json, ..."
+        raise InputError(next(iter(done.failures.values()), problem))
     _write_lists(output, split, names)
     return done
 
@@ -142,8 +140,6 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
                 ),
             )
             sequences.setdefault(sequence, []).append((str(image.get("image_path", image["name"])), frame))
-    if not sequences:
-        raise InputError(f"{path}: no frame in video_annotations; expected at least one")
     return {
         name: [frame for _, frame in sorted(numbered_frames, key=lambda item: item[0])]
         for name, numbered_frames in sequences.items()
@@ -244,11 +240,10 @@ def write_submission(
     known = read_object_names(names)
     entries = []
     for sequence, stems in sequences.items():
-        if sequence not in known:
-            raise InputError(f"{names}: no objects of {sequence}; convert the data set again (convert_visor)")
+        objects = known.get(sequence, {})
         for stem in stems:
             path = results / sequence / f"{stem}.png"
-            entries.append(_make_entry(sequence, stem, read_mask(path, size=SIZE), known[sequence], path))
+            entries.append(_make_entry(sequence, stem, read_mask(path, size=SIZE), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
     with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr(zipfile.ZipInfo(f"{split}.json", DATE), text, zipfile.ZIP_DEFLATED)
@@ -274,11 +269,11 @@ def _make_entry(
     sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path
 ) -> dict[str, Any]:
     """Return the entry of one frame."""
-    present = [int(object_id) for object_id in np.unique(labels) if object_id]
-    unknown = [object_id for object_id in present if object_id not in names]
+    ids = [int(object_id) for object_id in np.unique(labels) if object_id]
+    unknown = [object_id for object_id in ids if object_id not in names]
     if unknown:
         raise InputError(
-            f"{path}: id {unknown[0]} is not an object of {sequence}; expected {', '.join(map(str, names))}"
+            f"{path}: id {unknown[0]} is not an object of {sequence}; expected one of [{', '.join(map(str, names))}]"
         )
     video = "_".join(sequence.split("_")[:2])
     image = {
@@ -288,6 +283,6 @@ def _make_entry(
         "video": video,
     }
     annotations = [
-        {"name": names[object_id], "segments": trace_polygons(labels == object_id)} for object_id in present
+        {"name": names[object_id], "segments": trace_polygons(labels == object_id)} for object_id in ids
     ]
     return {"image": image, "annotations": annotations}

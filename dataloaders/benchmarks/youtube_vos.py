@@ -45,7 +45,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
         objects = read_objects(folder / "meta.json", name, meta[name], read_object)
         return _read(folder, images, name, tuple(sorted(objects, key=lambda item: item.object_id)))
 
-    return read_videos(sorted(meta), read)
+    return read_videos(folder / "meta.json", sorted(meta), read)
 
 
 def read_seen_categories(root: Path) -> frozenset[str] | None:

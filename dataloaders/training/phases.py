@@ -12,6 +12,7 @@ import numpy as np
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
+from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
@@ -205,19 +206,12 @@ def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> Cl
         raise InputError(
             f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"
         )
-    folder = root / source.path
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; expected a training set of kind {source.kind} (see data.root)"
-        )
+    folder = require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
     return readers[source.kind](folder, source)
 
 
 def find_data_root(data: DataConfig) -> Path:
     """Return the folder of all sources; raises `InputError` if it is not set or missing."""
     if data.root is None:
-        raise InputError("data.root: not set; give the folder that holds the training sets, data.root=FOLDER")
-    root = resolve_path(data.root)
-    if not root.is_dir():
-        raise InputError(f"data.root={root}: no such folder; give the folder that holds the training sets")
-    return root
+        raise InputError("data.root: not set; give the parent folder of the training sets, data.root=FOLDER")
+    return require_folder(resolve_path(data.root), "data.root, the parent folder of the training sets")

@@ -28,7 +28,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, make_image_clip, make_video_clip
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
-from aotlab.media.images import open_image, read_image
+from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
@@ -69,14 +69,10 @@ class LabelledImage:
         Raises:
             InputError: not readable, or image and mask differ in size.
         """
-        image, mask = read_image(self.image), self.read_mask()
-        (height, width), size = mask.shape, image.shape
-        if (height, width) != size[:2]:
-            raise InputError(
-                f"{self.image}: {size[1]}×{size[0]}, but its mask is {width}×{height} in {self.source}; "
-                "give the image that the mask was made for"
-            )
-        return image, mask
+        mask = self.read_mask()
+        return require_image_size(
+            read_image(self.image), mask.shape, self.image, f"its mask {self.source}"
+        ), mask
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
@@ -251,13 +247,10 @@ def sample_clip(
     """
     indices = choose_frames(frames, phase.clip_length, max_gap, rng)
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
-    height, width = pixels[indices[0]][1].shape
     for index, (_, mask) in pixels.items():
-        if mask.shape != (height, width):
-            raise InputError(
-                f"{frames[index].name}: {mask.shape[1]}×{mask.shape[0]}, but another frame of its video is "
-                f"{width}×{height}; give frames of one size"
-            )
+        require_image_size(
+            mask, pixels[indices[0]][1].shape, frames[index].name, "another frame of its video"
+        )
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)
     return relabel(clip_frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)

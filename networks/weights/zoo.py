@@ -19,7 +19,6 @@ from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import (
-    expand_home,
     is_file,
     make_folder,
     read_text,
@@ -92,7 +91,7 @@ def find_published_weights(name: str) -> PublishedWeights:
 def weights_folder() -> Path:
     """Return the folder of named weights; raises `InputError` if the user has no home."""
     home = os.environ.get("AOTLAB_HOME")
-    return (expand_home(home) if home else user_cache_folder()) / "weights"
+    return (Path(os.path.expanduser(home)) if home else user_cache_folder()) / "weights"
 
 
 def resolve_checkpoint(checkpoint: str | Path) -> Path:

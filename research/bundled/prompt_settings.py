@@ -14,7 +14,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import (
     COUNT,
     FRACTION,
-    NOT_NEGATIVE,
+    NON_NEGATIVE,
     POSITIVE,
     SEED,
     Range,
@@ -25,8 +25,8 @@ from aotlab.utils.numbers import (
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
 BOUNDS = {
     "steps": COUNT, "batch": COUNT, "size": Range(32, 2**13, whole=True), "blocks": COUNT, "lr": POSITIVE,
-    "encoder_lr": NOT_NEGATIVE, "encoder_from": NOT_NEGATIVE, "decay": FRACTION, "weight_decay": NOT_NEGATIVE,
-    "hardest_from": NOT_NEGATIVE, "third_round": FRACTION, "ema": FRACTION, "seed": SEED,
+    "encoder_lr": NON_NEGATIVE, "encoder_from": NON_NEGATIVE, "decay": FRACTION, "weight_decay": NON_NEGATIVE,
+    "hardest_from": NON_NEGATIVE, "third_round": FRACTION, "ema": FRACTION, "seed": SEED,
 }  # fmt: skip
 
 

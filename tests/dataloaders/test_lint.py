@@ -90,7 +90,7 @@ SPOILED = {
     "late id": (lambda root: [write_mask(mask(root, i), ids(1, 2, 3, 4)) for i in (1, 2)],
         r"warning .*a/00001\.png: id 3, 4 is not in the first mask, 00000\.png; correct for .* its earlier id$"),
     "objects of 255": (lambda root: [write_mask(mask(root, i), ids(255)) for i in range(3)],
-        r"error .*a/00000\.png: the masks of this video hold only 0 and 255.*; write the object as 1"),
+        r"error .*a/00000\.png: the only values in the masks of this video are 0 and 255.*; write the object as 1"),
     "one frame": (lambda root: [p.unlink() for i in (1, 2) for p in (frame(root, i), mask(root, i))],
         r"warning .*JPEGImages/a: 1 frames with a mask; training needs 2 masks"),
     "other image": (lambda root: (root / "JPEGImages/a/x.bmp").touch(),
@@ -163,7 +163,7 @@ def test_equal_warnings_of_a_folder_are_one_line(root):
 def test_folder_of_several_sets_names_them(tmp_path):
     for name in ("b", "a"):
         (tmp_path / name / "JPEGImages").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"holds several sets; check each of them: a, b$"):
+    with pytest.raises(InputError, match=r"has several sets; check each of them: a, b$"):
         lint_folder(tmp_path, "video")
 
 

@@ -66,7 +66,7 @@ def test_predictions_are_the_annotations_with_other_run_lengths(root, tmp_path):
 def test_result_of_another_size_rejected(root, tmp_path):
     write_truth(root, tmp_path)
     write_mask(tmp_path / "HACS-kite" / "frame0004.png", np.zeros((5, 5), dtype=np.uint8))
-    with pytest.raises(InputError, match=r"frame0004\.png: the mask is 5×5"):
+    with pytest.raises(InputError, match=r"frame0004\.png: 5×5, but its frame is"):
         write_predictions(tmp_path / "p.json", find_annotation_file(root, "val"), tmp_path, ["HACS-kite"])
 
 

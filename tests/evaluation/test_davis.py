@@ -149,7 +149,7 @@ def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
 def test_prediction_of_another_size_is_named(tmp_path):
     paths = write_sequence(tmp_path / "truth", one_square())
     write_sequence(tmp_path / "found", one_square(height=48, width=64))
-    with pytest.raises(InputError, match=r"00001\.png: the prediction is 64×48, its annotation 32×24"):
+    with pytest.raises(InputError, match=r"00001\.png: 64×48, but its annotation is 32×24"):
         score_sequence(paths, tmp_path / "found")
 
 

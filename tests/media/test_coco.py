@@ -131,7 +131,7 @@ def test_single_frame_is_read(tree, read):
             "segmentation",
         ),
         ({"annotations": [{"image_id": 1, "segmentation": [[1, 1, 1e300, 3, 4, 4]]}]}, "coordinate"),
-        ({"annotations": []}, "holds no object"),
+        ({"annotations": []}, "contains no object"),
     ],
 )
 def test_invalid_coco_rejected(tree, read, change, words):

@@ -106,7 +106,7 @@ def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
     images = [Image.fromarray(np.full((3, 4), value, np.uint8), mode="P") for value in (1, 2)]
     images[0].save(tmp_path / "mask.png", save_all=True, append_images=images[1:])
     assert (read_mask(tmp_path / "mask.png") == 1).all()
-    assert "holds 2 images; the first one is used" in caplog.text
+    assert "contains 2 images; the first one is used" in caplog.text
 
 
 def test_matte_is_not_written_as_ids(tmp_path):

@@ -116,7 +116,7 @@ def test_masks_of_double_suffixes(tmp_path):
 
 def test_single_frame_beyond_the_video_is_refused():
     region = ParsedRegion(99, encode_runs(square(1) == 1))
-    with pytest.raises(InputError, match="is for frame 99, but the video holds 5 frames"):
+    with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
 

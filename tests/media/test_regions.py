@@ -63,23 +63,22 @@ def test_polygon_filled_as_by_pycocotools():
 
 
 @pytest.mark.parametrize(
-    ("points", "words"),
+    "points",
     [
-        ([1, 1, 2, 2], "three points"),
-        ([1, 1, 2, 2, 3], "three points"),
-        ("1,1", "three points"),
-        ([1, 1, 2, 2, 1e12, 3], "coordinate"),
-        ([1, 1, 2, 2, float("nan"), 3], "coordinate"),
-        ([1, 1, 2, 2, "3", 3], "coordinate"),
-        ([1, 1, 2, 2, float("inf"), 3], "coordinate"),
-        ([1, 1, 2, 2, -(10**30), 3], "coordinate"),
-        ([0, 0, 40, 24] * 30000 + [1, 1], "longer than"),
+        [],
+        [1, 1, 2, 2],
+        [1, 1, 2, 2, 3],
+        "1,1",
+        [1, 1, 2, 2, 1e12, 3],
+        [1, 1, 2, 2, float("nan"), 3],
+        [1, 1, 2, 2, "3", 3],
+        [1, 1, 2, 2, -(10**30), 3],
+        [0, 0, 40, 24] * 30000 + [1, 1],
     ],
 )
-def test_invalid_polygon_rejected(points, words):
-    with pytest.raises(InputError, match=words) as refusal:
+def test_invalid_polygon_rejected(points):
+    with pytest.raises(InputError, match=r"cannot be drawn; expected three points or more in .* 40×24"):
         fill_polygons([points], (24, 40))
-    assert len(str(refusal.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_read_only_output_is_refused_before_loading(tmp_path, loaded, capsys, mo
     given = make("folder", tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     status = tool.main([*given, "--output", str(tmp_path / "out")])
-    assert_refused(capsys, status, "out: cannot write here (Read-only file system)")
+    assert_refused(capsys, status, "out: cannot be written (Read-only file system)")
     assert loaded == []
 
 

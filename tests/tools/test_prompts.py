@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -102,7 +103,11 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
         (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
         (["--box", "300,300,20,20"], "outside the image"),
         (["--box", "99=3,3,14,14"], "prompt of frame 99: not a frame to track; give one from 0 to 5"),
-        (["--box", "3", "3", "14", "14"], "3 14 14: separate the numbers of a prompt by commas"),
+        (["--point", "0.5,0.5"], "point 0.5,0.5: expected pixels; multiply by the width and height"),
+        (
+            ["--box", "3", "3", "14", "14"],
+            "--box: applies to a single video; leave it out, or separate",
+        ),
     ],
 )
 def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
@@ -176,6 +181,18 @@ def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
     with Image.open(video / "00003.mask.png") as image:
         assert image.mode == "P"
     assert "object 7 100 pixels" in capsys.readouterr().out
+
+
+def test_image_of_16_bits_is_masked_as_its_folder_is(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for path in (tmp_path / "one16.png", tmp_path / "deep" / "one16.png"):
+        cv2.imwrite(str(path), COLOURS[LABELS].astype(np.uint16)[..., ::-1] * 200)
+        assert (
+            mask_cli.main([str(path if path.parent == tmp_path else path.parent), "--box", "3,3,14,14"]) == 0
+        )
+    labels = read_mask(tmp_path / "one16.mask.png")
+    assert (labels == (LABELS == 1)).all()
+    assert (labels == read_mask(tmp_path / "deep.mask.png")).all()
 
 
 def test_frame_of_a_video_is_masked_and_drawn(video, capsys):

@@ -53,7 +53,7 @@ def test_settings_are_accepted_before_and_after_options(capsys):
     [
         (["train.sede=7"], "did you mean train.seed?"),
         (["train.seed=many"], "train.seed"),
-        (["data.root=/nowhere"], "data.root=/nowhere: no such folder"),
+        (["data.root=/nowhere"], "/nowhere: no such folder; expected data.root"),
         (["train.phases.0.sources=[{path: x, kind: davs}]"], "kind must be one of static, coco"),
         (["data.validation=[{path: static, kind: static}]"], "data.validation"),
         (["base=deaot"], "did you mean"),

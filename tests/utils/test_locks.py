@@ -62,6 +62,6 @@ def test_unlockable_path_rejected(tmp_path):
     (tmp_path / "mine").write_text("kept")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     for path in (tmp_path / "link", tmp_path / "mine" / ".lock"):
-        with pytest.raises(InputError, match="cannot be made"), locked(path, 1.0):
+        with pytest.raises(InputError, match="cannot be written"), locked(path, 1.0):
             pass
     assert (tmp_path / "mine").read_text() == "kept"

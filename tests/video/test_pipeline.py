@@ -286,6 +286,6 @@ def test_removals_in_both_directions_rejected():
 
 def test_damage_of_the_source_is_reported(tmp_path):
     source = Source()
-    source.damaged, source.lost = [2, 3], 4
+    source.damaged, source.corrupt_packets = [2, 3], 4
     result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
     assert (result.damaged_frames, result.corrupt_packets, result.error) == ((2, 3), 4, None)

@@ -35,7 +35,7 @@ from aotlab.utils.errors import (
     is_out_of_memory,
     report_internal_error,
 )
-from aotlab.utils.files import file_mode, is_folder
+from aotlab.utils.files import file_mode, is_folder, require_existing
 from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
 
 Main = Callable[[Namespace], int]
@@ -192,10 +192,10 @@ def require_paths(*paths: str | Path | None) -> None:
             parse_existing(str(path))
 
 
-def require_source(source: str) -> None:
+def require_source(source: str, advice: str) -> None:
     """Raise `InputError` if a video does not exist; addresses, ``-`` and numbers of cameras are not checked."""
     if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
-        require_paths(source)
+        require_existing(Path(source), advice)
 
 
 def require_new_output(path: Path | None, *, force: bool) -> None:

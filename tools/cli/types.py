@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from aotlab.configs.files import describe_missing_checkpoint, find_config
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import file_mode, is_file
+from aotlab.utils.files import is_file, require_existing
 from aotlab.utils.numbers import (
     COUNT,
     COUNT_OR_ZERO,
@@ -101,8 +101,7 @@ def parse_config(text: str) -> str:
 
 def parse_existing(text: str) -> Path:
     """Return the path of a file or folder; raise `InputError` if it does not exist."""
-    if not file_mode(Path(text)):
-        raise InputError(f"{text}: no such file or folder; check the spelling")
+    require_existing(Path(text))
     return Path(text)
 
 

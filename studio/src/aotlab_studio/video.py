@@ -92,7 +92,8 @@ class FrameStore(FrameSource):
         self.path = path
         self.name, self.named, self.size, self.rate = source.name, source.named, source.size, source.rate
         self.count = self.length = count
-        self.variable, self.damaged, self.lost = source.variable, source.damaged, source.lost
+        self.variable, self.damaged = source.variable, source.damaged
+        self.corrupt_packets = source.corrupt_packets
         self.levels, self.sound = source.levels, source.sound
         self._readers: dict[str, VideoReader] = {}
         self._lock = threading.Lock()

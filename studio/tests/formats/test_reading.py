@@ -178,7 +178,7 @@ def test_labelme_folder_with_masks_is_read(read):
         ([task(0, result("a", [[1e300, 1], [2, 2], [3, 3]]))], "coordinate"),
         ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
         ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
-        ([task(0, result("a", PERCENT, type="rectanglelabels"))], "holds no object"),
+        ([task(0, result("a", PERCENT, type="rectanglelabels"))], "contains no object"),
     ],
 )
 def test_invalid_json_formats_rejected(read, tree, words):
@@ -224,7 +224,7 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("mots.txt", "0 1001 1 24 40 abc", "run lengths"),
         ("mots.txt", "x 1001 1 24 40 abc", "not readable"),
         ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "frame -1"),
-        ("mots.txt", "", "holds no object"),
+        ("mots.txt", "", "contains no object"),
         ("labels/00000.txt", "0 0.1", r"00000\.txt: .*a class"),
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
         ("labels/00000.txt", "0 a b", r"00000\.txt: "),

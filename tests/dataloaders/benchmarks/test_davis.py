@@ -86,7 +86,7 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: empty list"),
+        (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
         (
             lambda root: write_list(root, "2017/val.txt", "a/b"),
             r"val\.txt: line 1: 'a/b' is not a plain name",

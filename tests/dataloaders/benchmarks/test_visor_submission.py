@@ -97,7 +97,7 @@ def name_objects(text):
         (paint(1, (48, 85)), "85×48"),
         (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),
         (name_objects("[]"), "not readable"),
-        (name_objects("{}"), f"no objects of {NAME}"),
+        (name_objects("{}"), f"is not an object of {NAME}"),
     ],
 )
 def test_errors_are_one_sentence_and_write_nothing(source, damage, sentence, capsys):

@@ -90,7 +90,7 @@ def test_folder_layouts(tmp_path, images, annotations, split):
 def test_size_mismatch_with_json_rejected(root):
     image = opened(root)[0]
     Image.new("RGB", (10, 10)).save(image.image)
-    with pytest.raises(InputError, match=r"009\.jpg: 10×10, but its mask is 60×40 in .*json"):
+    with pytest.raises(InputError, match=r"009\.jpg: 10×10, but its mask .*json is 60×40"):
         image.read()
 
 

@@ -242,7 +242,7 @@ def test_mixture_is_described_by_source(root):
     ("data", "sources", "words"),
     [
         ({"root": None}, [VIDEOS], r"data\.root: not set"),
-        ({"root": "/nowhere"}, [VIDEOS], r"data\.root=/nowhere: no such folder"),
+        ({"root": "/nowhere"}, [VIDEOS], r"/nowhere: no such folder; expected data\.root"),
         ({}, [], "phase p has no sources"),
         ({}, [SourceConfig("gone")], r"gone: no such folder"),
     ],

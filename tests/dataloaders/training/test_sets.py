@@ -206,7 +206,7 @@ def test_unknown_layout_rejected(tmp_path, kind):
     ("kind", "split", "words"),
     [
         ("video", "zebra", r"JPEGImages/zebra: missing, but listed in the split"),
-        ("video", "val", r"val\.txt: empty list"),
+        ("video", "val", r"no video with 2 frames"),
         ("video", "train", r"train\.txt: no such list file; lists here: val, zebra"),
         ("ecssd", "train", "split=train: ecssd has no splits"),
         ("other", None, r"kind must be one of static, coco, .* got other"),
@@ -241,7 +241,7 @@ def test_size_mismatch_names_both_files(tmp_path):
     add_image(tmp_path / "JPEGImages/1.jpg", size=(10, 20))
     write_mask(tmp_path / "Annotations/1.png", IDS)
     (item,) = opened(tmp_path, "static").images
-    words = r"JPEGImages/1\.jpg: 20×10, but its mask is 32×24 in .*Annotations/1\.png"
+    words = r"JPEGImages/1\.jpg: 20×10, but its mask .*Annotations/1\.png is 32×24"
     with pytest.raises(InputError, match=words):
         item.read()
 

@@ -135,7 +135,7 @@ REFUSED = [
     (["video"], "video: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"),
     ([], "VIDEO: missing; give a video file"),
     (["video", "--mask", "small.png"], "48×30"),
-    (["video", "--mask", "empty.png"], "empty.png: holds no object"),
+    (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "depth.png"], "1535 different ids"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["none.mp4", "--mask", "first.png"], "none.mp4: no such file"),
@@ -151,7 +151,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
-    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "as in --write masks,overlay"),
+    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate a list by commas"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
@@ -166,6 +166,7 @@ def test_invalid_line_is_refused_before_loading(
     save(tmp_path / "small.png", 1, SMALL)
     save(tmp_path / "empty.png", 0)
     Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
+    (tmp_path / "other").mkdir()
     before = sorted(tmp_path.iterdir())
     assert words in refused(capsys, tracker, main([*line, "--output", "out"]))
     assert sorted(tmp_path.iterdir()) == before
@@ -397,7 +398,7 @@ def test_failed_run_leaves_no_folder(video, mask, tmp_path):
 def test_path_with_spaces_needs_quotes(video, mask, tmp_path, capsys):
     video.rename(tmp_path / "my video")
     assert main([str(tmp_path / "my"), "video", "--output", str(tmp_path / "out")]) == 2
-    assert "my video: a path with spaces; put it in quotes" in capsys.readouterr().err
+    assert "my: no such file or folder; put a path with spaces in quotes" in capsys.readouterr().err
 
 
 def test_invalid_world_size_rejected(video, mask, tmp_path, capsys, monkeypatch):
