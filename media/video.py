@@ -24,7 +24,6 @@ from aotlab.media.decoding import (
 from aotlab.media.deep_images import LevelsOption, detect_image_kind
 from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index, require_size
 from aotlab.media.streams import open_stream
-from aotlab.media.truncation import count_missing_bytes
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_file, is_folder
@@ -109,11 +108,6 @@ class VideoFrames(FrameSource):
                 if damaged:
                     damage.append(index)
                 yield require_size(image, self.size, f"{self.path}, frame {index}")
-        missing = count_missing_bytes(self.path)
-        if missing:
-            raise InputError(
-                f"{self.path}: cut off after frame {index}, at least {missing} bytes are missing; copy it again"
-            )
 
     @property
     def index(self) -> VideoIndex:
