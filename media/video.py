@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +24,11 @@ from aotlab.media.decoding import (
 )
 from aotlab.media.deep_images import LevelsOption, detect_image_kind
 from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index, require_size
+from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_file, is_folder
+from aotlab.utils.files import digest_samples, file_mode, is_file, is_folder
 from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
 
 if TYPE_CHECKING:
@@ -68,6 +70,23 @@ def open_frames(
         raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
     _require_unset(str(path), levels=levels, fps=rate)
     return VideoFrames(path)
+
+
+def compute_fingerprint(path: Path) -> dict[str, Any]:
+    """Return what identifies the content of a video file, a stack or a folder of images, as JSON values.
+
+    ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
+    content. Raises `InputError` if it cannot be read.
+    """
+    files = [path]
+    try:
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
+        size = sum(file.stat().st_size for file in files)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}
 
 
 class VideoFrames(FrameSource):
