@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 MAX_OBJECTS = 1000
 """largest number of ids in a mask; images given by mistake have more"""
+COMPANIONS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
+"""patterns of files beside a mask file whose contents its reader may use"""
 PROJECT = "project.json"
 """file of a project of the studio, whose reader is a plug-in"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]

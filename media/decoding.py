@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def decode(
     """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage."""
     import av
 
-    index, last, damaged = 0, None, dict[int | None, int]()
+    index, last, damaged, failure = 0, None, dict[int | None, int](), None
     # slice threads do not mark frames that the decoder filled in
     container.streams.video[0].thread_type = "FRAME"
     try:
@@ -96,9 +97,16 @@ def decode(
                 yield to_rgb(frame), read_time(frame), frame.is_corrupt
                 index += 1
     except (av.FFmpegError, OSError) as error:
-        raise decode_error(path, index, error) from error
-    if last in damaged and container.format.name in WITHOUT_LENGTH:
+        failure = error
+    if failure is None and last in damaged and container.format.name in WITHOUT_LENGTH:
         raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
+    missing = count_missing_bytes(path) if index else 0
+    if missing:
+        raise InputError(
+            f"{path}: cut off after frame {index - 1}, at least {missing} bytes are missing; copy it again"
+        ) from failure
+    if failure is not None:
+        raise decode_error(path, index, failure) from failure
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,11 +25,11 @@ from aotlab.media.decoding import (
 from aotlab.media.deep_images import LevelsOption, detect_image_kind
 from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index
 from aotlab.media.images import require_image_size
+from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.streams import open_stream
-from aotlab.media.truncation import count_missing_bytes
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_file, is_folder, require_existing
+from aotlab.utils.files import digest_samples, file_mode, is_file, is_folder, require_existing
 from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
 
 if TYPE_CHECKING:
@@ -71,6 +72,23 @@ def open_frames(
     return VideoFrames(path)
 
 
+def compute_fingerprint(path: Path) -> dict[str, Any]:
+    """Return what identifies the content of a video file, a stack or a folder of images, as JSON values.
+
+    ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
+    content. Raises `InputError` if it cannot be read.
+    """
+    files = [path]
+    try:
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
+        size = sum(file.stat().st_size for file in files)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}
+
+
 class VideoFrames(FrameSource):
     """A video file, decoded as it is read and rotated as players do."""
 
@@ -109,11 +127,6 @@ class VideoFrames(FrameSource):
                 if damaged:
                     damage.append(index)
                 yield require_image_size(image, self.size, f"{self.path}, frame {index}", "the first frame")
-        missing = count_missing_bytes(self.path)
-        if missing:
-            raise InputError(
-                f"{self.path}: cut off after frame {index}, at least {missing} bytes are missing; copy it again"
-            )
 
     @property
     def index(self) -> VideoIndex:

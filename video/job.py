@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from aotlab.engine.prompting import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.annotations import COMPANIONS
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
-from aotlab.media.video import open_frames
+from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
@@ -54,6 +56,8 @@ PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
+WEIGHT_FILES = ("{stem}.*",)
+"""patterns of files beside an ONNX file that may hold its weights"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
 
@@ -120,6 +124,8 @@ class JobRecord:
     """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
     levels: str | None = None
     """levels, as in `Job.levels`"""
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    """identity of the video's content, of `compute_fingerprint`; empty for a stream"""
 
     @classmethod
     def start(cls, job: Job) -> JobRecord:
@@ -294,6 +300,8 @@ class JobResults:
         Args:
             masks: masks of the run, as in `Job.masks`; those drawn from prompts are kept.
         """
+        if is_file(self._video) or is_folder(self._video):
+            self.record.fingerprint = compute_fingerprint(self._video)
         fresh = self.progress is None or self.progress.last < 0
         if fresh:  # after all checks: masks may be among them
             self._remove_results({real_path(split_mask_value(value)[-1]) for value in masks})
@@ -466,11 +474,14 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     Raises:
         InputError: a mask cannot be read.
     """
-    masks = [(value, _digest_files(split_mask_value(value)[-1])) for value in job.masks]
+    masks = [(value, _digest_files(split_mask_value(value)[-1], COMPANIONS)) for value in job.masks]
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_read_stamp(file) for file in files]
-    segmenter = [(name, sha256(Path(name)) if is_file(Path(name)) else "") for name in job.segmenter]
+    segmenter = [
+        (name, _digest_files(Path(name), WEIGHT_FILES) if is_file(Path(name)) else [])
+        for name in job.segmenter
+    ]
     prompts = (job.boxes, job.points, job.not_points, job.classes, segmenter)
     parts = (
         dict(inputs), job.overrides, job.levels, job.rate, masks, str(path), video, job.start, job.end, prompts
@@ -478,11 +489,18 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _digest_files(path: Path) -> list[tuple[str, str]]:
-    """Return names and digests of a mask file, or of the files of a folder; raise `InputError` as `sha256` does."""
-    if not is_folder(path):
-        return [("", sha256(path))]
-    return [(str(file.relative_to(path)), sha256(file)) for file in sorted(path.rglob("*")) if file.is_file()]
+def _digest_files(path: Path, companions: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return names and digests of a file and its companions, patterns beside it, or of all files of a folder.
+
+    Raises:
+        InputError: as `sha256`.
+    """
+    if is_folder(path):
+        files = [file for file in path.rglob("*") if file.is_file()]
+        return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
+    stem = glob.escape(path.stem)
+    beside = {file for each in companions for file in path.parent.glob(each.format(stem=stem)) if is_file(file)}
+    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
 
 
 def _read_stamp(file: Path) -> tuple[str, int, int]:

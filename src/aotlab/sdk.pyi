@@ -30,7 +30,11 @@ from aotlab.media.regions import (
     parse_runs as parse_runs,
     require_size as require_size,
 )
-from aotlab.media.video import VideoFrames as VideoFrames, VideoReader as VideoReader
+from aotlab.media.video import (
+    VideoFrames as VideoFrames,
+    VideoReader as VideoReader,
+    compute_fingerprint as compute_fingerprint,
+)
 from aotlab.media.video_writer import VideoWriter as VideoWriter
 from aotlab.tools.cli.command import command as command
 from aotlab.tools.cli.options import (
@@ -39,7 +43,7 @@ from aotlab.tools.cli.options import (
     video_argument as video_argument,
 )
 from aotlab.tools.cli.types import Bytes as Bytes
-from aotlab.utils.files import atomic_path as atomic_path, digest_samples as digest_samples
+from aotlab.utils.files import atomic_path as atomic_path
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
 from aotlab.video.inputs import load_masks as load_masks

@@ -19,6 +19,7 @@ from aotlab.sdk import (
     Annotations,
     Region,
     VideoInfo,
+    compute_fingerprint,
     encode_runs,
     find_mask_writer,
     read_annotations,
@@ -220,6 +221,19 @@ def test_unusable_results_leave_no_project(tmp_path, changes, words):
     with pytest.raises(InputError, match=words):
         open_results(folder, read_job(folder))
     assert not (tmp_path / "out" / "clip.aotlab").exists()
+
+
+def test_results_of_a_replaced_video_rejected(tmp_path):
+    video = tmp_path / "clip"
+    folder = write_job(tmp_path)
+    record = json.loads((folder / ".track.json").read_text())
+    record["fingerprint"] = compute_fingerprint(video)
+    (folder / ".track.json").write_text(json.dumps(record))
+    Image.new("RGB", (48, 32), (200, 0, 0)).save(video / "00001.png")
+    with pytest.raises(InputError, match="has other content than the tracked one"):
+        open_results(folder, read_job(folder))
+    Image.new("RGB", (48, 32), (40, 90, 41)).save(video / "00001.png")
+    open_results(folder, read_job(folder)).close()
 
 
 def test_other_paths_are_not_results(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,15 @@ def test_invalid_status_rejected(served):
     assert post(content=b'{"status": "perfect"}').status_code == 422
     assert post(content=b"[").status_code == 422
     assert served.get("/clips/a", method="POST", content=b'{"status": "open"}').status_code == 403
+
+
+def test_half_sent_status_is_no_internal_error(batch, served, caplog):
+    request = f"POST /clips/b HTTP/1.1\r\nHost: {served.host}\r\nOrigin: {served.address}\r\n"
+    with socket.create_connection(served.host.split(":"), timeout=20) as client:
+        client.sendall(f"{request}Cookie: {served.cookie}\r\nContent-Length: 9\r\n\r\nhalf".encode())
+    served.close()
+    assert "Traceback" not in caplog.text
+    assert not caplog.records
 
 
 def test_two_clips_open_side_by_side(results):

@@ -14,7 +14,7 @@ from aotlab_studio.document.masks import LayerFile
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.review.batch import render_page, write_batch_review
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.output import ReviewFile, format_review, review_video
+from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_video
 from aotlab_studio.review.scores import (
     ReviewSignals,
     Score,
@@ -248,3 +248,8 @@ def test_waiting_and_failed_videos_are_listed(tmp_path):
     page = (tmp_path / "review.html").read_text()
     assert "1 failed, 1 waiting" in page
     assert "x &lt; y" in page
+
+
+def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):
+    thumbnail = draw_thumbnail(np.zeros((1, 300, 3), np.uint8), np.ones((1, 300), np.uint8))
+    Image.fromarray(np.concatenate([thumbnail] * 3, axis=1)).save(tmp_path / "thumbnail.jpg")

@@ -19,7 +19,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main
 from aotlab.video import resume
-from aotlab.video.job import read_job_record
+from aotlab.video.job import Job, digest_inputs, read_job_record
 from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import write_texture
@@ -405,3 +405,17 @@ def test_invalid_world_size_rejected(video, mask, tmp_path, capsys, monkeypatch)
     monkeypatch.setenv("WORLD_SIZE", "x")
     assert run(video, tmp_path, mask) == 2
     assert "WORLD_SIZE=x: not a whole number" in capsys.readouterr().err
+
+
+def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
+    mask, encoder = tmp_path / "first.png", tmp_path / "encoder.onnx"
+    for path in (mask, encoder):
+        path.write_bytes(b"unchanged")
+    job = Job("out", str(video), str(mask), segmenter=(str(encoder), "plugin"))
+    digests = {digest_inputs(job, {})}
+    for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
+        (tmp_path / name).write_bytes(b"other")
+        digests.add(digest_inputs(job, {}))
+    (tmp_path / "second_classes.json").write_bytes(b"of another mask")
+    digests.add(digest_inputs(job, {}))
+    assert len(digests) == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -12,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from aotlab import InputError
-from aotlab.sdk import digest_samples
+from aotlab.sdk import compute_fingerprint
 from aotlab_studio.document.log import Count
 from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
 from aotlab_studio.video import FrameStore
@@ -21,8 +20,6 @@ PROJECT_SUFFIX = ".aotlab"
 PROJECT_FILE = "project.json"
 LOG_FILE = "log.jsonl"
 FORMAT_VERSION = 4
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
-"""files of a folder of frames that its fingerprint covers"""
 
 
 class StoredVideo(Struct, omit_defaults=True):
@@ -138,20 +135,3 @@ def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *,
             f"{folder}: made for another video ({stored.path[:200]}), whose content differs from this "
             "one's; choose another folder for the project, or confirm that the masks fit (annotate --same-video)"
         )
-
-
-def compute_fingerprint(path: Path) -> dict[str, Any]:
-    """Return the fingerprint of a video, a stack or a folder of images, as stored in a project.
-
-    ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
-    content. Raises `InputError` if it cannot be read.
-    """
-    files = [path]
-    try:
-        if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-        samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
-        size = sum(file.stat().st_size for file in files)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, load_masks, read_annotations
+from aotlab.sdk import Annotations, compute_fingerprint, load_masks, read_annotations
 from aotlab_studio.document.document import IMPORT_TITLE, Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
 from aotlab_studio.document.log import Layer, State
@@ -40,6 +41,8 @@ class JobRecord(msgspec.Struct):
     levels: str | None = None
     first_frame: int = 0
     """index of the first tracked frame"""
+    fingerprint: dict[str, Any] = {}
+    """identity of the video's content; empty if unknown"""
 
 
 def read_job(folder: Path) -> JobRecord | None:
@@ -95,6 +98,11 @@ def open_results(
 def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty document; tracked frames without masks show no object."""
     video, count = document.video_info, document.count
+    if job.fingerprint and job.fingerprint != compute_fingerprint(document.frames.path):
+        raise InputError(
+            f"{folder}: its video {document.frames.path} has other content than the tracked one; restore it, or track "
+            "it again"
+        )
     readable = [folder / name for name in READABLE_OUTPUTS if name in job.written]
     if not readable:
         raise InputError(

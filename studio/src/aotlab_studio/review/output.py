@@ -26,6 +26,8 @@ MAX_LISTED = 10
 """largest number of printed frames to check"""
 THUMBNAIL_HEIGHT, GAP = 180, 8
 """height of a thumbnail, and white columns between two, in pixels"""
+MAX_WIDTH = 2000
+"""largest width of a frame in a thumbnail, as a JPEG has at most 65 535 columns"""
 
 
 class ReviewFile(Output):
@@ -112,9 +114,9 @@ def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `THUMBNAIL_HEIGHT`."""
+    """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `THUMBNAIL_HEIGHT`; very wide ones are narrowed."""
     height, width = labels.shape
-    size = (max(1, round(width * THUMBNAIL_HEIGHT / height)), THUMBNAIL_HEIGHT)
+    size = (min(max(1, round(width * THUMBNAIL_HEIGHT / height)), MAX_WIDTH), THUMBNAIL_HEIGHT)
     image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     ids = Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
     return draw_overlay(np.asarray(image), np.asarray(ids))

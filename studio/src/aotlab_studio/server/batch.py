@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -218,7 +218,10 @@ def build_batch_app(batch: Batch) -> Starlette:
             Route("/thumbnail/{name}", endpoints.get_thumbnail),
             Mount("/clip/{clip}", endpoints.serve_clip),
         ],
-        exception_handlers={InputError: lambda _, error: PlainTextResponse(str(error), 409)},
+        exception_handlers={
+            InputError: lambda _, error: PlainTextResponse(str(error), 409),
+            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
+        },
     )
 
 
