@@ -1,4 +1,4 @@
-"""Builds the demo page as a static folder: ``python demo/build.py OUTPUT``; needs Node and the extras video and export."""
+"""Builds the demo page as a static folder, ``python demo/build.py OUTPUT``; needs Node and the extras video, export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEMO = Path(__file__).resolve().parent
 SAMPLE = DEMO.parent / "datasets" / "sample" / "rabbit.mp4"
 SIZES = {"240p": "426x240", "480p": "854x480"}
 """names of the exports and sizes of their frames"""
-RUNTIMES = ("ort-wasm-simd-threaded", "ort-wasm-simd-threaded.asyncify")
+RUNTIMES = ("ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi")
 """onnxruntime-web for CPUs, and with WebGPU"""
 LIBRARIES = ("onnxruntime-web", "mediabunny", "fflate")
 """parts of the page that others wrote"""
@@ -25,20 +25,25 @@ LIBRARIES = ("onnxruntime-web", "mediabunny", "fflate")
 
 def build(output: Path, sizes: tuple[str, ...] = tuple(SIZES)) -> None:
     """Write the page with the bundled model in the given sizes."""
-    for folder in ("runtime", "models"):
-        (output / folder).mkdir(parents=True, exist_ok=True)
+    install_packages()
     build_code(output)
     encode_sample(SAMPLE, output / "sample.webm")
+    (output / "models").mkdir(exist_ok=True)
     for size in sizes:
         export(size, output / "models" / f"{size}.zip")
 
 
-def build_code(output: Path) -> None:
-    """Write everything but models and the sample."""
+def install_packages() -> None:
+    """Install the packages of ``package-lock.json``."""
     npm = shutil.which("npm")
     if npm is None:
         raise SystemExit("npm: not found; install Node 20 or newer")
     subprocess.run([npm, "ci", "--prefix", DEMO, "--no-audit", "--no-fund"], check=True)
+
+
+def build_code(output: Path) -> None:
+    """Write everything but models and the sample."""
+    (output / "runtime").mkdir(parents=True, exist_ok=True)
     packages = DEMO / "node_modules"
     subprocess.run(
         [
@@ -84,7 +89,7 @@ def write_zip(output: Path, files: list[Path]) -> None:
 
 def encode_sample(source: Path, output: Path) -> None:
     """Encode a video as VP9, which browsers without H.264 decode."""
-    options = {"crf": "30", "b": "0", "deadline": "good", "cpu-used": "2"}
+    options = {"crf": "34", "b": "0", "deadline": "good", "cpu-used": "2"}
     with av.open(str(source)) as video, av.open(str(output), "w") as copy:
         stream = video.streams.video[0]
         encoder = copy.add_stream("libvpx-vp9", rate=stream.average_rate, options=options)

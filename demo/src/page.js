@@ -17,6 +17,7 @@ const context = /** @type {CanvasRenderingContext2D} */ (view.getContext('2d'));
 const slider = /** @type {HTMLInputElement} */ (element('frame'));
 const size = /** @type {HTMLSelectElement} */ (element('size'));
 const compute = /** @type {HTMLSelectElement} */ (element('compute'));
+const exclude = /** @type {HTMLInputElement} */ (element('exclude'));
 const progress = /** @type {HTMLProgressElement} */ (element('progress'));
 
 /** A worker with a loaded model. */
@@ -195,7 +196,7 @@ async function loadModel() {
     const folder = new URL('.', location.href).href;
     loading.backend = await loading.call('load', folder, name, compute.value === 'gpu');
     if (model !== loading) return;
-    element('speed').textContent = `${loading.backend}, ${name}`;
+    element('speed').textContent = loading.backend;
     showStatus('Ready: drag a box around an object, or click on it');
   } catch (error) {
     if (model === loading) {
@@ -276,7 +277,7 @@ async function track() {
       show(index, frame);
       progress.value = (index - first) / (tracked.timestamps.length - 1 - first);
       const speed = ((index - first) * 1000) / (performance.now() - begin);
-      element('speed').textContent = `${speed.toFixed(1)} frames/s: ${used.backend}, ${size.value}`;
+      element('speed').textContent = `${speed.toFixed(1)} frames/s, ${used.backend}`;
     }
     return `Tracked ${index - first} frames: scrub, correct or download`;
   });
@@ -386,7 +387,7 @@ function listen() {
     const [width, height] = [Math.abs(x1 - x0), Math.abs(y1 - y0)];
     if (Math.min(width, height) >= MIN_DRAG) segment({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
     else if (Math.max(width, height) >= MIN_DRAG) draw();
-    else segment(event.shiftKey ? { negative: [[x0, y0]] } : { positive: [[x0, y0]] });
+    else segment(event.shiftKey || exclude.checked ? { negative: [[x0, y0]] } : { positive: [[x0, y0]] });
   });
   slider.addEventListener('input', () => {
     if (activity === 'play') cancel('');
@@ -449,8 +450,9 @@ async function main() {
   await isolate();
   listen();
   showObjects();
-  const adapter = await /** @type {any} */ (navigator).gpu?.requestAdapter().catch(() => null);
-  if (adapter) {
+  // onnxruntime's smaller and faster WebGPU build needs JavaScript promise integration
+  const gpu = 'Suspending' in WebAssembly && /** @type {any} */ (navigator).gpu;
+  if (gpu && (await gpu.requestAdapter().catch(() => null))) {
     compute.add(new Option('GPU (WebGPU)', 'gpu'));
     compute.value = 'gpu';
   }

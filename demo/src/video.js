@@ -1,7 +1,8 @@
 /** Videos: decoding to frames of one size, and encoding of overlays. */
 
 import {
-  ALL_FORMATS, BlobSource, BufferTarget, CanvasSource, EncodedPacketSink, Input, Output, VideoSampleSink, WebMOutputFormat,
+  BlobSource, BufferTarget, CanvasSource, EncodedPacketSink, Input, MATROSKA, MP4, Output, QTFF, VideoSampleSink, WEBM,
+  WebMOutputFormat,
   getFirstEncodableVideoCodec,
 } from 'mediabunny';
 
@@ -36,7 +37,7 @@ export class Video {
 
   /** Open a video file; throws a sentence if it cannot be decoded. @param {Blob} file @param {string} name */
   static async open(file, name) {
-    const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
+    const input = new Input({ source: new BlobSource(file), formats: [MP4, QTFF, WEBM, MATROSKA] });
     const track = (await input.canRead()) ? await input.getPrimaryVideoTrack() : null;
     if (!track) throw new Error(`${name}: not a video that can be read; use MP4, MOV, WebM or MKV`);
     if (!(await track.canDecode())) {

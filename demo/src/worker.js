@@ -19,9 +19,9 @@ const methods = {
    */
   async load(folder, size, gpu) {
     const runtime = /** @type {import('./tracker.js').Runtime} */ (
-      await (gpu ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm'))
+      await (gpu ? import('onnxruntime-web/jspi') : import('onnxruntime-web/wasm'))
     );
-    const name = gpu ? 'ort-wasm-simd-threaded.asyncify' : 'ort-wasm-simd-threaded';
+    const name = gpu ? 'ort-wasm-simd-threaded.jspi' : 'ort-wasm-simd-threaded';
     const [binary, files] = await downloadZips([`${folder}runtime/${name}.zip`, `${folder}models/${size}.zip`]);
     const threads = self.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1;
     Object.assign(runtime.env.wasm, {
@@ -29,7 +29,7 @@ const methods = {
     });
     const graphs = await Graphs.load(runtime, files, gpu ? ['webgpu', 'wasm'] : ['wasm'], (done) => report('prepare', done, 1));
     tracker = new Tracker(graphs);
-    return `${gpu ? 'WebGPU' : 'WebAssembly'}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+    return `${gpu ? 'WebGPU' : 'WASM'}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   },
 
   /** @param {ImageData} image @param {import('./prompts.js').Prompt} prompt @param {Uint8Array} taken */
