@@ -22,7 +22,7 @@ if [ "${1:-}" = "--all" ]; then
     marks=()
     shift
     if [ $# -eq 0 ]; then
-        marks=(tests studio/tests runtime/tests research/tests integrations)
+        marks=(tests studio/tests runtime/tests research/tests demo/tests integrations)
     fi
 fi
 .venv/bin/ruff check .
