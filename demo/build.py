@@ -23,13 +23,13 @@ LIBRARIES = ("onnxruntime-web", "mediabunny", "fflate")
 """parts of the page that others wrote"""
 
 
-def build(output: Path, sizes: tuple[str, ...] = tuple(SIZES)) -> None:
-    """Write the page with the bundled model in the given sizes."""
+def build(output: Path) -> None:
+    """Write the page with the bundled model in all sizes."""
     install_packages()
     build_code(output)
     encode_sample(SAMPLE, output / "sample.webm")
     (output / "models").mkdir(exist_ok=True)
-    for size in sizes:
+    for size in SIZES:
         export(size, output / "models" / f"{size}.zip")
 
 
@@ -102,6 +102,4 @@ def encode_sample(source: Path, output: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="folder to write")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="models to export")
-    arguments = parser.parse_args()
-    build(arguments.output, tuple(arguments.sizes))
+    build(parser.parse_args().output)

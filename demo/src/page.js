@@ -39,7 +39,7 @@ class Model {
       else call?.resolve(data.result);
     });
     this.worker.addEventListener('error', ({ message }) => {
-      for (const { reject } of this.calls.values()) reject(new Error(message || 'the worker cannot be loaded; reload the page'));
+      for (const { reject } of this.calls.values()) reject(new Error(message || 'the worker cannot be started'));
     });
   }
 
@@ -201,7 +201,7 @@ async function loadModel() {
   } catch (error) {
     if (model === loading) {
       model = null;
-      showStatus(`Model ${name}: cannot be loaded (${error instanceof Error ? error.message : error})`, true);
+      showStatus(`Model ${name}: cannot be loaded (${error instanceof Error ? error.message : error}); reload the page, or compute on the CPU`, true);
     }
   }
   progress.hidden = true;
@@ -210,9 +210,10 @@ async function loadModel() {
 
 /** @param {Blob} file @param {string} name */
 async function openVideo(file, name) {
-  await perform('save', async () => {
+  await perform('save', async (current) => {
     showStatus(`Opening ${name}…`);
     const opened = await Video.open(file, name);
+    if (!current()) return '';
     const frames = opened.timestamps.length;
     if (!frames) throw new Error(`${name}: holds no frame`);
     video = opened;

@@ -67,7 +67,7 @@ function makeFrame({ data, height, width }) {
 async function downloadZips(addresses) {
   const responses = await Promise.all(addresses.map((address) => fetch(address)));
   const failed = responses.find((response) => !response.ok);
-  if (failed) throw new Error(`${failed.url}: ${failed.status} ${failed.statusText}; reload the page`);
+  if (failed) throw new Error(`${failed.url}: ${failed.status} ${failed.statusText}`);
   const total = responses.reduce((sum, response) => sum + Number(response.headers.get('Content-Length')), 0);
   let done = 0;
   return Promise.all(responses.map(async (response) => {
