@@ -22,7 +22,7 @@ if [ "${1:-}" = "--all" ]; then
     marks=()
     shift
     if [ $# -eq 0 ]; then
-        marks=(tests studio/tests runtime/tests research/tests integrations)
+        marks=(tests studio/tests runtime/tests research/tests demo/tests integrations)
     fi
 fi
 .venv/bin/ruff check .
@@ -32,7 +32,7 @@ bash scripts/docs.sh
 .venv/bin/python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts
 if command -v npx >/dev/null; then
     npx --yes --package typescript@5 tsc --project studio/tests/annotation
-    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page
+    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page demo/src
 else
     echo "no npx: the annotation page is not checked by tsc and eslint (apt-get install npm)"
 fi

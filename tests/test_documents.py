@@ -26,7 +26,7 @@ PAGES = sorted(
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
-    r"`((?:configs|dataloaders|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils|video)"
+    r"`((?:configs|dataloaders|demo|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils|video)"
     r"/[\w./]*\w[/\w])(?::(\w+))?`"
 )
 """a file or folder of the checkout between backticks, perhaps with a name in it"""

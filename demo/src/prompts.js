@@ -1,0 +1,286 @@
+/** Mask of an object from a box and points on one frame: a coarse pass, then a refining pass around the object. */
+
+import { average, resize, round } from './images.js';
+
+/** @typedef {import('./images.js').Maps} Maps */
+/** @typedef {import('./images.js').Size} Size */
+/** @typedef {import('./tracker.js').Frame} Frame */
+/** @typedef {import('./tracker.js').Graphs} Graphs */
+/** x and y in pixels. @typedef {[number, number]} Point */
+/** @typedef {{top: number, left: number, height: number, width: number}} Crop */
+
+/**
+ * Prompts for an object in pixels of a frame; the box is left, top, width, height.
+ * @typedef {{positive: Point[], negative: Point[], box: [number, number, number, number] | null}} Prompt
+ */
+
+/** Radius of a point's disc in pixels of the network. */
+const CLICK_RADIUS = 5.2;
+/** Shortest side of a crop in pixels of the frame; smaller objects need their surroundings. */
+const MIN_CROP = 96;
+/** Margins of the crop around a box and around a rough mask, as a fraction of the object's longer side. */
+const COARSE_MARGIN = 0.5;
+const REFINE_MARGIN = 0.15;
+/** Distance from a box, as a share of its sides, beyond which pixels are not of its object. */
+const BOX_MARGIN = 0.12;
+/** Largest distance of a part without a point from the parts with one, as a fraction of the root of their area. */
+const MAX_PART_DISTANCE = 0.5;
+/** Radius of the guided filter, which is fitted at half the network's size, in its pixels. */
+const FILTER_RADIUS = 3;
+/** Variance of colours in 0 to 1 below which a square counts as flat. */
+const FILTER_VARIANCE = 1e-3;
+/** Logit of pixels that the object cannot have. */
+const ABSENT = -12;
+
+/**
+ * Segment an object.
+ * @param {Graphs} graphs
+ * @param {Frame} frame
+ * @param {Prompt} prompt a box or a positive point at least
+ * @param {Uint8Array} taken pixels H×W that the object cannot have, not 0
+ * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
+ */
+export async function segmentPrompt(graphs, frame, prompt, taken) {
+  const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
+  const name = prompt.box ? 'prompt_crop' : 'prompt_frame';
+  let crop = prompt.box ? findCrop(promptCorners(prompt), whole, COARSE_MARGIN) : whole;
+  const coarse = await runNetwork(graphs, name, frame, crop, drawPlanes(prompt, crop, graphs.inputSize(name)));
+  const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(ABSENT));
+  forCrop(crop, frame.width, (pixel, index) => {
+    if (!taken[pixel]) rough[pixel] = sigmoid(coarse.data[index]);
+  });
+
+  crop = findCrop(promptCorners(prompt, rough, frame.width), whole, REFINE_MARGIN);
+  const size = graphs.inputSize('prompt_crop');
+  const planes = drawPlanes(prompt, crop, size);
+  const surroundings = { data: new Float32Array(crop.height * crop.width), count: 1, height: crop.height, width: crop.width };
+  forCrop(crop, frame.width, (pixel, index) => (surroundings.data[index] = rough[pixel]));
+  planes.data.set(resize(surroundings, size, { antialias: true }).data.map((value) => Math.min(1, Math.max(0, value))), 3 * size[0] * size[1]);
+  const refined = await runNetwork(graphs, 'prompt_crop', frame, crop, planes);
+  const probability = followEdges(refined, cropImage(frame, crop), [size[0] >> 1, size[1] >> 1]);
+  const mask = new Uint8Array(frame.height * frame.width);
+  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(probability[index] > 0.5)));
+  removeDistant(mask, frame, prompt);
+  return mask.map((value, pixel) => Number(value && !taken[pixel]));
+}
+
+/**
+ * Return the logits of an object in a crop from its planes in the network's size.
+ * @param {Graphs} graphs
+ * @param {string} name
+ * @param {Frame} frame
+ * @param {Crop} crop
+ * @param {Maps} planes
+ */
+async function runNetwork(graphs, name, frame, crop, planes) {
+  const [height, width] = graphs.inputSize(name);
+  const image = resize(cropImage(frame, crop), [height, width], { antialias: true });
+  const inputs = { image: graphs.tensor(image.data, [1, 3, height, width]), planes: graphs.tensor(planes.data, [1, 4, height, width]) };
+  const { logits } = await graphs.run(name, inputs);
+  const maps = { data: /** @type {Float32Array} */ (logits.data), count: 1, height: logits.dims[2], width: logits.dims[3] };
+  return resize(maps, [crop.height, crop.width], { alignCorners: graphs.config.model.align_corners });
+}
+
+/** Return a part of a frame as maps 3×h×w in 0 to 255. @param {Frame} frame @param {Crop} crop @returns {Maps} */
+function cropImage(frame, crop) {
+  const area = crop.height * crop.width;
+  const data = new Float32Array(3 * area);
+  forCrop(crop, frame.width, (pixel, index) => {
+    for (let colour = 0; colour < 3; colour += 1) data[colour * area + index] = frame.data[3 * pixel + colour];
+  });
+  return { data, count: 3, height: crop.height, width: crop.width };
+}
+
+/**
+ * Call `visit` with the index of each pixel of a crop in the frame and in the crop.
+ * @param {Crop} crop
+ * @param {number} width of the frame
+ * @param {(pixel: number, index: number) => void} visit
+ */
+function forCrop(crop, width, visit) {
+  for (let y = 0; y < crop.height; y += 1) {
+    for (let x = 0; x < crop.width; x += 1) visit((crop.top + y) * width + crop.left + x, y * crop.width + x);
+  }
+}
+
+/**
+ * Return the crop around points, square where the frame allows.
+ * @param {Point[]} corners
+ * @param {Crop} whole
+ * @param {number} margin on each side, as a fraction of the longer side
+ * @returns {Crop}
+ */
+function findCrop(corners, whole, margin) {
+  const [left, top, right, bottom] = boundingBox(corners);
+  const side = Math.max(MIN_CROP, (1 + 2 * margin) * Math.max(right - left, bottom - top));
+  const [y, height] = placeSide((top + bottom) / 2, side, whole.height);
+  const [x, width] = placeSide((left + right) / 2, side, whole.width);
+  return { top: y, left: x, height, width };
+}
+
+/** Return start and length. @param {number} centre @param {number} side @param {number} limit */
+function placeSide(centre, side, limit) {
+  const start = round(Math.min(Math.max(centre - side / 2, 0), Math.max(0, limit - side)));
+  return [start, Math.min(limit, start + round(side)) - start];
+}
+
+/** Return left, top, right, bottom. @param {Point[]} points */
+function boundingBox(points) {
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+}
+
+/** @param {NonNullable<Prompt['box']>} box @returns {[Point, Point]} */
+function boxCorners([left, top, width, height]) {
+  return [[left, top], [left + width, top + height]];
+}
+
+/**
+ * Return points that the crop of an object holds; the rough mask H×W counts without a box.
+ * @param {Prompt} prompt
+ * @param {Float32Array} [rough]
+ * @param {number} width of the rough mask
+ */
+function promptCorners(prompt, rough, width = 0) {
+  const corners = [...prompt.positive];
+  if (prompt.box) return [...corners, ...boxCorners(prompt.box)];
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  rough?.forEach((value, pixel) => {
+    if (value <= 0.5) return;
+    const [x, y] = [pixel % width, Math.floor(pixel / width)];
+    [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x + 1), Math.max(bottom, y + 1)];
+  });
+  if (right > left) corners.push([left, top], [right, bottom]);
+  return corners;
+}
+
+/**
+ * Draw positive points, negative points and the box of a prompt for a crop, in 0 to 1; the plane of a rough mask is empty.
+ * @param {Prompt} prompt
+ * @param {Crop} crop
+ * @param {Size} size
+ * @returns {Maps}
+ */
+function drawPlanes(prompt, crop, [height, width]) {
+  const data = new Float32Array(4 * height * width);
+  const scale = [width / crop.width, height / crop.height];
+  [prompt.positive, prompt.negative].forEach((points, plane) => {
+    for (const point of points) {
+      const x = (point[0] - crop.left + 0.5) * scale[0] - 0.5;
+      const y = (point[1] - crop.top + 0.5) * scale[1] - 0.5;
+      for (let row = 0; row < height; row += 1) {
+        for (let column = 0; column < width; column += 1) {
+          if ((row - y) ** 2 + (column - x) ** 2 <= CLICK_RADIUS ** 2) data[(plane * height + row) * width + column] = 1;
+        }
+      }
+    }
+  });
+  if (prompt.box) {
+    const [[x0, y0], [x1, y1]] = boxCorners(prompt.box).map(([x, y]) => [
+      Math.max(0, round((x - crop.left) * scale[0])), Math.max(0, round((y - crop.top) * scale[1])),
+    ]);
+    for (let row = y0; row < Math.min(height, Math.max(1, y1)); row += 1) {
+      data.fill(1, (2 * height + row) * width + x0, (2 * height + row) * width + Math.min(width, Math.max(1, x1)));
+    }
+  }
+  return { data, count: 4, height, width };
+}
+
+/**
+ * Return probabilities whose outlines lie on edges of an image (guided filter; He, Sun, Tang 2013).
+ *
+ * Around each pixel the probability is an affine function of the colour, fitted at `size`, applied at full size.
+ * @param {Maps} logits 1×H×W
+ * @param {Maps} image 3×H×W in 0 to 255
+ * @param {Size} size
+ * @returns {Float32Array} H×W
+ */
+function followEdges(logits, image, size) {
+  const guide = { ...image, data: image.data.map((value) => value / 255) };
+  const colours = resize(guide, size, { antialias: true });
+  const mask = resize({ ...logits, data: logits.data.map(sigmoid) }, size, { antialias: true }).data;
+  const [height, width] = size;
+  const area = height * width;
+  const colour = [0, 1, 2].map((index) => colours.data.subarray(index * area, (index + 1) * area));
+  /** @param {Float32Array[]} factors */
+  const mean = (...factors) => {
+    const data = factors[0].map((value, pixel) => value * (factors[1]?.[pixel] ?? 1));
+    return average({ data, count: 1, height, width }, FILTER_RADIUS).data;
+  };
+  const [means, meanMask] = [colour.map((values) => mean(values)), mean(mask)];
+  const covariance = colour.map((values, i) => mean(values, mask).map((value, pixel) => value - means[i][pixel] * meanMask[pixel]));
+  const variance = [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]].map(([i, j]) =>
+    mean(colour[i], colour[j]).map((value, pixel) => value - means[i][pixel] * means[j][pixel] + (i === j ? FILTER_VARIANCE : 0)),
+  );
+  const affine = new Float32Array(4 * area);
+  for (let pixel = 0; pixel < area; pixel += 1) {
+    const slope = solveSymmetric(variance.map((values) => values[pixel]), covariance.map((values) => values[pixel]));
+    slope.forEach((value, index) => (affine[index * area + pixel] = value));
+    affine[3 * area + pixel] = meanMask[pixel] - slope.reduce((sum, value, index) => sum + value * means[index][pixel], 0);
+  }
+  const smooth = average({ data: affine, count: 4, height, width }, FILTER_RADIUS);
+  const [a, fullArea] = [resize(smooth, [image.height, image.width]).data, image.height * image.width];
+  return Float32Array.from({ length: fullArea }, (_, pixel) =>
+    [0, 1, 2].reduce((sum, index) => sum + a[index * fullArea + pixel] * guide.data[index * fullArea + pixel], a[3 * fullArea + pixel]),
+  );
+}
+
+/** Solve a symmetric system of three equations by Cramer's rule. @param {number[]} matrix upper triangle @param {number[]} vector */
+function solveSymmetric([xx, xy, xz, yy, yz, zz], [x, y, z]) {
+  const adjugate = [yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy, xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy];
+  const determinant = xx * adjugate[0] + xy * adjugate[1] + xz * adjugate[2];
+  const [a, b, c, d, e, f] = adjugate;
+  return [a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z].map((value) => value / determinant);
+}
+
+/**
+ * Remove the pixels of a mask H×W far outside its box, or in parts far from those with a point.
+ * @param {Uint8Array} mask
+ * @param {Frame} frame
+ * @param {Prompt} prompt
+ */
+function removeDistant(mask, { height, width }, prompt) {
+  if (prompt.box) {
+    const [marginX, marginY] = [BOX_MARGIN * prompt.box[2], BOX_MARGIN * prompt.box[3]];
+    const [[left, top], [right, bottom]] = boxCorners(prompt.box);
+    const box = boundingBox([[left - marginX, top - marginY], [right + marginX, bottom + marginY], ...prompt.positive]);
+    mask.forEach((_, pixel) => {
+      const [x, y] = [pixel % width, Math.floor(pixel / width)];
+      if (x < box[0] || y < box[1] || x > box[2] || y > box[3]) mask[pixel] = 0;
+    });
+    return;
+  }
+  const seeds = prompt.positive.map(([x, y]) =>
+    round(Math.min(Math.max(y, 0), height - 1)) * width + round(Math.min(Math.max(x, 0), width - 1)),
+  );
+  const prompted = growParts(mask, width, seeds);
+  const area = prompted.reduce((sum, value) => sum + value, 0);
+  if (!area) return;
+  const maps = { data: Float32Array.from(prompted), count: 1, height, width };
+  const near = average(maps, Math.floor(MAX_PART_DISTANCE * Math.sqrt(area))).data;
+  mask.set(growParts(mask, width, [...near.keys()].filter((pixel) => near[pixel] > 0)));
+}
+
+/** Return the 8-connected parts of a mask that hold a seed. @param {Uint8Array} mask @param {number} width @param {number[]} seeds */
+function growParts(mask, width, seeds) {
+  const parts = new Uint8Array(mask.length);
+  const open = seeds.filter((pixel) => mask[pixel]);
+  for (const pixel of open) parts[pixel] = 1;
+  for (let pixel = open.pop(); pixel !== undefined; pixel = open.pop()) {
+    const x = pixel % width;
+    for (const row of [pixel - width, pixel, pixel + width]) {
+      for (const near of [x > 0 ? row - 1 : row, row, x < width - 1 ? row + 1 : row]) {
+        if (mask[near] && !parts[near]) {
+          parts[near] = 1;
+          open.push(near);
+        }
+      }
+    }
+  }
+  return parts;
+}
+
+/** @param {number} logit */
+function sigmoid(logit) {
+  return 1 / (1 + Math.exp(-logit));
+}

@@ -1,0 +1,228 @@
+/** Tracker of exported models, a port of `runtime/src/aotlab_runtime` for up to ten objects that appear together. */
+
+import { nearestIndices, resize } from './images.js';
+import { segmentPrompt } from './prompts.js';
+
+/** @typedef {import('onnxruntime-common').Tensor} Tensor */
+/** @typedef {Record<string, Tensor>} Tensors */
+/** @typedef {typeof import('onnxruntime-common')} Runtime */
+/** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
+/** @typedef {{policy: string, every: number, frames: number, newest: number | null, insertions: number | null, short_term_skip: number}} MemorySettings */
+
+/** Graphs of the tracker, in the order of a frame. */
+const METHODS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt_frame', 'prompt_crop'];
+
+/** The methods of an exported model. */
+export class Graphs {
+  /**
+   * @param {Runtime} runtime
+   * @param {any} description content of `export.json`
+   * @param {Record<string, import('onnxruntime-common').InferenceSession>} sessions by name of the graph
+   */
+  constructor(runtime, description, sessions) {
+    this.runtime = runtime;
+    this.sessions = sessions;
+    /** @type {import('./images.js').Size} Size of the frame in the network. */
+    this.networkSize = description.network_size;
+    this.config = description.config;
+  }
+
+  /**
+   * Load an export.
+   * @param {Runtime} runtime onnxruntime-web
+   * @param {Record<string, Uint8Array>} files by name
+   * @param {string[]} providers names of onnxruntime's execution providers
+   * @param {(done: number) => void} [onProgress] called with the fraction of the graphs that are loaded
+   */
+  static async load(runtime, files, providers, onProgress = () => {}) {
+    const description = JSON.parse(new TextDecoder().decode(files['export.json']));
+    const externalData = [{ path: 'weights.bin', data: files['weights.bin'] }];
+    /** @type {Graphs['sessions']} */
+    const sessions = {};
+    for (const [index, name] of METHODS.entries()) {
+      onProgress(index / METHODS.length);
+      sessions[name] = await runtime.InferenceSession.create(files[`${name}.onnx`], { executionProviders: providers, externalData, logSeverityLevel: 3 });
+    }
+    return new Graphs(runtime, description, sessions);
+  }
+
+  /**
+   * Return the named outputs of a graph, which picks its inputs from `tensors` by name.
+   * @param {string} name
+   * @param {Tensors} tensors
+   * @returns {Promise<Tensors>}
+   */
+  async run(name, tensors) {
+    const session = this.sessions[name];
+    const results = await session.run(Object.fromEntries(session.inputNames.map((input) => [input, tensors[input]])));
+    return /** @type {Tensors} */ (results);
+  }
+
+  /** Return (height, width) of a graph's image. @param {string} name @returns {import('./images.js').Size} */
+  inputSize(name) {
+    const [image] = this.sessions[name].inputMetadata;
+    if (!image.isTensor) throw new Error(`${name}: no tensor input`);
+    return [Number(image.shape[2]), Number(image.shape[3])];
+  }
+
+  /** @param {Float32Array} data @param {number[]} shape @returns {Tensor} */
+  tensor(data, shape) {
+    return new this.runtime.Tensor('float32', data, shape);
+  }
+}
+
+/** Tracks objects through a video, frame by frame. */
+export class Tracker {
+  /** @param {Graphs} graphs */
+  constructor(graphs) {
+    this.graphs = graphs;
+    /** Number of objects that can be tracked. @type {number} */
+    this.maxObjects = graphs.config.model.max_objects;
+    this.memory = new Memory(graphs);
+    /** Ids of the tracked objects by channel from 1 on. @type {number[]} */
+    this.ids = [];
+  }
+
+  /**
+   * Segment an object from its prompts; memory is unchanged.
+   * @param {Frame} frame
+   * @param {import('./prompts.js').Prompt} prompt
+   * @param {Uint8Array} taken pixels of other objects, H×W, not 0
+   * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
+   */
+  segment(frame, prompt, taken) {
+    return segmentPrompt(this.graphs, frame, prompt, taken);
+  }
+
+  /**
+   * Forget the last video and start with the masks of a frame.
+   * @param {Frame} frame
+   * @param {Uint8Array} labels object ids H×W, 0 is background
+   */
+  async start(frame, labels) {
+    this.memory = new Memory(this.graphs);
+    this.ids = [...new Set(labels)].filter(Boolean).sort((first, second) => first - second);
+    if (!this.ids.length || this.ids.length > this.maxObjects) {
+      throw new Error(`${this.ids.length} objects: mark one to ${this.maxObjects}`);
+    }
+    const channels = labels.map((id) => this.ids.indexOf(id) + 1);
+    const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
+    const identities = await this.assignIdentities(channels, frame);
+    const reference = await this.graphs.run('reference', { ...features, ...identities });
+    this.memory.addReference(await this.graphs.run('memorize', { ...reference, ...identities }));
+  }
+
+  /**
+   * Track all objects to the next frame.
+   * @param {Frame} frame of the same size as the first
+   * @returns {Promise<Uint8Array>} object ids H×W
+   */
+  async step(frame) {
+    const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
+    const propagated = await this.graphs.run('propagate', { ...features, ...this.memory.inputs });
+    const { logits } = await this.graphs.run('decode', { ...propagated, ...features });
+    const channels = this.chooseChannels(logits, frame);
+    const identities = await this.assignIdentities(channels, frame);
+    this.memory.add(await this.graphs.run('memorize', { ...propagated, ...identities }));
+    return channels.map((channel) => (channel ? this.ids[channel - 1] : 0));
+  }
+
+  /**
+   * Return the most likely channel of each pixel of a frame.
+   * @param {Tensor} logits 1×(M+1)×h×w, background first
+   * @param {Frame} frame
+   */
+  chooseChannels(logits, { height, width }) {
+    const [, , mapHeight, mapWidth] = logits.dims;
+    const data = /** @type {Float32Array} */ (logits.data);
+    const channels = new Uint8Array(height * width);
+    const best = new Float32Array(height * width).fill(-Infinity);
+    for (let channel = 0; channel <= this.ids.length; channel += 1) {
+      const map = data.subarray(channel * mapHeight * mapWidth, (channel + 1) * mapHeight * mapWidth);
+      const maps = { data: map, count: 1, height: mapHeight, width: mapWidth };
+      const resized = resize(maps, [height, width], { alignCorners: this.graphs.config.model.align_corners }).data;
+      for (let pixel = 0; pixel < best.length; pixel += 1) {
+        if (resized[pixel] > best[pixel]) {
+          best[pixel] = resized[pixel];
+          channels[pixel] = channel;
+        }
+      }
+    }
+    return channels;
+  }
+
+  /** Embed the objects of a frame. @param {Uint8Array} channels H×W @param {Frame} frame */
+  assignIdentities(channels, { height, width }) {
+    const [networkHeight, networkWidth] = this.graphs.networkSize;
+    const [rows, columns] = [nearestIndices(height, networkHeight), nearestIndices(width, networkWidth)];
+    const masks = new Float32Array((this.maxObjects + 1) * networkHeight * networkWidth);
+    rows.forEach((row, y) => {
+      columns.forEach((column, x) => {
+        masks[(channels[row * width + column] * networkHeight + y) * networkWidth + x] = 1;
+      });
+    });
+    const shape = [1, this.maxObjects + 1, networkHeight, networkWidth];
+    return this.graphs.run('assign_identities', { masks: this.graphs.tensor(masks, shape) });
+  }
+
+  /** @param {Frame} frame @returns {Tensor} */
+  frameTensor({ data, height, width }) {
+    return new this.graphs.runtime.Tensor('uint8', data, [height, width, 3]);
+  }
+}
+
+/**
+ * Keys and values of stored frames, of all blocks: `bounded_fifo`.
+ *
+ * Long-term memory holds the first frame and one frame in `every`, at most `frames`, and evicts the oldest after the
+ * first; short-term memory is the frame before. `newest` 0 keeps the first frame only.
+ */
+class Memory {
+  /** @param {Graphs} graphs */
+  constructor(graphs) {
+    /** @type {MemorySettings} */
+    this.settings = graphs.config.memory;
+    const { policy, insertions, short_term_skip: skip } = this.settings;
+    if (policy !== 'bounded_fifo' || insertions !== null || skip !== 1 || graphs.config.model.stages[0].temporal_slots) {
+      throw new Error('memory.policy: the page has bounded_fifo, without insertions, skips or temporal slots; export again');
+    }
+    this.graphs = graphs;
+    /** Frames in long-term memory, the first frame first. @type {Tensors[]} */
+    this.frames = [];
+    /** Inputs of `propagate`. @type {Tensors} */
+    this.inputs = {};
+    this.sinceStored = 0;
+  }
+
+  /** Store the first frame. @param {Tensors} memory of `memorize` */
+  addReference(memory) {
+    this.store(memory, true);
+  }
+
+  /** Store a tracked frame. @param {Tensors} memory of `memorize` */
+  add(memory) {
+    this.sinceStored += 1;
+    const long = this.sinceStored >= this.settings.every;
+    if (long) this.sinceStored = 0;
+    const capacity = Math.min(this.settings.frames, 1 + (this.settings.newest ?? Infinity));
+    if (long && this.frames.length >= capacity) this.frames.splice(1, 1);
+    this.store(memory, long && capacity > 1);
+  }
+
+  /** @param {Tensors} memory @param {boolean} long */
+  store(memory, long) {
+    if (long) this.frames.push(memory);
+    for (const [name, tensor] of Object.entries(memory)) {
+      if (name.includes('_short_')) this.inputs[name] = tensor;
+      else if (long) this.inputs[name] = this.concatenate(this.frames.map((frame) => frame[name]));
+    }
+  }
+
+  /** Join tensors 1×L×C along their tokens. @param {Tensor[]} tensors */
+  concatenate(tensors) {
+    const [, tokens, dim] = tensors[0].dims;
+    const data = new Float32Array(tensors.length * tokens * dim);
+    tensors.forEach((tensor, index) => data.set(/** @type {Float32Array} */ (tensor.data), index * tokens * dim));
+    return this.graphs.tensor(data, [1, tensors.length * tokens, dim]);
+  }
+}

@@ -1,0 +1,98 @@
+/** Videos: decoding to frames of one size, and encoding of overlays. */
+
+import {
+  BlobSource, BufferTarget, CanvasSource, EncodedPacketSink, Input, MATROSKA, MP4, Output, QTFF, VideoSampleSink, WEBM,
+  WebMOutputFormat,
+  getFirstEncodableVideoCodec,
+} from 'mediabunny';
+
+/** Size of frames in pixels; videos of other shapes get bars. */
+export const [WIDTH, HEIGHT] = [854, 480];
+
+/** Number of frames that are read; it bounds memory. */
+const MAX_FRAMES = 1800;
+
+export class Video {
+  /**
+   * @param {string} name
+   * @param {VideoSampleSink} sink
+   * @param {number[]} timestamps of the frames in seconds
+   * @param {boolean} cut the video has more frames
+   * @param {[number, number]} size width and height in pixels
+   */
+  constructor(name, sink, timestamps, cut, [width, height]) {
+    this.name = name;
+    this.sink = sink;
+    this.timestamps = timestamps;
+    this.cut = cut;
+    this.width = width;
+    this.height = height;
+    const scale = Math.min(WIDTH / width, HEIGHT / height);
+    const [contentWidth, contentHeight] = [Math.round(width * scale), Math.round(height * scale)];
+    /** The part of a frame without bars. */
+    this.content = { x: (WIDTH - contentWidth) >> 1, y: (HEIGHT - contentHeight) >> 1, width: contentWidth, height: contentHeight };
+    const context = new OffscreenCanvas(WIDTH, HEIGHT).getContext('2d', { willReadFrequently: true });
+    this.context = /** @type {OffscreenCanvasRenderingContext2D} */ (context);
+  }
+
+  /** Open a video file; throws a sentence if it cannot be decoded. @param {Blob} file @param {string} name */
+  static async open(file, name) {
+    const input = new Input({ source: new BlobSource(file), formats: [MP4, QTFF, WEBM, MATROSKA] });
+    const track = (await input.canRead()) ? await input.getPrimaryVideoTrack() : null;
+    if (!track) throw new Error(`${name}: not a video that can be read; use MP4, MOV, WebM or MKV`);
+    if (!(await track.canDecode())) {
+      const codec = (await track.getCodecParameterString()) ?? 'its codec';
+      throw new Error(`${name}: this browser cannot decode ${codec}; convert it to H.264 or VP9`);
+    }
+    const timestamps = [];
+    for await (const packet of new EncodedPacketSink(track).packets(undefined, undefined, { metadataOnly: true })) {
+      timestamps.push(packet.timestamp);
+      if (timestamps.length > 2 * MAX_FRAMES) break;
+    }
+    timestamps.sort((first, second) => first - second);
+    const size = /** @type {[number, number]} */ (await Promise.all([track.getDisplayWidth(), track.getDisplayHeight()]));
+    return new Video(name, new VideoSampleSink(track), timestamps.slice(0, MAX_FRAMES), timestamps.length > MAX_FRAMES, size);
+  }
+
+  /** Decode frames in order, from an index on. @param {number} first @param {number} [end] index after the last */
+  async *read(first, end) {
+    for await (const sample of this.sink.samplesAtTimestamps(this.timestamps.slice(first, end))) {
+      if (sample) {
+        this.context.fillRect(0, 0, WIDTH, HEIGHT);
+        sample.draw(this.context, this.content.x, this.content.y, this.content.width, this.content.height);
+        sample.close();
+      }
+      yield this.context.getImageData(0, 0, WIDTH, HEIGHT);
+    }
+  }
+}
+
+/**
+ * Encode frames as WebM.
+ * @param {Video} video
+ * @param {AsyncIterable<ImageData>} frames
+ * @param {number} first index of the first frame
+ * @returns {Promise<Blob>}
+ */
+export async function encodeWebm(video, frames, first) {
+  const { x, y, width, height } = video.content;
+  const [evenWidth, evenHeight] = [width & ~1, height & ~1];
+  const codec = await getFirstEncodableVideoCodec(['vp9', 'vp8', 'av1'], { width: evenWidth, height: evenHeight });
+  if (!codec) throw new Error('This browser cannot encode WebM; download the masks');
+  const canvas = new OffscreenCanvas(evenWidth, evenHeight);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
+  const output = new Output({ format: new WebMOutputFormat(), target: new BufferTarget() });
+  const source = new CanvasSource(canvas, { codec, bitrate: 4e6 });
+  output.addVideoTrack(source);
+  await output.start();
+  const times = video.timestamps;
+  let index = first;
+  for await (const frame of frames) {
+    context.putImageData(frame, -x, -y);
+    const duration = (times[index + 1] ?? 2 * times[index] - (times[index - 1] ?? times[index] - 0.04)) - times[index];
+    await source.add(times[index] - times[first], duration);
+    index += 1;
+  }
+  await output.finalize();
+  return new Blob([/** @type {ArrayBuffer} */ (output.target.buffer)], { type: 'video/webm' });
+}

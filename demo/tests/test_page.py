@@ -1,0 +1,214 @@
+"""The built page in a headless Chromium: masks beside PyTorch's, no requests, cancelling, downloads, refusals, axe."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import io
+import threading
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import Prompt, Tracker, open_frames
+from demo import build
+from studio.tests.annotation.browser import find_violations, iou, needs_browser
+from studio.tests.annotation.conftest import browser
+
+__all__ = ["browser"]
+BOX = (150, 2, 310, 410)
+TRACKED = 20
+WAIT = 300_000
+"""milliseconds; a busy machine is slow"""
+MAX_LOAD = 30e6
+"""bytes of the first load"""
+
+pytestmark = [
+    needs_browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (build.DEMO / "node_modules").is_dir(), reason="no packages (npm ci --prefix demo)"
+    ),
+]
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the page as ``python -m http.server`` does and counts."""
+
+    requests = 0
+    sent = 0
+
+    def log_message(self, *_):
+        type(self).requests += 1
+
+    def send_header(self, name, value):
+        if name == "Content-Length":
+            type(self).sent += int(value)
+        super().send_header(name, value)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    build.build_code(folder)
+    build.encode_sample(build.SAMPLE, folder / "sample.webm")
+    (folder / "models").mkdir()
+    build.export("240p", folder / "models" / "240p.zip")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def loaded(address, browser):
+    """The page with its model."""
+    tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    tab.set_default_timeout(WAIT)
+    tab.problems = []
+    tab.on("pageerror", lambda error: tab.problems.append(str(error)))
+    tab.goto(address)
+    wait_status(tab, "Ready")
+    yield tab
+    assert tab.problems == []
+
+
+def wait_status(tab, words):
+    """Wait until the status line holds words."""
+    tab.wait_for_function("words => document.getElementById('status').textContent.includes(words)", arg=words)
+
+
+def press(tab, *points, size=(854, 480)):
+    """Drag between two points of the view, or click on one."""
+    box = tab.locator("#view").bounding_box()
+    for index, (x, y) in enumerate(points):
+        tab.mouse.move(box["x"] + x * box["width"] / size[0], box["y"] + y * box["height"] / size[1])
+        if index == 0:
+            tab.mouse.down()
+    tab.mouse.up()
+
+
+def download(tab, button):
+    """Press a button; return the bytes of the file."""
+    with tab.expect_download() as waiting:
+        tab.click(button)
+    return Path(waiting.value.path()).read_bytes()
+
+
+def download_masks(tab):
+    """Return the masks by frame."""
+    archive = zipfile.ZipFile(io.BytesIO(download(tab, "#masks")))
+    return {
+        int(Path(name).stem): np.asarray(Image.open(archive.open(name)))
+        for name in sorted(archive.namelist())
+    }
+
+
+def read_frame(tab, index):
+    """Return a frame H×W×3 as the page shows it, without masks."""
+    tab.fill("#frame", str(index))
+    tab.wait_for_selector(f"#position >> text=/^{index + 1} /")
+    address = tab.evaluate("document.getElementById('view').toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
+
+
+def test_sample_tracked_without_requests(loaded, address, tmp_path):
+    assert loaded.evaluate("crossOriginIsolated")
+    assert Handler.sent < MAX_LOAD
+    loaded.context.set_offline(True)
+    requests = Handler.requests
+    loaded.on("request", lambda request: loaded.problems.append(request.url))
+    left, top, width, height = BOX
+    press(loaded, (left, top), (left + width, top + height))
+    wait_status(loaded, "marked")
+    loaded.click("#track")
+    loaded.wait_for_function(f"parseInt(document.getElementById('position').textContent) > {TRACKED}")
+    loaded.click("#cancel", timeout=2000)
+    assert loaded.inner_text("#status") == "Cancelled"
+    assert loaded.is_enabled("#track")
+    assert "frames/s" in loaded.inner_text("#speed")
+    masks = download_masks(loaded)
+    overlay = tmp_path / "overlay.webm"
+    overlay.write_bytes(download(loaded, "#overlay"))
+    assert len(list(open_frames(overlay))) == len(masks) > TRACKED
+    assert [url for url in loaded.problems if not url.startswith("blob:")] == []
+    assert Handler.requests == requests
+    loaded.problems.clear()
+
+    loaded.click("#clear")
+    frames = [read_frame(loaded, index) for index in range(TRACKED + 1)]
+    settings = [
+        "input.min_short_edge=null",
+        "input.max_short_edge=240",
+        "rules.ownership=false",
+        "rules.cuts=false",
+    ]
+    tracker = Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
+    prompted = tracker.fresh().step(frames[0], prompts={1: Prompt(box=BOX)}).labels
+    assert iou(prompted == 1, masks[0] == 1) >= 0.97
+    tracker.step(frames[0], masks[0])
+    equal = [(tracker.step(frame).labels == masks[index]).mean() for index, frame in enumerate(frames[1:], 1)]
+    assert min(equal) >= 0.999
+
+
+def test_axe_finds_nothing(loaded):
+    loaded.context.set_offline(False)
+    assert find_violations(loaded) == []
+    loaded.emulate_media(color_scheme="dark")
+    assert find_violations(loaded) == []
+
+
+def draw_portrait(path):
+    """Write a portrait video of 6 frames with a yellow square on blue; return the square's mask."""
+    image = np.full((200, 120, 3), (30, 40, 120), np.uint8)
+    image[60:120, 30:90] = (240, 220, 40)
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libvpx-vp9", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 120, 200, "yuv420p"
+        for _ in range(6):
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        video.mux(stream.encode())
+    return image[..., 0] > 100
+
+
+def test_own_video_tracked_in_its_size(loaded, tmp_path):
+    square = draw_portrait(tmp_path / "portrait.webm")
+    loaded.set_input_files("#file", tmp_path / "portrait.webm")
+    wait_status(loaded, "6 frames")
+    press(loaded, (345, 135), (509, 297))
+    wait_status(loaded, "marked")
+    loaded.click("#track")
+    wait_status(loaded, "Tracked 5 frames")
+    masks = download_masks(loaded)
+    assert sorted(masks) == [0, 1, 2, 3, 4, 5]
+    assert {mask.shape for mask in masks.values()} == {square.shape}
+    found, expected = ([(axis.min(), axis.max()) for axis in np.nonzero(mask)] for mask in (masks[0], square))
+    np.testing.assert_allclose(found, expected, atol=4)
+
+
+def test_unreadable_file_refused(loaded, tmp_path):
+    (tmp_path / "notes.txt").write_text("no video")
+    loaded.set_input_files("#file", tmp_path / "notes.txt")
+    wait_status(loaded, "notes.txt: not a video that can be read")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("delete window.WebAssembly", "WebAssembly is off"),
+        ("delete window.VideoDecoder", "no WebCodecs"),
+        ("VideoDecoder.isConfigSupported = async () => ({supported: false})", "cannot decode vp09"),
+    ],
+)
+def test_missing_feature_named(address, browser, script, words):
+    tab = browser.new_page()
+    tab.set_default_timeout(WAIT)
+    tab.add_init_script(script)
+    tab.goto(address)
+    wait_status(tab, words)
+    tab.close()

@@ -1,0 +1,23 @@
+// Tracks a clip with the page's tracker in Node: node track.mjs EXPORT CLIP OUTPUT
+//
+// CLIP.json: {shape: [T, H, W], prompts}, CLIP.rgb: frames, CLIP.mask: first labels.
+// OUTPUT: labels T×H×W of the tracked frames, then a mask H×W for each prompt.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import * as runtime from 'onnxruntime-web';
+import { Graphs, Tracker } from '../src/tracker.js';
+
+const [folder, clip, output] = process.argv.slice(2);
+runtime.env.wasm.numThreads = 1;
+const files = Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(`${folder}/${name}`)]));
+const { shape: [length, height, width], prompts } = JSON.parse(readFileSync(`${clip}.json`, 'utf-8'));
+const [pixels, mask] = [new Uint8Array(readFileSync(`${clip}.rgb`)), new Uint8Array(readFileSync(`${clip}.mask`))];
+const frames = Array.from({ length }, (_, index) => {
+  const data = pixels.subarray(3 * index * height * width, 3 * (index + 1) * height * width);
+  return { data, height, width };
+});
+const tracker = new Tracker(await Graphs.load(runtime, files, ['wasm']));
+const results = [mask];
+await tracker.start(frames[0], mask);
+for (const frame of frames.slice(1)) results.push(await tracker.step(frame));
+for (const prompt of prompts) results.push(await tracker.segment(frames[0], prompt, mask.map((id) => Number(id === 2))));
+writeFileSync(output, Buffer.concat(results));
