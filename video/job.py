@@ -499,7 +499,9 @@ def _digest_files(path: Path, companions: Sequence[str] = ()) -> list[tuple[str,
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
-    beside = {file for each in companions for file in path.parent.glob(each.format(stem=stem)) if is_file(file)}
+    beside = {
+        file for each in companions for file in path.parent.glob(each.format(stem=stem)) if is_file(file)
+    }
     return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
 
 
