@@ -95,9 +95,11 @@ def _load_segmenter(args: Namespace) -> Segmenter | None:
 def serve_session(args: Namespace, cleanup: ExitStack) -> None:
     """Serve the page of the video on the command line until Ctrl-C."""
     from aotlab_studio.server.app import build_app
+    from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
     session = open_session(args, cleanup)
+    session.shared = args.host not in LOCAL_HOSTS
     frames = session.document.frames
     unit = "frame" if frames.count == 1 else "frames"
     title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"

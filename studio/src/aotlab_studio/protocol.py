@@ -165,6 +165,8 @@ class Description:
     rate: float
     batch: bool
     """whether it is one of a list of videos"""
+    shared: bool
+    """whether changes need a name"""
     status: ClipStatus
     note: str
     """note on the status"""
@@ -248,6 +250,14 @@ class RangeEvent:
 
 
 @dataclass(frozen=True)
+class NotesEvent:
+    """The notes on frames changed."""
+
+    notes: dict[int, str]
+    event: Literal["notes"] = "notes"
+
+
+@dataclass(frozen=True)
 class StatusEvent:
     """The status of the video changed."""
 
@@ -281,6 +291,7 @@ Event = (
     | StaleEvent
     | ResultsEvent
     | RangeEvent
+    | NotesEvent
     | StatusEvent
     | TrackerEvent
     | ExportEvent

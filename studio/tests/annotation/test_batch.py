@@ -319,7 +319,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab.click("#next-clip")
     tab.wait_for_selector("#stage[aria-busy=false]")
     assert tab.inner_text("#name") == "b"
-    assert not tab.is_visible("#accept")
+    assert not tab.is_visible("#name-field")
     tab.keyboard.press("m")
     tab.wait_for_function("() => document.getElementById('clip-status').value === 'in work'")
     assert batch.list_clips()[0].holder.startswith("Ann on")

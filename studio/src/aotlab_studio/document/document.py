@@ -6,7 +6,6 @@ import copy
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,18 @@ from aotlab_studio.document.folder import (
     read_header,
     read_levels,
 )
-from aotlab_studio.document.log import Entry, Kept, Log, Mark, Move, Record, Span, State, read_clock
+from aotlab_studio.document.log import (
+    Entry,
+    Kept,
+    Log,
+    Mark,
+    Move,
+    Record,
+    Span,
+    State,
+    format_time,
+    read_clock,
+)
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.files import FolderLock
@@ -34,6 +44,7 @@ from aotlab_studio.protocol import (
     Event,
     FrameEvent,
     HistoryEvent,
+    NotesEvent,
     ObjectsEvent,
     RangeEvent,
     ResultsEvent,
@@ -463,10 +474,10 @@ class Document:
 
     @property
     def titles(self) -> tuple[str | None, str | None]:
-        """Titles of the entries to undo and to redo."""
+        """Titles of the entries to undo and to redo, with person and time."""
         last, log = self._undo_entry, self.log
         undone = log.entries[log.undone[-1]] if log.undone else None
-        return (last.title if last else None, undone.title if undone else None)
+        return (last.describe() if last else None, undone.describe() if undone else None)
 
     @property
     def _undo_entry(self) -> Entry | None:
@@ -513,12 +524,7 @@ class Document:
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
         return [
-            Version(
-                number,
-                kept.title,
-                kept.author,
-                f"{datetime.fromisoformat(kept.time).astimezone():%Y-%m-%d %H:%M}",
-            )
+            Version(number, kept.title, kept.author, format_time(kept.time))
             for number, kept in reversed(list(enumerate(self.log.kept, start=1)))
         ]
 
@@ -581,9 +587,7 @@ class Document:
 
     def _append(self, record: Record) -> None:
         if self.shared and not self.author:
-            raise InputError(
-                "name: type your name in the list of videos first; it is stored with each change"
-            )
+            raise InputError("name: type your name first; it is stored with each change")
         self._require_held()
         self.log.append(record)
 
@@ -605,6 +609,8 @@ class Document:
                 self.emit(FrameEvent(index, self.revision))
         if before.layers != after.layers or before.fine != after.fine:
             self.emit(ResultsEvent(self.revision))
+        if before.notes != after.notes:
+            self.emit(NotesEvent(after.notes))
         if before.ranges != after.ranges:
             self.emit(RangeEvent(after.ranges.get("track")))
         self.emit(HistoryEvent(self.titles))

@@ -102,6 +102,10 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     time: str = ""
     """UTC, ISO 8601"""
 
+    def describe(self) -> str:
+        """Return its title, person and local time; without a person, only its title."""
+        return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
+
 
 class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
     """Undo or redo."""
@@ -239,6 +243,11 @@ class Log:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
             self.kept.append(record)
+
+
+def format_time(text: str) -> str:
+    """Return the local date and time of a record, in minutes."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
 
 
 def read_clock() -> str:

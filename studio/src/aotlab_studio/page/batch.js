@@ -2,13 +2,12 @@
 /** List of the clips of a batch, first those to look at first. */
 
 import { fetchClips, findNext, isFree, makeStatusList, STATUSES } from './clips.js';
-import { addIcons, createElement, element } from './dom.js';
+import { addIcons, connectPerson, createElement, element } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
-const COOKIE = 'aotlab_person';
 
 class BatchPage {
   constructor() {
@@ -17,13 +16,7 @@ class BatchPage {
     this.clips = [];
     /** Whether the list could not be read. */
     this.failed = false;
-    const stored = document.cookie.split('; ').find((one) => one.startsWith(`${COOKIE}=`));
-    element('person').value = decodeURIComponent(stored?.split('=')[1] || '');
-    element('person').onchange = () => {
-      document.cookie = `${COOKIE}=${encodeURIComponent(element('person').value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
-      this.showMessage('');
-      element('person').blur(); // the next key is a shortcut again
-    };
+    connectPerson(() => this.showMessage(''));
     element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();

@@ -97,6 +97,7 @@ export class App {
     if (place.chosen) this.chosen = place.chosen;
     this.tracking.showRange(state.range);
     this.clip.show(state);
+    this.review.setNotes(state.notes);
     this.timeline.setStrips(state.strips);
     this.setObjects(state.objects);
     this.history.setTitles(state.history);
@@ -134,6 +135,8 @@ export class App {
       else this.tracking.setJob(event.job);
     } else if (event.event === 'stale') {
       this.timeline.setStale(event.stretches);
+    } else if (event.event === 'notes') {
+      this.review.setNotes(event.notes);
     } else if (event.event === 'status') {
       this.clip.setStatus(event.status, event.note);
     } else if (event.event === 'tracker') {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { countText, element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
+import { connectPerson, countText, element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -19,6 +19,8 @@ export function connectControls(app) {
   const { viewer } = app;
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setStyle({ [key]: element(key).checked });
+  element('note').onchange = () => app.review.storeNote();
+  connectPerson(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
 }
@@ -46,7 +48,7 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.settle(), accept: () => app.clip.accept(),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.settle(),
     play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }

@@ -168,6 +168,10 @@ export class Review {
     this.refreshing = false;
     /** Whether something changed since the last request. */
     this.outdated = false;
+    /** Notes by frame. @type {Record<number, string>} */
+    this.notes = {};
+    /** Frame of the note in the field. */
+    this.noted = 0;
     /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
     this.thumbnails = new Map();
     this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
@@ -183,6 +187,27 @@ export class Review {
     if (!this.thumbnails.has(frame)) this.observer.observe(found.box);
     this.thumbnails.set(frame, found);
     return found.box;
+  }
+
+  /** @param {Record<number, string>} notes by frame */
+  setNotes(notes) {
+    this.notes = notes;
+    this.showNote();
+    this.show();
+  }
+
+  /** Show the note of the frame, unless one is being typed. */
+  showNote() {
+    const field = element('note');
+    if (document.activeElement === field) return;
+    this.noted = this.app.playback.frame;
+    field.value = this.notes[this.noted] || '';
+  }
+
+  async storeNote() {
+    element('view').focus({ preventScroll: true });
+    await this.app.send('set_note', { frame: this.noted, text: element('note').value });
+    this.showNote();
   }
 
   /** Refresh while a job runs, but not too often. */
@@ -225,6 +250,11 @@ export class Review {
     this.app.timeline.setChecks(open.slice(0, MAX_MARKED).map((visit) => visit.frame));
     element('review-empty').hidden = this.visits.length > 0;
     showChecks(element('review'), this.visits.slice(0, MAX_MARKED), this.app);
+    element('notes').replaceChildren(...Object.entries(this.notes).map(([frame, text]) => {
+      const line = createElement('li', {});
+      line.append(createElement('button', { textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }));
+      return line;
+    }));
     element('next').lastElementChild.textContent = `Next frame to check (${open.length})`;
   }
 

@@ -32,6 +32,7 @@ def describe(session: Session) -> Description:
             size=document.frames.size,
             rate=float(document.frames.rate),
             batch=session.results is not None,
+            shared=session.shared,
             status=document.status[0],
             note=document.status[1],
             objects=list(document.objects),
@@ -42,7 +43,7 @@ def describe(session: Session) -> Description:
             history=document.titles,
             stale=document.list_stale(),
             range=document.state.ranges.get("track"),
-            notes={index: text for index, text in document.state.notes.items() if text},
+            notes=dict(document.state.notes),
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 
