@@ -3,6 +3,7 @@
 # CUDA:  docker build -t aotlab:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
 # Run:   docker run --rm -v "$PWD:/work" aotlab track video.mp4 --mask first.png --output results/video
 #        With --gpus all and --device cuda for the CUDA image; add --user "$(id -u):$(id -g)" to own the results.
+# PyAV's wheel brings FFmpeg with x264 and x265: an image that is passed on is under the GPL in that part.
 FROM python:3.12-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN python -m venv /opt/aotlab

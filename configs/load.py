@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import TypeVar
 
@@ -34,6 +34,8 @@ CONFIG_ERRORS = (
 
 MAX_DEPTH = 40
 """largest depth of nesting in untrusted text"""
+MAX_NODES = 10_000
+"""largest number of keys and values in a file of settings, with its aliases expanded"""
 
 Settings = TypeVar("Settings", default=Config)
 
@@ -47,7 +49,8 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
-    require_list(overrides)
+    if isinstance(overrides, str | Mapping):
+        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
     path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
     files = _read_bases(path, presets[-1] if presets else None)
@@ -82,22 +85,15 @@ def build_config(
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
     """
-    require_list(overrides)
     tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
+    defaults = OmegaConf.structured(schema)
+    _unfreeze(defaults)
     for override in overrides:
-        _apply_override(tree, override)
+        _apply_override(tree, override, defaults)
     try:
-        defaults = OmegaConf.structured(schema)
-        _unfreeze(defaults)
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(defaults, tree)))
     except CONFIG_ERRORS as error:
         raise InputError(f"{origin}: {describe_error(error)}") from error
-
-
-def require_list(overrides: Sequence[str]) -> None:
-    """Raise InputError for overrides in a text or mapping."""
-    if isinstance(overrides, str | Mapping):
-        raise InputError(f'overrides: got {overrides!r:.200}; give a list of texts, as in ["memory.every=2"]')
 
 
 def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, Any]:
@@ -113,6 +109,7 @@ def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, 
     try:
         if untrusted:
             _require_safe_yaml(text)
+        _count_nodes(yaml.compose(text, yaml.SafeLoader), {})
         content = OmegaConf.to_container(OmegaConf.create(text))
     except AssertionError:  # OmegaConf's, for a single number
         content = None
@@ -124,7 +121,7 @@ def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, 
 
 
 def to_yaml(config: Config) -> str:
-    """The resolved settings as YAML text that `load_config` reads back."""
+    """Return the resolved settings as YAML text that `load_config` reads."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
@@ -182,13 +179,21 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
     return files
 
 
-def _apply_override(tree: DictConfig, override: str) -> None:
-    """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
+def _apply_override(tree: DictConfig, override: str, defaults: DictConfig) -> None:
+    """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``.
+
+    A list that is not in ``tree`` is first copied from ``defaults``.
+    """
     key, separator, _ = override.partition("=")
     if not separator or not key:
         raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
     try:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
+        for item in re.finditer(r"\.\d+(?=\.|$)", key):
+            name = key[: item.start()]
+            default = OmegaConf.select(defaults, name)
+            if isinstance(default, ListConfig) and OmegaConf.select(tree, name) is None:
+                OmegaConf.update(tree, name, OmegaConf.to_container(default), force_add=True)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
     except CONFIG_ERRORS as error:
         raise InputError(
@@ -207,6 +212,20 @@ def _require_safe_yaml(text: str) -> None:
             raise ValueError("aliases are not allowed here")
     if "${" in text:
         raise ValueError("references by ${...} are not allowed here")
+
+
+def _count_nodes(node: yaml.Node | None, counts: dict[int, int]) -> int:
+    """Return the number of nodes with aliases expanded; raise ValueError above `MAX_NODES`, or without end."""
+    if node is not None and id(node) not in counts:
+        counts[id(node)] = -1  # until all below are counted
+        pairs = node.value if isinstance(node, yaml.CollectionNode) else ()
+        below = [inner for pair in pairs for inner in (pair if isinstance(pair, tuple) else (pair,))]
+        counts[id(node)] = 1 + sum(_count_nodes(inner, counts) for inner in below)
+    if node is not None and counts[id(node)] < 0:
+        raise ValueError("recursive alias")
+    if node is not None and counts[id(node)] > MAX_NODES:
+        raise ValueError(f"more than {MAX_NODES} values once its aliases are expanded")
+    return 0 if node is None else counts[id(node)]
 
 
 def _unfreeze(node: Any) -> None:

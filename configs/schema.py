@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
 from aotlab.utils.numbers import (
@@ -28,6 +28,19 @@ MEMORY_RANGES = {
     "relevance_weight": Range(), "redundancy_slope": Range(), "redundancy_threshold": Range(),
     "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
 }  # fmt: skip
+PYRAMID_SETTINGS = ("dim", "memory_stride", "identity_stride")
+METHODS: dict[str, tuple[str, ...]] = {
+    "aot": ("sine_position", "relative_position"),
+    "aot_plus": ("temporal_slots",),
+    "deaot": ("temporal_slots",),
+    "msdeaot": PYRAMID_SETTINGS,
+    "aost": ("shared",),
+    "paot": (*PYRAMID_SETTINGS, "self_heads", "self_stride"),
+}
+"""optional settings of `StageConfig` that each method has"""
+SEVERAL_STAGES = ("msdeaot", "paot")
+"""methods with more than one stage"""
+ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 """memory policies that keep at most `memory.frames` frames"""
 SCALE = Range(0, 16, above_low=True)
@@ -135,7 +148,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         numbers = {"max_objects": WIDTH, "dim": WIDTH, "prompt_blocks": Range(0, 1000, whole=True)}
         require_ranges(self, "model.", numbers)
+        require_choice(self.encoder, ENCODERS, "model.encoder")
+        require_choice(self.method, METHODS, "model.method")
         _check_stages(self.stages, self.dim)
+        _check_method(self.method, self.stages)
         trained = self.stages[0].depth
         if self.depth is not None:
             require(
@@ -145,7 +161,7 @@ class ModelConfig:
 
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
-    """Raise ValueError unless the stages form a valid coarse-to-fine stack."""
+    """Raise InputError unless the stages form a valid coarse-to-fine stack."""
     require(bool(stages), "model.stages must hold at least one stage, got none")
     strides = [stage.stride for stage in stages]
     require(
@@ -167,6 +183,32 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
         require(dim >= 16 and dim % 16 == 0, f"{name} must be a multiple of 16, got {dim}")
         heads = [count for count in (stage.heads, stage.self_heads) if count is not None and dim % count]
         require(not heads, f"{name} {dim} must be a multiple of heads in model.stages.{number}, got {heads}")
+
+
+def _check_method(method: str, stages: list[StageConfig]) -> None:
+    """Raise InputError for stages or settings that the method does not have."""
+    require(
+        len(stages) == 1 or method in SEVERAL_STAGES,
+        f"model.stages: {method} has one stage, got {len(stages)}",
+    )
+    optional = {name for settings in METHODS.values() for name in settings} - set(METHODS[method])
+    for number, stage in enumerate(stages):
+        for setting in fields(stage):
+            owners = ", ".join(key for key, settings in METHODS.items() if setting.name in settings)
+            require(
+                setting.name not in optional or getattr(stage, setting.name) == setting.default,
+                f"model.stages.{number}.{setting.name}: {method} has no such setting; leave it out, or use {owners}",
+            )
+        require(
+            stage.window > 0 or method == "aot",
+            f"model.stages.{number}.window must be odd, got 0; only aot goes without",
+        )
+    pyramid = [(stage.stride, stage.depth > 0) for stage in stages]
+    require(
+        method != "msdeaot" or pyramid == [(16, True), (8, True), (4, False)],
+        "model.stages: msdeaot needs strides 16, 8 and 4, the last with depth: 0",
+    )
+    require(all(stage.depth for stage in stages[:-1]), "model.stages: only the last stage may have depth: 0")
 
 
 @dataclass(frozen=True)
@@ -211,8 +253,8 @@ class MemoryConfig:
 class InputConfig:
     """Size of the network's input.
 
-    Larger frames are scaled down, then smaller ones up, at most twice and within the same limits; without
-    `max_long_edge` nothing is scaled up.
+    Frames above the limits are scaled down. Frames below `min_short_edge`, or with objects below `min_object`, are then
+    scaled up, at most twice and within the limits; without `max_long_edge` no frame is scaled up.
     """
 
     max_long_edge: int | None = 1040
@@ -238,9 +280,9 @@ class RulesConfig:
     """Rules that keep identities apart in tracking; they need no other weights."""
 
     ownership: bool = False
-    """a component that splits off an object while another one is lost nearby goes to the lost one"""
+    """give a component that splits off an object to a lost object nearby"""
     cuts: bool = False
-    """a frame that shares nothing with the one before reads long-term memory only"""
+    """detect cuts in the video; the first frame after a cut reads zeros in place of short-term memory"""
 
 
 @dataclass(frozen=True)

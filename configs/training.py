@@ -18,7 +18,7 @@ from aotlab.utils.numbers import (
 )
 
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
-"""auto: bfloat16 if it is faster on this machine, else float32"""
+"""auto: bfloat16 if the processor computes it, else float32"""
 AUGMENTATIONS = ("aot", "deaot")
 SCHEDULES = ("poly", "cosine")
 EDGE = Range(32, 2**15, whole=True)
@@ -123,7 +123,7 @@ class PhaseConfig:
     reference_loss_until: float = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""
     feed_predictions_after: float = 0.5
-    """fraction of the steps after which the model stores its predictions instead of the labels"""
+    """fraction of the steps after which memory is fed with predictions instead of labels"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
 

@@ -30,6 +30,7 @@ nb_merge_streams = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 default_role = "literal"
+napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 copybutton_exclude = ".linenos, .gp, .go"
 linkcheck_anchors = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ class FrameReadout(NamedTuple):
     logits: Tensor
     """B×(M+1)×h×w, float32"""
     after_cut: bool = False
-    """whether short-term memory was not read, and ends before this frame"""
+    """whether zeros were read in place of short-term memory, which restarts with this frame"""
 
 
 class ReferenceFrame(NamedTuple):
@@ -35,12 +36,12 @@ class ReferenceFrame(NamedTuple):
 def read_memory(
     model: VOSModel, banks: Sequence[MemoryBank], features: Features, *, after_cut: bool = False
 ) -> list[FrameReadout]:
-    """Read every bank, propagate its memory to a frame and decode; nothing changes.
+    """Read every bank, propagate its memory to a frame and decode.
 
     Args:
         banks: one per set of groups with the same first frame; each runs as one batch.
         features: features of the frame, shared by all banks.
-        after_cut: read long-term memory only.
+        after_cut: read zeros in place of short-term memory.
     """
     readouts = []
     for bank in banks:
@@ -52,7 +53,7 @@ def read_memory(
 def propagate_reference(
     model: VOSModel, banks: Sequence[MemoryBank], features: Features, masks: Sequence[Tensor]
 ) -> list[ReferenceFrame]:
-    """Propagate a reference frame, which reads itself with its own identities; nothing changes.
+    """Propagate a reference frame, which reads itself with its own identities.
 
     Args:
         banks: empty banks for the first frame, or those that a later reference frame is added to.
@@ -72,14 +73,14 @@ def write_memory(
     frames: Sequence[FrameReadout | ReferenceFrame],
     masks: Sequence[Tensor] = (),
 ) -> None:
-    """Store a frame in every bank: `memorize`, which changes nothing, then `store`."""
-    store(model, banks, frames, memorize(model, frames, masks))
+    """Compute the memory of a frame and add it to every bank; arguments as `compute_memory`."""
+    add_to_banks(model, banks, frames, compute_memory(model, frames, masks))
 
 
-def memorize(
+def compute_memory(
     model: VOSModel, frames: Sequence[FrameReadout | ReferenceFrame], masks: Sequence[Tensor] = ()
 ) -> list[Memory]:
-    """Return the memory of a frame for each bank; nothing changes.
+    """Return the memory of a frame for each bank.
 
     Args:
         frames: result of `read_memory` or `propagate_reference`.
@@ -93,21 +94,18 @@ def memorize(
     return memories
 
 
-def store(
+def add_to_banks(
     model: VOSModel,
     banks: Sequence[MemoryBank],
     frames: Sequence[FrameReadout | ReferenceFrame],
     memories: Sequence[Memory],
 ) -> None:
-    """Store a frame with its memory for each bank; the banks are unusable if this fails."""
+    """Add the memory of a frame to its banks, which are unusable if this fails."""
     for bank, frame, memory in zip(banks, frames, memories, strict=True):
         if isinstance(frame, ReferenceFrame):
             bank.add_reference(memory)
         else:
-            relevance = None
-            if bank.needs_relevance:
-                keys = bank.read()[0].long.key
-                relevance = compute_relevance(model, frame.propagated, frame.logits, keys, len(bank))
+            relevance = partial(compute_relevance, model, frame.propagated, frame.logits)
             bank.add(memory, relevance, after_cut=frame.after_cut)
 
 

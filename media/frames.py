@@ -26,7 +26,11 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path
 
 IMAGE_RATE = Fraction(24)
-"""frame rate of image sequences, as in DAVIS and most films"""
+"""default frame rate of image sequences, as in DAVIS and most films"""
+MAX_RATE = 1000
+"""largest frame rate of image sequences"""
+RateOption = str | float | Fraction | None
+"""frames per second, as a number or as text such as 30000/1001; None: `IMAGE_RATE`"""
 
 
 @dataclass(frozen=True)
@@ -94,14 +98,16 @@ class ImageFrames(FrameSource):
     Args:
         path: a folder or a TIFF file.
         levels: values shown as black and white.
+        rate: frames per second.
 
     Raises:
-        InputError: no images, the first one cannot be read, or levels are invalid.
+        InputError: no images, the first one cannot be read, or levels or rate are invalid.
     """
 
     length: int
 
-    def __init__(self, path: Path, levels: LevelsOption = None) -> None:
+    def __init__(self, path: Path, levels: LevelsOption = None, rate: RateOption = None) -> None:
+        self.rate = parse_rate(rate)
         if is_folder(path):
             self._paths, self._stack = list_images(path), None
             self.name, self.length = real_path(path).name, len(self._paths)
@@ -113,7 +119,7 @@ class ImageFrames(FrameSource):
         if first.dtype.kind not in "uif":
             raise InputError(f"{self._title(0)}: holds values of {first.dtype}; give integers or floats")
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
-        self.rate, self.damaged = IMAGE_RATE, []
+        self.damaged = []
         self.named, limits = bool(self._paths), parse_levels(levels)
         if limits is not None:
             self.levels = Levels(*limits, linear=linear)
@@ -157,6 +163,17 @@ class ImageFrames(FrameSource):
 
     def _title(self, index: int) -> str:
         return str(self._paths[index]) if self._stack is None else f"{self._stack.path}, image {index}"
+
+
+def parse_rate(rate: RateOption) -> Fraction:
+    """Return a frame rate; raise `InputError` unless it is above 0 and at most `MAX_RATE`."""
+    try:
+        parsed = IMAGE_RATE if rate is None else Fraction(str(rate))
+        if 0 < parsed <= MAX_RATE:
+            return parsed
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise InputError(f"fps {str(rate)[:40]}: expected frames per second, for example 25 or 30000/1001")
 
 
 def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 
@@ -30,8 +31,8 @@ class Prompt:
     >>> Prompt(box=(100, 60, 50, 40))
     """
 
-    points: Sequence[Point] = ()
-    """points (x, y), positive on the object or negative off it"""
+    points: Sequence[Point] | Point = ()
+    """points (x, y), or one point, positive on the object or negative off it"""
     labels: Sequence[int] | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: Box | None = None
@@ -44,13 +45,17 @@ class Prompt:
     """pixels of other objects, which the object cannot have, H×W bool"""
 
     def __post_init__(self) -> None:
+        points: list[Any] = list(self.points)
         labels = self.labels
-        if labels is not None and (len(labels) != len(self.points) or not set(labels) <= {0, 1}):
+        if len(points) == 2 and not any(np.ndim(value) for value in points):
+            points = [tuple(points)]
+        object.__setattr__(self, "points", points)
+        if labels is not None and (len(labels) != len(points) or not set(labels) <= {0, 1}):
             raise InputError(
-                f"prompt: expected a label of 0 or 1 for each of {len(self.points)} points, got {labels}"
+                f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
             )
-        points = [*self.points, *self.scribble]
-        if any(len(point) != 2 or not np.isfinite(point).all() for point in points):
+        points += self.scribble
+        if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in points):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
         if self.box is not None:
             numbers = len(self.box) == 4 and bool(np.isfinite(self.box).all())
@@ -81,7 +86,11 @@ class Prompt:
 
     def _select_points(self, label: int) -> list[Point]:
         labels = [1] * len(self.points) if self.labels is None else self.labels
-        return [point for point, value in zip(self.points, labels, strict=True) if value == label]
+        return [
+            point
+            for point, value in zip(cast(Sequence[Point], self.points), labels, strict=True)
+            if value == label
+        ]
 
     def check_inside(self, size: tuple[int, int]) -> None:
         """Raise InputError for points, a box or a mask that do not fit a frame of (height, width) pixels."""
@@ -114,7 +123,8 @@ def parse_prompts(
         first_frame: frame of prompts without one.
 
     Raises:
-        InputError: a text of another form, two boxes for one object, or an object with nothing but negative points.
+        InputError: a text of another form, coordinates relative to the frame's size, two boxes for one object, or an
+            object with nothing but negative points.
     """
     parsed: dict[tuple[int, int], dict[str, list[tuple[float, ...]]]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):
@@ -151,6 +161,7 @@ def find_box(mask: np.ndarray) -> Box:
 
 def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:
     """Return frame, object id, and x, y or x, y, width, height."""
+    text = "".join(text.split())
     frame, object_id, value = parse_frame_object(text)
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
@@ -162,6 +173,8 @@ def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[fl
             f"40:2={example}"
         )
     values = tuple(map(float, match.groups()))
+    if "." in value and all(0 <= number <= 1 for number in values):
+        raise InputError(f"{kind} {text}: expected pixels; multiply by the width and height of the frame")
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)

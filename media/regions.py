@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -109,6 +109,8 @@ class Annotations:
     """ids by class name, as in the input; objects may have other classes too"""
     video: str = ""
     """name of the video that the input states; empty if unset"""
+    assigned_ids: frozenset[int] = frozenset()
+    """ids of the objects whose id the input does not state"""
 
     def regions(self) -> Iterator[tuple[int, Region]]:
         """Yield frame number and region of all regions, by frame."""
@@ -323,6 +325,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         result.frames[place].append(Region(ids[key], region.runs, attributes=region.attributes))
         if region.class_name:
             result.class_names.setdefault(ids[key], region.class_name)
+    result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
     return result
 
 
@@ -345,7 +348,7 @@ def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[Fra
     numbers = [number for number in result.values() if number is not None]
     if min(numbers, default=0) < 0:
         raise InputError(f"is for frame {min(numbers)}; expected frames from 0")
-    if video.length is not None and max(numbers, default=0) >= video.length and len(keys) > 1:
+    if video.length is not None and max(numbers, default=0) >= video.length:
         raise InputError(f"is for frame {max(numbers)}, but the video holds {video.length} frames")
     return result
 
@@ -364,12 +367,14 @@ def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
     return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
 
 
+def _is_id(key: Hashable) -> TypeGuard[int]:
+    return isinstance(key, int) and key is not True and 0 < key <= MAX_ID
+
+
 def _assign_ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:
     """Return object ids by key: integers from 1 to `MAX_ID` are kept, others get free ids in order."""
     order = dict.fromkeys(keys)
-    ids: dict[Hashable, int] = {
-        key: key for key in order if isinstance(key, int) and key is not True and 0 < key <= MAX_ID
-    }
+    ids: dict[Hashable, int] = {key: key for key in order if _is_id(key)}
     taken = set(ids.values())
     free = (number for number in count(1) if number not in taken)
     return ids | {key: next(free) for key in order if key not in ids}

@@ -120,6 +120,9 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
         title, name = f"{address[1]}://{address[2]}", Path(address[2]).stem or address[1]
     live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
 
+    if source == "-" and sys.stdin is None:
+        raise InputError("standard input: closed; pipe a video into it")
+
     def open_source() -> StreamFrames:
         if address:
             tcp = {"rtsp_transport": "tcp"} if address[1].startswith("rtsp") else {}

@@ -22,7 +22,7 @@ from aotlab.media.decoding import (
     to_rgb,
 )
 from aotlab.media.deep_images import LevelsOption, detect_image_kind
-from aotlab.media.frames import FrameSource, ImageFrames, Sound, require_index, require_size
+from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index, require_size
 from aotlab.media.streams import open_stream
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.media.video_index import VideoIndex
@@ -38,7 +38,9 @@ NUM_KEPT_FRAMES = 64
 """number of frames before a requested one that `VideoReader` decodes for its caller's cache"""
 
 
-def open_frames(source: str | Path, *, levels: LevelsOption = None, timeout: float = 30.0) -> FrameSource:
+def open_frames(
+    source: str | Path, *, levels: LevelsOption = None, timeout: float = 30.0, rate: RateOption = None
+) -> FrameSource:
     """Open a source of frames and read the first one.
 
     Args:
@@ -47,10 +49,11 @@ def open_frames(source: str | Path, *, levels: LevelsOption = None, timeout: flo
         levels: values of images shown as black and white: ``LOW,HIGH``, or ``auto`` for the whole video (default: 8-bit
             images unchanged, ``auto`` for others).
         timeout: seconds to wait for the first frame of a stream.
+        rate: frames per second of a folder of images or a TIFF stack (default: 24).
 
     Raises:
-        InputError: no such source, not a video, no frames, or the first frame cannot be read; ``levels`` are invalid,
-            or given for a video file or a stream.
+        InputError: no such source, not a video, no frames, or the first frame cannot be read; ``levels`` or ``rate``
+            are invalid, or given for a video file or a stream.
     """
     path, address = Path(source), ADDRESS.fullmatch(str(source))
     if address and address[1].lower() == "file":
@@ -58,13 +61,13 @@ def open_frames(source: str | Path, *, levels: LevelsOption = None, timeout: flo
     mode = 0 if address else file_mode(path)
     camera = not mode and CAMERA_NUMBER.fullmatch(str(source))
     if address or camera or str(source) == "-" or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
-        _require_no_levels(levels, "a stream")
+        _require_unset("a stream", levels=levels, fps=rate)
         return open_stream(str(source), timeout)
     if is_folder(path) or (is_file(path) and detect_image_kind(path) == "tiff"):
-        return ImageFrames(path, levels)
+        return ImageFrames(path, levels, rate)
     if not is_file(path):
         raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
-    _require_no_levels(levels, str(path))
+    _require_unset(str(path), levels=levels, fps=rate)
     return VideoFrames(path)
 
 
@@ -253,8 +256,9 @@ class VideoReader:
             yield from packet.decode()
 
 
-def _require_no_levels(levels: LevelsOption, title: str) -> None:
-    if levels is not None:
-        raise InputError(
-            f"levels {levels}: only for folders of images and TIFF stacks, not for {title}; leave levels out"
-        )
+def _require_unset(title: str, **options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(
+                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; leave {name} out"
+            )

@@ -7,22 +7,17 @@ layer-wise ID-based attention of the paper, identities also scale keys, and each
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
-from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
-from aotlab.networks.decoders import FPNDecoder
-from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier
+from aotlab.networks.decoders import ScalableDecoder
+from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame
-from aotlab.utils.errors import InputError
 
 
 class AOSTBlock(nn.Module):
@@ -32,7 +27,7 @@ class AOSTBlock(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.self_attention = SelfAttention(dim, config.heads)
+        self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
         self.key_value = nn.Linear(dim, 2 * dim)
         self.id_key_value = nn.Linear(dim, config.heads + dim)  # a gain per head for keys, then C for values
         self.long_attention, self.long_projection = Attention(config.heads), nn.Linear(dim, dim)
@@ -48,7 +43,7 @@ class AOSTBlock(nn.Module):
         """Propagate memory to the current frame; arguments as `aotlab.networks.aot.LSTTBlock.forward`.
 
         Returns:
-            B×L×C, and the frame's key and value before its identities are known.
+            B×L×C, and the state of the frame: its key and value before its identities are known.
         """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         state = KeyValue(*self.key_value(self.norm2(x)).chunk(2, dim=2))
@@ -66,22 +61,6 @@ class AOSTBlock(nn.Module):
         return BlockMemory(memory, memory)
 
 
-class ScalableDecoder(FPNDecoder):
-    """FPN decoder with an input layer per depth."""
-
-    def __init__(
-        self, inputs: Sequence[int], shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
-    ) -> None:
-        """``inputs``: channels of the embeddings at each depth; the rest as `FPNDecoder`."""
-        super().__init__(inputs[0], shortcuts, outputs, dim=dim, align_corners=align_corners)
-        self.conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in inputs)
-        init_xavier(self.conv_in)
-
-    def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor, depth: int) -> Tensor:  # type: ignore[override]
-        """Decode the embeddings of ``depth`` blocks; the rest as `FPNDecoder.forward`."""
-        return self.refine(F.relu(self.conv_in[depth - 1](x)), f4, f8, f16)  # type: ignore[index]
-
-
 class AOST(AOT):
     """AOT of which the first ``depth`` blocks may be used.
 
@@ -91,32 +70,24 @@ class AOST(AOT):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        stage, dim = config.stages[0], config.dim
-        self.shared = stage.shared
-        if self.shared:
-            self.blocks, self.norms = self.blocks[:1], self.norms[:1]
-        self.identity_norm = nn.LayerNorm(dim)
-        inputs = [dim if self.shared else (2 + index) * dim for index in range(stage.depth)]
-        self.decoder = ScalableDecoder(
-            inputs, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
-        )
+        self.shared = config.stages[0].shared
+        self.identity_norm = nn.LayerNorm(config.dim)
 
     def build_block(self) -> nn.Module:
         """Return a block whose identities scale keys."""
         return AOSTBlock(self.config.dim, self.config.stages[0])
 
-    def at_depth(self, depth: int) -> Self:
-        """Return this model with only its first ``depth`` blocks in use; weights are shared.
-
-        Raises:
-            InputError: more than its trained depth.
-        """
-        model = copy(self)
-        try:
-            model.config = replace(self.config, depth=depth)
-        except ValueError as error:
-            raise InputError(str(error)) from error
-        return model
+    def build_decoder(self) -> nn.Module:
+        """Return a decoder with an input layer per depth."""
+        config, stage, dim = self.config, self.config.stages[0], self.config.dim
+        inputs = [dim if stage.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
+        return ScalableDecoder(
+            inputs,
+            self.encoder_channels[:3],
+            1 + config.max_objects,
+            dim=dim,
+            align_corners=config.align_corners,
+        )
 
     @property
     def active_blocks(self) -> list[nn.Module]:

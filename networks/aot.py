@@ -7,7 +7,7 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    batch_size,
+    expand_frame,
 )
 
 
@@ -50,7 +50,7 @@ class LSTTBlock(nn.Module):
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
-        self.short_attention: LocalAttention | None = None  # an ablation of the paper goes without it
+        self.short_attention: LocalAttention | None = None  # None in an ablation of the paper
         if config.window:
             relative = config.relative_position
             self.short_attention = LocalAttention(
@@ -69,11 +69,11 @@ class LSTTBlock(nn.Module):
         Args:
             x: B×L×C tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: what the block reads; None on a reference frame, which reads itself.
+            memory: memory of the block; None on a reference frame, which reads itself.
             id_embedding: B×L×C, of the reference frame; None on all other frames.
 
         Returns:
-            B×L×C, and what `memorize` needs.
+            B×L×C, and the state of the frame, for `memorize`.
         """
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
@@ -103,19 +103,22 @@ class AOT(VOSModel):
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
         self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
-        self.blocks = nn.ModuleList(self.build_block() for _ in range(stage.depth))
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(stage.depth))
-        self.decoder = FPNDecoder(
-            (1 + stage.depth) * dim,
-            self.channels[:3],
-            1 + config.max_objects,
-            dim=dim,
-            align_corners=config.align_corners,
-        )
+        count = 1 if stage.shared else stage.depth
+        self.blocks = nn.ModuleList(self.build_block() for _ in range(count))
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(count))
+        self.decoder = self.build_decoder()
 
     def build_block(self) -> nn.Module:
         """Return a block with random weights."""
         return LSTTBlock(self.config.dim, self.config.stages[0])
+
+    def build_decoder(self) -> nn.Module:
+        """Return the decoder with random weights."""
+        config = self.config
+        inputs, outputs = (1 + config.stages[0].depth) * config.dim, 1 + config.max_objects
+        return FPNDecoder(
+            inputs, self.encoder_channels[:3], outputs, dim=config.dim, align_corners=config.align_corners
+        )
 
     @property
     def active_blocks(self) -> list[nn.Module]:
@@ -130,23 +133,17 @@ class AOT(VOSModel):
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        # encoded once, repeated for every group of objects
-        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
-        size = (x.shape[2], x.shape[3])
-        blocks = self.active_blocks
-        block_memories = [None] * len(blocks) if memory is None else memory
+        x, size = expand_frame(features, memory, id_embeddings)
         id_embedding = None if id_embeddings is None else id_embeddings[0]
-        tokens = map_to_tokens(x)
-        outputs, states = [], []
-        for block, block_memory in zip(blocks, block_memories, strict=True):
-            tokens, state = block(tokens, size, block_memory, id_embedding)
-            outputs.append(tokens)
-            states.append(state)
+        outputs, states = run_blocks(
+            self.active_blocks, map_to_tokens(x), size, memory, id_embedding, temporal=self.temporal
+        )
         embeddings = [x, *(tokens_to_map(output, size) for output in self.normalise(outputs))]
         return PropagatedFrame(embeddings, states, [size] * len(states))
 
     def normalise(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Normalise the output B×L×C of each block."""
+        # not strict: an AOST at a smaller depth has more norms than outputs
         return [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
@@ -158,3 +155,26 @@ class AOT(VOSModel):
         """Return logits B×(1+M)×H/4×W/4."""
         embeddings = torch.cat(propagated.embeddings, dim=1)
         return self.decoder(embeddings, features.f4, features.f8, features.f16)
+
+
+def run_blocks(
+    blocks: Sequence[nn.Module] | nn.ModuleList,
+    tokens: Tensor,
+    size: Size,
+    memory: Memory | None,
+    id_embedding: Tensor | None,
+    *,
+    temporal: nn.Module | None = None,
+) -> tuple[list[Tensor], list[Any]]:
+    """Run LSTT blocks one after another on tokens B×L×C; return the output B×L×C and the state of each.
+
+    ``temporal``: temporal embedding for the blocks of RMem; the rest as `LSTTBlock.forward`.
+    """
+    outputs, states = [], []
+    extra = () if temporal is None else (temporal,)
+    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
+    for block, block_memory in zip(blocks, memories, strict=True):
+        tokens, state = block(tokens, size, block_memory, id_embedding, *extra)
+        outputs.append(tokens)
+        states.append(state)
+    return outputs, states

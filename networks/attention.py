@@ -56,7 +56,7 @@ class LocalAttention(nn.Module):
             self.relative_value = nn.Parameter(torch.empty(heads, dim // heads, window**2))
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
-        """Read a map's window in one or several frames, whose windows are one softmax.
+        """Attend to the window around every token, with one softmax over the windows of all n frames together.
 
         Args:
             query: B×L×C tokens, row-major.
@@ -74,7 +74,7 @@ class LocalAttention(nn.Module):
         )  # B×heads×L×n×window²
         if self.relative_key is not None:
             logits = logits + self.relative_logits(query).unsqueeze(3)
-        # windows of a map of ones are 0 outside of the map: 1×heads×L×1×window²
+        # positions outside of the map get no weight: there, the windows of a map of ones are 0; 1×heads×L×1×window²
         inside = self.windows(key.new_ones(1, query.shape[2], self.heads), size)[..., 0] > 0
         weights = logits.masked_fill(~inside, float("-inf")).flatten(3).softmax(3).view_as(logits)
         output = torch.einsum("bhlnw,bhlnwd->bhld", weights, values)
@@ -106,7 +106,7 @@ def sine_position(size: Size, tokens: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-@torch.inference_mode(False)  # training may save for its gradients what tracking has cached
+@torch.inference_mode(False)  # or tensors cached in tracking could not be used in training
 def _sine_position(size: Size, dim: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     half = dim // 2
     channel = torch.arange(half, device=device)

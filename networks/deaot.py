@@ -5,7 +5,7 @@ replaces heads and feed-forward layers:
 
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
 
-with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, which values also pass. As published, there
+with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. As published, there
 is no position embedding.
 """
 
@@ -31,7 +31,7 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    batch_size,
+    expand_frame,
 )
 
 
@@ -108,6 +108,7 @@ class GPMBlock(nn.Module):
         size: Size,
         memory: BlockMemory | None,
         id_embedding: Tensor | None,
+        temporal: nn.Module | None = None,
     ) -> tuple[Tensor, Tensor, GPMState]:
         """Propagate memory to the current frame.
 
@@ -115,11 +116,12 @@ class GPMBlock(nn.Module):
             visual: B×L×C, visual branch of the frame's tokens.
             id_tokens: B×L×C, identity branch; None in the model's first block.
             size: (h, w) of the frame's map, L = h·w.
-            memory: what the block reads; None on a reference frame, which reads itself.
+            memory: memory of the block; None on a reference frame, which reads itself.
             id_embedding: B×L×C, of the reference frame; None on all other frames.
+            temporal: adds RMem's temporal embedding to queries and keys of long-term attention.
 
         Returns:
-            Both branches, and what `memorize` needs.
+            Both branches, and the state of the frame, for `memorize`.
         """
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
@@ -131,7 +133,9 @@ class GPMBlock(nn.Module):
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
         long, short = self.memorize(state, id_embedding) if memory is None else memory
-        long_output = self.long_output(self.attend_long_term(key, long), gate, size)  # B×L×2C
+        long_query, long_key = (key, long.key) if temporal is None else temporal(key, long.key)
+        long_read = self.long_attention(long_query, long_key, long.value)  # B×L×4C
+        long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(key, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
         added_visual, added_id = (long_output + short_output).chunk(2, 2)
@@ -140,10 +144,6 @@ class GPMBlock(nn.Module):
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
         added_visual, added_id = self_output.chunk(2, 2)
         return visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id), state
-
-    def attend_long_term(self, query: Tensor, long: KeyValue) -> Tensor:
-        """Attend with queries B×L×C/2 to long-term memory: B×L×4C."""
-        return self.long_attention(query, long.key, long.value)
 
     def memorize(self, state: GPMState, id_embedding: Tensor | None) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value beside an identity value of B×L×2C."""
@@ -162,15 +162,15 @@ class DeAOT(VOSModel):
         stage, dim = config.stages[0], config.dim
         self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(self.build_block(first=index == 0) for index in range(stage.depth))
+        self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.decoder = FPNDecoder(
-            2 * dim, self.channels[:3], 1 + config.max_objects, dim=dim, align_corners=config.align_corners
+            2 * dim,
+            self.encoder_channels[:3],
+            1 + config.max_objects,
+            dim=dim,
+            align_corners=config.align_corners,
         )
-
-    def build_block(self, *, first: bool) -> GPMBlock:
-        """Return a block with random weights; ``first``: the model's first block."""
-        return GPMBlock(self.config.dim, self.config.stages[0], first=first)
 
     @property
     def heads(self) -> int:
@@ -185,19 +185,12 @@ class DeAOT(VOSModel):
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        # encoded once, repeated for every group of objects
-        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
-        size = (x.shape[2], x.shape[3])
-        block_memories = [None] * len(self.blocks) if memory is None else memory
+        x, size = expand_frame(features, memory, id_embeddings)
         id_embedding = None if id_embeddings is None else id_embeddings[0]
-        visual: Tensor = map_to_tokens(x)
-        id_tokens: Tensor | None = None
-        states = []
-        for block, block_memory in zip(self.blocks, block_memories, strict=True):
-            visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding)
-            states.append(state)
-        assert id_tokens is not None  # the first block has created it
-        embedding = self.norm(tokens_to_map(torch.cat([visual, id_tokens], 2), size))  # B×2C×h×w
+        outputs, states = run_blocks(
+            self.blocks, map_to_tokens(x), None, size, memory, id_embedding, temporal=self.temporal
+        )
+        embedding = self.norm(merge_branches(*outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
@@ -209,3 +202,32 @@ class DeAOT(VOSModel):
         """Return logits B×(1+M)×H/4×W/4."""
         [embedding] = propagated.embeddings
         return self.decoder(embedding, features.f4, features.f8, features.f16)
+
+
+def run_blocks(
+    blocks: nn.ModuleList,
+    visual: Tensor,
+    id_tokens: Tensor | None,
+    size: Size,
+    memory: Memory | None,
+    id_embedding: Tensor | None,
+    *,
+    temporal: nn.Module | None = None,
+) -> tuple[list[tuple[Tensor, Tensor]], list[GPMState]]:
+    """Run GPM blocks one after another; arguments as `GPMBlock.forward`.
+
+    Returns:
+        Both branches, B×L×C each, and the state of each block.
+    """
+    outputs, states = [], []
+    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
+    for block, block_memory in zip(blocks, memories, strict=True):
+        visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding, temporal)
+        outputs.append((visual, id_tokens))
+        states.append(state)
+    return outputs, states
+
+
+def merge_branches(visual: Tensor, id_tokens: Tensor, size: Size) -> Tensor:
+    """Both branches, B×L×C each, to a map B×2C×h×w, visual branch first."""
+    return tokens_to_map(torch.cat([visual, id_tokens], 2), size)

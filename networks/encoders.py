@@ -1,7 +1,7 @@
 """Image encoders: maps at strides 4, 8, 16 and 16 of a normalised image.
 
 All share one contract: ``forward(image B×3×H×W) -> [4x, 8x, 16x, last 16x]``, ``channels`` of the four maps,
-and ``freezable_parts`` from the image on. Batch norms are frozen everywhere.
+and ``freezable_parts`` in order from the input. All batch norms are frozen.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.utils.errors import InputError
-
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 at output stride 16: the last strided row is dilated instead (Sandler et al. 2018)."""
+    """MobileNetV2 at output stride 16: its last stride is replaced by dilation (Sandler et al. 2018)."""
 
     channels = (24, 32, 96, 1280)
 
     def __init__(self) -> None:
         super().__init__()
         self.features = mobilenet_v2(weights=None, norm_layer=FrozenBatchNorm2d).features
-        # The first block of the 160 row loses its stride, the blocks after it get dilation 2.
+        # the first block with 160 channels loses its stride, later blocks get dilation 2
         for index in range(14, 18):
             depthwise = self.features[index].conv[1][0]
             depthwise.stride = (1, 1)
@@ -44,7 +42,7 @@ class MobileNetV2(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """ResNet-50 up to stride 16; the last map is given twice."""
+    """ResNet-50 up to stride 16; the last map is returned twice."""
 
     channels = (256, 512, 1024, 1024)
 
@@ -82,9 +80,7 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def build_encoder(name: str) -> nn.Module:
-    """Return the encoder called ``name`` with random weights; raises `InputError` for an unknown name."""
-    if name not in ENCODERS:
-        raise InputError(f"model.encoder must be one of {', '.join(ENCODERS)}, got {name}")
+    """Return the encoder called ``name`` with random weights."""
     return ENCODERS[name]()
 
 

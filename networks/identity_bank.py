@@ -40,7 +40,8 @@ class IdentityBank(nn.Conv2d):
         kernel = patch + 1 if align_corners else patch
         super().__init__(planes, dim, kernel, patch, padding=patch // 2 if align_corners else 0)
         self.token_stride = token_stride
-        # At every stride the gain of a 16×16 patch, so that a patch of one object embeds to the same norm.
+        # The published gain, 1 / (kernel size)² at stride 16. It is the same at every stride, so that a patch that
+        # one object fills has an embedding of the same norm.
         nn.init.orthogonal_(self.weight.view(dim, -1), gain=(17 if align_corners else 16) ** -2)
 
     def forward(self, masks: Tensor) -> Tensor:

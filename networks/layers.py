@@ -11,7 +11,7 @@ from aotlab.networks.attention import Attention, Size
 
 
 def init_xavier(module: nn.Module) -> None:
-    """Draw all parameters of more than one axis Xavier-uniform."""
+    """Initialise all parameters with more than one axis from Xavier's uniform distribution."""
     for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)

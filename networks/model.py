@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -11,7 +13,6 @@ from typing_extensions import Self
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Size, split_heads
 from aotlab.networks.encoders import build_encoder
-from aotlab.utils.errors import InputError
 
 
 class Features(NamedTuple):
@@ -24,11 +25,14 @@ class Features(NamedTuple):
     f16: Tensor
     """B×C16×H/16×W/16"""
     projected: Tensor
-    """B×C×H/16×W/16, the encoder's last map projected to the model's width C"""
+    """B×C×H/16×W/16, the encoder's last map, projected to the model's width C
+
+    The last map is f16, except for MobileNetV2, which computes a fourth map of 1280 channels.
+    """
 
 
 class KeyValue(NamedTuple):
-    """Memory of T frames of L tokens each, oldest first."""
+    """Keys and values of T frames of L tokens each, oldest first; T = 1 for a single frame."""
 
     key: Tensor
     """B×(T·L)×C"""
@@ -55,7 +59,10 @@ class PropagatedFrame(NamedTuple):
     embeddings: list[Tensor]
     """maps B×C×h×w for the decoder"""
     states: list[Any]
-    """of each block, what `VOSModel.memorize` needs: a NamedTuple of the block's with the field ``key``"""
+    """state of each block, read by `memorize` and `compare` of the same model
+
+    A NamedTuple of tensors with the field ``key``, such as `aotlab.networks.aot.LSTTState`. Exported models have dicts.
+    """
     sizes: list[Size]
     """(h, w) of each block's map in tokens"""
 
@@ -68,15 +75,16 @@ class VOSModel(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        """Raise `InputError` for an unknown encoder."""
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.encoder)
-        self.channels: tuple[int, int, int, int] = self.encoder.channels  # type: ignore[assignment]
-        self.projector = nn.Conv2d(self.channels[3], config.dim, 1)
+        self.encoder_channels: tuple[int, int, int, int] = self.encoder.channels  # type: ignore[assignment]
+        self.projector = nn.Conv2d(self.encoder_channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
         self.optimized = False
         """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
+        self.temporal: nn.Module | None = None
+        """temporal embedding of long-term attention (`aotlab.networks.rmem.TemporalEmbedding`), if any"""
         self.prompts: nn.Module | None = None
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
@@ -91,7 +99,9 @@ class VOSModel(nn.Module):
         Raises:
             InputError: the model is not scalable (`AOST` is), or has fewer blocks.
         """
-        raise InputError(f"model.depth: this model has one depth; leave {depth} out, or use an AOST model")
+        model = copy(self)
+        model.config = replace(self.config, depth=depth)
+        return model
 
     def encode(self, image: Tensor) -> Features:
         """Encode a normalised image B×3×H×W in the precision of the weights, once for all groups of objects."""
@@ -139,12 +149,23 @@ class VOSModel(nn.Module):
             Queries B×heads×L×c and keys B×heads×(T·L)×c.
         """
         query = propagated.states[0].key  # queries and keys of a frame are one projection
+        if self.temporal is not None:
+            query, key = self.temporal(query, key)
         return split_heads(query, self.heads), split_heads(key, self.heads)
 
 
-def batch_size(memory: Memory | None, id_embeddings: Sequence[Tensor] | None) -> int:
-    """Return B of a frame's memory, or else of its identity embeddings."""
+def expand_frame(
+    features: Features, memory: Memory | None, id_embeddings: Sequence[Tensor] | None
+) -> tuple[Tensor, Size]:
+    """Repeat a frame, which is encoded once, for every group of objects.
+
+    Returns:
+        The projected map B×C×h×w, with the B of the memory or else of the identity embeddings, and its (h, w).
+    """
     if memory is not None:
-        return len(memory[0].long.key)
-    assert id_embeddings is not None
-    return len(id_embeddings[0])
+        groups = len(memory[0].long.key)
+    else:
+        assert id_embeddings is not None
+        groups = len(id_embeddings[0])
+    x = features.projected.expand(groups, -1, -1, -1)
+    return x, (x.shape[2], x.shape[3])

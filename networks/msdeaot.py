@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.deaot import GPMBlock, GPMState
+from aotlab.networks.deaot import GPMBlock, merge_branches, run_blocks
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import map_to_tokens, tokens_to_map
-from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel, batch_size
+from aotlab.networks.layers import map_to_tokens
+from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel, expand_frame
 from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long_term
-from aotlab.utils.errors import InputError
 
 
 class MSDeAOT(VOSModel):
@@ -29,12 +27,6 @@ class MSDeAOT(VOSModel):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        if [(stage.stride, stage.depth > 0) for stage in config.stages] != [
-            (16, True),
-            (8, True),
-            (4, False),
-        ]:
-            raise InputError("model.stages: msdeaot needs strides 16, 8 and 4, the last with depth: 0")
         stage16, stage8, stage4 = config.stages
         dim16, dim8, dim4 = config.dim, stage8.dim or config.dim, stage4.dim or config.dim
         align_corners = config.align_corners
@@ -47,11 +39,11 @@ class MSDeAOT(VOSModel):
             GPMBlock(dim16, stage16, first=index == 0) for index in range(stage16.depth)
         )
         self.transition8 = Transition(
-            stage16.depth * dim16, self.channels[1], dim8, branches=2, align_corners=align_corners
+            stage16.depth * dim16, self.encoder_channels[1], dim8, branches=2, align_corners=align_corners
         )
         self.blocks8 = nn.ModuleList(GPMBlock(dim8, stage8, first=False) for _ in range(stage8.depth))
         self.transition4 = Transition(
-            stage8.depth * dim8, self.channels[0], dim4, branches=2, align_corners=align_corners
+            stage8.depth * dim8, self.encoder_channels[0], dim4, branches=2, align_corners=align_corners
         )
         self.norm = nn.GroupNorm(2, 2 * dim4)  # a group per branch
         self.decoder = ConvDecoder(2 * dim4, config.dim // 2, 1 + config.max_objects)
@@ -74,15 +66,14 @@ class MSDeAOT(VOSModel):
         depth16 = len(self.blocks16)
         memory16, memory8 = (None, None) if memory is None else (memory[:depth16], memory[depth16:])
         id16, id8 = (None, None) if id_embeddings is None else id_embeddings
-        # encoded once, repeated for every group of objects
-        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
-        size16 = (x.shape[2], x.shape[3])
+        x, size16 = expand_frame(features, memory, id_embeddings)
         outputs16, states16 = run_blocks(self.blocks16, map_to_tokens(x), None, size16, memory16, id16)
-        x = self.transition8(outputs16, features.f8)
+        x = self.transition8([merge_branches(*output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         visual, id_tokens = map_to_tokens(x).chunk(2, 2)
         outputs8, states8 = run_blocks(self.blocks8, visual, id_tokens, size8, memory8, id8)
-        embedding = self.norm(self.transition4(outputs8, features.f4))
+        embeddings8 = [merge_branches(*output, size8) for output in outputs8]
+        embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)
         return PropagatedFrame([embedding], states16 + states8, sizes)
 
@@ -99,21 +90,3 @@ class MSDeAOT(VOSModel):
         """Return logits B×(1+M)×H/4×W/4."""
         [embedding] = propagated.embeddings
         return self.decoder(embedding)
-
-
-def run_blocks(
-    blocks: nn.ModuleList,
-    visual: Tensor,
-    id_tokens: Tensor | None,
-    size: tuple[int, int],
-    memory: Sequence[BlockMemory] | None,
-    id_embedding: Tensor | None,
-) -> tuple[list[Tensor], list[GPMState]]:
-    """Run the blocks of a stage; return all their outputs as maps B×2C×h×w, and their states."""
-    outputs, states = [], []
-    block_memories = [None] * len(blocks) if memory is None else memory
-    for block, block_memory in zip(blocks, block_memories, strict=True):
-        visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding)
-        outputs.append(tokens_to_map(torch.cat([visual, id_tokens], 2), size))
-        states.append(state)
-    return outputs, states

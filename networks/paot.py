@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aost import AOSTBlock
+from aotlab.networks.aot import run_blocks
 from aotlab.networks.attention import Size
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import SelfAttention, init_xavier, map_to_tokens, tokens_to_map
+from aotlab.networks.layers import map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
     BlockMemory,
     Features,
@@ -23,22 +24,19 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    batch_size,
+    expand_frame,
 )
 from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long_term
-from aotlab.utils.errors import InputError
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
 """index in `Features` of the encoder's map of each stride"""
 
 
 class PyramidBlock(AOSTBlock):
-    """AOST block with other heads in self-attention, which reads one token in several, and a norm of its output."""
+    """AOST block with a norm of its output; its self-attention may have other heads and read one token in several."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__(dim, config)
-        self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
-        init_xavier(self.self_attention)
         self.output_norm = nn.LayerNorm(dim)
 
     def forward(
@@ -72,13 +70,8 @@ class Stage(nn.Module):
     ) -> tuple[list[Tensor], list[KeyValue]]:
         """Map B×C×h×w to the stage's embeddings, maps, and the states of its blocks."""
         size = (x.shape[2], x.shape[3])
-        tokens = map_to_tokens(x)
-        embeddings, states = [x], []
-        for index, block in enumerate(self.blocks):
-            tokens, state = block(tokens, size, None if memory is None else memory[index], id_embedding)
-            embeddings.append(tokens_to_map(tokens, size))
-            states.append(state)
-        return embeddings, states
+        outputs, states = run_blocks(self.blocks, map_to_tokens(x), size, memory, id_embedding)
+        return [x, *(tokens_to_map(output, size) for output in outputs)], states
 
     def assign_identities(self, masks: Tensor) -> Tensor:
         """Masks B×(m+1)×H×W to the identity embedding B×L×C."""
@@ -90,15 +83,13 @@ class PAOT(VOSModel):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        if not all(stage.depth for stage in config.stages[:-1]):
-            raise InputError("model.stages: only the last stage of paot may have depth: 0")
         stages: list[Stage] = []
         for settings in config.stages:
             transition = None
             if stages:
                 transition = Transition(
                     stages[-1].outputs,
-                    self.channels[ENCODER_MAPS[settings.stride]],
+                    self.encoder_channels[ENCODER_MAPS[settings.stride]],
                     settings.dim or config.dim,
                     branches=1,
                     align_corners=config.align_corners,
@@ -115,8 +106,7 @@ class PAOT(VOSModel):
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        # encoded once, repeated for every group of objects
-        x = features.projected.expand(batch_size(memory, id_embeddings), -1, -1, -1)
+        x, size = expand_frame(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[KeyValue] = []
         sizes: list[Size] = []
@@ -124,11 +114,12 @@ class PAOT(VOSModel):
         for number, stage in enumerate(self.stages):
             if number:
                 x = stage.transition(embeddings, features[stage.encoder_map])  # type: ignore[operator, index]
+                size = (x.shape[2], x.shape[3])
             blocks = slice(len(states), len(states) + len(stage.blocks))  # type: ignore[arg-type]
             stage_memory = None if memory is None else memory[blocks]
             embeddings, stage_states = stage(x, stage_memory, next(identities, None))
             states += stage_states
-            sizes += [(x.shape[2], x.shape[3])] * len(stage_states)
+            sizes += [size] * len(stage_states)
         return PropagatedFrame(embeddings, states, sizes)
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:

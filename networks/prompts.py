@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.aot import LSTTBlock
+from aotlab.networks.aot import LSTTBlock, run_blocks
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.identity_bank import IdentityBank
@@ -45,7 +45,7 @@ class PromptNetwork(nn.Module):
             nn.init.zeros_(bank.bias)  # type: ignore[arg-type]
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Encode a normalised image B×3×H×W as maps at strides 4, 8, 16, and the last one projected."""
+        """Encode a normalised image B×3×H×W as the four maps of `aotlab.networks.model.Features`."""
         *maps, last = self.encoder(image)
         return [*maps, self.projector(last)]
 
@@ -62,10 +62,7 @@ class PromptNetwork(nn.Module):
         f4, f8, f16, projected = features
         x = projected.expand(len(planes), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        id_embedding = self.identity_bank(planes)
-        embeddings, tokens = [x], map_to_tokens(x)
-        for block, norm in zip(self.blocks, self.norms, strict=True):
-            tokens, _ = block(tokens, size, None, id_embedding)
-            embeddings.append(tokens_to_map(norm(tokens), size))
-        f4, f8 = f4 + self.bank4(planes), f8 + self.bank8(planes)
-        return self.decoder(torch.cat(embeddings, dim=1), f4, f8, f16)
+        outputs, _ = run_blocks(self.blocks, map_to_tokens(x), size, None, self.identity_bank(planes))
+        normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
+        embeddings = torch.cat([x, *(tokens_to_map(output, size) for output in normed)], dim=1)
+        return self.decoder(embeddings, f4 + self.bank4(planes), f8 + self.bank8(planes), f16)

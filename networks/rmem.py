@@ -6,7 +6,6 @@ models. Policies decide which frames stay in memory (`aotlab.engine.memory.polic
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,13 +14,10 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
-from aotlab.networks.attention import Attention, Size, sine_position, split_heads
-from aotlab.networks.deaot import DeAOT, GPMBlock
+from aotlab.networks.attention import Attention, Size, sine_position
+from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import BlockMemory, KeyValue, PropagatedFrame, VOSModel
-
-AddTemporal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""adds the temporal embedding to queries B×L×C and keys B×(T·L)×C"""
+from aotlab.networks.model import BlockMemory, KeyValue
 
 
 class TemporalEmbedding(nn.Module):
@@ -45,7 +41,7 @@ class TemporalEmbedding(nn.Module):
 def temporal_slots_by_age(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
     """Return the slot of each frame, below ``slots``, oldest frame first.
 
-    Each frame has its own while there are enough; then they are shared evenly, counted from the newest.
+    Each frame has its own slot if there are enough; otherwise slots are shared evenly, counted from the newest frame.
     """
     index = torch.arange(frames, device=device)
     if frames <= slots:
@@ -67,10 +63,8 @@ class RecurrentState(NamedTuple):
 class RecurrentLSTTBlock(nn.Module):
     """LSTT block of AOT+, whose short-term memory is made of the result of short-term attention on the last frame."""
 
-    def __init__(self, dim: int, config: StageConfig, add_temporal: AddTemporal) -> None:
-        """``add_temporal``: `RMemAOT.add_temporal`."""
+    def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.add_temporal = add_temporal
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.heads)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
@@ -84,20 +78,27 @@ class RecurrentLSTTBlock(nn.Module):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, id_embedding: Tensor | None
+        self,
+        x: Tensor,
+        size: Size,
+        memory: BlockMemory | None,
+        id_embedding: Tensor | None,
+        temporal: nn.Module | None = None,
     ) -> tuple[Tensor, RecurrentState]:
-        """Propagate memory to the current frame; arguments as `aotlab.networks.aot.LSTTBlock.forward`.
+        """Propagate memory to the current frame; short-term attention reads all tokens.
 
-        Short-term attention reads all tokens. A reference frame reads its own long-term memory as both.
+        ``temporal``: a `TemporalEmbedding` for long-term attention; the rest as `LSTTBlock.forward` of AOT.
         """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)  # also the key, as in AOT
-        if memory is None:
+        if (
+            memory is None
+        ):  # the short-term memory is not known yet: attention reads the long-term memory as both
             reference = KeyValue(query, self.value(tokens + id_embedding))
             memory = BlockMemory(reference, reference)
         long, short = memory
-        long_query, long_key = self.add_temporal(query, long.key)
+        long_query, long_key = (query, long.key) if temporal is None else temporal(query, long.key)
         long_read = self.long_projection(self.attention(long_query, long_key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_read = self.short_projection(self.attention(query, key, value))
@@ -112,22 +113,7 @@ class RecurrentLSTTBlock(nn.Module):
         return BlockMemory(long, short)
 
 
-class TemporalModel(VOSModel):
-    """Model with a temporal embedding, which its blocks add to the queries and keys of long-term attention."""
-
-    temporal: TemporalEmbedding | None
-
-    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the temporal embedding, if any, to queries B×L×C and keys B×(T·L)×C."""
-        return (query, key) if self.temporal is None else self.temporal(query, key)
-
-    def compare(self, propagated: PropagatedFrame, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Compare queries and keys with their temporal embedding; see `VOSModel.compare`."""
-        query, key = self.add_temporal(propagated.states[0].key, key)
-        return split_heads(query, self.heads), split_heads(key, self.heads)
-
-
-class RMemAOT(TemporalModel, AOT):
+class RMemAOT(AOT):
     """AOT+: AOT with recurrent blocks and, if the config has slots, a temporal embedding."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -136,32 +122,13 @@ class RMemAOT(TemporalModel, AOT):
         self.temporal = TemporalEmbedding(slots, config.dim) if slots else None
 
     def build_block(self) -> nn.Module:
-        """Return a recurrent block that adds the temporal embedding."""
-        return RecurrentLSTTBlock(self.config.dim, self.config.stages[0], self.add_temporal)
+        """Return a recurrent block with random weights."""
+        return RecurrentLSTTBlock(self.config.dim, self.config.stages[0])
 
 
-class TemporalGPMBlock(GPMBlock):
-    """GPM block whose long-term attention compares queries and keys with their temporal embeddings."""
-
-    def __init__(self, dim: int, config: StageConfig, *, first: bool, add_temporal: AddTemporal) -> None:
-        """``add_temporal``: `RMemDeAOT.add_temporal`; the rest as `GPMBlock`."""
-        super().__init__(dim, config, first=first)
-        self.add_temporal = add_temporal
-
-    def attend_long_term(self, query: Tensor, long: KeyValue) -> Tensor:
-        """Attend with queries B×L×C/2 to long-term memory: B×L×4C."""
-        query, key = self.add_temporal(query, long.key)
-        return self.long_attention(query, key, long.value)
-
-
-class RMemDeAOT(TemporalModel, DeAOT):
-    """DeAOT with a temporal embedding."""
+class RMemDeAOT(DeAOT):
+    """DeAOT with a temporal embedding, as wide as its keys."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.temporal = TemporalEmbedding(config.stages[0].temporal_slots, config.dim // 2)
-
-    def build_block(self, *, first: bool) -> GPMBlock:
-        """Return a block that adds the temporal embedding."""
-        stage = self.config.stages[0]
-        return TemporalGPMBlock(self.config.dim, stage, first=first, add_temporal=self.add_temporal)

@@ -20,7 +20,7 @@ DROP_PATH = torch.linspace(0, 0.3, sum(DEPTHS) + 2, device="cpu").tolist()
 
 @lru_cache(maxsize=32)
 def _shift_mask(height: int, width: int, shift: int, device: torch.device) -> Tensor:
-    """0 where two tokens of a shifted window were neighbours, -100 where not: windows×49×49."""
+    """Return windows×49×49: 0 for pairs of tokens from one region of the map, -100 for others."""
     regions = torch.zeros(1, height, width, 1, dtype=torch.float32, device=device)
     edges = (slice(0, -WINDOW), slice(-WINDOW, -shift), slice(-shift, None))
     for index, (rows, columns) in enumerate((r, c) for r in edges for c in edges):
@@ -34,7 +34,7 @@ class PaddedBlock(SwinTransformerBlock):
     """A Swin block that pads to whole windows before it shifts (timm shifts first, which differs at borders)."""
 
     def _attn(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """B×H×W×C to the same; ``mask`` is there for timm's signature and not used."""
+        """B×H×W×C to the same; ``mask`` is part of timm's signature and unused."""
         height, width, dim = x.shape[1:]
         x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
         padded_height, padded_width = x.shape[1:3]
@@ -52,7 +52,7 @@ class PaddedBlock(SwinTransformerBlock):
 
 
 class SwinBase(nn.Module):
-    """Three stages of Swin-B, each output with its own LayerNorm; the last map is given twice."""
+    """Three stages of Swin-B, each output with its own LayerNorm; the last map is returned twice."""
 
     channels = (128, 256, 512, 512)
 

@@ -1,4 +1,4 @@
-# Creates .venv with the framework, the studio and their libraries; sourced by the other scripts.
+# Creates .venv with the framework, the studio, the runtime and their libraries; sourced by the other scripts.
 # PYTHON chooses the interpreter (3.10 or newer).
 
 set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
@@ -8,14 +8,14 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
         exit 2
     fi
     if [ "$1" = "[test]" ]; then studio="studio[test]"; fi
-    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml | cksum)
+    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml runtime/pyproject.toml | cksum)
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv" >&2
         "$python" -m venv .venv
     fi
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         echo "installing into .venv (the first time downloads PyTorch: a few minutes)" >&2
-        .venv/bin/python -m pip install --disable-pip-version-check --editable ".$1" --editable "$studio"
+        .venv/bin/python -m pip install --disable-pip-version-check --editable ".$1" --editable "$studio" --editable runtime
         echo "$wanted" >"$stamp"
     fi
 }

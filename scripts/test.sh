@@ -1,10 +1,19 @@
 #!/usr/bin/env bash
 # Installs the project with its test tools, then: lint, format, types, documentation, tests.
 #
-#   bash scripts/test.sh [--lint | --all] [pytest arguments]
-#   (--lint: no tests; --all: the slow tests too, and those of integrations/ whose libraries are installed)
+#   bash scripts/test.sh [--lint | --all | --lowest] [pytest arguments]
+#   (--lint: no tests; --all: the slow tests too, and those of integrations/ whose libraries are installed;
+#   --lowest: quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows, in .venv-lowest)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [ "${1:-}" = "--lowest" ]; then
+    shift
+    uv venv --allow-existing --python 3.10 .venv-lowest
+    uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio \
+        --editable ".[test]" --editable "studio[test]"
+    OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile -m "not slow" "$@"
+    exit
+fi
 source scripts/setup.sh
 set_up "[test]"
 
@@ -13,7 +22,7 @@ if [ "${1:-}" = "--all" ]; then
     marks=()
     shift
     if [ $# -eq 0 ]; then
-        marks=(tests studio/tests research/tests integrations)
+        marks=(tests studio/tests runtime/tests research/tests integrations)
     fi
 fi
 .venv/bin/ruff check .

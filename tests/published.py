@@ -3,17 +3,17 @@
 from aotlab.networks.weights.published_keys import (
     COMPUTED_BUFFER,
     PROMPT_PREFIX,
-    map_official_names,
-    to_official_name,
+    map_published_names,
+    to_published_name,
 )
 
 
-def to_official(model):
+def to_published(model):
     """The state dict as the published code loads it, all contiguous and without the prompt network."""
     own = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
-    state = {name: own[key].contiguous() for key, name in map_official_names(own).items()}
+    state = {name: own[key].contiguous() for key, name in map_published_names(own).items()}
     computed = {
-        to_official_name(key): tensor
+        to_published_name(key): tensor
         for key, tensor in model.named_buffers()
         if key.endswith(COMPUTED_BUFFER)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,12 +16,14 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
-from aotlab.networks.weights.published_keys import convert_official
+from aotlab.networks.weights.published_keys import convert_published
 from tests.golden import filler
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SHARED_GOLDEN = SHARED / "golden"
 SHIPPED_GOLDEN = Path(__file__).parent / "golden" / "data"
+
+METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
 
 needs_data = pytest.mark.skipif(
     not (SHARED / "data").is_dir(), reason="the real clips (../shared/data) are not here"
@@ -30,6 +33,11 @@ needs_data = pytest.mark.skipif(
 def slow(*values: Any) -> list[Any]:
     """Return parameters of a test that run with ``scripts/test.sh --all`` only."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def one_of_each_method(presets: Iterable[str]) -> list[Any]:
+    """Return presets as parameters of a test; one of each method is quick, the others are `slow`."""
+    return [part for preset in presets for part in ([preset] if preset in METHOD_PRESETS else slow(preset))]
 
 
 def has_golden(name: str) -> bool:
@@ -81,7 +89,7 @@ def official_weights(variant: str) -> dict[str, torch.Tensor]:
 def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = False) -> Any:
     """A model with the reference's weights, in evaluation mode; ``fast``: its optimised copy in float32."""
     model = build_model(load_config(variant, overrides).model)
-    model.load_state_dict(convert_official(official_weights(variant), model), strict=True)
+    model.load_state_dict(convert_published(official_weights(variant), model), strict=True)
     return optimize(model, precision="float32") if fast else model.eval()
 
 

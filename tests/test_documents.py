@@ -13,6 +13,7 @@ import click
 import pytest
 import yaml
 
+import aotlab
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import Checkpoint, Config, ExistingPath
 from aotlab.tools.main import find_command
@@ -199,6 +200,48 @@ def test_wrong_option_is_found():
         check_options("track", ["--maks", "first.png"])
 
 
+def test_attribute_text_with_colon_stays_whole(monkeypatch):
+    docstring = pytest.importorskip("sphinx.ext.napoleon").GoogleDocstring
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    from references import keep_colons
+
+    lines = ["number of the first frame to track; None: the video's first"]
+    assert ":type:" in str(
+        docstring(lines, what="attribute", name="start")
+    )  # what it does without the extension
+    keep_colons(None, "attribute", "start", None, None, lines)
+    assert (
+        str(docstring(lines, what="attribute", name="start")).strip()
+        == "number of the first frame to track; None: the video's first"
+    )
+
+
+FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_quoted_figures_are_the_measured(name):
+    entry = FIGURES[name]
+    check_command(shlex.split(entry["command"]))
+    for page, sentence in entry["pages"].items():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert text.count(sentence.format(entry["value"])) == 1, f"{page}: {name} is {entry['value']}"
+
+
+def test_versions_agree():
+    version = aotlab.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == version
+    assert citation["version"] == version
+    for project in ("studio", "integrations/napari"):
+        assert f'version = "{version}"' in (ROOT / project / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def read_numbers(text):
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "cells", "image", "text"),
@@ -211,9 +254,12 @@ def test_notebook_runs(page, cells, image, text, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     notebook = nbformat.read(ROOT / "docs" / f"{page}.ipynb", as_version=4)
+    stored = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [bool(cell.get("outputs")) for cell in notebook.cells]
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": ROOT}}).execute()
     printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert sum(shown) >= cells  # the stored outputs are what readers see
+    for before, output in zip(stored, printed, strict=True):  # other processors round differently
+        assert read_numbers(output.get("text", "")) == pytest.approx(read_numbers(before), rel=0.02)
     assert any(image in output.get("data", {}) for output in printed)
     assert any(text in output.get("text", "") for output in printed)

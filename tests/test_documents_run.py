@@ -31,7 +31,7 @@ from tests.drawn_clips import (
     write_list,
     write_youtube_meta,
 )
-from tests.published import to_official
+from tests.published import to_published
 from tests.test_documents import BLOCK, ROOT
 
 SAMPLE = ROOT / "datasets" / "sample"
@@ -161,7 +161,7 @@ def published_weights(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     (home / "weights").mkdir()
     for name in ("r50_aotl", "r50_deaotl"):
-        state = to_official(build_model(load_config(name).model))
+        state = to_published(build_model(load_config(name).model))
         torch.save({"state_dict": state}, home / "weights" / find_published_weights(name).file)
     return home
 

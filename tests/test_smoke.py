@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aotlab import Prompt, Tracker, load_model, read_mask
@@ -16,12 +18,21 @@ from tests import miniatures
 from tests.engine.small_model import build, clip, stripes
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
+SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
+
+
+def build_with_prompts(*overrides):
+    """A tiny network whose prompts always give a mask, and its settings."""
+    model, config = build("aott", "model.prompt_blocks=1", "memory.every=1", *overrides)
+    torch.nn.init.constant_(model.prompts.decoder.conv_out.bias, 10)
+    return model, config
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A file of the tiny network, which takes prompts."""
+    """A file of the tiny network."""
     path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(path, *build("aott", "model.prompt_blocks=1", "memory.every=2"))
+    save_checkpoint(path, *build_with_prompts())
     return path
 
 
@@ -56,8 +67,7 @@ def aotlab(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_tracker_takes_masks_prompts_and_saved_states(policy):
-    settings = [f"memory.policy={policy}", "memory.frames=2", "model.max_objects=2"]
-    model, config = build("aott", "model.prompt_blocks=1", *settings, "memory.every=1")
+    model, config = build_with_prompts(f"memory.policy={policy}", "memory.frames=2", "model.max_objects=2")
     frames, tracker = clip(7), Tracker(model, config)
     assert (tracker.step(frames[0], stripes([4, 9])).labels == stripes([4, 9])).all()
     tracker.step(frames[1], prompts={5: Prompt(box=(3, 3, 20, 20))})
@@ -74,7 +84,18 @@ def test_tracker_takes_masks_prompts_and_saved_states(policy):
 def test_video_is_tracked_from_a_mask(aotlab, checkpoint, video, tmp_path):
     Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "first.png")
     outputs = "masks,objects,coco,overlay"
-    aotlab("track", video, "--mask", "first.png", "--checkpoint", checkpoint, "--write", outputs, "--output", "out")
+    aotlab(
+        "track",
+        video,
+        "--mask",
+        "first.png",
+        "--checkpoint",
+        checkpoint,
+        "--write",
+        outputs,
+        "--output",
+        "out",
+    )
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
     assert {path.name for path in (tmp_path / "out").glob("[!.]*")} >= {"coco.json", "overlay.mp4"}
 
@@ -85,9 +106,10 @@ def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path):
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
 
 
-def test_image_is_masked(aotlab, checkpoint, video, tmp_path):
-    aotlab("mask", video / "00000.png", "--box", "3,3,20,20", "--model", checkpoint, "--output", "mask.png")
-    assert read_mask(tmp_path / "mask.png").shape == clip(1)[0].shape[:2]
+def test_image_is_masked_by_the_bundled_model(aotlab, tmp_path):
+    image = SAMPLE / "JPEGImages" / "480p" / "pond" / "00000.jpg"
+    aotlab("mask", image, "--box", "40,40,80,80", "--output", "mask.png")
+    assert read_mask(tmp_path / "mask.png").any()
 
 
 def test_benchmark_is_run_scored_and_combined(aotlab, checkpoint, benchmark, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
-from aotlab.utils.numbers import format_count
+from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def require_arguments(args: Namespace) -> None:
     several = is_list(args)
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
-        "--not-point": args.not_point, "--realtime": args.realtime, "--start": args.start is not None,
-        "--end": args.end is not None,
+        "--not-point": args.not_point, "--class": args.class_names, "--realtime": args.realtime,
+        "--start": args.start is not None, "--end": args.end is not None,
     }  # fmt: skip
     refused = [name for name, value in single.items() if value]
     numbers = [text for text in args.video[1:] if text.isdecimal()]
@@ -163,11 +164,10 @@ def read_job(args: Namespace) -> Job:
     """Return the job of the one video."""
     from aotlab.video.job import Job
 
-    segmenter = [args.segmenter_plugin] if args.segmenter_plugin else args.segmenter or ()
     return Job(
         args.output.name, args.video[0], args.mask, levels=args.levels, start=args.start, end=args.end,
-        boxes=args.box, points=args.point, not_points=args.not_point,
-        segmenter=tuple(map(str, segmenter)),
+        boxes=args.box, points=args.point, not_points=args.not_point, classes=args.class_names,
+        segmenter=args.segmenter_plugin or args.segmenter or (), rate=args.fps,
     )  # fmt: skip
 
 
@@ -179,17 +179,20 @@ def track_video(args: Namespace, tracker: TrackerOptions, options: TrackOptions)
         raise InputError(
             f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.video.job import check_job, describe_inputs, digest_inputs
+    from aotlab.video.job import check_job, digest_inputs, result_settings
 
     checked = check_job(read_job(args), options)
-    if args.dry_run:
-        print(describe(checked))
-        return 0
-    if not args.quiet:
+    if not args.quiet or args.dry_run:
         print(f"{describe(checked)}, into {args.output}", flush=True)
     reject_ineffective_options(args, tracker)
-    digest = digest_inputs(checked.job, describe_inputs(tracker, options))
-    result = checked.run(args.output, tracker, digest, force=args.force, restart=args.restart or args.force)
+    digest = digest_inputs(checked.job, result_settings(tracker, options))
+    result = checked.run(
+        args.output, tracker.load, digest, force=args.force, restart=args.restart or args.force,
+        dry_run=args.dry_run,
+    )  # fmt: skip
+    if args.dry_run:
+        require_space(args.output, checked.estimate_bytes())
+        return 0
     if result is None:
         print(f"{args.output}: already tracked with these inputs; --restart tracks it again")
         return 0
@@ -197,12 +200,30 @@ def track_video(args: Namespace, tracker: TrackerOptions, options: TrackOptions)
 
 
 def describe(checked: CheckedJob) -> str:
-    """Return the video, with the numbers of frames and objects to track."""
+    """Return the video, with the numbers of frames and objects to track, and the rate of images."""
+    from aotlab.media.frames import ImageFrames
+
     count = checked.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
     height, width = checked.source.size
     objects = format_count(len(checked.objects), "object")
-    return f"{checked.job.video}: {frames} of {width}×{height}, {objects} to track"
+    rate = ""
+    if isinstance(checked.source, ImageFrames):
+        rate = f", {float(checked.source.rate):.5g} frames per second"
+        rate += "" if checked.job.rate else " (--fps changes it)"
+    return f"{checked.job.video}: {frames} of {width}×{height}, {objects} to track{rate}"
+
+
+def require_space(output: Path, needed: int) -> None:
+    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
+    existing = next(path for path in output.absolute().parents if path.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise InputError(
+            f"{output}: the results take about {format_bytes(needed)}, but {format_bytes(free)} are free; free space, "
+            "write fewer outputs, or choose another folder"
+        )
+    print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
 
 
 def summarize(result: TrackResult, *, realtime: bool) -> int:
@@ -252,10 +273,15 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     from aotlab.video.job_list import list_video_jobs, read_jobs
 
     jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
-    jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
+    segmenter = args.segmenter_plugin or args.segmenter or ()
+    jobs = [
+        replace(job, levels=job.levels or args.levels, rate=job.rate or args.fps, segmenter=segmenter)
+        for job in jobs
+    ]
     force, restart = args.force, args.restart
     if args.dry_run:
-        return check_list(jobs, options)
+        reject_ineffective_options(args, tracker)
+        return check_list(args, jobs, tracker, options)
     if args.summarize:
         from aotlab.video.batch import summarize_jobs
 
@@ -287,18 +313,22 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     return status
 
 
-def check_list(jobs: Sequence[Job], options: TrackOptions) -> int:
+def check_list(args: Namespace, jobs: Sequence[Job], tracker: TrackerOptions, options: TrackOptions) -> int:
     """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
-    from aotlab.video.job import check_job
+    from aotlab.video.batch import check_jobs
 
-    faults = 0
-    for job in jobs:
-        try:
-            print(describe(check_job(job, options, strict=True)))
-        except InputError as error:
+    faults = needed = 0
+    for job, checked in zip(
+        jobs, check_jobs(jobs, args.output, tracker, options, force=args.force), strict=True
+    ):
+        if isinstance(checked, InputError):
             faults += 1
-            print(f"error: {job.name}: {error}", file=sys.stderr)
+            print(f"error: {job.name}: {checked}", file=sys.stderr)
+        else:
+            needed += checked.estimate_bytes()
+            print(describe(checked))
     print(f"{len(jobs) - faults} of {format_count(len(jobs), 'video')} can be tracked")
+    require_space(args.output, needed)
     return 1 if faults else 0
 
 
@@ -361,6 +391,13 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
 @prompt_options()
 @group(
     "tracking",
+    option(
+        "--class",
+        "class_names",
+        metavar="[:ID=]NAME",
+        multiple=True,
+        help="class name of an object, for annotation files; a list of jobs has it as a column; may be repeated",
+    ),
     flag(
         "--both-directions",
         "track forward and backward from every --mask and merge; each mask must label every object in its frame",
@@ -386,6 +423,11 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
         help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     ),
     levels,
+    option(
+        "--fps",
+        metavar="N",
+        help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
+    ),
     flag("--realtime", "drop frames to keep up with the source"),
     option(
         "--timeout",

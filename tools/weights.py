@@ -44,13 +44,13 @@ def find_stored(name: str) -> str:
 
 def verify_digests(names: list[str]) -> int:
     """Verify the digests of stored files; return 1 if one was changed."""
-    from aotlab.networks.weights.zoo import find_weights, list_published_weights, weights_folder
+    from aotlab.networks.weights.zoo import list_published_weights, verify_weights, weights_folder
 
     is_file(weights_folder() / "any")  # an unusable folder is one error, not one of every name
     status = 0
     for name in names or list_published_weights():
         try:
-            path = find_weights(name)
+            path = verify_weights(name)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             status = 1

@@ -78,7 +78,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 
 @contextmanager
 def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
-    """Hold an output folder for a run; create it, and remove it if it is empty in the end.
+    """Hold an output folder for a run; create it and its parents, and remove those that are empty in the end.
 
     Args:
         folder: output folder.
@@ -87,7 +87,8 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
     Raises:
         InputError: the folder is not writable, or another process holds the lock, which is named.
     """
-    lead, created = world is None or world.is_main, not require_writable(folder).exists()
+    lead, parents = world is None or world.is_main, (folder, *require_writable(folder).parents)
+    created = [path for path in parents if lead and not path.exists()]
     make_folder(folder)
     try:
         with locked(folder / LOCK_SUFFIX, 0, subject=folder) if lead else nullcontext():
@@ -95,9 +96,9 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
                 world.gather(None)  # other ranks wait until the lead has the lock
             yield
     finally:
-        if created and lead:
-            with suppress(OSError):  # it holds results
-                folder.rmdir()
+        with suppress(OSError):  # it holds results
+            for path in created:
+                path.rmdir()
 
 
 def _read_holder(path: Path) -> str:

@@ -8,12 +8,23 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from aotlab.utils.errors import InputError
+
 MAX_COUNT = 2**31 - 1
 """largest allowed count"""
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
 """largest side of an image in pixels"""
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+}
 
 
 @dataclass(frozen=True)
@@ -75,18 +86,18 @@ def parse_number(text: str, allowed: Range) -> float:
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ValueError with ``message`` unless ``condition`` holds."""
+    """Raise InputError with ``message`` unless ``condition`` holds."""
     if not condition:
-        raise ValueError(message)
+        raise InputError(message)
 
 
 def require_choice(value: object, choices: Collection[str], name: str) -> None:
-    """Raise ValueError unless a setting has one of these values."""
+    """Raise InputError unless a setting has one of these values."""
     require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value}")
 
 
 def require_ranges(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
-    """Raise ValueError for the first attribute out of range; None is always allowed.
+    """Raise InputError for the first attribute out of range; None is always allowed.
 
     Args:
         settings: object with the numbers as attributes.
@@ -95,7 +106,7 @@ def require_ranges(settings: object, prefix: str, allowed: Mapping[str, Range]) 
     for name, numbers in allowed.items():
         value = getattr(settings, name)
         if value is not None and value not in numbers:
-            raise ValueError(f"{prefix}{name} must be {numbers.describe(value)}, got {value}")
+            raise InputError(f"{prefix}{name} must be {numbers.describe(value)}, got {value}")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -112,6 +123,12 @@ def parse_bytes(text: str) -> int:
     if match is None or match[2] not in UNITS or float(match[1]) == 0:
         raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
     return int(float(match[1]) * UNITS[match[2]])
+
+
+def format_bytes(count: int) -> str:
+    """Return bytes as text such as "1.5 GB"."""
+    unit = next((name for name in ("TB", "GB", "MB", "KB") if count >= UNITS[name]), "B")
+    return f"{count / UNITS[unit]:.3g} {unit}"
 
 
 def format_count(number: int, noun: str) -> str:

@@ -1,1 +1,1 @@
-"""Tracking of videos: frames in, outputs and reviews out."""
+"""Tracking of videos from file to outputs, one at a time or in lists."""

@@ -6,10 +6,11 @@ import csv
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, share
@@ -23,19 +24,17 @@ from aotlab.video.job import (
     CORRECTED_FILE,
     RECORD_FILE,
     UNFINISHED,
+    CheckedJob,
     Job,
     JobRecord,
     check_job,
-    describe_inputs,
     digest_inputs,
     is_finished,
     read_job_record,
+    result_settings,
 )
 from aotlab.video.outputs import finish_batch
 from aotlab.video.track import TrackOptions
-
-if TYPE_CHECKING:
-    from aotlab.engine.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ def run_jobs(
     Raises:
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
-    inputs = describe_inputs(tracker, options)
+    inputs = result_settings(tracker, options)
     run = make_runner(output, replace(tracker, device=str(world.device)), options, inputs)
     outputs = add_review(options.write)
     with locked_output(output, world):
@@ -119,7 +118,7 @@ def run_shard(
     Raises:
         InputError: the output cannot be written, or holds another run's results.
     """
-    inputs = describe_inputs(tracker, options)
+    inputs = result_settings(tracker, options)
     run = make_runner(output, tracker, options, inputs)
     numbers = share([_video_bytes(job) for job in jobs], shard.index, shard.count)
     shard_jobs = [jobs[number] for number in numbers]
@@ -150,15 +149,35 @@ def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) ->
     return records
 
 
+def check_jobs(
+    jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: TrackOptions, *, force: bool = False
+) -> Iterator[CheckedJob | InputError]:
+    """Yield each job, or why it would fail, with everything checked that `run_jobs` would refuse; nothing is written.
+
+    Raises:
+        InputError: no job can be tracked, as in `run_jobs`.
+    """
+    inputs, load_tracker = result_settings(tracker, options), lru_cache(1)(tracker.load)
+    with locked_output(output):
+        problem = _find_other_results(jobs, output, inputs)
+        if problem is not None and not force:
+            raise problem
+        for job in jobs:
+            try:
+                checked, digest = check_job(job, options, strict=True), digest_inputs(job, inputs)
+                checked.run(output / job.name, load_tracker, digest, force=True, dry_run=True)
+            except InputError as error:
+                yield error
+            else:
+                yield checked
+
+
 def make_runner(
     output: Path, tracker: TrackerOptions, options: TrackOptions, inputs: dict[str, Any]
 ) -> Callable[[Job], JobRecord | None]:
     """Return a function that tracks a job unless it is finished; it returns None if stopped, and raises nothing."""
     options = replace(options, write=add_review(options.write), progress=False)
-
-    @lru_cache(1)  # reused while settings are the same
-    def load_tracker(tracker: TrackerOptions) -> Tracker:
-        return tracker.load()
+    load_tracker = lru_cache(1)(tracker.load)  # reused while settings are the same
 
     def run(job: Job) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped."""
@@ -173,12 +192,7 @@ def make_runner(
                 log.info("%s: done already", job.name)
                 return earlier
             result = check_job(job, options, strict=True).run(
-                folder,
-                tracker,
-                input_digest,
-                load_tracker=load_tracker,
-                class_list=output / CLASSES,
-                force=True,
+                folder, load_tracker, input_digest, class_list=output / CLASSES, force=True
             )
         except InUseError as error:  # the other process writes the record
             log.info("%s: failed", job.name)
@@ -197,7 +211,8 @@ def make_runner(
             return read_job_record(folder)
         log.info("%s: failed", job.name)
         record = replace(JobRecord.start(job), error=problem)
-        save_record(folder / RECORD_FILE, record)
+        with suppress(InputError):  # a folder that cannot be written, which `problem` names
+            save_record(folder / RECORD_FILE, record)
         return record
 
     return run
@@ -243,33 +258,51 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     remove_leftovers(output)
-    earlier = read_versioned_or_none(
-        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
-    )
-    earlier_names = [] if earlier is None else list(filter(is_file_name, earlier[1]))
-    names = sorted(job.name for job in jobs)
-    _require_inputs_outside(jobs, output, earlier_names)
-    problem = None
-    if earlier is not None:
-        others = sorted(
-            name for name in {*earlier_names} - {*names} if (output / name / RECORD_FILE).exists()
-        )
-        if others:
-            problem = f"results of other jobs ({others[0]}, …)"
-        elif earlier[0] != inputs:
-            problem = "results made with other settings"
-    elif any(path.name != LOCK_SUFFIX for path in output.iterdir()):
-        problem = "files that are not of such a run"
+    problem, names = _find_other_results(jobs, output, inputs), sorted(job.name for job in jobs)
     if problem is not None:
         if not force:
-            raise InputError(
-                f"output {output}: holds {problem}; choose another folder, or replace results with --force"
-            )
+            raise problem
+        earlier_names = _read_run(output)[1]
         corrected = {name for name in (*earlier_names, *names) if _is_corrected(output / name)}
         corrected |= {CLASSES} if corrected else set()  # their class ids stay valid
         for name in {*(earlier_names or names), *RESERVED_NAMES, RUN_FILE} - corrected:
             remove(output / name)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
+
+
+def _read_run(output: Path) -> tuple[Any, list[str]]:
+    """Return the settings and job names of the run in a folder; None and no names without one."""
+    earlier = read_versioned_or_none(
+        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
+    )
+    return (None, []) if earlier is None else (earlier[0], list(filter(is_file_name, earlier[1])))
+
+
+def _find_other_results(jobs: Sequence[Job], output: Path, inputs: dict[str, Any]) -> InputError | None:
+    """Return the error of results that only ``force`` replaces; None without such results.
+
+    Raises:
+        InputError: outputs would overwrite inputs.
+    """
+    settings, earlier_names = _read_run(output)
+    names = sorted(job.name for job in jobs)
+    _require_inputs_outside(jobs, output, earlier_names)
+    problem = None
+    if settings is not None:
+        others = sorted(
+            name for name in {*earlier_names} - {*names} if (output / name / RECORD_FILE).exists()
+        )
+        if others:
+            problem = f"results of other jobs ({others[0]}, …)"
+        elif settings != inputs:
+            problem = "results made with other settings"
+    elif any(path.name != LOCK_SUFFIX for path in output.iterdir()):
+        problem = "files that are not of such a run"
+    if problem is None:
+        return None
+    return InputError(
+        f"output {output}: holds {problem}; choose another folder, or replace results with --force"
+    )
 
 
 def _require_inputs_outside(jobs: Sequence[Job], output: Path, earlier_names: Sequence[str]) -> None:

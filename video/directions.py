@@ -9,8 +9,9 @@ from __future__ import annotations
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder
 
-FramePrediction = tuple[int, np.ndarray, Any]
+NumberedPrediction = tuple[int, np.ndarray, Any]
 """index, image and prediction of a frame"""
 
 AnnotatedFrame = tuple[np.ndarray, np.ndarray]
@@ -77,7 +78,7 @@ def track_both_directions(
     masks: Mapping[int, np.ndarray],
     folder: Path,
     stop: threading.Event,
-) -> Iterator[FramePrediction]:
+) -> Iterator[NumberedPrediction]:
     """Yield every frame with what the annotated frames before and after it say.
 
     Args:
@@ -102,10 +103,10 @@ def track_both_directions(
                 yield from _track_gap_forward(tracker, before, gap, indices, stop)
                 return
             index, after = next_annotated
-            yield from _track_gap(tracker, (before, after), gap, indices, stop)
+            cut = yield from _track_gap(tracker, (before, after), gap, indices, stop)
         if not stop.is_set():
             tracker.reset()
-            yield index, after[0], tracker.step(*after)
+            yield index, after[0], replace(tracker.step(*after), cut=cut)
         before = after
         if index == max(masks):
             yield from ((index, frame, tracker.step(frame)) for index, frame in frames)
@@ -129,7 +130,7 @@ def _read_gap(
 
 def _track_gap_forward(
     tracker: Tracker, before: AnnotatedFrame | None, gap: SpillFile, indices: list[int], stop: threading.Event
-) -> Iterator[FramePrediction]:
+) -> Iterator[NumberedPrediction]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
     if before is not None and indices:
@@ -146,27 +147,34 @@ def _track_gap(
     gap: SpillFile,
     indices: list[int],
     stop: threading.Event,
-) -> Iterator[FramePrediction]:
-    """Yield the frames of a gap with their merged predictions."""
+) -> Generator[NumberedPrediction, None, bool]:
+    """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:
-        return
+        return False
+    cuts: set[int] = set()
     with SpillFile(gap.folder, compress=True) as backward:
         tracker.reset(len(gap) + 1)
         ids = tracker.step(*after).ids
         for position in reversed(range(len(gap))):
             if stop.is_set():
-                return
-            backward.append(quantize_probabilities(tracker.step(gap[position])))
+                return False
+            prediction = tracker.step(gap[position])
+            backward.append(quantize_probabilities(prediction))
+            if prediction.cut:  # between this frame and the next
+                cuts.add(position + 1)
         tracker.reset(len(gap) + 1)
         if before is not None:
             tracker.step(*before)
         for position, index in enumerate(indices):
             if stop.is_set():
-                return
+                return False
             forward = None if before is None else tracker.step(gap[position])
             later, weight = backward[len(gap) - 1 - position], (position + 1) / (len(gap) + 1)
-            yield index, gap[position], fuse_directions(forward, ids, later, weight)
+            fused = fuse_directions(forward, ids, later, weight)
+            cut = position in cuts or (forward is not None and forward.cut)
+            yield index, gap[position], replace(fused, cut=cut)
+    return len(gap) in cuts
 
 
 def fuse_directions(

@@ -6,7 +6,8 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
-from aotlab.utils.places import CAMERA_NUMBER, FrameObjectValue
+from aotlab.utils.places import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import (
     FrameSelection,
@@ -34,7 +35,7 @@ from aotlab.video.inputs import (
 from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OUTPUTS,
-    find_output,
+    estimate_bytes,
     remove_temporary_files,
     require_no_results,
     require_source_outside,
@@ -65,8 +66,8 @@ class Job:
     """name of its result folder"""
     video: str
     """source, as in `open_frames`"""
-    masks: tuple[str, ...]
-    """masks, ``[FRAME][:ID]=FILE`` or FILE each"""
+    masks: tuple[str, ...] = ()
+    """masks, ``[FRAME][:ID]=FILE`` or FILE each; this and other lists of texts may be one text"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job only"""
     levels: str | None = None
@@ -83,6 +84,17 @@ class Job:
     """points that are not on the objects"""
     segmenter: tuple[str, ...] = ()
     """segmenter of the prompts: two ONNX files, or the name of a plug-in; empty: that of the checkpoint"""
+    classes: tuple[str, ...] = ()
+    """class names of objects, ``[:ID]=NAME`` or NAME for object 1; they replace those of mask files"""
+    rate: str | None = None
+    """frames per second of an image folder or TIFF stack, as in `open_frames`"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "video", str(self.video))
+        for name in ("masks", "overrides", "boxes", "points", "not_points", "segmenter", "classes"):
+            value = getattr(self, name)
+            values = (value,) if isinstance(value, str | Path) else value
+            object.__setattr__(self, name, tuple(map(str, values)))
 
 
 @dataclass
@@ -130,6 +142,8 @@ class CheckedJob:
     """masks from files"""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id"""
+    class_names: Mapping[int, str]
+    """class names by object id, of `Job.classes`"""
 
     @property
     def objects(self) -> set[int]:
@@ -139,38 +153,42 @@ class CheckedJob:
     def run(
         self,
         folder: Path,
-        tracker: TrackerOptions,
+        load_tracker: Callable[[tuple[str, ...]], Tracker],
         input_digest: str,
         *,
-        load_tracker: Callable[[TrackerOptions], Tracker] = TrackerOptions.load,
         class_list: Path | None = None,
         force: bool = False,
         restart: bool = False,
+        dry_run: bool = False,
     ) -> TrackResult | None:
         """Track the video into a folder, or resume it; arguments and errors as in `run_job`.
 
         Args:
+            load_tracker: returns a tracker with the job's overrides, for example a cached one.
             input_digest: digest of all inputs, of `digest_inputs`.
-            load_tracker: returns the tracker of ``tracker`` with the job's overrides, for example a cached one.
             class_list: file with the class ids of a list of jobs, to which this job's classes are added.
+            dry_run: return None before the first frame, with everything checked and nothing written.
         """
-        from aotlab.utils.devices import pick_device, reserve_cores  # loads PyTorch
+        from aotlab.utils.devices import reserve_cores  # loads PyTorch
 
         with locked_output(folder):
             results = JobResults(folder, self, input_digest, restart=restart)
             if results.finished:
                 return None
             results.require_replaceable(force=force)
-            pick_device(tracker.device)
             reserve_cores(HELPER_THREADS)
-            loaded = load_tracker(replace(tracker, overrides=(*tracker.overrides, *self.job.overrides)))
+            loaded = load_tracker(self.job.overrides)
             values, masks = [*self.job.masks], self.masks
-            if self.prompts:
-                segmenter = open_segmenter(self.job.segmenter, loaded)
+            segmenter = open_segmenter(self.job.segmenter, loaded) if self.prompts else None
+            if dry_run:
+                return None
+            results.remove_temporary_files()
+            if segmenter is not None:
                 values += self.draw_prompts(folder / PROMPT_MASKS, segmenter)
                 masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
             loaded.reset(self.frames.count)
             results.load_progress(loaded)
+            masks.annotations.class_names.update(self.class_names)
             with results.record_run(values):
                 labels = VideoLabels.from_annotations(masks.annotations, class_list)
                 result = track(
@@ -178,6 +196,12 @@ class CheckedJob:
                     progress=results.progress,
                 )  # fmt: skip
             return results.save(result)
+
+    def estimate_bytes(self) -> int:
+        """Return about how many bytes the results take; 0 for a stream."""
+        height, width = self.source.size
+        pixels = height * width * (self.frames.count or 0)
+        return estimate_bytes(self.options.write, pixels, len(self.objects))
 
     def draw_prompts(self, folder: Path, segmenter: PromptSegmenter) -> list[str]:
         """Write the masks of the prompts into a folder; return them as in `Job.masks`.
@@ -232,7 +256,7 @@ class JobResults:
         self._folder, self._video = folder, video
         self._same = repeatable and earlier.input_digest == input_digest
         self._resume = self._same and not restart
-        outputs = [find_output(name).file_name for name in options.write]
+        outputs = [kind.file_name for kind in options.outputs.values()]
         self._replaced = list(dict.fromkeys([*outputs, *filter(is_file_name, earlier.written)]))
         self.record = JobRecord.start(job)
         self.record.input_digest, self.record.rate = input_digest, str(checked.source.rate)
@@ -247,11 +271,14 @@ class JobResults:
             self.progress = Progress(folder, checked.source.stem, input_digest, confidence=confidence)
 
     def require_replaceable(self, *, force: bool) -> None:
-        """Remove temporary files; raise `InputError` if results would overwrite the video, or others without force."""
+        """Raise `InputError` if results would overwrite the video, or others without ``force``."""
         require_source_outside(self._replaced, self._folder, self._video)
-        remove_temporary_files(self._replaced, self._folder)
         if not (self._same or force):
             require_no_results(self._replaced, self._folder)
+
+    def remove_temporary_files(self) -> None:
+        """Remove temporary files of a killed run."""
+        remove_temporary_files(self._replaced, self._folder)
 
     def load_progress(self, tracker: Tracker) -> None:
         """Restore the tracker of an interrupted run of the same inputs, if there is one."""
@@ -320,8 +347,8 @@ def is_finished(record: JobRecord, folder: Path, input_digest: str) -> bool:
 
 def run_job(
     job: Job,
-    folder: Path,
-    tracker: TrackerOptions | None = None,
+    folder: str | Path,
+    tracker: TrackerOptions | Tracker | None = None,
     options: TrackOptions | None = None,
     *,
     force: bool = False,
@@ -335,7 +362,7 @@ def run_job(
     Args:
         job: the video and its masks.
         folder: output folder, created if missing.
-        tracker: the model; None: the bundled one.
+        tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
         options: outputs and how to track; frame numbers in them are those of the job.
         force: replace results of other inputs.
         restart: track again from the first frame.
@@ -344,9 +371,19 @@ def run_job(
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
+    if not isinstance(options, TrackOptions):
+        raise InputError(f"options: expected TrackOptions, got {type(options).__name__}; see run_job")
+    load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
-    digest = digest_inputs(job, describe_inputs(tracker, options))
-    return checked.run(folder, tracker, digest, force=force, restart=restart)
+    digest = digest_inputs(job, result_settings(tracker, options))
+    return checked.run(Path(folder), load, digest, force=force, restart=restart)
+
+
+def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
+    """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
+    if overrides:
+        raise InputError(f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
+    return tracker.fresh()
 
 
 def check_job(job: Job, options: TrackOptions, *, strict: bool = False) -> CheckedJob:
@@ -358,7 +395,9 @@ def check_job(job: Job, options: TrackOptions, *, strict: bool = False) -> Check
     Raises:
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
     """
-    source = open_frames(job.video, timeout=options.timeout, levels=job.levels)
+    if not isinstance(job, Job):
+        raise InputError(f"job: expected a Job, got {type(job).__name__}; give Job(name, video, masks)")
+    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     if not (job.masks or job.boxes or job.points):
         names = ", ".join(f"{Path(job.video).stem}{suffix}" for suffix in MASK_SUFFIXES)
         raise InputError(f"{job.video}: no masks; put one of {names} beside it")
@@ -379,14 +418,41 @@ def check_job(job: Job, options: TrackOptions, *, strict: bool = False) -> Check
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
     }
     group_removals(options.removals, {**ids, **prompts}, frames)
-    return CheckedJob(job, options, source, frames, masks, prompts)
+    class_names = parse_class_names(job.classes)
+    for object_id in class_names.keys() - set().union(*ids.values(), *prompts.values()):
+        raise InputError(
+            f"class {class_names[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+        )
+    return CheckedJob(job, options, source, frames, masks, prompts, class_names)
 
 
-def describe_inputs(tracker: TrackerOptions, options: TrackOptions) -> dict[str, Any]:
+def parse_class_names(values: Sequence[str]) -> dict[int, str]:
+    """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
+
+    Raises:
+        InputError: a frame, no name, or two names for one object.
+    """
+    names: dict[int, str] = {}
+    for value in values:
+        frame, object_id, name = parse_frame_object(value)
+        object_id, name = 1 if object_id is None else object_id, name.strip()
+        if frame is not None or not name or object_id in names:
+            raise InputError(f"class {value}: expected one [:ID]=NAME for each object, for example :2=dog")
+        names[object_id] = name
+    return names
+
+
+def result_settings(tracker: TrackerOptions | Tracker, options: TrackOptions) -> dict[str, Any]:
     """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
+    from aotlab.configs.load import to_yaml
+
+    if isinstance(tracker, TrackerOptions):
+        checkpoint, settings = sha256(tracker.checkpoint), tracker.settings_as_yaml()
+    else:
+        checkpoint, settings = tracker.origin["weights"], to_yaml(tracker.config)
     inputs: dict[str, Any] = {
-        "checkpoint": sha256(tracker.checkpoint),
-        "settings": tracker.settings_as_yaml(),
+        "checkpoint": checkpoint,
+        "settings": settings,
         "write": sorted(options.write),
         "both_directions": options.both_directions,
     }
@@ -404,8 +470,11 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_read_stamp(file) for file in files]
-    prompts = (job.boxes, job.points, job.not_points, job.segmenter)
-    parts = (dict(inputs), job.overrides, job.levels, masks, str(path), video, job.start, job.end, prompts)
+    segmenter = [(name, sha256(Path(name)) if is_file(Path(name)) else "") for name in job.segmenter]
+    prompts = (job.boxes, job.points, job.not_points, job.classes, segmenter)
+    parts = (
+        dict(inputs), job.overrides, job.levels, job.rate, masks, str(path), video, job.start, job.end, prompts
+    )  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.deep_images import parse_levels
+from aotlab.media.frames import parse_rate
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
@@ -35,19 +36,28 @@ VIDEO_SUFFIXES = (
     ".tiff",
 )
 """suffixes of videos in a folder of jobs"""
-REQUIRED_FIELDS, OPTIONAL_FIELDS = ("video", "masks"), ("name", "overrides", "levels", "start", "end")
+OBJECT_FIELDS = {
+    "masks": "masks",
+    "box": "boxes",
+    "point": "points",
+    "not_point": "not_points",
+    "class": "classes",
+}
+"""columns of several values, to the field of `Job`"""
+FIELDS = ("video", *OBJECT_FIELDS, "name", "overrides", "levels", "fps", "start", "end")
 """columns of a list"""
 
 
 def read_jobs(path: Path) -> list[Job]:
     """Read the jobs of a list or folder, in order.
 
-    A CSV has a header with ``video`` and ``masks`` (separated by ;), and optionally ``name``, ``overrides`` (separated
-    by spaces), ``levels``, ``start`` and ``end``. JSON lines are objects with the same keys and lists as values. Paths
-    are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
+    A CSV has a header with ``video``, some of ``masks``, ``box``, ``point``, ``not_point`` and ``class`` (as on the
+    command line, separated by ;), and optionally ``name``, ``overrides`` (separated by spaces), ``levels``, ``fps``,
+    ``start`` and ``end``. JSON lines are objects with the same keys and lists as values. Paths are relative to the
+    list. In a folder, masks lie beside each video, see `list_video_jobs`.
 
     Raises:
-        InputError: not readable, a missing field, or a duplicate name.
+        InputError: not readable, a missing or unknown field, or a duplicate name.
     """
     if is_folder(path):
         videos = order_names(file for file in path.iterdir() if _is_video(file))
@@ -85,7 +95,7 @@ def _is_video(path: Path) -> bool:
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield line numbers and rows, in CSV with masks and overrides as lists."""
+    """Yield line numbers and rows, in CSV with lists where a field has several values."""
     text, number = read_text(path, "give a CSV, JSON lines, or a folder"), 1
     is_json = path.suffix.lower() in (".jsonl", ".ndjson")
     try:
@@ -95,18 +105,16 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     yield number, json.loads(line)
             return
         reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
-        columns, fields = reader.fieldnames or [], {*REQUIRED_FIELDS, *OPTIONAL_FIELDS}
-        if not {*REQUIRED_FIELDS} <= {*columns} <= fields or len({*columns}) < len(columns):
-            raise csv.Error(
-                f"a header of {', '.join(columns)}; expected {', '.join(REQUIRED_FIELDS)}, and perhaps "
-                f"{', '.join(OPTIONAL_FIELDS)}"
-            )
+        columns = reader.fieldnames or []
+        if not {"video"} <= {*columns} <= {*FIELDS} or len({*columns}) < len(columns):
+            raise csv.Error(f"a header of {', '.join(columns)}; expected some of {', '.join(FIELDS)}")
         for row in reader:
             number = reader.line_num
             if None in row:
                 raise csv.Error("more values than the header has; use quotes")
-            masks = [part.strip() for part in row["masks"].split(";") if part.strip()]
-            yield number, {**row, "masks": masks, "overrides": shlex.split(row.get("overrides", ""))}
+            for key in OBJECT_FIELDS.keys() & row.keys():
+                row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
+            yield number, {**row, "overrides": shlex.split(row.get("overrides", ""))}
     except (csv.Error, ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "CSV"
         raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
@@ -114,14 +122,17 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _read_job(row: Any, place: str, folder: Path) -> Job:
     fields: dict[str, Any] = row if isinstance(row, dict) else {}
-    unknown = fields.keys() - {*REQUIRED_FIELDS, *OPTIONAL_FIELDS}
+    unknown = fields.keys() - {*FIELDS}
     if unknown:
-        known = ", ".join((*REQUIRED_FIELDS, *OPTIONAL_FIELDS))
-        raise InputError(f"{place}: unknown field {min(unknown)!r}; expected {known}")
-    video, masks, overrides = fields.get("video", ""), fields.get("masks"), fields.get("overrides") or []
-    masks = [masks] if isinstance(masks, str) else masks
-    if not (_is_text_list([video]) and masks and _is_text_list(masks) and _is_text_list(overrides)):
-        raise InputError(f"{place}: expected a video, its masks, and perhaps overrides as key=value texts")
+        raise InputError(f"{place}: unknown field {min(unknown)!r}; expected {', '.join(FIELDS)}")
+    lists: dict[str, Any] = {key: fields.get(key) or [] for key in (*OBJECT_FIELDS, "overrides")}
+    lists = {key: [value] if isinstance(value, str) else value for key, value in lists.items()}
+    video, rate = fields.get("video", ""), fields.get("fps")
+    objects = lists["masks"] or lists["box"] or lists["point"]
+    if not (objects and all(map(_is_text_list, ([video], *lists.values())))):
+        raise InputError(
+            f"{place}: expected a video, its masks, box or point as texts, and perhaps overrides as key=value texts"
+        )
     levels = fields.get("levels") or None
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
@@ -134,15 +145,12 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
         ends.append(int(text) if text else None)
     name = require_file_name(fields.get("name") or Path(video).stem, place)
     video = video if re.match("[a-z]+://", video) else os.path.join(folder, video)
+    lists["masks"] = [resolve_mask_value(mask, folder) for mask in lists["masks"]]
     return Job(
-        name,
-        video,
-        tuple(resolve_mask_value(mask, folder) for mask in masks),
-        tuple(overrides),
-        levels,
-        start=ends[0],
-        end=ends[1],
-    )
+        name, video, overrides=lists["overrides"], levels=levels, start=ends[0], end=ends[1],
+        rate=None if rate in (None, "") else str(parse_rate(rate)),
+        **{OBJECT_FIELDS[key]: lists[key] for key in OBJECT_FIELDS},
+    )  # fmt: skip
 
 
 def _is_text_list(values: Any) -> bool:

@@ -10,7 +10,6 @@ from itertools import count
 from pathlib import Path
 
 from aotlab.media.regions import Annotations, AttributeTable
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, read_json, reading, write_text
 from aotlab.utils.locks import locked
 
@@ -62,9 +61,4 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
 def _read_class_ids(path: Path) -> dict[str, int]:
     with reading(path):
-        tree = read_json(path)
-        if not isinstance(tree, dict) or not all(
-            type(value) is int and value >= 0 for value in tree.values()
-        ):
-            raise InputError("not class ids by class name; delete it")
-        return tree
+        return {name: int(class_id) for name, class_id in read_json(path).items()}

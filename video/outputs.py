@@ -283,27 +283,47 @@ class OutputKind:
     file_name: str
     description: str
     open: Callable[[Path, FrameSource], Output]
+    bytes_per_pixel: float = 0.02
+    """size of a frame, of each object if `per_object`; rounded up from ``rabbit.mp4``"""
+    per_object: bool = False
 
 
 OUTPUTS = {
     "masks": OutputKind("masks", "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
     "objects": OutputKind(
-        "objects", "one folder of black and white PNGs per object", partial(FrameFiles, save=save_objects)
+        "objects",
+        "one folder of black and white PNGs per object",
+        partial(FrameFiles, save=save_objects),
+        per_object=True,
     ),
     "mattes": OutputKind(
-        "mattes", "one folder of grey PNGs per object, 8 bits", partial(FrameFiles, save=save_mattes)
+        "mattes",
+        "one folder of grey PNGs per object, 8 bits",
+        partial(FrameFiles, save=save_mattes),
+        0.2,
+        True,
     ),
     "mattes16": OutputKind(
-        "mattes16", "the same with 16 bits", partial(FrameFiles, save=partial(save_mattes, white=65535))
+        "mattes16",
+        "the same with 16 bits",
+        partial(FrameFiles, save=partial(save_mattes, white=65535)),
+        1.5,
+        True,
     ),
-    "alpha": OutputKind("alpha", "frames as PNGs, cut out", partial(FrameFiles, save=save_alpha)),
-    "prores": OutputKind("alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=render_alpha)),
-    "vp9": OutputKind("alpha.webm", "VP9, cut out", partial(VideoFile, draw=render_alpha)),
+    "alpha": OutputKind("alpha", "frames as PNGs, cut out", partial(FrameFiles, save=save_alpha), 2.0),
+    "prores": OutputKind("alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=render_alpha), 2.0),
+    "vp9": OutputKind("alpha.webm", "VP9, cut out", partial(VideoFile, draw=render_alpha), 0.1),
     "overlay": OutputKind(
-        "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay)
+        "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay), 0.1
     ),
 }
 """outputs without annotation files and plug-ins, by name"""
+
+
+def estimate_bytes(names: Iterable[str], pixels: int, objects: int) -> int:
+    """Return about how many bytes outputs take, of a video of so many pixels in all frames."""
+    kinds = map(find_output, names)
+    return int(sum(pixels * kind.bytes_per_pixel * (objects if kind.per_object else 1) for kind in kinds))
 
 
 def list_outputs() -> list[str]:
@@ -344,9 +364,9 @@ class Outputs:
         self.frames = 0
         """number of frames written to all outputs"""
         self.summaries: list[str] = []
-        """what the completed outputs have to print, after `finish`"""
+        """texts to print after the run, from `Output.summary`"""
         self.last = -1
-        """index of the last of them in the source"""
+        """index in the source of the last written frame; -1 before the first"""
         self._outputs, self._source, self._on_written = outputs, source, on_written
 
     def write(self, tracked: TrackedFrame) -> None:
@@ -385,20 +405,19 @@ class Outputs:
 
 
 def open_outputs(
-    names: Iterable[str],
+    kinds: Mapping[str, OutputKind],
     folder: Path,
     source: FrameSource,
     labels: VideoLabels,
     frame_number: Callable[[int], int],
 ) -> dict[str, Output]:
-    """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
+    """Create outputs in a folder, by name; raise `InputError` if it cannot be written.
 
     Args:
         frame_number: number by which the user calls a frame, by its index.
     """
     outputs = {}
-    for name in names:
-        kind = find_output(name)
+    for name, kind in kinds.items():
         output = outputs[name] = kind.open(folder / kind.file_name, source)
         output.class_names.update(labels.class_names)
         output.classes.update(labels.classes)
@@ -464,12 +483,10 @@ def to_detections(prediction: Prediction) -> Detections:
     ``class_id`` is 0, as trackers have no classes.
 
     Raises:
-        InputError: supervision is not installed.
+        ImportError: supervision is not installed.
     """
-    try:
-        import supervision
-    except ImportError as error:
-        raise InputError("supervision is not installed; pip install supervision") from error
+    import supervision
+
     labels = prediction.labels
     ids = np.array([object_id for object_id in prediction.ids if (labels == object_id).any()], dtype=int)
     if not len(ids):

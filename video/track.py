@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,13 @@ from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.labels import VideoLabels
-from aotlab.video.outputs import Outputs, TrackedFrame, find_output, list_outputs, open_outputs
+from aotlab.video.outputs import OutputKind, Outputs, TrackedFrame, find_output, list_outputs, open_outputs
 from aotlab.video.resume import Progress
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.video.directions import FramePrediction
+    from aotlab.video.directions import NumberedPrediction
 
 NumberedFrame = tuple[int, np.ndarray]
 """index and image of a frame"""
@@ -39,7 +40,7 @@ class TrackOptions:
     """Choices of `track`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
-    """outputs to write, names of `list_outputs`"""
+    """outputs to write, names of `list_outputs`; may be one name"""
     both_directions: bool = False
     """track forward and backward from every annotated frame and merge the predictions"""
     realtime: bool = False
@@ -54,19 +55,23 @@ class TrackOptions:
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
+        if isinstance(self.write, str):
+            object.__setattr__(self, "write", (self.write,))
         if not self.write:
             raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
-        for name in self.write:
-            find_output(name)
+        _ = self.outputs  # raises for an unknown name
         if not 0 < self.timeout < math.inf:
             raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
-        if self.realtime and self.both_directions:
-            raise InputError("realtime: cannot go with both_directions, which needs later frames; give one")
-        if self.removals and self.both_directions:
+        if self.both_directions and (self.realtime or self.removals):
             raise InputError(
-                "remove: cannot go with both_directions, where each mask shows all objects of its frame; "
-                "give a mask without the object"
+                "both directions: cannot go with realtime, as later frames are needed, or with remove, as each mask "
+                "shows all objects of its frame; give one of them"
             )
+
+    @cached_property
+    def outputs(self) -> dict[str, OutputKind]:
+        """Outputs to write, by name."""
+        return {name: find_output(name) for name in self.write or ("",)}  # the empty name is refused
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ def track(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     outputs = Outputs(
-        open_outputs(options.write, require_writable(output), source, labels, frames.number),
+        open_outputs(options.outputs, require_writable(output), source, labels, frames.number),
         source,
         None if progress is None else progress.add_frame,
     )
@@ -187,7 +192,7 @@ def track(
         levels=source.levels,
         interrupted=stop.is_set(),
         signal_number=stop.signal_number,
-        error=_describe_problem(problem, {*options.write} - {*outputs.written}) or unused,
+        error=_describe_problem(problem, options, outputs) or unused,
     )
 
 
@@ -197,7 +202,7 @@ def track_forward(
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     progress: Progress | None = None,
-) -> Iterator[FramePrediction]:
+) -> Iterator[NumberedPrediction]:
     """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
     for index, frame in frames:
         if progress is not None and index <= progress.last:
@@ -301,11 +306,12 @@ def _run_to_end(
     return problem
 
 
-def _describe_problem(problem: BaseException | None, missing: set[str]) -> str | None:
+def _describe_problem(problem: BaseException | None, options: TrackOptions, outputs: Outputs) -> str | None:
     """Describe what went wrong, if anything, and which outputs are incomplete."""
     if problem is None:
         return None
-    left_out = ", ".join(sorted(find_output(name).file_name for name in missing))
+    missing = {kind.file_name for name, kind in options.outputs.items() if name not in outputs.written}
+    left_out = ", ".join(sorted(missing))
     return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 

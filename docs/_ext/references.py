@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 import yaml
+from docutils import nodes
 from sphinx.application import Sphinx
 
 import aotlab.sdk
@@ -30,7 +31,21 @@ REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the generator with Sphinx."""
     app.connect("source-read", _fill)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon's 500
+    app.connect("doctree-read", _shorten_paths)
     return {"parallel_read_safe": True}
+
+
+def keep_colons(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Keep napoleon from reading the words before a colon as the type of an attribute: an empty type stands there."""
+    if what in ("attribute", "property") and lines:
+        lines[0] = f": {lines[0]}"
+
+
+def _shorten_paths(app: Sphinx, page: nodes.document) -> None:
+    """Write files of the checkout relative to it."""
+    for node in [node for node in page.findall(nodes.Text) if str(ROOT) in node]:
+        node.parent.replace(node, nodes.Text(node.replace(f"{ROOT}/", "").replace("PosixPath", "Path")))
 
 
 def _fill(app: Sphinx, page: str, source: list[str]) -> None:

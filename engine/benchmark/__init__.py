@@ -1,1 +1,1 @@
-"""A model on a benchmark: runs, scoring of results, voting and the papers' tables."""
+"""Benchmarks: runs, ensembles, scoring, voting, the papers' tables, and the VOT toolkit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -12,22 +11,12 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.prompting.network import NetworkSegmenter
-from aotlab.engine.prompting.segmenter import require_pixels
-from aotlab.engine.tracking.inputs import (
-    FrameLike,
-    MaskLike,
-    Size,
-    convert_frame,
-    convert_mask,
-    convert_output_size,
-)
+from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
-from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.tracker import IN_USE_MESSAGE, PredictedFrame, Tracker
+from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import InputError
 
 SHORT_EDGE_RATIO = 480 / 800
 """limit of the short edge relative to that of the long edge at several scales, as in the published evaluation"""
@@ -41,7 +30,7 @@ class Branch:
     flip: bool = False
     """mirror frames and masks left to right"""
     weight: float = 1.0
-    """weight of its probabilities in the mean"""
+    """weight of its probabilities in the mean, above 0"""
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
         """Predict the masks of a frame that is mirrored if the branch mirrors; as `Tracker.predict`."""
@@ -62,29 +51,22 @@ class Ensemble:
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
-        """Raise InputError without branches, or for a weight that is not a finite number above 0."""
-        if not branches or not all(0 < branch.weight < math.inf for branch in branches):
-            weights = [branch.weight for branch in branches]
-            raise InputError(f"ensemble: needs branches with finite weights above 0, got {weights}")
+        """``branches``: at least one."""
         total = sum(branch.weight for branch in branches)
         self.branches = [replace(branch, weight=branch.weight / total) for branch in branches]
         self.fused_feedback = fused_feedback
         first = branches[0].tracker
         self.device, self.temperature = first.device, first.temperature
-        self._frame_shape: tuple[int, ...] | None = None
-        self._updating = False
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, as `Tracker.reset`."""
         for branch in self.branches:
             branch.tracker.reset(length)
-        self._frame_shape, self._updating = None, False
 
     def fresh(self) -> Ensemble:
         """Return another ensemble of the same models and settings, without objects or frames."""
         other = copy(self)
         other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
-        other._frame_shape, other._updating = None, False
         return other
 
     def forget(self, object_id: int) -> None:
@@ -102,14 +84,9 @@ class Ensemble:
         """Largest number of groups of a branch."""
         return max(branch.tracker.groups for branch in self.branches)
 
-    @property
-    def segmenter(self) -> NetworkSegmenter:
-        """Segmenter of the first branch's model."""
-        return self.branches[0].tracker.segmenter
-
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts with the first branch's model, as `Tracker.prompt`."""
-        return self.branches[0].tracker.prompt(convert_frame(frame, self._frame_shape), prompts)
+        return self.branches[0].tracker.prompt(frame, prompts)
 
     @torch.inference_mode()
     def step(
@@ -121,29 +98,20 @@ class Ensemble:
         prompts: Mapping[int, Prompt] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame; arguments and errors as `Tracker.step`, but only `reset` repairs."""
-        if self._updating:
-            raise InputError(IN_USE_MESSAGE)
-        frame = convert_frame(frame, self._frame_shape)
-        size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
-        if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.ids and not prompts)
-        if prompts:
-            mask = self.segmenter(frame, prompts, keep=mask)
-            require_pixels(mask, prompts)
-        cut = False
+        first = self.branches[0].tracker
+        for branch in self.branches:
+            branch.tracker.require_usable(first.steps)
+        frame, mask, size = first.prepare(frame, mask, size, prompts)
         if mask is None and not self.ids:
-            logits = torch.zeros(1, *size, device=self.device)
-            channels = logits[0].long()
-        else:
-            by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
-            cut = any(predicted.cut for predicted in by_branch)
-            logits, channels = self._fuse(by_branch)
-            self._commit(by_branch, channels, mask)
-            if mask is not None:
-                given = mask_to_channels(mask, self.ids).to(self.device)
-                channels = apply_given_mask(channels, given, len(self.ids))
-                logits = one_hot_logits(channels, len(self.ids))
-        self._frame_shape = frame.shape
+            return first.step(frame, size=size)
+        by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
+        logits, channels = self._fuse(by_branch)
+        self._commit(by_branch, channels, mask)
+        if mask is not None:
+            given = mask_to_channels(mask, self.ids).to(self.device)
+            channels = apply_given_mask(channels, given, len(self.ids))
+            logits = one_hot_logits(channels, len(self.ids))
+        cut = any(predicted.cut for predicted in by_branch)
         return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
 
     def _fuse(self, by_branch: Sequence[PredictedFrame]) -> tuple[Tensor, Tensor]:
@@ -156,14 +124,12 @@ class Ensemble:
 
     def _commit(self, by_branch: Sequence[PredictedFrame], fused: Tensor, mask: np.ndarray | None) -> None:
         """Store a frame in every branch; ``fused``: channels H×W of the mean."""
-        self._updating = True
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             if self.fused_feedback:
                 channels = branch.mirror(fused.to(predicted.channels.device))
                 predicted = predicted._replace(channels=branch.tracker.objects.expand(channels))
             flipped = mask[:, ::-1] if branch.flip and mask is not None else mask
             branch.tracker.commit(predicted, flipped)
-        self._updating = False
 
 
 def build_branches(
@@ -177,14 +143,9 @@ def build_branches(
 ) -> list[Branch]:
     """Return branches of one model: one per scale, and with ``flip`` also a mirrored one.
 
-    Scales multiply ``input.scale``, after the limits of the long and short edge. With several scales an unset limit of
-    the short edge is set as in the published evaluation.
-
-    Raises:
-        InputError: a scale that is not above 0, or a repeated one.
+    ``scales``, above 0, multiply ``input.scale``, after the limits of the long and short edge. With several scales an
+    unset limit of the short edge is set as in the published evaluation.
     """
-    if not scales or not all(0 < scale < math.inf for scale in scales) or len(set(scales)) < len(scales):
-        raise InputError(f"scales {' '.join(map(str, scales))}: give different numbers above 0")
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
         limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))

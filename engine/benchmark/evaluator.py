@@ -115,7 +115,7 @@ def evaluate(
         world: ranks; None: only this process.
 
     Returns:
-        The merged report of all ranks.
+        The merged results of all ranks.
 
     Raises:
         InputError: the output folder is not writable, is part of the data set, is in use by another process, or
@@ -127,15 +127,15 @@ def evaluate(
         records = _read_records(output, videos, options)
         world.gather(None)  # no rank writes before the others have read the records
         share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
-        report = _run_videos(tracker, share, records, EvaluationResult(output), options, world)
-        return _merge_results(world.gather(report, f"{RESUME_ADVICE} {output}"), videos)
+        evaluation = _run_videos(tracker, share, records, EvaluationResult(output), options, world)
+        return _merge_results(world.gather(evaluation, f"{RESUME_ADVICE} {output}"), videos)
 
 
 def _run_videos(
     tracker: Tracker | Ensemble,
     videos: Sequence[Video],
     records: Mapping[str, SequenceRecord],
-    report: EvaluationResult,
+    evaluation: EvaluationResult,
     options: EvaluationOptions,
     world: World,
 ) -> EvaluationResult:
@@ -148,26 +148,26 @@ def _run_videos(
             try:
                 require_readable([video])
                 record = None if options.restart else records.get(video.name)
-                if record is not None and _is_finished(record, video, report.output, options):
-                    report.resumed.append(video.name)
+                if record is not None and _is_finished(record, video, evaluation.output, options):
+                    evaluation.resumed.append(video.name)
                 else:
-                    _remove_results(report.output, video)
-                    record = _track(tracker, video, report.output, options, bar)
+                    _remove_results(evaluation.output, video)
+                    record = _track(tracker, video, evaluation.output, options, bar)
                     if record is None:
-                        report.stopped = True
+                        evaluation.stopped = True
                         break
-                    _save_record(record, video, report.output, options)
-                report.records[video.name] = record
+                    _save_record(record, video, evaluation.output, options)
+                evaluation.records[video.name] = record
             except InputError as error:
-                report.failures[video.name] = str(error)
+                evaluation.failures[video.name] = str(error)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                report.failures[video.name] = f"out of memory; {MEMORY_ADVICE}"
-            if video.name in report.failures:
-                log.error("%s: skipped: %s", video.name, report.failures[video.name])
+                evaluation.failures[video.name] = f"out of memory; {MEMORY_ADVICE}"
+            if video.name in evaluation.failures:
+                log.error("%s: skipped: %s", video.name, evaluation.failures[video.name])
             bar.update(done + len(video.frames) - bar.n)
-    return report
+    return evaluation
 
 
 def _track(
@@ -185,7 +185,7 @@ def _track(
 
 
 def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
-    """Join the reports of all ranks, with sequences in the order of ``videos``."""
+    """Merge the results of all ranks, with sequences in the order of ``videos``."""
     records = {name: record for part in parts for name, record in part.records.items()}
     failures = {name: message for part in parts for name, message in part.failures.items()}
     names = [video.name for video in videos]
@@ -270,11 +270,11 @@ def _digest(content: object) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def score_finished(videos: Sequence[Video], report: EvaluationResult) -> dict[str, SequenceScores]:
+def score_finished(videos: Sequence[Video], evaluation: EvaluationResult) -> dict[str, SequenceScores]:
     """Score the finished videos that have ground truth; scoring errors become failures."""
-    scorable = [video for video in videos if video.name in report.records and has_annotations(video)]
-    scoring = score_videos(scorable, report.output)
-    report.failures |= scoring.failures
+    scorable = [video for video in videos if video.name in evaluation.records and has_annotations(video)]
+    scoring = score_videos(scorable, evaluation.output)
+    evaluation.failures |= scoring.failures
     return scoring.scores
 
 

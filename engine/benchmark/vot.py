@@ -15,7 +15,6 @@ import numpy as np
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.images import read_image
 from aotlab.media.object_masks import merge_object_masks
-from aotlab.utils.errors import InputError
 
 COLOUR = "color"
 """TraX's name of the image channel"""
@@ -30,25 +29,17 @@ class VotSession:
         self._tracker, self._count = tracker, 0
 
     def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> MasksAndConfidences:
-        """Start a video with its first frame, H×W×3 uint8 RGB, and a bool mask per object.
-
-        Raises:
-            InputError: no object has a pixel in the frame.
-        """
+        """Start a video with its first frame, H×W×3 uint8 RGB, and a bool mask per object, which may be empty."""
         self._tracker.reset()
         self._count = 0
-        if not any(mask.any() for mask in masks):
-            raise InputError("initialize: no object has a pixel in the frame; give at least one")
         return self._step(frame, masks)
 
     def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> MasksAndConfidences:
         """Track to the next frame, which may have new objects.
 
         Raises:
-            InputError: the frame is of another size, or `begin` was not called before.
+            InputError: the frame is of another size.
         """
-        if not self._count:
-            raise InputError("frame: no object was given yet; initialize first")
         return self._step(frame, masks)
 
     def _step(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> MasksAndConfidences:

@@ -1,14 +1,15 @@
-"""A model as ONNX graphs: one file per method, described by ``export.yaml``.
+"""A model as ONNX graphs: one file per method, their weights in one file, described by ``export.json``.
 
-propagate on a reference frame, which reads no memory, is a separate graph. All shapes are fixed but one axis: long-term
-memory holds a varying number of frames, so attention needs no mask and is exact. Tensors have names:
-``memory_1_long_key`` is the key of long-term memory of block 1. A method of one's own is exported too if the states of
-its blocks are NamedTuples of tensors.
+propagate on a reference frame, which reads no memory, is a separate graph. A graph takes one group of objects. The
+video's frames have any size, and long-term memory holds a varying number of frames, so attention needs no mask and is
+exact; all other shapes are fixed. Tensors have names: ``memory_1_long_key`` is the key of long-term memory of block 1.
+Methods that you add can be exported if the states of their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
+import json
 import logging
 import os
 import re
@@ -20,35 +21,45 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
 import torch
-import yaml
 from torch import Tensor, nn
 
 from aotlab.configs.protocol import bound_memory
-from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
-from aotlab.engine.prompting.network import FRAME_EDGE, crop_input_size
+from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
+from aotlab.engine.prompting.network import CROP_EDGE, FRAME_EDGE, crop_input_size
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
-from aotlab.networks.preprocess import network_size
+from aotlab.networks.preprocess import network_size, normalise
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file, make_folder, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
+from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import FileKind, wrap
 
-DESCRIPTION_FILE = "export.yaml"
-EXPORT = FileKind("export", 5, "export again")
+if TYPE_CHECKING:
+    import onnx
+
+DESCRIPTION_FILE = "export.json"
+WEIGHTS_FILE = "weights.bin"
+"""weights of all graphs, each stored once"""
+MIN_SHARED_BYTES = 1024
+"""smaller constants stay in the graphs"""
+EXPORT = FileKind("export", 6, "export again")
+EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 EXAMPLE_FRAMES = 2
 """number of long-term frames that propagate is traced with; 1 would become a constant"""
+EXAMPLE_SIDE = 40
+"""height in pixels of the frame that encode is traced with"""
 MAPS = Features._fields
 """feature maps by stride, and the last one projected"""
-PROMPT_GRAPHS = ("prompt_encode", "prompt_masks")
 
 Tensors = Mapping[str, Tensor]
 Method = Callable[[VOSModel, Tensors], dict[str, Tensor]]
@@ -56,45 +67,41 @@ Method = Callable[[VOSModel, Tensors], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Description:
-    """Content of ``export.yaml``."""
+    """Content of ``export.json``."""
 
-    video_size: list[int]
-    """[height, width] of the video's frames"""
     network_size: list[int]
     """[height, width] of the resized frames"""
-    groups: int
-    """number of groups of objects in a batch"""
     sha256: dict[str, str]
-    """digest of each graph's file, by the graph's name"""
+    """digest of each file, by its name"""
     config: Config
     """settings of the model and its memory"""
 
 
 def resolve_export_config(config: Config) -> Config:
-    """Return the settings of graphs: float32, one size of frames, and a memory of at most ``memory.frames``.
+    """Return the settings of graphs: float32, one size, no rules, and a memory of at most ``memory.frames``.
 
     ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
 
     Raises:
-        InputError: a policy without a bound, no room for a later mask, or several frames of short-term memory.
+        InputError: another policy, no room for a later mask, or several frames of short-term memory.
     """
     memory = config.memory
-    if memory.policy not in (*BOUNDED_POLICIES, "first_frame"):
+    if memory.policy not in EXPORTED_POLICIES:
         raise InputError(
-            f"memory.policy {memory.policy}: keeps all frames, but the memory of exported graphs is bounded; "
+            f"memory.policy {memory.policy}: aotlab-runtime has {', '.join(EXPORTED_POLICIES)}; "
             "add memory.policy=bounded_fifo memory.frames=4"
         )
-    for name, value, fits, advice in (
-        ("frames", memory.frames, memory.frames > 1, "give at least 2, for the first mask and a later one"),
-        ("short_term_frames", memory.short_term_frames, memory.short_term_frames == 1, "give 1"),
-    ):
-        if not fits:
-            raise InputError(f"memory.{name} {value}: not in exported graphs; {advice}")
+    require(memory.frames > 1, "memory.frames must be at least 2 for exported graphs, got 1")
+    require(
+        memory.short_term_frames == 1,
+        f"memory.short_term_frames must be 1 for exported graphs, got {memory.short_term_frames}",
+    )
     return replace(
         config,
         memory=bound_memory(memory),
         compute=ComputeConfig(),
         input=replace(config.input, min_object=None, window=False),
+        rules=RulesConfig(),
     )
 
 
@@ -153,8 +160,32 @@ class IndexedTemporalEmbedding(nn.Module):
         return query + self.query, key.flatten(1, 2)
 
 
-def _encode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    return flatten_tensors("features", model.encode(tensors["image"]))
+def _encode(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
+    """Encode a frame H×W×3 uint8 of any size."""
+    image = resize_bicubic(tensors["frame"].float() / 255, size).permute(2, 0, 1)[None]
+    return flatten_tensors("features", model.encode(normalise(image)))
+
+
+def resize_bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize an image H×W×3 as ``F.interpolate(mode="bicubic")``, six times as fast in onnxruntime as its Resize."""
+    height, width = image.shape[:2]
+    rows: Any = sum(w[:, None, None] * image[i] for i, w in _cubic_taps(height, size[0]))
+    columns: Any = sum(w[:, None] * rows[:, i] for i, w in _cubic_taps(width, size[1]))
+    return columns
+
+
+def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:
+    """Return indices and weights, ``target`` each, of the four source pixels around each target pixel."""
+    places = (torch.arange(target) + 0.5) * (source / target) - 0.5
+    taps = []
+    for offset in (-1, 0, 1, 2):
+        index = places.floor() + offset
+        distance = (places - index).abs()
+        near = (1.25 * distance - 2.25) * distance**2 + 1
+        far = ((3.75 - 0.75 * distance) * distance - 6) * distance + 3
+        weight = torch.where(distance <= 1, near, far)
+        taps.append((index.long().clamp(min=0).clamp(max=source - 1), weight))
+    return taps
 
 
 def _assign_identities(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
@@ -194,19 +225,15 @@ def _compare(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 
 
 def _set_temporal_indices(model: VOSModel, tensors: Tensors) -> None:
-    temporal = getattr(model, "temporal", None)
-    if isinstance(temporal, IndexedTemporalEmbedding):
-        temporal.indices = tensors.get("temporal_indices")
-
-
-def _encode_prompt_frame(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    assert model.prompts is not None
-    return dict(zip(MAPS, model.prompts.encode(tensors["image"]), strict=True))  # type: ignore[operator]
+    if isinstance(model.temporal, IndexedTemporalEmbedding):
+        model.temporal.indices = tensors.get("temporal_indices")
 
 
 def _segment_prompts(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+    """Segment an object of an image 1×3×h×w in 0 to 255 from its prompt planes 1×4×h×w."""
     assert model.prompts is not None
-    return {"logits": model.prompts([tensors[name] for name in MAPS], tensors["planes"])}
+    features = model.prompts.encode(normalise(tensors["image"] / 255))  # type: ignore[operator]
+    return {"logits": model.prompts(features, tensors["planes"])}
 
 
 class Graph(nn.Module):
@@ -226,27 +253,20 @@ class Graph(nn.Module):
         return tuple(results.values())
 
 
-def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[str, Graph]:
-    """Build the graphs of a model, by name.
+def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
+    """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
     Every method runs once, to make the examples and to fill caches with real values.
-
-    Args:
-        size: (height, width) of the network's input in pixels.
-        groups: number of groups of objects in a batch.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
     with torch.no_grad():
-        encode = Graph(model, _encode, {"image": torch.rand(1, 3, *size, generator=images)})
-        masks = torch.rand(groups, model.config.max_objects + 1, *size, generator=images)
+        frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
+        encode = Graph(model, partial(_encode, size=size), {"frame": frame})
+        masks = torch.rand(1, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _assign_identities, {"masks": masks})
         features, identities = encode.results, unflatten_list("identities", identify.results)
         propagated = model.propagate(unflatten_features(features), id_embeddings=identities)
-        if not all(isinstance(state, tuple) and hasattr(state, "_fields") for state in propagated.states):
-            raise InputError(
-                f"{type(model).__name__}: cannot be exported, as the states of its blocks are no NamedTuples; "
-                "return a NamedTuple of tensors as each block's state"
-            )
+        assert all(hasattr(state, "_fields") for state in propagated.states), "states must be NamedTuples"
         reference = Graph(model, _propagate, features | identify.results)
         states = {name: x for name, x in reference.results.items() if name.startswith("states_")}
         embeddings = {name: x for name, x in reference.results.items() if name not in states}
@@ -270,28 +290,24 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
 
 
 def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Graph]:
-    """Build the two graphs of a model's prompt network.
+    """Build the graphs of a model's prompt network for a whole frame and for a square crop; none without a network.
 
-    ``prompt_encode`` takes ``image`` 1×3×H×W, normalised, and gives the maps; ``prompt_masks`` takes the maps and
-    ``planes`` 1×4×H×W of an object in 0 to 1 (see `aotlab.networks.prompts.PLANES`), and gives its ``logits`` 1×1×h×w
-    at stride 4.
+    Both take ``image`` 1×3×H×W in 0 to 255 and ``planes`` 1×4×H×W of an object in 0 to 1 (see
+    `aotlab.networks.prompts.PLANES`), and give its ``logits`` 1×1×h×w at stride 4.
 
     Args:
         video: (height, width) of the frames, which the network sees with a longer edge of the prompt network.
-
-    Raises:
-        InputError: the model takes no prompts.
     """
     if model.prompts is None:
-        raise InputError("this model takes no prompts; export the bundled one, or without prompts")
+        return {}
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    size = crop_input_size(video, FRAME_EDGE, align_corners=model.config.align_corners)
-    with torch.no_grad():
-        image = {"image": torch.rand(1, 3, *size, generator=images)}
-        encode = Graph(model, _encode_prompt_frame, image)
-        planes = {"planes": torch.rand(1, len(PLANES), *size, generator=images)}
-        segment = Graph(model, _segment_prompts, encode.results | planes)
-    return dict(zip(PROMPT_GRAPHS, (encode, segment), strict=True))
+    graphs = {}
+    for name, crop, edge in (("prompt_frame", video, FRAME_EDGE), ("prompt_crop", (1, 1), CROP_EDGE)):
+        size = crop_input_size(crop, edge, align_corners=model.config.align_corners)
+        image, planes = (torch.rand(1, count, *size, generator=images) for count in (3, len(PLANES)))
+        with torch.no_grad():
+            graphs[name] = Graph(model, _segment_prompts, {"image": 255 * image, "planes": planes})
+    return graphs
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
@@ -300,8 +316,8 @@ def _copy_exportable(model: VOSModel) -> VOSModel:
     for module in model.modules():
         if type(module) is LocalAttention:
             module.__class__ = TiledLocalAttention
-    if isinstance(getattr(model, "temporal", None), TemporalEmbedding):
-        model.temporal = IndexedTemporalEmbedding(model.temporal)  # type: ignore[arg-type]
+    if isinstance(model.temporal, TemporalEmbedding):
+        model.temporal = IndexedTemporalEmbedding(model.temporal)
     return model
 
 
@@ -311,49 +327,45 @@ def export_model(
     folder: Path,
     *,
     video: tuple[int, int],
-    groups: int = 1,
-    prompts: bool = False,
+    half: bool = False,
+    prompts: bool = True,
     force: bool = False,
 ) -> Description:
-    """Write a model's graphs and ``export.yaml``.
+    """Write a model's graphs, their weights and ``export.json``.
 
     Args:
         config: ``memory.frames`` bounds long-term memory.
         folder: folder to create; its lock lies beside it.
-        video: (height, width) of the frames in pixels.
-        groups: number of groups of ``max_objects`` objects in a batch.
-        prompts: also write the prompt network, see `build_prompt_graphs`.
+        video: (height, width) of the frames in pixels, which decides the network's size.
+        half: store weights in float16; the graphs compute in float32.
+        prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
 
     Raises:
-        InputError: no prompt network, unbounded memory, missing package, or a folder that cannot be written.
+        InputError: another memory policy, missing package, or a folder that cannot be written.
     """
-    require_packages(*EXPORT_PACKAGES)
+    require_extra("export", *EXPORT_PACKAGES)
+    require(model.prompts is not None or not prompts, "this model takes no prompts; export without prompts")
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
-        graphs = build_graphs(model, size, groups)
-        if prompts:
-            graphs |= build_prompt_graphs(model, video)
-        for name, graph in graphs.items():
-            _write_onnx(graph, temporary / f"{name}.onnx", config.memory.frames)
+        graphs = build_graphs(model, size) | (build_prompt_graphs(model, video) if prompts else {})
+        with (temporary / WEIGHTS_FILE).open("wb") as weights:
+            shared = SharedWeights(weights, half=half)
+            for name, graph in graphs.items():
+                proto = _convert_to_onnx(graph, config.memory.frames)
+                shared.move(proto)
+                (temporary / f"{name}.onnx").write_bytes(proto.SerializeToString())
+        files = sorted(path.name for path in temporary.iterdir())
         description = Description(
-            video_size=list(video), network_size=list(size), groups=groups,
-            sha256={name: sha256(temporary / f"{name}.onnx") for name in graphs}, config=config,
-        )  # fmt: skip
-        content = wrap(EXPORT, asdict(description))
-        (temporary / DESCRIPTION_FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+            network_size=list(size), sha256={name: sha256(temporary / name) for name in files}, config=config
+        )
+        content = json.dumps(wrap(EXPORT, asdict(description)), indent=1)
+        (temporary / DESCRIPTION_FILE).write_text(content, encoding="utf-8")
     return description
-
-
-def require_packages(*packages: str) -> None:
-    """Raise InputError if one of these packages is not installed."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"ONNX: {' and '.join(missing)} must be installed; pip install 'aotlab[export]'")
 
 
 @contextmanager
@@ -378,11 +390,52 @@ def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
-    """Write a graph with its weights to one file (at most 2 GB), for at most ``frames`` stored frames."""
+class SharedWeights:
+    """One file for the weights of several graphs, each stored once."""
+
+    def __init__(self, file: BinaryIO, *, half: bool) -> None:
+        self._file, self._half = file, half
+        self._offsets: dict[bytes, int] = {}  # by digest of the content
+
+    def move(self, proto: onnx.ModelProto) -> None:
+        """Move the large constants of a graph to the file, in float16 with a cast before use if so chosen.
+
+        Notes of the exporter, such as stack traces, are dropped: they are most of a graph.
+        """
+        from onnx import TensorProto, helper, numpy_helper
+        from onnx.external_data_helper import set_external_data
+
+        for node in proto.graph.node:
+            node.ClearField("metadata_props")
+        proto.graph.ClearField("value_info")
+        largest = np.finfo(np.float16).max
+        for tensor in proto.graph.initializer:
+            array = numpy_helper.to_array(tensor)
+            if array.nbytes < MIN_SHARED_BYTES:
+                continue
+            if self._half and array.dtype == np.float32 and np.abs(array).max() <= largest:
+                array, used = array.astype(np.float16), tensor.name
+                tensor.name, tensor.data_type = f"{used}_half", TensorProto.FLOAT16
+                cast = helper.make_node("Cast", [tensor.name], [used], to=TensorProto.FLOAT)
+                proto.graph.node.insert(0, cast)
+            content = array.tobytes()
+            digest = hashlib.sha256(content).digest()
+            if digest not in self._offsets:
+                self._offsets[digest] = self._file.tell()
+                self._file.write(content)
+            tensor.raw_data = content
+            set_external_data(tensor, WEIGHTS_FILE, self._offsets[digest], len(content))
+            tensor.ClearField("raw_data")
+
+
+def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
+    """Convert a graph for at most ``frames`` stored frames."""
     stored, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.examples.values())
     axes: list[dict[int, Any] | None] = []
     for name, example in graph.examples.items():
+        if name == "frame":
+            axes.append({0: torch.export.Dim("height"), 1: torch.export.Dim("width")})
+            continue
         axis = 1 if "_long_" in name else 0 if name.startswith("temporal_") else None
         length = 0 if axis is None else example.shape[axis] // EXAMPLE_FRAMES  # of one frame
         axes.append(None if axis is None else {axis: stored if length == 1 else length * stored})
@@ -398,6 +451,6 @@ def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
                 input_names=list(graph.examples), output_names=list(graph.results),
             )  # fmt: skip
             assert converted is not None
-            converted.save(path, external_data=False)
+            return converted.model_proto
     finally:
         logging.disable(disabled)

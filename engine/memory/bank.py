@@ -191,15 +191,6 @@ class MemoryBank:
             index for index, frame in enumerate(self.frame_indices[group]) if frame not in self.references
         ]
 
-    @property
-    def needs_relevance(self) -> bool:
-        """Whether `add` reads the relevance of long-term memory to the next frame."""
-        return self._stores_next and self.policy.needs_relevance(len(self))
-
-    @property
-    def _stores_next(self) -> bool:
-        return self.newest + 1 - self._last_stored >= self.policy.every
-
     def read(self, *, short_term: bool = True) -> list[BlockMemory]:
         """Return the memory that each block reads on the next frame.
 
@@ -228,21 +219,29 @@ class MemoryBank:
         self._store(memory)
 
     def add(
-        self, memory: Memory, relevance: FrameRelevance | None = None, *, after_cut: bool = False
+        self,
+        memory: Memory,
+        relevance: Callable[[Tensor, int], FrameRelevance] | None = None,
+        *,
+        after_cut: bool = False,
     ) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
-        ``relevance``: of long-term memory to this frame, if `needs_relevance`.
-        ``after_cut``: restart short-term memory with this frame.
+        Args:
+            relevance: computes the relevance of long-term memory to this frame, for policies that need it, from the
+                keys B×(T·L)×C of the first block and T, the number of frames.
+            after_cut: restart short-term memory with this frame.
         """
-        stored = self._stores_next
         self.newest += 1
         if after_cut:
             self._short.clear()
         self._short.append(memory)
-        if not stored:
+        if self.newest - self._last_stored < self.policy.every:
             return
-        evicted = self.policy.evict(self, relevance)
+        measured = None
+        if relevance is not None and self.policy.needs_relevance(len(self)):
+            measured = relevance(self._long[0].read().key, len(self))
+        evicted = self.policy.evict(self, measured)
         self._last_stored = self.newest
         if evicted is not None and evicted[0] == len(self):  # the newest frame is the one to evict
             return

@@ -60,7 +60,11 @@ class NetworkSegmenter(PromptSegmenter):
     def __init__(self, model: VOSModel, autocast: AbstractContextManager[Any] | None = None) -> None:
         self._model, self._autocast = model, autocast or nullcontext()
         self._lock = threading.Lock()
-        self._cached: tuple[np.ndarray, PromptedFrame] | None = None
+        self._cached: tuple[np.ndarray, FrameSegmenter] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle without the lock and the cached frame."""
+        return NetworkSegmenter, (self._model, self._autocast)
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
         """Segment objects, as `PromptSegmenter.segment`; raises `InputError` if the model takes no prompts."""
@@ -71,7 +75,7 @@ class NetworkSegmenter(PromptSegmenter):
         """Return logits (1+N)×H×W with background first, objects in the order of the prompts; as `segment`."""
         with self._lock, self._autocast:
             if self._cached is None or not np.array_equal(self._cached[0], frame):
-                self._cached = frame.copy(), PromptedFrame(self._model, frame)
+                self._cached = frame.copy(), FrameSegmenter(self._model, frame)
             logits = self._cached[1].logits(list(prompts.values()))
         return torch.cat([-logits.max(0, keepdim=True).values, logits])
 
@@ -85,7 +89,7 @@ def load_network_segmenter(checkpoint: Path, device: str) -> NetworkSegmenter:
     return NetworkSegmenter(optimize(model, device=pick_device(device), precision=config.compute.precision))
 
 
-class PromptedFrame:
+class FrameSegmenter:
     """One frame that takes prompts; each crop is encoded once."""
 
     def __init__(self, model: VOSModel, frame: np.ndarray) -> None:

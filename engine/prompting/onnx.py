@@ -47,19 +47,21 @@ class OnnxSegmenter(PromptSegmenter):
         self._encoder, self._decoder = _open_session(encoder), _open_session(decoder)
         self._inputs = {item.name for item in self._decoder.get_inputs()}
         self._outputs = {item.name: item.shape for item in self._decoder.get_outputs()}
-        supported = {*REQUIRED_INPUTS} <= self._inputs <= {*REQUIRED_INPUTS, *OPTIONAL_INPUTS}
-        if not supported or len(self._outputs.get("masks", ())) != 4:
-            raise InputError(
-                f"{decoder}: has inputs {', '.join(sorted(self._inputs))} and outputs {self._outputs}; a decoder takes "
-                f"{', '.join(REQUIRED_INPUTS)}, optionally {' and '.join(OPTIONAL_INPUTS)}, and gives masks 1×K×H×W"
-            )
         shapes = [item.shape for item in self._encoder.get_inputs()]
         self._takes_planes = len(shapes) == 1 and len(shapes[0]) == 4
         self._edge = shapes[0][-1] if self._takes_planes and isinstance(shapes[0][-1], int) else DEFAULT_EDGE
-        if len(shapes) != 1 or len(shapes[0]) not in (3, 4) or not 32 <= self._edge <= MAX_EDGE:
+        if (
+            len(shapes) != 1
+            or len(shapes[0]) not in (3, 4)
+            or not 32 <= self._edge <= MAX_EDGE
+            or not {*REQUIRED_INPUTS} <= self._inputs <= {*REQUIRED_INPUTS, *OPTIONAL_INPUTS}
+            or len(self._outputs.get("masks", ())) != 4
+        ):
             raise InputError(
-                f"{encoder}: has inputs of shapes {shapes}; expected one of 1×3×E×E, with E from 32 to "
-                f"{MAX_EDGE}, or H×W×3"
+                f"segmenter: {encoder} takes {shapes}; {decoder} takes {', '.join(sorted(self._inputs))} and gives "
+                f"{self._outputs}; expected an encoder of one 1×3×E×E, with E from 32 to {MAX_EDGE}, or H×W×3; "
+                f"a decoder takes {', '.join(REQUIRED_INPUTS)}, optionally {' and '.join(OPTIONAL_INPUTS)}, "
+                "and gives masks 1×K×H×W"
             )
         self._lock = threading.Lock()
         self._cached: tuple[bytes, np.ndarray] | None = None

@@ -12,6 +12,7 @@ import numpy as np
 
 from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import MAX_COUNT
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class PromptSegmenter(ABC):
 
 
 def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[int, Prompt]:
-    """Return prompts by object id, with boxes cropped to a frame of (height, width).
+    """Return prompts by object id, with boxes cropped to a frame of (height, width); a pair (x, y) is one point.
 
     Raises:
         InputError: not prompts by object id, or one that does not fit the frame.
@@ -66,13 +67,16 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
     if (
         not isinstance(prompts, Mapping)
         or not prompts
-        or not all(isinstance(object_id, Integral) and object_id > 0 for object_id in prompts)
-        or not all(isinstance(prompt, Prompt) for prompt in prompts.values())
+        or not all(isinstance(object_id, Integral) and 0 < object_id <= MAX_COUNT for object_id in prompts)
+        or not all(isinstance(prompt, Prompt) or np.shape(prompt) == (2,) for prompt in prompts.values())
     ):
         raise InputError(
             f"prompts: got {str(prompts)[:80]}; give a dict of prompts by object id from 1, {{1: Prompt(...)}}"
         )
-    return {object_id: _crop_box(prompt, object_id, size) for object_id, prompt in prompts.items()}
+    parsed = {
+        key: prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
+    }
+    return {object_id: _crop_box(prompt, object_id, size) for object_id, prompt in parsed.items()}
 
 
 def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import MAX_SIDE
+from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -29,11 +28,13 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
     Raises:
         InputError: not a frame, or of another size than earlier ones.
     """
-    if isinstance(frame, Image.Image) and frame.mode != "RGB":
-        raise InputError(f'frame: expected H×W×3 uint8 RGB, got a {frame.mode} image; convert("RGB") it')
-    array = _to_array("frame", frame, "H×W×3 uint8 RGB")
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
-        raise InputError(f"frame: expected H×W×3 uint8 RGB, got {array.dtype} of shape {array.shape}")
+    array = _to_array("frame", frame)
+    rgb = frame.mode == "RGB" if isinstance(frame, Image.Image) else True
+    if not rgb or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        raise InputError(
+            f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
+            'files first, check that reading succeeded, and convert("RGB") images'
+        )
     if expected is not None and array.shape != expected:
         raise InputError(
             f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
@@ -53,16 +54,19 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     Raises:
         InputError: not a mask of this frame.
     """
-    array, size = _to_array("mask", mask, "H×W object ids"), frame.shape[:2]
+    array, size = _to_array("mask", mask), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.ndim != 2:
-        raise InputError(f"mask: shape {array.shape} is not H×W; give object ids, not colours or planes")
+        raise InputError(
+            f"mask: {type(mask).__name__} of shape {array.shape} is not H×W; give object ids, not colours or planes"
+        )
     if array.shape != size:
         raise InputError(f"mask: shape {array.shape} does not match the frame {size}; resize it")
     if array.dtype.kind not in "iu":
         raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
-    if array.min() < 0:
-        raise InputError(f"mask: expected object ids of 0 and above, got {array.dtype} from {array.min()}")
+    if not array.size or array.min() < 0 or array.max() > MAX_COUNT:
+        found = f"{array.min()} to {array.max()}" if array.size else "no pixel"
+        raise InputError(f"mask: expected object ids from 0 to {MAX_COUNT}, got {array.dtype} of {found}")
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")
     return array if array.any() else None
@@ -81,15 +85,9 @@ def convert_output_size(size: Sequence[int]) -> Size:
     )
 
 
-def _to_array(name: str, value: Any, expected: str) -> np.ndarray:
-    if value is None:
-        raise InputError(
-            f"{name}: expected {expected}, got None; cv2 returns it if reading fails, so check the file"
-        )
-    if isinstance(value, str | Path):
-        raise InputError(f"{name}: expected {expected}, got a {type(value).__name__}; open the file first")
+def _to_array(name: str, value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise InputError(f"{name}: expected {expected}, got {type(value).__name__} ({error})") from error
+        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({error})") from error

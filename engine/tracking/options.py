@@ -49,10 +49,12 @@ class TrackerOptions:
 
         return to_yaml(self.read_settings())
 
-    def load(self) -> Tracker:
-        """Return a tracker of the first checkpoint; raise `InputError` if it cannot be loaded."""
+    def load(self, overrides: tuple[str, ...] = ()) -> Tracker:
+        """Return a tracker of the first checkpoint, with more overrides; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.tracking.tracker import Tracker
+        from aotlab.utils.devices import pick_device
 
+        pick_device(self.device)  # before the model is read
         return Tracker.from_checkpoint(
-            self.checkpoint, config=self.config, overrides=self.overrides, device=self.device
+            self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
         )

@@ -1,14 +1,21 @@
-"""Predictions of trackers: masks of one frame."""
+"""Predictions of trackers: masks of one frame, and what is needed to store it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from aotlab.engine.memory.bank import MemoryBank
+    from aotlab.engine.recurrence import FrameReadout
+    from aotlab.engine.tracking.view import View
+    from aotlab.networks.model import Features
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,3 +89,25 @@ class Prediction:
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
         counts = chosen.new_zeros(len(self.logits)).scatter_add_(0, chosen, torch.ones_like(chosen))
         return (sums / counts.clamp(min=1))[1:]
+
+
+class PredictedFrame(NamedTuple):
+    """A frame that was predicted and is not stored yet."""
+
+    steps: int
+    """`Tracker.steps` at its prediction"""
+    frame: np.ndarray
+    """H×W×3 uint8"""
+    cut: bool
+    """whether it shares nothing with the frame before"""
+    view: View
+    """part of the frame that the network saw"""
+    banks: list[MemoryBank]
+    """memory that was read"""
+    features: Features
+    readouts: list[FrameReadout]
+    """one per bank"""
+    logits: Tensor
+    """(1+n)×H×W of all channels of the object table at the output size"""
+    channels: Tensor
+    """H×W int64, the most likely channel of each pixel"""

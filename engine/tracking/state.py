@@ -21,12 +21,12 @@ from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
-STATES = FileKind("tracker state", 4, "save it again")
+STATES = FileKind("tracker state", 5, "save it again")
 
 
 @dataclass
 class TrackerState:
-    """What a video changes in a tracker."""
+    """State of a tracker in the middle of a video."""
 
     length: int | None
     frame_shape: tuple[int, ...] | None
@@ -71,9 +71,13 @@ def read_state(state: object, origin: dict[str, Any], device: torch.device) -> T
 
 
 def pack(value: Any) -> Any:
-    """Copy dataclasses, containers, arrays and numbers to what ``torch.load(weights_only=True)`` reads."""
+    """Copy dataclasses, containers, arrays and numbers to what ``torch.load(weights_only=True)`` reads.
+
+    A dataclass becomes a dictionary of its fields and of its name under ``class``.
+    """
     if is_dataclass(value):
-        return {name: pack(getattr(value, name)) for name in field_names(value)}
+        packed = {field.name: pack(getattr(value, field.name)) for field in fields(value) if field.init}
+        return {"class": type(value).__name__, **packed}
     if isinstance(value, dict):
         return {key: pack(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -86,10 +90,7 @@ def pack(value: Any) -> Any:
 
 
 def unpack(kind: Any, value: Any, device: torch.device) -> Any:
-    """Copy a value of `pack` to a type annotation; raises `ValueError` or others if it does not fit.
-
-    A base class stands for the subclass with the fields of the value.
-    """
+    """Copy a value of `pack` to an annotated type, or to a subclass; raises an exception if it does not fit."""
     container, inner = get_origin(kind) or kind, get_args(kind)
     if container is UnionType:  # with None
         (kind,) = (option for option in inner if option is not NoneType)
@@ -113,11 +114,8 @@ def unpack(kind: Any, value: Any, device: torch.device) -> Any:
     if issubclass(kind, tuple):  # a NamedTuple
         parts = zip(get_type_hints(kind).values(), value, strict=True)
         return kind(*(unpack(*part, device) for part in parts))
-    (kind,) = (option for option in [kind, *kind.__subclasses__()] if set(field_names(option)) == set(value))
+    (kind,) = (option for option in [kind, *kind.__subclasses__()] if option.__name__ == value["class"])
     hints = get_type_hints(kind)
-    return kind(**{name: unpack(hints[name], item, device) for name, item in value.items()})
-
-
-def field_names(kind: Any) -> list[str]:
-    """Return the names of a dataclass's fields without those with ``init=False``; none for other classes."""
-    return [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
+    return kind(
+        **{name: unpack(hints[name], item, device) for name, item in value.items() if name != "class"}
+    )

@@ -8,9 +8,8 @@ from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
-from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +23,10 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import (
-    FrameReadout,
-    memorize,
+    add_to_banks,
+    compute_memory,
     propagate_reference,
     read_memory,
-    store,
     write_memory,
 )
 from aotlab.engine.tracking.inputs import (
@@ -40,7 +38,7 @@ from aotlab.engine.tracking.inputs import (
     convert_output_size,
 )
 from aotlab.engine.tracking.objects import ObjectTable, apply_given_mask, one_hot_logits, resize_channels
-from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.rules import build_rules
 from aotlab.engine.tracking.state import TrackerState, describe_origin, read_state, write_state
 from aotlab.engine.tracking.view import View
@@ -56,40 +54,13 @@ from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
-IN_USE_MESSAGE = (
-    "tracker: another thread is using it, or a step failed while updating memory; use one tracker per thread "
-    "(fresh()), and after a failure call reset() or load_state_dict()"
-)
-
-
-class PredictedFrame(NamedTuple):
-    """Masks of a frame as a tracker predicts them, and what it needs to store the frame."""
-
-    step: int | None
-    """number of frames stored before; None while memory is being updated"""
-    frame: np.ndarray
-    """H×W×3 uint8"""
-    cut: bool
-    """whether it shares nothing with the frame before"""
-    view: View
-    """part of the frame that the network saw"""
-    banks: list[MemoryBank]
-    """memory that was read"""
-    features: Features
-    readouts: list[FrameReadout]
-    """one per bank"""
-    logits: Tensor
-    """(1+n)×H×W of all channels of the object table at the output size"""
-    channels: Tensor
-    """H×W int64, the most likely channel of each pixel"""
-
 
 class Tracker:
-    """Tracks any objects through a video, frame by frame.
+    """Tracks objects through a video, frame by frame, in one thread at a time.
 
     It runs an optimised copy of the model, so that later changes of the model do not reach it.
 
-    >>> tracker = Tracker.from_checkpoint("pretrain_models/aott_mini.safetensors")
+    >>> tracker = Tracker.from_pretrained()
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
     >>> labels = tracker.step(next_frame).labels
     """
@@ -110,15 +81,15 @@ class Tracker:
         """
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
-        self.model = model
-        self.autocast = autocast(self.device, "float32")
+        self.model, self.autocast = model, autocast(self.device, "float32")
         if optimize and not model.optimized:
             self.model = fast.optimize(
                 model, device=self.device, precision=precision, compile=compute.compile
             )
         elif not model.optimized:
-            self.model = model.to(self.device).eval()
-            self.autocast = autocast(self.device, precision)
+            self.model, self.autocast = model.to(self.device).eval(), autocast(self.device, precision)
+            if compute.compile:
+                fast.compile_parts(self.model, self.device)
         if config.input.window:
             require_window_support(config.model)
         if config.rules.ownership and find_spec("cv2") is None:
@@ -132,7 +103,7 @@ class Tracker:
     @classmethod
     def from_checkpoint(
         cls,
-        path: str | Path = BUNDLED_CHECKPOINT,
+        path: str | Path | None = None,
         *,
         config: str | None = None,
         overrides: Sequence[str] = (),
@@ -140,38 +111,35 @@ class Tracker:
         optimize: bool = True,
         protocol: Protocol = "bounded",
     ) -> Tracker:
-        """Load a model and return its tracker; arguments and errors as `load_model`.
+        """Load a model and return its tracker; also called `from_pretrained`.
 
         Args:
-            path: checkpoint or folder of `save_pretrained`, or a name: ``bundled``, published weights, hf://OWNER/NAME.
-            config: preset or file of settings.
+            path: checkpoint, folder of `save_pretrained`, hf://OWNER/NAME, or name of published weights; None: the
+                bundled model.
+            config: preset or file of settings; None: those of the checkpoint.
             overrides: settings as ``key=value``.
             device: see `Tracker`.
             optimize: see `Tracker`.
             protocol: ``bounded`` for videos of any length: RMem replaces a memory without a bound, unless ``overrides``
                 set a memory policy. ``published``: the memory of the paper's benchmarks.
+
+        Raises:
+            InputError: as `load_model` and `Tracker`.
         """
-        model, settings = load_model(path, config=config, overrides=overrides)
+        model, settings = load_model(path or BUNDLED_CHECKPOINT, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
         if settings.memory.policy == "every_nth" != bounded.memory.policy:
             log.warning(
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
-        log.debug("%s on %s with settings %s", path, device, bounded)
+        log.debug("%s on %s with settings %s", path or BUNDLED_CHECKPOINT, device, bounded)
         return cls(model, bounded, device=device, optimize=optimize)
 
-    @classmethod
-    def from_pretrained(
-        cls, name: str | Path | None = None, *, overrides: Sequence[str] = (), device: str = "cpu"
-    ) -> Tracker:
-        """Return a tracker of the bundled model, or of the weights that `from_checkpoint` takes as ``path``."""
-        return cls.from_checkpoint(name or BUNDLED_CHECKPOINT, overrides=overrides, device=device)
+    from_pretrained = from_checkpoint
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        if length is not None and not (isinstance(length, Integral) and length > 0):
-            raise InputError(f"reset: length {length!r}: give a number of frames from 1 on, or None")
         self._length = None if length is None else int(length)
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
@@ -179,8 +147,12 @@ class Tracker:
         self.view: View | None = None
         """part of the next frame in the network; None before the first mask"""
         self.rules = build_rules(self.config.rules)
+        self.segmenter = NetworkSegmenter(self.model, self.autocast)
+        """segmenter of the model's prompt network; raises `InputError` for models without one"""
+        self.steps = 0
+        """number of stored frames"""
+        self._updating = False  # whether memory is being updated, or that failed
         self._frame_shape: tuple[int, ...] | None = None
-        self._steps: int | None = 0  # number of stored frames; None while memory is being updated
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
@@ -196,7 +168,7 @@ class Tracker:
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
-        self.__dict__.pop("_made_by", None)  # states depend on the depth
+        self.__dict__.pop("origin", None)  # states depend on the depth
         self.reset(self._length)
 
     @property
@@ -230,11 +202,32 @@ class Tracker:
                 objects in ``mask`` and take no pixel that it gives to others.
 
         Raises:
-            InputError: unusable input; nothing changes. After a failure while updating memory, the tracker accepts
-                only `reset` and `load_state_dict`.
+            InputError: unusable input; the tracker is unchanged. After a failure while updating memory, it accepts only
+                `reset` and `load_state_dict`.
         """
-        if self._steps is None:
-            raise InputError(IN_USE_MESSAGE)
+        frame, mask, size = self.prepare(frame, mask, size, prompts)
+        if mask is None and not self.banks:
+            self._frame_shape = frame.shape
+            logits = torch.zeros(1, *size, device=self.device)
+            return Prediction((), logits, logits[0].long(), temperature=self.temperature)
+        predicted = self.predict(frame, mask, size)
+        logits, channels = self.commit(predicted, mask)  # replaces `objects`
+        logits, channels = self.objects.compact(logits, channels)
+        return Prediction(self.objects.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
+
+    def prepare(
+        self,
+        frame: FrameLike,
+        mask: MaskLike | None,
+        size: Size | None,
+        prompts: Mapping[int, Prompt] | None,
+    ) -> tuple[np.ndarray, np.ndarray | None, Size]:
+        """Return frame, mask with the objects of prompts, and output size for `predict`; arguments as `step`.
+
+        Raises:
+            InputError: unusable input, or an unusable tracker.
+        """
+        self.require_usable()
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
@@ -243,30 +236,29 @@ class Tracker:
         if prompts:
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)
-        if mask is None and not self.banks:
-            logits, cut = torch.zeros(1, *size, device=self.device), False
-            channels = logits[0].long()
-        else:
-            predicted = self.predict(frame, mask, size)
-            logits, channels = self.commit(predicted, mask)
-            logits, channels = self.objects.compact(logits, channels)
-            cut = predicted.cut
-        self._frame_shape = frame.shape
-        return Prediction(self.objects.ids, logits, channels, temperature=self.temperature, cut=cut)
+        return frame, mask, size
+
+    def require_usable(self, steps: int | None = None) -> None:
+        """Raise `InputError` during and after a failed update of memory, or after another number of ``steps``."""
+        if self._updating or steps not in (None, self.steps):
+            raise InputError(
+                "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
+                "thread (fresh()), and after a failure call reset() or load_state_dict()"
+            )
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3 uint8 at ``size``; nothing changes.
+        """Predict the masks of a frame H×W×3 uint8 at ``size``; memory is unchanged.
 
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
-        step, view, banks = self._steps, self.view, self.banks
+        steps, view, banks = self.steps, self.view, self.banks
         cut = any(rule.is_cut(frame) for rule in self.rules)
         with self.autocast:
             if view is None:
                 assert mask is not None
                 view = choose_view(frame, mask, self.config)
             elif cut or mask is not None:  # objects may be anywhere
-                view, banks = view.widen(banks, self._replay, stay=mask is not None)
+                view, banks = view.widen(banks, self._replay, permanent=mask is not None)
             features = self._encode(frame, view)
             readouts = read_memory(self.model, banks, features, after_cut=cut)
             if readouts:
@@ -274,15 +266,18 @@ class Tracker:
                 logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
             else:
                 logits = torch.zeros(1, *size, device=self.device)
-            channels = logits.max(0).indices  # many times faster than argmax on CPUs
+            channels = logits.max(0).indices  # faster than argmax on CPUs
             for rule in self.rules:
                 channels = rule.correct(frame, logits, channels, self.objects, cut=cut)
-        return PredictedFrame(step, frame, cut, view, banks, features, readouts, logits, channels)
+        return PredictedFrame(steps, frame, cut, view, banks, features, readouts, logits, channels)
 
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
-        """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels."""
-        if predicted.step is None or predicted.step != self._steps:
-            raise InputError(IN_USE_MESSAGE)
+        """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
+
+        Raises:
+            InputError: another frame was stored since its prediction, or an update of memory failed.
+        """
+        self.require_usable(predicted.steps)
         given = [] if mask is None else [int(object_id) for object_id in np.unique(mask) if object_id]
         with self.autocast:
             if mask is None:
@@ -291,16 +286,16 @@ class Tracker:
                 logits, channels = self._store_reference(predicted, mask)
             for rule in self.rules:
                 rule.observe(predicted.frame, channels, self.objects, given, cut=predicted.cut)
-        self._steps = predicted.step + 1
+        self.steps, self._updating, self._frame_shape = self.steps + 1, False, predicted.frame.shape
         return logits, channels
 
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
         view, banks, channels = predicted.view, predicted.banks, predicted.channels
         masks = self.objects.split(view.to_network(channels))
-        memories = memorize(self.model, predicted.readouts, masks)
-        self._steps = None  # from here to the end of `commit`, a failure leaves the tracker unusable
-        store(self.model, banks, predicted.readouts, memories)
+        memories = compute_memory(self.model, predicted.readouts, masks)
+        self._updating = True
+        add_to_banks(self.model, banks, predicted.readouts, memories)
         self.view, self.banks = view.after(predicted.frame, channels, self.objects, banks, self._replay)
         return predicted.logits, channels
 
@@ -314,9 +309,9 @@ class Tracker:
             banks.append(self._build_bank())
         masks = objects.split(predicted.view.to_network(channels))
         references = propagate_reference(self.model, banks, predicted.features, masks)
-        memories = memorize(self.model, references)
-        self._steps = None
-        store(self.model, banks, references, memories)
+        memories = compute_memory(self.model, references)
+        self._updating = True
+        add_to_banks(self.model, banks, references, memories)
         self.objects, self.banks, self.view = objects, banks, predicted.view
         channels = resize_channels(channels, predicted.channels.shape)
         return one_hot_logits(channels, len(objects.by_channel)), channels
@@ -333,7 +328,7 @@ class Tracker:
         return build_bank(self.config.memory, length=self._length)
 
     def _replay(self, frames: Sequence[tuple[np.ndarray, np.ndarray, View]]) -> list[MemoryBank]:
-        """Return memory of frames with channels H×W in other views, the reference frame first; nothing changes."""
+        """Return the memory of frames with channels H×W in other views, the reference frame first."""
         banks = [self._build_bank() for _ in self.banks]
         for index, (frame, channels, view) in enumerate(frames):
             features = self._encode(frame, view)
@@ -341,15 +336,9 @@ class Tracker:
             if index == 0:
                 write_memory(self.model, banks, propagate_reference(self.model, banks, features, masks))
             else:
-                write_memory(
-                    self.model, banks, read_memory(self.model, banks, features, after_cut=True), masks
-                )
+                readouts = read_memory(self.model, banks, features, after_cut=True)
+                write_memory(self.model, banks, readouts, masks)
         return banks
-
-    @property
-    def segmenter(self) -> NetworkSegmenter:
-        """Segmenter of the model's prompt network; at a prompt it raises InputError if the model has none."""
-        return NetworkSegmenter(self.model, self.autocast)
 
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
@@ -372,11 +361,10 @@ class Tracker:
         """
         if not np.isscalar(object_id) or object_id not in self.ids:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
-        if self._steps is None:
-            raise InputError(IN_USE_MESSAGE)
+        self.require_usable()
         if self.view is not None and self.groups > 1:  # may remove a batch, which the stored frames show
             with self.autocast:
-                self.view, self.banks = self.view.widen(self.banks, self._replay, stay=True)
+                self.view, self.banks = self.view.widen(self.banks, self._replay, permanent=True)
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
@@ -391,11 +379,10 @@ class Tracker:
         Raises:
             InputError: a step failed while it updated memory.
         """
-        if self._steps is None:
-            raise InputError(IN_USE_MESSAGE)
+        self.require_usable()
         banks = [bank.state() for bank in self.banks]
         state = TrackerState(self._length, self._frame_shape, self.objects, self.view, self.rules, banks)
-        return write_state(state, self._made_by)
+        return write_state(state, self.origin)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -403,7 +390,7 @@ class Tracker:
         Raises:
             InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
         """
-        loaded = read_state(state, self._made_by, self.device)
+        loaded = read_state(state, self.origin, self.device)
         self.reset(loaded.length)
         self.objects, self.view, self.rules = loaded.objects, loaded.view, loaded.rules
         self._frame_shape = loaded.frame_shape
@@ -413,5 +400,6 @@ class Tracker:
             self.banks.append(bank)
 
     @cached_property
-    def _made_by(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, Any]:
+        """Checksum of the weights, and the settings, that states and results depend on."""
         return describe_origin(self.model, self.config)

@@ -15,7 +15,7 @@ from aotlab.engine.tracking.objects import ObjectTable, resize_channels
 
 
 class View:
-    """Part of a frame as the network sees it; this one stays in its place."""
+    """Part of a frame as the network sees it; the base class does not move."""
 
     def image(self, pixels: Tensor) -> Tensor:
         """Resize and crop a frame 1×3×H×W uint8 to 1×3×h×w floats in [0, 1]."""
@@ -29,13 +29,15 @@ class View:
         """Resize and crop channels H×W of a frame to h×w."""
         raise NotImplementedError
 
-    def widen(self, banks: list[MemoryBank], replay: Replay, *, stay: bool) -> tuple[View, list[MemoryBank]]:
-        """Return the view of the whole next frame, and its memory; nothing changes.
+    def widen(
+        self, banks: list[MemoryBank], replay: Replay, *, permanent: bool
+    ) -> tuple[View, list[MemoryBank]]:
+        """Return the view of the whole next frame, and its memory.
 
         Args:
             banks: memory of this view.
             replay: returns memory of frames in other views.
-            stay: later frames are shown whole, too.
+            permanent: also show later frames whole.
         """
         return self, banks
 

@@ -135,11 +135,10 @@ class Window:
             right - left > self.columns - 2 and self.columns < width
         ):
             return None
-        wanted = self.around(box)
-        near = [abs(wanted.top - self.top) < 2, abs(wanted.left - self.left) < 2]
-        return replace(
-            self, top=self.top if near[0] else wanted.top, left=self.left if near[1] else wanted.left
-        )
+        centered = self.around(box)
+        row = self.top if abs(centered.top - self.top) < 2 else centered.top
+        column = self.left if abs(centered.left - self.left) < 2 else centered.left
+        return replace(self, top=row, left=column)
 
     def around(self, box: Box) -> Window:
         """Return a window of the same size centred on a box, inside the frame."""
@@ -257,9 +256,9 @@ class WindowSelector:
     """whether the window was the whole frame on the newest frame"""
     last: FrameWithObjects | None = None
     """the newest frame after the reference frame"""
-    unseen: int = 0
+    frames_lost: int = 0
     """number of frames in a row without one of the objects"""
-    seen: int = 0
+    frames_visible: int = 0
     """number of frames in a row with all objects since the window was chosen"""
 
     @classmethod
@@ -278,13 +277,15 @@ class WindowSelector:
         self.last, areas, box = last, last.measure_areas(len(active)), last.box
         if window.covers_frame != self.covers_frame:  # the tracker left it
             self._restart(window, areas)
-        shown = bool(areas[np.array(active)].all())
-        self.seen, self.unseen = (self.seen + 1, 0) if shown else (0, self.unseen + 1)
+        visible = bool(areas[np.array(active)].all())
+        self.frames_visible, self.frames_lost = (
+            (self.frames_visible + 1, 0) if visible else (0, self.frames_lost + 1)
+        )
         grown = bool((areas > MAX_GROWTH * self.areas)[self.areas > 0].any())
-        settled = self.seen >= SETTLED_FRAMES
+        settled = self.frames_visible >= SETTLED_FRAMES
         if window.covers_frame:
             chosen = choose_window([self.reference, last], window) if settled and not grown else window
-        elif grown or self.unseen >= LOST_FRAMES:
+        elif grown or self.frames_lost >= LOST_FRAMES:
             chosen = window.frame_window
         else:
             chosen = window if box is None else window.follow(box) or window.frame_window
@@ -299,8 +300,13 @@ class WindowSelector:
         return frames if self.last is None else [*frames, (self.last, window)]
 
     def _restart(self, window: Window, areas: np.ndarray) -> None:
-        """Count frames from here on; ``areas``: of each object."""
-        self.covers_frame, self.areas, self.unseen, self.seen = window.covers_frame, areas, 0, 0
+        """Start counting frames with a window; ``areas``: of each object."""
+        self.covers_frame, self.areas, self.frames_lost, self.frames_visible = (
+            window.covers_frame,
+            areas,
+            0,
+            0,
+        )
 
 
 @dataclass
@@ -324,12 +330,14 @@ class FollowingWindow(View):
         """Resize channels and cut the window out of them."""
         return self.window.crop(resize_channels(channels, self.window.size))
 
-    def widen(self, banks: list[MemoryBank], replay: Replay, *, stay: bool) -> tuple[View, list[MemoryBank]]:
+    def widen(
+        self, banks: list[MemoryBank], replay: Replay, *, permanent: bool
+    ) -> tuple[View, list[MemoryBank]]:
         """Show the whole frame, where objects may be anywhere or change; fill its memory."""
         whole = self.window.frame_window
         if not self.window.covers_frame:
             banks = self._fill(whole, replay)
-        return WholeFrame(whole.size) if stay else replace(self, window=whole), banks
+        return WholeFrame(whole.size) if permanent else replace(self, window=whole), banks
 
     def after(
         self,

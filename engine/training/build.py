@@ -21,7 +21,7 @@ from aotlab.networks import build
 from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.fast import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.checkpoints import load_weights, read_card, read_settings, read_weights
+from aotlab.networks.weights.checkpoints import load_weights, read_card, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.networks.weights.zoo import resolve_checkpoint
@@ -42,12 +42,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     model = build.build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
-        path = resolve_checkpoint(resolve_path(settings.start_from))
-        if path.suffix == ".safetensors" and _without_extras(read_settings(path)) != _without_extras(config):
-            raise InputError(
-                f"train.start_from={path}: another architecture than this recipe's; give base=PRESET"
-            )
-        load_weights(model, path, config.name)
+        load_weights(model, resolve_checkpoint(resolve_path(settings.start_from)), config.name)
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
@@ -63,24 +58,15 @@ def select_architecture(config: Config) -> ModelConfig:
     return replace(config.model, stages=stages, depth=None)
 
 
-def _without_extras(config: Config) -> ModelConfig:
-    """Return the architecture without what a checkpoint may lack: the prompt network, and what RMem adds to AOT."""
-    architecture = select_architecture(config)
-    stages = [replace(stage, temporal_slots=0) for stage in architecture.stages]
-    method = architecture.method.removesuffix("_plus")
-    return replace(architecture, method=method, stages=stages, prompt_blocks=0, ignore_plane=False)
-
-
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
-    """Load ImageNet weights from a file or torchvision's download."""
+    """Load ImageNet weights from a file or torchvision's download.
+
+    Raises:
+        InputError: no such file or download, or weights of another encoder.
+    """
+    file = None if source == "torchvision" else read_weights(resolve_checkpoint(resolve_path(source)))
     try:
-        weights = (
-            load_torchvision_weights(name)
-            if source == "torchvision"
-            else read_weights(resolve_checkpoint(resolve_path(source)))
-        )
-        if missing := load_encoder_weights(encoder, weights):
-            raise ValueError(f"{len(missing)} keys are missing, the first is {missing[0]}")
+        load_encoder_weights(encoder, load_torchvision_weights(name) if file is None else file)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.recurrence import one_hot, propagate_reference, read_memory, write_memory
+from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
 from aotlab.media.masks import VOID
-from aotlab.networks.model import Features, PropagatedFrame, VOSModel
+from aotlab.networks.model import Features, VOSModel
 
 
 def count_hardest_pixels(
@@ -100,7 +100,7 @@ class ClipPlan:
     hardest: int
     """number of pixels in the bootstrapped cross-entropy, from `count_hardest_pixels`"""
     feed_predictions: bool
-    """store predicted masks instead of the labels"""
+    """feed memory with predictions instead of labels"""
     reference_gradient: bool = True
     """compute gradients of the loss on the reference frame"""
 
@@ -113,50 +113,67 @@ def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> T
 
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPlan) -> ClipLosses:
     """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
-    (length, batch, *size), align_corners = clip.labels.shape, model.config.align_corners
+    length, batch = clip.labels.shape[:2]
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
-    losses, predictions = list[Tensor](), list[Tensor]()
-
-    def add_loss(frame: int, propagated: PropagatedFrame, deepest: Tensor) -> None:
-        """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
-        shallower = range(1, model.config.depths[0]) if model.config.scalable else []
-        by_depth = []
-        # only scalable models decode at several depths
-        decoded = [model.decode(propagated, frames[frame], depth) for depth in shallower]  # type: ignore[call-arg]
-        for logits in (*decoded, deepest):
-            by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
-            kept = [
-                resize_logits(by_object[b, : n + 1], size, align_corners) for b, n in enumerate(clip.objects)
-            ]
-            pairs = zip(kept, clip.labels[frame], strict=True)
-            by_depth.append(
-                torch.stack([frame_loss(sample, labels, plan.hardest) for sample, labels in pairs])
-            )
-        losses.append(weight_by_depth(by_depth))
-        predictions.append(torch.stack([sample.detach().max(0).indices for sample in kept]))
-
-    def identity_masks(frame: int, labels: Tensor) -> Tensor:
-        """Masks by identity of labels B×H×W, with a plane of ignored pixels if the model has one."""
-        identities = model.config.max_objects
-        assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
-        masks = one_hot(torch.where(labels <= identities, assigned, labels), identities + 1)
-        if not model.config.ignore_plane:
-            return masks
-        return torch.cat([masks, (clip.labels[frame] == VOID)[:, None].to(masks)], 1)
-
-    reference = propagate_reference(model, [bank], frames[0], [identity_masks(0, clip.labels[0])])
+    masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, plan)
+    reference = propagate_reference(model, [bank], frames[0], [masks])
     write_memory(model, [bank], reference)
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
-        add_loss(0, reference[0].propagated, model.decode(reference[0].propagated, frames[0]))
+        propagated = reference[0].propagated
+        readout = FrameReadout(propagated, model.decode(propagated, frames[0]).float())
+        loss, prediction = frame_losses(model, frames[0], readout, clip.labels[0], plan, clip.objects)
+    losses, predictions = [loss], [prediction]
     for index in range(1, length):
-        readouts = read_memory(model, [bank], frames[index])
-        add_loss(index, readouts[0].propagated, readouts[0].logits)
+        labels = clip.labels[index]
+        [readout] = read_memory(model, [bank], frames[index])
+        loss, prediction = frame_losses(model, frames[index], readout, labels, plan, clip.objects)
+        losses.append(loss)
+        predictions.append(prediction)
         if index < length - 1:
-            fed = predictions[index] if plan.feed_predictions else clip.labels[index]
-            write_memory(model, [bank], readouts, [identity_masks(index, fed)])
-    stacked = torch.stack(losses)
-    return ClipLosses(stacked[0], stacked[1:], predictions)
+            stored = prediction if plan.feed_predictions else labels
+            masks = identity_masks(model, stored, labels == VOID, plan)
+            write_memory(model, [bank], [readout], [masks])
+    return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
+
+
+def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, plan: ClipPlan) -> Tensor:
+    """Convert labels B×H×W to masks by identity, B×(1+M)×H×W.
+
+    ``ignored``: B×H×W bool, appended as a plane if the model has one for pixels to ignore.
+    """
+    identities = model.config.max_objects
+    assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
+    masks = one_hot(torch.where(labels <= identities, assigned, labels), identities + 1)
+    return torch.cat([masks, ignored[:, None].to(masks)], 1) if model.config.ignore_plane else masks
+
+
+def frame_losses(
+    model: VOSModel,
+    features: Features,
+    readout: FrameReadout,
+    labels: Tensor,
+    plan: ClipPlan,
+    objects: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths."""
+    depths = range(1, model.config.depths[0]) if model.config.scalable else []
+    # only scalable models decode at several depths
+    decoded = [model.decode(readout.propagated, features, depth) for depth in depths]  # type: ignore[call-arg]
+    by_depth = []
+    for logits in (*decoded, readout.logits):
+        by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
+        by_depth.append(
+            [
+                resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
+                for sample, count in zip(by_object, objects, strict=True)
+            ]
+        )
+    losses = [
+        torch.stack([frame_loss(*pair, plan.hardest) for pair in zip(samples, labels, strict=True)])
+        for samples in by_depth
+    ]
+    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in by_depth[-1]])
 
 
 class ClipLearner(nn.Module):

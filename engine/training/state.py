@@ -100,8 +100,8 @@ def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
             module.requires_grad_(trainable)
 
 
-def settings_that_must_match(config: Config, index: int) -> dict[str, Any]:
-    """Return what must not change when phase ``index`` is resumed; all other training settings may."""
+def fixed_settings(config: Config, index: int) -> dict[str, Any]:
+    """Return the settings that must be the same when phase ``index`` is resumed; other settings may change."""
     settings, phases = config.train, config.train.phases
     return {
         "architecture": str(select_architecture(config)),
@@ -113,10 +113,12 @@ def settings_that_must_match(config: Config, index: int) -> dict[str, Any]:
     }
 
 
-def settings_that_may_change(state: PhaseState) -> dict[str, Any]:
+def variable_settings(state: PhaseState) -> dict[str, Any]:
     """Return what may change when a phase is resumed, but makes its later steps those of another run."""
-    phase = state.phase
-    return {"lr": phase.lr, "batch": phase.batch, "seed": state.config.train.seed, "data": state.data}
+    phase, settings = state.phase, state.config.train
+    names = ("lr", "final_lr", "steps", "batch", "crop", "clip_length")
+    schedule = {name: getattr(settings, name) for name in ("seed", "schedule", "restarts", "warmup", "power")}
+    return {name: getattr(phase, name) for name in names} | schedule | {"data": state.data}
 
 
 def save_state(state: PhaseState, output: Path) -> None:
@@ -130,8 +132,8 @@ def save_state(state: PhaseState, output: Path) -> None:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             require_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
-            "settings": settings_that_must_match(state.config, state.index),
-            "replaceable": settings_that_may_change(state),
+            "settings": fixed_settings(state.config, state.index),
+            "replaceable": variable_settings(state),
             "phase": state.index,
             "step": state.step,
             "model": state.model.state_dict(),
@@ -172,7 +174,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
             f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
             "one before it"
         ) from error
-    for name, value in settings_that_must_match(config, index).items():
+    for name, value in fixed_settings(config, index).items():
         if saved.get(name) != value:
             before = "another architecture" if name == "architecture" else f"{name}={saved.get(name)}"
             raise InputError(
@@ -184,7 +186,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
 def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     """Restore a phase from the content of `load_state`; log and record what differs of its settings."""
     state.resumed = list(content.get("resumed", ()))
-    for name, value in settings_that_may_change(state).items():
+    for name, value in variable_settings(state).items():
         before = content.get("replaceable", {}).get(name, value)
         if before != value:
             state.resumed.append(f"resumed at step {content['step']} with {name} {value}, before {before}")

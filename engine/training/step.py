@@ -85,8 +85,8 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
     return StepResult(mean_over_ranks(metrics, state.world), clip, losses.predictions)
 
 
-def stores_predictions(state: PhaseState) -> bool:
-    """Return whether the model stores its predictions at this step instead of the labels."""
+def feeds_predictions(state: PhaseState) -> bool:
+    """Return whether memory is fed with predictions instead of labels at this step."""
     start = state.phase.feed_predictions_after
     return start < 1 and state.step >= int(start * state.phase.steps)
 
@@ -104,8 +104,8 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     )  # fmt: skip
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
-    # the identity bank is frozen once it embeds predictions
-    set_identities_trainable(state.model, not stores_predictions(state))
+    # as published, the identity bank is frozen while predictions are fed
+    set_identities_trainable(state.model, not feeds_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
@@ -123,7 +123,7 @@ def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, 
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
     drawn = shuffle_identities(phase.batch, state.config.model.max_objects, generator)
     identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
-    return ClipPlan(identities, hardest, stores_predictions(state), reference_gradient=weight > 0), weight
+    return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
 
 
 def update_weights(state: PhaseState, names: list[str]) -> float:

@@ -39,6 +39,9 @@ from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag, stop_flag
 
+BEST = "best"
+"""name of the weights with the best validation score"""
+
 log = logging.getLogger(__name__)
 
 
@@ -116,12 +119,13 @@ def train(
 
 
 def clear_output(output: Path, *, restart: bool) -> None:
-    """Remove files that a killed run left half-written; with ``restart`` also its states and logs."""
+    """Remove files that a killed run left half-written; with ``restart`` also its states, logs and best weights."""
     for folder in (output, find_states_folder(output)):
         remove_leftovers(folder)
     if restart:
-        for path in (find_states_folder(output), output / "tensorboard", output / "log.jsonl"):
-            remove(path)
+        for name in ("tensorboard", "log.jsonl", f"{BEST}.safetensors"):
+            remove(output / name)
+        remove(find_states_folder(output))
 
 
 def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
@@ -177,7 +181,7 @@ def wrap_ddp(learner: ClipLearner, world: World) -> nn.Module:
         return learner
     # Layouts of 1×1 kernels have two names; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    # The identity bank is frozen within a phase, and decoding a reference frame may need no gradient.
+    # the identity bank is frozen while predictions are fed, and decoding a reference frame may need no gradient
     devices = [world.device.index] if world.device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(learner, device_ids=devices, find_unused_parameters=True)
 
@@ -197,7 +201,7 @@ def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
         if state.scores["J&F"] > state.best:
             state.best = state.scores["J&F"]
             if state.world.is_main:
-                save_weights(run, state, "best")
+                save_weights(run, state, BEST)
 
 
 def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:

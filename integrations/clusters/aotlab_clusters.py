@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
@@ -122,22 +123,29 @@ def stage_inputs(job: Job, folder: Path) -> Job:
 
 
 def identify(job: Job, tracker: TrackerOptions, options: TrackOptions) -> bytes:
-    """Return a marker that differs when the results would: the job, sizes and times of its files, and all settings."""
+    """Return a marker that differs when the results would: the job, sizes and times of its files, and all inputs."""
     stamps = []
     for path in (job.video, *map(mask_path, job.masks)):
         files, source = fsspec.core.url_to_fs(path)
-        info = files.info(source) if files.exists(source) else {}
-        stamps.append([info.get("size"), str(info.get("ETag") or info.get("mtime") or info.get("created"))])
-    settings = replace(tracker, device="cpu").settings_as_yaml()
-    return json.dumps([repr(job), stamps, str(tracker.checkpoint), settings, repr(options)]).encode()
+        found = files.find(source, detail=True) if files.exists(source) else {}  # a file, or all of a folder
+        for name, info in sorted(found.items()):
+            time = info.get("ETag") or info.get("mtime") or info.get("created")
+            stamps.append([name, info.get("size"), str(time)])
+    settings, weights = (
+        tracker.settings_as_yaml(),
+        hashlib.sha256(tracker.checkpoint.read_bytes()).hexdigest(),
+    )
+    return json.dumps([repr(job), stamps, weights, settings, repr(options)]).encode()
 
 
 def upload(local: Path, files: Any, root: str, marker: bytes) -> None:
-    """Replace the results at ``root`` by those of a local folder; the old marker goes first, the new one comes last."""
-    if files.exists(f"{root}/{MARKER}"):
-        files.rm_file(f"{root}/{MARKER}")
-    if files.exists(root):
-        files.rm(root, recursive=True)
+    """Replace the results at ``root`` by those of a local folder; the old marker goes first, the new one comes last.
+
+    Files and folders with the names of results are replaced, others stay.
+    """
+    for name in (MARKER, *(path.name for path in local.iterdir())):
+        if files.exists(f"{root}/{name}"):
+            files.rm(f"{root}/{name}", recursive=True)
     for path in sorted(local.rglob("*")):
         if path.is_file() and path.name != RECORD:
             target = f"{root}/{path.relative_to(local).as_posix()}"

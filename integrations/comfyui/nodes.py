@@ -29,7 +29,7 @@ class LoadTracker:
         """Return the tracker of a checkpoint or name, as in `Tracker.from_checkpoint`."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        overrides = (f"memory.frames={frames_in_memory}",)
+        overrides = (f"memory.frames={frames_in_memory}", "memory.newest=null")
         return (Tracker.from_checkpoint(model, device=device, overrides=overrides),)
 
 

@@ -1,4 +1,4 @@
-"""Faster models: `optimize` for tracking, `optimize_training` for training. The methods' files know nothing of it."""
+"""Faster models: `optimize` for tracking, `optimize_training` for training, without changes to the methods' files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def optimize(
     """Return a copy of a model for tracking on a device; the given model stays as it is.
 
     Norms are folded, activations and sums fused into convolutions, weights cast once, attention computed by the kernel
-    that fits the processor. Masks agree with the model's but for rounding. The copy cannot be saved or optimised again.
+    that fits the processor. Masks agree with the model's but for rounding. The copy cannot be saved.
 
     Args:
         precision: float32, bfloat16, float16 or auto; see `resolve_precision`.

@@ -22,10 +22,10 @@ from aotlab.networks.weights.model_card import ModelCard, parse_card
 from aotlab.networks.weights.published_keys import (
     PROMPT_PREFIX,
     add_missing_weights,
-    convert_official,
+    convert_published,
     guess_presets,
-    is_official,
-    map_official_names,
+    is_published,
+    map_published_names,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
@@ -63,8 +63,8 @@ def load_checkpoint(
 
     Args:
         path: a safetensors file of ours or a published ``.pth`` file.
-        config: preset or YAML file in place of the settings inside. ``.pth`` files hold none: by default they have
-            those of the preset with their keys, of several the first in `guess_presets`.
+        config: preset or YAML file in place of the settings inside. ``.pth`` files hold none; their default is
+            the first preset of `guess_presets`, whose keys match.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
 
     Returns:
@@ -82,8 +82,8 @@ def load_checkpoint(
                 "%s: read as %s; for the memory of %s give this config", path, chosen, " or ".join(others)
             )
     model = build_model(settings.model)
-    if is_official(state):
-        state = convert_official(state, model)
+    if is_published(state):
+        state = convert_published(state, model)
     _load_strictly(model, state, path, settings.name)
     return model.eval(), settings
 
@@ -115,8 +115,8 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
         InputError: missing, truncated or foreign file, another architecture.
     """
     state = read_weights(path)
-    if is_official(state):
-        state = convert_official(state, model)
+    if is_published(state):
+        state = convert_published(state, model)
     state = add_missing_weights(state, model)
     if not any(key.startswith(PROMPT_PREFIX) for key in state):
         state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPT_PREFIX)}
@@ -158,12 +158,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as opened:
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
             return state, opened.metadata() or {}
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(
-            f"{path}: truncated or not a safetensors file ({error}); download or train it again"
+            f"{path}: truncated or not a readable safetensors file ({error}); download or train it again"
         ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
@@ -243,7 +241,7 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         require_finite(state, path)
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
         return
-    names = map_official_names(current)
+    names = map_published_names(current)
     missing = [names[key] for key in current if key not in shared]
     unknown = [key for key in state if key not in shared]
     problems = [

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.files import list_presets
 
-# Ours to official, applied in order.
+# ours to published, applied in order
 BLOCK_RULES = [
     (r"\.self_attention\.query_key\.", ".self_attn.linear_QK."),
     (r"\.self_attention\.visual_value\.", ".self_attn.linear_V1."),
@@ -100,20 +100,20 @@ DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_
 """parts of the names, published and ours, of what AOT+ does without"""
 
 
-def to_official_name(key: str) -> str:
-    """The published name of a state-dict key of a model with one stage."""
+def to_published_name(key: str) -> str:
+    """Return the published name of a state-dict key of a model with one stage."""
     return _apply_rules(key, RULES)
 
 
-def map_official_names(keys: Iterable[str]) -> dict[str, str]:
-    """The published name of every state-dict key of a model."""
+def map_published_names(keys: Iterable[str]) -> dict[str, str]:
+    """Return the published name of every state-dict key of a model."""
     keys = list(keys)
     rules = [*family_rules(keys), *_shared_rules(keys), *RULES]
     return {key: _apply_rules(key, rules) for key in keys}
 
 
 def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
-    """Rules for a scalable model with one block that is applied several times; else none."""
+    """Return the rules of an AOST with one shared block; none for other models."""
     keys = set(keys)
     if "decoder.conv_in.1.conv.weight" not in keys or any(key.startswith("blocks.1.") for key in keys):
         return []
@@ -129,16 +129,16 @@ def _apply_rules(key: str, rules: Iterable[tuple[str, str]]) -> str:
     return key
 
 
-def is_official(keys: Iterable[str]) -> bool:
-    """Whether state-dict keys are named as in the published checkpoints."""
+def is_published(keys: Iterable[str]) -> bool:
+    """Return whether state-dict keys are named as in the published checkpoints."""
     return any(
         key.removeprefix("module.").startswith(("LSTT.", "MSLSTT.", "patch_wise_id_bank.")) for key in keys
     )
 
 
-def convert_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def convert_published(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
-    names = map_official_names(model.state_dict())
+    names = map_published_names(model.state_dict())
     ours = {published: key for key, published in names.items()}
     skipped = UNUSED_WEIGHTS if family_rules(names) else ()
     renamed = {}
@@ -156,7 +156,7 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
     Several differ in their memory only; empty if unknown.
     """
     keys = list(keys)
-    names = set(keys) | set(map_official_names(keys).values())
+    names = set(keys) | set(map_published_names(keys).values())
 
     def has(part: str) -> bool:
         return any(part in name for name in names)
@@ -195,18 +195,15 @@ def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[s
     return result
 
 
-def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load ImageNet weights in torchvision's or Swin's key names into an encoder.
 
     Entries that the encoder does not have (a classifier, stages that are not built) are skipped.
 
-    Returns:
-        The encoder's keys that the file should hold and does not, in published names.
-
     Raises:
-        ValueError: a tensor has another shape, or nothing fits at all.
+        ValueError: a tensor is missing or has another shape, or nothing fits at all.
     """
-    keys = {to_official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
+    keys = {to_published_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
     weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
     matched = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
     if not matched:
@@ -217,14 +214,15 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
         raise ValueError(
             f"{wrong[0]} has shape {tuple(matched[wrong[0]].shape)}, expected {tuple(shapes[wrong[0]])}"
         )
-    with torch.no_grad():
-        encoder.load_state_dict(matched, strict=False)
-    # Swin's output norms are not part of a classifier; they start at their own initial values.
-    return [name for name, key in keys.items() if key not in matched and not key.startswith("norms.")]
+    # Swin's output norms are not part of a classifier; they keep their initial values
+    missing = [name for name, key in keys.items() if key not in matched and not key.startswith("norms.")]
+    if missing:
+        raise ValueError(f"{len(missing)} keys are missing, the first is {missing[0]}")
+    encoder.load_state_dict(matched, strict=False)
 
 
 def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
-    """Rules of models with several stages, which come before `RULES`; none for a model with one stage."""
+    """Return the rules of models with several stages, applied before `RULES`; none for a model with one stage."""
     if any(key.startswith("blocks16.") for key in keys):
         return MSDEAOT_RULES + DECODER_RULES
     if not any(key.startswith("stages.1.") for key in keys):
@@ -232,7 +230,7 @@ def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
     norms = [
         match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
     ]
-    # Norms behind blocks are numbered through all stages, transitions from the stage they leave.
+    # published norms after blocks are numbered through all stages, transitions by the stage that they read
     numbered = []
     for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):
         name = rf"^stages\.{stage}\.blocks\.{block}\.output_norm\."

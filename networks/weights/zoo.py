@@ -1,4 +1,4 @@
-"""Weights by name: published checkpoints, downloaded once, converted once, and verified at every load.
+"""Weights by name: published checkpoints, downloaded and converted once.
 
 They are stored in ``$AOTLAB_HOME/weights`` (``~/.cache/aotlab/weights``): ``<name>.safetensors``, and in
 ``<name>.safetensors.sha256`` what `sha256sum --check` reads.
@@ -10,7 +10,6 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import (
     expand_home,
     is_file,
@@ -100,7 +99,7 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     """Return the file of a checkpoint: a file, a folder of `save_pretrained`, ``bundled``, hf://OWNER/NAME or a name.
 
     Raises:
-        InputError: named weights that cannot be downloaded or were changed.
+        InputError: named weights that cannot be downloaded.
     """
     name = str(checkpoint)
     if name.startswith(HUB_PREFIX):
@@ -144,19 +143,22 @@ def find_published_file(file: str) -> Path:
 
 
 def find_weights(name: str) -> Path | None:
-    """Return the verified file of named weights; None if they were not downloaded yet.
+    """Return the file of named weights; None if they were not downloaded yet. An unknown name raises `InputError`."""
+    path = weights_folder() / f"{find_published_weights(name).name}.safetensors"
+    return path if is_file(path) else None
+
+
+def verify_weights(name: str) -> Path | None:
+    """Return the file of named weights after comparing it with the digest of its record; None if not downloaded.
 
     Raises:
         InputError: no such name, or the file has changed since it was stored.
     """
-    find_published_weights(name)
-    path = weights_folder() / f"{name}.safetensors"
-    if not is_file(path):
-        return None
-    if not _is_unchanged(path):
-        with suppress(InputError), locked(_lock_path(name), LOCK_TIMEOUT):
-            pass  # a process may be storing it just now
-        _require_unchanged(name, path)
+    path = find_weights(name)
+    if path is not None:
+        remedy = f"run aotlab weights get {name} --force"
+        if read_text(_digest_record_path(path), remedy).split()[:1] != [sha256(path)]:
+            raise InputError(f"{path}: has changed since it was stored; {remedy}")
     return path
 
 
@@ -175,22 +177,16 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
     path = make_folder(weights_folder()) / f"{name}.safetensors"
     with locked(_lock_path(name), LOCK_TIMEOUT):
         if not overwrite and is_file(path):
-            _require_unchanged(name, path)
             if source is not None:
                 log.warning("%s: stored already, %s is not read; replace it with --force", name, source)
             return path
         download = weights_folder() / f".download.{entry.file}"
         by_hand = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
-        try:
-            if source is not None:
-                raw = fetch_file(source, download, hub_file=entry.file)
-            else:
-                raw = next(filter(is_file, by_hand), None) or _download_from_google_drive(entry, download)
-            _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
-        except InputError as error:
-            raise InputError(
-                f"{name}: {error}; or get {entry.file} from {ZOO_URL} and put it at {by_hand[0]}"
-            ) from error
+        if source is not None:
+            raw = fetch_file(source, download, hub_file=entry.file)
+        else:
+            raw = next(filter(is_file, by_hand), None) or _download_from_google_drive(entry, download)
+        _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
         for left in weights_folder().glob(f"{download.name}*"):  # of interrupted downloads too
             left.unlink(missing_ok=True)
         return path
@@ -209,10 +205,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     if address.startswith(HUB_PREFIX):
         return download_from_hub(address, hub_file)
     if not address.startswith(("http://", "https://")):
-        local = Path(address.removeprefix("file://"))
-        if not is_file(local):
-            raise InputError(f"{local}: no such file; expected a checkpoint")
-        return local
+        return Path(address.removeprefix("file://"))
     from http.client import HTTPException
 
     from torch.hub import download_url_to_file
@@ -242,13 +235,11 @@ def download_from_hub(address: str, file: str) -> Path:
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
     """Download a published file with gdown, which resumes; errors as in `fetch_file`."""
-    try:
-        import gdown
-        from gdown.exceptions import DownloadError
-        from requests import ConnectionError as NoConnection
-        from requests import RequestException, Timeout
-    except ImportError as error:
-        raise InputError("gdown is not installed, or too old; pip install 'gdown>=6.3'") from error
+    require_extra("weights")
+    import gdown
+    from gdown.exceptions import DownloadError
+    from requests import RequestException
+
     address = f"Google Drive, file {entry.google_drive}"
     log.info("%s: downloading %s from Google Drive", entry.name, entry.file)
     try:
@@ -257,9 +248,10 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
         )
     except (DownloadError, RequestException, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        if isinstance(error, NoConnection | Timeout):
-            reason = "broke off or cannot be reached; run the command again to resume"
-        raise InputError(f"{address}: {reason}") from error
+        raise InputError(
+            f"{address}: {reason}; run the command again to resume, or get {entry.file} from {ZOO_URL} and put it in "
+            f"{weights_folder()}"
+        ) from error
     return path
 
 
@@ -268,10 +260,6 @@ def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> Non
     from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 
     try:
-        with raw.open("rb") as file:
-            start = file.read(512).lstrip().lower()
-        if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
-            raise InputError(f"{raw}: is a web page; try later")
         model, config = load_checkpoint(raw, config=entry.name)
     except InputError as error:
         if raw.name.startswith(".download."):
@@ -280,21 +268,6 @@ def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> Non
     _digest_record_path(path).unlink(missing_ok=True)
     save_checkpoint(path, model, config)
     write_text(_digest_record_path(path), f"{sha256(path)}  {path.name}\n")
-
-
-def _is_unchanged(path: Path) -> bool:
-    """Return whether a file's digest is that of its record."""
-    try:
-        return read_text(_digest_record_path(path), "download the weights again").split()[:1] == [
-            sha256(path)
-        ]
-    except InputError:
-        return False
-
-
-def _require_unchanged(name: str, path: Path) -> None:
-    if not _is_unchanged(path):
-        raise InputError(f"{path}: has changed since it was stored; run aotlab weights get {name} --force")
 
 
 def _digest_record_path(path: Path) -> Path:

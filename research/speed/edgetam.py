@@ -1,14 +1,12 @@
-"""CPU seconds of EdgeTAM for one frame, with random weights: ``python -m research.speed.edgetam --objects 4``.
+"""EdgeTAM of transformers with random weights, as a setting: ``python -m research.speed.compare edgetam,objects=4``.
 
-EdgeTAM comes from transformers; ``pip install transformers timm`` beforehand.
+``pip install transformers timm`` beforehand.
 """
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
-from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from transformers import EdgeTamVideoConfig, EdgeTamVideoModel, EdgeTamVisionConfig, TimmWrapperConfig
@@ -17,8 +15,10 @@ from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVide
 
 SIZE = 1024
 """side of the model's square input in pixels"""
-FRAMES, WARM_UP = 9, 3
-"""frames that are tracked, and how many of them are not counted"""
+FRAMES = 10_000
+"""most frames to time; all show the same noise"""
+WARM_UP = 9
+"""frames until memory is full, which are not timed"""
 
 
 class RepViT:
@@ -36,37 +36,36 @@ def build_model() -> EdgeTamVideoModel:
     return EdgeTamVideoModel(EdgeTamVideoConfig(vision_config=EdgeTamVisionConfig())).eval()
 
 
-def start_session(objects: int) -> EdgeTamVideoInferenceSession:
-    """Return a session of noise frames with one mask per object, stripes of the first frame."""
+def start_session(
+    objects: int, size: tuple[int, int], device: str, dtype: torch.dtype
+) -> EdgeTamVideoInferenceSession:
+    """Return a session of noise frames with one mask per object, stripes of the first frame; size: width, height."""
+    video = torch.randn(1, 3, SIZE, SIZE, device=device, dtype=dtype).expand(FRAMES, -1, -1, -1)
     session = EdgeTamVideoInferenceSession(
-        video=torch.randn(FRAMES, 3, SIZE, SIZE), video_height=480, video_width=854, dtype=torch.float32
+        video=video, video_width=size[0], video_height=size[1], inference_device=device, dtype=dtype
     )
-    stripes = torch.arange(SIZE) * objects // SIZE
-    for number in range(objects):
-        mask = (stripes == number).float().expand(1, 1, SIZE, SIZE)
-        session.add_mask_inputs(session.obj_id_to_idx(number + 1), 0, mask)
-        session.obj_with_new_inputs.append(number + 1)
+    stripes = torch.arange(SIZE, device=device) * objects // SIZE
+    for index in range(objects):
+        mask = (stripes == index).to(dtype).expand(1, 1, SIZE, SIZE)
+        session.add_mask_inputs(session.obj_id_to_idx(index + 1), 0, mask)
+        session.obj_with_new_inputs.append(index + 1)
     return session
 
 
-@torch.inference_mode()
-def main() -> int:
-    """Print the median; return the exit status."""
-    parser = ArgumentParser(
-        "python -m research.speed.edgetam", description="CPU seconds of EdgeTAM for one frame."
-    )
-    parser.add_argument("--objects", type=int, default=1, help="objects to track (default: 1)")
-    objects = parser.parse_args().objects
-    torch.set_num_threads(1)
-    model, session = build_model(), start_session(objects)
-    seconds = []
-    for frame in range(FRAMES):
-        begin = time.process_time()
-        model(inference_session=session, frame_idx=frame)
-        seconds.append(time.process_time() - begin)
-    print(f"EdgeTAM, {objects} objects: {statistics.median(seconds[WARM_UP:]):.2f} CPU seconds per frame")
-    return 0
+def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
+    """Track to the first timed frame; return a function that tracks one more."""
+    values = dict(text.split("=") for text in setting["overrides"])
+    dtype = getattr(torch, values["compute.precision"])
+    model = build_model().to(setting["device"], dtype)
+    session = start_session(setting["objects"], setting["size"], setting["device"], dtype)
+    index = -1
 
+    @torch.inference_mode()
+    def track_frame() -> object:
+        nonlocal index
+        index += 1
+        return model(inference_session=session, frame_idx=index)
 
-if __name__ == "__main__":
-    sys.exit(main())
+    for _ in range(1 + max(WARM_UP, setting["at_frame"])):
+        track_frame()
+    return track_frame

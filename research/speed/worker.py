@@ -87,7 +87,11 @@ def main() -> None:
     setting = json.loads(sys.stdin.readline())
     torch.set_num_threads(setting["threads"] or torch.get_num_threads())
     clock = time.process_time if setting["clock"] == "cpu" else time.perf_counter
-    run = prepare_training(setting) if setting["train"] else prepare_tracking(setting)
+    if setting["config"] == "edgetam":
+        from edgetam import prepare_tracking as prepare  # beside this file, which is on the path
+    else:
+        prepare = prepare_training if setting["train"] else prepare_tracking
+    run = prepare(setting)
     on_gpu = setting["device"].startswith("cuda")
     print("ready", flush=True)
     for _ in sys.stdin:

@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import Any
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # the packages are folders at the top of the repository: links beside this file lead there, but not in a zip archive or
 # on Windows
@@ -28,7 +28,6 @@ _HOMES = {
     "TrackerOptions": "aotlab.engine.tracking.options",
     "draw_overlay": "aotlab.media.overlay",
     "list_models": "aotlab.networks.weights.zoo",
-    "load_exported_tracker": "aotlab.engine.export.runtime",
     "load_model": "aotlab.networks.weights.zoo",
     "open_frames": "aotlab.media.video",
     "read_mask": "aotlab.media.masks",

@@ -1,4 +1,3 @@
-from aotlab.engine.export.runtime import load_exported_tracker as load_exported_tracker
 from aotlab.engine.tracking.options import TrackerOptions as TrackerOptions
 from aotlab.engine.tracking.prediction import Prediction as Prediction
 from aotlab.engine.tracking.tracker import Tracker as Tracker

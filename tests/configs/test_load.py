@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
-from aotlab.configs.schema import Config
+from aotlab.configs.schema import Config, StageConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import COUNT, FRACTION, POSITIVE, SEED, Range, parse_number
 
@@ -133,6 +133,15 @@ def test_circular_base_rejected(tmp_path):
         load_config(tmp_path / "one.yaml")
 
 
+@pytest.mark.parametrize("untrusted", [False, True])
+def test_exploding_aliases_rejected(untrusted):
+    lines = ["a0: &a0 [1, 2]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 26))]
+    for text in ("\n".join(lines), "a: &a [*a]"):
+        with pytest.raises(InputError, match=r"bomb\.yaml: not readable as YAML .*alias"):
+            parse_yaml(text, "bomb.yaml", untrusted=untrusted)
+    assert parse_yaml("a: &a [1]\nb: *a", "small.yaml") == {"a": [1], "b": [1]}
+
+
 def test_recipe_is_found_from_any_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("configs/recipes/mini.yaml", ["base=aots"])
@@ -152,6 +161,12 @@ def test_overrides_win_over_the_file_and_keep_neighbours():
     config = load_config("aots", overrides)
     assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")
     assert (config.model.stages[0].window, config.model.stages[0].depth) == (7, 2)
+
+
+def test_default_list_items_can_be_overridden(tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: mine\n", encoding="utf-8")
+    config = load_config(tmp_path / "mine.yaml", ["model.stages.0.window=7", "model.stages.0.heads=4"])
+    assert config.model.stages == [StageConfig(window=7, heads=4)]
 
 
 def test_unknown_name_names_the_nearest_or_all():

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
+from aotlab.configs import schema
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import ENCODERS
@@ -42,12 +43,13 @@ class TinyEncoder(nn.Module):
 
 
 ENCODERS["tiny"] = TinyEncoder
+schema.ENCODERS = (*schema.ENCODERS, "tiny")
 TINY = ("model.encoder=tiny", "model.dim=32", "model.stages.0.window=7", "model.stages.0.feedforward=64")
 
 
-def build(preset="aott", *overrides):
-    """A preset's method with a tiny network, and its settings."""
-    config = load_config(preset, [*TINY, *overrides])
+def build(preset="aott", *overrides, tiny=True):
+    """A preset's method with a tiny network, or with its own and a small window; and its settings."""
+    config = load_config(preset, [*(TINY if tiny else ["model.stages.0.window=7"]), *overrides])
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config
 

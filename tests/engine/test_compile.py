@@ -17,7 +17,7 @@ from tests.shared import slow
 
 @pytest.mark.parametrize("preset", ["deaott", *slow("aost")])
 def test_frame_graph_has_no_duplicate_or_unused_operation(preset):
-    model, _ = build(preset)
+    model, _ = build(preset, tiny=False)
     model = model.eval()
     for module in model.modules():
         if type(module) is LocalAttention:

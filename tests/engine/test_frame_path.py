@@ -57,11 +57,12 @@ def ours(code: CodeType) -> bool:
     return path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES
 
 
-@pytest.mark.parametrize(("preset", "kind"), LIMITS, ids=" ".join)
+@pytest.mark.parametrize(("preset", "kind"), LIMITS, ids=[" ".join(case) for case in LIMITS])
 def test_frame_path_is_short(preset: str, kind: str) -> None:
     """The third frame of a small video, or the first that long-term memory stores after the reference frame."""
     every = 2 if kind == MEMORY else 10
-    tracker = Tracker(*build(preset, *([] if preset == "aott" else [f"memory.every={every}"])))
+    settings = [] if preset == "aott" else [f"memory.every={every}"]
+    tracker = Tracker(*build(preset, *settings, tiny=False))
     first, second, third = clip(3)
     tracker.step(first, stripes([1]))
     tracker.step(second)

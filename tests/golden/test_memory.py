@@ -21,7 +21,7 @@ from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import one_hot, read_memory, write_memory
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
-from aotlab.networks.weights.published_keys import convert_official
+from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
@@ -142,7 +142,7 @@ class Replay:
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
         keys = golden_table(f"keys/{reference_name(name)}")
         model = build_model(config.model)
-        model.load_state_dict(convert_official(fill_memory_module().fill(keys), model), strict=True)
+        model.load_state_dict(convert_published(fill_memory_module().fill(keys), model), strict=True)
         self.model = optimize(model, precision="float32") if fast else model.eval()
         self.images = torch.from_numpy(filler.normalise(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
@@ -216,5 +216,5 @@ def test_presets_match_published_weights(name: str) -> None:
     with torch.device("meta"):
         model = build_model(load_config(name).model)
         weights = {key: torch.empty(shape) for key, (shape, _) in published.items()}
-    shapes = {key: tensor.shape for key, tensor in convert_official(weights, model).items()}
+    shapes = {key: tensor.shape for key, tensor in convert_published(weights, model).items()}
     assert shapes == {key: tensor.shape for key, tensor in model.state_dict().items()}

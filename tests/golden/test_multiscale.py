@@ -19,11 +19,11 @@ from aotlab.engine.recurrence import one_hot
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
 from aotlab.networks.multiscale import Transition
-from aotlab.networks.weights.published_keys import convert_official
+from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.test_sequences import ReferenceOnTies
-from tests.published import to_official
+from tests.published import to_published
 from tests.shared import fill_memory_module, golden_arrays, golden_table, slow
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
@@ -46,7 +46,7 @@ def published_weights(name: str) -> dict[str, torch.Tensor]:
 
 def golden_model(name: str, *, fast: bool = False) -> Any:
     model = build_model(load_config(PRESETS[name]).model)
-    model.load_state_dict(convert_official(published_weights(name), model), strict=True)
+    model.load_state_dict(convert_published(published_weights(name), model), strict=True)
     return optimize(model, precision="float32") if fast else model.eval()
 
 
@@ -187,8 +187,8 @@ def test_free_running_two_scale_tracker_equals_reference(fast: bool) -> None:
 def test_published_names_round_trip(name: str) -> None:
     state = published_weights(name)
     model = build_model(load_config(PRESETS[name]).model)
-    model.load_state_dict(convert_official(state, model), strict=True)
-    back = to_official(model)
+    model.load_state_dict(convert_published(state, model), strict=True)
+    back = to_published(model)
     assert all(torch.equal(tensor, state[key]) for key, tensor in back.items())
     # What is left has no place in ours because the reference does not read it either.
     assert {key.split(".")[0] for key in state if key not in back} <= {

@@ -27,7 +27,7 @@ from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.preprocess import network_size
-from aotlab.networks.weights.published_keys import to_official_name
+from aotlab.networks.weights.published_keys import to_published_name
 from tests.golden import filler
 from tests.shared import golden, golden_arrays, golden_table, has_golden
 
@@ -185,9 +185,11 @@ def test_optimiser_groups_equal_reference(variant):
     def first_name(name: str) -> str:
         """The name of a shared parameter under which the reference registers it first."""
         if not config.model.stages[0].shared:
-            return to_official_name(name)
+            return to_published_name(name)
         return (
-            to_official_name(name).replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
+            to_published_name(name)
+            .replace("layers.0.", "layer.")
+            .replace("decoder_norms.0.", "decoder_norm.")
         )
 
     config = load_config(variant)
@@ -204,6 +206,6 @@ def test_optimiser_groups_equal_reference(variant):
         if not group.get("frozen")
     }
     frozen = {
-        to_official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+        to_published_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
     assert frozen == {name for group in reference if group.get("frozen") for name in group["params"]}

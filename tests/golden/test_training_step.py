@@ -16,7 +16,7 @@ from aotlab.engine.training.schedule import learning_rate, parameter_groups, ref
 from aotlab.engine.training.state import set_identities_trainable
 from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.fast import optimize_training
-from aotlab.networks.weights.published_keys import map_official_names
+from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
 from tests.shared import golden, golden_model, slow
 
@@ -83,7 +83,7 @@ class Reference:
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Parameters by published name."""
-        names = map_official_names(self.model.state_dict())
+        names = map_published_names(self.model.state_dict())
         return {names[name]: parameter for name, parameter in self.model.named_parameters()}
 
 

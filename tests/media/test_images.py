@@ -210,6 +210,7 @@ def find_error(read, path):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.filterwarnings("ignore")
 def test_broken_image_is_read_or_named(tmp_path, kind):
@@ -229,6 +230,7 @@ def test_broken_image_is_read_or_named(tmp_path, kind):
             assert facts.size is not None or facts.finding is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["tif", "png", "exr"])
 def test_broken_deep_image_is_read_or_named(tmp_path, suffix):
     path = tmp_path / "frames" / f"0.{suffix}"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from aotlab import InputError, open_frames, write_mask
 from aotlab.media.matching import match_frames, order_names
-from aotlab.sdk import VideoInfo, encode_runs, read_annotations
+from aotlab.sdk import ParsedRegion, VideoInfo, encode_runs, match_regions, read_annotations
 
 SIZE = (12, 16)
 
@@ -104,6 +104,13 @@ def test_masks_of_double_suffixes(tmp_path):
     found = read_annotations(tmp_path / "masks", video)
     assert sorted(found.frames) == [0, 3]
     assert (found.mask(3) == square(3)).all()
+
+
+def test_single_frame_beyond_the_video_is_refused():
+    region = ParsedRegion(99, encode_runs(square(1) == 1))
+    with pytest.raises(InputError, match="is for frame 99, but the video holds 5 frames"):
+        match_regions([region], VideoInfo("clip", SIZE, 5))
+    assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
 
 
 def test_images_of_two_videos_in_coco(tmp_path):

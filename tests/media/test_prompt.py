@@ -11,7 +11,7 @@ def test_clicks_are_split_by_their_labels():
     prompt = Prompt(points=[(1, 2), (3, 4), (5, 6)], labels=[1, 0, 1])
     assert prompt.positive == [(1, 2), (5, 6)]
     assert prompt.negative == [(3, 4)]
-    assert Prompt(points=[(1, 2)]).positive == [(1, 2)]
+    assert Prompt(points=[(1, 2)]).positive == Prompt(points=(1, 2)).positive == [(1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ def test_clicks_are_split_by_their_labels():
         ({"points": [(1, 2)], "labels": [1, 0]}, "a label of 0 or 1 for each of 1 points"),
         ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
         ({"points": [(1, float("nan"))]}, "finite numbers"),
+        ({"points": (1, 2, 3)}, "pairs"),
         ({"box": (1, 2, 1, 9)}, "at least 2 pixels"),
     ],
 )
@@ -71,6 +72,7 @@ def test_prompts_are_parsed_by_frame_and_object():
         (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 and X,Y,W,H"),
         ([], [":1=5"], [], "point :1=5: expected"),
         ([], [":0=3,3"], [], "point :0=3,3"),
+        (["0.1,0.2,0.5,0.5"], [], [], "box 0.1,0.2,0.5,0.5: expected pixels"),
         ([], ["x=3,3"], [], "point x=3,3"),
         (["3,3,0,0"], [], [], "at least 2 pixels"),
         (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=3,3,10,10"),

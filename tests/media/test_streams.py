@@ -115,6 +115,12 @@ def test_standard_input_is_read(tmp_path):
     assert out.stdout.split() == ["stdin", *map(str, GREYS)]
 
 
+def test_closed_standard_input_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as in a program started with <&-
+    with pytest.raises(InputError, match="standard input: closed; pipe a video into it"):
+        open_frames("-")
+
+
 def test_silent_stream_times_out(tmp_path):
     make_pipe(tmp_path / "pipe")
     start = time.monotonic()

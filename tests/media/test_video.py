@@ -131,6 +131,7 @@ def test_frames_in_any_order_equal_those_in_order(tmp_path, suffix, codec):
             source.read(index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", CONTAINERS)
 def test_damaged_video_gives_frames_or_is_named(tmp_path, suffix):
     path = write_texture(tmp_path / f"damaged.{suffix}", CONTAINERS[suffix], count=12)

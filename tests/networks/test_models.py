@@ -6,12 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from aotlab.configs import schema
 from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.networks.aot import LSTTBlock
-from aotlab.networks.build import build_model
+from aotlab.networks.build import METHODS, build_model
+from aotlab.networks.encoders import ENCODERS
 from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue, VOSModel
 from aotlab.utils.errors import InputError
@@ -219,12 +221,21 @@ def test_invalid_stages_rejected(stages, others, words):
     assert [word for word in words if word not in message] == []
 
 
-def test_unknown_method_rejected():
-    config = build_config({"model": {"method": "aotx"}}, "mine.yaml")
-    with pytest.raises(
-        InputError, match=r"model\.method must be one of aot, aot_plus, deaot, msdeaot, aost, paot, got aotx"
-    ):
-        build_model(config.model)
+@pytest.mark.parametrize(
+    ("key", "value", "choices"),
+    [
+        ("method", "aotx", "aot, aot_plus, deaot, msdeaot, aost, paot"),
+        ("encoder", "vgg", "mobilenet_v2, resnet50, swin_base"),
+    ],
+)
+def test_unknown_method_or_encoder_rejected(key, value, choices):
+    with pytest.raises(InputError, match=rf"mine\.yaml: model\.{key} must be one of {choices}, got {value}"):
+        build_config({"model": {key: value}}, "mine.yaml")
+
+
+def test_schema_lists_all_methods_and_encoders():
+    assert schema.METHODS.keys() == METHODS.keys()
+    assert tuple(ENCODERS) == schema.ENCODERS
 
 
 @pytest.mark.parametrize(
@@ -242,7 +253,7 @@ def test_unknown_method_rejected():
 )
 def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
     with pytest.raises(InputError, match=message):
-        build_model(ModelConfig(method, stages=[StageConfig(**setting)]))
+        ModelConfig(method, stages=[StageConfig(**setting)])
 
 
 @pytest.mark.parametrize(
@@ -250,9 +261,9 @@ def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
     [
         ("aot", [(16, 1), (8, 1)], "model.stages: aot has one stage, got 2"),
         ("msdeaot", [(16, 1), (8, 1)], "needs strides 16, 8 and 4"),
-        ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage of paot"),
+        ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth: 0"),
     ],
 )
 def test_stages_of_no_paper_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):
-        build_model(ModelConfig(method, stages=[StageConfig(*stage) for stage in stages]))
+        ModelConfig(method, stages=[StageConfig(*stage) for stage in stages])

@@ -11,7 +11,7 @@ from aotlab.networks.fast import optimize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.published import to_official
+from tests.published import to_published
 
 
 def settings(blocks):
@@ -68,5 +68,5 @@ def test_file_without_prompts_keeps_prompt_network(tmp_path):
 
 
 def test_published_names_have_no_prompts(prompted):
-    assert not any("prompts" in key for key in to_official(prompted))
-    assert to_official(prompted).keys() == to_official(build_model(settings(0).model)).keys()
+    assert not any("prompts" in key for key in to_published(prompted))
+    assert to_published(prompted).keys() == to_published(build_model(settings(0).model)).keys()

@@ -13,7 +13,7 @@ from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
-from tests.published import to_official
+from tests.published import to_published
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]
@@ -110,7 +110,7 @@ def test_temporal_embedding_changes_attention(method):
 def test_training_starts_from_base_model(tmp_path, method):
     torch.manual_seed(0)
     plain = build_model(small(method.removesuffix("_plus")))
-    weights = to_official(plain)
+    weights = to_published(plain)
     torch.save({"state_dict": weights}, tmp_path / "plain.pth")
     config = small(method, temporal_slots=4)
     model = build_model(type(config)(**{**vars(config), "ignore_plane": True}))
@@ -128,7 +128,7 @@ def test_training_starts_from_base_model(tmp_path, method):
 
 
 def test_other_missing_weights_rejected(tmp_path):
-    weights = to_official(build_model(small("deaot")))
+    weights = to_published(build_model(small("deaot")))
     del weights["LSTT.layers.0.linear_QV.weight"]
     torch.save(weights, tmp_path / "plain.pth")
     with pytest.raises(InputError, match=r"1 keys missing \(LSTT.layers.0.linear_QV.weight\)"):

@@ -1,5 +1,7 @@
 """Masks of boxes and points on the command line: track --box, --point, and the mask command."""
 
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
+from aotlab.utils.errors import InputError
 from aotlab.video.job import Job, open_segmenter, run_job
 from aotlab.video.track import TrackOptions
 from tests.segment_by_color import segment_by_color
@@ -99,7 +103,7 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
         (["--box", "300,300,20,20"], "outside the image"),
         (["--box", ":0=3,3,14,14"], "box :0=3,3,14,14: expected [FRAME][:ID]= with an id from 1"),
         (["--box", "99=3,3,14,14"], "prompt of frame 99: not a frame to track; give one from 0 to 5"),
-        (["--point", "0.5,0.5"], "--point: 0.5,0.5: expected pixels; multiply by the width and height"),
+        (["--point", "0.5,0.5"], "point 0.5,0.5: expected pixels; multiply by the width and height"),
         (["--box", "3", "3", "14", "14"], "3 14 14: separate the numbers of a prompt by commas"),
     ],
 )
@@ -125,6 +129,35 @@ def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     job = Job("clip", str(video), (), boxes=("3,3,14,14",), end=1)
     run_job(job, tmp_path / "out", options=TrackOptions(progress=False))
     assert len(built) == 1
+
+
+def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
+    tracker, options = Tracker.from_checkpoint(), TrackOptions(write="masks", progress=False)
+    monkeypatch.setattr(checkpoints, "build_model", None)
+    job = Job("clip", video, boxes="3,3,14,14", end=1)
+    assert run_job(job, str(tmp_path / "out"), tracker, options).frames == 2
+    assert run_job(job, str(tmp_path / "out"), tracker, options) is None
+    assert tracker.ids == ()
+    with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
+        run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
+    with pytest.raises(InputError, match="options: expected TrackOptions, got Tracker"):
+        run_job(job, tmp_path / "b", None, tracker)
+
+
+def test_class_names_of_prompts_are_in_annotations(run, tmp_path, capsys):
+    assert run(*BOXES, "--class", "cat", "--class", ":2=dog", "--write", "coco") == 0
+    categories = json.loads((tmp_path / "out" / "coco.json").read_text())["categories"]
+    assert [category["name"] for category in categories] == ["cat", "dog"]
+    assert run("--point", "10,10", "--class", ":2=dog", "--force") == 2
+    assert "class dog: no mask or prompt has object 2; give its id" in capsys.readouterr().err
+
+
+def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
+    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
+    (tmp_path / "jobs.csv").write_text(f'video,box,class\n{video},"3,3,14,14;:2=37,22,16,16",cat;:2=dog\n')
+    assert track_cli.main(["--jobs", str(tmp_path / "jobs.csv"), "--output", str(tmp_path / "out")]) == 0
+    assert (read_mask(tmp_path / "out" / "clip" / "masks" / "00005.png") == LABELS).all()
+    assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}
 
 
 def test_bundled_model_for_prompts_is_on_the_device_of_the_tracker(monkeypatch):

@@ -12,7 +12,6 @@ from PIL import Image
 
 from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
 from aotlab.tools.main import main
-from aotlab.utils.errors import InputError
 
 SIZE = (120, 160)
 
@@ -70,12 +69,13 @@ def test_hidden_object_keeps_its_position_empty():
     assert confidence[1] == 0
 
 
-def test_session_needs_an_object_first():
+def test_sequence_may_start_without_visible_objects():
     session = VotSession(PaintingTracker())
-    with pytest.raises(InputError, match="initialize first"):
-        session.advance(frame())
-    with pytest.raises(InputError, match="no object has a pixel"):
-        session.begin(frame(), [np.zeros(SIZE, dtype=bool)])
+    found, confidence = session.begin(frame(), [np.zeros(SIZE, dtype=bool)])
+    assert [mask.any() for mask in found] == [False]
+    assert confidence == [0]
+    found, _ = session.advance(frame(), [disc(60, 60, 10)])
+    assert [mask.any() for mask in found] == [False, True]
 
 
 @pytest.mark.parametrize("shape", [(50, 90), (120, 160), (200, 300), (90, 300)], ids=str)

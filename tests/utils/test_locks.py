@@ -3,16 +3,12 @@
 import os
 import subprocess
 import sys
-import threading
-import time
-from pathlib import Path
 
 import pytest
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked, locked_output
 
-SOURCES = Path(__file__).resolve().parents[2] / "src"
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -21,33 +17,34 @@ with locked_output(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+COUNT = """
+import sys
+from pathlib import Path
+from aotlab.utils.locks import locked
+counter = Path(sys.argv[1], "counter")
+for _ in range(40):
+    with locked(counter.with_name(".lock"), 60.0):
+        counter.write_text(str(int(counter.read_text()) + 1))
+"""
 
 
-def test_locked_blocks_do_not_overlap(tmp_path):
-    inside, most = [], []
+def start(script, folder):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, "-c", script, folder], stdout=subprocess.PIPE, text=True, env=environment
+    )
 
-    def work():
-        for _ in range(20):
-            with locked(tmp_path / ".lock", 30.0):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.001)
-                inside.pop()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1] * 80
-    assert list(tmp_path.iterdir()) == []
+def test_no_update_of_several_processes_is_lost(tmp_path):
+    (tmp_path / "counter").write_text("0")
+    processes = [start(COUNT, tmp_path) for _ in range(6)]
+    assert [process.wait() for process in processes] == [0] * 6
+    assert (tmp_path / "counter").read_text() == "240"
+    assert list(tmp_path.iterdir()) == [tmp_path / "counter"]
 
 
 def test_lock_names_its_holder_and_ends_with_it(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    holder = start(HOLD, tmp_path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     message = f"{tmp_path.name}: in use by process {holder.pid} on .*; wait until it has ended"

@@ -51,6 +51,12 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     assert read_job_record(output / "a").error == "not finished"
 
 
+def test_unwritable_job_folder_is_a_failed_job(output, jobs):
+    (output / "run").write_text("a file")
+    record = make_runner(output, TrackerOptions(), TrackOptions(write=("masks",)), {})(jobs[0])
+    assert record.error
+
+
 JSON = strategies.recursive(
     strategies.none() | strategies.integers() | strategies.text(),
     lambda values: strategies.lists(values) | strategies.dictionaries(strategies.text(), values),

@@ -1,6 +1,7 @@
 """Tracking between annotated frames, with a small model and with trackers whose answers are known."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,6 +147,26 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
     assert {compress for compress, _ in sizes} == {True, False}
     assert max(count for _, count in sizes) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+class ColorTracker:
+    """Sees a cut where a frame's colour differs from the last one's."""
+
+    def reset(self, length=None):
+        self.last = None
+
+    def step(self, frame, mask=None):
+        cut = self.last is not None and (frame != self.last).any()
+        self.last = frame
+        return replace(answer((1,), [[0.0] * 4, [1.0] * 4]), cut=bool(cut))
+
+
+def test_cuts_are_found_in_both_directions(tmp_path):
+    colors = [0, 1, 1, 2, 2, 3, 3, 4]
+    frames = [np.full((1, 4, 3), color, np.uint8) for color in colors]
+    masks = {2: np.ones((1, 4), int), 5: np.ones((1, 4), int)}
+    results = both(ColorTracker(), frames, masks, tmp_path)
+    assert [index for index, _, prediction in results if prediction.cut] == [1, 3, 5, 7]
 
 
 def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):

@@ -40,6 +40,24 @@ def test_json_lines_are_read(tmp_path):
     assert second == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), ("a.b=1",))
 
 
+def test_lists_take_prompts_and_class_names(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        'video,box,point,class,fps\na,"1,2,30,40; :2=5,6,9,9",":3=7,8",cat;:2=dog,25\n'
+    )
+    row = {
+        "video": "a",
+        "box": ["1,2,30,40", ":2=5,6,9,9"],
+        "point": ":3=7,8",
+        "class": ["cat", ":2=dog"],
+        "fps": 25,
+    }
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    expected = Job(
+        "a", tmp_path / "a", boxes=("1,2,30,40", ":2=5,6,9,9"), points=":3=7,8", classes=("cat", ":2=dog"), rate="25"
+    )  # fmt: skip
+    assert read_jobs(tmp_path / "a.csv") == read_jobs(tmp_path / "a.jsonl") == [expected]
+
+
 def test_folder_has_masks_beside_videos(tmp_path):
     (tmp_path / "b.mp4").write_bytes(b"")
     (tmp_path / "b.xml").write_bytes(b"")
@@ -56,7 +74,8 @@ def test_folder_has_masks_beside_videos(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.csv", "video\na.mp4\n", "video, masks"),
+        ("a.csv", "video\na.mp4\n", "line 2: expected a video, its masks, box or point"),
+        ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "fps fast: expected frames per second"),
         ("a.csv", "video,masks\n", "holds no videos; give a line"),
         ("a.csv", "video,masks\na.mp4,\n", "line 2"),
         ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n", "2 jobs are called a"),

@@ -23,7 +23,6 @@ from aotlab.tools.cli.types import (
     Folder,
     Integer,
     PositiveInt,
-    Prompt,
     flag,
     list_option,
     option,
@@ -250,7 +249,7 @@ def prompt_options(*, frames: bool = True) -> Decorator:
     """Return ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
     place = "[[FRAME][:ID]=]" if frames else "[:ID=]"
     prompts = [
-        option(name, metavar=f"{place}{values}", type=Prompt, multiple=True, help=text)
+        option(name, metavar=f"{place}{values}", multiple=True, help=text)
         for name, values, text in (
             ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
             ("--point", "X,Y", "point on an object, in pixels; several refine the mask"),

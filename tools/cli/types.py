@@ -76,15 +76,6 @@ def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
     return values
 
 
-def parse_prompt(text: str) -> str:
-    """Return the text of a prompt without spaces; raise `ValueError` for coordinates relative to the frame's size."""
-    text = "".join(text.split())
-    values = re.findall(r"\d*\.?\d+", text.rpartition("=")[2])
-    if "." in text and values and all(float(value) <= 1 for value in values):
-        raise ValueError(f"{text[:40]}: expected pixels; multiply by the width and height of the frame")
-    return text
-
-
 def parse_device(text: str) -> str:
     """Return the name of a device; raise `ValueError` for any other text. PyTorch decides whether it is usable."""
     if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", text, re.ASCII):
@@ -130,7 +121,6 @@ Scale = number(Range(0, 16, above_low=True))
 Bytes = Parsed(parse_bytes, "SIZE")
 Size = Parsed(parse_size, "WIDTHxHEIGHT")
 Device = Parsed(parse_device, "NAME")
-Prompt = Parsed(parse_prompt)
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 Config = FileName(parse_config, "NAME")
 File = FileName(Path, "FILE")

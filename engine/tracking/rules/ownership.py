@@ -44,9 +44,9 @@ class History:
     """pixels on the last `GOOD_FRAMES` frames that show the object"""
     centre: tuple[float, float] = (0.0, 0.0)
     """row and column of its centre on the last of them"""
-    claims: int = 0
+    claim_streak: int = 0
     """number of frames in a row on which it claimed a component"""
-    claimed: int = 0
+    undo_frames_left: int = 0
     """number of frames left in which its last claim may be undone"""
     source: int = 0
     """id of the object that it claimed from"""
@@ -93,9 +93,9 @@ class ComponentOwnership(Rule):
 
     objects: dict[int, History] = field(default_factory=dict)
     """history of each object by id"""
-    mains: np.ndarray | None = None
+    main_labels: np.ndarray | None = None
     """H×W object ids on the main component of each object, else 0"""
-    moved: list[Reassignment] = field(default_factory=list, init=False)
+    reassigned: list[Reassignment] = field(default_factory=list, init=False)
     """reassignments of the predicted frame"""
 
     def correct(
@@ -103,8 +103,8 @@ class ComponentOwnership(Rule):
     ) -> Tensor:
         """Swap the logits of reassigned components; waits for a GPU if there are two objects."""
         several = len(objects.ids) > 1 and not cut
-        self.moved = self.find_detached(objects.to_ids(channels), frame) if several else []
-        return swap_channels(logits, channels, self.moved, objects.by_channel)
+        self.reassigned = self.find_detached(objects.to_ids(channels), frame) if several else []
+        return swap_channels(logits, channels, self.reassigned, objects.by_channel)
 
     def observe(
         self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
@@ -116,54 +116,54 @@ class ComponentOwnership(Rule):
             self.update(objects.to_ids(channels), frame, given)
 
     def find_detached(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
-        """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; nothing changes."""
-        if len(self.objects) < 2 or self.mains is None or self.mains.shape != labels.shape:
+        """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size."""
+        if len(self.objects) < 2 or self.main_labels is None or self.main_labels.shape != labels.shape:
             return []
         areas = np.bincount(labels.ravel(), minlength=max(self.objects) + 1)
         lost = [i for i, known in self.objects.items() if areas[i] < LOST_AREA * known.median]
-        claimed = [i for i, known in self.objects.items() if known.claimed and i not in lost]
-        moved: list[Reassignment] = []
+        claimed = [i for i, known in self.objects.items() if known.undo_frames_left and i not in lost]
+        reassigned: list[Reassignment] = []
         for source in self.objects if lost else claimed:
             if not areas[source]:
                 continue
             main, *others = self._components(labels, source)
             for part in others:
-                given, kept = self._order(main, part, source, frame)
-                whole = source not in lost and kept.area >= LOST_AREA * self.objects[source].median
-                owner = self._find_owner(given, lost, frame) if whole else None
+                detached, kept = self._order(main, part, source, frame)
+                source_remains = source not in lost and kept.area >= LOST_AREA * self.objects[source].median
+                owner = self._find_owner(detached, lost, frame) if source_remains else None
                 if owner is not None:
-                    moved.append(Reassignment(given.pixels, source, owner))
+                    reassigned.append(Reassignment(detached.pixels, source, owner))
                 elif source in claimed and self._is_returned(part, main, source, frame):
-                    moved.append(Reassignment(main.pixels, source, self.objects[source].source))
+                    reassigned.append(Reassignment(main.pixels, source, self.objects[source].source))
                     break
-        return moved
+        return reassigned
 
     def update(self, labels: np.ndarray, frame: np.ndarray, given: Sequence[int]) -> None:
         """Update the histories with labels H×W, ids as memory stores them, of a frame H×W×3 uint8 of any size."""
-        if self.mains is not None and self.mains.shape != labels.shape:
+        if self.main_labels is not None and self.main_labels.shape != labels.shape:
             self.restart()
         for object_id in given:
             pixels = labels == object_id
             if pixels.any():
                 self.objects[object_id] = History(measure_colours(pixels, frame))
         self._count_claims()
-        mains = np.zeros_like(labels)
+        main_labels = np.zeros_like(labels)
         for object_id, known in self.objects.items():
             parts = self._components(labels, object_id)
             if not parts:
                 continue
-            new = [move.pixels for move in self.moved if move.target == object_id]
+            new = [move.pixels for move in self.reassigned if move.target == object_id]
             main = max(parts, key=lambda part: int((new[0] & part.pixels).sum())) if new else parts[0]
-            mains[main.pixels] = object_id
+            main_labels[main.pixels] = object_id
             area = sum(part.area for part in parts)
             if area >= LOST_AREA * known.median:
                 known.areas = [*known.areas, area][-GOOD_FRAMES:]
                 known.centre = main.centre
-        self.mains = mains
+        self.main_labels = main_labels
 
     def restart(self) -> None:
         """Forget areas and places, as after a cut; claims and colours stay."""
-        self.mains = None
+        self.main_labels = None
         for known in self.objects.values():
             known.areas.clear()
 
@@ -182,8 +182,8 @@ class ComponentOwnership(Rule):
         window = np.s_[top : top + height, left : left + width]
         count, parts, stats, centres = cv2.connectedComponentsWithStats(own[window])
         overlap = np.zeros(count, int)
-        if self.mains is not None:
-            overlap = np.bincount(parts[self.mains[window] == object_id], minlength=count)
+        if self.main_labels is not None:
+            overlap = np.bincount(parts[self.main_labels[window] == object_id], minlength=count)
         areas = stats[:, cv2.CC_STAT_AREA]
         order = sorted(range(1, count), key=lambda part: (overlap[part], areas[part]), reverse=True)
         found: list[Component] = []
@@ -205,18 +205,18 @@ class ComponentOwnership(Rule):
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
         """Return the lost object that a component of another object belongs to, or None."""
-        fitting = []
+        candidates = []
         for object_id in lost:
             known = self.objects[object_id]
             low, high = (limit * known.median for limit in CLAIM_AREA_RANGE)
             near = math.dist(part.centre, known.centre) <= MAX_CLAIM_DISTANCE * math.sqrt(known.median)
-            if near and low <= part.area <= high and not known.cooldown and known.claims < MAX_CLAIMS:
-                fitting.append(object_id)
-        if not fitting:
+            if near and low <= part.area <= high and not known.cooldown and known.claim_streak < MAX_CLAIMS:
+                candidates.append(object_id)
+        if not candidates:
             return None
         colours = measure_colours(part.pixels, frame)
         differences = {i: math.dist(colours, known.colours) for i, known in self.objects.items()}
-        owner = min(fitting, key=differences.__getitem__)
+        owner = min(candidates, key=differences.__getitem__)
         limit = min(MAX_DIFFERENCE, MAX_COLOUR_RATIO * min(differences.values()))
         return owner if differences[owner] <= limit else None
 
@@ -230,24 +230,27 @@ class ComponentOwnership(Rule):
     def _count_claims(self) -> None:
         """Count frames since claims, and note new and undone ones."""
         for known in self.objects.values():
-            known.claimed, known.cooldown = max(known.claimed - 1, 0), max(known.cooldown - 1, 0)
-        claiming = {move.target for move in self.moved}
-        for move in self.moved:
+            known.undo_frames_left, known.cooldown = (
+                max(known.undo_frames_left - 1, 0),
+                max(known.cooldown - 1, 0),
+            )
+        claiming = {move.target for move in self.reassigned}
+        for move in self.reassigned:
             source, target = self.objects[move.source], self.objects[move.target]
-            if source.claimed and source.source == move.target:  # undone
-                source.claimed, source.cooldown = 0, UNDO_FRAMES
+            if source.undo_frames_left and source.source == move.target:  # undone
+                source.undo_frames_left, source.cooldown = 0, UNDO_FRAMES
                 claiming.discard(move.target)
             else:
-                target.claimed, target.source = UNDO_FRAMES, move.source
+                target.undo_frames_left, target.source = UNDO_FRAMES, move.source
         for object_id, known in self.objects.items():
-            known.claims = known.claims + 1 if object_id in claiming else 0
+            known.claim_streak = known.claim_streak + 1 if object_id in claiming else 0
 
 
 def swap_channels(
-    logits: Tensor, channels: Tensor, moved: Sequence[Reassignment], by_channel: Sequence[int]
+    logits: Tensor, channels: Tensor, reassigned: Sequence[Reassignment], by_channel: Sequence[int]
 ) -> Tensor:
     """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
-    for move in moved:
+    for move in reassigned:
         pixels = torch.from_numpy(move.pixels).to(channels.device)
         source, target = by_channel.index(move.source) + 1, by_channel.index(move.target) + 1
         pair = logits[[target, source]]

@@ -11,13 +11,14 @@ from aotlab.engine.tracking.objects import ObjectTable
 
 
 class Rule:
-    """Corrects predictions by what it observed on earlier frames; this one does nothing.
+    """Corrects predictions by what it observed on earlier frames; the base class does nothing.
 
-    A rule is a dataclass, whose fields tracker states store; ``init=False`` fields last from `correct` to `observe`.
+    A rule is a dataclass, whose fields tracker states store, except those with ``init=False``: `correct` sets them for
+    `observe`.
     """
 
     def is_cut(self, frame: np.ndarray) -> bool:
-        """Return whether a frame H×W×3 uint8 shares nothing with the frame before; nothing changes."""
+        """Return whether a frame H×W×3 uint8 shares nothing with the frame before."""
         return False
 
     def correct(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 
 import pytest
 
@@ -10,7 +11,9 @@ fsspec = pytest.importorskip("fsspec", reason="jobs with URLs need fsspec (pip i
 from aotlab_clusters import MARKER, run_job  # noqa: E402
 from clips import OPTIONS  # noqa: E402
 
-from aotlab import Job  # noqa: E402
+from aotlab import Job, TrackerOptions, load_model  # noqa: E402
+from aotlab.configs.files import BUNDLED_CHECKPOINT  # noqa: E402
+from aotlab.networks.weights.checkpoints import save_checkpoint  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def put(job, base):
     files, root = fsspec.core.url_to_fs(f"{base}/inputs")
     files.put(job.video, f"{root}/{job.name}", recursive=True)
     files.put_file(job.masks[0], f"{root}/{job.name}.png")
-    return Job(job.name, f"{base}/inputs/{job.name}", (f"0:{base}/inputs/{job.name}.png",))
+    return Job(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
 
 
 def read(files, root):
@@ -83,6 +86,23 @@ def test_changed_mask_replaces_results(jobs):
     run_job(job, output, options=OPTIONS)
     fsspec.filesystem("memory").put_file(jobs[1].masks[0], "/base/inputs/a.png")
     assert not run_job(job, output, options=OPTIONS).reused
+
+
+def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
+    output, weights = "memory://base/results/frames", tmp_path / "weights.safetensors"
+    job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")
+    shutil.copyfile(BUNDLED_CHECKPOINT, weights)
+    tracker = TrackerOptions((weights,))
+    run_job(job, output, tracker=tracker, options=OPTIONS)
+    files.pipe_file("/base/results/frames/notes.txt", b"of a person")
+    last = sorted(files.find("/base/inputs/" + job.name))[-1]
+    files.pipe_file(last, files.cat_file(sorted(files.find("/base/inputs/" + job.name))[0]))
+    assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
+    assert files.cat_file("/base/results/frames/notes.txt") == b"of a person"
+    model, config = load_model(weights)
+    next(model.parameters()).data.mul_(1.01)
+    save_checkpoint(weights, model, config)
+    assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
 
 
 def test_bad_input_is_returned_as_error(jobs):

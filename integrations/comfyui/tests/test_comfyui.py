@@ -54,6 +54,11 @@ def test_masks_match_tracker_both_ways(nodes, clip):
             np.testing.assert_array_equal(each[6 + index].numpy() > 0, labels == 2)
 
 
+def test_frames_in_memory_set_the_bound(nodes):
+    (tracker,) = nodes["AotlabLoadTracker"]().load("bundled", "cpu", frames_in_memory=5)
+    assert (tracker.config.memory.frames, tracker.config.memory.newest) == (5, None)
+
+
 def test_workflow_runs_with_types_of_its_inputs(nodes, clip):
     images, _ = clip
     workflow = json.loads((FOLDER / "workflow.json").read_text())

@@ -78,7 +78,8 @@ def test_each_policy_runs_and_is_in_table(monkeypatch, tmp_path, capsys):
     options = (
         f"--frames 9 --clip-frames 3 --size 30x20 --masks {tmp_path}/mask.png --plot {tmp_path}/plot.png"
     )
-    arguments = [str(tmp_path / "video"), *options.split(), "--compare", *compare, "memory.every=7"]
+    policies = [word for policy in compare for word in ("--compare", policy)]
+    arguments = [str(tmp_path / "video"), *options.split(), *policies, "memory.every=7"]
     assert main(arguments) == 1  # one died
     assert [len(trial.clip) for trial in trials] == [3, 3, 3]
     assert trials[0].clip[0].shape == (20, 30, 3)

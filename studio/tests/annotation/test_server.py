@@ -390,6 +390,12 @@ WHOLE = {
 }
 
 
+def test_upload_with_names_of_no_frame_is_refused(session):
+    archive = zip_files({f"mask_{index}.png": png(truth(index)) for index in (3, 5)})
+    with pytest.raises(InputError, match=r"are not frames of clip: 'mask_3\.png', 'mask_5\.png'"):
+        load_upload(session.document, 0, archive)
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_upload_of_several_frames_is_one_step(session, kind):
     assert load_upload(session.document, 0, WHOLE[kind]) == [3, 5]
@@ -441,9 +447,12 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
     assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
     editing.delete_object(session.document, 1)
-    with pytest.raises(UnclearObjectsError) as raised:
-        load_upload(session.document, 0, content, chosen=2)
-    assert {each.name: each.target for each in raised.value.objects} == {"fish": None, "tree": 2}
+    load_upload(session.document, 0, content, chosen=2)
+    assert [(item.id, item.name) for item in session.document.objects] == [(2, "fish"), (3, "tree")]
+    double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
+    editing.change_object(session.document, 3, {"name": "fish"})
+    with pytest.raises(UnclearObjectsError):
+        load_upload(session.document, 0, double)
 
 
 def test_upload_names_new_objects(session):
@@ -504,3 +513,33 @@ def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
     with web.bind_socket("127.0.0.1", None) as first, web.bind_socket("127.0.0.1", None) as second:
         assert first.getsockname()[1] == port
         assert second.getsockname()[1] != port
+
+
+def name_shape(index, label):
+    tree = json.loads(labelme(index))
+    tree["shapes"][0]["label"] = label
+    return json.dumps(tree).encode()
+
+
+def test_assigned_ids_do_not_bind_to_objects(session):
+    document = session.document
+    draw(session, 0, 1, 2)
+    for object_id, name in ((1, "cat"), (2, "bird")):
+        editing.change_object(document, object_id, {"name": name})
+    for index, name in ((3, "dog"), (4, "bird"), (5, "cat")):
+        load_upload(document, 0, name_shape(index, name))
+    assert [item.name for item in document.objects] == ["cat", "bird", "dog"]
+    assert [np.unique(document.labels(index)).tolist() for index in (3, 4, 5)] == [[0, 3], [0, 2], [0, 1]]
+
+
+def test_names_of_separate_uploads_are_separate_objects(session):
+    for index, name in enumerate(("dog", "cat")):
+        load_upload(session.document, 0, name_shape(index, name))
+    assert [item.name for item in session.document.objects] == ["dog", "cat"]
+
+
+def test_upload_for_a_locked_object_takes_no_pixels(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, {"locked": True})
+    load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
+    assert (session.document.labels(0) == truth(0)).all()

@@ -171,17 +171,6 @@ def test_objects_are_forgotten_in_every_branch(model):
         assert together.step(frames[4]).logits.shape[0] == 5
 
 
-@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.0)])
-def test_invalid_scales_rejected(model, scales):
-    with pytest.raises(InputError, match="scales"):
-        build_branches(*model, scales=scales)
-
-
-def test_weights_must_be_positive(model):
-    with pytest.raises(InputError, match="weights above 0"):
-        Ensemble([Branch(Tracker(*model), weight=0)])
-
-
 def test_several_scales_limit_the_short_edge_as_published(model):
     branches = build_branches(*model, scales=(1.0, 1.3))
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import aotlab_runtime
 from aotlab.engine.export.graphs import export_model
-from aotlab.engine.export.runtime import read_description
 from tests.engine.small_model import HEIGHT, WIDTH, build
 
 pytestmark = pytest.mark.slow
@@ -52,5 +52,5 @@ def test_killed_export_leaves_nothing(tmp_path):
             break
     if not folder.exists():
         assert ends(export_small, folder)
-    assert read_description(folder).sha256
+    aotlab_runtime.Tracker.from_export(folder)
     assert leftovers(tmp_path) == []

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from aotlab.configs import schema
 from aotlab.engine.export.graphs import export_model
-from aotlab.engine.export.runtime import TOLERANCE, load_exported_tracker, relative_difference
+from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipLearner, ClipPlan
 from aotlab.networks.aot import AOT, LSTTBlock
-from aotlab.networks.build import METHODS, Method
-from aotlab.utils.errors import InputError
+from aotlab.networks.build import METHODS
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 from tests.engine.tracking.test_multiscale import clip_batch
 
@@ -47,7 +47,8 @@ class ScaledAOT(AOT):
 
 @pytest.fixture
 def scaled(monkeypatch):
-    monkeypatch.setitem(METHODS, "scaled", Method(ScaledAOT))
+    monkeypatch.setitem(schema.METHODS, "scaled", ())
+    monkeypatch.setitem(METHODS, "scaled", ScaledAOT)
     return build("aott", *OVERRIDES)
 
 
@@ -62,19 +63,16 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
     assert model.blocks[0].value.weight.grad.abs().max() > 0
 
 
+@pytest.mark.slow
 def test_method_of_ones_own_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
-    export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
-    frames, masks = clip(4), {0: stripes([1, 2])}
-    exported = load_exported_tracker(tmp_path / "export")
-    pairs = zip(
-        run(exported, frames, masks), run(Tracker(model, exported.config), frames, masks), strict=True
-    )
-    assert all(relative_difference(*pair) < TOLERANCE for pair in list(pairs)[1:])
+    description = export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
+    agreement = verify_export(model, description.config, tmp_path / "export", video=(HEIGHT, WIDTH), frames=4)
+    assert agreement.difference < TOLERANCE
 
 
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
     monkeypatch.setattr(ScaledBlock, "build_state", lambda _, key, tokens: (key, tokens))
-    with pytest.raises(InputError, match=r"ScaledAOT: cannot be exported, .*NamedTuple"):
+    with pytest.raises(AssertionError, match="states must be NamedTuples"):
         export_model(*scaled, tmp_path / "export", video=(HEIGHT, WIDTH))

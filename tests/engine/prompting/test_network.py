@@ -11,8 +11,8 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import ComputeConfig, ModelConfig
 from aotlab.engine.prompting.network import (
+    FrameSegmenter,
     NetworkSegmenter,
-    PromptedFrame,
     crop_input_size,
     drop_far_parts,
     find_prompted_parts,
@@ -104,7 +104,7 @@ def test_excluded_pixels_are_left_out_of_every_pass():
     exclude[20:50, 50:80] = True
     for prompt in (Prompt(points=[(30, 30)], exclude=exclude), Prompt(box=(15, 15, 70, 40), exclude=exclude)):
         model = Model()
-        logits = PromptedFrame(model, pixels).logits([prompt])[0]
+        logits = FrameSegmenter(model, pixels).logits([prompt])[0]
         assert not (logits[exclude] > 0).any()
         assert (logits[22:48, 22:48] > 0).all()
         assert model.prompts.masks[-1].max() > 0.9
@@ -121,7 +121,7 @@ def test_strongest_object_keeps_a_contested_pixel():
 
 def test_box_is_segmented_from_its_surroundings():
     model = Model()
-    PromptedFrame(model, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(200, 200, 400, 300))])
+    FrameSegmenter(model, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(200, 200, 400, 300))])
     assert model.prompts.sizes == [(257, 257)] * 2, "never the whole frame"
 
 
@@ -204,6 +204,22 @@ def test_prompts_do_not_change_memory(tracker):
     assert tracker.ids == ()
 
 
+def test_second_prompt_of_tracker_reuses_frame_encoding(tracker, monkeypatch):
+    network, sizes = tracker.model.prompts, []
+    encode = network.encode
+    monkeypatch.setattr(network, "encode", lambda image: [sizes.append(image.shape), encode(image)][1])
+    tracker.reset()
+    prompts = {4: Prompt(points=[(30, 30)])}
+    tracker.prompt(frame(), prompts)
+    first = len(sizes)
+    assert first
+    tracker.prompt(frame(), prompts)
+    tracker.step(frame(), prompts=prompts)
+    assert len(sizes) == first
+    tracker.fresh().prompt(frame(), prompts)
+    assert len(sizes) == 2 * first
+
+
 def test_step_with_prompts_equals_step_with_masks(tracker):
     prompts = {4: Prompt(points=[(30, 30)])}
     tracker.reset()
@@ -257,7 +273,7 @@ def test_box_given_as_corners_is_warned_about(tracker, caplog):
 def test_prompts_without_pixels_rejected(tracker, monkeypatch):
     tracker.reset()
     nothing = torch.full((1, 90, 120), -5.0)
-    monkeypatch.setattr(PromptedFrame, "logits", lambda self, prompts: nothing)
+    monkeypatch.setattr(FrameSegmenter, "logits", lambda self, prompts: nothing)
     with pytest.raises(InputError, match="object 4: no pixel found"):
         tracker.step(frame(), prompts={4: Prompt(points=[(30, 30)])})
     assert tracker.ids == ()

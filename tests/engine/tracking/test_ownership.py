@@ -42,11 +42,11 @@ def started(*squares, frames=3):
 def step(rule, *squares):
     """Correct and observe a frame; return the reassignments as (source, target, column of the pixels)."""
     labels, frame = draw(*squares)
-    rule.moved = rule.find_detached(labels, frame)
-    for move in rule.moved:
+    rule.reassigned = rule.find_detached(labels, frame)
+    for move in rule.reassigned:
         labels[move.pixels] = move.target
     rule.update(labels, frame, [])
-    return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in rule.moved]
+    return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in rule.reassigned]
 
 
 TWO = ((1, 20, 10, RED), (2, 20, 40, RED))

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.tracking.rules.ownership import ComponentOwnership
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
@@ -120,7 +121,7 @@ def test_failed_rule_requires_reset(monkeypatch):
     tracker.step(frames[0], FIRST)
     state = copy.deepcopy(tracker.state_dict())
     with monkeypatch.context() as patch:
-        patch.setattr("cv2.boundingRect", lambda _: 1 / 0)
+        patch.setattr(ComponentOwnership, "observe", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracker.step(frames[1])
     for refused in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):

@@ -25,7 +25,8 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
         (np.ones((HEIGHT, WIDTH, 1), np.uint8), "is not H×W"),
         (np.ones((HEIGHT, WIDTH, 3), np.uint8), "is not H×W"),
         (np.ones((HEIGHT, WIDTH), np.float32), "expected integers, got float32; convert it"),
-        (np.full((HEIGHT, WIDTH), -1), "object ids of 0 and above, got int64 from -1"),
+        (np.full((HEIGHT, WIDTH), -1), "object ids from 0 to 2147483647, got int64 of -1 to -1"),
+        (np.full((HEIGHT, WIDTH), 2**31), "got int64 of 2147483648 to 2147483648"),
     ],
 )
 @pytest.mark.parametrize("tracking", [False, True])
@@ -73,14 +74,17 @@ def test_image_and_tensor_are_tracked_as_array(models, kind):
     ],
 )
 def test_invalid_frame_rejected_before_video_starts(tracker, frame):
-    with pytest.raises(InputError, match="frame: expected H×W×3 uint8 RGB, got"):
+    with pytest.raises(InputError, match=r"frame: expected .*, got"):
         tracker.step(frame, stripes([1]))
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
 @pytest.mark.parametrize(
     ("frame", "words"),
-    [(None, "None; cv2 returns it if reading fails"), ("a.png", "a str; open the file first")],
+    [
+        (None, "NoneType .*; read files first, check that reading succeeded"),
+        ("a.png", "str .*; read files first"),
+    ],
 )
 def test_unread_frame_is_named(tracker, frame, words):
     with pytest.raises(InputError, match=f"frame: expected H×W×3 uint8 RGB, got {words}"):
@@ -167,12 +171,6 @@ def test_read_only_frames_give_no_warning(models, recwarn):
     assert not [warning for warning in recwarn if "writable" in str(warning.message)]
 
 
-@pytest.mark.parametrize("length", ["9", 2.5, float("nan"), 0, -1])
-def test_invalid_length_rejected(tracker, length):
-    with pytest.raises(InputError, match="reset: length"):
-        tracker.reset(length)
-
-
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
 def test_default_dtype_has_no_effect(preset):
     model, config = small_model.build(preset)
@@ -190,3 +188,9 @@ def test_default_dtype_has_no_effect(preset):
     for one, other in zip(found, expected, strict=True):
         assert one.logits.dtype == torch.float32
         assert torch.equal(one.logits, other.logits)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_compilation_without_cuda_rejected(optimize):
+    with pytest.raises(InputError, match="compile: makes models slower on cpu"):
+        Tracker(*small_model.build("aott", "compute.compile=true"), optimize=optimize)

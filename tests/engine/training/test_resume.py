@@ -64,8 +64,11 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     assert "finished before" not in caplog.text
     assert_equal(first, load_file(run(config).checkpoint))
     assert "finished before, no step is trained; --restart starts over" in caplog.text
+    best = Path(config.train.output) / "best.safetensors"
+    best.write_bytes(b"of the earlier run")
     run(config, restart=True)
     assert [line["step"] for line in log_lines(config)] == [1]
+    assert not best.exists()
 
 
 def test_newest_states_are_kept(recipe):
@@ -114,6 +117,7 @@ def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     assert "\n- resumed at step 1 with seed 7, before 0" in describe_card(read_card(weights))
     assert "resumed at step 1 with seed 7, before 0" in caplog.text
     assert "resumed at step 1 with lr 0.001, before " in caplog.text
+    assert "resumed at step 1 with steps 2, before 1" in caplog.text
 
 
 def test_state_of_a_phase_left_out_rejected(recipe):

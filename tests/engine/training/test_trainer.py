@@ -128,7 +128,7 @@ def test_start_from_requires_the_same_architecture(recipe):
     start = first_weights(recipe("second", phase(steps=1), overrides=[f"train.start_from={final}"]))
     assert all(torch.equal(tensor, start[key]) for key, tensor in load_file(final).items())
     config = recipe("third", phase(), overrides=[f"train.start_from={final}", "model.stages.0.window=9"])
-    with pytest.raises(InputError, match=r"start_from=.*another architecture"):
+    with pytest.raises(InputError, match=r"does not fit .* of another shape"):
         run(config)
 
 
@@ -138,7 +138,7 @@ def test_start_from_requires_the_same_architecture(recipe):
         (["data.root=null"], r"data\.root: not set"),
         (["train.phases=[]"], "no phases"),
         (["train.run=[vido]"], "unknown phase vido; the phases are video"),
-        (["train.encoder_weights=/nowhere.pth"], r"encoder_weights=/nowhere\.pth: cannot be loaded"),
+        (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
         (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
         (["train.phases.0.sources.0.path=gone"], "gone"),
         (["train.accumulate=2"], r"train\.phases\.batch"),

@@ -18,7 +18,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.configs.test_load import BOMB
-from tests.published import to_official
+from tests.published import to_published
 
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")
 
@@ -32,7 +32,7 @@ def model():
 @pytest.fixture(scope="module")
 def published(tmp_path_factory, model):
     path = tmp_path_factory.mktemp("published") / "AOTT.pth"
-    torch.save(to_official(model), path)
+    torch.save(to_published(model), path)
     return path
 
 
@@ -65,7 +65,7 @@ def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
         broken.decoder.conv_out.bias[0] = value
     path = tmp_path / f"broken.{suffix}"
     if suffix == "pth":
-        torch.save(to_official(broken), path)
+        torch.save(to_published(broken), path)
     else:
         save_checkpoint(path, broken, load_config("aott"))
     message = refusal(path, config="aott")
@@ -114,7 +114,7 @@ def test_tensors_that_are_not_dense_rejected(tmp_path, model):
     ]
     for tensor in tensors:
         path = tmp_path / "odd.pth"
-        torch.save({**to_official(model), "encoder.odd": tensor}, path)
+        torch.save({**to_published(model), "encoder.odd": tensor}, path)
         assert "expected a dict of dense real tensors" in refusal(path, config="aott")
 
 

@@ -146,8 +146,25 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     streams = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
     assert "2 of 5 videos can be tracked" in streams.out
-    assert tracker.loads == 0
+    assert tracker.loads == 1
     assert not (clips.parent / "out").exists()
+
+
+def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
+    monkeypatch.undo()  # the real tracker
+    rows = [
+        {"video": name, "masks": f"{name}.png", "overrides": f"memory.{key}=2"}
+        for name, key in (("a", "evry"), ("b", "every"))
+    ]
+    (clips / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert run(clips / "jobs.jsonl", "--dry-run") == 1
+    streams = capsys.readouterr()
+    assert "error: a:" in streams.err
+    assert "did you mean memory.every?" in streams.err
+    assert "1 of 2 videos can be tracked" in streams.out
+    save(clips / "out" / "mine.png", 1)
+    assert run(clips / "jobs.jsonl", "--dry-run") == 2
+    assert "holds files that are not of such a run" in capsys.readouterr().err
 
 
 def test_failure_is_explained_once(clips, capsys, caplog):

@@ -5,7 +5,9 @@ import os
 import re
 import signal
 import threading
+from fractions import Fraction
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,7 +66,8 @@ def test_default_output_is_named_after_the_video(tmp_path, monkeypatch, source, 
 def test_first_line_says_where_results_are(video, mask, capsys):
     assert main([str(video), "--mask", str(mask)]) == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert first == f"{video}: 4 frames of 48×32, 1 object to track, into {video}.tracked"
+    assert first.startswith(f"{video}: 4 frames of 48×32, 1 object to track, 24 frames per second")
+    assert first.endswith(f"into {video}.tracked")
     assert (video.parent / "video.tracked" / "overlay.mp4").is_file()
 
 
@@ -142,7 +145,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--start", "9"], "start 9: not a frame to track"),
     (["video", "--mask", "0=first.png", "--start", "2"], "mask 0=first.png: not a frame to track"),
     (["video", "--mask", "first.png", "--write", "masks,gif"], "write gif: unknown output"),
-    (["video", "--mask", "first.png", "--both-directions", "--realtime"], "realtime: cannot go with both"),
+    (["video", "--mask", "first.png", "--both-directions", "--realtime"], "both directions: cannot go with realtime"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
     (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "--memory-frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
@@ -173,13 +176,46 @@ def test_one_video_is_refused_by_several_ranks(video, mask, tmp_path, capsys, tr
     assert "torchrun distributes several videos only" in refused(capsys, tracker, run(video, tmp_path, mask))
 
 
+DRY_REFUSED = [
+    (["--force", "memory.evry=2"], "unknown key memory.evry; did you mean memory.every?"),
+    (["--force", "--config", "swinb_aotl"], "does not fit swinb_aotl"),
+    (["--force", "--device", "cuda:99"], "device cuda:99: not usable here"),
+    (["--memory", "every_nth", "--memory-frames", "4"], "--memory-frames: no effect"),
+    (["--write", "masks"], "holds masks of another run; choose another folder, or replace it with --force"),
+    (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
+]
+
+
+@pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: " ".join(value)[-40:])
+def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monkeypatch, more, words):
+    monkeypatch.undo()  # the real tracker
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
+    monkeypatch.setattr(
+        "aotlab.video.job.estimate_bytes", lambda names, *_: 2 * 10**12 * ("mattes16" in names)
+    )
+    save(tmp_path / "out" / "masks" / "00000.png", 3)
+    assert run(video, tmp_path, mask, more=["--dry-run", *more]) == 2
+    assert words in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["masks", "00000.png"]
+
+
+def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
+    assert run(video, tmp_path, mask, more=["--dry-run"]) == 0
+    assert "1 object to track, 24 frames per second (--fps changes it)" in capsys.readouterr().out
+    assert run(video, tmp_path, mask, more=["--fps", "30000/1001"]) == 0
+    assert "1 object to track, 29.97 frames per second, into" in capsys.readouterr().out
+    assert open_frames(tmp_path / "out" / "overlay.mp4").rate == Fraction(30000, 1001)
+    assert run(tmp_path / "out" / "overlay.mp4", tmp_path, mask, more=["--fps", "25"]) == 2
+    assert "fps 25: only for folders of images and TIFF stacks" in capsys.readouterr().err
+
+
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
     assert "4 frames of 48×32, 2 objects to track" in capsys.readouterr().out
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "1:2=9000,9000,50,50"]) == 2
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
     assert run(video, tmp_path, f"9={mask}", more=["--dry-run"]) == 2
-    assert tracker.loads == 0
+    assert tracker.steps == 0
     assert not (tmp_path / "out").exists()
 
 

@@ -52,13 +52,14 @@ def load_upload(
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
         chosen: the object that is chosen in the page; a mask of 0 and 255 is its.
-        targets: object of each id in the file, None: a new one; without it, by id, then by name.
+        targets: object of each id in the file, None: a new one; without it, by the ids that the file states, and by
+            name for all others.
 
     Returns:
         the frames of the masks.
 
     Raises:
-        UnclearObjectsError: no ``targets``, and a name differs, or another object is chosen.
+        UnclearObjectsError: no ``targets``, and a name differs or is that of several, or another object is chosen.
         InputError: as `read_upload`, no object, no such target, or too many.
     """
     found = read_upload(content, document.video_info, index)
@@ -96,11 +97,18 @@ def _match_objects(document: Document, found: Annotations, chosen: int | None) -
         matches, clear = {BINARY_ID: chosen}, chosen is not None
     else:
         names = Counter(item.name for item in objects) + Counter(found.class_names.values())
-        by_name = {item.name: item.id for item in objects if names[item.name] == 2 and item.id not in ids}
+        same = {each for each in ids if each in objects and each not in found.assigned_ids}
+        by_name = {item.name: item.id for item in objects if item.id not in same}
         stated = {each: found.class_names.get(each, "") for each in ids}
-        matches = {each: each if each in objects else by_name.get(name) for each, name in stated.items()}
+        matches = {
+            each: each if each in same else by_name.get(name) if names[name] == 2 else None
+            for each, name in stated.items()
+        }
         clear = chosen is None or chosen in matches.values()
-        clear &= all(name in ("", objects.get(each).name) for each, name in stated.items() if each in objects)
+        clear &= all(stated[each] in ("", objects.get(each).name) for each in same)
+        clear &= all(
+            names[name] == 2 for each, name in stated.items() if each not in same and name in by_name
+        )
     if objects.ids and not clear:
         raise UnclearObjectsError(
             [FileObject(each, found.class_names.get(each, ""), matches[each]) for each in ids]
@@ -129,13 +137,12 @@ def _store_labels(
     shown, locked = document.labels(index), document.objects.locked
     free = ~np.isin(shown, locked)
     given = document.given(index)
-    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}:
+    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
         for other, digest in given.items():
             if (document.masks.read(digest) & mask).any():
                 given[other] = document.masks.put(document.masks.read(digest) & ~mask)
-        if target not in locked:
-            given[target] = document.masks.put(mask)
+        given[target] = document.masks.put(mask)
     return given
 
 
@@ -143,7 +150,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
     """Return the objects of an uploaded file.
 
     Args:
-        index: frame of an image, and of a single mask of a frame beyond the video.
+        index: frame of an image.
 
     Returns:
         the objects; that of a mask of 0 and 255 has the id `BINARY_ID`.
@@ -168,8 +175,6 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         for frame, regions in found.frames.items()
         if regions
     }
-    if len(found.frames) == 1 and max(found.frames) >= (video.length or 0):
-        found.frames = {index: next(iter(found.frames.values()))}
     return found
 
 

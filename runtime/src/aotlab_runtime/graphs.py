@@ -1,0 +1,136 @@
+"""Exported models: the graphs of a folder, run by onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+KIND, VERSION = "export", 6
+DESCRIPTION_FILE = "export.json"
+METHODS = ("encode", "assign_identities", "reference", "propagate", "memorize", "decode", "compare")
+CPU = "CPUExecutionProvider"
+PROVIDERS = {
+    "cpu": CPU,
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""onnxruntime's execution providers by short name"""
+
+Tensors = Mapping[str, np.ndarray]
+
+
+class InputError(ValueError):
+    """Unusable input, described in one sentence."""
+
+
+class Graphs:
+    """The methods of an exported model."""
+
+    def __init__(self, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> None:
+        """Load all graphs.
+
+        Args:
+            folder: output of ``aotlab export``.
+            provider: one of `PROVIDERS`; operators that it lacks run on the CPU.
+            threads: number of CPU threads; None: one per core.
+
+        Raises:
+            InputError: not an export, changed or damaged files, or a provider that is not available.
+        """
+        folder = Path(folder)
+        description = _read_description(folder)
+        self.network_size: tuple[int, int] = tuple(description["network_size"])
+        """(height, width) of the frame in the network, in pixels"""
+        self.config: dict[str, Any] = description["config"]
+        """settings of the model and its memory"""
+        self.digest: str = description["digest"]
+        """digest of the settings and all files"""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        providers = list(dict.fromkeys((_find_provider(provider), CPU)))
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        for path in (folder / name for name in description["sha256"] if name.endswith(".onnx")):
+            try:
+                self._sessions[path.stem] = onnxruntime.InferenceSession(path, options, providers=providers)
+            except Exception as error:  # onnxruntime's errors have no common class
+                reason = (str(error).splitlines() or [""])[0][:200]
+                raise InputError(f"{path}: onnxruntime cannot load it ({reason}); export again") from error
+        self.takes_prompts = "prompt_crop" in self._sessions
+
+    def run(self, name: str, tensors: Tensors) -> dict[str, np.ndarray]:
+        """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
+        session = self._sessions[name]
+        inputs = {node.name: np.ascontiguousarray(tensors[node.name]) for node in session.get_inputs()}
+        names = [node.name for node in session.get_outputs()]
+        return dict(zip(names, session.run(names, inputs), strict=True))
+
+    def check_memory(self, memory: Tensors) -> None:
+        """Raise KeyError or ValueError unless ``memory`` has what ``propagate`` reads."""
+        for node in self._sessions["propagate"].get_inputs():
+            if node.name.startswith("memory_"):
+                pairs = zip(memory[node.name].shape, node.shape, strict=True)
+                if any(isinstance(side, int) and side != found for found, side in pairs):
+                    raise ValueError(f"{node.name} of shape {memory[node.name].shape}")
+
+    def input_size(self, name: str) -> tuple[int, int]:
+        """Return (height, width) of a graph's image."""
+        shape = self._sessions[name].get_inputs()[0].shape
+        return shape[2], shape[3]
+
+
+def _find_provider(name: str) -> str:
+    available = onnxruntime.get_available_providers()
+    names = {short: provider for short, provider in PROVIDERS.items() if provider in available}
+    if name not in names:
+        raise InputError(f"provider {name}: not available in onnxruntime here; use one of {', '.join(names)}")
+    return names[name]
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    """Read ``export.json`` and check the digests of all files."""
+    path = folder / DESCRIPTION_FILE
+    try:
+        description = json.loads(path.read_text("utf-8"))
+        content = {
+            key: value for key, value in description.items() if key not in ("kind", "version", "digest")
+        }
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if (description["kind"], description["version"], description["digest"]) != (KIND, VERSION, digest):
+            raise ValueError("changed, or written by another version")
+        missing = {f"{name}.onnx" for name in METHODS} - set(description["sha256"])
+        if missing:
+            raise ValueError(f"without {min(missing)}")
+        for name in description["sha256"]:
+            if Path(name).name != name:
+                raise ValueError(f"file {name} is not in the folder")
+    except OSError as error:
+        raise InputError(
+            f"{folder}: not an export, as {DESCRIPTION_FILE} cannot be read; run aotlab export"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: not a usable description ({str(error)[:100]}); export again") from error
+    for name, expected in description["sha256"].items():
+        file = folder / name
+        if not file.is_file() or _sha256(file) != expected:
+            raise InputError(
+                f"{file}: missing, or not the file that was exported; copy the whole folder or export again"
+            )
+    return description
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,192 @@
+"""Long-term and short-term memory of a group of objects, and the frames that stay in it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from aotlab_runtime.graphs import InputError, Tensors
+
+POLICIES = ("bounded_fifo", "restricted")
+MOMENTUM = 0.8
+"""weight of the newest relevance in its running mean (RMem)"""
+BONUS = 1.5
+"""weight of the bonus for frames with few updates (RMem, section 3.2)"""
+PRIOR = 8.0
+"""number of updates added to every frame's"""
+MAX_ROWS = 256
+"""queries whose attention is in memory at once"""
+
+
+class Memory:
+    """Keys and values of stored frames, of all blocks.
+
+    Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
+    short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
+    one with the lowest `_score`. A model whose only long-term memory is reference frames is exported as
+    ``bounded_fifo`` with ``newest`` 0.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
+        """``settings``: ``config.memory`` of the export; ``length``: number of frames of the video, if known."""
+        if settings["policy"] not in POLICIES:
+            raise InputError(
+                f"memory.policy {settings['policy']}: not in aotlab-runtime; use one of {', '.join(POLICIES)}"
+            )
+        self._settings, self._every = settings, settings["every"]
+        if length is not None and settings["insertions"] is not None:
+            self._every = max(round(length / settings["insertions"]), self._every)
+        self.frames: list[int] = []
+        """indices of the frames in long-term memory, oldest first, counted from the group's first frame"""
+        self.references: list[int] = []
+        """indices of the reference frames in long-term memory"""
+        self.newest = -1
+        """index of the newest frame"""
+        self.last_stored = 0
+        self.running: dict[int, float] = {}
+        """running relevance by frame (RMem)"""
+        self.updates: dict[int, int] = {}
+        """number of updates with a frame, including its own insertion (RMem)"""
+        self.long: dict[str, np.ndarray] = {}
+        """keys and values of all frames, 1×(T·L)×C, by the name of the tensor"""
+        self.short: deque[dict[str, np.ndarray]] = deque(maxlen=settings["short_term_skip"])
+
+    def read(self, temporal_slots: int) -> dict[str, np.ndarray]:
+        """Return the inputs of ``propagate``; ``temporal_slots``: number of temporal embeddings, 0 without."""
+        indices = (
+            {"temporal_indices": share_slots(len(self.frames), temporal_slots)} if temporal_slots else {}
+        )
+        return self.long | self.short[0] | indices
+
+    def add_reference(self, memory: Tensors) -> None:
+        """Store a reference frame, with which short-term memory restarts.
+
+        A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
+        """
+        self.newest += 1
+        self.short.clear()
+        if len(self.frames) >= self._settings["frames"]:
+            position = self._tracked[0] if self._tracked else min(1, len(self.frames) - 1)
+            self._drop(position)
+        self.references.append(self.newest)
+        self._store(memory, long=True)
+
+    def add(self, memory: Tensors, relevance: Callable[[], np.ndarray]) -> None:
+        """Store a tracked frame; ``relevance`` computes that of the stored frames to it, see `compute_relevance`."""
+        self.newest += 1
+        stored = self.newest - self.last_stored >= self._every
+        if stored:
+            self.last_stored = self.newest
+            position = self._choose_evicted(relevance)
+            stored = position != len(self.frames)
+            if stored and position is not None:
+                self._drop(position)
+        self._store(memory, long=stored)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return numbers for JSON, and tensors by name, with which `load` resumes."""
+        numbers = {
+            "frames": self.frames, "references": self.references, "newest": self.newest,
+            "last_stored": self.last_stored, "running": [*self.running.items()], "updates": [*self.updates.items()],
+        }  # fmt: skip
+        recent = {f"{age}.{name}": x for age, frame in enumerate(self.short) for name, x in frame.items()}
+        return numbers, {**self.long, **recent}
+
+    def load(self, numbers: Mapping[str, Any], tensors: Tensors) -> None:
+        """Resume from a `state`."""
+        vars(self).update({name: numbers[name] for name in ("frames", "references", "newest", "last_stored")})
+        self.running, self.updates = dict(numbers["running"]), dict(numbers["updates"])
+        self.long = {name: tensor for name, tensor in tensors.items() if "." not in name}
+        ages = sorted({int(name.partition(".")[0]) for name in tensors if "." in name})
+        for age in ages:
+            prefix = f"{age}."
+            self.short.append({n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)})
+
+    @property
+    def _tracked(self) -> list[int]:
+        """Positions of tracked frames, which may be evicted, oldest first."""
+        return [place for place, frame in enumerate(self.frames) if frame not in self.references]
+
+    def _choose_evicted(self, relevance: Callable[[], np.ndarray]) -> int | None:
+        """Return the position of the frame to evict; ``len(frames)``: the newest; None: there is room."""
+        settings, tracked = self._settings, self._tracked
+        full = len(self.frames) >= settings["frames"]
+        scores = np.zeros(len(self.frames))
+        if settings["policy"] == "bounded_fifo":
+            full = full or (settings["newest"] is not None and len(tracked) >= settings["newest"])
+        elif full or settings["score_early"]:
+            scores = self._score(relevance())
+        if not full:
+            return None
+        return tracked[int(np.argmin(scores[tracked]))] if tracked else len(self.frames)
+
+    def _score(self, shares: np.ndarray) -> np.ndarray:
+        """Update the running relevance R and the updates n of T frames; return their scores.
+
+        The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 without foreground. The reference
+        frame, the first, counts one update per stored frame: n = T.
+        """
+        foreground = shares.any()
+        if not foreground:
+            shares = np.full(len(self.frames), 1 / len(self.frames))
+        self.running = {
+            frame: MOMENTUM * share + (1 - MOMENTUM) * self.running.get(frame, share)
+            for frame, share in zip(self.frames, shares.tolist(), strict=True)
+        }
+        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*self.frames, self.newest)}
+        updates = np.array([len(self.frames), *(self.updates[frame] for frame in self.frames[1:])], float)
+        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR))
+        return np.array(list(self.running.values())) + bonus if foreground else np.zeros(len(self.frames))
+
+    def _store(self, memory: Tensors, *, long: bool) -> None:
+        """Append the newest frame to short-term memory and, if ``long``, to long-term memory."""
+        self.short.append({name: tensor for name, tensor in memory.items() if "_short_" in name})
+        if not long:
+            return
+        self.frames.append(self.newest)
+        self.last_stored = self.newest
+        for name in memory.keys() - self.short[-1].keys():
+            earlier = [self.long[name]] if name in self.long else []
+            self.long[name] = np.concatenate([*earlier, memory[name]], axis=1)
+
+    def _drop(self, position: int) -> None:
+        """Drop a frame from long-term memory."""
+        for name, tensor in self.long.items():
+            tokens = tensor.shape[1] // len(self.frames)
+            self.long[name] = np.delete(tensor, slice(position * tokens, (position + 1) * tokens), axis=1)
+        frame = self.frames.pop(position)
+        self.references = [reference for reference in self.references if reference != frame]
+
+
+def share_slots(frames: int, slots: int) -> np.ndarray:
+    """Return the temporal embedding of each frame, oldest first: its own, or shared evenly from the newest on."""
+    index = np.arange(frames)
+    return index if frames <= slots else slots - 1 - (frames - 1 - index) * slots // frames
+
+
+def compute_relevance(query: np.ndarray, key: np.ndarray, foreground: np.ndarray, frames: int) -> np.ndarray:
+    """Return each frame's share of the foreground's attention: T, sums to 1, or 0 without foreground (RMem).
+
+    Args:
+        query: of the newest frame, heads×L×C.
+        key: of the T frames, heads×(T·L)×C.
+        foreground: probability that a token is not background, L.
+        frames: T.
+    """
+    received = np.zeros(key.shape[1], np.float32)
+    for queries, keys in zip(query, key * np.float32(query.shape[2] ** -0.5), strict=True):
+        for start in range(0, len(queries), MAX_ROWS):
+            rows = slice(start, start + MAX_ROWS)
+            received += foreground[rows] @ softmax(queries[rows] @ keys.T, axis=1)
+    shares = received.reshape(frames, -1).sum(1)
+    return shares / shares.sum() if shares.any() else shares
+
+
+def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
+    """Return probabilities along an axis."""
+    exponentials = np.exp(logits - logits.max(axis, keepdims=True))
+    return exponentials / exponentials.sum(axis, keepdims=True)

@@ -1,0 +1,368 @@
+"""`Tracker`: frames and masks in, masks out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property, partial
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab_runtime.graphs import Graphs, InputError, Tensors
+from aotlab_runtime.images import Size, resize, resize_nearest
+from aotlab_runtime.memory import Memory, compute_relevance, softmax
+from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
+
+ABSENT = np.float32(-1e10)
+"""logit of identities without an object"""
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """Masks of one frame, as logits, probabilities or object ids."""
+
+    ids: tuple[int, ...]
+    """ids of the tracked objects in the order they were given"""
+    logits: np.ndarray
+    """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
+    channels: np.ndarray
+    """H×W int64, the most likely channel of ``logits`` in every pixel"""
+    temperature: float = 1.0
+    """divisor of the logits for `confidence`"""
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
+        return np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))[self.channels]
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """(1+n)×H×W that sum to 1 in every pixel."""
+        return softmax(self.logits, axis=0)
+
+    @cached_property
+    def confidence(self) -> dict[int, float]:
+        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
+        probabilities = softmax(self.logits / self.temperature, axis=0).max(0).ravel()
+        chosen, count = self.channels.ravel(), len(self.logits)
+        pixels = np.bincount(chosen, minlength=count)
+        means = np.bincount(chosen, probabilities, count) / np.maximum(pixels, 1)
+        return dict(zip(self.ids, means[1:].tolist(), strict=True))
+
+
+@dataclass
+class Group:
+    """Objects that share an id embedding, at most as many as the model has identities."""
+
+    objects: list[int]
+    """object id of each identity from 1 on; 0: forgotten"""
+    batch: int
+    """groups of one batch first appeared on the same frame, and are forgotten together"""
+    memory: Memory
+
+
+class Tracker:
+    """Tracks any objects through a video, frame by frame, as ``aotlab.Tracker``.
+
+    >>> tracker = Tracker.from_export("exported")
+    >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
+    >>> labels = tracker.step(next_frame).labels
+    """
+
+    def __init__(self, graphs: Graphs) -> None:
+        """Create a tracker without objects."""
+        model = graphs.config["model"]
+        self.graphs = graphs
+        self._identities: int = model["max_objects"]
+        self._align_corners: bool = model["align_corners"]
+        self._stage: dict[str, Any] = model["stages"][0]
+        self.reset()
+
+    @classmethod
+    def from_export(cls, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> Tracker:
+        """Load a model that ``aotlab export`` wrote; arguments and errors as `Graphs`."""
+        return cls(Graphs(folder, provider=provider, threads=threads))
+
+    def reset(self, length: int | None = None) -> None:
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        if length is not None and not (isinstance(length, Integral) and length > 0):
+            raise InputError(f"reset: length {length!r}: give a number of frames from 1 on, or None")
+        self._length = None if length is None else int(length)
+        self._new_memory()  # refuses a memory policy that is not here
+        self._frame_shape: tuple[int, ...] | None = None
+        self.groups: list[Group] = []
+
+    def fresh(self) -> Tracker:
+        """Return another tracker of the same model and settings, without objects or frames."""
+        other = copy(self)
+        other.reset()
+        return other
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the tracked objects in the order they were given."""
+        return tuple(filter(None, self._by_channel))
+
+    @property
+    def _by_channel(self) -> list[int]:
+        """Object id of each channel from 1 on; 0: forgotten. All groups but the last are full."""
+        return [object_id for group in self.groups for object_id in group.objects]
+
+    def step(
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        size: Size | None = None,
+        prompts: Mapping[int, Prompt] | None = None,
+    ) -> Prediction:
+        """Track all objects to the next frame and return its masks; all background before the first mask.
+
+        Args:
+            frame: H×W×3 uint8 RGB.
+            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
+            size: (height, width) of the prediction; None: the frame's.
+            prompts: prompts by object id; their masks count as given ones. They replace those of their objects in
+                ``mask`` and take no pixel that it gives to others.
+
+        Raises:
+            InputError: unusable input; nothing changes.
+        """
+        frame = check_frame(frame, self._frame_shape)
+        if mask is not None:
+            mask = check_mask(mask, frame, required=not self.groups and not prompts)
+        if prompts:
+            mask = self._draw_mask(frame, mask, prompts)
+        size = size or (frame.shape[0], frame.shape[1])
+        logits = np.zeros((1, *size), np.float32)
+        channels = np.zeros(size, int)
+        if mask is not None or self.groups:
+            features = self.graphs.run("encode", {"frame": frame})
+            readouts = [self._read(group, features) for group in self.groups]
+            if readouts:
+                logits = self._merge([readout["logits"] for readout in readouts], size)
+                channels = logits.argmax(0)
+            if mask is None:
+                self._store_tracked(readouts, channels)
+            else:
+                channels = self._store_reference(features, mask, channels)
+                planes = np.arange(len(self._by_channel) + 1)[:, None, None]
+                logits = np.where(channels == planes, np.float32(0), ABSENT)
+        self._frame_shape = frame.shape
+        kept = np.array([0, *(c for c, object_id in enumerate(self._by_channel, 1) if object_id)])
+        if len(kept) < len(logits):  # without forgotten objects
+            logits, channels = logits[kept], np.searchsorted(kept, channels)
+        return Prediction(self.ids, logits, channels, self.graphs.config["confidence_temperature"])
+
+    def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Prediction:
+        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
+
+        Raises:
+            InputError: an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
+        """
+        frame = check_frame(frame, self._frame_shape)
+        prompts = check_prompts(prompts, frame.shape[:2])
+        logits = segment_prompts(self.graphs, frame, list(prompts.values()))
+        logits = np.concatenate([-logits.max(0, keepdims=True), logits])
+        return Prediction(
+            tuple(prompts), logits, logits.argmax(0), self.graphs.config["confidence_temperature"]
+        )
+
+    def forget(self, object_id: int) -> None:
+        """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
+
+        Its identity stays taken, as frames in memory show it, until all objects of its batch are forgotten.
+
+        Raises:
+            InputError: no such object is tracked.
+        """
+        if not np.isscalar(object_id) or object_id not in self.ids:
+            raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
+        (group,) = (group for group in self.groups if object_id in group.objects)
+        group.objects[group.objects.index(object_id)] = 0
+        if not any(any(other.objects) for other in self.groups if other.batch == group.batch):
+            self.groups = [other for other in self.groups if other.batch != group.batch]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return the state with which a tracker of the same export resumes this video.
+
+        ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
+        """
+        state: dict[str, np.ndarray] = {}
+        groups = []
+        for place, group in enumerate(self.groups):
+            numbers, tensors = group.memory.state()
+            groups.append({"objects": group.objects, "batch": group.batch, "memory": numbers})
+            state |= {f"{place}.{name}": tensor for name, tensor in tensors.items()}
+        header = {
+            "made_by": self.graphs.digest,
+            "length": self._length,
+            "frame_shape": self._frame_shape,
+            "groups": groups,
+        }
+        return {"tracker": np.array(json.dumps(header)), **state}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Resume the video of a `state_dict`.
+
+        Raises:
+            InputError: a state of another export, or damaged; the tracker is unchanged.
+        """
+        other = self.fresh()
+        try:
+            header = json.loads(str(state["tracker"]))
+            if header["made_by"] != self.graphs.digest:
+                raise InputError("tracker state: was saved with another export; load it with that one")
+            other.reset(header["length"])
+            other._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+            for place, saved in enumerate(header["groups"]):
+                tensors = {name: state[name] for name in state if name.startswith(f"{place}.")}
+                if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+                    raise ValueError("memory that is not finite")
+                memory = other._new_memory()
+                memory.load(saved["memory"], {name.partition(".")[2]: x for name, x in tensors.items()})
+                self.graphs.check_memory(memory.read(self._stage["temporal_slots"]))
+                other.groups.append(Group(saved["objects"], saved["batch"], memory))
+        except InputError:
+            raise
+        except Exception as error:  # damaged states cause errors of any kind
+            reason = f"{type(error).__name__}: {str(error)[:100]}"
+            raise InputError(f"tracker state: not a usable one ({reason}); save it again") from error
+        vars(self).update(vars(other))
+
+    def _draw_mask(
+        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt]
+    ) -> np.ndarray:
+        """Return a mask H×W with the prompted objects, and the others as given."""
+        prompts = check_prompts(prompts, frame.shape[:2])
+        given = np.zeros(frame.shape[:2], np.int64) if mask is None else mask.astype(np.int64)
+        kept = (given > 0) & ~np.isin(given, list(prompts))
+        logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=kept)
+        best = logits.argmax(0)
+        drawn = np.where(logits.max(0) > 0, np.array(list(prompts))[best], 0)
+        for object_id in prompts:
+            if not (drawn == object_id).any():
+                raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+        return np.where(kept, given, drawn)
+
+    def _read(self, group: Group, features: Tensors) -> dict[str, np.ndarray]:
+        """Propagate a group's memory to a frame and decode; nothing changes."""
+        memory = group.memory.read(self._stage["temporal_slots"])
+        readout = self.graphs.run("propagate", {**features, **memory})
+        return readout | self.graphs.run("decode", {**readout, **features})
+
+    def _store_tracked(self, readouts: list[dict[str, np.ndarray]], channels: np.ndarray) -> None:
+        """Store a frame with its predicted masks."""
+        memories = [
+            self.graphs.run("memorize", {**readout, **self._assign_identities(index, channels)})
+            for index, readout in enumerate(readouts)
+        ]
+        for group, readout, memory in zip(self.groups, readouts, memories, strict=True):
+            group.memory.add(memory, partial(self._compare, group, readout))
+
+    def _store_reference(self, features: Tensors, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Store a frame with a given mask H×W, which may add objects; return its channels in the predicted size.
+
+        The mask decides where it is not 0; its objects have no other pixels.
+        """
+        tracked = bool(self.groups)
+        self._add_objects([int(object_id) for object_id in np.unique(mask) if object_id])
+        channels = np.zeros(mask.shape, int)
+        for channel, object_id in enumerate(self._by_channel, start=1):
+            if object_id:
+                channels[mask == object_id] = channel
+        if tracked:
+            given = resize_nearest(channels, predicted.shape)
+            channels = np.where(given > 0, given, np.where(np.isin(predicted, given), 0, predicted))
+        for index, group in enumerate(self.groups):
+            identities = self._assign_identities(index, channels)
+            reference = self.graphs.run("reference", {**features, **identities})
+            group.memory.add_reference(self.graphs.run("memorize", {**reference, **identities}))
+        return resize_nearest(channels, predicted.shape)
+
+    def _add_objects(self, ids: list[int]) -> None:
+        """Give new objects the next free identities: of the last group, then of new groups in a batch."""
+        batch = 1 + max((group.batch for group in self.groups), default=-1)
+        for object_id in ids:
+            if object_id in self._by_channel:
+                continue
+            if not self.groups or len(self.groups[-1].objects) == self._identities:
+                self.groups.append(Group([], batch, self._new_memory()))
+            self.groups[-1].objects.append(object_id)
+
+    def _new_memory(self) -> Memory:
+        return Memory(self.graphs.config["memory"], self._length)
+
+    def _assign_identities(self, index: int, channels: np.ndarray) -> dict[str, np.ndarray]:
+        """Embed the objects of a group in channels H×W; objects of other groups are background."""
+        local = resize_nearest(channels, self.graphs.network_size) - index * self._identities
+        local[(local < 0) | (local > self._identities)] = 0
+        masks = local == np.arange(self._identities + 1)[:, None, None]
+        return self.graphs.run("assign_identities", {"masks": masks[None].astype(np.float32)})
+
+    def _merge(self, by_group: list[np.ndarray], size: Size) -> np.ndarray:
+        """Merge the logits 1×(M+1)×h×w of all groups to (1+n)×H×W of all channels.
+
+        Of several groups, a pixel is background as far as all agree, as in the published evaluation.
+        """
+        merged = []
+        for group, logits in zip(self.groups, by_group, strict=True):
+            logits = logits[0].copy()
+            for identity in range(1, self._identities + 1):
+                if identity > len(group.objects) or not group.objects[identity - 1]:
+                    logits[identity] = ABSENT
+            used = logits[: len(group.objects) + 1]
+            merged.append(resize(used, size, align_corners=self._align_corners))
+        if len(merged) == 1:
+            return merged[0]
+        probabilities = [softmax(logits, axis=0) for logits in merged]
+        background = np.prod([group[0] for group in probabilities], axis=0)
+        joined = np.concatenate([background[None], *(group[1:] for group in probabilities)]).clip(
+            1e-5, 1 - 1e-5
+        )
+        return np.log(joined / (1 - joined))
+
+    def _compare(self, group: Group, readout: Tensors) -> np.ndarray:
+        """Return the relevance of a group's stored frames to a frame."""
+        compared = self.graphs.run("compare", {**readout, **group.memory.read(self._stage["temporal_slots"])})
+        tokens = tuple(-(-side // self._stage["stride"]) for side in self.graphs.network_size)
+        # with aligned corners in all models, as published
+        background = softmax(resize(readout["logits"][0], tokens, align_corners=True), axis=0)[0]
+        frames = len(group.memory.frames)
+        return compute_relevance(compared["query"][0], compared["key"][0], 1 - background.ravel(), frames)
+
+
+def check_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.ndarray:
+    """Return a frame H×W×3 uint8 RGB; raises `InputError` if it is none, or not of the ``expected`` shape."""
+    array = np.asarray(frame)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        raise InputError(f"frame: expected H×W×3 uint8 RGB, got {array.dtype} of shape {array.shape}")
+    if expected is not None and array.shape != expected:
+        raise InputError(
+            f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
+            "call reset() for a new video"
+        )
+    return array
+
+
+def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
+    """Return a mask H×W of object ids, None without objects; raises `InputError` if it is not a mask of the frame.
+
+    ``required``: refuse a mask without objects.
+    """
+    array = np.asarray(mask)
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    if array.shape != frame.shape[:2]:
+        raise InputError(f"mask: shape {array.shape} does not match the frame {frame.shape[:2]}; resize it")
+    if array.dtype.kind not in "iu" or array.min() < 0:
+        raise InputError(
+            f"mask: expected object ids of 0 and above as integers, got {array.dtype}; convert it"
+        )
+    if required and not array.any():
+        raise InputError("mask: holds no object; give ids above 0 where the objects are")
+    return array if array.any() else None

@@ -1,0 +1,69 @@
+"""The runtime's memory beside the framework's: the same frames stay."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.memory.relevance import FrameRelevance, attention_per_frame
+from aotlab.networks.model import BlockMemory, KeyValue
+from aotlab.networks.rmem import temporal_slots_by_age
+from aotlab_runtime.memory import Memory, compute_relevance, share_slots
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"policy": "bounded_fifo", "frames": 4, "every": 2},
+        {"policy": "bounded_fifo", "frames": 3, "newest": 0},
+        {"policy": "bounded_fifo", "frames": 5, "every": 1, "newest": 2, "short_term_skip": 3},
+        {"policy": "restricted", "frames": 4, "every": 2},
+        {"policy": "restricted", "frames": 3, "every": 1, "score_early": True},
+        {"policy": "restricted", "frames": 2, "insertions": 10},
+    ],
+)
+def test_the_same_frames_stay(settings):
+    config, random = MemoryConfig(**settings), np.random.default_rng(0)
+    memory, bank = Memory(asdict(config), 60), build_bank(config, length=60)
+    for index in range(40):
+        value = torch.full((1, 2, 3), float(index))
+        stored = [BlockMemory(KeyValue(value, value), KeyValue(value, value))]
+        names = ("memory_0_long_key", "memory_0_long_value", "memory_0_short_key", "memory_0_short_value")
+        tensors = dict.fromkeys(names, value.numpy())
+        if index in (0, 7, 8, 9, 30):
+            bank.add_reference(stored)
+            memory.add_reference(tensors)
+        else:
+            shares = random.random(len(bank)) * (index % 5 > 0)
+            shares = shares / max(shares.sum(), 1e-9)
+            relevance = FrameRelevance(torch.from_numpy(shares)[None], torch.zeros(1, len(bank), 2, 3))
+            bank.add(stored, relevance if bank.needs_relevance else None)
+            memory.add(tensors, lambda shares=shares: shares)
+        assert memory.frames == bank.frames
+        assert memory.references == bank.references
+        (block,), read = bank.read(), memory.read(0)
+        assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
+        assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_relevance_equals_pytorch(weighted):
+    generator = torch.Generator().manual_seed(0)
+    query, key = (
+        torch.randn(1, 2, 300, 4, generator=generator),
+        torch.randn(1, 2, 900, 4, generator=generator),
+    )
+    weight = torch.rand(1, 300, generator=generator) * weighted
+    expected = attention_per_frame(query, key, weight, 3)[0].numpy()
+    found = compute_relevance(query[0].numpy(), key[0].numpy(), weight[0].numpy(), 3)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "slots"), [(1, 4), (4, 4), (5, 4), (9, 4)])
+def test_temporal_slots_equal_pytorch(frames, slots):
+    assert share_slots(frames, slots).tolist() == temporal_slots_by_age(frames, slots).tolist()

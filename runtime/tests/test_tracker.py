@@ -1,0 +1,307 @@
+"""The runtime's tracker beside `aotlab.Tracker`: one table of behaviour for both, equal masks, refused input."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import aotlab
+import aotlab_runtime
+from aotlab.engine.export.graphs import export_model
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab_runtime import graphs as runtime_graphs
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
+
+FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
+MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
+"""two objects, and on a later frame a third one"""
+SOURCE = Path(aotlab_runtime.__file__).parent
+
+
+def make(folder, preset, *overrides, half=False):
+    """Export a small model; return trackers of the runtime and of PyTorch."""
+    model, config = build(preset, *overrides)
+    for name, parameter in model.named_parameters():
+        if name.endswith("relative_value"):
+            parameter.data *= 0.1  # untrained ones amplify rounding
+    description = export_model(model, config, folder, video=(HEIGHT, WIDTH), half=half)
+    return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, description.config)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports") / "aott"
+    return folder, *make(folder, "aott", "model.prompt_blocks=1", *FIFO)
+
+
+def assert_equal_masks(pair, masks, length=7, least=0.999):
+    runtime, plain = pair
+    for index, frame in enumerate(clip(length)):
+        found, expected = runtime.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
+        assert found.ids == expected.ids
+        assert (found.labels == expected.labels).mean() >= least
+        assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)
+        if index not in masks and least >= 0.999:
+            np.testing.assert_allclose(
+                found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
+            )
+
+
+@pytest.fixture(params=["aotlab_runtime", "aotlab"])
+def tracker(request, exported):
+    _, runtime, plain = exported
+    return (runtime if request.param == "aotlab_runtime" else plain).fresh()
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        MASKS,
+        {0: stripes(range(1, 13)), 2: stripes(range(1, 25))},
+        {0: stripes([1, 2]), 2: stripes([3]), 3: stripes([1]), 4: stripes([2])},
+    ],
+)
+def test_masks_equal_pytorch(exported, masks):
+    pair = [tracker.fresh() for tracker in exported[1:]]
+    assert_equal_masks(pair, masks)
+
+
+def test_frames_of_other_sizes_equal_pytorch(exported):
+    runtime, plain = (tracker.fresh() for tracker in exported[1:])
+    frames, mask = clip(3, 32, 48), stripes([1, 2], 32, 48)  # of the same size in the network
+    for index, frame in enumerate(frames):
+        pair = [tracker.step(frame, None if index else mask, size=(60, 90)) for tracker in (runtime, plain)]
+        assert pair[0].channels.shape == (60, 90)
+        assert (pair[0].labels == pair[1].labels).mean() > 0.999
+
+
+def test_background_before_the_first_mask(tracker):
+    prediction = tracker.step(clip(1)[0])
+    assert prediction.ids == ()
+    assert prediction.labels.shape == (HEIGHT, WIDTH)
+    assert not prediction.labels.any()
+
+
+def test_reset_starts_another_video(tracker):
+    tracker.step(clip(1)[0], MASKS[0])
+    tracker.reset()
+    assert tracker.ids == ()
+    tracker.step(np.zeros((65, 97, 3), np.uint8), stripes([7], 65, 97))
+    assert tracker.ids == (7,)
+
+
+def test_fresh_tracker_has_no_objects(tracker):
+    tracker.step(clip(1)[0], MASKS[0])
+    assert tracker.fresh().ids == ()
+    assert tracker.ids == (1, 2)
+
+
+def test_forgotten_object_has_no_pixel(tracker):
+    frames = clip(3)
+    tracker.step(frames[0], MASKS[0])
+    tracker.forget(1)
+    prediction = tracker.step(frames[1])
+    assert prediction.ids == tracker.ids == (2,)
+    assert len(prediction.logits) == 2
+    assert not (prediction.labels == 1).any()
+    tracker.forget(2)
+    assert not tracker.step(frames[2]).labels.any()
+    with pytest.raises(ValueError, match="object 2 is not tracked; give one of"):
+        tracker.forget(2)
+
+
+def test_resumed_tracker_gives_equal_masks(tracker):
+    frames = clip(5)
+    tracker.step(frames[0], MASKS[0])
+    tracker.step(frames[1])
+    other = tracker.fresh()
+    other.load_state_dict(tracker.state_dict())
+    for frame in frames[2:]:
+        assert np.array_equal(tracker.step(frame).labels, other.step(frame).labels)
+
+
+@pytest.mark.parametrize(
+    ("frame", "mask", "message"),
+    [
+        (
+            np.zeros((HEIGHT, WIDTH), np.uint8),
+            MASKS[0],
+            "frame: expected H×W×3 uint8 RGB, got uint8 of shape",
+        ),
+        (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected H×W×3 uint8 RGB, got float64"),
+        (clip(1)[0], MASKS[0][1:], "mask: shape .* does not match the frame .*resize it"),
+        (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected .*, got float64.*; convert it"),
+        (clip(1)[0], -MASKS[0], "mask: expected object ids of 0 and above"),
+        (clip(1)[0], 0 * MASKS[0], "mask: holds no object"),
+    ],
+)
+def test_bad_frames_and_masks_rejected(tracker, frame, mask, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        tracker.step(frame, mask)
+    assert "\n" not in str(raised.value)
+    assert tracker.ids == ()
+
+
+def test_frame_of_another_size_rejected_in_a_video(tracker):
+    tracker.step(clip(1)[0], MASKS[0])
+    with pytest.raises(ValueError, match="65×33, but the video began with 49×33; call reset"):
+        tracker.step(np.zeros((33, 65, 3), np.uint8))
+
+
+PROMPTS = {1: {"box": (5, 5, 20, 20)}, 2: {"points": [(40, 16), (5, 5)], "labels": [1, 0]}}
+
+
+def test_prompted_masks_are_near_pytorch(exported):
+    frame = clip(1)[0]
+    labels = [
+        tracker.prompt(frame, {n: package.Prompt(**prompt) for n, prompt in PROMPTS.items()}).labels
+        for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True)
+    ]
+    assert (labels[0] == labels[1]).mean() > 0.9  # the crop is stretched here
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ({}, "give a box"),
+        ({"box": (0, 0, 1, 1)}, "at least 2 pixels"),
+        ({"points": [(np.nan, 1)]}, "finite"),
+        ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
+        ({"points": [(500, 1)]}, "outside the image of 49×33"),
+        ({"box": (100, 0, 9, 9)}, "outside the image of 49×33"),
+    ],
+)
+def test_bad_prompts_rejected(exported, prompt, message):
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        with pytest.raises(ValueError, match=message):
+            tracker.prompt(clip(1)[0], {1: package.Prompt(**prompt)})
+
+
+def test_state_is_saved_by_numpy(exported):
+    runtime = exported[1].fresh()
+    runtime.step(clip(1)[0], MASKS[0])
+    file = io.BytesIO()
+    np.savez(file, **runtime.state_dict())
+    file.seek(0)
+    other = runtime.fresh()
+    other.load_state_dict(np.load(file))
+    assert other.ids == (1, 2)
+
+
+def change_digest(state):
+    header = json.loads(str(state["tracker"])) | {"made_by": "other"}
+    state["tracker"] = np.array(json.dumps(header))
+
+
+DAMAGED_STATES = {
+    "another export": (change_digest, "saved with another export"),
+    "missing header": (lambda state: state.pop("tracker"), "not a usable one"),
+    "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "not a usable one"),
+    "other shape": (lambda state: state.update({"0.memory_0_long_key": np.zeros((1, 12, 3))}), "of shape"),
+    "nan": (lambda state: state["0.memory_0_long_key"].fill(np.nan), "not finite"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED_STATES)
+def test_damaged_states_rejected(exported, case):
+    damage, message = DAMAGED_STATES[case]
+    runtime = exported[1].fresh()
+    runtime.step(clip(1)[0], MASKS[0])
+    state = {name: np.array(value) for name, value in runtime.state_dict().items()}
+    damage(state)
+    other = runtime.fresh()
+    with pytest.raises(aotlab_runtime.InputError, match=message):
+        other.load_state_dict(state)
+    assert other.ids == ()
+
+
+def rewrite(folder, **changes):
+    path = folder / runtime_graphs.DESCRIPTION_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+DAMAGED_FOLDERS = {
+    "no description": (lambda folder: (folder / "export.json").unlink(), "not an export"),
+    "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable description"),
+    "nested": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable description"),
+    "list": (lambda folder: (folder / "export.json").write_text("[]"), "not a usable description"),
+    "changed settings": (
+        lambda folder: rewrite(folder, network_size=[1, 1]),
+        "changed, or written by another",
+    ),
+    "outside": (lambda folder: rewrite(folder, sha256={"../x": ""}), "changed, or written by another"),
+    "swapped graph": (
+        lambda folder: shutil.copy(folder / "encode.onnx", folder / "decode.onnx"),
+        "decode.onnx: missing, or not the file that was exported",
+    ),
+    "other weights": (
+        lambda folder: (folder / "weights.bin").write_bytes(b"0"),
+        "weights.bin: missing, or not",
+    ),
+    "missing graph": (lambda folder: (folder / "propagate.onnx").unlink(), "propagate.onnx: missing, or not"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED_FOLDERS)
+def test_damaged_exports_rejected(exported, tmp_path, case):
+    damage, message = DAMAGED_FOLDERS[case]
+    shutil.copytree(exported[0], tmp_path / "export")
+    damage(tmp_path / "export")
+    with pytest.raises(aotlab_runtime.InputError, match=message) as raised:
+        aotlab_runtime.Tracker.from_export(tmp_path / "export")
+    assert "\n" not in str(raised.value)
+
+
+def test_unavailable_provider_rejected(exported):
+    with pytest.raises(
+        aotlab_runtime.InputError, match=r"provider nonsense: not available .*; use one of cpu"
+    ):
+        aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
+
+
+def test_runtime_imports_numpy_and_onnxruntime_only():
+    for path in SOURCE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            packages = {name.partition(".")[0] for name in names}
+            assert packages <= {"aotlab_runtime", "numpy", "onnxruntime", *sys.stdlib_module_names}, path
+
+
+@pytest.mark.slow
+def test_half_weights_keep_the_masks(tmp_path):
+    pair = make(tmp_path / "export", "aott", *FIFO, half=True)
+    assert_equal_masks(pair, MASKS, least=0.95)
+    assert (tmp_path / "export" / "weights.bin").stat().st_size < 2.2 * sum(
+        parameter.numel() for parameter in pair[1].model.parameters()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "overrides"),
+    [
+        ("aotb", ()),
+        ("r50_aotl", FIFO),
+        ("r50_paotl", FIFO),
+        ("swinb_aotl", FIFO),
+        ("deaott", ()),
+        ("r50_deaotl", FIFO),
+        ("msdeaott", ("model.stages.1.window=5",)),
+        ("aost", ()),
+        ("r50_aotl_rmem", ("memory.frames=3", "memory.every=1")),
+        ("r50_aotl_rmem", ("memory.frames=10", "memory.every=1")),  # more frames than temporal slots
+        ("r50_deaotl_rmem", ("memory.frames=3", "memory.every=1")),
+    ],
+)
+def test_other_presets_equal_pytorch(tmp_path, preset, overrides):
+    torch.manual_seed(0)
+    assert_equal_masks(make(tmp_path / "export", preset, *overrides), MASKS, length=9)
