@@ -31,9 +31,9 @@ class Drawn:
     """The result of an edit of a mask."""
 
     object_id: int
-    taken: dict[int, int]
+    losses: dict[int, int]
     """pixels that other objects lost to it, by object id"""
-    withheld: int
+    protected_pixels: int
     """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
@@ -144,7 +144,7 @@ class JobProgress:
     current_pass: int
     """pass over the frames, from 1"""
     passes: int
-    taken: int
+    lost_pixels: int
     """pixels that other objects lost, of all frames"""
     problem: str | None
     """error message"""

@@ -383,8 +383,8 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     (folder / ".track.json").write_text(json.dumps(record))
     state = open_results(folder, read_job(folder))
     try:
-        assert sorted(state.keyframes) == [3]
-        assert min(state.tracked_frames) == 3
-        assert (state.labels(3) == truth(3)).all()
+        assert sorted(state.snapshot.keyframes) == [3]
+        assert min(state.snapshot.tracked_frames) == 3
+        assert (state.snapshot.labels(3) == truth(3)).all()
     finally:
         state.close()

@@ -110,4 +110,4 @@ def test_loaded_classes_keep_their_ids(session):
         assert "label_studio_config.xml" in archive.namelist()
     assert [record["id"] for record in categories] == [1, 5]
     session.close()
-    assert Document.read(session.document.folder).classes == {"person": 1, "ball": 5}
+    assert Document.read(session.document.folder).snapshot.classes == {"person": 1, "ball": 5}

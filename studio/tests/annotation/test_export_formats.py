@@ -58,7 +58,7 @@ def session(tmp_path_factory):
     set_mask(document, 2, 3, drawn(2) == 3)
     editing.clear(document, CLEARED, 3)
     session.export(list_outputs(), outdated="go on")
-    assert all((document.labels(index) == drawn(index)).all() for index in range(TRACKED))
+    assert all((document.snapshot.labels(index) == drawn(index)).all() for index in range(TRACKED))
     yield session
     session.close()
 

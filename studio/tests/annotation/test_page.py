@@ -465,7 +465,7 @@ def test_failed_frame_drops_its_queued_keys(page, session):
     page.status("broken")
     page.wait_frame(0)
     assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
-    assert session.document.list_described(1) == set()
+    assert set(session.document.snapshot.keyframe(1)) == set()
     page.key_done("m")
     assert not page.labels(0).any()
 
@@ -549,7 +549,7 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
     page.key_done("Delete")
     with page.done():
         page.tab.click(".toast >> text=Undo")
-    assert session.document.objects.ids == (1,)
+    assert session.document.snapshot.objects.ids == (1,)
     page.key_done("Delete")
     editing.add_object(session.document)
     page.tab.click(".toast >> text=Undo")
@@ -870,7 +870,7 @@ def test_typed_name_changes_no_mask(page, session, way):
     page.status("")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
-    assert session.document.objects.get(1).name == "Rem"
+    assert session.document.snapshot.objects.get(1).name == "Rem"
     assert (page.labels(0) == truth(0)).all()
 
 
@@ -892,7 +892,7 @@ def test_second_delete_removes_no_other_object(page, session):
     page.key("Delete")
     assert page.tab.is_disabled("#delete")
     page.key_done("n")
-    assert session.document.objects.ids == (2, 3)
+    assert session.document.snapshot.objects.ids == (2, 3)
 
 
 def test_prompt_message_names_who_lost_pixels(page, session):
@@ -909,7 +909,7 @@ def test_prompt_message_names_who_lost_pixels(page, session):
     assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
 
 
-def test_withheld_pixels_are_counted_and_taken_by_one_click(page, session):
+def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     draw(session, 0, 1)
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     page.objects(1)
@@ -983,7 +983,7 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
             page.key("Escape")
     if action == "accept":
         page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
-        page.until(lambda: session.document.log.mark and session.document.log.mark.outdated == [(2, 11)])
+        page.until(lambda: session.document.log.status and session.document.log.status.outdated == [(2, 11)])
     else:
         page.tab.wait_for_selector("#download:not([hidden])")
         assert '"outdated"' in (session.archive.parent / "export.json").read_text()
@@ -1037,7 +1037,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
     drag(0, 3)
     drag(LENGTH - 0.05, 9)
     page.until(lambda: [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"])
-    page.until(lambda: session.document.state.ranges == {"track": (3, 8)})
+    page.until(lambda: session.document.snapshot.state.ranges == {"track": (3, 8)})
     page.key("ArrowUp")
     page.seek(5)
     page.open(page.tab.url)

@@ -37,7 +37,7 @@ def test_videos_of_one_stem_have_a_project_each(tmp_path):
     shown = []
     for name in ("take.mp4", "take.mov", "take"):
         session = open_session(tmp_path / name)
-        shown.append(session.document.labels(0).any())
+        shown.append(session.document.snapshot.labels(0).any())
         draw(session, 0, 1)
         session.close()
     assert shown == [False, False, False]
@@ -55,7 +55,7 @@ def test_changed_video_needs_same_video(folder):
     with pytest.raises(InputError, match=r"content differs.*for the project.*confirm that the masks fit"):
         open_session(folder)
     again = open_session(folder, same_video=True)
-    assert again.document.labels(0).any()
+    assert again.document.snapshot.labels(0).any()
     again.close()
     open_session(folder).close()
 
@@ -98,8 +98,8 @@ def test_project_with_a_merged_object_is_reopened(folder):
     editing.merge_objects(first.document, 2, 1)
     first.close()
     again = open_session(folder)
-    assert again.document.objects.ids == (1,)
-    assert ((again.document.labels(0) == 1) == (truth(0) > 0)).all()
+    assert again.document.snapshot.objects.ids == (1,)
+    assert ((again.document.snapshot.labels(0) == 1) == (truth(0) > 0)).all()
     again.close()
 
 
@@ -109,17 +109,17 @@ def test_reopened_project_holds_everything(folder):
     first.track(TrackRequest(0)).wait()
     editing.clear(first.document, 7, 2)
     editing.change_object(first.document, 2, {"name": "box", "hidden": True})
-    session_scores = first.document.scores(5)
+    session_scores = first.document.snapshot.scores(5)
     first.close()
     for path in (folder, folder.parent / "clip.aotlab"):
         again = open_session(path)
-        assert again.document.objects.get(2).name == "box"
-        assert again.document.objects.get(2).hidden
-        assert (again.document.labels(5) == truth(5)).all()
-        assert (again.document.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
-        assert again.document.list_described(7) == {2}
-        assert again.document.scores(5) == session_scores
-        assert len(again.document.tracked_frames) == LENGTH - 1
+        assert again.document.snapshot.objects.get(2).name == "box"
+        assert again.document.snapshot.objects.get(2).hidden
+        assert (again.document.snapshot.labels(5) == truth(5)).all()
+        assert (again.document.snapshot.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
+        assert set(again.document.snapshot.keyframe(7)) == {2}
+        assert again.document.snapshot.scores(5) == session_scores
+        assert len(again.document.snapshot.tracked_frames) == LENGTH - 1
         again.close()
 
 
@@ -132,7 +132,7 @@ def test_project_moves_with_its_video(folder, tmp_path):
     folder.rename(target / "clip")
     (tmp_path / "clip.aotlab").rename(target / "clip.aotlab")
     again = open_session(target / "clip.aotlab")
-    assert (again.document.labels(0) == (truth(0) == 1)).all()
+    assert (again.document.snapshot.labels(0) == (truth(0) == 1)).all()
     again.close()
 
 
@@ -190,12 +190,12 @@ def look(video):
     try:
         for index in range(3):
             try:
-                document.labels(index)
+                document.snapshot.labels(index)
             except InputError:
                 continue
-        assert all(index < 3 for index in [*document.keyframes, *document.tracked_frames])
-        assert all(document.scores(index) is not None for index in range(3))
-        document.list_stale()
+        assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
+        assert all(document.snapshot.scores(index) is not None for index in range(3))
+        document.snapshot.list_stale()
         assert document.status[0] == "in work"
     finally:
         document.close()
@@ -270,7 +270,7 @@ def test_damaged_mask_is_named_and_never_shown(video, project):
         path.write_bytes(wrong)
         document = Document.open(video)
         with pytest.raises(InputError, match=rf"{path.name}: not .*; restore it from a copy"):
-            document.labels(0)
+            document.snapshot.labels(0)
         document.close()
 
 
@@ -295,11 +295,11 @@ def test_undo_and_redo_survive_a_restart(folder):
     session = open_session(folder)
     assert session.document.titles == ("drawn", "not here")
     session.redo()
-    assert session.document.keyframes == [0, 3]
+    assert session.document.snapshot.keyframes == [0, 3]
     for _ in range(3):
         session.undo()
     assert session.document.titles == (None, "new object")
-    assert not session.document.labels(0).any()
+    assert not session.document.snapshot.labels(0).any()
     session.close()
 
 
@@ -308,7 +308,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     first = open_session(folder)
     draw(first, 0, 1)
     first.track(TrackRequest(0)).wait()
-    before = [first.document.labels(index) for index in range(LENGTH)]
+    before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3, "propagate": True}
     run_action(first, stroke)
     wait_until(lambda: first.job.background and not first.job.alive)
@@ -316,7 +316,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     first.close()
     session = open_session(folder)
     assert session.undo().title == "brush"
-    assert all((session.document.labels(index) == before[index]).all() for index in range(LENGTH))
+    assert all((session.document.snapshot.labels(index) == before[index]).all() for index in range(LENGTH))
     session.close()
 
 
@@ -328,11 +328,11 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     editing.delete_object(session.document, 2)
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)
-    assert (session.document.labels(0) == truth(0)).all()
-    assert session.document.keyframes == [0]
+    assert (session.document.snapshot.labels(0) == truth(0)).all()
+    assert session.document.snapshot.keyframes == [0]
     session.undo()
-    assert session.document.keyframes == [0, 4]
-    assert session.document.objects.ids == (1,)
+    assert session.document.snapshot.keyframes == [0, 4]
+    assert session.document.snapshot.objects.ids == (1,)
     assert [(each.title, each.person) for each in session.document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
         session.document.restore_version(2)
@@ -345,11 +345,68 @@ def test_layers_of_undone_jobs_are_removed_beyond_the_limit(folder, monkeypatch)
     session.track(TrackRequest(0)).wait()
     session.close()
     again = open_session(folder)
-    assert len(again.document.tracked_frames) == LENGTH - 1
+    assert len(again.document.snapshot.tracked_frames) == LENGTH - 1
     again.undo()
     again.close()
     session = open_session(folder)
     session.redo()
-    assert session.document.tracked_frames == []
-    assert session.document.list_stale() == [(1, LENGTH - 1)]
+    assert session.document.snapshot.tracked_frames == []
+    assert session.document.snapshot.list_stale() == [(1, LENGTH - 1)]
     session.close()
+
+
+def test_scores_are_those_of_the_masks_that_show(session):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    draw(session, 5, 2)
+    document = session.document
+    tracked = document.snapshot.scores(5)[1]
+    assert tracked.area == (truth(5) == 1).sum()
+    set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
+    assert document.snapshot.scores(5)[1].area == 0
+    assert strips(document)[1][5] == "a"
+    set_mask(document, 5, 1, truth(5) == 1)
+    assert document.snapshot.scores(5)[1].confidence == 1
+
+
+def test_layer_of_a_lost_entry_is_not_adopted(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    log = session.document.log.path
+    session.close()
+    log.write_bytes(b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"layers"' not in line))
+    reopened = open_session(folder)
+    with closing(reopened):
+        assert reopened.document.snapshot.tracked_frames == []
+        reopened.runner.start(reopened.document, TrackRequest(0, last=2)).wait()
+        assert reopened.document.snapshot.tracked_frames == [1, 2]
+
+
+def test_edit_of_a_long_history_costs_little(tmp_path):
+    """A stroke after 300 corrections of 3 000 frames, relative to the first one."""
+    document = Document(HEADER, tmp_path, HEADER.video, Held())
+    document.edit("new", State(objects={1: make_item(1)}))
+    ids = np.ones((2, 3), np.uint16)
+
+    def correct(frame):
+        layer_id = document.new_layer_id()
+        layer = Layer([1], frame, frame + 8, frame, "correction")
+        masks = {1: document.masks.put(np.arange(6).reshape(2, 3) != frame % 6)}
+        document.edit("stroke", State(keyframes={frame: masks}, layers={layer_id: layer}))
+        for index in layer.frames:
+            document.layers.put(layer_id, Result(index, {1: Score(1.0, 6, 0.0, 0.0)}), ids)
+        document.finish_layer(layer_id)
+
+    def measure():
+        start = time.process_time()
+        for _ in range(3):
+            document.edit("note", State(notes={0: str(time.process_time())}))
+            document.snapshot.list_stale()
+        return time.process_time() - start
+
+    correct(0)
+    first = measure()
+    for frame in range(10, 3000, 10):
+        correct(frame)
+    assert measure() < 150 * first

@@ -48,7 +48,7 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.settle(),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.toggleFine(),
     play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
@@ -274,9 +274,9 @@ export class History {
   reportTaken(answer) {
     if (!answer) return;
     const { app } = this;
-    const { object_id: id, taken } = answer.result;
-    const losses = Object.entries(taken).map(([other, count]) => `${countText(count, 'pixel')} of ${app.getName(Number(other))}`);
-    if (losses.length) this.offer(answer, `${app.getName(id)} took ${losses.join(', ')}`);
+    const { object_id: id, losses } = answer.result;
+    const texts = Object.entries(losses).map(([other, count]) => `${countText(count, 'pixel')} of ${app.getName(Number(other))}`);
+    if (texts.length) this.offer(answer, `${app.getName(id)} took ${texts.join(', ')}`);
   }
 
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */

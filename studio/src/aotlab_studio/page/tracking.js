@@ -67,8 +67,8 @@ export class Tracking {
       if (job.done) this.app.review.refreshLive();
       if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
-      const taken = job.taken ? `; other objects lost ${countText(job.taken, 'pixel')}` : '';
-      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${taken}`, Boolean(job.problem));
+      const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
+      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${lost}`, Boolean(job.problem));
       this.app.review.refresh();
     }
     this.job = alive ? job : null;
@@ -81,7 +81,7 @@ export class Tracking {
     this.showWaiting();
     if (job?.problem) this.app.showMessage(job.problem, true);
     if (!alive && job?.done) this.app.review.refresh();
-    if (job?.status === 'done' && job.taken) toast(`The correction took ${countText(job.taken, 'pixel')} of other objects`);
+    if (job?.status === 'done' && job.lost_pixels) toast(`The correction took ${countText(job.lost_pixels, 'pixel')} of other objects`);
   }
 
   showWaiting() {
@@ -292,9 +292,9 @@ export class Review {
   }
 
   /** State that this frame is fine as it shows, and go to the next one to check; if it was fine, take that back. */
-  async settle() {
+  async toggleFine() {
     const { frame } = this.app.playback;
-    const answer = await this.app.send('settle', { frame });
+    const answer = await this.app.send('toggle_fine', { frame });
     if (!answer) return;
     await this.refresh();
     this.app.history.offer(answer, answer.result ? `Frame ${frame} is fine` : `Frame ${frame} is to be checked again`);

@@ -110,7 +110,7 @@ class Endpoints:
     async def get_labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
         document, index = self._session.by(read_person(request)).document, _parse_index(request)
-        content = await run_in_threadpool(lambda: encode_labels(document.labels(index)))
+        content = await run_in_threadpool(lambda: encode_labels(document.snapshot.labels(index)))
         return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
     async def upload_masks(self, request: Request) -> Response:
@@ -120,7 +120,7 @@ class Endpoints:
         `FileObject` ask which objects the masks are of.
         """
         document, index = self._session.by(read_person(request)).document, _parse_index(request)
-        document.require_frame(index)
+        document.snapshot.require_frame(index)
         body = await read_body(request)
         if body is None:
             return PlainTextResponse(
@@ -228,6 +228,8 @@ class Connection:
         self._author = read_person(socket)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        """messages handled beside later ones; a loop keeps no references to its tasks"""
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
@@ -253,7 +255,9 @@ class Connection:
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
         if message.get("do") in ("export", "export_clips", "set_status"):
-            self._beside = asyncio.create_task(self._handle(message))
+            task = asyncio.create_task(self._handle(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         else:
             await self._handle(message)
 
@@ -262,7 +266,7 @@ class Connection:
 
     def _notify(self, event: Event) -> None:
         if isinstance(event, FrameEvent):
-            event = replace(event, codes=encode_frame_codes(self._session.document, event.frame))
+            event = replace(event, codes=encode_frame_codes(self._session.document.snapshot, event.frame))
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:

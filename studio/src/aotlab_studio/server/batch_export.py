@@ -81,8 +81,8 @@ def _export_clip(
     """Replace the outputs of a job by those of a project, and write others."""
     existing = {*job.written, *(path.name for path in results.iterdir())}
     names = [name for name in list_outputs() if name in outputs or find_output(name).file_name in existing]
-    classes: dict[str, int | None] = {item.name: None for item in document.objects}
-    shared = merge_class_ids(results.parent / CLASSES, classes | document.classes)
+    classes: dict[str, int | None] = {item.name: None for item in document.snapshot.objects}
+    shared = merge_class_ids(results.parent / CLASSES, classes | document.snapshot.classes)
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(document, Path(temporary), names, classes=shared, on_frame=on_frame)
         write_bytes(results / CORRECTED_FILE, make_record(document))

@@ -46,7 +46,7 @@ def load_upload(
     chosen: int | None = None,
     targets: Mapping[int, int | None] | None = None,
 ) -> list[int]:
-    """Store the masks of a file as given masks, in one edit.
+    """Store the masks of a file as drawn masks, in one edit.
 
     Args:
         index: the frame of an image; other files name their frames.
@@ -64,26 +64,26 @@ def load_upload(
     """
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
-        document.require_frame(frame)
+        document.snapshot.require_frame(frame)
     object_ids = found.objects()
     if not object_ids:
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        chosen = chosen if chosen in document.objects else None
+        chosen = chosen if chosen in document.snapshot.objects else None
         matches = _match_objects(document, found, chosen) if targets is None else targets
         added: dict[int, Item] = {}
         ids = {
             each: _find_or_add(document, added, each, matches.get(each), found.class_names.get(each))
             for each in object_ids
         }
-        if len(document.objects.ids) + len(added) > MAX_OBJECTS:
+        if len(document.snapshot.objects.ids) + len(added) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        attributes = document.attributes
+        attributes = document.snapshot.attributes
         for each, stated in found.attribute_table().items():
             attributes.setdefault(ids[each], {}).update(stated)
-        given = {frame: _store_labels(document, frame, found.mask(frame), ids) for frame in found.frames}
+        keyframes = {frame: _store_labels(document, frame, found.mask(frame), ids) for frame in found.frames}
         values = State(
-            objects=dict(added), given=dict(given), classes=dict(found.classes | document.classes),
+            objects=dict(added), keyframes=dict(keyframes), classes=dict(found.classes | document.snapshot.classes),
             attributes=dict(attributes),
         )  # fmt: skip
         document.edit("load masks", values, min(found.frames))
@@ -92,7 +92,7 @@ def load_upload(
 
 def _match_objects(document: Document, found: Annotations, chosen: int | None) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
-    objects, ids = document.objects, found.objects()
+    objects, ids = document.snapshot.objects, found.objects()
     if ids == [BINARY_ID]:
         matches, clear = {BINARY_ID: chosen}, chosen is not None
     else:
@@ -121,7 +121,7 @@ def _find_or_add(
 ) -> int:
     """Return the target of an id in a file, or a new object with what can be a name of ``name``."""
     if target is not None:
-        return document.objects.get(target).id
+        return document.snapshot.objects.get(target).id
     object_id = 1 if object_id == BINARY_ID else object_id
     kept = "".join(filter(str.isprintable, name or "")).strip()[:NAME_LENGTH]
     used = {*document.log.used_objects, *added}
@@ -133,17 +133,18 @@ def _find_or_add(
 def _store_labels(
     document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int]
 ) -> dict[int, str]:
-    """Return the given masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay."""
-    shown, locked = document.labels(index), document.objects.locked
+    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay."""
+    now = document.snapshot
+    shown, locked = now.labels(index), now.objects.locked
     free = ~np.isin(shown, locked)
-    given = document.given(index)
+    drawn = now.keyframe(index)
     for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
-        for other, digest in given.items():
+        for other, digest in drawn.items():
             if (document.masks.read(digest) & mask).any():
-                given[other] = document.masks.put(document.masks.read(digest) & ~mask)
-        given[target] = document.masks.put(mask)
-    return given
+                drawn[other] = document.masks.put(document.masks.read(digest) & ~mask)
+        drawn[target] = document.masks.put(mask)
+    return drawn
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
