@@ -94,7 +94,9 @@ def test_outputs_go_into_one_archive(session):
 
 def test_overlay_shows_names(session):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, session.document.frames.read(0), read_prediction(session.document, 0), 0)
+    tracked = TrackedFrame(
+        0, session.document.frames.read(0), read_prediction(session.document.snapshot, 0), 0
+    )
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import numpy as np
 import pytest
@@ -14,10 +14,16 @@ from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, compute_fingerprint, locate_project
+from aotlab_studio.document.folder import (
+    LOG_FILE,
+    PROJECT_FILE,
+    compute_fingerprint,
+    locate_project,
+)
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.server.actions import run_action
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
     draw,
@@ -375,7 +381,9 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder):
     session.track(TrackRequest(0)).wait()
     log = session.document.log.path
     session.close()
-    log.write_bytes(b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"layers"' not in line))
+    log.write_bytes(
+        b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"layers"' not in line)
+    )
     reopened = open_session(folder)
     with closing(reopened):
         assert reopened.document.snapshot.tracked_frames == []
@@ -383,30 +391,14 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder):
         assert reopened.document.snapshot.tracked_frames == [1, 2]
 
 
-def test_edit_of_a_long_history_costs_little(tmp_path):
-    """A stroke after 300 corrections of 3 000 frames, relative to the first one."""
-    document = Document(HEADER, tmp_path, HEADER.video, Held())
-    document.edit("new", State(objects={1: make_item(1)}))
-    ids = np.ones((2, 3), np.uint16)
-
-    def correct(frame):
-        layer_id = document.new_layer_id()
-        layer = Layer([1], frame, frame + 8, frame, "correction")
-        masks = {1: document.masks.put(np.arange(6).reshape(2, 3) != frame % 6)}
-        document.edit("stroke", State(keyframes={frame: masks}, layers={layer_id: layer}))
-        for index in layer.frames:
-            document.layers.put(layer_id, Result(index, {1: Score(1.0, 6, 0.0, 0.0)}), ids)
-        document.finish_layer(layer_id)
-
-    def measure():
-        start = time.process_time()
-        for _ in range(3):
-            document.edit("note", State(notes={0: str(time.process_time())}))
-            document.snapshot.list_stale()
-        return time.process_time() - start
-
-    correct(0)
-    first = measure()
-    for frame in range(10, 3000, 10):
-        correct(frame)
-    assert measure() < 150 * first
+def test_edit_computes_what_shows_once(session, monkeypatch):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    session.document.set_status("accepted", "")
+    counted = []
+    compute = Snapshot.owners._compute
+    monkeypatch.setattr(Snapshot.owners, "_compute", lambda now: counted.append(1) or compute(now))
+    set_mask(session.document, 5, 1, truth(4) == 1)
+    assert len(counted) == 1
+    session.document.snapshot.list_stale()
+    assert len(counted) == 1

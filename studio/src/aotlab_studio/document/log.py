@@ -182,6 +182,8 @@ class Log:
         self.revision = 0
         """number of changes of what shows since the document was opened"""
         self._states: OrderedDict[int, State] = OrderedDict()
+        self._drawn: dict[int, dict[int, list[int]]] = {}
+        """frames with drawn masks by object and entry"""
         self._end = 0
         self._load()
 
@@ -215,6 +217,22 @@ class Log:
             while len(self._states) > MAX_STATES:
                 self._states.popitem(last=False)
         return state
+
+    def list_drawn(self, number: int, object_id: int) -> list[int]:
+        """Return the frames on which an object has a drawn mask with pixels after an entry, in order."""
+        known, path = self._drawn.setdefault(object_id, {0: []}), []
+        while number not in known:
+            path.append(number)
+            number = self.entries[number].parent
+        frames = known[number]
+        for each in reversed(path):
+            changed = self.entries[each].values.keyframes
+            if changed:
+                state = self.state(each)
+                rest = [frame for frame in frames if frame not in changed]
+                frames = sorted(rest + [frame for frame in changed if find_digest(state, frame, object_id)])
+            known[each] = frames
+        return frames
 
     def _load(self) -> None:
         try:
@@ -257,6 +275,11 @@ class Log:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
             self.versions.append(record)
+
+
+def find_digest(state: State, frame: int, object_id: int) -> str:
+    """Return the digest of a drawn mask; empty without pixels."""
+    return (state.keyframes.get(frame) or {}).get(object_id, "")
 
 
 def format_time(text: str) -> str:

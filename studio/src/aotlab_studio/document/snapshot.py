@@ -10,14 +10,14 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable
-from aotlab_studio.document.log import FrameRange, Log, State
+from aotlab_studio.document.log import FrameRange, Log, State, find_digest
 from aotlab_studio.document.masks import LayerStore, MaskStore
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
@@ -31,13 +31,21 @@ class computed_from_layers(Generic[Value]):  # noqa: N801, a decorator
     def __init__(self, compute: Callable[[Snapshot], Value]) -> None:
         self._compute = compute
 
-    def __get__(self, now: Snapshot, owner: type[Snapshot]) -> Value:
+    @overload
+    def __get__(self, now: None, owner: type[Snapshot]) -> computed_from_layers[Value]: ...
+
+    @overload
+    def __get__(self, now: Snapshot, owner: type[Snapshot]) -> Value: ...
+
+    def __get__(self, now: Snapshot | None, owner: type[Snapshot]) -> computed_from_layers[Value] | Value:
         """Return the value."""
+        if now is None:
+            return self
         revision = now.layers.revision
         known = now.computed.get(self)
         if known is None or known[0] != revision:
             known = now.computed[self] = revision, self._compute(now)
-        return known[1]
+        return known[1]  # type: ignore[no-any-return]
 
 
 class Snapshot:
@@ -49,7 +57,7 @@ class Snapshot:
     """
 
     def __init__(self, log: Log, entry: int, masks: MaskStore, layers: LayerStore, count: int) -> None:
-        self.state: State = log.state(entry)
+        self.entry, self.state = entry, log.state(entry)
         self.count, self.size = count, masks.size
         self.layers = layers
         self.computed: dict[object, tuple[int, Any]] = {}
@@ -170,7 +178,11 @@ class Snapshot:
         self, index: int, tracked: dict[int, Score], drawn: dict[int, str]
     ) -> dict[int, Score]:
         """Return the scores with area and centre of the pixels that show."""
-        labels, found = self.labels(index), dict(tracked)
+        found = dict(tracked)
+        try:
+            labels = self.labels(index)
+        except InputError:  # a damaged file, which is reported when the frame is shown
+            return found | {each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn.items()}
         for object_id, score in measure_scores(labels, {**tracked, **drawn}, {}, {}).items():
             if object_id in drawn or score.area == 0:
                 found[object_id] = score
@@ -234,17 +246,19 @@ class Snapshot:
         """
         stale = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
         for object_id, owner in self.owners.items():
-            target = self.resolve(object_id)
+            target = stale[self.resolve(object_id)]
             for layer_id in set(owner[owner > 0].tolist()):
-                changed = self._find_changed(layer_id, object_id, target)
-                stale[target] |= changed & (owner == layer_id)
+                shown = owner == layer_id
+                first, last = int(shown.argmax()), self.count - 1 - int(shown[::-1].argmax())
+                changed = self._find_changed(layer_id, object_id, first, last)
+                target[first : last + 1] |= shown[first : last + 1] & changed
         for layer_id in self.pending:
             layer = self.state.layers[layer_id]
             assert layer is not None
             wanted = ~self.layers[layer_id].final
             wanted[: layer.first] = wanted[layer.last + 1 :] = False
-            for target in {self.resolve(object_id) for object_id in layer.objects} - {0}:
-                stale[target] |= wanted
+            for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
+                stale[each] |= wanted
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 stale[object_id][index] = False
@@ -258,36 +272,30 @@ class Snapshot:
         edges = np.flatnonzero(np.diff(stale, prepend=False, append=False))
         return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
 
-    def _find_changed(self, layer_id: int, object_id: int, target: int) -> np.ndarray:
-        """Return the frames, N bool, whose nearest drawn mask is another one than when the layer was made."""
-        layer, changed = self.state.layers[layer_id], np.zeros(self.count, bool)
+    def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
+        """Return the frames of a range, bool, whose nearest drawn mask is another one than when the layer was made."""
+        layer, target, entry = (
+            self.state.layers[layer_id],
+            self.resolve(object_id),
+            self._log.layer_entries[layer_id],
+        )
         assert layer is not None
-        then = self._log.state(self._log.layer_entries[layer_id])
+        then = self._log.state(entry)
         source = resolve(then, object_id)
-        differ = sorted(
-            index
-            for index in {*self.state.keyframes, *then.keyframes}
-            if (masks := self.state.keyframes.get(index)) is not (old := then.keyframes.get(index))
-            or source != target
-            if (masks or {}).get(target, "") != (old or {}).get(source, "")
-        )
-        if not differ:
-            return changed
-        # between two frames with a drawn mask, now or then, the nearest ones on each side are the same everywhere
-        drawn = sorted(
-            {index for index, masks in self.state.keyframes.items() if masks and masks.get(target)}
-            | {index for index, masks in then.keyframes.items() if masks and masks.get(source)}
-        )
-        late = np.arange(self.count) > layer.start
-        uses_before = {"backward": False, "both": True, "correction": late | (layer.before is not None)}
-        uses_after = {"backward": True, "both": True, "correction": ~late}
-        for index in differ:
-            until, since = bisect_right(drawn, index), bisect_left(drawn, index) - 1
-            before, after = np.zeros((2, self.count), bool)
-            before[index : drawn[until] if until < len(drawn) else None] = True
-            after[drawn[since] + 1 if since >= 0 else 0 : index + 1] = True
-            changed |= before & uses_before.get(layer.kind, True)
-            changed |= after & uses_after.get(layer.kind, False)
+        drawn: set[int] = set()  # now or then, in the range and nearest to it
+        for frames in (self._log.list_drawn(self.entry, target), self._log.list_drawn(entry, source)):
+            drawn.update(frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1])
+        frames, index = sorted(drawn), np.arange(first, last + 1)
+        late = index > layer.start
+        uses_before = np.full(len(index), layer.kind != "backward")
+        uses_after = np.full(len(index), layer.kind in ("backward", "both"))
+        if layer.kind == "correction":
+            uses_before, uses_after = late | (layer.before is not None), ~late
+        changed = np.zeros(len(index), bool)
+        for before, frame, after in zip([-1, *frames], frames, [*frames[1:], self.count], strict=False):
+            if find_digest(self.state, frame, target) != find_digest(then, frame, source):
+                changed |= uses_before & (index >= frame) & (index < after)
+                changed |= uses_after & (index <= frame) & (index > before)
         return changed
 
     def require_frame(self, index: int) -> None:
