@@ -104,8 +104,10 @@ class Clip:
     """why it could not be tracked or opened; empty: it can be"""
     frames: int
     objects: int
+    untracked: bool
+    """whether masks are drawn, and frames are without a result"""
     sentences: list[str]
-    """what to check, worst first"""
+    """what to check, worst first, or the progress of tracking"""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from aotlab.video.job import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
 from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
@@ -27,6 +28,7 @@ from studio.tests.annotation.browser import find_violations, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
+    draw,
     draw_folder,
     find_frame_number,
     open_session,
@@ -38,8 +40,12 @@ from studio.tests.annotation.served import Served
 from tests.segment_by_color import segment_by_color
 
 
-def open_clip(folder):
-    return Session(open_results(folder, read_job(folder)), TruthTracker, segment_by_color)
+def open_clip(path, project):
+    job = read_job(path)
+    document = (
+        Document.open(path, project=project) if job is None else open_results(path, job, project=project)
+    )
+    return Session(document, TruthTracker, segment_by_color)
 
 
 @pytest.fixture
@@ -178,14 +184,57 @@ def test_clip_requested_twice_is_opened_once(results):
     batch.close()
 
 
-def test_failed_video_is_listed_and_not_opened(results, batch):
+def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     review = json.loads((results / "review.json").read_text())
     review[0] |= {"status": "failed", "error": "no mask"}
     (results / "review.json").write_text(json.dumps(review))
+    (results / "a" / ".track.json").unlink()
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
+    found = batch.enter("a", "Ann", page=True)
+    draw(found.session.by("Ann"), 0, 1)
+    batch.leave("a", found, page=True)
+    assert statuses(batch)["a"] == "in work"
+    review[0]["video"] = str(results / "none")
+    (results / "review.json").write_text(json.dumps(review))
+    batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
-        batch.enter("a", "", page=True)
+        Batch(results, open_clip).enter("a", "", page=True)
+
+
+def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
+    folder = tmp_path / "videos"
+    for name in ("one", "two", "three"):
+        draw_folder(folder / name)
+    assert read_entries(folder / "one") is None  # a folder of frames
+    batch = Batch(folder, open_clip)
+    assert [(clip.name, clip.status, clip.untracked) for clip in batch.list_clips()] == [
+        (name, "open", False) for name in ("one", "three", "two")
+    ]
+    for name in ("one", "two"):
+        found = batch.enter(name, "Ann", page=True)
+        session = found.session.by("Ann")
+        draw(session, 3, 1)
+        batch.leave(name, found, page=True)
+        batch.release(name)
+    with pytest.raises(InputError, match="type your name first"):
+        batch.set_status("one", "accepted", "", "")
+    assert batch.track_all("Ann") == 2
+    wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
+    wait_until(lambda: not batch._waiting)
+    for name in ("one", "two"):
+        assert (
+            Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)
+        ).all()
+        batch.set_status(name, "accepted", "", "Ann")
+    assert batch.export_all(["coco", "cvat"]).names == ["one", "two"]
+    assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [
+        ".corrected",
+        "coco.json",
+        "cvat.xml",
+    ]
+    assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
+    batch.close()
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):

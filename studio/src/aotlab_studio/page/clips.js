@@ -23,7 +23,7 @@ export function findNext(clips, name) {
 }
 
 /** Return whether a clip can be opened. @param {Clip} clip */
-export const isFree = (clip) => !clip.error && !clip.holder;
+export const isFree = (clip) => !clip.holder;
 
 /** @param {ClipStatus} chosen */
 export function makeStatusList(chosen) {

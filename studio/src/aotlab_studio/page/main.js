@@ -31,6 +31,7 @@ export class App {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
+    this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
     this.project = '';
@@ -181,14 +182,14 @@ export class App {
    * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined after an error, which shows
    */
   async request(action, values, id) {
-    const said = element('status').textContent;
+    const said = this.messageCount;
     this.countPending(1);
     try {
       const common = { propagate: true };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
       const answer = await this.connection.call(action, message, id);
       await this.playback.refresh(answer.revision);
-      if (element('status').className && element('status').textContent === said) this.showMessage('');
+      if (element('status').className && this.messageCount === said) this.showMessage('');
       return answer;
     } catch (error) {
       const outdated = error instanceof Refusal && error.question ? await askOutdated(error) : '';
@@ -248,6 +249,7 @@ export class App {
 
   /** @param {string} text @param {boolean} [problem] */
   showMessage(text, problem = false) {
+    this.messageCount += 1;
     element('status').textContent = text;
     element('status').className = problem ? 'error' : '';
   }

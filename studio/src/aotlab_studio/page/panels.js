@@ -294,7 +294,7 @@ export class History {
   report(step, what) {
     if (!step) return;
     this.app.showMessage(`${step.title}: ${what}`);
-    if (step.frame !== null && step.title !== 'tracking') this.app.playback.seek(step.frame);
+    if (step.frame !== null) this.app.playback.seek(step.frame);
   }
 
   /** Remove the last corner or click; without one, the object. */

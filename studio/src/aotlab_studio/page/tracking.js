@@ -1,5 +1,5 @@
 // @ts-check
-/** Tracking: buttons, progress, model settings, streams; frames to check, ranked. */
+/** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
 import { countText, element, createElement, readNumber, setIcon, toast } from './dom.js';
 import { makeThumbnail } from './timeline.js';

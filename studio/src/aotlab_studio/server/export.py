@@ -53,6 +53,15 @@ def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
     return StoredPrediction(now.labels(index), tuple(confidence), confidence, differ)
 
 
+def list_classes(now: Snapshot) -> dict[str, int | None]:
+    """Return the class ids of a document by class name; None: any id."""
+    return {**{item.name: None for item in now.objects}, **now.classes}
+
+
+class ExportCancelledError(InputError):
+    """A person cancelled the export."""
+
+
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
 

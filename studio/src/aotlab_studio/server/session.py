@@ -23,6 +23,7 @@ from aotlab_studio.document.log import Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import find_results
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import write_bytes
 from aotlab_studio.protocol import (
     ClipStatus,
@@ -36,7 +37,7 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.batch import update_report
-from aotlab_studio.review.checks import find_checks
+from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerChoice, import_tracker
 
@@ -221,14 +222,8 @@ class Session:
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is fine as it shows."""
-        now = self.document.snapshot
-        scores = {index: now.scores(index) for index in now.annotated_frames}
-        drawn = {index: frozenset(now.keyframe(index)) for index in now.keyframes}
-        fine = {index for index, digest in now.state.fine.items() if now.digest_frame(index) == digest}
-        checks = [check for check in find_checks(scores, drawn) if check.frame not in fine]
-        return [
-            ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks[:MAX_REVIEW_ENTRIES]
-        ]
+        checks = list_checks(self.document.snapshot)[:MAX_REVIEW_ENTRIES]
+        return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
     def results(self) -> Path | None:
@@ -334,7 +329,17 @@ class Session:
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
-            raise InputError("export: cancelled; nothing was written")
+            from aotlab_studio.server.export import ExportCancelledError
+
+            raise ExportCancelledError("export: cancelled; nothing was written")
+
+
+def list_checks(now: Snapshot) -> list[Check]:
+    """Return the frames to check, the worst first; none that is fine as it shows."""
+    scores = {index: now.scores(index) for index in now.annotated_frames}
+    drawn = {index: frozenset(now.keyframe(index)) for index in now.keyframes}
+    fine = {index for index, digest in now.state.fine.items() if now.digest_frame(index) == digest}
+    return [check for check in find_checks(scores, drawn) if check.frame not in fine]
 
 
 class OutdatedError(InputError):

@@ -223,7 +223,7 @@ class JobRunner:
                     raise InputError("tracking: is running already; stop it first")
                 with document.lock:
                     layer, layer_id = plan_request(document.snapshot, request), document.new_layer_id()
-                    document.edit("tracking", State(layers={layer_id: layer}), request.start)
+                    document.edit("tracking", State(layers={layer_id: layer}))
                 return self._start(layer_id)
         finally:
             self._reserved = False
