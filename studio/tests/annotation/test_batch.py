@@ -24,7 +24,7 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batches
 from aotlab_studio.server.batch import Batch, build_batch_app, read_entries
 from aotlab_studio.server.session import Session
-from studio.tests.annotation.browser import find_violations, needs_browser
+from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -40,7 +40,7 @@ from studio.tests.annotation.served import Served
 from tests.segment_by_color import segment_by_color
 
 
-def open_clip(path, project):
+def open_clip(path, project=None):
     job = read_job(path)
     document = (
         Document.open(path, project=project) if job is None else open_results(path, job, project=project)
@@ -157,9 +157,9 @@ def test_invalid_status_rejected(served):
 def test_two_clips_open_side_by_side(results):
     both = threading.Barrier(2, timeout=20)
 
-    def open_together(folder):
+    def open_together(folder, project):
         both.wait()  # broken after the timeout if the second clip waits for the first
-        return open_clip(folder)
+        return open_clip(folder, project)
 
     batch = Batch(results, open_together)
     with ThreadPoolExecutor() as pool:
@@ -172,9 +172,9 @@ def test_two_clips_open_side_by_side(results):
 def test_clip_requested_twice_is_opened_once(results):
     opened = []
 
-    def count_openings(folder):
+    def count_openings(folder, project):
         opened.append(folder.name)
-        return open_clip(folder)
+        return open_clip(folder, project)
 
     batch = Batch(results, count_openings)
     with ThreadPoolExecutor() as pool:
@@ -246,7 +246,7 @@ def test_damaged_project_is_listed_with_its_error(results, batch):
 
 
 def test_folder_without_batch_rejected(tmp_path):
-    with pytest.raises(InputError, match="no results of a list"):
+    with pytest.raises(InputError, match="holds neither videos nor results"):
         Batch(draw_folder(tmp_path / "clip"), open_clip)
 
 
@@ -330,7 +330,8 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     tab.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
     tab.goto(served.url)
     tab.wait_for_selector("#clips tr")
-    assert "Track it again" in tab.get_attribute("[aria-label='Status of a']", "title")
+    assert "no mask" in tab.inner_text("#clips tr:first-child")
+    assert tab.is_visible("#clips tr:first-child a")
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
     assert "Type your name first" in tab.inner_text("#status")
@@ -340,6 +341,45 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert tab.evaluate(describe).startswith("given on 1 frame,")
     tab.close()
     assert failed == []
+
+
+@needs_browser
+def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    for name in ("one", "two"):
+        draw_folder(tmp_path / "videos" / name)
+    batch = Batch(tmp_path / "videos", open_clip)
+    served = Served(batch, build_batch_app(batch))
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    assert not tab.is_visible("#track-all")
+    for name in ("one", "two"):
+        tab.click(f"#clips a >> text={name}")
+        tab.wait_for_selector("#stage[aria-busy=false]")
+        page = Page.__new__(Page)
+        page.tab, page.size = tab, (40, 60)
+        tab.keyboard.press("x")
+        tab.mouse.move(*page.at(3, 3))
+        tab.mouse.down()
+        tab.mouse.move(*page.at(18, 18))
+        tab.mouse.up()
+        tab.wait_for_selector("#objects li")
+        tab.click("#clips")
+        tab.wait_for_selector("#clips tr")
+    tab.click("#track-all")
+    wait_until(lambda: all(clip.status == "in work" and not clip.untracked for clip in batch.list_clips()))
+    wait_until(lambda: not batch._waiting)
+    for name in ("one", "two"):
+        tab.select_option(f"[aria-label='Status of {name}']", "accepted")
+        wait_until(lambda name=name: statuses(batch)[name] == "accepted")
+    tab.check("#export-form [name=cvat]")
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=2 clips exported")
+    assert (tmp_path / "videos" / "one.masks" / "cvat.xml").is_file()
+    tab.close()
+    served.close()
 
 
 @needs_browser
