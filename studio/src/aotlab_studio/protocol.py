@@ -65,6 +65,8 @@ class ExportResult:
     """file name"""
     missing: int
     """frames of the range without a result"""
+    unclassed: int
+    """objects without a class"""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,8 @@ class Description:
     note: str
     """note on the status"""
     objects: list[Item]
+    classes: list[str]
+    """names of classes, as offered"""
     strips: dict[int, str]
     """by object id; characters as in `server/actions.py:strips`"""
     revision: int
@@ -206,6 +210,7 @@ class ObjectsEvent:
 
     revision: int
     objects: list[Item]
+    classes: list[str]
     event: Literal["objects"] = "objects"
 
 

@@ -358,8 +358,8 @@ class Document:
         """Send the events of values that were set, or set back."""
         self.log.revision += 1
         now = self.snapshot
-        if changed.objects or changed.merged:
-            self.emit(ObjectsEvent(self.revision, list(now.objects)))
+        if changed.objects or changed.merged or changed.classes:
+            self.emit(ObjectsEvent(self.revision, list(now.objects), sorted(now.classes)))
         for index in sorted(changed.keyframes):
             self.emit(FrameEvent(index, self.revision))
         if changed.layers or changed.fine:

@@ -262,10 +262,14 @@ def add_object(document: Document, name: str | None = None) -> int:
 
 
 def change_object(document: Document, object_id: int, changes: ItemChanges) -> None:
-    """Set name, colour, hidden or locked; raises `InputError` for anything else."""
+    """Set name, class, attributes, colour, hidden or locked; raises `InputError` for anything else."""
     with document.lock:
-        item = check_item(replace(document.snapshot.objects.get(object_id), **changes))
-        document.edit("change object", State(objects={object_id: item}))
+        now = document.snapshot
+        item = check_item(replace(now.objects.get(object_id), **changes))
+        classes: dict[str, int | None] = {}
+        if item.class_name and item.class_name not in now.classes:
+            classes = {item.class_name: max([0, *now.classes.values()]) + 1}
+        document.edit("change object", State(objects={object_id: item}, classes=classes))
 
 
 def delete_object(document: Document, object_id: int) -> None:

@@ -10,7 +10,7 @@ from aotlab_studio.document.document import Document
 
 
 def read_project(folder: Path, video: VideoInfo) -> Annotations:
-    """Return the shown masks of all frames with a result, with the objects' names as class names.
+    """Return the shown masks of all frames with a result, as `Snapshot.describe_objects`.
 
     Raises:
         InputError: as `Document.read`, or the project is for a video of another size or length, or without a result.
@@ -21,7 +21,8 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     if size != video.size or video.length not in (None, count):
         name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
-    annotations = Annotations(size, class_names={item.id: item.name for item in now.objects})
+    class_names, attributes = now.describe_objects()
+    annotations = Annotations(size, class_names=class_names)
     annotations.classes = now.classes
     for index in now.annotated_frames:
         labels, scores = now.labels(index), now.scores(index)
@@ -30,7 +31,7 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
             for object_id in now.objects.ids
             if object_id in scores
         ]
-    annotations.add_attributes(now.attributes)
+    annotations.add_attributes(attributes)
     if not annotations.frames:
         raise InputError("holds no mask; draw or track an object first")
     return annotations

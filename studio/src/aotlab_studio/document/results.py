@@ -118,7 +118,7 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
         ids = given.mask(index)
         masks[index] = {each: document.masks.put(ids == each) for each in np.unique(ids).tolist() if each}
     values = State(
-        objects={each: make_item(each, class_names.get(each)) for each in object_ids},
+        objects={each: make_item(each, class_name=class_names.get(each, "")) for each in object_ids},
         keyframes=masks,
         layers={layer_id: Layer(object_ids, 0, count - 1, kind="import")},
         classes=dict(given.classes | tracked.classes),

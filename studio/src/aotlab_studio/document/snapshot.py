@@ -84,6 +84,18 @@ class Snapshot:
         """Attributes of the objects by frame, as in loaded masks."""
         return {each: dict(value) for each, value in self.state.attributes.items() if value is not None}
 
+    def describe_objects(self) -> tuple[dict[int, str], AttributeTable]:
+        """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
+        classes = {item.id: item.class_name for item in self.objects if item.class_name}
+        attributes = self.attributes
+        for item in self.objects:
+            if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
+                stored = attributes.get(item.id, {})
+                attributes[item.id] = {
+                    index: {**stored.get(index, {}), **own} for index in self.annotated_frames
+                }
+        return classes, attributes
+
     def resolve(self, object_id: int) -> int:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
         return resolve(self.state, object_id)

@@ -5,7 +5,7 @@ import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
 import { addIcons, element, loadPlace, restoreSettings } from './dom.js';
 import { FrameCache, Playback } from './frames.js';
-import { askOutdated, Exporter, History, showObjects, showTools, connectControls } from './panels.js';
+import { askOutdated, connectControls, Exporter, History, showClasses, showFields, showObjects, showTools } from './panels.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
@@ -100,6 +100,7 @@ export class App {
     this.clip.show(state);
     this.review.setNotes(state.notes);
     this.timeline.setStrips(state.strips);
+    showClasses(state.classes);
     this.setObjects(state.objects);
     this.history.setTitles(state.history);
     this.exporter.setNames(state.outputs);
@@ -121,6 +122,7 @@ export class App {
       this.review.tick(event.frame, event.codes);
     } else if (event.event === 'objects') {
       const ids = this.objects.map(({ id }) => id).join();
+      showClasses(event.classes);
       this.setObjects(event.objects);
       if (ids !== event.objects.map(({ id }) => id).join()) this.review.refresh();
       this.playback.refresh(event.revision);
@@ -156,6 +158,7 @@ export class App {
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(element('objects'), objects, this);
+    showFields(objects.find((item) => item.id === this.chosen));
     element('empty').hidden = objects.length > 0;
     for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;

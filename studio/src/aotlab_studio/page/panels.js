@@ -20,6 +20,8 @@ export function connectControls(app) {
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setStyle({ [key]: element(key).checked });
   element('note').onchange = () => app.review.storeNote();
+  element('class').onchange = () => app.change(app.chosen, { class_name: element('class').value.trim() });
+  element('attributes').onchange = () => app.change(app.chosen, { attributes: readAttributes() });
   connectPerson(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
@@ -171,7 +173,7 @@ export function showObjects(list, objects, app) {
 
 /** @param {Item} item @param {import('./main.js').App} app */
 function row(item, app) {
-  const { id, name, color } = item;
+  const { id, name, color, class_name: className } = item;
   const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
   const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
   const swatch = createElement('input', { type: 'color', value: color });
@@ -182,6 +184,7 @@ function row(item, app) {
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(createElement('span', { className: 'name', textContent: name }));
+  if (className && className !== name) choose.append(createElement('span', { className: 'class', textContent: className }));
   choose.setAttribute('aria-pressed', String(id === app.chosen));
   // the first click of two replaces the list, so there is no dblclick
   choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
@@ -195,6 +198,26 @@ function row(item, app) {
   lock.dataset.name = `lock${id}`;
   line.append(swatch, choose, pencil, hide, lock);
   return line;
+}
+
+/** Offer the classes of the project. @param {string[]} names */
+export function showClasses(names) {
+  element('classes').replaceChildren(...names.map((value) => createElement('option', { value })));
+}
+
+/** Show class and attributes of the chosen object, unless they are being typed. @param {Item | undefined} item */
+export function showFields(item) {
+  element('object-fields').hidden = !item;
+  if (!item || document.activeElement?.closest('#object-fields')) return;
+  element('class').value = item.class_name;
+  element('attributes').value = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', ');
+}
+
+/** Return the attributes in their field; a name without a value is true. @returns {Record<string, string>} */
+function readAttributes() {
+  const pairs = element('attributes').value.split(',').map((/** @type {string} */ text) => text.split('='));
+  return Object.fromEntries(pairs.map((/** @type {string[]} */ [name, ...value]) => [name.trim(), value.join('=').trim() || 'true'])
+    .filter((/** @type {[string, string]} */ [name]) => name));
 }
 
 /** Rename the chosen object. @param {App} app */
@@ -368,8 +391,11 @@ export class Exporter {
     if (done) {
       element('download').hidden = false;
       element('download').textContent = `Download ${done.archive}`;
-      const { missing } = done;
-      if (missing) element('export-missing').textContent = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`;
+      const { missing, unclassed } = done;
+      const texts = [];
+      if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
+      if (missing) texts.push(`${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`);
+      element('export-missing').textContent = texts.join(' ');
       element('download').focus();
     }
   }

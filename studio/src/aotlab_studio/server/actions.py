@@ -38,6 +38,7 @@ def describe(session: Session) -> Description:
             status=document.status[0],
             note=document.status[1],
             objects=list(now.objects),
+            classes=sorted(now.classes),
             strips=strips(document),
             revision=document.revision,
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],

@@ -18,6 +18,7 @@ from aotlab import InputError, draw_overlay
 from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoWriter, atomic_path, find_output
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
+from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.review.output import ReviewFile
 
@@ -55,7 +56,7 @@ def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
 
 def list_classes(now: Snapshot) -> dict[str, int | None]:
     """Return the class ids of a document by class name; None: any id."""
-    return {**{item.name: None for item in now.objects}, **now.classes}
+    return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
 
 
 class ExportCancelledError(InputError):
@@ -102,6 +103,8 @@ def export_masks(
     if not annotated:
         raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
     wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
+    class_names, attributes = now.describe_objects()
+    object_names = {item.id: item.name for item in now.objects}
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
@@ -109,9 +112,10 @@ def export_masks(
                 outputs[name] = ProjectReview(path, frames, now)
             else:
                 outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
-            outputs[name].class_names.update({item.id: item.name for item in now.objects})
+            named = name in ("overlay", "review")  # they show people which object it is
+            outputs[name].class_names.update(object_names if named else class_names)
             outputs[name].classes.update(now.classes if classes is None else classes)
-            outputs[name].attributes.update(now.attributes)
+            outputs[name].attributes.update(attributes)
         max_id = max((item.id for item in now.objects), default=0)
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")

@@ -302,7 +302,8 @@ class Session:
                 shutil.rmtree(folder, ignore_errors=True)
                 written.rename(folder)
             annotated = [index for index in self.document.snapshot.annotated_frames if first <= index <= end]
-            return ExportResult(self.archive.name, end + 1 - first - len(annotated))
+            unclassed = sum(not item.class_name for item in self.document.snapshot.objects)
+            return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
         finally:
             self._export.release()
 
