@@ -1,7 +1,7 @@
 // @ts-check
 /** List of the clips of a batch, first those to look at first. */
 
-import { fetchClips, findNext, isFree, makeStatusList, STATUSES } from './clips.js';
+import { fetchClips, findNext, makeStatusList, STATUSES } from './clips.js';
 import { addIcons, connectPerson, countText, createElement, element, onSubmit } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
