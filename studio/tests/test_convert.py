@@ -98,7 +98,7 @@ def test_project_folder_is_converted(tmp_path):
     session.track(TrackRequest(0, last=6)).wait()
     editing.change_object(session.document, 2, {"name": "box"})
     editing.clear(session.document, 5, 2)
-    shown = {index: session.document.labels(index) for index in range(7)}
+    shown = {index: session.document.snapshot.labels(index) for index in range(7)}
     session.close()
     line = [str(tmp_path / "clip.aotlab"), str(tmp_path / "out.json"), "--to", "coco", "--video", str(folder)]
     assert main(line) == 0

@@ -38,7 +38,7 @@ INTERRUPTED = 130
 
 
 def open_session(args: Namespace, cleanup: ExitStack) -> Session:
-    """Return the session of the video, project or stream on the command line; the first job loads the model.
+    """Return the session of the video or project on the command line; the first job loads the model.
 
     ``cleanup``: receives what must be removed at the end.
     """
@@ -65,6 +65,7 @@ def open_session(args: Namespace, cleanup: ExitStack) -> Session:
 
 def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
     """Return the videos of the batch on the command line, which share a model and a segmenter."""
+    from aotlab_studio.document.document import Document
     from aotlab_studio.document.results import open_results, read_job
     from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Session
@@ -75,11 +76,12 @@ def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
         )
     segmenter = _load_segmenter(args)
 
-    def open_clip(folder: Path) -> Session:
-        job = read_job(folder)
+    def open_clip(path: Path, project: Path) -> Session:
+        job = read_job(path)
         if job is None:
-            raise InputError(f"{folder}: holds no results; track it again")
-        document = open_results(folder, job, cache_bytes=args.cache)
+            document = Document.open(path, project=project, cache_bytes=args.cache, levels=args.levels)
+        else:
+            document = open_results(path, job, project=project, cache_bytes=args.cache)
         return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
 
     return Batch(Path(args.video[0]), open_clip)
@@ -95,9 +97,11 @@ def _load_segmenter(args: Namespace) -> Segmenter | None:
 def serve_session(args: Namespace, cleanup: ExitStack) -> None:
     """Serve the page of the video on the command line until Ctrl-C."""
     from aotlab_studio.server.app import build_app
+    from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
     session = open_session(args, cleanup)
+    session.shared = args.host not in LOCAL_HOSTS
     frames = session.document.frames
     unit = "frame" if frames.count == 1 else "frames"
     title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
@@ -190,8 +194,8 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 @command("aotlab annotate", "Draw, track and correct masks of a video in the browser.")
 @video_argument(
     "[VIDEO]",
-    "a video file, a folder of frames, a TIFF stack, a project, results of aotlab track --jobs (all, or of one video), "
-    "a camera (/dev/video0), or an address (rtsp://...)",
+    "a video file, a folder of frames, a TIFF stack, a folder of videos, a project, or results of aotlab track --jobs "
+    "(all, or of one video)",
 )
 @click.option(
     "--project",

@@ -28,6 +28,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file as `atomic_path` does."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 class LeaseOwner(msgspec.Struct, frozen=True):

@@ -31,9 +31,9 @@ class Drawn:
     """The result of an edit of a mask."""
 
     object_id: int
-    taken: dict[int, int]
+    losses: dict[int, int]
     """pixels that other objects lost to it, by object id"""
-    withheld: int
+    protected_pixels: int
     """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
@@ -65,6 +65,8 @@ class ExportResult:
     """file name"""
     missing: int
     """frames of the range without a result"""
+    unclassed: int
+    """objects without a class"""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,10 @@ class Clip:
     """why it could not be tracked or opened; empty: it can be"""
     frames: int
     objects: int
+    untracked: bool
+    """whether masks are drawn, and frames are without a result"""
     sentences: list[str]
-    """what to check, worst first"""
+    """what to check, worst first, or the progress of tracking"""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class JobProgress:
     current_pass: int
     """pass over the frames, from 1"""
     passes: int
-    taken: int
+    lost_pixels: int
     """pixels that other objects lost, of all frames"""
     problem: str | None
     """error message"""
@@ -165,10 +169,14 @@ class Description:
     rate: float
     batch: bool
     """whether it is one of a list of videos"""
+    shared: bool
+    """whether changes need a name"""
     status: ClipStatus
     note: str
     """note on the status"""
     objects: list[Item]
+    classes: list[str]
+    """names of classes, as offered"""
     strips: dict[int, str]
     """by object id; characters as in `server/actions.py:strips`"""
     revision: int
@@ -202,6 +210,7 @@ class ObjectsEvent:
 
     revision: int
     objects: list[Item]
+    classes: list[str]
     event: Literal["objects"] = "objects"
 
 
@@ -248,6 +257,14 @@ class RangeEvent:
 
 
 @dataclass(frozen=True)
+class NotesEvent:
+    """The notes on frames changed."""
+
+    notes: dict[int, str]
+    event: Literal["notes"] = "notes"
+
+
+@dataclass(frozen=True)
 class StatusEvent:
     """The status of the video changed."""
 
@@ -281,6 +298,7 @@ Event = (
     | StaleEvent
     | ResultsEvent
     | RangeEvent
+    | NotesEvent
     | StatusEvent
     | TrackerEvent
     | ExportEvent

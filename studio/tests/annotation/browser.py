@@ -28,7 +28,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 60_000
+WAIT = 15_000
 """Milliseconds; a busy machine is slow."""
 WATCH = """
 window.counts = { done: 0, ended: 0 };

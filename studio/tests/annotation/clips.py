@@ -98,7 +98,7 @@ def set_mask(document, index, object_id, mask):
 
 def draw(session, index, *object_ids):
     """Give the true masks of some objects on a frame, adding the objects if need be."""
-    while max(object_ids) not in session.document.objects:
+    while max(object_ids) not in session.document.snapshot.objects:
         editing.add_object(session.document)
     for object_id in object_ids:
         set_mask(session.document, index, object_id, truth(index) == object_id)

@@ -195,9 +195,9 @@ def write_job(tmp_path, form="masks", **changes):
 def test_corrected_results_keep_their_classes(tmp_path, form):
     folder = write_job(tmp_path, form)
     state = open_results(folder, read_job(folder))
-    assert [(item.id, item.name) for item in state.objects] == [(1, "cell"), (7, "cell")]
-    assert all((state.labels(index) == truth(index)).all() for index in range(LENGTH))
-    assert (state.keyframes, state.tracked_frames) == ([0], [0, 1, 2])
+    assert [(item.id, item.name) for item in state.snapshot.objects] == [(1, "cell"), (7, "cell")]
+    assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
+    assert (state.snapshot.keyframes, state.snapshot.tracked_frames) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)
@@ -208,7 +208,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     assert (exported.mask(1) == truth(1)).all()
     state.close()
     reopened = open_results(folder, read_job(folder))
-    assert ((reopened.labels(2) == 7) == fixed).all()
+    assert ((reopened.snapshot.labels(2) == 7) == fixed).all()
     reopened.close()
 
 

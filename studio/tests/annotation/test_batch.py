@@ -18,16 +18,18 @@ from aotlab.video.job import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
 from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batches
 from aotlab_studio.server.batch import Batch, build_batch_app, read_entries
 from aotlab_studio.server.session import Session
-from studio.tests.annotation.browser import find_violations, needs_browser
+from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
+    draw,
     draw_folder,
     find_frame_number,
     open_session,
@@ -39,8 +41,12 @@ from studio.tests.annotation.served import Served
 from tests.segment_by_color import segment_by_color
 
 
-def open_clip(folder):
-    return Session(open_results(folder, read_job(folder)), TruthTracker, segment_by_color)
+def open_clip(path, project=None):
+    job = read_job(path)
+    document = (
+        Document.open(path, project=project) if job is None else open_results(path, job, project=project)
+    )
+    return Session(document, TruthTracker, segment_by_color)
 
 
 @pytest.fixture
@@ -161,9 +167,9 @@ def test_half_sent_status_is_no_internal_error(batch, served, caplog):
 def test_two_clips_open_side_by_side(results):
     both = threading.Barrier(2, timeout=20)
 
-    def open_together(folder):
+    def open_together(folder, project):
         both.wait()  # broken after the timeout if the second clip waits for the first
-        return open_clip(folder)
+        return open_clip(folder, project)
 
     batch = Batch(results, open_together)
     with ThreadPoolExecutor() as pool:
@@ -176,9 +182,9 @@ def test_two_clips_open_side_by_side(results):
 def test_clip_requested_twice_is_opened_once(results):
     opened = []
 
-    def count_openings(folder):
+    def count_openings(folder, project):
         opened.append(folder.name)
-        return open_clip(folder)
+        return open_clip(folder, project)
 
     batch = Batch(results, count_openings)
     with ThreadPoolExecutor() as pool:
@@ -188,14 +194,57 @@ def test_clip_requested_twice_is_opened_once(results):
     batch.close()
 
 
-def test_failed_video_is_listed_and_not_opened(results, batch):
+def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     review = json.loads((results / "review.json").read_text())
     review[0] |= {"status": "failed", "error": "no mask"}
     (results / "review.json").write_text(json.dumps(review))
+    (results / "a" / ".track.json").unlink()
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
+    found = batch.enter("a", "Ann", page=True)
+    draw(found.session.by("Ann"), 0, 1)
+    batch.leave("a", found, page=True)
+    assert statuses(batch)["a"] == "in work"
+    review[0]["video"] = str(results / "none")
+    (results / "review.json").write_text(json.dumps(review))
+    batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
-        batch.enter("a", "", page=True)
+        Batch(results, open_clip).enter("a", "", page=True)
+
+
+def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
+    folder = tmp_path / "videos"
+    for name in ("one", "two", "three"):
+        draw_folder(folder / name)
+    assert read_entries(folder / "one") is None  # a folder of frames
+    batch = Batch(folder, open_clip)
+    assert [(clip.name, clip.status, clip.untracked) for clip in batch.list_clips()] == [
+        (name, "open", False) for name in ("one", "three", "two")
+    ]
+    for name in ("one", "two"):
+        found = batch.enter(name, "Ann", page=True)
+        session = found.session.by("Ann")
+        draw(session, 3, 1)
+        batch.leave(name, found, page=True)
+        batch.release(name)
+    with pytest.raises(InputError, match="type your name first"):
+        batch.set_status("one", "accepted", "", "")
+    assert batch.track_all("Ann") == 2
+    wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
+    wait_until(lambda: not batch._waiting)
+    for name in ("one", "two"):
+        assert (
+            Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)
+        ).all()
+        batch.set_status(name, "accepted", "", "Ann")
+    assert batch.export_all(["coco", "cvat"]).names == ["one", "two"]
+    assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [
+        ".corrected",
+        "coco.json",
+        "cvat.xml",
+    ]
+    assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
+    batch.close()
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
@@ -207,7 +256,7 @@ def test_damaged_project_is_listed_with_its_error(results, batch):
 
 
 def test_folder_without_batch_rejected(tmp_path):
-    with pytest.raises(InputError, match="no results of a list"):
+    with pytest.raises(InputError, match="holds neither videos nor results"):
         Batch(draw_folder(tmp_path / "clip"), open_clip)
 
 
@@ -291,7 +340,8 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     tab.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
     tab.goto(served.url)
     tab.wait_for_selector("#clips tr")
-    assert "Track it again" in tab.get_attribute("[aria-label='Status of a']", "title")
+    assert "no mask" in tab.inner_text("#clips tr:first-child")
+    assert tab.is_visible("#clips tr:first-child a")
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
     assert "Type your name first" in tab.inner_text("#status")
@@ -301,6 +351,45 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert tab.evaluate(describe).startswith("given on 1 frame,")
     tab.close()
     assert failed == []
+
+
+@needs_browser
+def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    for name in ("one", "two"):
+        draw_folder(tmp_path / "videos" / name)
+    batch = Batch(tmp_path / "videos", open_clip)
+    served = Served(batch, build_batch_app(batch))
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    assert not tab.is_visible("#track-all")
+    for name in ("one", "two"):
+        tab.click(f"#clips a >> text={name}")
+        tab.wait_for_selector("#stage[aria-busy=false]")
+        page = Page.__new__(Page)
+        page.tab, page.size = tab, (40, 60)
+        tab.keyboard.press("x")
+        tab.mouse.move(*page.at(3, 3))
+        tab.mouse.down()
+        tab.mouse.move(*page.at(18, 18))
+        tab.mouse.up()
+        tab.wait_for_selector("#objects li")
+        tab.click("#clips")
+        tab.wait_for_selector("#clips tr")
+    tab.click("#track-all")
+    wait_until(lambda: all(clip.status == "in work" and not clip.untracked for clip in batch.list_clips()))
+    wait_until(lambda: not batch._waiting)
+    for name in ("one", "two"):
+        tab.select_option(f"[aria-label='Status of {name}']", "accepted")
+        wait_until(lambda name=name: statuses(batch)[name] == "accepted")
+    tab.check("#export-form [name=cvat]")
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=2 clips exported")
+    assert (tmp_path / "videos" / "one.masks" / "cvat.xml").is_file()
+    tab.close()
+    served.close()
 
 
 @needs_browser
@@ -329,7 +418,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab.click("#next-clip")
     tab.wait_for_selector("#stage[aria-busy=false]")
     assert tab.inner_text("#name") == "b"
-    assert not tab.is_visible("#accept")
+    assert not tab.is_visible("#name-field")
     tab.keyboard.press("m")
     tab.wait_for_function("() => document.getElementById('clip-status').value === 'in work'")
     assert batch.list_clips()[0].holder.startswith("Ann on")
@@ -393,8 +482,8 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     (folder / ".track.json").write_text(json.dumps(record))
     state = open_results(folder, read_job(folder))
     try:
-        assert sorted(state.keyframes) == [3]
-        assert min(state.tracked_frames) == 3
-        assert (state.labels(3) == truth(3)).all()
+        assert sorted(state.snapshot.keyframes) == [3]
+        assert min(state.snapshot.tracked_frames) == 3
+        assert (state.snapshot.labels(3) == truth(3)).all()
     finally:
         state.close()

@@ -20,21 +20,21 @@ from studio.tests.annotation.clips import LENGTH, draw, open_session, png, squar
 def test_stroke_is_a_round_brush_along_its_points(session):
     editing.add_object(session.document)
     editing.paint(session.document, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
-    labels = session.document.labels(2)
+    labels = session.document.snapshot.labels(2)
     assert labels[20, 10:31].all()
     assert labels[17:24, 20].all()
     assert not labels[15, 20]
     assert not labels[25, 20]
     assert labels[20, 8] == 1
     assert not labels[20, 6]
-    assert not session.document.labels(3).any()
+    assert not session.document.snapshot.labels(3).any()
 
 
 def test_eraser_changes_only_the_chosen_object(session):
     draw(session, 0, 1, 2)
     editing.paint(session.document, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
-    assert (session.document.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
-    assert session.document.list_described(0) == {1, 2}
+    assert (session.document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    assert set(session.document.snapshot.keyframe(0)) == {1, 2}
 
 
 def test_stroke_that_changes_no_pixel_does_nothing(session):
@@ -55,20 +55,20 @@ def test_stroke_that_changes_no_pixel_does_nothing(session):
     for frame, message in product((0, 3), (stroke, hole, corners)):
         with pytest.raises(InputError, match="changes no pixel"):
             run_action(session, message | {"frame": frame})
-    assert session.document.keyframes == [0]
+    assert session.document.snapshot.keyframes == [0]
     assert session.document.log.head == step
-    assert session.document.list_pending() == []
+    assert session.document.snapshot.pending == []
 
 
 def test_painting_takes_pixels_unless_locked(session):
     draw(session, 0, 1, 2)
     editing.outline(session.document, 0, 1, square(40, 25, 5))
-    assert (session.document.labels(0)[25:30, 40:45] == 1).all()
+    assert (session.document.snapshot.labels(0)[25:30, 40:45] == 1).all()
     session.undo()
     editing.change_object(session.document, 2, {"locked": True})
     editing.outline(session.document, 0, 1, square(38, 25, 5))
-    assert (session.document.labels(0)[25:30, 40:43] == 2).all()
-    assert (session.document.labels(0)[25:30, 38:40] == 1).all()
+    assert (session.document.snapshot.labels(0)[25:30, 40:43] == 2).all()
+    assert (session.document.snapshot.labels(0)[25:30, 38:40] == 1).all()
     with pytest.raises(InputError, match="locked"):
         editing.paint(session.document, 0, 2, [(1, 1)], radius=2)
 
@@ -77,7 +77,7 @@ def test_locked_object_survives_reset_delete_and_merge(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, {"locked": True})
     editing.remove_keyframe(session.document, 0)
-    assert (session.document.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    assert (session.document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     for action in (
         lambda: editing.delete_object(session.document, 2),
         lambda: editing.merge_objects(session.document, 2, 1),
@@ -85,7 +85,7 @@ def test_locked_object_survives_reset_delete_and_merge(session):
     ):
         with pytest.raises(InputError, match="is locked"):
             action()
-    assert session.document.objects.ids == (1, 2)
+    assert session.document.snapshot.objects.ids == (1, 2)
 
 
 def test_box_that_finds_nothing_changes_nothing(folder):
@@ -96,8 +96,8 @@ def test_box_that_finds_nothing_changes_nothing(folder):
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
             session.suggest(0, object_id, (2, 2, 20, 20))
-    assert (session.document.labels(0) == truth(0) * (truth(0) == 1)).all()
-    assert session.document.objects.ids == (1,)
+    assert (session.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
+    assert session.document.snapshot.objects.ids == (1,)
     assert session.document.titles == before
     session.close()
 
@@ -107,7 +107,7 @@ def test_click_changes_a_mask_only_near_it(session):
     everything = np.ones(truth(0).shape, bool)
     session.segmenter = lambda frame, prompts: everything.astype(np.uint16)
     session.suggest(0, 1, positive=[(20, 10)], refine=True)
-    added = (session.document.labels(0) == 1) & (truth(0) != 1)
+    added = (session.document.snapshot.labels(0) == 1) & (truth(0) != 1)
     rows, columns = np.nonzero(added)
     assert 0 < added.sum() < 500
     assert np.hypot(rows - 10, columns - 20).max() < 11
@@ -121,19 +121,19 @@ def test_scribble_changes_a_mask_along_its_line(session):
     session.segmenter = lambda frame, prompts: everything
     line = [(20, 10), (30, 10), (40, 10)]
     session.suggest(0, 1, scribble=line, refine=True)
-    labels = session.document.labels(0)
+    labels = session.document.snapshot.labels(0)
     assert (labels[10, 15:50] == 1).all()
     assert not labels[24:].any()
     session.segmenter = lambda frame, prompts: 0 * everything
     session.suggest(0, 1, negative=line, refine=True)
-    labels = session.document.labels(0)
+    labels = session.document.snapshot.labels(0)
     assert not labels[10, 15:50].any()
     assert (labels[5:15, 5:9] == 1).all()
 
 
 def test_scribble_makes_an_object(session):
     assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == Drawn(1, {}, 0)
-    assert ((session.document.labels(0) == 1) == (truth(0) == 1)).all()
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
 
 
 def test_segmenter_is_told_pixels_of_other_objects(session):
@@ -156,9 +156,9 @@ def test_segmenter_is_told_pixels_of_other_objects(session):
 def test_part_of_another_object_is_reassigned(session):
     draw(session, 0, 1, 2)
     editing.outline(session.document, 0, 1, square(2, 30, 5))
-    assert editing.reassign(session.document, 0, 2, (3, 32)).taken.keys() == {1}
-    assert (session.document.labels(0)[30:35, 2:7] == 2).all()
-    assert (session.document.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
+    assert editing.reassign(session.document, 0, 2, (3, 32)).losses.keys() == {1}
+    assert (session.document.snapshot.labels(0)[30:35, 2:7] == 2).all()
+    assert (session.document.snapshot.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
     with pytest.raises(InputError, match="click on a part of another object"):
         editing.reassign(session.document, 0, 2, (58, 2))
     editing.change_object(session.document, 1, {"locked": True})
@@ -170,7 +170,7 @@ def test_part_of_another_object_is_reassigned(session):
 def test_failed_write_changes_nothing(session, monkeypatch, part):
     draw(session, 0, 1)
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
-    before, titles = session.document.labels(0), session.document.titles
+    before, titles = session.document.snapshot.labels(0), session.document.titles
 
     def fail(*_):
         raise InputError("full")
@@ -179,58 +179,58 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
         patch.setattr(getattr(session.document, part), "put" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):
             editing.paint(session.document, 0, None, [(50, 10)], radius=4)
-    assert session.document.objects.ids == (1,)
+    assert session.document.snapshot.objects.ids == (1,)
     assert session.document.titles == titles
-    assert (session.document.labels(0) == before).all()
+    assert (session.document.snapshot.labels(0) == before).all()
     session.undo()
-    assert session.document.labels(0)[30, 30] == 0
+    assert session.document.snapshot.labels(0)[30, 30] == 0
 
 
 def test_holes_are_filled(session):
     editing.add_object(session.document)
     editing.outline(session.document, 0, 1, square(10, 10, 20))
     editing.outline(session.document, 0, 1, square(15, 15, 5), erase=True)
-    assert not session.document.labels(0)[17, 17]
+    assert not session.document.snapshot.labels(0)[17, 17]
     editing.fill_holes(session.document, 0, 1)
-    assert session.document.labels(0)[17, 17] == 1
+    assert session.document.snapshot.labels(0)[17, 17] == 1
 
 
 def test_undo_and_redo_cover_every_change(session):
     shown = []
     draw(session, 0, 1)
-    shown.append(session.document.labels(0).copy())
+    shown.append(session.document.snapshot.labels(0).copy())
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
-    shown.append(session.document.labels(0).copy())
+    shown.append(session.document.snapshot.labels(0).copy())
     editing.change_object(session.document, 1, {"name": "ball", "color": "#00ff00"})
     editing.delete_object(session.document, 1)
-    assert not session.document.labels(0).any()
+    assert not session.document.snapshot.labels(0).any()
     session.undo()
-    assert session.document.objects.get(1).name == "ball"
-    assert (session.document.labels(0) == shown[1]).all()
+    assert session.document.snapshot.objects.get(1).name == "ball"
+    assert (session.document.snapshot.labels(0) == shown[1]).all()
     session.undo()
-    assert session.document.objects.get(1).name == "object 1"
+    assert session.document.snapshot.objects.get(1).name == "object 1"
     session.undo()
-    assert (session.document.labels(0) == shown[0]).all()
+    assert (session.document.snapshot.labels(0) == shown[0]).all()
     while session.undo() is not None:
         pass
-    assert session.document.objects.ids == ()
+    assert session.document.snapshot.objects.ids == ()
     while session.redo() is not None:
         pass
-    assert session.document.objects.ids == ()
+    assert session.document.snapshot.objects.ids == ()
     session.undo()
-    assert (session.document.labels(0) == shown[1]).all()
+    assert (session.document.snapshot.labels(0) == shown[1]).all()
 
 
 def test_merging_objects_changes_all_frames(session):
     for index in (0, 5):
         draw(session, index, 1, 2)
     editing.merge_objects(session.document, 2, 1)
-    assert session.document.objects.ids == (1,)
+    assert session.document.snapshot.objects.ids == (1,)
     for index in (0, 5):
-        assert (session.document.labels(index) == (truth(index) > 0)).all()
-        assert session.document.list_described(index) == {1}
+        assert (session.document.snapshot.labels(index) == (truth(index) > 0)).all()
+        assert set(session.document.snapshot.keyframe(index)) == {1}
     session.undo()
-    assert (session.document.labels(5) == truth(5)).all()
+    assert (session.document.snapshot.labels(5) == truth(5)).all()
     with pytest.raises(InputError, match="itself"):
         editing.merge_objects(session.document, 1, 1)
 
@@ -240,7 +240,7 @@ def test_split_part_becomes_a_new_object(session):
     editing.outline(session.document, 1, 1, square(5, 5, 8))
     editing.outline(session.document, 1, 1, square(30, 20, 8))
     object_id = editing.split_object(session.document, 1, 1, (33, 23)).object_id
-    labels = session.document.labels(1)
+    labels = session.document.snapshot.labels(1)
     assert (labels[20:28, 30:38] == object_id).all()
     assert (labels[5:13, 5:13] == 1).all()
     with pytest.raises(InputError, match="not on the object"):
@@ -254,9 +254,9 @@ def test_deleted_object_id_is_never_reused(session):
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
     load_upload(session.document, 4, png(labels))
-    assert session.document.objects.ids == (1, 3, 4)
-    assert (session.document.labels(4)[0:3, 0:3] == 4).all()
-    assert set(np.unique(session.document.labels(0))) == {0, 1}
+    assert session.document.snapshot.objects.ids == (1, 3, 4)
+    assert (session.document.snapshot.labels(4)[0:3, 0:3] == 4).all()
+    assert set(np.unique(session.document.snapshot.labels(0))) == {0, 1}
 
 
 VISION = {
@@ -294,11 +294,11 @@ def test_merging_given_with_tracked_loses_no_pixel(session, given):
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0)).wait()
     editing.paint(session.document, 5, given, [(30, 38)], radius=2)
-    before = session.document.labels(5) > 0
+    before = session.document.snapshot.labels(5) > 0
     editing.merge_objects(session.document, 2, 1)
-    assert ((session.document.labels(5) == 1) == before).all()
+    assert ((session.document.snapshot.labels(5) == 1) == before).all()
     session.undo()
-    assert (session.document.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
+    assert (session.document.snapshot.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
 
 
 def test_prompt_takes_given_pixels_only_if_asked(session):
@@ -306,11 +306,11 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     found = session.suggest(0, None, (0, 0, 60, 40))
     assert found == Drawn(2, {}, int((truth(0) == 1).sum()))
-    assert ((session.document.labels(0) == 1) == (truth(0) == 1)).all()
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
     session.suggest(0, 2, positive=[(20, 10)], refine=False)
-    assert ((session.document.labels(0) == 1) == (truth(0) == 1)).all()
-    assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).taken.keys() == {1}
-    assert (session.document.labels(0) == 2).all()
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
+    assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).losses.keys() == {1}
+    assert (session.document.snapshot.labels(0) == 2).all()
     with pytest.raises(InputError, match="pixels of other objects"):
         session.suggest(0, None, (0, 0, 60, 40))
 
@@ -321,16 +321,16 @@ def test_prompt_names_who_lost_tracked_pixels(session):
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == Drawn(2, {1: 100}, 0)
     session.undo()
-    assert ((session.document.labels(4) == 1) == (truth(4) == 1)).all()
+    assert ((session.document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
 
 
 def test_tracking_is_undone_and_redone_from_its_layer(session):
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0)).wait()
     session.undo()
-    assert session.document.tracked_frames == []
+    assert session.document.snapshot.tracked_frames == []
     session.redo()
-    assert all((session.document.labels(index) == truth(index)).all() for index in range(LENGTH))
+    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
     assert editing.drop_results(session.document, 3) == LENGTH - 3
     session.undo()
-    assert (session.document.labels(7) == truth(7)).all()
+    assert (session.document.snapshot.labels(7) == truth(7)).all()

@@ -8,13 +8,14 @@ from xml.etree import ElementTree
 import pytest
 
 from aotlab import InputError, open_frames, read_mask
-from aotlab.sdk import Annotations, Region, TrackedFrame, encode_runs, format_coco, list_outputs
+from aotlab.sdk import Annotations, Region, TrackedFrame, encode_runs, find_output, format_coco, list_outputs
+from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.protocol import ExportResult
 from aotlab_studio.server.export import draw_names, read_prediction
 from aotlab_studio.server.uploads import load_upload
-from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw, truth
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw, draw_folder, open_session, truth
 
 
 def track_part(session):
@@ -29,7 +30,7 @@ def track_part(session):
 def test_frames_without_result_left_out(session):
     folder = track_part(session)
     names = ["masks", "objects", "coco", "youtube_vis", "yolo", "label_studio", "cvat", "mots", "overlay"]
-    assert session.export(names) == ExportResult("clip.zip", LENGTH - 5)
+    assert session.export(names) == ExportResult("clip.zip", LENGTH - 5, 2)
     tracked = [f"{index:05d}" for index in range(5)]
     for path in ("masks", "objects/1", "yolo/labels", "yolo/images"):
         assert sorted(each.stem for each in (folder / path).iterdir()) == tracked
@@ -94,7 +95,9 @@ def test_outputs_go_into_one_archive(session):
 
 def test_overlay_shows_names(session):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, session.document.frames.read(0), read_prediction(session.document, 0), 0)
+    tracked = TrackedFrame(
+        0, session.document.frames.read(0), read_prediction(session.document.snapshot, 0), 0
+    )
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 
@@ -110,4 +113,21 @@ def test_loaded_classes_keep_their_ids(session):
         assert "label_studio_config.xml" in archive.namelist()
     assert [record["id"] for record in categories] == [1, 5]
     session.close()
-    assert Document.read(session.document.folder).classes == {"person": 1, "ball": 5}
+    assert Document.read(session.document.folder).snapshot.classes == {"person": 1, "ball": 5}
+
+
+@pytest.mark.parametrize("output", ["cvat", "coco"])
+def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_path, output):
+    draw(session, 0, 1, 2)
+    changes = {"name": "Rex", "class_name": "dog", "attributes": {"cut": "yes"}}
+    editing.change_object(session.document, 1, changes)
+    result = session.export([output])
+    assert result.unclassed == 1  # object 2
+    assert session.document.snapshot.classes == {"dog": 1}
+    other = open_session(draw_folder(tmp_path / "other"))
+    load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
+    first, second = other.document.snapshot.objects
+    other.close()
+    assert (first.name, first.class_name) == ("Rex", "dog")
+    assert other.document.snapshot.attributes[1][0]["cut"] == "yes"
+    assert (second.name, second.class_name) == ("object 2", "")

@@ -58,7 +58,7 @@ def session(tmp_path_factory):
     set_mask(document, 2, 3, drawn(2) == 3)
     editing.clear(document, CLEARED, 3)
     session.export(list_outputs(), outdated="go on")
-    assert all((document.labels(index) == drawn(index)).all() for index in range(TRACKED))
+    assert all((document.snapshot.labels(index) == drawn(index)).all() for index in range(TRACKED))
     yield session
     session.close()
 
@@ -132,7 +132,7 @@ def test_exported_overlay_shows_stored_masks(session, folder):
     frames = list(open_frames(folder / "overlay.mp4"))
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
-        image, stored = session.document.frames.read(index), read_prediction(session.document, index)
+        image, stored = session.document.frames.read(index), read_prediction(session.document.snapshot, index)
         drawn_in = draw_names(TrackedFrame(index, image, stored, Fraction(0)), NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy

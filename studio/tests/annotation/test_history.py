@@ -213,7 +213,7 @@ class History(RuleBasedStateMachine):
 
     def follow(self, change, act) -> None:
         """Let the document act; change the model's snapshot unless it refuses."""
-        layers = set(self.document.state.layers)
+        layers = set(self.document.snapshot.state.layers)
         try:
             act()
         except InputError as error:
@@ -222,7 +222,8 @@ class History(RuleBasedStateMachine):
         snapshot = self.model.now.copy()
         change(snapshot)
         snapshot.layers |= {
-            key: self.document.state.layers[key] for key in self.document.state.layers.keys() - layers
+            key: self.document.snapshot.state.layers[key]
+            for key in self.document.snapshot.state.layers.keys() - layers
         }
         self.model.push(snapshot)
 
@@ -245,7 +246,7 @@ class History(RuleBasedStateMachine):
         after = frozenset(pixel for pixel in mask if not now.locked.get(shown[pixel], False))
         if now.locked[object_id]:
             after = None
-        layers = set(self.document.state.layers)
+        layers = set(self.document.snapshot.state.layers)
 
         def change(snapshot: Snapshot) -> None:
             assert after is not None, "a locked object was drawn"
@@ -262,8 +263,8 @@ class History(RuleBasedStateMachine):
         self.follow(
             change, lambda: editing.edit_mask(document, frame, object_id, lambda _: to_array(mask), "draw")
         )
-        for key in self.document.state.layers.keys() - layers:
-            layer = self.document.state.layers[key]
+        for key in self.document.snapshot.state.layers.keys() - layers:
+            layer = self.document.snapshot.state.layers[key]
             assert {now.resolve(raw) for raw in layer.objects} == {object_id}, "a job is for another object"
             assert layer.first <= frame <= layer.last
 
@@ -345,7 +346,7 @@ class History(RuleBasedStateMachine):
         request = TrackRequest(frame, direction, min(first, frame), max(last, frame), chosen)
 
         def act() -> None:
-            layer = plan_request(self.document, request)
+            layer = plan_request(self.document.snapshot, request)
             assert chosen is None or {self.model.now.resolve(raw) for raw in layer.objects} <= set(chosen)
             self.document.edit("tracking", State(layers={self.document.new_layer_id(): layer}))
 
@@ -438,13 +439,13 @@ class History(RuleBasedStateMachine):
         if not hasattr(self, "document"):
             return
         steps["steps"] += 1
-        now, stale = self.model.now, self.document.find_stale()
-        assert set(self.document.objects.ids) == set(now.locked)
+        now, stale = self.model.now, self.document.snapshot.stale
+        assert set(self.document.snapshot.objects.ids) == set(now.locked)
         for frame in range(COUNT):
-            shown = self.document.labels(frame).ravel().tolist()
+            shown = self.document.snapshot.labels(frame).ravel().tolist()
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
-        assert self.document.list_pending() == self.model.find_pending()
+        assert self.document.snapshot.pending == self.model.find_pending()
         outdated = {(frame, each) for frame, each in product(range(COUNT), now.locked) if stale[each][frame]}
         expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_stale(*pair)}
         assert outdated == expected

@@ -465,7 +465,7 @@ def test_failed_frame_drops_its_queued_keys(page, session):
     page.status("broken")
     page.wait_frame(0)
     assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
-    assert session.document.list_described(1) == set()
+    assert set(session.document.snapshot.keyframe(1)) == set()
     page.key_done("m")
     assert not page.labels(0).any()
 
@@ -549,7 +549,7 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
     page.key_done("Delete")
     with page.done():
         page.tab.click(".toast >> text=Undo")
-    assert session.document.objects.ids == (1,)
+    assert session.document.snapshot.objects.ids == (1,)
     page.key_done("Delete")
     editing.add_object(session.document)
     page.tab.click(".toast >> text=Undo")
@@ -870,7 +870,7 @@ def test_typed_name_changes_no_mask(page, session, way):
     page.status("")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
-    assert session.document.objects.get(1).name == "Rem"
+    assert session.document.snapshot.objects.get(1).name == "Rem"
     assert (page.labels(0) == truth(0)).all()
 
 
@@ -892,7 +892,7 @@ def test_second_delete_removes_no_other_object(page, session):
     page.key("Delete")
     assert page.tab.is_disabled("#delete")
     page.key_done("n")
-    assert session.document.objects.ids == (2, 3)
+    assert session.document.snapshot.objects.ids == (2, 3)
 
 
 def test_prompt_message_names_who_lost_pixels(page, session):
@@ -909,7 +909,7 @@ def test_prompt_message_names_who_lost_pixels(page, session):
     assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
 
 
-def test_withheld_pixels_are_counted_and_taken_by_one_click(page, session):
+def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     draw(session, 0, 1)
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     page.objects(1)
@@ -972,7 +972,7 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
     page.drag((40, 3), (44, 3))
     for answer in ("", "go on"):
         if action == "accept":
-            page.tab.click("#accept")
+            page.tab.select_option("#clip-status", "accepted")
         else:
             page.key("Shift+E")
             page.tab.click("#export-start")
@@ -982,8 +982,8 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
             page.status("10 frames are outdated")
             page.key("Escape")
     if action == "accept":
-        page.tab.wait_for_selector("#correction >> text=accepted")
-        assert session.document.log.mark.outdated == [(2, 11)]
+        page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
+        page.until(lambda: session.document.log.status and session.document.log.status.outdated == [(2, 11)])
     else:
         page.tab.wait_for_selector("#download:not([hidden])")
         assert '"outdated"' in (session.archive.parent / "export.json").read_text()
@@ -1037,7 +1037,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
     drag(0, 3)
     drag(LENGTH - 0.05, 9)
     page.until(lambda: [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"])
-    page.until(lambda: session.document.state.ranges == {"track": (3, 8)})
+    page.until(lambda: session.document.snapshot.state.ranges == {"track": (3, 8)})
     page.key("ArrowUp")
     page.seek(5)
     page.open(page.tab.url)
@@ -1079,6 +1079,42 @@ def test_image_has_most_of_the_width(page, width, height):
     assert page.tab.is_visible("#add")
 
 
+def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
+    draw(session, 0, 1)
+    page.tab.select_option("#clip-status", "rejected")
+    page.tab.fill("#clip-note", "ear missing")
+    page.tab.press("#clip-note", "Enter")
+    page.until(lambda: session.document.status == ("rejected", "ear missing"))
+    page.seek(3)
+    page.tab.fill("#note", "shadow in the mask")
+    page.tab.press("#note", "Enter")
+    page.tab.wait_for_selector("#notes >> text=3: shadow in the mask")
+    page.seek(4)
+    assert page.tab.input_value("#note") == ""
+    page.tab.click("#notes button")
+    page.wait_frame(3)
+    page.until(lambda: page.tab.input_value("#note") == "shadow in the mask")
+    page.key("Control+z")
+    page.tab.wait_for_selector("#notes li", state="detached")
+
+
+def test_shared_project_takes_changes_of_named_people_only(context, served):
+    served.session.shared = True
+    page = Page(context, served.url)
+    page.key("b")
+    page.drag((15, 10), (20, 12))
+    page.status("type your name first")
+    assert not page.labels(0).any()
+    page.tab.fill("#person", "Ann")
+    page.tab.press("#person", "Enter")
+    page.until(lambda: page.tab.inner_text("#status") == "")  # connected again
+    page.drag((15, 10), (20, 12))
+    assert page.labels(0).any()
+    assert [entry.author for entry in served.session.document.log.entries.values()] == ["Ann"]
+    assert page.tab.get_attribute("#undo", "title").startswith("brush · Ann · 20")
+    page.tab.close()
+
+
 def test_empty_review_explains_itself(page):
     assert "After tracking" in page.tab.inner_text("#review-empty")
 
@@ -1111,12 +1147,11 @@ def test_version_is_kept_and_restored(page, session):
 def test_accepted_masks_are_in_work_after_an_edit(page, session):
     draw(session, 0, 1)
     page.objects(1)
-    page.tab.wait_for_selector("#correction >> text=in work")
-    assert not page.tab.is_visible("#clip")
+    page.until(lambda: page.tab.input_value("#clip-status") == "in work")
+    assert not page.tab.is_visible("#next-clip")
     with page.done():
-        page.tab.click("#accept")
-    page.tab.wait_for_selector("#correction >> text=accepted")
+        page.tab.select_option("#clip-status", "accepted")
+    page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
     assert session.document.status[0] == "accepted"
     page.key_done("m")
-    page.tab.wait_for_selector("#correction >> text=in work")
-    assert page.tab.inner_text("#accept") == "Accept the masks"
+    page.until(lambda: page.tab.input_value("#clip-status") == "in work")

@@ -146,7 +146,7 @@ def test_name_goes_to_the_object_it_is_typed_for(page, session):
     wire.release()
     page.tab.wait_for_selector(".toast >> text=object 2 is new")
     page.key_done("Enter")
-    assert [item.name for item in session.document.objects] == ["Rem", "object 2"]
+    assert [item.name for item in session.document.snapshot.objects] == ["Rem", "object 2"]
 
 
 def test_jitter_of_a_click_makes_no_box_when_zoomed_out(page, session):
@@ -230,7 +230,7 @@ def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     draw(session, 9, 2)
 
     def find(*_):
-        return [Check(7, 2, "lost", 1.0)] if 2 in session.document.objects.ids else []
+        return [Check(7, 2, "lost", 1.0)] if 2 in session.document.snapshot.objects.ids else []
 
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", find)
     page.open(page.tab.url)
@@ -390,5 +390,5 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     while len(document.log.entries) < 6 and time.monotonic() < end:
         time.sleep(0.05)
     time.sleep(0.7)  # another one would be stored by then
-    assert (document.labels(0)[20, 8:56:8] == 1).all()
-    assert (len(document.log.entries), document.objects.ids) == (6, (1,))
+    assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
+    assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))

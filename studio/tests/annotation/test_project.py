@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import numpy as np
 import pytest
@@ -14,10 +14,16 @@ from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, compute_fingerprint, locate_project
+from aotlab_studio.document.folder import (
+    LOG_FILE,
+    PROJECT_FILE,
+    compute_fingerprint,
+    locate_project,
+)
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.server.actions import run_action
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
     draw,
@@ -37,7 +43,7 @@ def test_videos_of_one_stem_have_a_project_each(tmp_path):
     shown = []
     for name in ("take.mp4", "take.mov", "take"):
         session = open_session(tmp_path / name)
-        shown.append(session.document.labels(0).any())
+        shown.append(session.document.snapshot.labels(0).any())
         draw(session, 0, 1)
         session.close()
     assert shown == [False, False, False]
@@ -55,7 +61,7 @@ def test_changed_video_needs_same_video(folder):
     with pytest.raises(InputError, match=r"content differs.*for the project.*confirm that the masks fit"):
         open_session(folder)
     again = open_session(folder, same_video=True)
-    assert again.document.labels(0).any()
+    assert again.document.snapshot.labels(0).any()
     again.close()
     open_session(folder).close()
 
@@ -98,8 +104,8 @@ def test_project_with_a_merged_object_is_reopened(folder):
     editing.merge_objects(first.document, 2, 1)
     first.close()
     again = open_session(folder)
-    assert again.document.objects.ids == (1,)
-    assert ((again.document.labels(0) == 1) == (truth(0) > 0)).all()
+    assert again.document.snapshot.objects.ids == (1,)
+    assert ((again.document.snapshot.labels(0) == 1) == (truth(0) > 0)).all()
     again.close()
 
 
@@ -109,17 +115,17 @@ def test_reopened_project_holds_everything(folder):
     first.track(TrackRequest(0)).wait()
     editing.clear(first.document, 7, 2)
     editing.change_object(first.document, 2, {"name": "box", "hidden": True})
-    session_scores = first.document.scores(5)
+    session_scores = first.document.snapshot.scores(5)
     first.close()
     for path in (folder, folder.parent / "clip.aotlab"):
         again = open_session(path)
-        assert again.document.objects.get(2).name == "box"
-        assert again.document.objects.get(2).hidden
-        assert (again.document.labels(5) == truth(5)).all()
-        assert (again.document.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
-        assert again.document.list_described(7) == {2}
-        assert again.document.scores(5) == session_scores
-        assert len(again.document.tracked_frames) == LENGTH - 1
+        assert again.document.snapshot.objects.get(2).name == "box"
+        assert again.document.snapshot.objects.get(2).hidden
+        assert (again.document.snapshot.labels(5) == truth(5)).all()
+        assert (again.document.snapshot.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
+        assert set(again.document.snapshot.keyframe(7)) == {2}
+        assert again.document.snapshot.scores(5) == session_scores
+        assert len(again.document.snapshot.tracked_frames) == LENGTH - 1
         again.close()
 
 
@@ -132,7 +138,7 @@ def test_project_moves_with_its_video(folder, tmp_path):
     folder.rename(target / "clip")
     (tmp_path / "clip.aotlab").rename(target / "clip.aotlab")
     again = open_session(target / "clip.aotlab")
-    assert (again.document.labels(0) == (truth(0) == 1)).all()
+    assert (again.document.snapshot.labels(0) == (truth(0) == 1)).all()
     again.close()
 
 
@@ -190,12 +196,12 @@ def look(video):
     try:
         for index in range(3):
             try:
-                document.labels(index)
+                document.snapshot.labels(index)
             except InputError:
                 continue
-        assert all(index < 3 for index in [*document.keyframes, *document.tracked_frames])
-        assert all(document.scores(index) is not None for index in range(3))
-        document.list_stale()
+        assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
+        assert all(document.snapshot.scores(index) is not None for index in range(3))
+        document.snapshot.list_stale()
         assert document.status[0] == "in work"
     finally:
         document.close()
@@ -270,7 +276,7 @@ def test_damaged_mask_is_named_and_never_shown(video, project):
         path.write_bytes(wrong)
         document = Document.open(video)
         with pytest.raises(InputError, match=rf"{path.name}: not .*; restore it from a copy"):
-            document.labels(0)
+            document.snapshot.labels(0)
         document.close()
 
 
@@ -295,11 +301,11 @@ def test_undo_and_redo_survive_a_restart(folder):
     session = open_session(folder)
     assert session.document.titles == ("drawn", "not here")
     session.redo()
-    assert session.document.keyframes == [0, 3]
+    assert session.document.snapshot.keyframes == [0, 3]
     for _ in range(3):
         session.undo()
     assert session.document.titles == (None, "new object")
-    assert not session.document.labels(0).any()
+    assert not session.document.snapshot.labels(0).any()
     session.close()
 
 
@@ -308,7 +314,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     first = open_session(folder)
     draw(first, 0, 1)
     first.track(TrackRequest(0)).wait()
-    before = [first.document.labels(index) for index in range(LENGTH)]
+    before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3, "propagate": True}
     run_action(first, stroke)
     wait_until(lambda: first.job.background and not first.job.alive)
@@ -316,7 +322,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     first.close()
     session = open_session(folder)
     assert session.undo().title == "brush"
-    assert all((session.document.labels(index) == before[index]).all() for index in range(LENGTH))
+    assert all((session.document.snapshot.labels(index) == before[index]).all() for index in range(LENGTH))
     session.close()
 
 
@@ -328,11 +334,11 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     editing.delete_object(session.document, 2)
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)
-    assert (session.document.labels(0) == truth(0)).all()
-    assert session.document.keyframes == [0]
+    assert (session.document.snapshot.labels(0) == truth(0)).all()
+    assert session.document.snapshot.keyframes == [0]
     session.undo()
-    assert session.document.keyframes == [0, 4]
-    assert session.document.objects.ids == (1,)
+    assert session.document.snapshot.keyframes == [0, 4]
+    assert session.document.snapshot.objects.ids == (1,)
     assert [(each.title, each.person) for each in session.document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
         session.document.restore_version(2)
@@ -345,11 +351,54 @@ def test_layers_of_undone_jobs_are_removed_beyond_the_limit(folder, monkeypatch)
     session.track(TrackRequest(0)).wait()
     session.close()
     again = open_session(folder)
-    assert len(again.document.tracked_frames) == LENGTH - 1
+    assert len(again.document.snapshot.tracked_frames) == LENGTH - 1
     again.undo()
     again.close()
     session = open_session(folder)
     session.redo()
-    assert session.document.tracked_frames == []
-    assert session.document.list_stale() == [(1, LENGTH - 1)]
+    assert session.document.snapshot.tracked_frames == []
+    assert session.document.snapshot.list_stale() == [(1, LENGTH - 1)]
     session.close()
+
+
+def test_scores_are_those_of_the_masks_that_show(session):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    draw(session, 5, 2)
+    document = session.document
+    tracked = document.snapshot.scores(5)[1]
+    assert tracked.area == (truth(5) == 1).sum()
+    set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
+    assert document.snapshot.scores(5)[1].area == 0
+    assert strips(document)[1][5] == "a"
+    set_mask(document, 5, 1, truth(5) == 1)
+    assert document.snapshot.scores(5)[1].confidence == 1
+
+
+def test_layer_of_a_lost_entry_is_not_adopted(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    log = session.document.log.path
+    session.close()
+    log.write_bytes(
+        b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"layers"' not in line)
+    )
+    reopened = open_session(folder)
+    with closing(reopened):
+        assert reopened.document.snapshot.tracked_frames == []
+        reopened.runner.start(reopened.document, TrackRequest(0, last=2)).wait()
+        assert reopened.document.snapshot.tracked_frames == [1, 2]
+
+
+def test_edit_computes_what_shows_once(session, monkeypatch):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    session.document.set_status("accepted", "")
+    counted = []
+    compute = Snapshot.owners._compute
+    monkeypatch.setattr(Snapshot.owners, "_compute", lambda now: counted.append(1) or compute(now))
+    set_mask(session.document, 5, 1, truth(4) == 1)
+    assert len(counted) == 1
+    session.document.snapshot.list_stale()
+    assert len(counted) == 1

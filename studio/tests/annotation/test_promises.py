@@ -33,7 +33,7 @@ def waiting(monkeypatch):
 
 
 def shown(document):
-    return [document.labels(index) for index in range(LENGTH)]
+    return [document.snapshot.labels(index) for index in range(LENGTH)]
 
 
 def same(first, second):
@@ -65,7 +65,7 @@ def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     again = open_session(folder)
     found = run_action(again, {"do": "outline", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
     assert found.object_id == 2
-    assert [item.name for item in again.document.objects] == ["object 2"]
+    assert [item.name for item in again.document.snapshot.objects] == ["object 2"]
     assert not any(labels.any() for labels in shown(again.document)[1:])
     again.close()
 
@@ -134,7 +134,7 @@ def test_s5_lost_pixels_are_counted_and_come_back(folder, quick):
     lost = sum(
         int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, shown(session.document), strict=True)
     )
-    assert session.job.report().taken == lost == 100 * (LENGTH - 6)
+    assert session.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
     assert same(shown(session.document), before)
     session.close()
@@ -167,7 +167,7 @@ def test_s6_killed_tracking_is_not_accepted(folder):
     session.close()
     read = Document.read(session.document.folder)
     assert read.status[0] == "in work"
-    assert read.list_stale()[-1][1] == LENGTH - 1
+    assert read.snapshot.list_stale()[-1][1] == LENGTH - 1
     again = open_session(folder)
     with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
         run_action(again, {"do": "set_status", "status": "accepted"})
@@ -209,19 +209,19 @@ def test_s8_export_waits_for_corrections(session, quick):
 def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, waiting):
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0)).wait()
-    before = session.document.labels(5)
+    before = session.document.snapshot.labels(5)
     found = run_action(
         session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}
     )
-    assert list(found.taken) == [2]
-    assert session.document.list_described(5) == {1}
-    assert session.document.scores(5).keys() == {1, 2}
-    changed = session.document.labels(5) != before
-    assert 0 < changed.sum() == found.taken[2] < 9
+    assert list(found.losses) == [2]
+    assert set(session.document.snapshot.keyframe(5)) == {1}
+    assert session.document.snapshot.scores(5).keys() == {1, 2}
+    changed = session.document.snapshot.labels(5) != before
+    assert 0 < changed.sum() == found.losses[2] < 9
     run_action(
         session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True}
     )
-    assert (session.document.labels(5) == before).all()
+    assert (session.document.snapshot.labels(5) == before).all()
 
 
 def test_s12_acknowledged_entries_survive_a_record_that_was_cut_off(folder):
@@ -236,13 +236,13 @@ def test_s12_acknowledged_entries_survive_a_record_that_was_cut_off(folder):
             "radius": 3,
         }
         run_action(session, paint)
-        before.append(session.document.labels(0))
+        before.append(session.document.snapshot.labels(0))
     session.document.folder_lock.release()
     with session.document.log.path.open("ab") as file:
         file.write(b'{"type":"edit","number":10,"pa')
     again = open_session(folder)
     for labels in reversed(before):
-        assert (again.document.labels(0) == labels).all()
+        assert (again.document.snapshot.labels(0) == labels).all()
         assert again.undo() is not None
     assert again.undo() is None
     editing.add_object(again.document)
@@ -280,7 +280,7 @@ def test_frame_that_is_fine_leaves_the_list_until_its_masks_change(folder):
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):
-        assert run_action(session, {"do": "settle", "frame": frame})
+        assert run_action(session, {"do": "toggle_fine", "frame": frame})
     assert session.review() == []
     session.track(TrackRequest(0)).wait()
     assert {entry.frame for entry in session.review()} == set()  # the same masks

@@ -256,12 +256,12 @@ def test_runs_hold_any_labels(labels):
 )  # fmt: skip
 def test_invalid_message_rejected(served, message, words):
     draw(served.session, 0, 1)
-    before = served.session.document.labels(0).copy()
+    before = served.session.document.snapshot.labels(0).copy()
     talk = served.open()
     answer = talk.raw(json.dumps({"id": 7, **message}))
     assert answer["id"] == 7
     assert words in answer["error"]
-    assert (served.session.document.labels(0) == before).all()
+    assert (served.session.document.snapshot.labels(0) == before).all()
     assert talk.do("describe")["result"]["objects"][0]["name"] == "object 1"
 
 
@@ -294,7 +294,7 @@ def post(served, content, frame=0):
 
 def test_mask_is_uploaded_for_the_shown_frame(served):
     assert post(served, png(truth(2)), 2).json() == {"frames": [2]}
-    assert (served.session.document.labels(2) == truth(2)).all()
+    assert (served.session.document.snapshot.labels(2) == truth(2)).all()
     assert [post(served, b"x", frame).status_code for frame in ("99", "9" * 5000)] == [404, 404]
 
 
@@ -312,7 +312,7 @@ def test_broken_upload_rejected_without_a_path(served, content):
     assert "\n" not in answer.text
     assert "/tmp" not in answer.text
     assert "root:" not in answer.text
-    assert not served.session.document.labels(0).any()
+    assert not served.session.document.snapshot.labels(0).any()
 
 
 def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
@@ -399,29 +399,29 @@ def test_upload_with_names_of_no_frame_is_refused(session):
 @pytest.mark.parametrize("kind", WHOLE)
 def test_upload_of_several_frames_is_one_step(session, kind):
     assert load_upload(session.document, 0, WHOLE[kind]) == [3, 5]
-    assert all((session.document.labels(index) == truth(index)).all() for index in (3, 5))
-    assert session.document.keyframes == [3, 5]
+    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
+    assert session.document.snapshot.keyframes == [3, 5]
     session.undo()
-    assert session.document.keyframes == []
-    assert session.document.objects.ids == ()
+    assert session.document.snapshot.keyframes == []
+    assert session.document.snapshot.objects.ids == ()
 
 
 def test_single_image_is_for_the_shown_frame(session):
     assert load_upload(session.document, 7, png(truth(7))) == [7]
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
     assert load_upload(session.document, 8, colored, targets={1: 1, 2: 2}) == [8]
-    assert (session.document.labels(8) == truth(8)).all()
+    assert (session.document.snapshot.labels(8) == truth(8)).all()
 
 
 def test_binary_mask_goes_to_the_chosen_object(session):
     draw(session, 0, 1, 2)
     binary = png(255 * (truth(3) == 1))
     load_upload(session.document, 3, binary, chosen=2)
-    assert ((session.document.labels(3) == 2) == (truth(3) == 1)).all()
+    assert ((session.document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
     with pytest.raises(UnclearObjectsError):
         load_upload(session.document, 3, binary)
     load_upload(session.document, 4, binary, targets={255: None})
-    assert session.document.objects.ids == (1, 2, 3)
+    assert session.document.snapshot.objects.ids == (1, 2, 3)
 
 
 def test_upload_for_another_object_is_asked_about(served):
@@ -432,9 +432,9 @@ def test_upload_for_another_object_is_asked_about(served):
     assert served.get("/masks/3?chosen=1", "POST", **head).json() == {"frames": [3]}
     answer = served.get("/masks/4?chosen=2", "POST", **head)
     assert (answer.status_code, answer.json()) == (409, [{"id": 1, "name": "", "target": 1}])
-    assert document.keyframes == [0, 3]
+    assert document.snapshot.keyframes == [0, 3]
     assert served.get('/masks/4?chosen=2&targets={"1":2}', "POST", **head).json() == {"frames": [4]}
-    assert ((document.labels(4) == 2) == (truth(3) == 1)).all()
+    assert ((document.snapshot.labels(4) == 2) == (truth(3) == 1)).all()
     answer = served.get('/masks/4?targets={"1":9}', "POST", **head)
     assert (answer.status_code, "no such object" in answer.text) == (422, True)
 
@@ -448,7 +448,7 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
     editing.delete_object(session.document, 1)
     load_upload(session.document, 0, content, chosen=2)
-    assert [(item.id, item.name) for item in session.document.objects] == [(2, "fish"), (3, "tree")]
+    assert [(item.id, item.name) for item in session.document.snapshot.objects] == [(2, "fish"), (3, "tree")]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
     editing.change_object(session.document, 3, {"name": "fish"})
     with pytest.raises(UnclearObjectsError):
@@ -457,27 +457,27 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
 
 def test_upload_names_new_objects(session):
     load_upload(session.document, 0, WHOLE["colors"])
-    assert [item.name for item in session.document.objects] == ["car", "dog"]
+    assert [item.name for item in session.document.snapshot.objects] == ["car", "dog"]
 
 
 def test_folder_names_become_object_names(session):
     content = zip_files({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
     load_upload(session.document, 0, content)
-    assert [item.name for item in session.document.objects] == ["cat", "dog"]
-    assert (session.document.labels(3) == truth(3)).all()
+    assert [item.name for item in session.document.snapshot.objects] == ["cat", "dog"]
+    assert (session.document.snapshot.labels(3) == truth(3)).all()
 
 
 def test_labelme_files_are_matched_by_image_name(session):
     assert load_upload(session.document, 0, labelme(4)) == [4]
     assert load_upload(session.document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
-    assert [item.name for item in session.document.objects] == ["box"]
+    assert [item.name for item in session.document.snapshot.objects] == ["box"]
 
 
 def test_upload_for_missing_frames_changes_nothing(session):
     content = zip_files({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
     with pytest.raises(InputError, match="99"):
         load_upload(session.document, 0, content)
-    assert session.document.keyframes == []
+    assert session.document.snapshot.keyframes == []
 
 
 def test_clients_that_leave_cause_no_traceback(served, caplog):
@@ -528,18 +528,22 @@ def test_assigned_ids_do_not_bind_to_objects(session):
         editing.change_object(document, object_id, {"name": name})
     for index, name in ((3, "dog"), (4, "bird"), (5, "cat")):
         load_upload(document, 0, name_shape(index, name))
-    assert [item.name for item in document.objects] == ["cat", "bird", "dog"]
-    assert [np.unique(document.labels(index)).tolist() for index in (3, 4, 5)] == [[0, 3], [0, 2], [0, 1]]
+    assert [item.name for item in document.snapshot.objects] == ["cat", "bird", "dog"]
+    assert [np.unique(document.snapshot.labels(index)).tolist() for index in (3, 4, 5)] == [
+        [0, 3],
+        [0, 2],
+        [0, 1],
+    ]
 
 
 def test_names_of_separate_uploads_are_separate_objects(session):
     for index, name in enumerate(("dog", "cat")):
         load_upload(session.document, 0, name_shape(index, name))
-    assert [item.name for item in session.document.objects] == ["dog", "cat"]
+    assert [item.name for item in session.document.snapshot.objects] == ["dog", "cat"]
 
 
 def test_upload_for_a_locked_object_takes_no_pixels(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, {"locked": True})
     load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
-    assert (session.document.labels(0) == truth(0)).all()
+    assert (session.document.snapshot.labels(0) == truth(0)).all()

@@ -28,8 +28,8 @@ def run(session, *args, **options):
 
 def shown(session, number=None):
     """Frames that show an object, or any."""
-    wanted = [number] if number else session.document.objects.ids
-    labels = [session.document.labels(index) for index in range(LENGTH)]
+    wanted = [number] if number else session.document.snapshot.objects.ids
+    labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
 
@@ -40,7 +40,9 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     assert shown(session) == list(range(4, LENGTH))
     run(session, 4, "backward")
     assert shown(session) == list(range(LENGTH))
-    assert all((session.document.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
+    assert all(
+        (session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH)
+    )
 
 
 def test_both_directions_are_merged_between_given_masks(session):
@@ -53,8 +55,8 @@ def test_both_directions_are_merged_between_given_masks(session):
     assert sorted({(one.current_pass, one.passes) for one in jobs}) == [(1, 2), (2, 2)]
     assert job.done == job.total == 8 + 9
     assert shown(session) == list(range(LENGTH))
-    assert session.document.scores(5)[1].disagreement == 0
-    assert session.document.scores(10)[1].disagreement is None
+    assert session.document.snapshot.scores(5)[1].disagreement == 0
+    assert session.document.snapshot.scores(10)[1].disagreement is None
 
 
 def test_object_of_one_side_has_no_disagreement(session):
@@ -62,8 +64,8 @@ def test_object_of_one_side_has_no_disagreement(session):
     draw(session, 8, 1, 2)
     run(session, 2, "both")
     assert shown(session, 2) == list(range(LENGTH))
-    assert session.document.scores(5)[2].disagreement is None
-    assert session.document.scores(5)[1].disagreement == 0
+    assert session.document.snapshot.scores(5)[2].disagreement is None
+    assert session.document.snapshot.scores(5)[1].disagreement == 0
 
 
 def test_both_directions_carry_an_object_given_late(session):
@@ -72,7 +74,7 @@ def test_both_directions_carry_an_object_given_late(session):
     run(session, 8, "both")
     assert shown(session, 1) == list(range(LENGTH))
     assert shown(session, 2) == list(range(LENGTH))
-    assert all((session.document.labels(index) == truth(index)).all() for index in range(LENGTH))
+    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
 
 
 def test_both_directions_stop_at_an_absent_object(session):
@@ -107,7 +109,7 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
     assert shown(session, 1) == list(range(LENGTH))
     # in both directions, each frame goes to the nearer of the given masks 0 and 6
     assert shown(session, 2) == list(range(6 if direction == "forward" else 3))
-    assert all(2 not in session.document.scores(index) for index in range(8, LENGTH))
+    assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
     session.undo()
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
 
@@ -139,9 +141,9 @@ def test_only_chosen_and_unlocked_objects_are_written(session):
     assert shown(session, 2) == list(range(LENGTH))
     editing.change_object(session.document, 2, {"locked": True})
     draw(session, 0, 1)
-    before = session.document.labels(5) == 2
+    before = session.document.snapshot.labels(5) == 2
     run(session, 0)
-    assert (before == (session.document.labels(5) == 2)).all()
+    assert (before == (session.document.snapshot.labels(5) == 2)).all()
     assert shown(session, 1) == list(range(LENGTH))
 
 
@@ -244,7 +246,7 @@ def test_refining_click_changes_the_existing_mask(served):
     talk = served.open()
     answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine=True)
     assert "error" not in answer
-    labels = session.document.labels(0)
+    labels = session.document.snapshot.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
     assert "give a box" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
     assert "refine" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine="yes")["error"]
@@ -255,30 +257,30 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     run(session, 0)
     draw(session, 8, 1)
     assert editing.drop_results(session.document, 5) == LENGTH - 5
-    assert session.document.tracked_frames == [1, 2, 3, 4]
-    assert ((session.document.labels(8) == 1) == (truth(8) == 1)).all()
-    assert not session.document.labels(7).any()
+    assert session.document.snapshot.tracked_frames == [1, 2, 3, 4]
+    assert ((session.document.snapshot.labels(8) == 1) == (truth(8) == 1)).all()
+    assert not session.document.snapshot.labels(7).any()
     assert editing.drop_results(session.document, 5) == 0
     session.undo()
-    assert (session.document.labels(7) == truth(7)).all()
+    assert (session.document.snapshot.labels(7) == truth(7)).all()
 
 
 def test_dropping_results_spares_other_and_locked_objects(session):
     draw(session, 0, 1, 2)
     run(session, 0)
     assert editing.drop_results(session.document, 3, 4, [1]) == 2
-    assert (session.document.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
-    assert set(session.document.scores(3)) == {2}
-    assert (session.document.labels(5) == truth(5)).all()
+    assert (session.document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
+    assert set(session.document.snapshot.scores(3)) == {2}
+    assert (session.document.snapshot.labels(5) == truth(5)).all()
     editing.change_object(session.document, 2, {"locked": True})
     assert editing.drop_results(session.document, 0) == LENGTH - 3
-    assert (session.document.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
+    assert (session.document.snapshot.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
 
 def test_preview_of_a_click_changes_no_mask(served):
     answer = served.open().do("preview", frame=0, positive=[[10, 10]])
     assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
-    assert not served.session.document.labels(0).any()
+    assert not served.session.document.snapshot.labels(0).any()
     served.session.segmenter = None
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
 
@@ -322,10 +324,10 @@ def test_job_tracks_from_its_own_revision_and_the_correction_follows(folder, dir
     job.wait(10)
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
-    assert session.document.list_stale()
+    assert session.document.snapshot.list_stale()
     wait_until(lambda: idle(session))
     assert (corrected, [1]) in tracker.calls
-    assert session.document.list_stale() == []
+    assert session.document.snapshot.list_stale() == []
     session.undo()
     session.undo()
     assert shown(session) == [start]
@@ -357,7 +359,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     assert shown(session) == [0]
     session.redo()
     assert set(shown(session)) >= {0, 1, 2}
-    assert session.document.list_stale()[-1][1] == LENGTH - 1
+    assert session.document.snapshot.list_stale()[-1][1] == LENGTH - 1
     session.close()
 
 
@@ -385,8 +387,8 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, short_pause
     run(session, 0)
     tracker.calls.clear()
     run_action(session, stroke(6, 50, 20))
-    (layer_id,) = session.document.list_pending()
-    layer = session.document.state.layers[layer_id]
+    (layer_id,) = session.document.snapshot.pending
+    layer = session.document.snapshot.state.layers[layer_id]
     assert (layer.first, layer.last, layer.start, layer.before, layer.objects) == (1, LENGTH - 1, 6, 0, [1])
     wait_until(lambda: idle(session))
     order = [index for index, _ in tracker.calls]
@@ -398,7 +400,7 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, short_pause
 def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
     run(session, 6, "backward")
-    layer = plan_correction(session.document, 3, 1)
+    layer = plan_correction(session.document.snapshot, 3, 1)
     assert (layer.first, layer.last, layer.before) == (0, 5, None)
 
 
@@ -412,7 +414,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     wait_until(lambda: session.job.background and session.job.done)
     first = session.job
     run_action(session, stroke(2, 33, 20))
-    assert len(session.document.list_pending()) == 1
+    assert len(session.document.snapshot.pending) == 1
     wait_until(lambda: session.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
@@ -429,7 +431,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     run(first, 0)
     run_action(first, stroke(8, 50, 20))
     run_action(first, stroke(3, 50, 20, object_id=2))
-    assert len(first.document.list_pending()) == 2
+    assert len(first.document.snapshot.pending) == 2
     assert describe(first).stale == [(1, 11)]
     first.close()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
@@ -451,19 +453,19 @@ def test_undone_correction_waits_no_more_until_it_is_redone(folder, long_pause):
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
     run_action(session, stroke(5, 50, 30))
-    (second,) = session.document.list_pending()
+    (second,) = session.document.snapshot.pending
     session.undo()
-    (first,) = session.document.list_pending()
+    (first,) = session.document.snapshot.pending
     assert first < second
     session.undo()
-    assert session.document.list_pending() == []
-    assert session.document.list_stale() == []
+    assert session.document.snapshot.pending == []
+    assert session.document.snapshot.list_stale() == []
     session.redo()
-    assert session.document.list_pending() == [first]
+    assert session.document.snapshot.pending == [first]
     run(session, 0)
-    assert session.document.list_pending() == []
+    assert session.document.snapshot.pending == []
     session.undo()
-    assert session.document.list_pending() == [first]
+    assert session.document.snapshot.pending == [first]
     session.close()
 
 
@@ -478,8 +480,8 @@ def test_failed_correction_stays_outdated(folder, short_pause):
     session.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.job.status == "failed")
-    assert len(session.document.list_pending()) == 1
-    assert session.document.list_stale() == [(1, 4), (6, 11)]
+    assert len(session.document.snapshot.pending) == 1
+    assert session.document.snapshot.list_stale() == [(1, 4), (6, 11)]
     session.close()
 
 
@@ -490,10 +492,10 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: idle(session))
     run_action(session, {"do": "remove_keyframe", "frame": 5, "propagate": True})
-    assert session.document.list_stale() == [(1, 11)]
+    assert session.document.snapshot.list_stale() == [(1, 11)]
     wait_until(lambda: idle(session))
-    assert session.document.list_stale() == []
-    assert (session.document.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
+    assert session.document.snapshot.list_stale() == []
+    assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
     session.close()
 
 
@@ -502,6 +504,6 @@ def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
     run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
-    assert session.document.list_stale() == []
+    assert session.document.snapshot.list_stale() == []
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
     session.close()

@@ -125,8 +125,8 @@ def test_scores_survive_storage(tmp_path):
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, 0.1, 0.2, 0.3)}
-    LayerFile(tmp_path / "000001.bin", labels.shape).put(StoredResult(0, scores), labels)
-    read = LayerFile(tmp_path / "000001.bin", labels.shape)
+    LayerFile(tmp_path / "000001.bin", labels.shape, 1).put(StoredResult(0, scores), labels)
+    read = LayerFile(tmp_path / "000001.bin", labels.shape, 1)
     assert read.results[0].scores == scores
     assert (read.read(0) == labels).all()
 

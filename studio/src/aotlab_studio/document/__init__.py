@@ -1,1 +1,1 @@
-"""The document of a video: a log of edits, given masks by content, layers of tracked masks."""
+"""The document of a video: a log of edits, drawn masks by content, layers of tracked masks."""

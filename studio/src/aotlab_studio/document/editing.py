@@ -49,7 +49,7 @@ def require_editable(document: Document, object_id: int, *, seen: bool = True) -
     Raises:
         InputError: no such object, it is locked, or (with ``seen``) it is hidden, so that nobody would see the change.
     """
-    item = document.objects.get(object_id)
+    item = document.snapshot.objects.get(object_id)
     if item.locked:
         raise InputError(f"{item.name}: is locked; unlock it first")
     if seen and item.hidden:
@@ -65,15 +65,15 @@ def edit_mask(
     title: str,
     *,
     require_change: bool = False,
-    withheld: int = 0,
+    protected_pixels: int = 0,
 ) -> Drawn:
-    """Give the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
+    """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
 
     Args:
         object_id: the object; None: a new object, added in the same entry.
         edit: returns the new mask.
-        require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a given one.
-        withheld: pixels that ``edit`` leaves to other objects.
+        require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
+        protected_pixels: pixels that ``edit`` leaves to other objects.
 
     Raises:
         InputError: no such frame, as `require_editable`, a new object without a pixel, or no change.
@@ -81,37 +81,40 @@ def edit_mask(
     with document.lock:
         if object_id is not None:
             require_editable(document, object_id)
-        shown, given = document.labels(frame), document.given(frame)
+        now = document.snapshot
+        shown, drawn = now.labels(frame), now.keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, document.objects.locked)
+        after = edit(before) & ~np.isin(shown, now.objects.locked)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
-            if object_id in given:
-                return Drawn(object_id, {}, withheld)
+            if object_id in drawn:
+                return Drawn(object_id, {}, protected_pixels)
         objects: dict[int, Item | None] = {}
         if object_id is None:
             item = _new_item(document)
             object_id, objects = item.id, {item.id: item}
         masks = {object_id: document.masks.put(after)}
-        for other, digest in given.items():  # what was only tracked stays so
-            if other != object_id and (taken := document.masks.read(digest) & after).any():
-                masks[other] = document.masks.put(document.masks.read(digest) & ~taken)
-        layer = plan_correction(document, frame, object_id) if document.propagates and after.any() else None
+        for other, digest in drawn.items():  # what was only tracked stays so
+            if other != object_id and (lost := document.masks.read(digest) & after).any():
+                masks[other] = document.masks.put(document.masks.read(digest) & ~lost)
+        layer = plan_correction(now, frame, object_id) if document.propagates and after.any() else None
         layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
-        document.edit(title, State(objects=objects, given={frame: {**given, **masks}}, layers=layers), frame)
+        document.edit(
+            title, State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers), frame
+        )
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
-        lost = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
-        return Drawn(object_id, lost, withheld)
+        losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
+        return Drawn(object_id, losses, protected_pixels)
 
 
 def paint(
     document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
 ) -> Drawn:
     """Draw with a round brush of ``radius`` pixels; as `edit_mask`."""
-    area = draw_stroke(document.size, points, radius)
+    area = draw_stroke(document.masks.size, points, radius)
     return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
 
 
@@ -119,7 +122,7 @@ def outline(
     document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
 ) -> Drawn:
     """Fill the inside of a polygon or lasso; as `edit_mask`."""
-    area = draw_polygon(document.size, points)
+    area = draw_polygon(document.masks.size, points)
     return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
 
 
@@ -138,8 +141,9 @@ def find_protected_pixels(
         overwrite: drawn pixels may be taken.
     """
     with document.lock:
-        drawn = [] if overwrite else sorted(document.list_described(frame) - {object_id})
-        return np.isin(document.labels(frame), [*drawn, *document.objects.locked])
+        now = document.snapshot
+        drawn = [] if overwrite else now.keyframe(frame).keys() - {object_id}
+        return np.isin(now.labels(frame), [*drawn, *now.objects.locked])
 
 
 def apply_suggestion(
@@ -158,17 +162,17 @@ def apply_suggestion(
         mask: H×W bool.
         extend: add to the object's mask instead of replacing it.
         correction: clicks or a scribble on a mask that is being corrected: only what is near them changes.
-        overwrite: take pixels of other objects' given masks too; pixels of tracked masks are always taken.
+        overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
 
     Raises:
         InputError: nothing was found, or nothing changes; the mask stays as it was.
     """
     with document.lock:
         protected = find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-        withheld = int((mask & protected).sum())
+        protected_pixels = int((mask & protected).sum())
         mask = mask & ~protected
         if correction is None and not mask.any():
-            if withheld:
+            if protected_pixels:
                 raise InputError(
                     "nothing found there but pixels of other objects, drawn or locked; nothing was changed. "
                     "Draw with the brush to take drawn ones"
@@ -190,7 +194,9 @@ def apply_suggestion(
                 )
             return after
 
-        return edit_mask(document, frame, object_id, edit, "box and clicks", withheld=withheld)
+        return edit_mask(
+            document, frame, object_id, edit, "box and clicks", protected_pixels=protected_pixels
+        )
 
 
 def clear(document: Document, frame: int, object_id: int) -> Drawn:
@@ -199,20 +205,21 @@ def clear(document: Document, frame: int, object_id: int) -> Drawn:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the given masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
-    document.require_frame(frame)
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
     with document.lock:
-        given, layers = document.given(frame), dict[int, Layer | None]()
-        kept = {each: given[each] for each in document.objects.locked if each in given}
-        for object_id in given.keys() - kept if document.propagates else ():
-            marks = [index for index in document.keyframes if document.given(index).get(object_id)]
-            beside = [index for index in marks if index < frame][-1:] or [
-                index for index in marks if index > frame
+        now, layers = document.snapshot, dict[int, Layer | None]()
+        now.require_frame(frame)
+        drawn = now.keyframe(frame)
+        kept = {each: drawn[each] for each in now.objects.locked if each in drawn}
+        for object_id in drawn.keys() - kept if document.propagates else ():
+            others = [index for index in now.keyframes if now.keyframe(index).get(object_id)]
+            beside = [index for index in others if index < frame][-1:] or [
+                index for index in others if index > frame
             ]
-            if given[object_id] and beside:
-                layer = plan_correction(document, beside[0], object_id, removed=frame)
+            if drawn[object_id] and beside:
+                layer = plan_correction(now, beside[0], object_id, removed=frame)
                 layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
-        document.edit("remove given mask", State(given={frame: kept or None}, layers=layers), frame)
+        document.edit("reset frame", State(keyframes={frame: kept or None}, layers=layers), frame)
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> Drawn:
@@ -223,7 +230,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
     """
     with document.lock:
         require_editable(document, object_id)
-        piece = find_part(document.labels(frame) == object_id, point)
+        piece = find_part(document.snapshot.labels(frame) == object_id, point)
         return edit_mask(document, frame, None, lambda _: piece, "split object")
 
 
@@ -235,7 +242,7 @@ def reassign(document: Document, frame: int, object_id: int, point: Point) -> Dr
     """
     with document.lock:
         item = require_editable(document, object_id)
-        shown = document.labels(frame)
+        shown = document.snapshot.labels(frame)
         x, y = (int(value) for value in point)
         inside = 0 <= y < shown.shape[0] and 0 <= x < shown.shape[1]
         other = int(shown[y, x]) if inside else 0
@@ -255,10 +262,14 @@ def add_object(document: Document, name: str | None = None) -> int:
 
 
 def change_object(document: Document, object_id: int, changes: ItemChanges) -> None:
-    """Set name, colour, hidden or locked; raises `InputError` for anything else."""
+    """Set name, class, attributes, colour, hidden or locked; raises `InputError` for anything else."""
     with document.lock:
-        item = check_item(replace(document.objects.get(object_id), **changes))
-        document.edit("change object", State(objects={object_id: item}))
+        now = document.snapshot
+        item = check_item(replace(now.objects.get(object_id), **changes))
+        classes: dict[str, int | None] = {}
+        if item.class_name and item.class_name not in now.classes:
+            classes = {item.class_name: max([0, *now.classes.values()]) + 1}
+        document.edit("change object", State(objects={object_id: item}, classes=classes))
 
 
 def delete_object(document: Document, object_id: int) -> None:
@@ -275,24 +286,22 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
     with document.lock:
         for each in (object_id, into):
             require_editable(document, each, seen=False)
-        given: dict[int, dict[int, str] | None] = {}
-        for frame in document.keyframes:
-            masks = document.given(frame)
-            if {
-                object_id,
-                into,
-            } & masks.keys():  # the given mask of one would hide the tracked pixels of the other
-                both = np.isin(document.labels(frame), (object_id, into))
+        now, keyframes = document.snapshot, dict[int, dict[int, str] | None]()
+        for frame in now.keyframes:
+            masks = now.keyframe(frame)
+            # the drawn mask of one would hide the tracked pixels of the other
+            if masks.keys() & {object_id, into}:
+                both = np.isin(now.labels(frame), (object_id, into))
                 rest = {each: digest for each, digest in masks.items() if each != object_id}
-                given[frame] = {**rest, into: document.masks.put(both)}
-        values = State(objects={object_id: None}, merged={object_id: into}, given=given)
+                keyframes[frame] = {**rest, into: document.masks.put(both)}
+        values = State(objects={object_id: None}, merged={object_id: into}, keyframes=keyframes)
         document.edit("merge objects", values)
 
 
 def drop_results(
     document: Document, frame: int, last: int | None = None, object_ids: list[int] | None = None
 ) -> int:
-    """Remove tracked masks from ``frame`` on, except those of locked objects; given masks stay.
+    """Remove tracked masks from ``frame`` on, except those of locked objects; drawn masks stay.
 
     Args:
         last: last frame, included; None: the video's.
@@ -305,13 +314,12 @@ def drop_results(
         InputError: no such object.
     """
     with document.lock:
-        objects = document.objects
-        last = document.count - 1 if last is None else min(last, document.count - 1)
+        now = document.snapshot
+        objects = now.objects
+        last = now.count - 1 if last is None else min(last, now.count - 1)
         chosen = objects.ids if object_ids is None else object_ids
-        removed = with_merged(document, {objects.get(each).id for each in chosen}.difference(objects.locked))
-        owners = [
-            owner[frame : last + 1] > 0 for each, owner in document.find_owners().items() if each in removed
-        ]
+        removed = with_merged(now, {objects.get(each).id for each in chosen}.difference(objects.locked))
+        owners = [owner[frame : last + 1] > 0 for each, owner in now.owners.items() if each in removed]
         count = int(np.any(owners, axis=0).sum()) if owners else 0
         if count:
             layer = Layer(removed, frame, last, frame, "empty")
@@ -324,24 +332,23 @@ def set_note(document: Document, frame: int, text: Text) -> None:
     document.edit("note", State(notes={frame: text.strip() or None}), frame)
 
 
-def settle(document: Document, frame: int) -> bool:
+def toggle_fine(document: Document, frame: int) -> bool:
     """State that the masks of a frame are fine as they show, or take that back; return whether they are."""
     with document.lock:
-        digest = document.digest_frame(frame)
-        settled = document.state.fine.get(frame) != digest
-        document.edit(
-            "fine" if settled else "not fine", State(fine={frame: digest if settled else None}), frame
-        )
-        return settled
+        digest = document.snapshot.digest_frame(frame)
+        fine = document.snapshot.state.fine.get(frame) != digest
+        document.edit("fine" if fine else "not fine", State(fine={frame: digest if fine else None}), frame)
+        return fine
 
 
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
     """Set the range to track, ``last`` included; None: from the start, to the end."""
-    end = document.count - 1
-    span = (first or 0, end if last is None else last)
-    for index in span:
-        document.require_frame(index)
-    document.edit("range", State(ranges={"track": None if span == (0, end) else span}))
+    now = document.snapshot
+    end = now.count - 1
+    chosen = (first or 0, end if last is None else last)
+    for index in chosen:
+        now.require_frame(index)
+    document.edit("range", State(ranges={"track": None if chosen == (0, end) else chosen}))
 
 
 def _edit_area(
@@ -354,6 +361,6 @@ def _edit_area(
 
 
 def _new_item(document: Document, name: str | None = None) -> Item:
-    if len(document.objects.ids) >= MAX_OBJECTS:
+    if len(document.snapshot.objects.ids) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
     return make_item(document.new_object_id(), name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
@@ -16,14 +17,14 @@ from aotlab_studio.protocol import ClipStatus, Direction
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Id = Annotated[int, Meta(ge=1, le=65535)]
-Span = tuple[Count, Count]
+FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
 """largest number of states kept in memory; they share what they have in common"""
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Provenance of tracked masks. They are made from the given masks of the entry that sets the layer."""
+    """Provenance of tracked masks. They are made from the keyframes of the entry that sets the layer."""
 
     objects: list[Id]
     """the only objects that it may change; with those merged into them, which its pixels replace"""
@@ -33,10 +34,10 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     start: Count = 0
     """reference frame"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """``correction``: from ``start`` to the given masks beside it; ``empty``: hides older layers; ``import``: read
+    """``correction``: from ``start`` to the keyframes beside it; ``empty``: hides older layers; ``import``: read
     from results of a job"""
     before: Count | None = None
-    """given frame before a correction; the frames between are tracked from both"""
+    """keyframe before a correction; the frames between are tracked from both"""
 
     @property
     def background(self) -> bool:
@@ -53,8 +54,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
 
     objects: dict[Id, Item | None] = {}
-    given: dict[Count, dict[Id, str] | None] = {}
-    """digests of given masks by frame and object; empty text: the object is not on the frame"""
+    keyframes: dict[Count, dict[Id, str] | None] = field(default_factory=dict, name="given")
+    """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
     merged: dict[Id, Id | None] = {}
     """object that an object was merged into"""
@@ -62,7 +63,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     """digest of the masks of a frame that need no further check"""
     notes: dict[Count, str | None] = {}
     """notes on frames"""
-    ranges: dict[str, Span | None] = {}
+    ranges: dict[str, FrameRange | None] = {}
     classes: dict[str, Count | None] = {}
     """class ids by class name, as in loaded masks"""
     attributes: dict[Id, dict[Count, Any] | None] = {}
@@ -77,14 +78,19 @@ class State(Struct, frozen=True, omit_defaults=True):
                 changed[name] = {key: value for key, value in merged.items() if value is not None}
         return msgspec.structs.replace(self, **changed)
 
-    def difference(self, other: State) -> State:
-        """Return the values to set for ``other``."""
+    def find_changes(self, values: State) -> State:
+        """Return those of some values that differ from these."""
         found = {}
         for name in self.__struct_fields__:
-            mine, others = getattr(self, name), getattr(other, name)
-            keys = [key for key in {**mine, **others} if mine.get(key) != others.get(key)]
-            found[name] = {key: others.get(key) for key in keys}
+            mine, others = getattr(self, name), getattr(values, name)
+            found[name] = {key: value for key, value in others.items() if mine.get(key) != value}
         return State(**found)
+
+    def difference(self, other: State) -> State:
+        """Return the values to set for ``other``."""
+        fields = self.__struct_fields__
+        removed = {name: dict.fromkeys(getattr(self, name)) | getattr(other, name) for name in fields}
+        return self.find_changes(State(**removed))
 
 
 class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
@@ -102,6 +108,17 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     time: str = ""
     """UTC, ISO 8601"""
 
+    @property
+    def imports(self) -> bool:
+        """Whether it opened the results of a job, which is not an edit."""
+        return self.number == 1 and any(
+            layer and layer.kind == "import" for layer in self.values.layers.values()
+        )
+
+    def describe(self) -> str:
+        """Return its title, person and local time; without a person, only its title."""
+        return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
+
 
 class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
     """Undo or redo."""
@@ -111,19 +128,19 @@ class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
     time: str = ""
 
 
-class Mark(Struct, frozen=True, omit_defaults=True, tag="status"):
+class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
     status: ClipStatus
     note: str = ""
     digest: str = ""
-    outdated: list[Span] = []
+    outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     author: str = ""
     time: str = ""
 
 
-class Kept(Struct, frozen=True, omit_defaults=True, tag="version"):
+class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
     """A version: a named entry."""
 
     entry: int
@@ -132,7 +149,7 @@ class Kept(Struct, frozen=True, omit_defaults=True, tag="version"):
     time: str = ""
 
 
-Record = Entry | Move | Mark | Kept
+Record = Entry | Move | StatusRecord | VersionRecord
 _decoder = msgspec.json.Decoder(Record)
 
 
@@ -151,9 +168,9 @@ class Log:
         self.entries: dict[int, Entry] = {}
         self.undone: list[int] = []
         """entries to redo, the next one last"""
-        self.mark: Mark | None = None
+        self.status: StatusRecord | None = None
         """last status"""
-        self.kept: list[Kept] = []
+        self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""
         self.used_objects: set[int] = set()
@@ -165,6 +182,8 @@ class Log:
         self.revision = 0
         """number of changes of what shows since the document was opened"""
         self._states: OrderedDict[int, State] = OrderedDict()
+        self._drawn: dict[int, dict[int, list[int]]] = {}
+        """frames with drawn masks by object and entry"""
         self._end = 0
         self._load()
 
@@ -178,6 +197,7 @@ class Log:
                 if file.write(line) != len(line):
                     raise OSError(28, "no space left on the device")
                 file.truncate()
+                os.fsync(file.fileno())
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
         self._end += len(line)
@@ -197,6 +217,22 @@ class Log:
             while len(self._states) > MAX_STATES:
                 self._states.popitem(last=False)
         return state
+
+    def list_drawn(self, number: int, object_id: int) -> list[int]:
+        """Return the frames on which an object has a drawn mask with pixels after an entry, in order."""
+        known, path = self._drawn.setdefault(object_id, {0: []}), []
+        while number not in known:
+            path.append(number)
+            number = self.entries[number].parent
+        frames = known[number]
+        for each in reversed(path):
+            changed = self.entries[each].values.keyframes
+            if changed:
+                state = self.state(each)
+                rest = [frame for frame in frames if frame not in changed]
+                frames = sorted(rest + [frame for frame in changed if find_digest(state, frame, object_id)])
+            known[each] = frames
+        return frames
 
     def _load(self) -> None:
         try:
@@ -233,14 +269,24 @@ class Log:
             else:
                 raise KeyError(f"entry {record.head}")
             self.head = record.head
-        elif isinstance(record, Mark):
-            self.mark = record
+        elif isinstance(record, StatusRecord):
+            self.status = record
         else:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
-            self.kept.append(record)
+            self.versions.append(record)
 
 
-def read_clock() -> str:
+def find_digest(state: State, frame: int, object_id: int) -> str:
+    """Return the digest of a drawn mask; empty without pixels."""
+    return (state.keyframes.get(frame) or {}).get(object_id, "")
+
+
+def format_time(text: str) -> str:
+    """Return the local date and time of a record, in minutes."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+
+
+def utc_now() -> str:
     """Return the time for a record."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

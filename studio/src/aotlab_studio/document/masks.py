@@ -6,7 +6,7 @@ import hashlib
 import os
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
@@ -24,6 +24,8 @@ from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
+MAX_SCORES = 100_000
+"""largest number of scores kept in memory"""
 
 
 def encode_png(ids: np.ndarray) -> bytes:
@@ -117,10 +119,14 @@ HEAD = struct.Struct("<II")
 class LayerFile:
     """Results of a layer, in one file to which records are appended; of several records of a frame the last counts."""
 
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], count: int) -> None:
         self.path, self.size = path, size
         self.results: dict[int, Result] = {}
         """by frame"""
+        self.coverage: dict[int, np.ndarray] = {}
+        """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
+        self.final = np.zeros(count, bool)
+        """frames with a result that is not provisional"""
         self.complete = False
         self.kept = path.is_file()
         self._places: dict[int, tuple[int, int]] = {}
@@ -156,7 +162,7 @@ class LayerFile:
         record = HEAD.pack(len(note), len(content)) + note + content
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self.kept else "wb", buffering=0) as file:
+            with self.path.open("r+b" if self.kept else "xb", buffering=0) as file:
                 file.seek(self._end)
                 if file.write(record) != len(record):
                     raise OSError(28, "no space left on the device")
@@ -178,30 +184,65 @@ class LayerFile:
                     if start + sizes[1] > length:
                         return
                     self._take(decoder.decode(file.read(sizes[0])), start, sizes[1])
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (OSError, ValueError, msgspec.MsgspecError):
             return  # what follows is not known; the layer is incomplete
 
     def _take(self, result: Result, start: int, size: int) -> None:
         self.kept, self._end = True, start + size
         self.complete = result.frame < 0
-        if not self.complete:
-            self.results[result.frame], self._places[result.frame] = result, (start, size)
+        if self.complete:
+            return
+        frame, count = result.frame, len(self.final)
+        if frame >= count:
+            raise ValueError(f"frame {frame} of {count}")
+        self.results[frame], self._places[frame] = result, (start, size)
+        self.final[frame] = not result.provisional
+        for covered in self.coverage.values():
+            covered[frame] = 0
+        for object_id in result.objects:
+            covered = self.coverage.setdefault(object_id, np.zeros(count, np.int8))
+            covered[frame] = 1 if object_id in result.scores else -1
 
 
 class LayerStore:
     """Files of layers by id, opened on demand."""
 
-    def __init__(self, folder: Path, size: tuple[int, int]) -> None:
-        self._folder, self._size = folder, size
+    def __init__(self, folder: Path, size: tuple[int, int], count: int) -> None:
+        self._folder, self._size, self._count = folder, size, count
         self._files: dict[int, LayerFile] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+        self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
+        self.last_id = max((int(path.stem) for path in folder.glob("[0-9]*.bin")), default=0)
+        """largest id of a file when the store was opened, also of layers that the log has lost"""
+        self.revision = 0
+        """number of changes since the store was opened"""
 
     def __getitem__(self, layer_id: int) -> LayerFile:
         with self._lock:
             if layer_id not in self._files:
-                self._files[layer_id] = LayerFile(self._folder / f"{layer_id:06d}.bin", self._size)
+                self._files[layer_id] = LayerFile(
+                    self._folder / f"{layer_id:06d}.bin", self._size, self._count
+                )
             return self._files[layer_id]
+
+    def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
+        """Append a frame to a layer; raises `InputError` as `LayerFile.put`."""
+        self[layer_id].put(result, ids)
+        self.revision += 1
+
+    def finish(self, layer_id: int) -> None:
+        """Mark a layer as complete; raises `InputError` as `LayerFile.finish`."""
+        self[layer_id].finish()
+        self.revision += 1
+
+    def remember_scores(self, content: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
+        """Return the scores of a frame of this content, measured once."""
+        found = self._scores.get(content)
+        if found is None:
+            found = measure()
+            self._scores.put(content, found)
+        return found
 
     def read(self, layer_id: int, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""

@@ -1,10 +1,10 @@
-"""Objects of a document: id, name, colour."""
+"""Objects of a document: id, name, class, attributes, colour."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypedDict
 
 from msgspec import Meta
@@ -13,6 +13,8 @@ from aotlab import InputError
 
 MAX_OBJECTS = 1000
 NAME_LENGTH = 60
+NO_CLASS = "object"
+"""class of objects without one in annotation files"""
 COLORS = (
     "#109898", "#ff9810", "#7010c0", "#981010", "#c0ffc0", "#c098ff", "#10ffff", "#c09870", "#404070", "#1010ff",
     "#e04010", "#704040", "#ffe070", "#e0ff10", "#9840c0", "#1070ff", "#ff4098", "#707040", "#9870c0", "#70c0e0",
@@ -21,6 +23,8 @@ COLORS = (
 
 
 ObjectId = Annotated[int, Meta(ge=1, le=65535)]
+Text = Annotated[str, Meta(max_length=NAME_LENGTH)]
+Attributes = Annotated[dict[Text, Text], Meta(max_length=20)]
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,15 @@ class Item:
     """not drawn in the page"""
     locked: bool = False
     """changed neither by painting nor by tracking"""
+    class_name: Annotated[str, Meta(max_length=NAME_LENGTH)] = ""
+    """empty: none"""
+    attributes: Attributes = field(default_factory=dict)
+    """on all frames"""
+
+    @property
+    def own_name(self) -> str:
+        """Name that a person gave it; empty for the name of its class, or a number."""
+        return "" if self.name in (self.class_name, f"object {self.id}") else self.name
 
 
 class ItemChanges(TypedDict, total=False):
@@ -45,6 +58,8 @@ class ItemChanges(TypedDict, total=False):
     color: str
     hidden: bool
     locked: bool
+    class_name: str
+    attributes: Attributes
 
 
 class ObjectList:
@@ -77,17 +92,23 @@ class ObjectList:
         return self._items[object_id]
 
 
-def make_item(object_id: int, name: str | None = None) -> Item:
+def make_item(object_id: int, name: str | None = None, class_name: str = "") -> Item:
     """Return a new object; raise `InputError` for an unusable name or an id above 65535."""
     if object_id > 65535:
         raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")
-    return check_item(Item(object_id, name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]))
+    name, color = name or class_name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]
+    return check_item(Item(object_id, name, color, class_name=class_name))
 
 
 def check_item(item: Item) -> Item:
     """Return the object; raise `InputError` for an unusable field."""
     if not (item.name.strip() and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
+    for text in (item.class_name, *item.attributes, *item.attributes.values()):
+        if not (text.isprintable() and len(text) <= NAME_LENGTH):
+            raise InputError(
+                f"class or attribute {text[:80]!r}: expected up to {NAME_LENGTH} printable characters"
+            )
     if not re.fullmatch("#[0-9a-f]{6}", item.color):
         raise InputError(f"colour {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
     return item

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Direction
 
 
@@ -20,7 +20,7 @@ class TrackRequest:
     start: int
     """frame whose masks are the reference"""
     direction: Direction = "forward"
-    """``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between given masks"""
+    """``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between keyframes"""
     first: int = 0
     last: int | None = None
     """last frame; None: the video's"""
@@ -53,96 +53,90 @@ class Span:
         return (self.forward_from is not None) + (self.backward_from is not None)
 
 
-def plan_request(document: Document, request: TrackRequest) -> Layer:
+def plan_request(now: Snapshot, request: TrackRequest) -> Layer:
     """Return the layer of a request.
 
     Raises:
         InputError: an empty range, a start outside it, an unknown object, or no mask to start from.
     """
-    last = document.count - 1 if request.last is None else request.last
+    last = now.count - 1 if request.last is None else request.last
     for index in (request.start, request.first, last):
-        document.require_frame(index)
+        now.require_frame(index)
     if not request.first <= request.start <= last:
         raise InputError(
             f"range {request.first} to {last}: does not hold frame {request.start}, where tracking starts"
         )
-    objects, start = document.objects, request.start
+    objects, start = now.objects, request.start
     wanted = objects.ids if request.object_ids is None else request.object_ids
     chosen = {objects.get(object_id).id for object_id in wanted}.difference(objects.locked)
-    given = _list_references(document, request.first, last, start)
+    references = _list_references(now, request.first, last, start)
     first = request.first
     if request.direction == "forward":
-        given = [index for index in given if index >= start]
-        first = given[0] + 1 if given else first
+        references = [index for index in references if index >= start]
+        first = references[0] + 1 if references else first
     elif request.direction == "backward":
-        given = [index for index in given if index <= start][-1:]
-        last = given[0] - 1 if given else last
-    if not given:
+        references = [index for index in references if index <= start][-1:]
+        last = references[0] - 1 if references else last
+    if not references:
         raise InputError(f"frame {start}: no mask to track; paint an object on it first")
     if first > last or (request.direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(with_merged(document, chosen), first, last, given[0], request.direction)
+    return Layer(with_merged(now, chosen), first, last, references[0], request.direction)
 
 
-def plan_correction(
-    document: Document, frame: int, object_id: int, *, removed: int | None = None
-) -> Layer | None:
-    """Return the layer that replaces what a given mask of an object outdates; None if there is nothing.
+def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int | None = None) -> Layer | None:
+    """Return the layer that replaces what a keyframe of an object outdates; None if there is nothing.
 
-    It covers frames with results, present or to come, up to the given masks of the object before and after it; before
+    It covers frames with results, present or to come, up to the keyframes of the object before and after it; before
     it, only frames that have results of the object or are between two of its masks.
 
     Args:
-        frame: of the given mask.
-        removed: frame of a given mask that is being removed.
+        frame: of the keyframe.
+        removed: frame of a keyframe that is being removed.
     """
-    owned, own = np.zeros((2, document.count), bool)
-    for each, owner in document.find_owners().items():
+    owned, own = np.zeros((2, now.count), bool)
+    for each, owner in now.owners.items():
         owned |= owner > 0
-        own |= (owner > 0) & (document.resolve(each) == object_id)
-    for layer_id in document.list_pending():  # what is going to be tracked will be outdated
-        layer = document.state.layers[layer_id]
+        own |= (owner > 0) & (now.resolve(each) == object_id)
+    for layer_id in now.pending:  # what is going to be tracked will be outdated
+        layer = now.state.layers[layer_id]
         assert layer is not None
         owned[layer.first : layer.last + 1] = True
-        own[layer.first : layer.last + 1] |= any(
-            document.resolve(each) == object_id for each in layer.objects
-        )
+        own[layer.first : layer.last + 1] |= any(now.resolve(each) == object_id for each in layer.objects)
     passable = owned.copy()
-    passable[document.keyframes] = True
-    marks = {index: document.given(index).get(object_id) for index in document.keyframes}
+    passable[now.keyframes] = True
+    masks = {index: now.keyframe(index).get(object_id) for index in now.keyframes}
     described = [
-        index for index, digest in marks.items() if digest is not None and index not in (frame, removed)
+        index for index, digest in masks.items() if digest is not None and index not in (frame, removed)
     ]
-    after = min((index for index in described if index > frame), default=document.count)
+    after = min((index for index in described if index > frame), default=now.count)
     before = max((index for index in described if index < frame), default=-1)
     last = frame
     while last + 1 < after and passable[last + 1]:
         last += 1
     while last > frame and not owned[last]:
         last -= 1
-    between = before >= 0 and bool(marks[before]) and bool(passable[before + 1 : frame].all())
+    between = before >= 0 and bool(masks[before]) and bool(passable[before + 1 : frame].all())
     between = between and bool(owned[before + 1 : frame].any())
     first = before + 1 if between else frame
     while not between and first - 1 > before and own[first - 1]:
         first -= 1
     if first == last == frame:
         return None
-    objects = with_merged(document, {object_id})
+    objects = with_merged(now, {object_id})
     return Layer(objects, first, last, frame, "correction", before if between else None)
 
 
-def with_merged(document: Document, object_ids: set[int]) -> list[int]:
+def with_merged(now: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids in layers that mean these objects."""
-    return sorted(
-        {*object_ids, *(each for each in document.state.merged if document.resolve(each) in object_ids)}
-    )
+    return sorted({*object_ids, *(each for each in now.state.merged if now.resolve(each) in object_ids)})
 
 
-def plan_spans(document: Document, layer: Layer) -> list[Span]:
+def plan_spans(now: Snapshot, layer: Layer) -> list[Span]:
     """Return the spans of a layer in the order of tracking.
 
     Args:
-        document: as it was at the layer's entry.
+        now: the document at the layer's entry.
     """
     first, last, start = layer.first, layer.last, layer.start
     if layer.kind == "forward":
@@ -156,14 +150,14 @@ def plan_spans(document: Document, layer: Layer) -> list[Span]:
             left = Span(before, start, before, start, (before, start))
         spans = [Span(start, None, start, last), left]
     else:
-        given = _list_references(document, first, last, start)
-        spans = [Span(given[0], given[-1], first, last, tuple(given))]
-        if len(given) == 1:
+        references = _list_references(now, first, last, start)
+        spans = [Span(references[0], references[-1], first, last, tuple(references))]
+        if len(references) == 1:
             spans = [Span(start, None, start, last), Span(None, start, first, start)]
     return [span for span in spans if span.num_frames]
 
 
-def _list_references(document: Document, first: int, last: int, start: int) -> list[int]:
-    """Return the frames of a range with given masks, and the start, of which a mask shows."""
-    given = [index for index in document.keyframes if first <= index <= last]
-    return [index for index in sorted({*given, start}) if document.labels(index).any()]
+def _list_references(now: Snapshot, first: int, last: int, start: int) -> list[int]:
+    """Return the frames of a range with drawn masks, and the start, of which a mask shows."""
+    keyframes = [index for index in now.keyframes if first <= index <= last]
+    return [index for index in sorted({*keyframes, start}) if now.labels(index).any()]

@@ -10,27 +10,28 @@ from aotlab_studio.document.document import Document
 
 
 def read_project(folder: Path, video: VideoInfo) -> Annotations:
-    """Return the shown masks of all frames with a result, with the objects' names as class names.
+    """Return the shown masks of all frames with a result, as `Snapshot.describe_objects`.
 
     Raises:
         InputError: as `Document.read`, or the project is for a video of another size or length, or without a result.
     """
     document = Document.read(folder)
-    size, count = document.size, document.count
+    now = document.snapshot
+    size, count = now.size, now.count
     if size != video.size or video.length not in (None, count):
         name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
-    annotations = Annotations(size, class_names={item.id: item.name for item in document.objects})
-    annotations.classes = document.classes
-    for index in sorted({*document.keyframes, *document.tracked_frames}):
-        labels, confidence = document.labels(index), document.confidence(index)
-        present = document.list_described(index) | document.scores(index).keys()
+    class_names, attributes = now.describe_objects()
+    annotations = Annotations(size, class_names=class_names)
+    annotations.classes = now.classes
+    for index in now.annotated_frames:
+        labels, scores = now.labels(index), now.scores(index)
         annotations.frames[index] = [
-            Region(object_id, encode_runs(labels == object_id), confidence[object_id])
-            for object_id in confidence
-            if object_id in present
+            Region(object_id, encode_runs(labels == object_id), scores[object_id].confidence)
+            for object_id in now.objects.ids
+            if object_id in scores
         ]
-    annotations.add_attributes(document.attributes)
+    annotations.add_attributes(attributes)
     if not annotations.frames:
         raise InputError("holds no mask; draw or track an object first")
     return annotations

@@ -12,7 +12,7 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab.sdk import Annotations, compute_fingerprint, load_masks, read_annotations
-from aotlab_studio.document.document import IMPORT_TITLE, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
@@ -97,7 +97,8 @@ def open_results(
 
 def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty document; tracked frames without masks show no object."""
-    video, count = document.video_info, document.count
+    video = document.video_info
+    count, size = video.length or 0, video.size
     if job.fingerprint and job.fingerprint != compute_fingerprint(document.frames.path):
         raise InputError(
             f"{folder}: its video {document.frames.path} has other content than the tracked one; restore it, or track "
@@ -109,25 +110,26 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
             f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
         )
     tracked = read_annotations(readable[0], video)
-    given = load_masks(job.masks, video).annotations if job.masks else Annotations(document.size)
+    given = load_masks(job.masks, video).annotations if job.masks else Annotations(size)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     class_names = tracked.class_names | given.class_names
     object_ids = sorted({*tracked.objects(), *given.objects()})
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
-    layer = document.layers[layer_id]
     end = min(job.first_frame + job.frames, count)
     for index in sorted({*range(job.first_frame, end), *tracked.frames}):
         ids = tracked.mask(index)
-        layer.put(Result(index, scores.get(index) or measure_scores(ids, object_ids, {}, {})), ids)
-    layer.finish()
+        document.layers.put(
+            layer_id, Result(index, scores.get(index) or measure_scores(ids, object_ids, {}, {})), ids
+        )
+    document.layers.finish(layer_id)
     for index in given.frames:
         ids = given.mask(index)
         masks[index] = {each: document.masks.put(ids == each) for each in np.unique(ids).tolist() if each}
     values = State(
-        objects={each: make_item(each, class_names.get(each)) for each in object_ids},
-        given=masks,
+        objects={each: make_item(each, class_name=class_names.get(each, "")) for each in object_ids},
+        keyframes=masks,
         layers={layer_id: Layer(object_ids, 0, count - 1, kind="import")},
         classes=dict(given.classes | tracked.classes),
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
-    document.edit(IMPORT_TITLE, values)  # completes the project
+    document.edit("results of a job", values)  # completes the project

@@ -1,14 +1,16 @@
 // @ts-check
 /** List of the clips of a batch, first those to look at first. */
 
-import { fetchClips, findNext, isFree, makeStatusList, STATUSES } from './clips.js';
-import { addIcons, createElement, element } from './dom.js';
+import { fetchClips, findNext, makeStatusList, STATUSES } from './clips.js';
+import { addIcons, connectPerson, countText, createElement, element, onSubmit } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
-const COOKIE = 'aotlab_person';
+
+/** HTTP status of a request that a person has to confirm. */
+const ASKS = 428;
 
 class BatchPage {
   constructor() {
@@ -17,16 +19,12 @@ class BatchPage {
     this.clips = [];
     /** Whether the list could not be read. */
     this.failed = false;
-    const stored = document.cookie.split('; ').find((one) => one.startsWith(`${COOKIE}=`));
-    element('person').value = decodeURIComponent(stored?.split('=')[1] || '');
-    element('person').onchange = () => {
-      document.cookie = `${COOKIE}=${encodeURIComponent(element('person').value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
-      this.showMessage('');
-      element('person').blur(); // the next key is a shortcut again
-    };
+    connectPerson(() => this.showMessage(''));
     element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
+    element('track-all').onclick = () => this.trackAll();
+    onSubmit(element('export-clips'), () => this.exportClips());
     document.addEventListener('keydown', (event) => {
       if (event.key !== '>' || /** @type {HTMLElement} */ (event.target).matches('input, select')) return;
       event.preventDefault(); // the name's field may get the focus
@@ -57,6 +55,7 @@ class BatchPage {
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
     element('summary').textContent = `${this.clips.length} clips: ${counts.join(', ')}. Those with the most to check come first.`;
+    element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
     const shown = this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value));
     element('clips').replaceChildren(...shown.map((clip) => this.row(clip)));
   }
@@ -66,16 +65,13 @@ class BatchPage {
     const { name, status, note, holder, person, error, sentences } = clip;
     const line = createElement('tr', {});
     const open = createElement('a', { href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) });
-    if (!error) open.append(createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' }));
+    open.append(createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' }));
     open.append(createElement('span', { textContent: name }));
     const title = createElement('th', { scope: 'row' });
-    if (isFree(clip) || holder) title.append(open);
-    else title.textContent = name;
+    title.append(open);
     const checks = createElement('ul', {});
     checks.append(...(error ? [error] : sentences).map((text) => createElement('li', { textContent: text })));
     const list = makeStatusList(status);
-    list.disabled = Boolean(error);
-    if (error) list.title = 'No status: the clip has no results to correct. Track it again.';
     list.setAttribute('aria-label', `Status of ${name}`);
     const field = createElement('input', { type: 'text', value: note, maxLength: 100, hidden: status !== 'rejected' && !note });
     field.placeholder = 'Why?';
@@ -97,7 +93,7 @@ class BatchPage {
       const body = JSON.stringify({ status, note, outdated });
       const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
       const problem = answer.ok ? '' : await answer.text();
-      if (problem.endsWith('or go on with what is there') && confirm(`${problem}?`)) {
+      if (answer.status === ASKS && confirm(`${problem}?`)) {
         await this.setStatus(name, status, note, 'go on');
         return;
       }
@@ -107,6 +103,34 @@ class BatchPage {
       this.showMessage(`The status cannot be stored (${error}). Is the program still running?`, true);
     }
     await this.refresh();
+  }
+
+  /** Track all clips with drawn masks. */
+  async trackAll() {
+    if (!this.checkPerson()) return;
+    const count = await this.post('track', null);
+    if (count !== undefined) this.showMessage(`${countText(count, 'clip')} will be tracked, one after the other.`);
+    await this.refresh();
+  }
+
+  /** Write the masks of all corrected and accepted clips. */
+  async exportClips() {
+    const boxes = [.../** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'))];
+    this.showMessage('Exporting…');
+    const done = await this.post('export', boxes.map((box) => box.name));
+    if (done) this.showMessage([`${countText(done.names.length, 'clip')} exported.`, ...done.problems].join(' '), done.problems.length > 0);
+  }
+
+  /** Send a request; return its result, or undefined after an error, which shows. @param {string} address @param {unknown} body */
+  async post(address, body) {
+    try {
+      const answer = await fetch(address, { method: 'POST', body: JSON.stringify(body) });
+      if (answer.ok) return await answer.json();
+      this.showMessage(await answer.text(), true);
+    } catch (error) {
+      this.showMessage(`Nothing was done (${error}). Is the program still running?`, true);
+    }
+    return undefined;
   }
 
   openNext() {

@@ -23,7 +23,7 @@ export function findNext(clips, name) {
 }
 
 /** Return whether a clip can be opened. @param {Clip} clip */
-export const isFree = (clip) => !clip.error && !clip.holder;
+export const isFree = (clip) => !clip.holder;
 
 /** @param {ClipStatus} chosen */
 export function makeStatusList(chosen) {
@@ -44,9 +44,10 @@ export class ClipHeader {
   }
 
   /** @param {import('./protocol.js').Description} description */
-  show({ status, note }) {
-    element('clip').hidden = !new URL('..', location.href).pathname.endsWith('/clip/');
-    element('accept').parentElement.hidden = !element('clip').hidden;
+  show({ status, note, shared }) {
+    const listed = new URL('..', location.href).pathname.endsWith('/clip/');
+    for (const id of ['clips', 'next-clip']) element(id).hidden = !listed;
+    element('name-field').hidden = listed || !shared;
     this.setStatus(status, note);
   }
 
@@ -56,8 +57,6 @@ export class ClipHeader {
     element('clip-status').value = status;
     element('clip-note').value = note;
     element('clip-note').hidden = status !== 'rejected' && !note;
-    element('correction').textContent = status;
-    element('accept').lastElementChild.textContent = status === 'accepted' ? 'Not accepted' : 'Accept the masks';
   }
 
   async send() {
@@ -66,15 +65,9 @@ export class ClipHeader {
     else if (values.status === 'rejected' && !values.note) element('clip-note').focus();
   }
 
-  /** Accept the masks, or take that back. */
-  accept() {
-    const status = this.stored.status === 'accepted' ? 'corrected' : 'accepted';
-    return this.app.send('set_status', { status, note: element('clip-note').value.trim() });
-  }
-
   /** Open the next clip that needs work. */
   async next() {
-    if (element('clip').hidden) return;
+    if (element('clips').hidden) return;
     try {
       const found = findNext(await fetchClips('../../'), this.app.name);
       if (found) location.assign(`../${encodeURIComponent(found.name)}/`);

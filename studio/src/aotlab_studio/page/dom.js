@@ -69,6 +69,20 @@ export function watchDensity(run) {
 /** @param {number} count @param {string} noun */
 export const countText = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
+const PERSON_COOKIE = 'aotlab_person';
+
+/** Show the name of the person in its field, and keep it when it is typed. @param {() => void} changed */
+export function connectPerson(changed) {
+  const field = element('person');
+  const stored = document.cookie.split('; ').find((one) => one.startsWith(`${PERSON_COOKIE}=`));
+  field.value = decodeURIComponent(stored?.split('=')[1] || '');
+  field.onchange = () => {
+    document.cookie = `${PERSON_COOKIE}=${encodeURIComponent(field.value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
+    field.blur(); // the next key is a shortcut again
+    changed();
+  };
+}
+
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 

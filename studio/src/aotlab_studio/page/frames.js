@@ -257,6 +257,7 @@ export class Playback {
     const seconds = this.frame / this.rate;
     element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
     this.app.timeline.setFrame(this.frame);
+    this.app.review.showNote();
   }
 
   /** Refresh the masks of a frame that changed. @param {number} frame @param {number} revision of all masks */

@@ -5,7 +5,7 @@ import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
 import { addIcons, element, loadPlace, restoreSettings } from './dom.js';
 import { FrameCache, Playback } from './frames.js';
-import { askOutdated, Exporter, History, showObjects, showTools, connectControls } from './panels.js';
+import { askOutdated, connectControls, Exporter, History, showClasses, showFields, showObjects, showTools } from './panels.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
@@ -31,6 +31,7 @@ export class App {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
+    this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
     this.project = '';
@@ -97,7 +98,9 @@ export class App {
     if (place.chosen) this.chosen = place.chosen;
     this.tracking.showRange(state.range);
     this.clip.show(state);
+    this.review.setNotes(state.notes);
     this.timeline.setStrips(state.strips);
+    showClasses(state.classes);
     this.setObjects(state.objects);
     this.history.setTitles(state.history);
     this.exporter.setNames(state.outputs);
@@ -119,6 +122,7 @@ export class App {
       this.review.tick(event.frame, event.codes);
     } else if (event.event === 'objects') {
       const ids = this.objects.map(({ id }) => id).join();
+      showClasses(event.classes);
       this.setObjects(event.objects);
       if (ids !== event.objects.map(({ id }) => id).join()) this.review.refresh();
       this.playback.refresh(event.revision);
@@ -134,6 +138,8 @@ export class App {
       else this.tracking.setJob(event.job);
     } else if (event.event === 'stale') {
       this.timeline.setStale(event.stretches);
+    } else if (event.event === 'notes') {
+      this.review.setNotes(event.notes);
     } else if (event.event === 'status') {
       this.clip.setStatus(event.status, event.note);
     } else if (event.event === 'tracker') {
@@ -152,6 +158,7 @@ export class App {
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(element('objects'), objects, this);
+    showFields(objects.find((item) => item.id === this.chosen));
     element('empty').hidden = objects.length > 0;
     for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;
@@ -178,14 +185,14 @@ export class App {
    * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined after an error, which shows
    */
   async request(action, values, id) {
-    const said = element('status').textContent;
+    const said = this.messageCount;
     this.countPending(1);
     try {
       const common = { propagate: true };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
       const answer = await this.connection.call(action, message, id);
       await this.playback.refresh(answer.revision);
-      if (element('status').className && element('status').textContent === said) this.showMessage('');
+      if (element('status').className && this.messageCount === said) this.showMessage('');
       return answer;
     } catch (error) {
       const outdated = error instanceof Refusal && error.question ? await askOutdated(error) : '';
@@ -245,6 +252,7 @@ export class App {
 
   /** @param {string} text @param {boolean} [problem] */
   showMessage(text, problem = false) {
+    this.messageCount += 1;
     element('status').textContent = text;
     element('status').className = problem ? 'error' : '';
   }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { countText, element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
+import { connectPerson, countText, element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -19,6 +19,10 @@ export function connectControls(app) {
   const { viewer } = app;
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setStyle({ [key]: element(key).checked });
+  element('note').onchange = () => app.review.storeNote();
+  element('class').onchange = () => app.change(app.chosen, { class_name: element('class').value.trim() });
+  element('attributes').onchange = () => app.change(app.chosen, { attributes: readAttributes() });
+  connectPerson(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
 }
@@ -46,7 +50,7 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.settle(), accept: () => app.clip.accept(),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.toggleFine(),
     play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
@@ -169,7 +173,7 @@ export function showObjects(list, objects, app) {
 
 /** @param {Item} item @param {import('./main.js').App} app */
 function row(item, app) {
-  const { id, name, color } = item;
+  const { id, name, color, class_name: className } = item;
   const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
   const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
   const swatch = createElement('input', { type: 'color', value: color });
@@ -180,6 +184,7 @@ function row(item, app) {
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(createElement('span', { className: 'name', textContent: name }));
+  if (className && className !== name) choose.append(createElement('span', { className: 'class', textContent: className }));
   choose.setAttribute('aria-pressed', String(id === app.chosen));
   // the first click of two replaces the list, so there is no dblclick
   choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
@@ -193,6 +198,26 @@ function row(item, app) {
   lock.dataset.name = `lock${id}`;
   line.append(swatch, choose, pencil, hide, lock);
   return line;
+}
+
+/** Offer the classes of the project. @param {string[]} names */
+export function showClasses(names) {
+  element('classes').replaceChildren(...names.map((value) => createElement('option', { value })));
+}
+
+/** Show class and attributes of the chosen object, unless they are being typed. @param {Item | undefined} item */
+export function showFields(item) {
+  element('object-fields').hidden = !item;
+  if (!item || document.activeElement?.closest('#object-fields')) return;
+  element('class').value = item.class_name;
+  element('attributes').value = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', ');
+}
+
+/** Return the attributes in their field; a name without a value is true. @returns {Record<string, string>} */
+function readAttributes() {
+  const pairs = element('attributes').value.split(',').map((/** @type {string} */ text) => text.split('='));
+  return Object.fromEntries(pairs.map((/** @type {string[]} */ [name, ...value]) => [name.trim(), value.join('=').trim() || 'true'])
+    .filter((/** @type {[string, string]} */ [name]) => name));
 }
 
 /** Rename the chosen object. @param {App} app */
@@ -272,9 +297,9 @@ export class History {
   reportTaken(answer) {
     if (!answer) return;
     const { app } = this;
-    const { object_id: id, taken } = answer.result;
-    const losses = Object.entries(taken).map(([other, count]) => `${countText(count, 'pixel')} of ${app.getName(Number(other))}`);
-    if (losses.length) this.offer(answer, `${app.getName(id)} took ${losses.join(', ')}`);
+    const { object_id: id, losses } = answer.result;
+    const texts = Object.entries(losses).map(([other, count]) => `${countText(count, 'pixel')} of ${app.getName(Number(other))}`);
+    if (texts.length) this.offer(answer, `${app.getName(id)} took ${texts.join(', ')}`);
   }
 
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
@@ -292,7 +317,7 @@ export class History {
   report(step, what) {
     if (!step) return;
     this.app.showMessage(`${step.title}: ${what}`);
-    if (step.frame !== null && step.title !== 'tracking') this.app.playback.seek(step.frame);
+    if (step.frame !== null) this.app.playback.seek(step.frame);
   }
 
   /** Remove the last corner or click; without one, the object. */
@@ -366,8 +391,11 @@ export class Exporter {
     if (done) {
       element('download').hidden = false;
       element('download').textContent = `Download ${done.archive}`;
-      const { missing } = done;
-      if (missing) element('export-missing').textContent = `${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`;
+      const { missing, unclassed } = done;
+      const texts = [];
+      if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
+      if (missing) texts.push(`${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`);
+      element('export-missing').textContent = texts.join(' ');
       element('download').focus();
     }
   }

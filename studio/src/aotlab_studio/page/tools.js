@@ -165,11 +165,11 @@ async function suggest(toolbox, prompts, { frame, id: before }, away) {
   const common = { ...prompts, frame };
   const answer = await app.request('suggest', { ...common, object_id: (!away && before) || null });
   if (!answer) return undefined;
-  const { result: { object_id: id, withheld }, step } = answer;
+  const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
   if (app.chosen === before) app.setChosen(id);
   if (away) toolbox.marks = [];
   app.history.reportTaken(answer);
-  if (withheld) toast(`${countText(withheld, 'pixel')} of other objects left to them`, {
+  if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
     'Take them': async () => {
       if (!(await app.send('undo', { step }))) return;
       await app.send('suggest', { ...common, object_id: (!away && before) || null, overwrite: true });

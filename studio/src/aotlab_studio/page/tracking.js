@@ -1,5 +1,5 @@
 // @ts-check
-/** Tracking: buttons, progress, model settings, streams; frames to check, ranked. */
+/** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
 import { countText, element, createElement, readNumber, setIcon, toast } from './dom.js';
 import { makeThumbnail } from './timeline.js';
@@ -67,8 +67,8 @@ export class Tracking {
       if (job.done) this.app.review.refreshLive();
       if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
-      const taken = job.taken ? `; other objects lost ${countText(job.taken, 'pixel')}` : '';
-      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${taken}`, Boolean(job.problem));
+      const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
+      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${lost}`, Boolean(job.problem));
       this.app.review.refresh();
     }
     this.job = alive ? job : null;
@@ -81,7 +81,7 @@ export class Tracking {
     this.showWaiting();
     if (job?.problem) this.app.showMessage(job.problem, true);
     if (!alive && job?.done) this.app.review.refresh();
-    if (job?.status === 'done' && job.taken) toast(`The correction took ${countText(job.taken, 'pixel')} of other objects`);
+    if (job?.status === 'done' && job.lost_pixels) toast(`The correction took ${countText(job.lost_pixels, 'pixel')} of other objects`);
   }
 
   showWaiting() {
@@ -168,6 +168,10 @@ export class Review {
     this.refreshing = false;
     /** Whether something changed since the last request. */
     this.outdated = false;
+    /** Notes by frame. @type {Record<number, string>} */
+    this.notes = {};
+    /** Frame of the note in the field. */
+    this.noted = 0;
     /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
     this.thumbnails = new Map();
     this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
@@ -183,6 +187,27 @@ export class Review {
     if (!this.thumbnails.has(frame)) this.observer.observe(found.box);
     this.thumbnails.set(frame, found);
     return found.box;
+  }
+
+  /** @param {Record<number, string>} notes by frame */
+  setNotes(notes) {
+    this.notes = notes;
+    this.showNote();
+    this.show();
+  }
+
+  /** Show the note of the frame, unless one is being typed. */
+  showNote() {
+    const field = element('note');
+    if (document.activeElement === field) return;
+    this.noted = this.app.playback.frame;
+    field.value = this.notes[this.noted] || '';
+  }
+
+  async storeNote() {
+    element('view').focus({ preventScroll: true });
+    await this.app.send('set_note', { frame: this.noted, text: element('note').value });
+    this.showNote();
   }
 
   /** Refresh while a job runs, but not too often. */
@@ -225,6 +250,11 @@ export class Review {
     this.app.timeline.setChecks(open.slice(0, MAX_MARKED).map((visit) => visit.frame));
     element('review-empty').hidden = this.visits.length > 0;
     showChecks(element('review'), this.visits.slice(0, MAX_MARKED), this.app);
+    element('notes').replaceChildren(...Object.entries(this.notes).map(([frame, text]) => {
+      const line = createElement('li', {});
+      line.append(createElement('button', { textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }));
+      return line;
+    }));
     element('next').lastElementChild.textContent = `Next frame to check (${open.length})`;
   }
 
@@ -262,9 +292,9 @@ export class Review {
   }
 
   /** State that this frame is fine as it shows, and go to the next one to check; if it was fine, take that back. */
-  async settle() {
+  async toggleFine() {
     const { frame } = this.app.playback;
-    const answer = await this.app.send('settle', { frame });
+    const answer = await this.app.send('toggle_fine', { frame });
     if (!answer) return;
     await this.refresh();
     this.app.history.offer(answer, answer.result ? `Frame ${frame} is fine` : `Frame ${frame} is to be checked again`);

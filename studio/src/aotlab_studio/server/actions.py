@@ -16,6 +16,7 @@ from aotlab.sdk import LostFlags, find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
 from aotlab_studio.server.session import Session
 
@@ -24,6 +25,7 @@ def describe(session: Session) -> Description:
     """Return all that a page needs when it opens."""
     document, kinds = session.document, {name: find_output(name) for name in list_outputs()}
     with document.lock:
+        now = document.snapshot
         return Description(
             name=document.frames.name,
             project=document.header.id,
@@ -32,17 +34,19 @@ def describe(session: Session) -> Description:
             size=document.frames.size,
             rate=float(document.frames.rate),
             batch=session.results is not None,
+            shared=session.shared,
             status=document.status[0],
             note=document.status[1],
-            objects=list(document.objects),
+            objects=list(now.objects),
+            classes=sorted(now.classes),
             strips=strips(document),
             revision=document.revision,
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
             tracker=session.choice.describe(),
             history=document.titles,
-            stale=document.list_stale(),
-            range=document.state.ranges.get("track"),
-            notes={index: text for index, text in document.state.notes.items() if text},
+            stale=now.list_stale(),
+            range=now.state.ranges.get("track"),
+            notes=now.notes,
             job=session.job.report() if session.job is not None and session.job.alive else None,
         )
 
@@ -51,32 +55,27 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 """characters of a strip; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
-def encode_frame_codes(document: Document, index: int) -> dict[int, str]:
+def encode_frame_codes(now: Snapshot, index: int) -> dict[int, str]:
     """Return the characters of all objects on one frame, without `LOST`."""
-    described, scores = document.list_described(index), document.scores(index)
-    confidence = document.confidence(index)
-    codes = dict.fromkeys(document.objects.ids, UNKNOWN)
-    for object_id in codes:
-        score = scores.get(object_id)
-        if object_id in described:
-            codes[object_id] = KEYFRAME if confidence[object_id] else KEYFRAME_ABSENT
-        elif score is not None:
-            codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
+    drawn, codes = now.keyframe(index), dict.fromkeys(now.objects.ids, UNKNOWN)
+    for object_id, score in now.scores(index).items():
+        tracked = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
+        keyframe = KEYFRAME if drawn.get(object_id) else KEYFRAME_ABSENT
+        codes[object_id] = keyframe if object_id in drawn else tracked
     return codes
 
 
 def strips(document: Document) -> dict[int, str]:
     """Return a character per frame for every object; one unseen for some frames is lost, see `LostFlags`."""
-    with document.lock:
-        rows = {object_id: [UNKNOWN] * document.frames.count for object_id in document.objects.ids}
-        lost = LostFlags()
-        for index in sorted({*document.keyframes, *document.tracked_frames}):
-            codes, confidence = encode_frame_codes(document, index), document.confidence(index)
-            confidence |= {
-                each: 1.0 for each, code in codes.items() if code in (UNKNOWN, KEYFRAME, KEYFRAME_ABSENT)
-            }
-            for object_id, is_lost in lost.update(confidence).items():
-                rows[object_id][index] = LOST if is_lost else codes[object_id]
+    now, lost = document.snapshot, LostFlags()
+    rows = {object_id: [UNKNOWN] * now.count for object_id in now.objects.ids}
+    for index in now.annotated_frames:
+        codes, confidence = encode_frame_codes(now, index), now.confidence(index)
+        confidence |= {
+            each: 1.0 for each, code in codes.items() if code in (UNKNOWN, KEYFRAME, KEYFRAME_ABSENT)
+        }
+        for object_id, is_lost in lost.update(confidence).items():
+            rows[object_id][index] = LOST if is_lost else codes[object_id]
     return {object_id: "".join(row) for object_id, row in rows.items()}
 
 
@@ -94,7 +93,7 @@ def run_action(session: Session, message: dict[str, Any], author: str = "") -> A
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
-        session.document.require_frame(values["frame"])
+        session.document.snapshot.require_frame(values["frame"])
     action, view = ACTIONS[name], session.by(author, propagates=values.pop("propagate", False))
     if action in EDIT_ACTIONS:
         session.runner.stop_background()
@@ -134,12 +133,12 @@ EDIT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, Session.suggest, editing.fill_holes, editing.clear, editing.remove_keyframe,
     editing.split_object, editing.reassign,
 )  # fmt: skip
-"""actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""
+"""actions that change drawn masks of a frame; ``propagate``: track the change to the next keyframe"""
 LOCAL: Sequence[Callable[..., Any]] = (editing.clear,)
 """edits of one frame only, which do not propagate"""
 OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.drop_results, editing.set_note, editing.set_range, editing.settle, Session.set_tracker, track,
+    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_fine, Session.set_tracker, track,
     Session.pause, Session.resume, Session.stop, Session.undo, Session.redo, Session.review, strips, Session.export,
     Session.cancel_export, Session.export_clips, Session.set_status, Document.list_versions, Document.keep_version,
     Document.restore_version,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import h11
 import msgspec
 import numpy as np
 import uvicorn
@@ -23,7 +22,6 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aotlab import InputError
 from aotlab_studio.document.objects import NAME_LENGTH
@@ -40,7 +38,7 @@ MAX_UPLOAD_BYTES = 32 * 2**20
 MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
-"""seconds after which a connection is closed whose client sends no complete request"""
+"""seconds after which an idle connection is closed"""
 DRAWINGS = ("paint", "outline", "add_object")
 """actions that a page repeats when it closes before their answers"""
 MIN_PAGE_ID = 2**32
@@ -110,7 +108,7 @@ class Endpoints:
     async def get_labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
         document, index = self._session.by(read_person(request)).document, _parse_index(request)
-        content = await run_in_threadpool(lambda: encode_labels(document.labels(index)))
+        content = await run_in_threadpool(lambda: encode_labels(document.snapshot.labels(index)))
         return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
     async def upload_masks(self, request: Request) -> Response:
@@ -120,7 +118,7 @@ class Endpoints:
         `FileObject` ask which objects the masks are of.
         """
         document, index = self._session.by(read_person(request)).document, _parse_index(request)
-        document.require_frame(index)
+        document.snapshot.require_frame(index)
         body = await read_body(request)
         if body is None:
             return PlainTextResponse(
@@ -228,6 +226,8 @@ class Connection:
         self._author = read_person(socket)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        """messages handled beside later ones; a loop keeps no references to its tasks"""
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
@@ -253,7 +253,9 @@ class Connection:
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
         if message.get("do") in ("export", "export_clips", "set_status"):
-            self._beside = asyncio.create_task(self._handle(message))
+            task = asyncio.create_task(self._handle(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         else:
             await self._handle(message)
 
@@ -262,7 +264,7 @@ class Connection:
 
     def _notify(self, event: Event) -> None:
         if isinstance(event, FrameEvent):
-            event = replace(event, codes=encode_frame_codes(self._session.document, event.frame))
+            event = replace(event, codes=encode_frame_codes(self._session.document.snapshot, event.frame))
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:
@@ -272,29 +274,6 @@ class Connection:
                 await self._socket.close(1013, "too slow")
                 return
             await self._socket.send_text(msgspec.json.encode(message).decode())
-
-
-class TimedProtocol(H11Protocol):
-    """HTTP connection that is also closed if its first request, or a part of one, takes too long.
-
-    uvicorn closes it only after a response.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection."""
-        super().connection_made(transport)
-        self._start_timer()
-
-    def data_received(self, data: bytes) -> None:
-        """Handle a part of a request."""
-        super().data_received(data)
-        upgraded = self.transport.get_protocol() is not self
-        if not upgraded and self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._start_timer()
-
-    def _start_timer(self) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
 
 
 class Server(uvicorn.Server):
@@ -307,7 +286,7 @@ class Server(uvicorn.Server):
         guard = GuardMiddleware(app, port, host=host, token=token)
         config = uvicorn.Config(
             guard,
-            http=TimedProtocol,
+            http="h11",
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -319,7 +298,6 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
-        logging.getLogger("uvicorn.error").addFilter(_drop_decoding_traceback)
         self._listener = listener
         host = find_reachable_host(host)
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -329,13 +307,6 @@ class Server(uvicorn.Server):
     def run_on_socket(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""
         self.run(sockets=[self._listener])
-
-
-def _drop_decoding_traceback(record: logging.LogRecord) -> bool:
-    """Drop the traceback of a client's text that is not UTF-8; the connection is closed already."""
-    if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
-        record.exc_info = None
-    return True
 
 
 def find_reachable_host(host: str) -> str:

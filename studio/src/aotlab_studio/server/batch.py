@@ -1,4 +1,4 @@
-"""Server of all videos of a batch: list, status and holders; one session per video."""
+"""Server of a list of videos: results of a batch, or a folder of videos. List, status, holders, tracking of all."""
 
 from __future__ import annotations
 
@@ -14,21 +14,34 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aotlab import InputError
+from aotlab import InputError, open_frames
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.folder import IMAGE_SUFFIXES, LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import RECORD_FILE
 from aotlab_studio.files import read_holder
-from aotlab_studio.protocol import Clip, ClipStatus, Outdated
+from aotlab_studio.protocol import Clip, ClipStatus, ExportedClips, Outdated
 from aotlab_studio.review.batch import list_sentences, rank_entries
-from aotlab_studio.server.app import NO_CACHE_HEADERS, build_app, load_page_files, read_body, read_person
-from aotlab_studio.server.session import Note, Session
+from aotlab_studio.server.app import (
+    CACHE_HEADERS,
+    NO_CACHE_HEADERS,
+    build_app,
+    load_page_files,
+    read_body,
+    read_person,
+)
+from aotlab_studio.server.batch_export import export_clips
+from aotlab_studio.server.session import Note, OutdatedError, Session, list_checks
+from aotlab_studio.video import encode_jpeg
 
 REVIEW_FILE = "review.json"
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".gif")
 MAX_SENTENCES = 3
+THUMBNAIL_WIDTH = 320
 RELEASE_SECONDS = 10.0
 """seconds after which a video that no page shows is released, for a page that is reloaded"""
 
@@ -42,12 +55,60 @@ class StatusMessage(msgspec.Struct):
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
-    """Return the reviews of the videos of a batch, first those to look at first; None for any other folder."""
+    """Return the reviews of the videos of a batch, first those to look at first, or the videos of a folder.
+
+    None for any other path.
+    """
     try:
         entries = msgspec.json.decode((folder / REVIEW_FILE).read_bytes(), type=list[dict[str, Any]])
         return rank_entries([entry for entry in entries if entry["status"] != "waiting"])
     except (OSError, ValueError, KeyError):
-        return None
+        return [
+            {"name": path.name, "video": str(path), "frames": None, "objects": 0, "error": "", "rate": "25"}
+            for path in list_videos(folder)
+        ] or None
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """Return the video files and folders of images in a folder, by name; none in a folder of images or a project."""
+    if not folder.is_dir() or (folder / PROJECT_FILE).exists() or _holds_images(folder):
+        return []
+    return [path for path in sorted(folder.iterdir()) if _is_video(path) and path.name[0] != "."]
+
+
+def _is_video(path: Path) -> bool:
+    if path.is_dir():
+        return not path.name.endswith(PROJECT_SUFFIX) and _holds_images(path)
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+
+
+@dataclass(frozen=True)
+class ClipState:
+    """What the list shows of a project."""
+
+    status: ClipStatus
+    note: str
+    person: str
+    frames: int
+    objects: int
+    untracked: bool
+    """whether masks are drawn, and frames are without a result"""
+    sentences: list[str]
+    """what to check, worst first"""
+
+    @classmethod
+    def describe(cls, document: Document) -> ClipState:
+        """Return the state of a document."""
+        now, (status, note) = document.snapshot, document.status
+        names = {item.id: item.name for item in now.objects}
+        checks = [check for check in list_checks(now) if check.object_id in names]
+        sentences = [f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in checks]
+        untracked = bool(now.keyframes) and len(now.annotated_frames) < now.count
+        return cls(status, note, document.person, now.count, len(now.objects.ids), untracked, sentences)
 
 
 @dataclass
@@ -67,29 +128,35 @@ class OpenClip:
 
 
 class Batch:
-    """The videos of a batch, opened when a page asks for them, and released when no page shows them.
+    """The videos of a list, opened when a page asks for them, and released when no page shows them.
 
     Args:
-        folder: results of ``aotlab track --jobs``.
-        open_clip: opens the session of a folder of results.
+        folder: results of ``aotlab track --jobs``, or videos.
+        open_clip: opens the session of a folder of results, or of a video in the project given.
 
     Raises:
-        InputError: not the results of a batch.
+        InputError: neither.
     """
 
-    def __init__(self, folder: Path, open_clip: Callable[[Path], Session]) -> None:
+    def __init__(self, folder: Path, open_clip: Callable[[Path, Path], Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
+        self._closed = threading.Event()
+        self._waiting: list[str] = []
+        """videos that are going to be tracked"""
         self._open: dict[str, OpenClip] = {}
+        self._queue, self._problems = threading.Lock(), dict[str, str]()
         self._locks: dict[str, threading.RLock] = {}
         """by the name of the video; held while it is opened, used or closed, so that no other video waits"""
-        self._statuses: dict[str, tuple[list[Any], tuple[tuple[ClipStatus, str], str]]] = {}
+        self._states: dict[str, tuple[list[Any], ClipState]] = {}
         """by name: sizes and times of the files of a project, and what was read of them"""
-        if not self._read_entries():
-            raise InputError(f"{folder}: holds no results of a list of videos; run aotlab track --jobs first")
+        if not self.read_entries():
+            raise InputError(
+                f"{folder}: holds neither videos nor results of a list of videos; choose another folder"
+            )
 
     def list_clips(self) -> list[Clip]:
         """Return all videos, first those to look at first."""
-        return [self._describe(entry) for entry in self._read_entries()]
+        return [self._describe(entry) for entry in self.read_entries()]
 
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
         """Begin a request of a person for a video, which is opened first; `leave` ends it.
@@ -137,46 +204,101 @@ class Batch:
                 del self._open[name]
                 found.session.close()
 
+    def track_all(self, person: str) -> int:
+        """Track all videos with drawn masks and frames without a result, one after the other; return their number."""
+        with self._queue:
+            chosen = [
+                clip.name for clip in self.list_clips() if clip.untracked and clip.name not in self._waiting
+            ]
+            self._waiting += chosen
+            if chosen and len(chosen) == len(self._waiting):
+                threading.Thread(
+                    target=self._track_waiting, args=(person,), name="track all", daemon=True
+                ).start()
+        return len(chosen)
+
+    def _track_waiting(self, person: str) -> None:
+        while True:
+            with self._queue:
+                if not self._waiting or self._closed.is_set():
+                    return
+                name = self._waiting[0]
+            try:
+                self._track(name, person)
+            except InputError as error:
+                self._problems[name] = str(error)
+            with self._queue:
+                self._waiting.remove(name)
+
+    def _track(self, name: str, person: str) -> None:
+        found = self.enter(name, person if name not in self._open else "", page=False)
+        try:
+            session = found.session.by(person)
+            start = session.document.snapshot.keyframes[0]
+            session.track(TrackRequest(start, "both")).wait()
+            problem = session.job.problem if session.job else None
+            self._problems[name] = problem or ""
+        finally:
+            self.leave(name, found, page=False)
+            self.release(name)
+
+    def export_all(self, outputs: list[str]) -> ExportedClips:
+        """Export all corrected or accepted videos; raises `InputError` as `export_clips`."""
+        opened = {name: found.session.document for name, found in self._open.items()}
+        return export_clips(self.folder, outputs, opened)
+
     def close(self) -> None:
         """Close all sessions."""
+        self._closed.set()
         for name in list(self._locks):
             with self._lock(name):
                 if name in self._open:
                     self._open.pop(name).session.close()
 
     def _describe(self, entry: dict[str, Any]) -> Clip:
-        project = self._locate_project(entry["name"])
+        name, project = entry["name"], self._locate_project(entry["name"])
         holder = read_holder(project) if project.is_dir() else None
-        status: ClipStatus = "open"
-        note, person, error = "", "", entry["error"]
+        error, state = (
+            entry["error"],
+            ClipState("open", "", "", entry["frames"] or 0, entry["objects"], False, []),
+        )
         try:
             if (project / PROJECT_FILE).is_file():
-                (status, note), person = self._read_status(entry["name"], project)
+                state = self._read_state(name, project)
         except InputError as problem:
             error = str(problem)
+        sentences = list_sentences(entry) if entry.get("notes", {}).get("objects") else state.sentences
+        if name in self._waiting:
+            found = self._open.get(name)
+            job = found.session.job if found else None
+            sentences = [
+                f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"
+            ]
+        elif self._problems.get(name):
+            sentences = [self._problems[name]]
         return Clip(
-            name=entry["name"],
-            status=status,
-            note=note,
-            person=person,
+            name=name,
+            status=state.status,
+            note=state.note,
+            person=state.person,
             holder=str(holder or ""),
             error=error,
-            frames=entry["frames"] or 0,
-            objects=entry["objects"],
-            sentences=list_sentences(entry)[:MAX_SENTENCES],
+            frames=state.frames,
+            objects=state.objects,
+            untracked=state.untracked,
+            sentences=sentences[:MAX_SENTENCES],
         )
 
-    def _read_status(self, name: str, project: Path) -> tuple[tuple[ClipStatus, str], str]:
-        """Return status, note and person of a video; raise `InputError` if its project is damaged."""
+    def _read_state(self, name: str, project: Path) -> ClipState:
+        """Return what the list shows of a project; raise `InputError` if it is damaged."""
         found = self._open.get(name)
         if found is not None:
-            return found.session.document.status, found.session.document.person
+            return ClipState.describe(found.session.document)
         files = [project / PROJECT_FILE, project / LOG_FILE, *sorted(project.glob("layers/*.bin"))]
         stamp = [(path.name, info.st_mtime_ns, info.st_size) for path in files if (info := _stat(path))]
-        if name not in self._statuses or self._statuses[name][0] != stamp:
-            document = Document.read(project)
-            self._statuses[name] = stamp, (document.status, document.person)
-        return self._statuses[name][1]
+        if name not in self._states or self._states[name][0] != stamp:
+            self._states[name] = stamp, ClipState.describe(Document.read(project))
+        return self._states[name][1]
 
     def _lock(self, name: str) -> threading.RLock:
         """Return the lock of a video; raises `InputError` as `_require_clip`."""
@@ -185,21 +307,26 @@ class Batch:
         return self._locks.setdefault(name, threading.RLock())
 
     def _open_session(self, name: str) -> OpenClip:
-        self._require_clip(name)
-        session = self._open_clip(self.folder / name)
+        entry = self._require_clip(name)
+        tracked = (self.folder / name / RECORD_FILE).is_file()
+        path = self.folder / name if tracked else Path(entry["video"])
+        session = self._open_clip(path, self._locate_project(name))
         session.shared = True
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]
 
-    def _require_clip(self, name: str) -> None:
-        for entry in self._read_entries():
+    def _require_clip(self, name: str) -> dict[str, Any]:
+        for entry in self.read_entries():
             if entry["name"] == name:
-                if entry["error"]:
-                    raise InputError(f"{name}: could not be tracked ({entry['error']}); track it again")
-                return
+                if entry["error"] and not Path(entry["video"] or "").exists():
+                    raise InputError(
+                        f"{name}: could not be tracked ({entry['error']}), and its video is missing"
+                    )
+                return entry
         raise InputError(f"{name[:80]}: no such video in {self.folder}; open the list")
 
-    def _read_entries(self) -> list[dict[str, Any]]:
+    def read_entries(self) -> list[dict[str, Any]]:
+        """Return the reviews of all videos, or the videos."""
         return read_entries(self.folder) or []
 
     def _locate_project(self, name: str) -> Path:
@@ -215,10 +342,13 @@ def build_batch_app(batch: Batch) -> Starlette:
             Route("/page/{name}", endpoints.get_file),
             Route("/clips", endpoints.get_clips),
             Route("/clips/{name}", endpoints.set_status, methods=["POST"]),
+            Route("/track", endpoints.track_all, methods=["POST"]),
+            Route("/export", endpoints.export_all, methods=["POST"]),
             Route("/thumbnail/{name}", endpoints.get_thumbnail),
             Mount("/clip/{clip}", endpoints.serve_clip),
         ],
         exception_handlers={
+            OutdatedError: lambda _, error: PlainTextResponse(str(error), 428),
             InputError: lambda _, error: PlainTextResponse(str(error), 409),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
@@ -254,13 +384,30 @@ class BatchEndpoints:
         )
         return Response(status_code=204)
 
+    async def track_all(self, request: Request) -> Response:
+        """Track all videos with drawn masks; return the number of videos."""
+        return JSONResponse(await run_in_threadpool(self._batch.track_all, read_person(request)))
+
+    async def export_all(self, request: Request) -> Response:
+        """Export all corrected or accepted videos in the outputs of the body; return `ExportedClips`."""
+        try:
+            outputs = msgspec.json.decode(await read_body(request) or b"", type=list[str])
+        except ValueError as error:
+            return PlainTextResponse(f"outputs: {error}", 422)
+        exported = await run_in_threadpool(self._batch.export_all, outputs)
+        return Response(msgspec.json.encode(exported), media_type="application/json")
+
     async def get_thumbnail(self, request: Request) -> Response:
-        """Return the first, the least confident and the last frame of a video, with masks."""
-        names = {clip.name for clip in await run_in_threadpool(self._batch.list_clips)}
-        path = self._batch.folder / request.path_params["name"] / "thumbnail.jpg"
-        if request.path_params["name"] not in names or not path.is_file():
+        """Return the first, the least confident and the last frame of a video, with masks; or its first frame."""
+        entries = {entry["name"]: entry for entry in await run_in_threadpool(self._batch.read_entries)}
+        name = request.path_params["name"]
+        path = self._batch.folder / name / "thumbnail.jpg"
+        if name not in entries:
             return PlainTextResponse("no thumbnail", 404)
-        return FileResponse(path, headers=NO_CACHE_HEADERS)
+        if path.is_file():
+            return FileResponse(path, headers=NO_CACHE_HEADERS)
+        content = await run_in_threadpool(draw_first_frame, Path(entries[name]["video"] or ""))
+        return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS)
 
     async def serve_clip(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a video's application answer."""
@@ -280,6 +427,11 @@ class BatchEndpoints:
             loop.call_later(RELEASE_SECONDS, lambda: loop.create_task(self._release(name, found)))
         elif loop.time() - found.used >= RELEASE_SECONDS:
             await run_in_threadpool(self._batch.release, name)
+
+
+def draw_first_frame(video: Path) -> bytes:
+    """Return the first frame of a video as JPEG; raise `InputError` if it cannot be read."""
+    return encode_jpeg(next(iter(open_frames(video))), THUMBNAIL_WIDTH)
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -13,11 +13,11 @@ from aotlab import InputError
 from aotlab.sdk import find_output, list_outputs, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
-from aotlab_studio.document.results import CORRECTED_FILE, JobRecord, open_results, read_job
+from aotlab_studio.document.results import CORRECTED_FILE, open_results, read_job
 from aotlab_studio.files import write_bytes
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
-from aotlab_studio.server.export import export_masks, make_record
+from aotlab_studio.server.export import ExportCancelledError, export_masks, list_classes, make_record
 
 CLASSES = "classes.json"
 """class ids of all clips, beside their results"""
@@ -32,8 +32,10 @@ def export_clips(
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 
+    All clips get the same class ids. Those of a folder of videos are written into ``NAME.masks`` beside the video.
+
     Args:
-        folder: results of a list of videos.
+        folder: results of a list of videos, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
         opened: documents that this process has opened, by the clip's name.
         on_frame: called with the number of frames of a clip that are done and in total; an error cancels.
@@ -43,48 +45,59 @@ def export_clips(
     """
     for output in outputs:
         find_output(output)
-    jobs = {path.name: job for path in sorted(folder.glob("*")) if (job := read_job(path)) is not None}
-    if not jobs:
+    projects = {
+        path.name.removesuffix(PROJECT_SUFFIX): path for path in sorted(folder.glob(f"*{PROJECT_SUFFIX}"))
+    }
+    names, problems, classes = [], [], dict[str, int | None]()
+    for name, project in projects.items():
+        try:
+            if (project / PROJECT_FILE).is_file():
+                stored = Document.read(project)
+                if stored.status[0] in ("corrected", "accepted"):
+                    names.append(name)
+                    classes |= list_classes(stored.snapshot)
+        except InputError as error:
+            problems.append(f"{name}: {error}")
+    if not (projects or any(read_job(path) for path in folder.glob("*"))):
         raise InputError(
             f"{folder}: no results of a list of videos; give the --output folder of track --jobs"
         )
-    names, problems = [], []
-    for name, job in jobs.items():
-        project = folder / f"{name}{PROJECT_SUFFIX}"
+    shared = merge_class_ids(folder / CLASSES, classes) if names else {}
+    written = []
+    for name in names:
         try:
-            if not (project / PROJECT_FILE).is_file():
-                continue
-            if Document.read(project).status[0] not in ("corrected", "accepted"):
-                continue
             with ExitStack() as leaving:
-                document = (opened or {}).get(name)
+                document, job = (opened or {}).get(name), read_job(folder / name)
                 if document is None:
-                    document = open_results(folder / name, job)
+                    document = (
+                        Document.open(projects[name]) if job is None else open_results(folder / name, job)
+                    )
                     leaving.callback(document.close)
-                _export_clip(folder / name, job, outputs, document, on_frame)
-            names.append(name)
+                target = folder / (f"{name}.masks" if job is None else name)
+                _export_clip(target, job.written if job else [], outputs, document, shared, on_frame)
+            written.append(name)
+        except ExportCancelledError:
+            raise
         except InputError as error:
-            if str(error).startswith("export: cancelled"):
-                raise
             problems.append(f"{name}: {error}")
     update_report(folder)
-    return ExportedClips(names, problems)
+    return ExportedClips(written, problems)
 
 
 def _export_clip(
     results: Path,
-    job: JobRecord,
+    written: Sequence[str],
     outputs: Sequence[str],
     document: Document,
+    classes: Mapping[str, int],
     on_frame: Callable[[int, int], None],
 ) -> None:
-    """Replace the outputs of a job by those of a project, and write others."""
-    existing = {*job.written, *(path.name for path in results.iterdir())}
+    """Replace the outputs of a clip by those of a project, and write others."""
+    results.mkdir(exist_ok=True)
+    existing = {*written, *(path.name for path in results.iterdir())}
     names = [name for name in list_outputs() if name in outputs or find_output(name).file_name in existing]
-    classes: dict[str, int | None] = {item.name: None for item in document.objects}
-    shared = merge_class_ids(results.parent / CLASSES, classes | document.classes)
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        export_masks(document, Path(temporary), names, classes=shared, on_frame=on_frame)
+        export_masks(document, Path(temporary), names, classes=classes, on_frame=on_frame)
         write_bytes(results / CORRECTED_FILE, make_record(document))
         for path in Path(temporary).iterdir():
             target = results / path.name

@@ -17,7 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 from aotlab import InputError, draw_overlay
 from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoWriter, atomic_path, find_output
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import read_clock
+from aotlab_studio.document.log import utc_now
+from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.review.output import ReviewFile
 
 if TYPE_CHECKING:
@@ -44,40 +46,25 @@ class StoredPrediction:
         )
 
 
-def read_prediction(document: Document, index: int) -> StoredPrediction:
-    """Return the masks of a frame for outputs, with the objects that were given or tracked there."""
-    with document.lock:
-        labels, scores, described = (
-            document.labels(index),
-            document.scores(index),
-            document.list_described(index),
-        )
-        confidence = {
-            object_id: value
-            for object_id, value in document.confidence(index).items()
-            if object_id in scores or object_id in described
-        }
-        disagreement = {
-            object_id: score.disagreement
-            for object_id, score in scores.items()
-            if score.disagreement is not None and object_id not in described
-        }
-    return StoredPrediction(labels, tuple(confidence), confidence, disagreement)
+def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
+    """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
+    scores = now.scores(index)
+    confidence = {each: scores[each].confidence for each in now.objects.ids if each in scores}
+    differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
+    return StoredPrediction(now.labels(index), tuple(confidence), confidence, differ)
+
+
+def list_classes(now: Snapshot) -> dict[str, int | None]:
+    """Return the class ids of a document by class name; None: any id."""
+    return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
+
+
+class ExportCancelledError(InputError):
+    """A person cancelled the export."""
 
 
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
-
-
-def find_annotated(document: Document, first: int = 0, last: int | None = None) -> list[int]:
-    """Return the frames of a range, ``last`` included, with given or tracked masks."""
-    last = document.frames.count - 1 if last is None else last
-    with document.lock:
-        return [
-            index
-            for index in sorted({*document.keyframes, *document.tracked_frames})
-            if first <= index <= last
-        ]
 
 
 def export_masks(
@@ -110,33 +97,35 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    document = document.at(document.log.head)  # an edit during the export changes nothing in it
-    frames = document.frames
+    now, frames = document.snapshot, document.frames  # an edit during the export changes nothing in it
     last = frames.count - 1 if last is None else last
-    annotated = set(find_annotated(document, first, last))
+    annotated = {index for index in now.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
     wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
+    class_names, attributes = now.describe_objects()
+    object_names = {item.id: item.name for item in now.objects}
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
             if name == "review":
-                outputs[name] = ProjectReview(path, frames, document)
+                outputs[name] = ProjectReview(path, frames, now)
             else:
                 outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
-            outputs[name].class_names.update({item.id: item.name for item in document.objects})
-            outputs[name].classes.update(document.classes if classes is None else classes)
-            outputs[name].attributes.update(document.attributes)
-        max_id = max((item.id for item in document.objects), default=0)
+            named = name in ("overlay", "review")  # they show people which object it is
+            outputs[name].class_names.update(object_names if named else class_names)
+            outputs[name].classes.update(now.classes if classes is None else classes)
+            outputs[name].attributes.update(attributes)
+        max_id = max((item.id for item in now.objects), default=0)
         for done, index in enumerate(wanted, start=1):
             image = frames.read(index, "export")
             tracked = TrackedFrame(
                 index,
                 image,
-                read_prediction(document, index),
+                read_prediction(now, index),
                 frames.time(index),
                 max_id,
-                document.list_described(index),
+                frozenset(now.keyframe(index)),
             )
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
@@ -155,10 +144,10 @@ def export_masks(
 def make_record(document: Document, first: int = 0, last: int | None = None) -> bytes:
     """Return what was exported, as JSON: edit, status, digest of the masks, outdated frames, person and time."""
     status, note = document.status
-    outdated = document.list_stale(first, last)
+    outdated = document.snapshot.list_stale(first, last)
     record = {
-        "edit": document.log.head, "status": status, "note": note, "digest": document.digest(), "outdated": outdated,
-        "person": document.author, "time": read_clock(),
+        "edit": document.log.head, "status": status, "note": note, "digest": document.snapshot.digest,
+        "outdated": outdated, "person": document.author, "time": utc_now(),
     }  # fmt: skip
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
@@ -178,20 +167,14 @@ def write_archive(files: Sequence[Path], archive: Path) -> None:
 class ProjectReview(ReviewFile):
     """Review with the stored scores and the checks that the page shows."""
 
-    def __init__(self, path: Path, source: FrameSource, document: Document) -> None:
+    def __init__(self, path: Path, source: FrameSource, now: Snapshot) -> None:
         super().__init__(path, source)
-        self._document = document
+        self._now = now
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
         super().write(name, tracked)
-        index = tracked.index
-        with self._document.lock:
-            scores = self._document.scores(index)
-        if scores:
-            self._scores[index] = scores
-        else:  # given only
-            del self._scores[index]
+        self._scores[tracked.index] = self._now.scores(tracked.index)
 
 
 class NamedOverlay(Output):

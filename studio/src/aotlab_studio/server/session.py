@@ -19,10 +19,11 @@ from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import Box, Clicks, Points
-from aotlab_studio.document.log import Entry, Span
+from aotlab_studio.document.log import Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import find_results
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import write_bytes
 from aotlab_studio.protocol import (
     ClipStatus,
@@ -36,7 +37,7 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.batch import update_report
-from aotlab_studio.review.checks import find_checks
+from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerChoice, import_tracker
 
@@ -89,9 +90,9 @@ class Session:
         """Last tracking job."""
         return self.runner.job
 
-    def require_settled(
+    def require_current(
         self, action: str, outdated: Outdated, first: int = 0, last: int | None = None
-    ) -> list[Span]:
+    ) -> list[FrameRange]:
         """Return the outdated frames of a range, if that is known.
 
         Args:
@@ -100,19 +101,19 @@ class Session:
         Raises:
             OutdatedError: there are outdated frames, and nobody said to go on.
         """
-        spans = self.document.list_stale(first, last)
+        spans = self.document.snapshot.list_stale(first, last)
         if spans and outdated != "go on":
             raise OutdatedError(action, spans, waits=bool(self.runner.list_waiting() or self.runner.busy))
         return spans
 
     def set_status(self, status: ClipStatus, note: Note = "", outdated: Outdated = "ask") -> None:
-        """Store the status of the masks as they show; raise `InputError` as `require_settled`."""
+        """Store the status of the masks as they show; raise `InputError` as `require_current`."""
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
-            spans = self.require_settled(status, outdated) if status in ("corrected", "accepted") else []
+            spans = self.require_current(status, outdated) if status in ("corrected", "accepted") else []
             self.document.set_status(status, note, spans)
-            if status in ("corrected", "accepted", "rejected") and self.document.objects.ids:
+            if status in ("corrected", "accepted", "rejected") and self.document.snapshot.objects.ids:
                 self.document.keep_version(f"{status}: {note}" if note else status)
         if self.results is not None:
             update_report(self.results.parent)
@@ -168,7 +169,7 @@ class Session:
             scribble: points of a stroke on the object.
             refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
             extend: add to the object's mask instead of replacing it.
-            overwrite: take pixels of other objects' given masks too.
+            overwrite: take pixels of other objects' drawn masks too.
 
         Raises:
             InputError: as `editing.apply_suggestion`, or prompts outside the image.
@@ -181,7 +182,7 @@ class Session:
             if object_id is None or bool(on or stroke) == bool(beside):
                 raise InputError("refine: give an object, and either positive or negative points")
             known, correction = (
-                self.document.labels(frame) == object_id,
+                self.document.snapshot.labels(frame) == object_id,
                 ([*on, *stroke] or beside, not beside),
             )
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
@@ -221,19 +222,8 @@ class Session:
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is fine as it shows."""
-        document = self.document
-        with document.lock:
-            scores = {index: document.scores(index) for index in document.tracked_frames}
-            given = {index: document.list_described(index) for index in document.keyframes}
-            fine = {
-                index
-                for index, digest in document.state.fine.items()
-                if document.digest_frame(index) == digest
-            }
-        checks = [check for check in find_checks(scores, given) if check.frame not in fine]
-        return [
-            ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks[:MAX_REVIEW_ENTRIES]
-        ]
+        checks = list_checks(self.document.snapshot)[:MAX_REVIEW_ENTRIES]
+        return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
     def results(self) -> Path | None:
@@ -279,12 +269,12 @@ class Session:
             names: outputs, of `list_outputs`.
             first: first frame.
             last: last frame, included; None: the video's.
-            outdated: as in `require_settled`.
+            outdated: as in `require_current`.
 
         Raises:
-            InputError: as `export_masks` and `require_settled`, no such frame, another export runs, or cancelled.
+            InputError: as `export_masks` and `require_current`, no such frame, another export runs, or cancelled.
         """
-        from aotlab_studio.server.export import export_masks, find_annotated, make_record, write_archive
+        from aotlab_studio.server.export import export_masks, make_record, write_archive
 
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
@@ -294,7 +284,7 @@ class Session:
 
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
-        self.require_settled("export", outdated, first, end)
+        self.require_current("export", outdated, first, end)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         self._export_cancelled.clear()
@@ -311,8 +301,9 @@ class Session:
                 )  # some formats write two files
                 shutil.rmtree(folder, ignore_errors=True)
                 written.rename(folder)
-            missing = end + 1 - first - len(find_annotated(self.document, first, end))
-            return ExportResult(self.archive.name, missing)
+            annotated = [index for index in self.document.snapshot.annotated_frames if first <= index <= end]
+            unclassed = sum(not item.class_name for item in self.document.snapshot.objects)
+            return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
         finally:
             self._export.release()
 
@@ -339,13 +330,23 @@ class Session:
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
-            raise InputError("export: cancelled; nothing was written")
+            from aotlab_studio.server.export import ExportCancelledError
+
+            raise ExportCancelledError("export: cancelled; nothing was written")
+
+
+def list_checks(now: Snapshot) -> list[Check]:
+    """Return the frames to check, the worst first; none that is fine as it shows."""
+    scores = {index: now.scores(index) for index in now.annotated_frames}
+    drawn = {index: frozenset(now.keyframe(index)) for index in now.keyframes}
+    fine = {index for index, digest in now.state.fine.items() if now.digest_frame(index) == digest}
+    return [check for check in find_checks(scores, drawn) if check.frame not in fine]
 
 
 class OutdatedError(InputError):
     """Frames are outdated, and nobody said to go on with them."""
 
-    def __init__(self, action: str, spans: list[Span], *, waits: bool) -> None:
+    def __init__(self, action: str, spans: list[FrameRange], *, waits: bool) -> None:
         named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in spans[:5])
         named += ", …" if len(spans) > 5 else ""
         count = sum(last - first + 1 for first, last in spans)

@@ -17,7 +17,7 @@ from aotlab.sdk import Annotations, VideoInfo, match_regions, order_names, read_
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
-from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, Item, make_item
+from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject
 
@@ -46,7 +46,7 @@ def load_upload(
     chosen: int | None = None,
     targets: Mapping[int, int | None] | None = None,
 ) -> list[int]:
-    """Store the masks of a file as given masks, in one edit.
+    """Store the masks of a file as drawn masks, in one edit.
 
     Args:
         index: the frame of an image; other files name their frames.
@@ -64,86 +64,127 @@ def load_upload(
     """
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
-        document.require_frame(frame)
+        document.snapshot.require_frame(frame)
     object_ids = found.objects()
     if not object_ids:
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        chosen = chosen if chosen in document.objects else None
-        matches = _match_objects(document, found, chosen) if targets is None else targets
+        chosen = chosen if chosen in document.snapshot.objects else None
+        stated = _list_names(found)
+        matches = _match_objects(document, found, stated, chosen) if targets is None else targets
         added: dict[int, Item] = {}
         ids = {
-            each: _find_or_add(document, added, each, matches.get(each), found.class_names.get(each))
+            each: _find_or_add(
+                document, added, each, matches.get(each), stated.get(each), found.class_names.get(each)
+            )
             for each in object_ids
         }
-        if len(document.objects.ids) + len(added) > MAX_OBJECTS:
+        if (
+            len(document.snapshot.objects.ids) + len(added.keys() - {*document.snapshot.objects.ids})
+            > MAX_OBJECTS
+        ):
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        attributes = document.attributes
-        for each, stated in found.attribute_table().items():
-            attributes.setdefault(ids[each], {}).update(stated)
-        given = {frame: _store_labels(document, frame, found.mask(frame), ids) for frame in found.frames}
+        attributes, classes = document.snapshot.attributes, found.classes | document.snapshot.classes
+        classes.pop(NO_CLASS, None)
+        for item in added.values():
+            if item.class_name:
+                classes.setdefault(item.class_name, max([0, *classes.values()]) + 1)
+        for each, by_frame in found.attribute_table().items():
+            rest = {
+                frame: {key: value for key, value in values.items() if key != "name"}
+                for frame, values in by_frame.items()
+            }
+            attributes.setdefault(ids[each], {}).update(rest)
+        keyframes = {frame: _store_labels(document, frame, found.mask(frame), ids) for frame in found.frames}
         values = State(
-            objects=dict(added), given=dict(given), classes=dict(found.classes | document.classes),
+            objects=dict(added), keyframes=dict(keyframes), classes=dict(classes),
             attributes=dict(attributes),
         )  # fmt: skip
         document.edit("load masks", values, min(found.frames))
     return sorted(found.frames)
 
 
-def _match_objects(document: Document, found: Annotations, chosen: int | None) -> dict[int, int | None]:
+def _list_names(found: Annotations) -> dict[int, str]:
+    """Return the name of each object in a file, or its class; empty if neither is stated."""
+    names = {each: name for each, name in found.class_names.items() if name != NO_CLASS}
+    for each, by_frame in found.attribute_table().items():
+        own = [str(values["name"]) for values in by_frame.values() if values.get("name")]
+        names |= {each: own[0]} if own else {}
+    return names
+
+
+def _match_objects(
+    document: Document, found: Annotations, stated_names: Mapping[int, str], chosen: int | None
+) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
-    objects, ids = document.objects, found.objects()
+    objects, ids = document.snapshot.objects, found.objects()
     if ids == [BINARY_ID]:
         matches, clear = {BINARY_ID: chosen}, chosen is not None
     else:
-        names = Counter(item.name for item in objects) + Counter(found.class_names.values())
+        names = Counter(item.name for item in objects) + Counter(stated_names.values())
         same = {each for each in ids if each in objects and each not in found.assigned_ids}
         by_name = {item.name: item.id for item in objects if item.id not in same}
-        stated = {each: found.class_names.get(each, "") for each in ids}
+        stated = {each: stated_names.get(each, "") for each in ids}
         matches = {
             each: each if each in same else by_name.get(name) if names[name] == 2 else None
             for each, name in stated.items()
         }
         clear = chosen is None or chosen in matches.values()
-        clear &= all(stated[each] in ("", objects.get(each).name) for each in same)
+        clear &= all(
+            stated[each] in ("", objects.get(each).name, objects.get(each).class_name) for each in same
+        )
         clear &= all(
             names[name] == 2 for each, name in stated.items() if each not in same and name in by_name
         )
     if objects.ids and not clear:
         raise UnclearObjectsError(
-            [FileObject(each, found.class_names.get(each, ""), matches[each]) for each in ids]
+            [FileObject(each, stated_names.get(each, ""), matches[each]) for each in ids]
         )
     return matches
 
 
 def _find_or_add(
-    document: Document, added: dict[int, Item], object_id: int, target: int | None, name: str | None
+    document: Document,
+    added: dict[int, Item],
+    object_id: int,
+    target: int | None,
+    name: str | None,
+    class_name: str | None,
 ) -> int:
     """Return the target of an id in a file, or a new object with what can be a name of ``name``."""
+    class_name = "" if class_name == NO_CLASS else _make_name(class_name)
     if target is not None:
-        return document.objects.get(target).id
+        item = document.snapshot.objects.get(target)
+        if class_name and not item.class_name:
+            added[item.id] = replace(item, class_name=class_name)
+        return item.id
     object_id = 1 if object_id == BINARY_ID else object_id
-    kept = "".join(filter(str.isprintable, name or "")).strip()[:NAME_LENGTH]
     used = {*document.log.used_objects, *added}
-    item = make_item(max(used) + 1 if object_id in used else object_id, kept or None)
+    item = make_item(max(used) + 1 if object_id in used else object_id, _make_name(name), class_name)
     added[item.id] = item
     return item.id
+
+
+def _make_name(text: str | None) -> str:
+    """Return what can be a name of a text."""
+    return "".join(filter(str.isprintable, text or "")).strip()[:NAME_LENGTH]
 
 
 def _store_labels(
     document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int]
 ) -> dict[int, str]:
-    """Return the given masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay."""
-    shown, locked = document.labels(index), document.objects.locked
+    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay."""
+    now = document.snapshot
+    shown, locked = now.labels(index), now.objects.locked
     free = ~np.isin(shown, locked)
-    given = document.given(index)
+    drawn = now.keyframe(index)
     for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
-        for other, digest in given.items():
+        for other, digest in drawn.items():
             if (document.masks.read(digest) & mask).any():
-                given[other] = document.masks.put(document.masks.read(digest) & ~mask)
-        given[target] = document.masks.put(mask)
-    return given
+                drawn[other] = document.masks.put(document.masks.read(digest) & ~mask)
+        drawn[target] = document.masks.put(mask)
+    return drawn
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:

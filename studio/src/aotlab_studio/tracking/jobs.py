@@ -36,7 +36,7 @@ STOP_TIMEOUT = 20.0
 class TrackingJob:
     """One run of the tracker that makes a layer, in a thread that starts at once.
 
-    It reads the given masks as they were at the layer's entry, and ends when the layer leaves the history.
+    It reads the keyframes as they were at the layer's entry, and ends when the layer leaves the history.
 
     Args:
         make_tracker: called in the job's thread.
@@ -53,7 +53,7 @@ class TrackingJob:
         on_end: Callable[[TrackingJob], None] = lambda job: None,
         model: str = "",
     ) -> None:
-        layer = document.state.layers[layer_id]
+        layer = document.snapshot.state.layers[layer_id]
         assert layer is not None
         self._document, self._make_tracker, self._on_end, self._model = document, make_tracker, on_end, model
         self.layer_id, self.layer = layer_id, layer
@@ -61,7 +61,7 @@ class TrackingJob:
         self._spans = plan_spans(self._then, layer)
         self.total = sum(span.num_frames for span in self._spans)
         self.current_pass, self.passes = 1, max(1, sum(span.passes for span in self._spans))
-        self.done = self.taken = 0
+        self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
@@ -118,8 +118,8 @@ class TrackingJob:
         kind = self.layer.kind
         return JobProgress(
             self.background, self.status, "backward" if kind == "backward" else "both" if kind == "both" else "forward",
-            self.frame, self.done, self.total, round(speed, 2), remaining, self.current_pass, self.passes, self.taken,
-            self.problem,
+            self.frame, self.done, self.total, round(speed, 2), remaining, self.current_pass, self.passes,
+            self.lost_pixels, self.problem,
         )  # fmt: skip
 
     def _run(self) -> None:
@@ -143,7 +143,7 @@ class TrackingJob:
         self.ended = time.perf_counter()
         self.status = status
         with suppress(InputError):  # a masks file that cannot be read
-            self._document.emit(StaleEvent(self._document.list_stale()))
+            self._document.emit(StaleEvent(self._document.snapshot.list_stale()))
             self._document.emit(StatusEvent(*self._document.status))
         self._set_status(status)
         self._on_end(self)
@@ -152,7 +152,7 @@ class TrackingJob:
         """Track a span, unless it is stopped."""
         from aotlab_studio.tracking.spans import track_span
 
-        for result in track_span(tracker, self._then, span):
+        for result in track_span(tracker, self._document.frames, self._then, span, self._document.folder):
             while not self._unpaused.is_set():
                 self._set_status("paused")
                 self._unpaused.wait()
@@ -180,9 +180,9 @@ class TrackingJob:
         covered = with_merged(self._then, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
         note = Result(index, scores, absent, provisional=result.provisional, model=self._model)
-        taken = document.add_result(self.layer_id, note, ids)
-        self.taken += taken or 0
-        return taken is not None
+        lost_pixels = document.add_result(self.layer_id, note, ids)
+        self.lost_pixels += lost_pixels or 0
+        return lost_pixels is not None
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
@@ -222,8 +222,8 @@ class JobRunner:
                 if self.busy:
                     raise InputError("tracking: is running already; stop it first")
                 with document.lock:
-                    layer, layer_id = plan_request(document, request), document.new_layer_id()
-                    document.edit("tracking", State(layers={layer_id: layer}), request.start)
+                    layer, layer_id = plan_request(document.snapshot, request), document.new_layer_id()
+                    document.edit("tracking", State(layers={layer_id: layer}))
                 return self._start(layer_id)
         finally:
             self._reserved = False
@@ -256,7 +256,7 @@ class JobRunner:
             if edited:
                 self._held, self._failed = False, set()
             job = self.job
-            if job is not None and job.alive and job.layer_id not in self._document.state.layers:
+            if job is not None and job.alive and job.layer_id not in self._document.snapshot.state.layers:
                 job.interrupt()
             if self._timer is not None:
                 self._timer.cancel()
@@ -268,11 +268,11 @@ class JobRunner:
 
     def list_waiting(self) -> list[int]:
         """Return the corrections that still have to propagate, oldest first."""
-        layers = self._document.state.layers
+        now = self._document.snapshot
         return [
             each
-            for each in self._document.list_pending()
-            if (layer := layers[each]) is not None and layer.background and each not in self._failed
+            for each in now.pending
+            if (layer := now.state.layers[each]) is not None and layer.background and each not in self._failed
         ]
 
     def wait(self, seconds: float) -> bool:

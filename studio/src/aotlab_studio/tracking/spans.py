@@ -1,4 +1,4 @@
-"""Tracking from given masks through the frames of a span: forward, backward, or both and merged."""
+"""Tracking from keyframes through the frames of a span: forward, backward, or both and merged."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aotlab import Prediction, Tracker
-from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import Span
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.review.scores import measure_disagreement
+from aotlab_studio.video import FrameStore
 
 MAX_REFERENCES = 4
-"""maximum number of given masks on the other side of the start that the tracker is shown"""
+"""maximum number of keyframes on the other side of the start that the tracker is shown"""
 
 
 @dataclass(frozen=True)
@@ -50,46 +52,55 @@ class DirectionResult:
     """see `TrackedFrame`"""
 
 
-def track_span(tracker: Tracker, document: Document, span: Span) -> Iterator[TrackedFrame]:
+def track_span(
+    tracker: Tracker, frames: FrameStore, now: Snapshot, span: Span, folder: Path
+) -> Iterator[TrackedFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
     The caller stores the results.
+
+    Args:
+        now: the document at the entry of the layer.
+        folder: for a temporary file.
     """
     if span.forward_from is None:
         assert span.backward_from is not None
         return _track_one_way(
-            tracker, document, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
+            tracker, frames, now, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
         )
     if span.backward_from is None:
         return _track_one_way(
-            tracker, document, span.forward_from, range(span.forward_from + 1, span.last + 1)
+            tracker, frames, now, span.forward_from, range(span.forward_from + 1, span.last + 1)
         )
-    return _track_both_ways(tracker, document, span, span.forward_from, span.backward_from)
+    return _track_both_ways(tracker, frames, now, span, folder)
 
 
-def _add_references(tracker: Tracker, document: Document, start: int, *, backward: bool) -> None:
-    """Show the tracker its references: masks given on the other side of the start, then the start."""
-    tracker.reset(document.frames.length)
-    with document.lock:
-        known = [index for index in document.keyframes if (index > start if backward else index < start)]
-        # nearest last, as short-term memory is of the frame before
-        nearest = sorted(known, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
-        present = set(np.unique(document.labels(start)).tolist()) - {0}
-        masks = [(index, document.labels(index)) for index in (*nearest, start)]
+def _add_references(
+    tracker: Tracker, frames: FrameStore, now: Snapshot, start: int, *, backward: bool
+) -> None:
+    """Show the tracker its references: keyframes on the other side of the start, then the start."""
+    tracker.reset(frames.length)
+    known = [index for index in now.keyframes if (index > start if backward else index < start)]
+    # nearest last, as short-term memory is of the frame before
+    nearest = sorted(known, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
+    present = set(np.unique(now.labels(start)).tolist()) - {0}
+    masks = [(index, now.labels(index)) for index in (*nearest, start)]
     for index, labels in masks:
         mask = np.where(np.isin(labels, list(present)), labels, 0)
         if mask.any():
-            tracker.step(document.frames.read(index, "track"), mask)
+            tracker.step(frames.read(index, "track"), mask)
 
 
-def _track_one_way(tracker: Tracker, document: Document, start: int, frames: range) -> Iterator[TrackedFrame]:
-    """Track away from a reference; given masks on the way are further references.
+def _track_one_way(
+    tracker: Tracker, frames: FrameStore, now: Snapshot, start: int, indices: range
+) -> Iterator[TrackedFrame]:
+    """Track away from a reference; keyframes on the way are further references.
 
     A GPU computes the next frame while a result is copied and stored.
     """
     on_gpu = str(tracker.device).startswith("cuda")
     pending: list[tuple[int, Prediction, frozenset[int]]] = []
-    for step in _step_frames(tracker, document, start, frames):
+    for step in _step_frames(tracker, frames, now, start, indices):
         if on_gpu:
             step[1].start_host_copy(confidence=True)
         pending.append(step)
@@ -99,14 +110,17 @@ def _track_one_way(tracker: Tracker, document: Document, start: int, frames: ran
 
 
 def _track_both_ways(
-    tracker: Tracker, document: Document, span: Span, before: int, after: int
+    tracker: Tracker, frames: FrameStore, now: Snapshot, span: Span, folder: Path
 ) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
-    described = {index: _list_described(document, index) for index in span.keyframes}
+    before, after = span.forward_from, span.backward_from
+    assert before is not None
+    assert after is not None
+    described = {index: _list_objects(now, index) for index in span.keyframes}
     stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
-    with tempfile.TemporaryFile(dir=document.folder) as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         for index, prediction, absent_ids in _step_frames(
-            tracker, document, after, range(after - 1, span.first - 1, -1)
+            tracker, frames, now, after, range(after - 1, span.first - 1, -1)
         ):
             if index > before:
                 levels = (prediction.probabilities * 255).round().byte().cpu().numpy()
@@ -116,7 +130,7 @@ def _track_both_ways(
             found = _tracked_frame(index, prediction, absent_ids)
             yield replace(found, provisional=index > before, ends_pass=index == span.first)
         for index, prediction, absent_ids in _step_frames(
-            tracker, document, before, range(before + 1, span.last + 1)
+            tracker, frames, now, before, range(before + 1, span.last + 1)
         ):
             if index >= after:
                 yield _tracked_frame(index, prediction, absent_ids)
@@ -124,9 +138,7 @@ def _track_both_ways(
             forward = DirectionResult(prediction.ids, prediction.probabilities, absent_ids)
             offset, size, ids, missing = stored[index]
             file.seek(offset)
-            levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(
-                -1, *document.frames.size
-            )
+            levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(-1, *frames.size)
             share = torch.from_numpy(levels.astype(np.float32))
             backward = DirectionResult(ids, share / share.sum(0).clamp(min=1), missing)
             weights = _weigh_backward({*forward.ids, *backward.ids}, index, described)
@@ -134,17 +146,16 @@ def _track_both_ways(
 
 
 def _step_frames(
-    tracker: Tracker, document: Document, start: int, frames: range
+    tracker: Tracker, frames: FrameStore, now: Snapshot, start: int, indices: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
-    """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
-    _add_references(tracker, document, start, backward=frames.step < 0)
-    absent_ids = document.list_described(start) - set(tracker.ids)
-    for index in frames:
-        with document.lock:
-            described, given = document.list_described(index), document.given_labels(index)
-        for object_id in described & set(tracker.ids) - set(np.unique(given).tolist()):
+    """Yield frame number, prediction, and the objects that a keyframe states to be absent."""
+    _add_references(tracker, frames, now, start, backward=indices.step < 0)
+    absent_ids = frozenset(now.keyframe(start)) - set(tracker.ids)
+    for index in indices:
+        described, drawn = frozenset(now.keyframe(index)), now.keyframe_labels(index)
+        for object_id in described & set(tracker.ids) - set(np.unique(drawn).tolist()):
             tracker.forget(object_id)
-        prediction = tracker.step(document.frames.read(index, "track"), given if given.any() else None)
+        prediction = tracker.step(frames.read(index, "track"), drawn if drawn.any() else None)
         absent_ids = (absent_ids | described) - set(tracker.ids)
         yield index, prediction, absent_ids
 
@@ -169,10 +180,10 @@ def _weigh_backward(
     return weights
 
 
-def _list_described(document: Document, index: int) -> frozenset[int]:
-    """Return the objects that a reference describes; without a given mask, those it shows."""
-    shown = np.unique(document.labels(index)).tolist()
-    return document.list_described(index) or frozenset(shown) - {0}
+def _list_objects(now: Snapshot, index: int) -> frozenset[int]:
+    """Return the objects that a reference describes; without a drawn mask, those it shows."""
+    shown = np.unique(now.labels(index)).tolist()
+    return frozenset(now.keyframe(index)) or frozenset(shown) - {0}
 
 
 def merge_directions(
@@ -181,9 +192,9 @@ def merge_directions(
     """Return the weighted mean of both directions, object by object.
 
     Args:
-        forward: from the given masks before it.
-        backward: from the given masks after it.
-        weights: of ``backward`` by object id, from 0 at the given mask before to 1 at the one after; 0 or 1 if only
+        forward: from the keyframes before it.
+        backward: from the keyframes after it.
+        weights: of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if only
             masks on one side describe the object, so that only this direction counts.
     """
     ids = forward.ids + tuple(each for each in backward.ids if each not in forward.ids)

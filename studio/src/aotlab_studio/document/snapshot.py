@@ -1,0 +1,325 @@
+"""What a document shows at an entry of its log: objects, masks, scores, outdated frames. Reads only, without a lock.
+
+A keyframe holds drawn masks: which pixels of a frame are an object's; an empty mask says that the object is absent.
+Every other object shows the newest layer of the history that has a result for it on the frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+from msgspec.structs import replace
+
+from aotlab import InputError
+from aotlab.sdk import AttributeTable
+from aotlab_studio.document.log import FrameRange, Log, State, find_digest
+from aotlab_studio.document.masks import LayerStore, MaskStore
+from aotlab_studio.document.objects import ObjectList
+from aotlab_studio.review.scores import Score, measure_scores, merge_scores
+
+Value = TypeVar("Value")
+
+
+class computed_from_layers(Generic[Value]):  # noqa: N801, a decorator
+    """Property of a `Snapshot` that is computed again when a layer has changed since."""
+
+    def __init__(self, compute: Callable[[Snapshot], Value]) -> None:
+        self._compute = compute
+
+    @overload
+    def __get__(self, now: None, owner: type[Snapshot]) -> computed_from_layers[Value]: ...
+
+    @overload
+    def __get__(self, now: Snapshot, owner: type[Snapshot]) -> Value: ...
+
+    def __get__(self, now: Snapshot | None, owner: type[Snapshot]) -> computed_from_layers[Value] | Value:
+        """Return the value."""
+        if now is None:
+            return self
+        revision = now.layers.revision
+        known = now.computed.get(self)
+        if known is None or known[0] != revision:
+            known = now.computed[self] = revision, self._compute(now)
+        return known[1]  # type: ignore[no-any-return]
+
+
+class Snapshot:
+    """The document at an entry of its log. The layers of running jobs grow.
+
+    Args:
+        entry: number of the entry; 0: before the first one.
+        count: number of frames.
+    """
+
+    def __init__(self, log: Log, entry: int, masks: MaskStore, layers: LayerStore, count: int) -> None:
+        self.entry, self.state = entry, log.state(entry)
+        self.count, self.size = count, masks.size
+        self.layers = layers
+        self.computed: dict[object, tuple[int, Any]] = {}
+        """values of `computed_from_layers` with the revision of the layers"""
+        self._log, self._masks = log, masks
+
+    @cached_property
+    def objects(self) -> ObjectList:
+        """Objects."""
+        return ObjectList(item for item in self.state.objects.values() if item is not None)
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Class ids by class name."""
+        return {name: value for name, value in self.state.classes.items() if value is not None}
+
+    @property
+    def notes(self) -> dict[int, str]:
+        """Notes by frame."""
+        return {index: text for index, text in self.state.notes.items() if text is not None}
+
+    @property
+    def attributes(self) -> AttributeTable:
+        """Attributes of the objects by frame, as in loaded masks."""
+        return {each: dict(value) for each, value in self.state.attributes.items() if value is not None}
+
+    def describe_objects(self) -> tuple[dict[int, str], AttributeTable]:
+        """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
+        classes = {item.id: item.class_name for item in self.objects if item.class_name}
+        attributes = self.attributes
+        for item in self.objects:
+            if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
+                stored = attributes.get(item.id, {})
+                attributes[item.id] = {
+                    index: {**stored.get(index, {}), **own} for index in self.annotated_frames
+                }
+        return classes, attributes
+
+    def resolve(self, object_id: int) -> int:
+        """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
+        return resolve(self.state, object_id)
+
+    # Masks
+
+    def keyframe(self, index: int) -> dict[int, str]:
+        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
+        masks = self.state.keyframes.get(index) or {}
+        return {key: value for key, value in masks.items() if key in self.state.objects}
+
+    @cached_property
+    def keyframes(self) -> list[int]:
+        """Frames with drawn masks."""
+        return [index for index in sorted(self.state.keyframes) if self.keyframe(index)]
+
+    @computed_from_layers
+    def owners(self) -> dict[int, np.ndarray]:
+        """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
+        owners: dict[int, np.ndarray] = {}
+        for layer_id, layer in sorted(self.state.layers.items()):
+            assert layer is not None
+            frames = slice(layer.first, layer.last + 1)
+            coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
+            if layer.kind != "empty":
+                coverage = dict(self.layers[layer_id].coverage)
+            for object_id, covered in coverage.items():
+                owner = owners.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
+                np.copyto(owner, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
+        return {object_id: owner for object_id, owner in owners.items() if self.resolve(object_id)}
+
+    @computed_from_layers
+    def tracked_frames(self) -> list[int]:
+        """Frames with a result of tracking."""
+        owners = self.owners.values()
+        return np.flatnonzero(np.any([owner > 0 for owner in owners], axis=0)).tolist() if owners else []
+
+    @computed_from_layers
+    def annotated_frames(self) -> list[int]:
+        """Frames with drawn or tracked masks."""
+        return sorted({*self.keyframes, *self.tracked_frames})
+
+    def find_layers(self, index: int) -> dict[int, list[int]]:
+        """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
+        drawn, found = self.keyframe(index), dict[int, list[int]]()
+        for object_id, owner in self.owners.items():
+            if owner[index] > 0 and self.resolve(object_id) not in drawn:
+                found.setdefault(int(owner[index]), []).append(object_id)
+        return {layer_id: sorted(found[layer_id]) for layer_id in sorted(found)}
+
+    def labels(self, index: int) -> np.ndarray:
+        """Return the mask shown on a frame, H×W uint16 ids; raise `InputError` for a frame that does not exist."""
+        self.require_frame(index)
+        shown = np.zeros(self.size, np.uint16)
+        for layer_id, object_ids in self.find_layers(index).items():
+            ids = self.layers.read(layer_id, index)
+            table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
+            for object_id in object_ids:
+                table[object_id] = self.resolve(object_id)
+            tracked = table[ids]
+            shown = np.where(tracked > 0, tracked, shown)
+        drawn = self.keyframe_labels(index)
+        return np.where(drawn > 0, drawn, shown)
+
+    def keyframe_labels(self, index: int) -> np.ndarray:
+        """Return the drawn masks of a frame, H×W uint16 ids."""
+        drawn = np.zeros(self.size, np.uint16)
+        for object_id, digest in self.keyframe(index).items():
+            drawn[self._masks.read(digest)] = object_id
+        return drawn
+
+    def scores(self, index: int) -> dict[int, Score]:
+        """Return the scores of the masks that a frame shows, by object; a drawn mask has confidence 1, an empty one 0.
+
+        Pixels that other masks cover count for none of them.
+        """
+        drawn, layers = self.keyframe(index), self.find_layers(index)
+        tracked = {
+            object_id: score
+            for layer_id, object_ids in layers.items()
+            for object_id, score in self.layers[layer_id].results[index].scores.items()
+            if object_id in object_ids
+        }
+        found = merge_scores(tracked, self.resolve)
+        if not drawn and len(layers) < 2:
+            return found
+        return self.layers.remember_scores(
+            self._describe(index), lambda: self._measure_scores(index, found, drawn)
+        )
+
+    def _measure_scores(
+        self, index: int, tracked: dict[int, Score], drawn: dict[int, str]
+    ) -> dict[int, Score]:
+        """Return the scores with area and centre of the pixels that show."""
+        found = dict(tracked)
+        try:
+            labels = self.labels(index)
+        except InputError:  # a damaged file, which is reported when the frame is shown
+            return found | {each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn.items()}
+        for object_id, score in measure_scores(labels, {**tracked, **drawn}, {}, {}).items():
+            if object_id in drawn or score.area == 0:
+                found[object_id] = score
+            elif score.area != tracked[object_id].area:
+                found[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
+        return found
+
+    def confidence(self, index: int) -> dict[int, float]:
+        """Return the confidence of all objects on a frame; 0 for an object without a mask."""
+        scores = self.scores(index)
+        return {each: scores[each].confidence if each in scores else 0.0 for each in self.objects.ids}
+
+    # Content
+
+    @computed_from_layers
+    def digest(self) -> str:
+        """Digest of what shows: equal digests mean equal masks."""
+        found = hashlib.sha256()
+        for index in self.annotated_frames:
+            found.update(self._describe(index).encode())
+        return found.hexdigest()[:32]
+
+    def digest_frame(self, index: int) -> str:
+        """Return a digest of what shows on a frame."""
+        return hashlib.sha256(self._describe(index).encode()).hexdigest()[:32]
+
+    def _describe(self, index: int) -> str:
+        """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
+        layers = [
+            (self.layers[layer_id].results[index].digest, [(each, self.resolve(each)) for each in object_ids])
+            for layer_id, object_ids in self.find_layers(index).items()
+        ]
+        return repr((index, sorted(self.keyframe(index).items()), layers))
+
+    # What is outdated
+
+    @computed_from_layers
+    def pending(self) -> list[int]:
+        """Layers that are not complete and not replaced by a newer one, oldest first."""
+        layers = {key: layer for key, layer in sorted(self.state.layers.items()) if layer is not None}
+        return [
+            key
+            for key, layer in layers.items()
+            if layer.kind != "empty"
+            and not self.layers[key].complete
+            and not any(
+                other > key
+                and newer.first <= layer.first
+                and newer.last >= layer.last
+                and {*newer.objects} >= {each for each in layer.objects if self.resolve(each)}
+                for other, newer in layers.items()
+            )
+        ]
+
+    @computed_from_layers
+    def stale(self) -> dict[int, np.ndarray]:
+        """Outdated frames of each object, N bool.
+
+        They are not drawn, and either a keyframe that they were tracked from is another one by now, or a layer that is
+        to cover them waits, runs or was cut off.
+        """
+        stale = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
+        for object_id, owner in self.owners.items():
+            target = stale[self.resolve(object_id)]
+            for layer_id in set(owner[owner > 0].tolist()):
+                shown = owner == layer_id
+                first, last = int(shown.argmax()), self.count - 1 - int(shown[::-1].argmax())
+                changed = self._find_changed(layer_id, object_id, first, last)
+                target[first : last + 1] |= shown[first : last + 1] & changed
+        for layer_id in self.pending:
+            layer = self.state.layers[layer_id]
+            assert layer is not None
+            wanted = ~self.layers[layer_id].final
+            wanted[: layer.first] = wanted[layer.last + 1 :] = False
+            for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
+                stale[each] |= wanted
+        for index in self.keyframes:
+            for object_id in self.keyframe(index):
+                stale[object_id][index] = False
+        return stale
+
+    def list_stale(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
+        """Return the first and last frames of what is outdated in a range, ``last`` included."""
+        stale = np.any([np.zeros(self.count, bool), *self.stale.values()], axis=0)
+        stale[:first] = False
+        stale[self.count if last is None else last + 1 :] = False
+        edges = np.flatnonzero(np.diff(stale, prepend=False, append=False))
+        return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
+
+    def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
+        """Return the frames of a range, bool, whose nearest drawn mask is another one than when the layer was made."""
+        layer, target, entry = (
+            self.state.layers[layer_id],
+            self.resolve(object_id),
+            self._log.layer_entries[layer_id],
+        )
+        assert layer is not None
+        then = self._log.state(entry)
+        source = resolve(then, object_id)
+        drawn: set[int] = set()  # now or then, in the range and nearest to it
+        for frames in (self._log.list_drawn(self.entry, target), self._log.list_drawn(entry, source)):
+            drawn.update(frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1])
+        frames, index = sorted(drawn), np.arange(first, last + 1)
+        late = index > layer.start
+        uses_before = np.full(len(index), layer.kind != "backward")
+        uses_after = np.full(len(index), layer.kind in ("backward", "both"))
+        if layer.kind == "correction":
+            uses_before, uses_after = late | (layer.before is not None), ~late
+        changed = np.zeros(len(index), bool)
+        for before, frame, after in zip([-1, *frames], frames, [*frames[1:], self.count], strict=False):
+            if find_digest(self.state, frame, target) != find_digest(then, frame, source):
+                changed |= uses_before & (index >= frame) & (index < after)
+                changed |= uses_after & (index <= frame) & (index > before)
+        return changed
+
+    def require_frame(self, index: int) -> None:
+        """Raise `InputError` for a frame that does not exist."""
+        if not 0 <= index < self.count:
+            raise InputError(
+                f"frame {index}: the video has no frame {index}; give one of 0 to {self.count - 1}"
+            )
+
+
+def resolve(state: State, object_id: int) -> int:
+    """Return the object that an id in a layer means, or 0 if it is deleted."""
+    while object_id in state.merged:
+        object_id = state.merged[object_id] or 0
+    return object_id if object_id in state.objects else 0
