@@ -21,20 +21,17 @@ import yaml
 from aotlab.configs.files import ROOT
 from aotlab.sdk import atomic_path, command
 from aotlab.tools.cli.types import Folder, option
-from aotlab.utils.errors import InputError
 
 FILE = ROOT / "docs" / "figures.yaml"
 HEADER = "# Written by `python -m research.figures`; {} in a sentence is the value.\n"
 
 
 def measure(line: str, davis: Path | None) -> float:
-    """Run an ``aotlab eval`` and return its mean J&F in percent; raises InputError if it fails."""
+    """Run an ``aotlab eval`` and return its mean J&F in percent; raise `subprocess.CalledProcessError` if it fails."""
     words = [str(davis) if word == "DAVIS" else word for word in shlex.split(line)]
     with tempfile.TemporaryDirectory() as folder:
         output = ["--output", folder, "--force"]
-        done = subprocess.run([sys.executable, "-m", *words, *output], cwd=ROOT)
-        if done.returncode:
-            raise InputError(f"{line}: failed; its error is above")
+        subprocess.run([sys.executable, "-m", *words, *output], cwd=ROOT, check=True)
         scores = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))
         return round(scores["J&F"], 1)
 
@@ -46,10 +43,7 @@ def replace_in_pages(entry: dict[str, Any], value: float) -> None:
         before, after = sentence.split("{}")
         pattern = f"({re.escape(before)})\\d+\\.\\d({re.escape(after)})"
         text, count = re.subn(pattern, rf"\g<1>{value}\g<2>", path.read_text(encoding="utf-8"))
-        if count != 1:
-            raise InputError(
-                f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml"
-            )
+        assert count == 1, f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml"
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -63,8 +57,6 @@ def main(args: Namespace) -> int:
     """Measure, write the file and the pages; returns the exit status."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     for name in args.names or entries:
-        if name not in entries:
-            raise InputError(f"{name}: no such figure; choose from {', '.join(entries)}")
         entry = entries[name]
         if "DAVIS" in entry["command"] and args.davis is None:
             print(f"{name}: skipped; give --davis")

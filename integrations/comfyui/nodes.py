@@ -47,17 +47,17 @@ class FirstMask:
             "required": {
                 "tracker": ("AOTLAB_TRACKER",), "images": ("IMAGE",),
                 "frame": ("INT", {"default": 0, "min": 0, "max": 1_000_000}),
-                "points": points, "points_beside": points,
+                "points": points, "negative_points": points,
                 "box": ("STRING", {"default": "", "tooltip": "left, top, width, height in pixels; empty: no box"}),
             }
         }  # fmt: skip
 
     def segment(
-        self, tracker: Tracker, images: torch.Tensor, frame: int, points: str, points_beside: str, box: str
+        self, tracker: Tracker, images: torch.Tensor, frame: int, points: str, negative_points: str, box: str
     ) -> tuple[torch.Tensor]:
         """Return the object's mask 1×H×W; raise `InputError` for unreadable prompts or ones without a pixel."""
         try:
-            positive, negative = (json.loads(text or "[]") for text in (points, points_beside))
+            positive, negative = (json.loads(text or "[]") for text in (points, negative_points))
             edges = tuple(float(edge) for edge in box.split(",")) if box.strip() else None
             prompt = Prompt([*positive, *negative], [1] * len(positive) + [0] * len(negative), edges)
         except (ValueError, TypeError) as error:

@@ -1,8 +1,8 @@
-"""`Sam2VideoModel` and `Sam2VideoProcessor` as in transformers, on aotlab's tracker."""
+"""`Sam2VideoModel` and `Sam2VideoProcessor` as in transformers, on aotlab's tracker and with its weights."""
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +14,8 @@ from transformers import BatchFeature
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoSegmentationOutput
 
 from aotlab import Prompt, Tracker
+
+log = logging.getLogger(__name__)
 
 MAX_LOGIT = 32.0
 
@@ -102,13 +104,12 @@ class Sam2VideoModel:
 
     @classmethod
     def from_pretrained(cls, name: str, device_map: Any = None, dtype: Any = None) -> Sam2VideoModel:
-        """Load weights as `Tracker.from_checkpoint`, the bundled ones for a name with ``sam2``."""
-        if "sam2" in name:
-            warnings.warn(f"{name}: aotlab's bundled weights are used instead", stacklevel=2)
-            name = "bundled"
+        """Load weights as `Tracker.from_checkpoint`, the bundled ones for a name with ``sam2``; log which."""
+        weights = "bundled" if "sam2" in name else name
+        log.warning("%s: this is aotlab's tracker with its weights %s, not SAM 2", name, weights)
         if device_map in (None, "auto"):
             device_map = "cuda" if torch.cuda.is_available() and device_map else "cpu"
-        return cls(Tracker.from_checkpoint(name, device=str(device_map)))
+        return cls(Tracker.from_checkpoint(weights, device=str(device_map)))
 
     @torch.inference_mode()
     def __call__(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.onnx import OnnxSegmenter
 from aotlab.media.images import read_image
@@ -67,7 +68,7 @@ class Result:
     share: float
     box: float
     clicks: list[float]
-    """after each click; the last value holds for all later ones"""
+    """after each click; the last value is also that of all later ones"""
     seconds: list[float]
     """duration of each call"""
 
@@ -92,9 +93,7 @@ def read_cases(root: Path, names: Sequence[str] = (), *, every_frame: bool = Fal
     Raises:
         InputError: no such folder, or an image is missing.
     """
-    annotations = root / "Annotations"
-    if not annotations.is_dir():
-        raise InputError(f"{root}: no folder Annotations; give a data set as DAVIS is laid out")
+    annotations = require_folder(root / "Annotations", "a data set in the layout of DAVIS")
     folders = sorted({path.parent for path in annotations.rglob("*.png")})
     for folder in folders:
         if names and folder.name not in names:
@@ -118,15 +117,10 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
         root: folder of the training sets.
         sources: of the recipe.
         limit: largest number of objects.
-
-    Raises:
-        InputError: no image is held out.
     """
     found: dict[Path, AnnotatedImage] = {}
     for image in list_images(root, sources, held_out=True):
         found.setdefault(image.mask.parent if image.video else image.mask, image)
-    if not found:
-        raise InputError(f"{root}: the recipe holds no image out of training")
     images, count = list(found.values()), min(limit, len(found))
     for image in (images[index * len(images) // count] for index in range(count)):
         rng = np.random.default_rng(zlib.crc32(image.mask.stem.encode()))

@@ -65,7 +65,7 @@ def list_images(
     """List the images of all sources; one in 20, by the checksum of its name, is held out of training.
 
     Raises:
-        InputError: a source without images or list, or a mask without an image.
+        InputError: a source without images or list.
     """
     found = []
     for source in sources:
@@ -89,8 +89,6 @@ def list_images(
         weight, group = source.weight / max(1, len(masks)) ** 0.5, source.folder or source.path
         for mask in masks:
             name = mask.parent.relative_to(base / "Annotations").as_posix()
-            if mask.stem not in images[name]:
-                raise InputError(f"{mask}: no image of this name in {base / 'JPEGImages' / name}")
             image = images[name][mask.stem]
             found.append(AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos)))
     return found

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.files import reading
 from aotlab.utils.numbers import (
     COUNT,
     FRACTION,
@@ -35,7 +34,7 @@ class PromptSource:
     """A set of images with masks below the data folder."""
 
     path: str
-    """folder that holds JPEGImages and Annotations"""
+    """parent folder of JPEGImages and Annotations"""
     folder: str = ""
     """sub-folder with the set's images; empty: those of ``videos``"""
     videos: str = ""
@@ -90,11 +89,8 @@ class PromptTraining:
 
 def load_prompt_training(path: Path = DEFAULT_RECIPE, overrides: Sequence[str] = ()) -> PromptTraining:
     """Read a recipe file, with ``key=value`` overrides; raises `InputError` for unreadable, unknown or bad settings."""
-    try:
+    with reading(path, "correct the recipe", kind="a usable recipe"):
         changes = OmegaConf.from_dotlist(list(overrides))
         settings = OmegaConf.merge(OmegaConf.structured(PromptTraining), OmegaConf.load(path), changes)
         training: Any = OmegaConf.to_object(settings)
-    except (OSError, ValueError, OmegaConfBaseException) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: {reason}") from error
     return training

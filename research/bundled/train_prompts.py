@@ -34,8 +34,7 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
 from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import atomic_path, reading, require_writable
 from aotlab.utils.processes import stop_flag
 from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
 from research.bundled.prompt_settings import DEFAULT_RECIPE, PromptTraining, load_prompt_training
@@ -117,7 +116,7 @@ class PromptTrainer:
     """Trains the prompt network of a checkpoint; all other weights of the file stay bit for bit.
 
     Args:
-        checkpoint: tracking model to start from; a prompt network that it holds is trained on.
+        checkpoint: tracking model to start from; its prompt network, if any, is trained further.
         data: folder of the sources.
         output: folder of state, log and weights; a state there is resumed.
     """
@@ -130,8 +129,7 @@ class PromptTrainer:
         self.model = build_model(settings).eval()
         self.model.load_state_dict(tracking.state_dict(), strict=False)
         network = self.model.prompts
-        if not isinstance(network, PromptNetwork):
-            raise InputError("blocks must be at least 1 to train prompts, got 0")
+        assert isinstance(network, PromptNetwork)
         if tracking.prompts is None:
             init_prompt_network(network, tracking)
         self.network: PromptNetwork = network
@@ -230,15 +228,11 @@ class PromptTrainer:
         path = self.output / "state.pt"
         if not path.is_file():
             return
-        try:
+        with reading(path, "remove it to start again", kind="a usable training state"):
             content = torch.load(path, weights_only=True)
             self.network.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.average, self.step, self.seconds = content["average"], content["step"], content["seconds"]
-        except Exception as error:  # damaged files cause errors of any kind
-            raise InputError(
-                f"{path}: not a usable training state ({type(error).__name__}); remove it to start again"
-            ) from error
 
     def write(self) -> Path:
         """Write the tracking model and the averaged prompt network as one checkpoint with its model card."""

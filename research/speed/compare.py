@@ -26,6 +26,7 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Choice, Device, PositiveInt, option
 from aotlab.utils.environment import limit_spin_waiting, processor_name
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import reading, require_existing
 from aotlab.utils.numbers import parse_size
 from aotlab.utils.progress import progress_bar
 
@@ -43,20 +44,16 @@ def parse_setting(text: str) -> dict[str, Any]:
     """Read ``MODEL,key=value,...@CHECKOUT``; raises InputError for another form."""
     setting, _, checkout = text.partition("@")
     model, *rest = setting.split(",")
-    parts = [part.partition("=") for part in rest]
-    if not model or "=" in model or not all(equals for _, equals, _ in parts):
-        raise InputError(f"{text}: expected MODEL,key=value,...; write for example aott,objects=10")
-    values = {key: value for key, _, value in parts}
     is_file = model.endswith((".safetensors", ".pth"))
-    try:
-        run = {
+    with reading(text, "write for example aott,objects=10", kind="MODEL,key=value,..."):
+        values = dict(part.split("=", 1) for part in rest)
+        run: dict[str, Any] = {
             "objects": int(values.pop("objects", "1")), "size": parse_size(values.pop("size", "854x480")),
             "at_frame": int(values.pop("at_frame", "0")), "train": parse_step_shape(values.pop("train", None)),
         }  # fmt: skip
-    except ValueError as error:
-        raise InputError(f"{text}: {error}") from error
-    if not (Path(checkout or ".") / "src" / "aotlab").is_dir():
-        raise InputError(f"{text}: {checkout or '.'} is not a checkout; it has no src/aotlab")
+        if not model or "=" in model:
+            raise ValueError("no model")
+    require_existing(Path(checkout or ".") / "src" / "aotlab", "give a checkout after @")
     values.setdefault("train.precision" if run["train"] else "compute.precision", "float32")
     return run | {
         "title": text, "checkout": checkout or ".", "config": None if is_file else model,

@@ -99,7 +99,7 @@ def read_rows(path: Path, run: dict[str, str]) -> list[dict[str, Any]]:
     for key, value in run.items():
         if content["run"].get(key) != value:
             raise InputError(
-                f"{path}: holds figures of {key} {content['run'].get(key)}, this is {value}; give another --output"
+                f"{path}: has figures of {key} {content['run'].get(key)}, this is {value}; give another --output"
             )
     return content["rows"]
 

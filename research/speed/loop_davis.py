@@ -14,8 +14,9 @@ from typing import Literal
 import click
 
 from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.dataloaders.training.clips import reflect_index
-from aotlab.tools.cli.command import command
+from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, real_path, write_text
@@ -41,12 +42,11 @@ def loop_davis(
     Raises:
         InputError: DAVIS cannot be read or lacks labels, or ``output`` exists.
     """
-    if output.exists():
-        raise InputError(f"{output}: exists; choose another output or remove it")
+    require_new_output(output, force=False)
     lengths, links = {}, {}
-    for video in read_davis(root, year, split):
-        if video.problem is not None:
-            raise InputError(video.problem)
+    videos = read_davis(root, year, split)
+    require_readable(videos)
+    for video in videos:
         length, labels = len(video.frames), {path.stem: path for path in video.annotations}
         lengths[video.name] = length + (times - 1) * (length - 1)
         for index in range(lengths[video.name]):

@@ -54,7 +54,7 @@ class TrackWidget(Container):
     def segment(self) -> None:
         """Write the objects of clicks and boxes on this frame to the Labels layer.
 
-        Clicks belong to the selected label, those with the symbol x are beside it. Each rectangle is one object,
+        Clicks belong to the selected label, those with the symbol x are negative. Each rectangle is one object,
         from the selected label on.
         """
         layers = self._open_layers()

@@ -30,6 +30,13 @@ def model():
     return Sam2VideoModel.from_pretrained("facebook/sam2.1-hiera-tiny", device_map="cpu")
 
 
+def test_load_names_the_weights(caplog):
+    for _ in range(2):
+        caplog.clear()
+        Sam2VideoModel.from_pretrained("facebook/sam2.1-hiera-tiny", device_map="cpu")
+        assert "aotlab's tracker with its weights bundled, not SAM 2" in caplog.text
+
+
 def collect(model, processor, session):
     """Logits N×1×H×W of every frame, by the calls of the documented example."""
     sizes = [[session.video_height, session.video_width]]
