@@ -381,6 +381,10 @@ def run_job(
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
     if not isinstance(options, TrackOptions):
         raise InputError(f"options: expected TrackOptions, got {type(options).__name__}; see run_job")
+    if not isinstance(tracker, TrackerOptions) and not hasattr(tracker, "fresh"):
+        raise InputError(
+            f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}; see run_job"
+        )
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
     digest = digest_inputs(job, result_settings(tracker, options))
@@ -499,7 +503,9 @@ def _digest_files(path: Path, companions: Sequence[str] = ()) -> list[tuple[str,
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
-    beside = {file for each in companions for file in path.parent.glob(each.format(stem=stem)) if is_file(file)}
+    beside = {
+        file for each in companions for file in path.parent.glob(each.format(stem=stem)) if is_file(file)
+    }
     return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
 
 
