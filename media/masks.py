@@ -98,16 +98,20 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        ValueError: an id is negative, above 65535, or not a whole number.
-        InputError: the file is not called ``.png``, or cannot be written.
+        InputError: an id is negative, above 65535, or not a whole number; the file is not called ``.png``, or cannot be
+            written.
     """
     if (labels % 1).any():
-        raise ValueError("object ids must be whole numbers, got fractions; threshold probabilities first")
+        raise InputError(
+            f"{path}: object ids must be whole numbers, got fractions; threshold probabilities first"
+        )
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
     largest = int(labels.max(initial=0))
     if int(labels.min(initial=0)) < 0 or largest > 65535:
-        raise ValueError(f"object ids must be 0 to 65535, got {int(labels.min())} to {largest}")
+        raise InputError(
+            f"{path}: object ids must be 0 to 65535, got {int(labels.min())} to {largest}; renumber the objects"
+        )
     if largest > VOID or max_id >= VOID:
         image = Image.fromarray(labels.astype(np.uint16))
     else:

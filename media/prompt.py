@@ -58,9 +58,15 @@ class Prompt:
             np.shape(point) != (2,) or not np.isfinite(point).all() for point in (*points, *self.scribble)
         ):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
+        numbers = [*np.ravel(points), *(self.box or ())]
+        if numbers and all(0 <= number <= 1 for number in numbers) and any(number % 1 for number in numbers):
+            listed = ",".join(f"{number:g}" for number in numbers[:4])
+            raise InputError(
+                f"prompt {listed}: expected pixels; multiply by the width and height of the frame"
+            )
         if self.box is not None:
-            numbers = len(self.box) == 4 and bool(np.isfinite(self.box).all())
-            if not numbers or self.box[2] < 2 or self.box[3] < 2:
+            finite = len(self.box) == 4 and bool(np.isfinite(self.box).all())
+            if not finite or self.box[2] < 2 or self.box[3] < 2:
                 raise InputError(
                     f"box {self.box}: expected left, top, width and height, at least 2 pixels each"
                 )
@@ -173,8 +179,6 @@ def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[fl
             f"40:2={example}"
         )
     values = tuple(map(float, match.groups()))
-    if "." in value and all(0 <= number <= 1 for number in values):
-        raise InputError(f"{kind} {text}: expected pixels; multiply by the width and height of the frame")
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)

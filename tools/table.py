@@ -150,7 +150,11 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
     return (*files, *presets, *(("--weights", ",".join(model.weights)) if model.weights else ()))
 
 
-@command("aotlab table", "Run a table of a paper and compare.")
+@command(
+    "aotlab table",
+    "Run a table of a paper and compare.",
+    epilog="Data sets are read from datasets/, or from the folder in the environment variable AOTLAB_DATA.",
+)
 @click.argument("table", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")

@@ -381,6 +381,10 @@ def run_job(
     tracker, options = tracker or TrackerOptions(), options or TrackOptions()
     if not isinstance(options, TrackOptions):
         raise InputError(f"options: expected TrackOptions, got {type(options).__name__}; see run_job")
+    if not isinstance(tracker, TrackerOptions) and not hasattr(tracker, "fresh"):
+        raise InputError(
+            f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}; see run_job"
+        )
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
     digest = digest_inputs(job, result_settings(tracker, options))

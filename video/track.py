@@ -143,6 +143,10 @@ def track(
     """
     from aotlab.video.directions import track_both_directions  # loads PyTorch, as nothing above does
 
+    if isinstance(source, str | Path):
+        raise InputError(
+            f"source {source}: expected frames; give open_frames({str(source)!r}), or use run_job"
+        )
     frames = frames or FrameSelection(source, by_name=options.by_name)
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)

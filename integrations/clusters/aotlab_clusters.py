@@ -123,14 +123,15 @@ def stage_inputs(job: Job, folder: Path) -> Job:
 
 
 def identify(job: Job, tracker: TrackerOptions, options: TrackOptions) -> bytes:
-    """Return a marker that differs when the results would: the job, sizes and times of its files, and all inputs."""
+    """Return a marker that differs when the results would: the job, what is known of its files, and all inputs."""
     stamps = []
     for path in (job.video, *map(mask_path, job.masks)):
         files, source = fsspec.core.url_to_fs(path)
+        files.invalidate_cache()  # a worker may have listed the folder before files in it were replaced
         found = files.find(source, detail=True) if files.exists(source) else {}  # a file, or all of a folder
-        for name, info in sorted(found.items()):
-            time = info.get("ETag") or info.get("mtime") or info.get("created")
-            stamps.append([name, info.get("size"), str(time)])
+        stamps += [
+            [name, sorted((key, str(info[key])) for key in info)] for name, info in sorted(found.items())
+        ]
     settings, weights = (
         tracker.settings_as_yaml(),
         hashlib.sha256(tracker.checkpoint.read_bytes()).hexdigest(),
@@ -139,13 +140,18 @@ def identify(job: Job, tracker: TrackerOptions, options: TrackOptions) -> bytes:
 
 
 def upload(local: Path, files: Any, root: str, marker: bytes) -> None:
-    """Replace the results at ``root`` by those of a local folder; the old marker goes first, the new one comes last.
+    """Replace the results at ``root`` by those of a local folder; the marker is empty until they are complete.
 
-    Files and folders with the names of results are replaced, others stay.
+    Raises:
+        InputError: files with the names of results that no job has uploaded, as there is no marker.
     """
-    for name in (MARKER, *(path.name for path in local.iterdir())):
-        if files.exists(f"{root}/{name}"):
-            files.rm(f"{root}/{name}", recursive=True)
+    found = [path.name for path in local.iterdir() if files.exists(f"{root}/{path.name}")]
+    if found and not files.exists(f"{root}/{MARKER}"):
+        raise InputError(f"{root}: holds {found[0]}, which is of no job; choose another folder, or delete it")
+    files.makedirs(root, exist_ok=True)
+    files.pipe_file(f"{root}/{MARKER}", b"")
+    for name in found:
+        files.rm(f"{root}/{name}", recursive=True)
     for path in sorted(local.rglob("*")):
         if path.is_file() and path.name != RECORD:
             target = f"{root}/{path.relative_to(local).as_posix()}"

@@ -84,7 +84,8 @@ def load_checkpoint(
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)
-    _load_strictly(model, state, path, settings.name)
+    own = "leave out the config and settings of the model, as the file holds its own"
+    _load_strictly(model, state, path, settings.name, own if "config" in inside else "")
     return model.eval(), settings
 
 
@@ -114,13 +115,15 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     Raises:
         InputError: missing, truncated or foreign file, another architecture.
     """
-    state = read_weights(path)
+    state, inside = _read(path)
+    require_finite(state, path)
     if is_published(state):
         state = convert_published(state, model)
     state = add_missing_weights(state, model)
     if not any(key.startswith(PROMPT_PREFIX) for key in state):
         state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPT_PREFIX)}
-    _load_strictly(model, state, path, name)
+    own = "train with the settings that the file holds, or give it as train.warm_start"
+    _load_strictly(model, state, path, name, own if "config" in inside else "")
 
 
 def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -178,6 +181,11 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             f"{path}: truncated, not a PyTorch checkpoint, or with objects besides weights, which could run any "
             f"program ({type(error).__name__}); download it again, or give a file with a dict of tensors"
         ) from None
+    if isinstance(content, Mapping) and {"model", "ema", "optimizer"} <= content.keys():
+        raise InputError(
+            f"{path}: the state of a training run, not its weights; give PHASE.safetensors or best.safetensors of "
+            f"{path.absolute().parents[1]}"
+        )
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -230,8 +238,11 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Load all keys, or raise one sentence that lists those that do not match; a model may lack the prompt network."""
+def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str, advice: str) -> None:
+    """Load all keys, or raise one sentence that lists those that do not match; a model may lack the prompt network.
+
+    ``name`` is the model's; ``advice`` the remedy for another architecture, empty for a file without settings.
+    """
     current = model.state_dict()
     if model.prompts is None:
         state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPT_PREFIX)}
@@ -249,10 +260,11 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         for keys, problem in ((missing, "missing"), (unknown, "unknown"), (wrong, "of another shape"))
         if keys
     ]
-    fitting = guess_presets(names.get(key, key) for key in state)
-    advice = "give the settings it was trained with"
-    if fitting and name not in fitting:
-        advice = f"this file is {' or '.join(fitting)}, use config {fitting[0]}"
+    if not advice:
+        fitting = guess_presets(names.get(key, key) for key in state)
+        advice = "give the settings it was trained with"
+        if fitting and name not in fitting:
+            advice = f"this file is {' or '.join(fitting)}, use config {fitting[0]}"
     raise InputError(f"{path}: does not fit {name}: {'; '.join(problems)}; {advice}")
 
 

@@ -15,6 +15,7 @@ _HOMES = {
     "AttributeTable": "aotlab.media.regions",
     "Bytes": "aotlab.tools.cli.types",
     "FrameSource": "aotlab.media.frames",
+    "IMAGE_SUFFIXES": "aotlab.media.matching",
     "InUseError": "aotlab.utils.locks",
     "LostFlags": "aotlab.video.outputs",
     "MEMORY_POLICIES": "aotlab.configs.schema:POLICIES",

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from pycocotools.coco import COCO
 
 from aotlab.sdk import VideoInfo, VideoWriter, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
+from studio.tests.annotation.results import write_results
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 
@@ -116,3 +118,58 @@ def test_output_without_suffix_is_warned_of(video, tmp_path, capsys):
             main([str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video)]) == 0
         )
     assert capsys.readouterr().err.count("has no suffix; other programs expect out.json") == 1
+
+
+def read_parts(root):
+    """Ids of the objects on each image of a merged COCO data set, by part and name."""
+    found = {}
+    for part in ("train", "val"):
+        coco = COCO(str(root / f"{part}.json"))
+        for image in coco.loadImgs(coco.getImgIds()):
+            labels = np.zeros((image["height"], image["width"]), int)
+            for record in coco.loadAnns(coco.getAnnIds(image["id"])):
+                labels[coco.annToMask(record) > 0] = record["track_id"]
+            assert (root / part / "images" / image["file_name"]).is_file()
+            found[part, image["file_name"]] = labels
+    return found
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_videos_are_merged_and_split_to_coco(tmp_path, part):
+    results, out = write_results(tmp_path, ["a", "b", "c"]), tmp_path / "set"
+    assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.7"]) == 0
+    found = read_parts(out)
+    names = {"train": ["a", "c"], "val": ["b"]}[part]
+    assert sorted(name for each, name in found if each == part) == [
+        f"{name}/{index:05d}.png" for name in names for index in range(CLIP_LENGTH)
+    ]
+    assert all((labels == truth(int(name[2:7]))).all() for (_, name), labels in found.items())
+    read = read_annotations(out / f"{part}.json", VideoInfo(names[0], (HEIGHT, WIDTH), CLIP_LENGTH))
+    assert (read.mask(2) == truth(2)).all()
+
+
+def test_videos_are_merged_and_split_to_yolo(tmp_path):
+    results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
+    assert main([str(results), str(out), "--to", "yolo", "--merge", "--split", "0.9"]) == 0
+    settings = yaml.safe_load((out / "data.yaml").read_text())
+    assert settings == {"train": "train/images", "val": "val/images", "names": {0: "object"}}
+    for part, name in (("train", "a"), ("val", "b")):
+        images = sorted((out / part / "images" / name).iterdir())
+        labels = sorted((out / part / "labels" / name).iterdir())
+        assert [path.stem for path in images] == [path.stem for path in labels]
+        assert len(labels) == CLIP_LENGTH
+        assert all(len(path.read_text().splitlines()) == 2 for path in labels)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--to", "cvat", "--merge"], "--to cvat: holds one video; with --merge give one of coco, yolo"),
+        (["--to", "coco"], "give --video for the masks of one video, or --merge"),
+        (["--to", "coco", "--merge"], "holds 0 tracked videos"),
+        (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: parts the videos of --merge"),
+    ],
+)
+def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):
+    assert main([str(tmp_path), str(tmp_path / "out"), *more]) == 2
+    assert words in capsys.readouterr().err

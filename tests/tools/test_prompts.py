@@ -17,7 +17,7 @@ from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job, open_segmenter, run_job
-from aotlab.video.track import TrackOptions
+from aotlab.video.track import TrackOptions, track
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
 
@@ -103,7 +103,7 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
         (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
         (["--box", "300,300,20,20"], "outside the image"),
         (["--box", "99=3,3,14,14"], "prompt of frame 99: not a frame to track; give one from 0 to 5"),
-        (["--point", "0.5,0.5"], "point 0.5,0.5: expected pixels; multiply by the width and height"),
+        (["--point", "0.5,0.5"], "prompt 0.5,0.5: expected pixels; multiply by the width and height"),
         (
             ["--box", "3", "3", "14", "14"],
             "--box: applies to a single video; leave it out, or separate",
@@ -145,6 +145,10 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     with pytest.raises(InputError, match="options: expected TrackOptions, got Tracker"):
         run_job(job, tmp_path / "b", None, tracker)
+    with pytest.raises(InputError, match="tracker: expected TrackerOptions or a Tracker, got TrackOptions"):
+        run_job(job, tmp_path / "b", options)
+    with pytest.raises(InputError, match=r"source .*: expected frames; give open_frames"):
+        track(tracker, video, {}, tmp_path / "b")
 
 
 def test_class_names_of_prompts_are_in_annotations(run, tmp_path, capsys):

@@ -71,13 +71,27 @@ def test_upload_killed_before_marker_is_repeated(jobs, undisturbed, monkeypatch)
     output = "memory://base/results/killed"
     job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")
     pipe = type(files).pipe_file
-    monkeypatch.setattr(type(files), "pipe_file", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    def kill_at_the_end(self, path, value, **_):
+        if value:
+            raise KeyboardInterrupt
+        pipe(self, path, value)
+
+    monkeypatch.setattr(type(files), "pipe_file", kill_at_the_end)
     with pytest.raises(KeyboardInterrupt):
         run_job(job, output, options=OPTIONS)
     monkeypatch.setattr(type(files), "pipe_file", pipe)
     assert files.exists("/base/results/killed/coco.json")
     assert not run_job(job, output, options=OPTIONS).reused
     assert len(read(files, output)) == len([path for path in undisturbed if path.startswith("a/")])
+
+
+def test_files_of_others_are_not_replaced(jobs):
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/base/results/mine/masks/00000.png", b"of a person")
+    result = run_job(put(jobs[0], "memory://base"), "memory://base/results/mine", options=OPTIONS)
+    assert "holds masks, which is of no job" in result.error
+    assert files.find("/base/results/mine") == ["/base/results/mine/masks/00000.png"]
 
 
 def test_changed_mask_replaces_results(jobs):

@@ -177,6 +177,33 @@ def test_missing_file_rejected(tmp_path):
         load_checkpoint(Path("r50_deotl"))
 
 
+@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text"])
+def test_pickle_without_weights_rejected(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"other\.pth: holds no weights"):
+        load_checkpoint(tmp_path / "other.pth", config="aott")
+
+
+def test_config_for_own_weights_is_to_be_left_out(tmp_path, model, config):
+    save_checkpoint(tmp_path / "own.safetensors", model, config)
+    for options in ({"config": "aott"}, {"overrides": ["model.stages.0.window=9"]}):
+        with pytest.raises(
+            InputError, match="; leave out the config and settings of the model, as the file holds"
+        ):
+            load_checkpoint(tmp_path / "own.safetensors", **options)
+
+
+def test_training_state_is_no_checkpoint(tmp_path, aott):
+    state = aott.state_dict()
+    (tmp_path / "run" / "states").mkdir(parents=True)
+    path = tmp_path / "run" / "states" / "0_video_000002.pt"
+    torch.save({"model": state, "ema": state, "optimizer": {}, "step": 2}, path)
+    with pytest.raises(
+        InputError, match=r"the state of a training run.*give PHASE\.safetensors .* of .*run$"
+    ):
+        load_checkpoint(path)
+
+
 def test_wrong_variant_names_the_right_one(tmp_path):
     torch.manual_seed(0)
     torch.save({"state_dict": to_published(build_model(load_config("aots").model))}, tmp_path / "x.pth")

@@ -19,8 +19,9 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aotlab import InputError, open_frames
+from aotlab.sdk import IMAGE_SUFFIXES
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import IMAGE_SUFFIXES, LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import RECORD_FILE
 from aotlab_studio.files import read_holder
