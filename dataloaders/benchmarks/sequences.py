@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from aotlab.media.labelled_video import Video
 from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import is_file, is_folder, read_text, reading, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -101,8 +100,8 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
     known = [video.name for video in videos]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3) or known[:3]
-            raise InputError(f"sequence {name}: not in this split; it has {', '.join(near)} and others")
+            remedy = suggest(name, known, f"it has {', '.join(known[:3])} and others")
+            raise InputError(f"sequence {name}: not in this split; {remedy}")
     return [video for video in videos if video.name in names]
 
 
