@@ -273,7 +273,7 @@ def read_objects(
     ``read`` turns id and entry into an object; any error means that the entry is not readable.
 
     Raises:
-        InputError: an entry is not readable, or an id is not 1 to 254.
+        InputError: an entry is not readable, an id is not 1 to 254, or no object has frames.
     """
     from aotlab.media.masks import VOID
 
@@ -283,4 +283,7 @@ def read_objects(
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
-    return tuple(item for item in items if item.frames)
+    found = tuple(item for item in items if item.frames)
+    if not found:
+        raise InputError(f"{path}: lists no object of the video {name} with frames; complete it")
+    return found
