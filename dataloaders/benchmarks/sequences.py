@@ -144,7 +144,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
 
 
 def require_folder(folder: Path, expected: str) -> Path:
-    """Return a folder; raises `InputError`, which states what was ``expected``, if there is none."""
+    """Return a folder; raises `InputError` with what was ``expected`` if it does not exist."""
     if not is_folder(folder):
         raise InputError(f"{folder}: no such folder; expected {expected}")
     return folder
