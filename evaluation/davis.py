@@ -78,8 +78,11 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
         return plan
     ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
     ids = tuple(sorted(set().union(*ids_by_frame)))
-    present = np.array([[object_id in frame for frame in ids_by_frame] for object_id in ids], dtype=bool)
-    return replace(plan, ids=ids, object_present=present.reshape(len(ids), len(ids_by_frame)), strict=False)
+    object_present = np.array(
+        [[object_id in frame for frame in ids_by_frame] for object_id in ids], dtype=bool
+    )
+    object_present = object_present.reshape(len(ids), len(ids_by_frame))
+    return replace(plan, ids=ids, object_present=object_present, strict=False)
 
 
 def list_ids(labels: np.ndarray) -> set[int]:

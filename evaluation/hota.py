@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.files import reading
 
 COLUMNS = ("HOTA", "DetA", "AssA")
 COMMON_CLASSES = frozenset(
@@ -76,7 +76,7 @@ def _open_dataset(annotations: Path, predictions: Path) -> Any:
         for parent, file in ((truth, annotations), (tracker_folder, predictions)):
             parent.mkdir(parents=True)
             os.symlink(file.resolve(), parent / "file.json")
-        try:
+        with reading(annotations, "expected BURST's files", kind=f"readable by TrackEval with {predictions}"):
             return BURST(
                 {
                     "GT_FOLDER": str(truth),
@@ -87,7 +87,3 @@ def _open_dataset(annotations: Path, predictions: Path) -> Any:
                     "PRINT_CONFIG": False,
                 }
             )
-        except (KeyError, ValueError, TypeError, AssertionError) as error:
-            raise InputError(
-                f"{annotations}: TrackEval cannot read it with {predictions} ({error!r}); expected BURST's files"
-            ) from error

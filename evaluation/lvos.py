@@ -1,7 +1,7 @@
 """Scoring rules of LVOS, following the evaluator since version 2.
 
-The metadata list every fifth frame of an object. The first of these and the stated last one do not count; frames
-stated but not listed count as 0. V is the variation of the per-frame score over time.
+The metadata list every fifth frame of an object. The first of these and the last one of ``frame_nums`` do not count;
+frames of ``frame_nums`` that are not listed count as 0. V is the variation of the per-frame score over time.
 Source: Hong et al. 2023 and the public evaluator.
 """
 
@@ -72,5 +72,5 @@ TABLE = TableLayout(COLUMNS, object_row, summary)
 
 def _list_counted_frames(item: ListedObject) -> frozenset[str]:
     """Return the stems of the frames that count for an object."""
-    stated = item.frames[: item.length]
-    return frozenset(stem for index, stem in enumerate(stated) if index not in (0, item.length - 1))
+    listed = item.frames[: item.length]
+    return frozenset(stem for index, stem in enumerate(listed) if index not in (0, item.length - 1))

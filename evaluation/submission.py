@@ -13,8 +13,7 @@ from PIL import Image
 
 from aotlab.media.images import decode_image
 from aotlab.media.masks import PALETTE
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, describe_error, is_file
+from aotlab.utils.files import atomic_path, describe_error, is_file, reading, require_file
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
@@ -58,7 +57,7 @@ def write_archive(
         archive: path of the zip.
         results: folder of results; files that are not expected are skipped.
         expected: expected files of all sequences.
-        folder: folder in the archive that holds the sequences; "" for its root.
+        folder: folder around the sequences in the archive; "" for its root.
 
     Raises:
         InputError: the archive cannot be written.
@@ -74,30 +73,22 @@ def write_archive(
 
 def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: str = "") -> list[str]:
     """Return a line for each missing, invalid or unexpected entry of a zip; raises `InputError` for another file."""
-    if not is_file(archive):
-        raise InputError(f"{archive}: no such file; give a zip written by submit")
-    try:
-        with zipfile.ZipFile(archive) as file:
-            names = [name for name in file.namelist() if not name.endswith("/")]
-            expected_entries = {_entry_name(folder, item, stem) for item in expected for stem in item.frames}
-            if expected_entries.isdisjoint(names):
-                first = f"the first entry is {min(names)}" if names else "the archive is empty"
-                return [
-                    f"no entry has an expected path: {first}; expected paths like {min(expected_entries)}"
-                ]
-            problems = [f"{name}: unexpected" for name in sorted(set(names) - expected_entries)]
-            problems += [
-                f"{name}: duplicate entry" for name in sorted(expected_entries) if names.count(name) > 1
-            ]
-            present = set(names)
-            for item, stem in _iterate_frames(expected, "checking"):
-                name = _entry_name(folder, item, stem)
-                problem = _find_entry_problem(file, name, item) if name in present else "missing"
-                if problem is not None:
-                    problems.append(f"{name}: {problem}")
-            return problems
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{archive}: not a readable zip ({error}); write it again") from error
+    require_file(archive, "give a zip written by submit")
+    with reading(archive, "write it again", kind="a readable zip"), zipfile.ZipFile(archive) as file:
+        names = [name for name in file.namelist() if not name.endswith("/")]
+        expected_entries = {_entry_name(folder, item, stem) for item in expected for stem in item.frames}
+        if expected_entries.isdisjoint(names):
+            first = f"the first entry is {min(names)}" if names else "the archive is empty"
+            return [f"no entry has an expected path: {first}; expected paths like {min(expected_entries)}"]
+        problems = [f"{name}: unexpected" for name in sorted(set(names) - expected_entries)]
+        problems += [f"{name}: duplicate entry" for name in sorted(expected_entries) if names.count(name) > 1]
+        unique = set(names)
+        for item, stem in _iterate_frames(expected, "checking"):
+            name = _entry_name(folder, item, stem)
+            problem = _find_entry_problem(file, name, item) if name in unique else "missing"
+            if problem is not None:
+                problems.append(f"{name}: {problem}")
+        return problems
 
 
 def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:

@@ -28,7 +28,7 @@ from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, readi
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
-    find_plugin,
+    MORE_PLUGINS,
     list_mask_formats,
     list_plugins,
     load_plugin,
@@ -100,10 +100,11 @@ def find_mask_writer(name: str) -> MaskWriter:
     """
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
-    point = find_plugin(MASK_WRITERS, name, f"format {name}")
-    if point is None:
-        raise InputError(f"format {name}: unknown; give one of {', '.join(list_mask_formats())}")
-    writer: MaskWriter = load_plugin(point)
+    plugins = list_plugins(MASK_WRITERS)
+    if name not in plugins:
+        known = ", ".join(list_mask_formats())
+        raise InputError(f"format {name}: unknown; give one of {known}; {MORE_PLUGINS}")
+    writer: MaskWriter = load_plugin(plugins[name])
     return writer
 
 
@@ -118,7 +119,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
         "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
-        "COCO JSON; the package aotlab-studio reads more: pip install ./studio in a checkout"
+        f"COCO JSON; {MORE_PLUGINS}"
     )
 
 

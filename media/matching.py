@@ -61,7 +61,7 @@ def match_frames(
 
     Args:
         names: names of images in a file of annotations, or files of masks.
-        frames: names of all frames without suffix; None if they have none.
+        frames: names of all frames without suffix; None if frames have no names.
         video: name of the video; of images in several folders, those in a folder of this name belong to it.
         length: number of frames, if known.
         partial: return None for images that match no frame.

@@ -63,7 +63,7 @@ def format_summary(report: LintResult, kind: str) -> str:
 def main(args: Namespace) -> int:
     """Print findings and counts; return 1 if there are errors."""
     if args.dataset is not None and args.kind is not None:
-        raise UsageError("--kind: not with --dataset, which says what the folder holds; leave it out")
+        raise UsageError("--kind: has no effect with --dataset; leave it out")
     require_extra("train")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
-    """Return the video of ``RESULT --annotations DIR``, and the folder that holds its folder of results."""
+    """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
     require_paths(result, annotations)
     result = real_path(result)
     result = result / "masks" if is_folder(result / "masks") else result
@@ -119,11 +119,9 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 
 def score_hota(args: Namespace) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
-    if args.worst:
-        raise InputError(f"--dataset {args.dataset}: HOTA has no --worst; leave it out")
     results, *others = args.results
-    if others:
-        raise InputError(f"--results: {args.dataset} is scored one folder at a time; leave out {others[0]}")
+    if args.worst or others:
+        raise InputError(f"--dataset {args.dataset}: HOTA scores one folder of results, without --worst")
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import score_burst_hota
@@ -186,7 +184,7 @@ def require_results(videos: Sequence[Video], results: Path) -> None:
     """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
     if not any(is_folder(results / video.name) for video in videos):
         raise InputError(
-            f"{results}: holds no results of the {len(videos)} sequences; "
+            f"{results}: contains no results of the {len(videos)} sequences; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
         )
 

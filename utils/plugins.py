@@ -17,11 +17,8 @@ OUTPUTS = "aotlab.outputs"
 """group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
 """group of functions that return an `aotlab.sdk.PromptSegmenter`"""
-STUDIO_PLUGINS = {
-    MASK_WRITERS: ("youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo"),
-    OUTPUTS: ("review",),
-}
-"""names by group that the package aotlab-studio brings"""
+MORE_PLUGINS = "the package aotlab-studio has more: pip install ./studio in a checkout"
+"""remedy for the name of a plug-in that is not installed"""
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:
@@ -32,21 +29,6 @@ def list_plugins(group: str) -> dict[str, EntryPoint]:
 def list_mask_formats() -> list[str]:
     """Return the names of the formats that masks can be written in: COCO, and those of plug-ins."""
     return ["coco", *list_plugins(MASK_WRITERS)]
-
-
-def find_plugin(group: str, name: str, subject: str) -> EntryPoint | None:
-    """Return the entry point of a name in a group; None if it is unknown.
-
-    Args:
-        subject: first words of the message, such as "write review".
-
-    Raises:
-        InputError: the package aotlab-studio brings it and is not installed.
-    """
-    point = list_plugins(group).get(name)
-    if point is None and name in STUDIO_PLUGINS.get(group, ()):
-        raise InputError(f"{subject}: needs the package aotlab-studio; pip install ./studio in a checkout")
-    return point
 
 
 def load_plugin(point: EntryPoint) -> Any:

@@ -23,14 +23,7 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.plugins import (
-    MASK_WRITERS,
-    STUDIO_PLUGINS,
-    find_plugin,
-    list_mask_formats,
-    list_plugins,
-    load_plugin,
-)
+from aotlab.utils.plugins import MORE_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
 from aotlab.video.labels import VideoLabels
 
@@ -339,14 +332,14 @@ def find_output(name: str) -> OutputKind:
     """
     if name in OUTPUTS:
         return OUTPUTS[name]
-    point = find_plugin(OUTPUT_PLUGINS, name, f"write {name}")
-    if point is not None:
-        plugin: type[Output] = load_plugin(point)
+    plugins = list_plugins(OUTPUT_PLUGINS)
+    if name in plugins:
+        plugin: type[Output] = load_plugin(plugins[name])
         return OutputKind(plugin.file_name, plugin.description, plugin)
-    if name in list_mask_formats() or name in STUDIO_PLUGINS[MASK_WRITERS]:
+    if name in list_mask_formats():
         writer = find_mask_writer(name)
         return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
-    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}")
+    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}; {MORE_PLUGINS}")
     raise InputError(f"write {name}: unknown output; {remedy}")
 
 

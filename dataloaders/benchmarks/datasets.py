@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from aotlab.dataloaders.benchmarks.sav import read_sav
 from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.media.labelled_video import Video
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 
 Reader = Callable[..., list[Video]]
 """reader: (root, split) and options by name to the videos of the split; raises `InputError` if files are missing or
@@ -197,12 +196,11 @@ def open_dataset(
 
 
 def find_dataset(name: str) -> tuple[str, DataSet]:
-    """Return key and data set of a case-insensitive name; raises `InputError` with similar names for an unknown one."""
+    """Return key and data set of a case-insensitive name; raises `InputError` for an unknown one."""
     key = name.lower()
     if key not in DATASETS:
-        near = difflib.get_close_matches(key, DATASETS, n=3)
-        suggestion = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(DATASETS)}"
-        raise InputError(f"dataset {name}: unknown data set; {suggestion}")
+        remedy = suggest(key, DATASETS, f"known are {', '.join(DATASETS)}")
+        raise InputError(f"dataset {name}: unknown data set; {remedy}")
     return key, DATASETS[key]
 
 

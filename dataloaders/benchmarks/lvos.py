@@ -20,7 +20,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
 MAX_FRAME = 10**7
@@ -44,17 +43,12 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
     meta = None if split == "test" else read_metadata(path)
 
     def read(name: str) -> Video:
-        """Read a video; raises `InputError` if the metadata do not describe it."""
         frames, masks = list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
         annotations = list_masks(masks)
         objects: tuple[ListedObject, ...] = ()
         masks_by_frame = match_masks(frames, annotations)
         if meta is not None:
-            if not meta.get(name):
-                raise InputError(
-                    f"{path}: lists no object of the video {name}; expected where each begins and ends"
-                )
-            objects = read_objects(path, name, meta[name], _read_object)
+            objects = read_objects(path, name, meta.get(name, {}), _read_object)
             masks_by_frame = find_first_masks(frames, annotations, objects, masks)
         seen = None if unseen is None else name not in unseen
         return Video(

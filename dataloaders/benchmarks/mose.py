@@ -17,7 +17,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def read_mosev2(root: Path, split: str = "val") -> list[Video]:
     listed = read_metadata(path) if is_file(path) else None
 
     def read(name: str) -> Video:
-        """Add the objects of the metadata; raises `InputError` if the video is damaged, or no object is listed."""
+        """Add the objects of the metadata; raises `InputError` if the video is damaged."""
         require_readable([videos[name]])
         video = replace(videos[name], rules="mosev2")
         if listed is None:
@@ -59,8 +58,6 @@ def read_mosev2(root: Path, split: str = "val") -> list[Video]:
             return ListedObject(object_id, stems, len(stems))  # all have a mask on the first frame
 
         objects = read_objects(path, name, listed.get(name, {}), read_object)
-        if not objects:
-            raise InputError(f"{path}: does not list the video {name} with objects 1 to 254; complete it")
         return replace(video, objects=tuple(sorted(objects, key=lambda item: item.object_id)))
 
     return read_videos(path, videos, read)

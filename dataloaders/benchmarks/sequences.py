@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from aotlab.media.labelled_video import Video
 from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import is_file, is_folder, read_text, reading, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -101,8 +100,8 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
     known = [video.name for video in videos]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3) or known[:3]
-            raise InputError(f"sequence {name}: not in this split; it has {', '.join(near)} and others")
+            remedy = suggest(name, known, f"it has {', '.join(known[:3])} and others")
+            raise InputError(f"sequence {name}: not in this split; {remedy}")
     return [video for video in videos if video.name in names]
 
 
@@ -145,7 +144,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
 
 
 def require_folder(folder: Path, expected: str) -> Path:
-    """Return a folder; raises `InputError`, which states what was ``expected``, if there is none."""
+    """Return a folder; raises `InputError` with what was ``expected`` if it does not exist."""
     if not is_folder(folder):
         raise InputError(f"{folder}: no such folder; expected {expected}")
     return folder
@@ -274,7 +273,7 @@ def read_objects(
     ``read`` turns id and entry into an object; any error means that the entry is not readable.
 
     Raises:
-        InputError: an entry is not readable, or an id is not 1 to 254.
+        InputError: an entry is not readable, an id is not 1 to 254, or no object has frames.
     """
     from aotlab.media.masks import VOID
 
@@ -284,4 +283,7 @@ def read_objects(
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
-    return tuple(item for item in items if item.frames)
+    found = tuple(item for item in items if item.frames)
+    if not found:
+        raise InputError(f"{path}: lists no object of the video {name} with frames; complete it")
+    return found

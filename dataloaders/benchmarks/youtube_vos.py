@@ -62,8 +62,6 @@ def read_seen_categories(root: Path) -> frozenset[str] | None:
 
 def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ...]) -> Video:
     listed = sorted({stem for item in objects for stem in item.frames})
-    if not listed:
-        raise InputError(f"{folder / 'meta.json'}: lists no frame of {name}; expected those of its objects")
     frames = tuple(
         path
         for path in list_frames(images / "JPEGImages" / name)

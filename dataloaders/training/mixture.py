@@ -122,11 +122,9 @@ def describe_mixture(mixture: Mixture) -> list[str]:
         split = f", {config.split}" if config.split else ""
         length, videos = mixture.phase.clip_length, getattr(source, "videos", ())
         short = sum(len(video.frames) < length for video in videos)
-        turned = (
-            f"; {short} videos are shorter than clip_length={length}, so clips turn back" if short else ""
-        )
+        shorter = f"; {short} videos are shorter than clip_length={length}, so clips reverse" if short else ""
         lines.append(
-            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws{turned}"
+            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws{shorter}"
         )
     return lines
 
@@ -140,7 +138,7 @@ def build_clip_loader(
     *,
     pin_memory: bool = False,
 ) -> Iterator[ClipTensors]:
-    """Batches of a phase from ``first_step`` (counted from 0) to its end, prepared by worker processes.
+    """Yield the batches of a phase from ``first_step`` (from 0) to its end, prepared by worker processes.
 
     The clips of a step are split into ``micro_batches`` times ``ranks`` equal shares; a rank gets its share of each,
     in page-locked memory if requested. The clips of a step do not depend on the number of ranks.

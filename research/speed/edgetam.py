@@ -16,7 +16,7 @@ from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVide
 SIZE = 1024
 """side of the model's square input in pixels"""
 FRAMES = 10_000
-"""most frames to time; all show the same noise"""
+"""largest number of frames to time; all show the same noise"""
 WARM_UP = 9
 """frames until memory is full, which are not timed"""
 

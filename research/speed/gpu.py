@@ -1,6 +1,6 @@
 """Table of a GPU's speed and memory, as Markdown and JSON: ``python -m research.speed.gpu --output my_card``.
 
-A run takes about ten minutes; interrupted, the same command measures what is missing. Each row is a process of its own.
+A run takes about ten minutes; interrupted, the same command measures what is missing. Each row has its own process.
 """
 
 from __future__ import annotations

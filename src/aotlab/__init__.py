@@ -45,7 +45,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _import_name(name: str, package: str, homes: dict[str, str]) -> Any:
-    """Import a name from its home, ``module`` or ``module:name there``; raise `AttributeError` if it has none."""
+    """Import a name from its home, ``module`` or ``module:name there``; raise `AttributeError` for an unknown name."""
     if name not in homes:
         raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(homes)}")
     module, _, attribute = homes[name].partition(":")

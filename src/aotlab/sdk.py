@@ -1,7 +1,7 @@
 """Names for plug-ins, integrations and programs on top of aotlab, beyond those of `aotlab` itself; stable as those are.
 
 They are imported when they are first asked for: a command that parses its options loads no NumPy, and a plug-in needs
-the libraries of its own names only. None of them loads PyTorch. Type checkers read ``sdk.pyi``.
+the libraries of the names that it uses only. None of them loads PyTorch. Type checkers read ``sdk.pyi``.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def refused(capsys, options):
 
 def test_results_of_something_else_rejected(davis, tmp_path, capsys):
     line = refused(capsys, [*davis, "--results", str(tmp_path / "root")])
-    assert "root: holds no results of the 2 sequences; expected" in line
+    assert "root: contains no results of the 2 sequences; expected" in line
     assert "bear/<frame>.png" in line
 
 

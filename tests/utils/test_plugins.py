@@ -55,6 +55,6 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
 )
 def test_name_of_missing_studio_names_the_package(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [])
-    words = rf"{name}: needs the package aotlab-studio; pip install ./studio in a checkout"
+    words = rf"{name}: unknown.*the package aotlab-studio has more: pip install ./studio in a checkout"
     with pytest.raises(aotlab.InputError, match=words):
         find(name)

@@ -42,7 +42,7 @@ class Parsed(click.ParamType):
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value of text; a default that is none is returned unchanged."""
+        """Return the value of text; defaults that are not text are returned unchanged."""
         try:
             return self.read(value) if isinstance(value, str) else value
         except ValueError as error:
@@ -69,7 +69,7 @@ class Choice(click.Choice[str]):
 
 
 def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
-    """Return comma-separated values; raise `ValueError` if there are none, or as ``read`` does."""
+    """Return comma-separated values; raise `ValueError` for an empty list, or as ``read`` does."""
     values = [read(part.strip()) for part in text.split(",") if part.strip()]
     if not values:
         raise ValueError("expected values separated by commas")
@@ -94,7 +94,7 @@ def parse_checkpoint(text: str) -> Path:
 
 
 def parse_config(text: str) -> str:
-    """Return the name of a preset or YAML file; raise `InputError` if there is none."""
+    """Return the name of a preset or YAML file; raise `InputError` if it does not exist."""
     find_config(text)
     return text
 

@@ -197,4 +197,4 @@ def test_video_missing_in_mosev2_metadata_is_its_problem(root):
     change_metadata(root / "train" / "meta.json", lambda videos: videos.pop("1a1b1c1d"))
     first, second = open_dataset("mosev2", root, "train")
     assert [item.object_id for item in first.objects] == [1, 2]
-    assert "does not list the video 1a1b1c1d" in second.problem
+    assert "lists no object of the video 1a1b1c1d" in second.problem
