@@ -6,6 +6,7 @@ import json
 import socket
 import zipfile
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -547,3 +548,13 @@ def test_upload_for_a_locked_object_takes_no_pixels(session):
     editing.change_object(session.document, 1, {"locked": True})
     load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
     assert (session.document.snapshot.labels(0) == truth(0)).all()
+
+
+def test_program_beside_the_page_loads_masks(served):
+    with httpx.Client(base_url=served.address, headers={"Origin": served.address}) as program:
+        assert program.get(served.url).status_code == 200
+        mask = png(np.where(truth(0) == 1, 1, 0))
+        answer = program.post("/masks/0", params={"targets": '{"1": null}'}, content=mask)
+        assert answer.json() == {"frames": [0]}
+        labels = decode_labels(program.get("/labels/0").content)
+    assert ((labels > 0) == (truth(0) == 1)).all()
