@@ -48,6 +48,7 @@ def segment(tracker, frame, mask, prompt):
     return tracker.fresh().step(frame, taken if taken.any() else None, prompts=given).labels == 9
 
 
+@pytest.mark.slow
 def test_masks_equal_runtime(tmp_path):
     memory = ["memory.policy=bounded_fifo", "memory.frames=4", "memory.every=3"]
     model, config = build("aott", "model.prompt_blocks=1", *memory)
