@@ -34,11 +34,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "cuts": ("rules.cuts=true",),
     "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
     "window": ("input.window=true",),
-    "min_object": ("input.min_object=120",),
     "place_ownership": ("rules.ownership=true", "rules.cuts=true"),
     "anchors": ("rules.ownership=true", "rules.cuts=true"),
     "confident_anchors": ("rules.ownership=true", "rules.cuts=true"),
-    "four_frames": ("rules.ownership=true", "rules.cuts=true", "memory.newest=4"),
 }
 """settings of each rule"""
 CHANGES: dict[str, Callable[[Tracker], None]] = {
