@@ -11,6 +11,8 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
 from research.identity.clips import REAL, list_clips
+from research.identity.variants import use_anchors, use_place_ownership
 
 NATIVE = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
 """all frames in their own size, so that the table is affordable on a CPU, and no rule"""
@@ -31,8 +34,17 @@ RULES: dict[str, tuple[str, ...]] = {
     "cuts": ("rules.cuts=true",),
     "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
     "window": ("input.window=true",),
+    "place_ownership": ("rules.ownership=true", "rules.cuts=true"),
+    "anchors": ("rules.ownership=true", "rules.cuts=true"),
+    "confident_anchors": ("rules.ownership=true", "rules.cuts=true"),
 }
 """settings of each rule"""
+CHANGES: dict[str, Callable[[Tracker], None]] = {
+    "place_ownership": use_place_ownership,
+    "anchors": use_anchors,
+    "confident_anchors": partial(use_anchors, distractors=False),
+}
+"""what else a rule changes in a tracker without objects"""
 COLUMNS = (
     "rule",
     "group",
@@ -61,15 +73,22 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES), help="rules to measure")
     parser.add_argument("--groups", nargs="+", help="groups of clips (default: all)")
     parser.add_argument(
-        "--series", type=int, choices=range(len(REAL)), default=0, help="0: of development; 1: fresh"
+        "--series", type=int, choices=range(len(REAL)), default=0, help="0: of development; 1, 2: fresh"
     )
     parser.add_argument("--clips", type=int, metavar="N", help="largest number of composed clips of a group")
     return parser.parse_args(argv)
 
 
-def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], float]:
-    """Return the labels of each frame, and the median milliseconds of CPU time a frame after the first two."""
+def track(
+    tracker: Tracker, clip: Clip, change: Callable[[Tracker], None] | None = None
+) -> tuple[list[np.ndarray], float]:
+    """Return the labels of each frame, and the median milliseconds of CPU time a frame after the first two.
+
+    ``change``: is called before the first frame.
+    """
     tracker.reset(len(clip.frames))
+    if change is not None:
+        change(tracker)
     labels, seconds = [], []
     for index, frame in enumerate(clip.frames):
         given = np.where(clip.labels[0] < VOID, clip.labels[0], 0) if index == 0 else None
@@ -132,7 +151,7 @@ def extend_table(args: Namespace) -> None:
                 assert clip is not None
                 if rule not in trackers:
                     trackers[rule] = Tracker.from_checkpoint(overrides=(*NATIVE, *RULES[rule]))
-                labels, milliseconds = track(trackers[rule], clip)
+                labels, milliseconds = track(trackers[rule], clip, CHANGES.get(rule))
                 row = {"rule": rule, "group": group, "clip": name, **measure(clip, labels)}
                 writer.writerow({**row, "milliseconds": milliseconds, "frames": len(labels)})
                 file.flush()

@@ -25,9 +25,9 @@ CLAIM_AREA_RANGE = 0.2, 4.0
 MAX_CLAIM_DISTANCE = 3.0
 """largest distance of its centre from the object's last one, in square roots of the median area"""
 MAX_COLOUR_RATIO = 1.2
-"""largest difference in colour from the lost object, relative to that from any other object"""
-MAX_DIFFERENCE = 40.0
-"""largest difference in colour from the lost object, in levels of 8 bits, see `measure_colours`"""
+"""largest difference in colour of an object's main component from the object, relative to another component's"""
+MAX_CLAIM_COLOUR_RATIO = 1.5
+"""largest difference in colour of a claimed component from the lost object, relative to that from any other object"""
 UNDO_FRAMES = 25
 """number of frames in which a claim is undone if the object shows up elsewhere, and not repeated after that"""
 MAX_CLAIMS = 30
@@ -217,8 +217,7 @@ class ComponentOwnership(Rule):
         colours = measure_colours(part.pixels, frame)
         differences = {i: math.dist(colours, known.colours) for i, known in self.objects.items()}
         owner = min(candidates, key=differences.__getitem__)
-        limit = min(MAX_DIFFERENCE, MAX_COLOUR_RATIO * min(differences.values()))
-        return owner if differences[owner] <= limit else None
+        return owner if differences[owner] <= MAX_CLAIM_COLOUR_RATIO * min(differences.values()) else None
 
     def _is_returned(self, part: Component, main: Component, object_id: int, frame: np.ndarray) -> bool:
         """Return whether a component, not the claimed main one, is the object that made the claim."""

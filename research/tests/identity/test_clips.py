@@ -31,11 +31,11 @@ def test_pasted_object_is_mirrored():
 
 def test_series_share_no_image_and_no_video(tmp_path):
     write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
-    images = [{image.name for image in list_images(tmp_path, part).images} for part in (0, 1)]
-    assert all(images)
-    assert not images[0] & images[1]
+    images = [{image.name for image in list_images(tmp_path, part).images} for part in range(len(REAL))]
     videos = [{name for names in series.values() for name in names} for series in REAL]
-    assert not videos[0] & videos[1]
+    assert all(images)
+    for sets in (images, videos):
+        assert sum(map(len, sets)) == len(set.union(*sets))
 
 
 def test_every_group_of_a_series_is_listed(tmp_path):

@@ -77,6 +77,11 @@ def test_part_that_does_not_fit_stays(part):
     assert step(rule, (1, 20, 10, GREEN), part) == []
 
 
+def test_part_in_shade_goes_to_the_lost_object():
+    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
+    assert step(rule, (1, 20, 10, GREEN), (1, 20, 44, (110, 20, 20))) == [(1, 2, 44)]
+
+
 def test_small_part_stays():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED))
