@@ -1,9 +1,7 @@
-"""Crops around prompts, planes that prompts are drawn into, and outlines that move to edges of the image."""
+"""Crops around prompts, and the planes that prompts are drawn into."""
 
 import numpy as np
-import torch
 
-from aotlab.engine.prompting.guided_filter import follow_edges
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop_box
 from aotlab.media.prompt import Prompt
 
@@ -39,21 +37,3 @@ def test_crop_of_a_small_object_has_surroundings():
     left, top, right, bottom = find_crop_box(Prompt(box=(200, 100, 10, 6)), (300, 400), 0.15)
     assert (right - left, bottom - top) == (MIN_CROP, MIN_CROP)
     assert left < 200 < 210 < right
-
-
-def test_outline_moves_towards_a_nearby_edge():
-    image = torch.zeros(3, 60, 80)
-    image[:, :, 40:] = 200
-    logits = torch.full((60, 80), -4.0)
-    logits[:, 37:] = 4
-    errors = ((logits > 0) != (image[0] > 0)).sum()
-    for size, radius in (((60, 80), 5), ((31, 41), 3)):
-        sharp = follow_edges(logits, image, size, radius) > 0
-        assert (sharp != (image[0] > 0)).sum() < 0.7 * errors
-
-
-def test_flat_image_keeps_the_mask():
-    logits = torch.full((40, 40), -4.0)
-    logits[10:30, 10:30] = 4
-    kept = follow_edges(logits, torch.full((3, 40, 40), 90.0), (40, 40), 3) > 0
-    assert ((kept == (logits > 0)).float().mean()) > 0.97
