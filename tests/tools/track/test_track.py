@@ -17,10 +17,9 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.tools.track import default_output, main, summarize
+from aotlab.tools.track import default_output, main
 from aotlab.video import resume
 from aotlab.video.job import read_job_record
-from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import write_texture
@@ -400,8 +399,7 @@ def test_path_with_spaces_needs_quotes(video, mask, tmp_path, capsys):
     assert "my video: a path with spaces; put it in quotes" in capsys.readouterr().err
 
 
-def test_cuts_are_printed(capsys):
-    summarize(TrackResult(30, 1.0, cuts=(10, 20)), realtime=False)
-    assert "2 cuts, before frame 10, 20" in capsys.readouterr().out
-    summarize(TrackResult(30, 1.0), realtime=False)
-    assert "cut" not in capsys.readouterr().out
+def test_invalid_world_size_rejected(video, mask, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "x")
+    assert run(video, tmp_path, mask) == 2
+    assert "WORLD_SIZE=x: not a whole number" in capsys.readouterr().err

@@ -1,0 +1,13 @@
+"""Lines that `track` prints after a run."""
+
+from __future__ import annotations
+
+from aotlab.tools.track import summarize
+from aotlab.video.track import TrackResult
+
+
+def test_cuts_are_printed(capsys):
+    summarize(TrackResult(30, 1.0, cuts=(10, 20)), realtime=False)
+    assert "2 cuts, before frame 10, 20" in capsys.readouterr().out
+    summarize(TrackResult(30, 1.0), realtime=False)
+    assert "cut" not in capsys.readouterr().out
