@@ -52,7 +52,7 @@ SKIPPED = {
     r"import httpx": "needs the page's server; studio/tests/annotation/test_server.py does it",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py runs them",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
-    r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_video.py does",
+    r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
     r"aotlab agreement": "needs annotations of two people; studio/tests/annotation/test_agreement.py has them",

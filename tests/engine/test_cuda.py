@@ -63,9 +63,12 @@ class OperationRecorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.dtypes: dict[str, set[torch.dtype]] = {}
+        self.copied = 0
+        """arrays and lists that became tensors"""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
+        self.copied += function is torch.ops.aten.lift_fresh.default
         tensors = [value for value in tree_leaves((args, kwargs, result)) if isinstance(value, torch.Tensor)]
         used = {tensor.dtype for tensor in tensors if tensor.device.type == CUDA.type}
         if used:
@@ -93,7 +96,9 @@ def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
         tracker = tracker_on_cuda(settings(preset))
         given = {0: stripes([1, 2]), 4: stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames[:6]):
+            copied = recorder.copied
             prediction = tracker.step(frame, given.get(index))
+            assert index in given or recorder.copied == copied + 1, "more than the frame was copied"
             assert prediction.logits.device == prediction.channels.device == CUDA
             assert prediction.probabilities.shape == (len(tracker.ids) + 1, *frame.shape[:2])
         tracker.forget(1)

@@ -40,14 +40,6 @@ def write_data(folder):
     return root
 
 
-def test_settings_are_accepted_before_and_after_options(capsys):
-    assert main(["train.seed=7", "--config", RECIPE, "train.keep=2", "--print-config", "base=deaotl"]) == 0
-    text = capsys.readouterr().out
-    assert "seed: 7" in text
-    assert "keep: 2" in text
-    assert "method: deaot" in text
-
-
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [

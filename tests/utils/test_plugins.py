@@ -1,4 +1,4 @@
-"""Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_parser."""
+"""Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
 import pytest
 

@@ -47,12 +47,17 @@ def masks(tmp_path, monkeypatch):
         Image.fromarray(np.roll(labels(255), shift, axis=0)).convert(mode).save(tmp_path / name)
 
 
-def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):
+def write_coco(path, name, frame=0):
+    """Write a file with one object of a class."""
     polygon = {"category_id": 1, "image_id": 1, "segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}
+    image = {"id": 1, "frame_id": frame, "height": SIZE[0], "width": SIZE[1]}
+    tree = {"images": [image], "annotations": [polygon], "categories": [{"id": 1, "name": name}]}
+    path.write_text(json.dumps(tree))
+
+
+def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):
     for frame, name in enumerate(("person", "car")):
-        image = {"id": 1, "frame_id": frame, "height": SIZE[0], "width": SIZE[1]}
-        tree = {"images": [image], "annotations": [polygon], "categories": [{"id": 1, "name": name}]}
-        (tmp_path / f"{name}.json").write_text(json.dumps(tree))
+        write_coco(tmp_path / f"{name}.json", name, frame)
     with pytest.raises(
         InputError, match=r"mask car\.json: object 1 is 'car', but 'person' in an earlier file"
     ):
@@ -73,10 +78,7 @@ def test_white_masks_of_one_object_on_two_frames(video, masks):
 
 
 def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
-    polygon = {"category_id": 1, "image_id": 1, "segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}
-    image = {"id": 1, "frame_id": 0, "height": SIZE[0], "width": SIZE[1]}
-    tree = {"images": [image], "annotations": [polygon], "categories": [{"id": 1, "name": "car"}]}
-    (tmp_path / "car.json").write_text(json.dumps(tree))
+    write_coco(tmp_path / "car.json", "car")
     assert load_masks(["first.png", ":7=car.json"], video).annotations.class_names == {7: "car"}
 
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 pytest.importorskip("fsspec", reason="the recipes need fsspec (pip install fsspec)")
 import clips
@@ -84,12 +83,3 @@ def test_slurm_script_tracks_its_part(jobs, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "tracked in shard 1/2" in done.stdout
-
-
-def test_kubernetes_job_states_its_count():
-    job = yaml.safe_load((FOLDER / "kubernetes.yaml").read_text())["spec"]
-    container = job["template"]["spec"]["containers"][0]
-    environment = {entry["name"]: entry["value"] for entry in container["env"]}
-    assert job["completionMode"] == "Indexed"
-    assert environment["JOB_COMPLETIONS"] == str(job["completions"])
-    assert container["command"][-4:-2] == ["--shard", "auto"]

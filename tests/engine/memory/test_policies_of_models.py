@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,12 @@ import torch
 from aotlab.configs.load import build_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
+from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.build import build_model
-from aotlab.networks.model import Features
+from aotlab.networks.model import Features, KeyValue, PropagatedFrame
 from tests.engine.frames import advance, begin
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -111,3 +114,18 @@ def test_training_updates_restricted_memory_layers(method):
     assert model.temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
     assert model.identity_bank.weight.grad[:, 3].abs().max() > 0
     assert bank.frames == [0, 2, 3]
+
+
+def test_foreground_resized_with_aligned_corners_in_every_model():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 16, 16, generator=generator) * 5
+    key, stored = (torch.randn(1, length, 8, generator=generator) for length in (16, 32))
+    propagated = PropagatedFrame([], [KeyValue(key, key)], [(4, 4)])
+    both = []
+    for align_corners in (True, False):
+        config = SimpleNamespace(align_corners=align_corners)
+        model = SimpleNamespace(
+            config=config, compare=lambda frame, key: (frame.states[0].key[:, None], key[:, None])
+        )
+        both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
+    assert torch.equal(*both)

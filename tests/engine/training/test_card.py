@@ -1,14 +1,20 @@
-"""The model card that training writes into its checkpoints."""
+"""The model card that training writes into its checkpoints, and training that starts from other weights."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from aotlab.configs.load import load_config
+from aotlab.engine.training.build import build_model
 from aotlab.engine.training.trainer import train
-from aotlab.networks.weights.checkpoints import read_card
+from aotlab.networks import build
+from aotlab.networks.weights.checkpoints import read_card, save_checkpoint
+from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import ALONE, phase, run
 
 
@@ -46,3 +52,33 @@ def test_half_weights(recipe):
         run(recipe("half", phase("one", steps=1), overrides=["train.half_weights=true"])).checkpoint
     )
     assert {tensor.dtype for tensor in half.values() if tensor.is_floating_point()} == {torch.float16}
+
+
+def test_warm_start_loads_matching_weights(tmp_path, caplog):
+    path = tmp_path / "other.safetensors"
+    config = load_config("aott")
+    save_checkpoint(path, build.build_model(config.model), config)
+    other = load_file(path)
+    with caplog.at_level(logging.INFO):
+        model = build_model(load_config("deaott", [f"train.warm_start={path}"]))
+    own = model.state_dict()
+    for part in ("encoder.", "projector.", "decoder.", "identity_bank."):
+        assert all(torch.equal(own[key], other[key]) for key in own if key.startswith(part)), part
+    assert (
+        own["blocks.0.short_attention.relative_key.weight"].shape
+        != other["blocks.0.short_attention.relative_key.weight"].shape
+    )
+    assert "weights loaded from other.safetensors" in caplog.text
+
+
+def test_warm_start_without_match_rejected(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"head.weight": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match=r"train\.warm_start=.*other\.safetensors: no weight matches"):
+        build_model(load_config("deaott", [f"train.warm_start={path}"]))
+
+
+def test_card_names_warm_start(recipe):
+    before = run(recipe("before", phase("one"))).checkpoint
+    card = read_card(run(recipe("after", phase("one"), overrides=[f"train.warm_start={before}"])).checkpoint)
+    assert card.phases[0].start == f"{before.name} where weights fit, random weights"
