@@ -114,9 +114,13 @@ def test_painting_tracking_and_undo_over_the_socket(served):
     assert frames[-1]["frame"] == LENGTH - 1
     assert frames[-1]["codes"] == {"1": "9"}
     assert talk.do("strips")["result"] == {"1": "G" + "9" * (LENGTH - 1)}
-    assert talk.do("undo")["result"] == {"title": "tracking", "frame": 0}
+    assert talk.do("undo")["result"] == {"title": "tracking", "frame": None}
     assert talk.do("strips")["result"] == {"1": "G" + "-" * (LENGTH - 1)}
-    assert talk.do("export", names=["masks"])["result"] == {"archive": "clip.zip", "missing": LENGTH - 1}
+    assert talk.do("export", names=["masks"])["result"] == {
+        "archive": "clip.zip",
+        "missing": LENGTH - 1,
+        "unclassed": 1,
+    }
     assert served.get("/export.zip").content[:2] == b"PK"
 
 

@@ -7,7 +7,7 @@ import { makeThumbnail } from './timeline.js';
 /** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
-const BUTTONS = ['forward', 'backward', 'both'];
+const BUTTONS = ['track', 'forward', 'backward', 'both'];
 
 export class Tracking {
   /** @param {import('./main.js').App} app */
