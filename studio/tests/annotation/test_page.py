@@ -16,7 +16,7 @@ from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
-from aotlab_studio.tracking.models import TrackerChoice
+from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.browser import Page, Wire, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
 from studio.tests.annotation.served import Served
@@ -204,13 +204,12 @@ def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
 
 
 def test_model_is_chosen_in_the_page(context, folder):
-    offered = {"model": {"bundled": "the bundled model", "other": "other"}}
-    choice = TrackerChoice(offered, {"model": "bundled"})
+    choice = ModelChoice(["bundled", "other"], "bundled")
     served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
     page = Page(context, served.url)
     with page.done():
         page.tab.select_option("#model", "other")
-    assert choice.chosen == {"model": "other"}
+    assert choice.chosen == "other"
     assert page.problems == []
     served.close()
 

@@ -4,7 +4,6 @@
 import { countText, element, createElement, readNumber, setIcon, toast } from './dom.js';
 import { makeThumbnail } from './timeline.js';
 
-/** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
 const BUTTONS = ['track', 'forward', 'backward', 'both'];
@@ -17,6 +16,8 @@ export class Tracking {
     this.job = null;
     /** Whether to follow the next run; going to another frame stops it for the current run only. */
     this.follows = true;
+    /** Name of the chosen model. */
+    this.model = '';
     /** @type {JobProgress | null} */
     this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
@@ -43,17 +44,21 @@ export class Tracking {
     await this.app.send('set_range', { first, last });
   }
 
-  /** @param {Record<string, Setting>} settings model */
-  setSettings(settings) {
-    for (const [name, { chosen, offered }] of Object.entries(settings)) {
-      const list = element(name);
-      list.replaceChildren(...offered.map(({ value, text }) => createElement('option', { value, textContent: text })));
-      list.value = chosen;
-      list.onchange = async () => {
-        if (!(await this.app.send('set_tracker', { changes: { [name]: list.value } }))) this.setSettings(settings);
-      };
-    }
-    element('settings').hidden = !Object.keys(settings).length;
+  /** @param {string[]} names @param {string} chosen */
+  setModels(names, chosen) {
+    const list = element('model');
+    list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: value === 'bundled' ? 'the bundled model' : value })));
+    list.onchange = async () => {
+      if (!(await this.app.send('set_model', { name: list.value }))) this.setModel(this.model);
+    };
+    element('settings').hidden = !names.length;
+    this.setModel(chosen);
+  }
+
+  /** @param {string} name */
+  setModel(name) {
+    this.model = name;
+    element('model').value = name;
   }
 
   /** @param {JobProgress | null} job null: none runs */

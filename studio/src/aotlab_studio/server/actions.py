@@ -42,7 +42,8 @@ def describe(session: Session) -> Description:
             strips=strips(document),
             revision=document.revision,
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
-            tracker=session.choice.describe(),
+            models=session.choice.names,
+            model=session.choice.chosen,
             history=document.titles,
             stale=now.list_stale(),
             range=now.state.ranges.get("track"),
@@ -138,7 +139,7 @@ LOCAL: Sequence[Callable[..., Any]] = (editing.clear,)
 """edits of one frame only, which do not propagate"""
 OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.preview, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_fine, Session.set_tracker, track,
+    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_fine, Session.set_model, track,
     Session.pause, Session.resume, Session.stop, Session.undo, Session.redo, Session.review, strips, Session.export,
     Session.cancel_export, Session.export_clips, Session.set_status, Document.list_versions, Document.keep_version,
     Document.restore_version,
