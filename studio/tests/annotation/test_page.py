@@ -698,8 +698,15 @@ def test_lost_server_leaves_no_unhandled_rejection(page, served):
     served.thread.join(10)
     page.key("ArrowRight", "m", "t", "Shift+Delete")
     page.tab.wait_for_selector("#status.error")
+    page.tab.evaluate(
+        """() => {
+            const status = document.getElementById('status');
+            window.said = [];
+            new MutationObserver(() => window.said.push(status.textContent)).observe(status, { childList: true });
+        }"""
+    )  # the next attempt to connect replaces a message
     page.tab.set_input_files("#load", __file__)
-    page.status("Failed to fetch")
+    page.until(lambda: any("Failed to fetch" in text for text in page.tab.evaluate("window.said")))
 
 
 def test_export_can_be_cancelled(page, session, monkeypatch):

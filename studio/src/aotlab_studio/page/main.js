@@ -119,7 +119,7 @@ export class App {
     if (event.event === 'frame') {
       this.timeline.setCodes(event.frame, event.codes);
       this.playback.refreshFrame(event.frame, event.revision);
-      this.review.tick(event.frame, event.codes);
+      this.review.tick(event.frame);
     } else if (event.event === 'objects') {
       const ids = this.objects.map(({ id }) => id).join();
       showClasses(event.classes);

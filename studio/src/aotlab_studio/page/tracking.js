@@ -33,6 +33,7 @@ export class Tracking {
 
   /** Show the range that the server has. @param {[number, number] | null} range null: all */
   showRange(range) {
+    if (this.app.timeline.handle >= 0) return; // it is being dragged, and will be stored
     const [first, last] = range ?? [0, Infinity];
     this.setRange(first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : '');
   }
@@ -242,6 +243,7 @@ export class Review {
     timeline.setStrips((await connection.call('strips', {})).result);
     const visits = groupByFrame((await connection.call('review', {})).result);
     this.thumbnails.clear();
+    for (const visit of [...visits, ...this.visits]) visit.done = this.isDone(visit);
     const at = this.visits[this.index];
     const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));
     this.visits = [...visits, ...corrected];
@@ -263,17 +265,17 @@ export class Review {
     element('next').lastElementChild.textContent = `Next frame to check (${open.length})`;
   }
 
-  /**
-   * Mark a frame as corrected once masks of all its doubtful objects are given.
-   * @param {number} frame
-   * @param {Record<string, string>} codes
-   */
-  tick(frame, codes) {
+  /** Return whether masks of all doubtful objects are drawn. @param {Visit} visit */
+  isDone({ frame, checks }) {
+    return checks.every((check) => 'Gg'.includes(this.app.timeline.rows.get(check.object_id)?.[frame] || '-'));
+  }
+
+  /** Tick a frame off, or no longer, after its masks changed. @param {number} frame */
+  tick(frame) {
     const visit = this.visits.find((one) => one.frame === frame);
-    if (!visit) return;
-    const done = visit.checks.every((check) => 'Gg'.includes(codes[check.object_id] || '-'));
-    if (done === Boolean(visit.done)) return;
-    visit.done = done;
+    if (!visit || this.isDone(visit) === Boolean(visit.done)) return;
+    visit.done = !visit.done;
+    this.outdated = this.outdated || this.refreshing; // the answer may be older than this change
     this.show();
   }
 
