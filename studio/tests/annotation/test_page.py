@@ -1122,6 +1122,19 @@ def test_shared_project_takes_changes_of_named_people_only(context, served):
     page.tab.close()
 
 
+def test_class_and_attributes_are_typed_for_the_object(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    for field, text in (("#class", "fish"), ("#attributes", "color=red, big")):
+        page.tab.fill(field, text)
+        page.tab.press(field, "Enter")
+        page.tab.evaluate("document.activeElement.blur()")
+    page.until(lambda: session.document.snapshot.objects.get(1).attributes == {"color": "red", "big": "true"})
+    assert session.document.snapshot.classes == {"fish": 1}
+    page.tab.wait_for_selector("#objects .class >> text=fish")
+    assert page.tab.get_attribute("#classes option", "value") == "fish"
+
+
 def test_empty_review_explains_itself(page):
     assert "After tracking" in page.tab.inner_text("#review-empty")
 
