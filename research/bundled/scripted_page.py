@@ -33,7 +33,7 @@ class Page:
 
     def labels(self, frame: int) -> np.ndarray:
         """Return the masks H×W of a frame."""
-        return self.session.document.labels(frame)
+        return self.session.document.snapshot.labels(frame)
 
     def choose_tool(self, tool: str) -> None:
         """Choose a tool by its key."""

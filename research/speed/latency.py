@@ -178,7 +178,7 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
 
 def add_first_mask(session: Session) -> None:
     """Paint an object in the middle of the first frame, unless it has masks."""
-    if not session.document.labels(0).any():
+    if not session.document.snapshot.labels(0).any():
         height, width = session.document.frames.size
         number = editing.add_object(session.document)
         editing.paint(session.document, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
@@ -189,7 +189,7 @@ def _time_tracker(session: Session, tracker: Tracker, last: int) -> float:
     start = time.perf_counter()
     tracker.reset(session.document.frames.count)
     for index in range(last + 1):
-        mask = session.document.labels(0) if index == 0 else None
+        mask = session.document.snapshot.labels(0) if index == 0 else None
         np.asarray(tracker.step(session.document.frames.read(index, "track"), mask).labels)
     return time.perf_counter() - start
 
