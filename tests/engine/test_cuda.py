@@ -6,7 +6,7 @@ Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job
 
 from __future__ import annotations
 
-import contextlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -216,12 +216,12 @@ def run_layers(tracker, frames):
 
 def run_annotator(tracker, frames):
     nothing = np.zeros(frames[0].shape[:2], np.uint8)
-    state = SimpleNamespace(
-        lock=contextlib.nullcontext(), keyframes=[0], labels=lambda _: stripes([1]), given_labels=lambda _: nothing,
-        list_described=lambda index: frozenset() if index else frozenset({1}),
-        frames=SimpleNamespace(length=len(frames), read=lambda index, _: frames[index]),
+    snapshot = SimpleNamespace(
+        keyframes=[0], labels=lambda _: stripes([1]), keyframe_labels=lambda _: nothing,
+        keyframe=lambda index: {} if index else {1: ""},
     )  # fmt: skip
-    found = list(track_span(tracker, state, Span(0, None, 0, len(frames) - 1)))
+    video = SimpleNamespace(length=len(frames), read=lambda index, _: frames[index])
+    found = list(track_span(tracker, video, snapshot, Span(0, None, 0, len(frames) - 1), Path()))
     assert [each.index for each in found] == [1, 2]
     assert found[0].confidence == {1: 0}
 

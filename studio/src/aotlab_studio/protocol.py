@@ -121,14 +121,6 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A setting of the tracker."""
-
-    chosen: str
-    offered: list[Choice]
-
-
-@dataclass(frozen=True)
 class JobProgress:
     """Progress of a tracking job."""
 
@@ -181,7 +173,9 @@ class Description:
     """by object id; characters as in `server/actions.py:strips`"""
     revision: int
     outputs: list[Choice]
-    tracker: dict[str, Setting]
+    models: list[str]
+    model: str
+    """chosen one of ``models``"""
     history: tuple[str | None, str | None]
     """titles of the steps to undo and to redo"""
     stale: list[tuple[int, int]]
@@ -274,11 +268,11 @@ class StatusEvent:
 
 
 @dataclass(frozen=True)
-class TrackerEvent:
-    """Settings of the tracker changed."""
+class ModelEvent:
+    """Another model was chosen."""
 
-    settings: dict[str, Setting]
-    event: Literal["tracker"] = "tracker"
+    model: str
+    event: Literal["model"] = "model"
 
 
 @dataclass(frozen=True)
@@ -300,7 +294,7 @@ Event = (
     | RangeEvent
     | NotesEvent
     | StatusEvent
-    | TrackerEvent
+    | ModelEvent
     | ExportEvent
 )
 

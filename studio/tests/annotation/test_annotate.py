@@ -102,8 +102,8 @@ def test_chosen_model_is_loaded_and_kept():
     )
     loading = TrackerLoader(options)
     choice = loading.choice
-    assert choice.chosen == {"model": "bundled"}
-    assert "/" not in "".join(choice.offered["model"])
+    assert choice.chosen == "bundled"
+    assert "/" not in "".join(choice.names)
     first = loading()
     assert loading() is first
     assert first.config.memory.policy == "first_frame"

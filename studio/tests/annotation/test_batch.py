@@ -225,6 +225,7 @@ def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
         found = batch.enter(name, "Ann", page=True)
         session = found.session.by("Ann")
         draw(session, 3, 1)
+        editing.change_object(session.document, 1, {"class_name": f"class {name}"})
         batch.leave(name, found, page=True)
         batch.release(name)
     with pytest.raises(InputError, match="type your name first"):
@@ -243,6 +244,9 @@ def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
         "coco.json",
         "cvat.xml",
     ]
+    for name in ("one", "two"):  # a class of a later clip is in those written before it
+        tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
+        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
 

@@ -50,9 +50,9 @@ def session(tmp_path_factory):
     layer_id = document.new_layer_id()
     for index in range(TRACKED):
         scores = measure_scores(drawn(index), list(NAMES), {}, {})
-        document.layers[layer_id].put(Result(index, scores), drawn(index))
-    document.layers[layer_id].finish()
-    objects = {each: make_item(each, name) for each, name in NAMES.items()}
+        document.layers.put(layer_id, Result(index, scores), drawn(index))
+    document.layers.finish(layer_id)
+    objects = {each: make_item(each, class_name=name) for each, name in NAMES.items()}
     layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
     document.edit("tracking", State(objects=objects, layers={layer_id: layer}))
     set_mask(document, 2, 3, drawn(2) == 3)

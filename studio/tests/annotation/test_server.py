@@ -24,7 +24,7 @@ from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import Session
 from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
-from aotlab_studio.tracking.models import TrackerChoice
+from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -115,27 +115,32 @@ def test_painting_tracking_and_undo_over_the_socket(served):
     assert frames[-1]["frame"] == LENGTH - 1
     assert frames[-1]["codes"] == {"1": "9"}
     assert talk.do("strips")["result"] == {"1": "G" + "9" * (LENGTH - 1)}
-    assert talk.do("undo")["result"] == {"title": "tracking", "frame": 0}
+    assert talk.do("undo")["result"] == {"title": "tracking", "frame": None}
     assert talk.do("strips")["result"] == {"1": "G" + "-" * (LENGTH - 1)}
-    assert talk.do("export", names=["masks"])["result"] == {"archive": "clip.zip", "missing": LENGTH - 1}
+    assert talk.do("export", names=["masks"])["result"] == {
+        "archive": "clip.zip",
+        "missing": LENGTH - 1,
+        "unclassed": 1,
+    }
     assert served.get("/export.zip").content[:2] == b"PK"
 
 
 def test_tracker_settings_are_chosen_and_announced(folder):
-    offered = {"model": {"mini": "the bundled model", "other": "other"}, "policy": {"own": "the model's own"}}
-    choice = TrackerChoice(offered, {"model": "mini", "policy": "own"})
+    choice = ModelChoice(["mini", "other"], "mini")
     served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
     first, second = served.open(), served.open()
-    assert first.do("describe")["result"]["tracker"]["model"]["chosen"] == "mini"
-    first.do("set_tracker", changes={"model": "other"})
-    second.until(lambda event: event["event"] == "tracker")
-    assert second.events[-1]["settings"]["model"]["chosen"] == "other"
-    for changes, words in (
-        ({"model": "/etc/passwd"}, "not offered"), ({"model": "../other.safetensors"}, "not offered"),
-        ({"model": ["other"]}, "changes"), ({"device": "cuda"}, "no such setting"), ([], "changes"),
-    ):  # fmt: skip
-        assert words in first.do("set_tracker", changes=changes)["error"]
-    assert choice.chosen == {"model": "other", "policy": "own"}
+    assert first.do("describe")["result"]["model"] == "mini"
+    first.do("set_model", name="other")
+    second.until(lambda event: event["event"] == "model")
+    assert second.events[-1]["model"] == "other"
+    for name, words in (
+        ("/etc/passwd", "not offered"),
+        ("../other", "not offered"),
+        (["other"], "name"),
+        (5, "name"),
+    ):
+        assert words in first.do("set_model", name=name)["error"]
+    assert choice.chosen == "other"
     served.close()
 
 

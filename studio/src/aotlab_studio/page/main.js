@@ -90,7 +90,7 @@ export class App {
     this.playback.revision = 0;
     this.playback.setCount(state.frames);
     this.viewer.setSize(state.size);
-    this.tracking.setSettings(state.tracker);
+    this.tracking.setModels(state.models, state.model);
     const first = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
@@ -119,7 +119,7 @@ export class App {
     if (event.event === 'frame') {
       this.timeline.setCodes(event.frame, event.codes);
       this.playback.refreshFrame(event.frame, event.revision);
-      this.review.tick(event.frame, event.codes);
+      this.review.tick(event.frame);
     } else if (event.event === 'objects') {
       const ids = this.objects.map(({ id }) => id).join();
       showClasses(event.classes);
@@ -142,8 +142,8 @@ export class App {
       this.review.setNotes(event.notes);
     } else if (event.event === 'status') {
       this.clip.setStatus(event.status, event.note);
-    } else if (event.event === 'tracker') {
-      this.tracking.setSettings(event.settings);
+    } else if (event.event === 'model') {
+      this.tracking.setModel(event.model);
     } else if (event.event === 'export') {
       this.exporter.progress(event);
     }

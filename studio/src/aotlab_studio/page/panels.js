@@ -48,7 +48,7 @@ function buttonActions(app) {
     undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => element('help-dialog').showModal(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
-    forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
+    track: () => tracking.track('forward'), forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
     closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.toggleFine(),
     play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),

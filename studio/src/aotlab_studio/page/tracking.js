@@ -4,10 +4,9 @@
 import { countText, element, createElement, readNumber, setIcon, toast } from './dom.js';
 import { makeThumbnail } from './timeline.js';
 
-/** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
-const BUTTONS = ['forward', 'backward', 'both'];
+const BUTTONS = ['track', 'forward', 'backward', 'both'];
 
 export class Tracking {
   /** @param {import('./main.js').App} app */
@@ -17,6 +16,8 @@ export class Tracking {
     this.job = null;
     /** Whether to follow the next run; going to another frame stops it for the current run only. */
     this.follows = true;
+    /** Name of the chosen model. */
+    this.model = '';
     /** @type {JobProgress | null} */
     this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
@@ -32,6 +33,7 @@ export class Tracking {
 
   /** Show the range that the server has. @param {[number, number] | null} range null: all */
   showRange(range) {
+    if (this.app.timeline.handle >= 0) return; // it is being dragged, and will be stored
     const [first, last] = range ?? [0, Infinity];
     this.setRange(first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : '');
   }
@@ -43,17 +45,21 @@ export class Tracking {
     await this.app.send('set_range', { first, last });
   }
 
-  /** @param {Record<string, Setting>} settings model */
-  setSettings(settings) {
-    for (const [name, { chosen, offered }] of Object.entries(settings)) {
-      const list = element(name);
-      list.replaceChildren(...offered.map(({ value, text }) => createElement('option', { value, textContent: text })));
-      list.value = chosen;
-      list.onchange = async () => {
-        if (!(await this.app.send('set_tracker', { changes: { [name]: list.value } }))) this.setSettings(settings);
-      };
-    }
-    element('settings').hidden = !Object.keys(settings).length;
+  /** @param {string[]} names @param {string} chosen */
+  setModels(names, chosen) {
+    const list = element('model');
+    list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: value === 'bundled' ? 'the bundled model' : value })));
+    list.onchange = async () => {
+      if (!(await this.app.send('set_model', { name: list.value }))) this.setModel(this.model);
+    };
+    element('settings').hidden = !names.length;
+    this.setModel(chosen);
+  }
+
+  /** @param {string} name */
+  setModel(name) {
+    this.model = name;
+    element('model').value = name;
   }
 
   /** @param {JobProgress | null} job null: none runs */
@@ -237,6 +243,7 @@ export class Review {
     timeline.setStrips((await connection.call('strips', {})).result);
     const visits = groupByFrame((await connection.call('review', {})).result);
     this.thumbnails.clear();
+    for (const visit of [...visits, ...this.visits]) visit.done = this.isDone(visit);
     const at = this.visits[this.index];
     const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));
     this.visits = [...visits, ...corrected];
@@ -258,17 +265,17 @@ export class Review {
     element('next').lastElementChild.textContent = `Next frame to check (${open.length})`;
   }
 
-  /**
-   * Mark a frame as corrected once masks of all its doubtful objects are given.
-   * @param {number} frame
-   * @param {Record<string, string>} codes
-   */
-  tick(frame, codes) {
+  /** Return whether masks of all doubtful objects are drawn. @param {Visit} visit */
+  isDone({ frame, checks }) {
+    return checks.every((check) => 'Gg'.includes(this.app.timeline.rows.get(check.object_id)?.[frame] || '-'));
+  }
+
+  /** Tick a frame off, or no longer, after its masks changed. @param {number} frame */
+  tick(frame) {
     const visit = this.visits.find((one) => one.frame === frame);
-    if (!visit) return;
-    const done = visit.checks.every((check) => 'Gg'.includes(codes[check.object_id] || '-'));
-    if (done === Boolean(visit.done)) return;
-    visit.done = done;
+    if (!visit || this.isDone(visit) === Boolean(visit.done)) return;
+    visit.done = !visit.done;
+    this.outdated = this.outdated || this.refreshing; // the answer may be older than this change
     this.show();
   }
 

@@ -42,7 +42,8 @@ def describe(session: Session) -> Description:
             strips=strips(document),
             revision=document.revision,
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
-            tracker=session.choice.describe(),
+            models=session.choice.names,
+            model=session.choice.chosen,
             history=document.titles,
             stale=now.list_stale(),
             range=now.state.ranges.get("track"),
@@ -95,12 +96,10 @@ def run_action(session: Session, message: dict[str, Any], author: str = "") -> A
     if "frame" in values:
         session.document.snapshot.require_frame(values["frame"])
     action, view = ACTIONS[name], session.by(author, propagates=values.pop("propagate", False))
-    if action in EDIT_ACTIONS:
+    if action in (*PROPAGATING_ACTIONS, editing.clear):
         session.runner.stop_background()
-    of_document = "document" in signature(action).parameters or action in vars(Document).values()
-    subject = view.document if of_document else view
     before = session.document.log.head
-    result = action(subject, **values)
+    result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
     if session.document.log.head != before:
         session.runner.wake(edited=True)
     return result
@@ -119,31 +118,35 @@ def track(
 
 
 def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
-    """Return the type of an action's message: its parameters, and ``propagate`` for an edit."""
+    """Return the type of an action's message: its parameters, and ``propagate`` for those that may."""
     hints = get_type_hints(action, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, parameter in list(signature(action).parameters.items())[1:]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
-    fields += [("propagate", bool, False)] if action in EDIT_ACTIONS and action not in LOCAL else []
+    fields += [("propagate", bool, False)] if action in PROPAGATING_ACTIONS else []
     return msgspec.defstruct(action.__name__, fields, kw_only=True)
 
 
-EDIT_ACTIONS: Sequence[Callable[..., Any]] = (
-    editing.paint, editing.outline, Session.suggest, editing.fill_holes, editing.clear, editing.remove_keyframe,
-    editing.split_object, editing.reassign,
+PROPAGATING_ACTIONS: Sequence[Callable[..., Any]] = (
+    editing.paint, editing.outline, editing.fill_holes, editing.remove_keyframe, editing.split_object,
+    editing.reassign, Session.suggest,
 )  # fmt: skip
 """actions that change drawn masks of a frame; ``propagate``: track the change to the next keyframe"""
-LOCAL: Sequence[Callable[..., Any]] = (editing.clear,)
-"""edits of one frame only, which do not propagate"""
-OTHER_ACTIONS: Sequence[Callable[..., Any]] = (
-    describe, Session.preview, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_fine, Session.set_tracker, track,
-    Session.pause, Session.resume, Session.stop, Session.undo, Session.redo, Session.review, strips, Session.export,
-    Session.cancel_export, Session.export_clips, Session.set_status, Document.list_versions, Document.keep_version,
-    Document.restore_version,
+DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
+    editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
+    editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
+    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_fine, strips, Document.list_versions,
+    Document.keep_version, Document.restore_version,
 )  # fmt: skip
-ACTIONS = {action.__name__: action for action in (*EDIT_ACTIONS, *OTHER_ACTIONS)}
-"""actions by name; the first parameter of each is the session or its document"""
+"""actions whose first parameter is the document"""
+SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
+    describe, Session.suggest, Session.preview, Session.set_model, track, Session.pause, Session.resume, Session.stop,
+    Session.undo, Session.redo, Session.review, Session.export, Session.cancel_export, Session.export_clips,
+    Session.set_status,
+)  # fmt: skip
+"""actions whose first parameter is the session"""
+ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_ACTIONS)}
+"""actions by name"""
 MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
 """message type of each action"""

@@ -31,15 +31,15 @@ from aotlab_studio.protocol import (
     ExportedClips,
     ExportEvent,
     ExportResult,
+    ModelEvent,
     Outdated,
     ReviewEntry,
-    TrackerEvent,
     UndoneStep,
 )
 from aotlab_studio.review.batch import update_report
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
-from aotlab_studio.tracking.models import TrackerChoice, import_tracker
+from aotlab_studio.tracking.models import ModelChoice, import_tracker
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
@@ -56,7 +56,7 @@ class Session:
     Args:
         make_tracker: makes the tracker of a job; called in the job's thread.
         segmenter: turns prompts into a mask; None: prompts are refused.
-        choice: settings of ``make_tracker``; None: it has no settings.
+        choice: models that ``make_tracker`` can load; None: there is no choice.
     """
 
     def __init__(
@@ -64,14 +64,12 @@ class Session:
         document: Document,
         make_tracker: MakeTracker,
         segmenter: Segmenter | None = None,
-        choice: TrackerChoice | None = None,
+        choice: ModelChoice | None = None,
     ) -> None:
         self.document = document
         self.make_tracker, self.segmenter = make_tracker, segmenter
-        self.choice = choice or TrackerChoice({}, {})
-        self.runner = JobRunner(
-            document, lambda: self.make_tracker(), lambda: self.choice.chosen.get("model", "")
-        )
+        self.choice = choice or ModelChoice()
+        self.runner = JobRunner(document, lambda: self.make_tracker(), lambda: self.choice.chosen)
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
         self.video_id = secrets.token_hex(8)
@@ -199,10 +197,10 @@ class Session:
         protected = editing.find_protected_pixels(self.document, frame, None, overwrite=overwrite)
         return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
 
-    def set_tracker(self, changes: dict[str, str]) -> None:
-        """Set values of the next job; raise `InputError` as `TrackerChoice.choose`."""
-        self.choice.choose(changes)
-        self.document.emit(TrackerEvent(self.choice.describe()))
+    def set_model(self, name: str) -> None:
+        """Choose the model of the next job; raise `InputError` as `ModelChoice.choose`."""
+        self.choice.choose(name)
+        self.document.emit(ModelEvent(name))
 
     def track(self, request: TrackRequest) -> TrackingJob:
         """Start a job; raises `InputError` if a job is running, or as `plan_request`."""

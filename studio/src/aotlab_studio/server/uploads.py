@@ -207,7 +207,8 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
                 return _read_colors(path, video)
             image = path.suffix.lower() == ".png"
             found = read_annotations(path, video, frame=index if image else None)
-            binary = image and set(np.unique(decode_png(path.read_bytes()))) <= {0, BINARY_ID}
+            pixels = decode_png(path.read_bytes()) if image else np.zeros(0)
+            binary = image and pixels.ndim == 2 and set(np.unique(pixels)) <= {0, BINARY_ID}
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
             raise InputError(text) from error

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab import InputError, TrackerOptions, list_models
-from aotlab_studio.protocol import Choice, Setting
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -25,33 +23,19 @@ def import_tracker() -> None:
 
 
 @dataclass
-class TrackerChoice:
-    """Offered and chosen settings. A page sends a value of a list, never a path."""
+class ModelChoice:
+    """Names of the models on offer, and the chosen one. A page sends a name, never a path."""
 
-    offered: Mapping[str, Mapping[str, str]]
-    """label of each value, by setting and value"""
-    chosen: dict[str, str]
-    """by setting"""
+    names: list[str] = field(default_factory=list)
+    chosen: str = ""
 
-    def choose(self, changes: Mapping[str, str]) -> None:
-        """Set values; raise `InputError`, and change nothing, if one is not offered."""
-        for name, value in changes.items():
-            if name not in self.offered:
-                raise InputError(
-                    f"{name[:40]!r}: no such setting; give one of {', '.join(self.offered) or 'none'}"
-                )
-            if value not in self.offered[name]:
-                raise InputError(
-                    f"{name} {value[:40]!r}: not offered; give one of {', '.join(self.offered[name])}"
-                )
-        self.chosen.update(changes)
-
-    def describe(self) -> dict[str, Setting]:
-        """Return all settings."""
-        return {
-            name: Setting(self.chosen[name], [Choice(value, text) for value, text in values.items()])
-            for name, values in self.offered.items()
-        }
+    def choose(self, name: str) -> None:
+        """Choose a model; raise `InputError` if it is not offered."""
+        if name not in self.names:
+            raise InputError(
+                f"model {name[:40]!r}: not offered; give one of {', '.join(self.names) or 'none'}"
+            )
+        self.chosen = name
 
 
 class TrackerLoader:
@@ -71,18 +55,17 @@ class TrackerLoader:
             self._models[name if name not in self._models else str(path)] = path
         for name, path in known.items():
             self._models.setdefault(name, path)
-        models = {name: "the bundled model" if name == "bundled" else name for name in self._models}
-        self.choice = TrackerChoice({"model": models}, {"model": next(iter(models))})
+        self.choice = ModelChoice(list(self._models), next(iter(self._models)))
         self._lock = threading.Lock()
-        self._loaded: tuple[dict[str, str], Tracker] | None = None
+        self._loaded: tuple[str, Tracker] | None = None
 
     def __call__(self) -> Tracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
         with self._lock:
-            chosen = dict(self.choice.chosen)
+            chosen = self.choice.chosen
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
-                checkpoint = self._models[chosen["model"]]
+                checkpoint = self._models[chosen]
                 options = replace(
                     self._options,
                     checkpoints=(checkpoint,),
