@@ -49,7 +49,9 @@ def pick_device(name: str) -> torch.device:
     available = f"this machine has {', '.join(list_devices())}"
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # fails on the device meta
+        torch.empty(1, device=device)
+        if device.type == "meta":
+            raise RuntimeError("has no values")
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = f" ({str(error).splitlines()[0]})" if name.startswith("cuda") else ""
         raise InputError(f"device {name}: not usable here{reason}; {available}") from error

@@ -87,7 +87,7 @@ def test_training_categories_are_seen(root):
         (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: no such frame"),
         (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: no such mask"),
         (lambda root: list_objects(root, {"x": {}}), f"object x of {LATE}: not readable"),
-        (lambda root: list_objects(root, {}), f"no frame of {LATE}"),
+        (lambda root: list_objects(root, {}), f"no object of the video {LATE}"),
     ],
 )  # fmt: skip
 def test_missing_files_are_named(root, spoil, message):
