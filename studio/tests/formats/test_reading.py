@@ -69,6 +69,19 @@ def coco_segment(frame, object_id):
     return {"size": list(SIZE), "counts": encode_runs(labels(frame) == object_id).tolist()}
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("</task>", "</task><source>bear.mp4</source>"), ("</task>", "<source>bear.mp4</source></task>"),
+     ("</task></meta>", "</task><job><source>bear.mp4</source></job></meta>")],
+)  # fmt: skip
+def test_cvat_of_another_video_is_named(read, caplog, before, after):
+    text = TRACK.format(more="").replace(before, after, 1)
+    assert read({"clip.xml": text}).video == "bear"
+    assert "clip.xml: made for the video bear, but given for clip" in caplog.text
+    with pytest.raises(InputError, match="made for the video bear"):
+        read({"clip.xml": text}, strict=True)
+
+
 def test_cvat_key_frames_inside_the_image_are_read(read):
     found = read({"clip.xml": TRACK.format(more="")})
     assert sorted(found.frames) == [0, 2]

@@ -67,10 +67,9 @@ def parse_cvat_classes(root: Element) -> dict[str, int]:
 
 def parse_cvat_video(root: Element) -> str:
     """Return the stem of the video file that CVAT states, or the name of the task in files of aotlab."""
-    task = root.find(".//task")
-    if task is None:
-        return ""
-    named = task.findtext("source") or ("" if task.find("id") is not None else task.findtext("name"))
+    task, named = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
+    if not named and task is not None and task.find("id") is None:
+        named = task.findtext("name")
     return PurePosixPath(named or "").stem
 
 
