@@ -188,6 +188,7 @@ function cancel(status) {
 async function loadModel() {
   model?.worker.terminate();
   model = null;
+  showStatus('Loading the model…');
   updateControls();
   const loading = new Model();
   model = loading;
