@@ -40,6 +40,14 @@ def write_data(folder):
     return root
 
 
+def test_settings_of_a_recipe_are_printed(capsys):
+    assert main(["train.seed=7", "--config", RECIPE, "train.keep=2", "--print-config", "base=deaotl"]) == 0
+    text = capsys.readouterr().out
+    assert "seed: 7" in text
+    assert "keep: 2" in text
+    assert "method: deaot" in text
+
+
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
