@@ -154,19 +154,6 @@ def test_idle_connections_block_nobody(served):
         connection.close()
 
 
-@pytest.mark.parametrize("part", ["nothing", "half a header", "half a body"])
-def test_silent_connection_is_closed(session, monkeypatch, part):
-    monkeypatch.setattr(web, "IDLE_SECONDS", 0.1)
-    served = Served(session)
-    header = f"POST /masks/0 HTTP/1.1\r\nHost: {served.host}\r\n"
-    rest = f"Origin: {served.address}\r\nCookie: {served.cookie}\r\nContent-Length: 9\r\n\r\nhalf"
-    text = {"nothing": "", "half a header": header, "half a body": header + rest}[part]
-    with socket.create_connection(served.host.split(":"), timeout=20) as client:
-        client.sendall(text.encode())
-        assert client.recv(1) == b""
-    served.close()
-
-
 def test_browsers_cache_frames_for_one_video_only(served, tmp_path):
     video = served.open().do("describe")["result"]["video"]
     assert "max-age" in served.get(f"/frame/0?video={video}&width=96").headers["cache-control"]
@@ -491,11 +478,6 @@ def test_clients_that_leave_cause_no_traceback(served, caplog):
     head = f"Host: {served.host}\r\nOrigin: {served.address}\r\nCookie: {served.cookie}\r\n"
     with socket.create_connection((host, int(port))) as client:  # leaves in mid-upload
         client.sendall(f"POST /masks/0 HTTP/1.1\r\n{head}Content-Length: 1000\r\n\r\nabc".encode())
-    talk = served.open()
-    talk.socket.protocol.send_text(b"\xff\xfe")  # not UTF-8
-    talk.socket.socket.sendall(b"".join(talk.socket.protocol.data_to_send()))
-    with pytest.raises(ConnectionClosed, match="1007"):
-        list(talk.socket)
     assert served.get("/").status_code == 200
     assert [record for record in caplog.records if record.exc_info] == []
 
