@@ -33,7 +33,7 @@ from aotlab.engine.prompting.network import CROP_EDGE, FRAME_EDGE, crop_input_si
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
-from aotlab.networks.preprocess import network_size, normalise
+from aotlab.networks.preprocess import STRIDE, network_size, normalise
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
 from aotlab.utils.errors import InputError, require_extra
@@ -50,6 +50,8 @@ WEIGHTS_FILE = "weights.bin"
 """weights of all graphs, each stored once"""
 MIN_SHARED_BYTES = 1024
 """smaller constants stay in the graphs"""
+MAX_FOLDED = 4096
+"""elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
 EXPORT = FileKind("export", 6, "export again")
 EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
@@ -290,19 +292,26 @@ def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
 
 
 def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Graph]:
-    """Build the graphs of a model's prompt network for a whole frame and for a square crop; none without a network.
+    """Build the graphs of a model's prompt network; none without a network.
 
-    Both take ``image`` 1×3×H×W in 0 to 255 and ``planes`` 1×4×H×W of an object in 0 to 1 (see
-    `aotlab.networks.prompts.PLANES`), and give its ``logits`` 1×1×h×w at stride 4.
+    They take ``image`` 1×3×H×W in 0 to 255 and ``planes`` 1×4×H×W of an object in 0 to 1 (see
+    `aotlab.networks.prompts.PLANES`), and give its ``logits`` 1×1×h×w at stride 4. ``prompt`` takes every size that
+    `crop_input_size` gives; ``prompt_frame`` and ``prompt_crop`` have the sizes of a whole frame and of a square crop,
+    for programs in which sizes must be constant.
 
     Args:
-        video: (height, width) of the frames, which the network sees with a longer edge of the prompt network.
+        video: (height, width) of the frames.
     """
     if model.prompts is None:
         return {}
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
     graphs = {}
-    for name, crop, edge in (("prompt_frame", video, FRAME_EDGE), ("prompt_crop", (1, 1), CROP_EDGE)):
+    crops = {
+        "prompt": ((3, 4), CROP_EDGE),
+        "prompt_frame": (video, FRAME_EDGE),
+        "prompt_crop": ((1, 1), CROP_EDGE),
+    }
+    for name, (crop, edge) in crops.items():
         size = crop_input_size(crop, edge, align_corners=model.config.align_corners)
         image, planes = (torch.rand(1, count, *size, generator=images) for count in (3, len(PLANES)))
         with torch.no_grad():
@@ -310,12 +319,20 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     return graphs
 
 
+class MapLocalAttention(TiledLocalAttention):
+    """Local attention on small maps of any size, as those of crops."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
+        """Read a map's window; see `LocalAttention.forward`."""
+        return self._attend_map(query, key, value, size)
+
+
 def _copy_exportable(model: VOSModel) -> VOSModel:
     """Copy a model for inference: local attention by blocks, the indices of temporal embeddings as an input."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
-    for module in model.modules():
+    for name, module in model.named_modules():
         if type(module) is LocalAttention:
-            module.__class__ = TiledLocalAttention
+            module.__class__ = MapLocalAttention if name.startswith("prompts.") else TiledLocalAttention
     if isinstance(model.temporal, TemporalEmbedding):
         model.temporal = IndexedTemporalEmbedding(model.temporal)
     return model
@@ -355,7 +372,7 @@ def export_model(
         with (temporary / WEIGHTS_FILE).open("wb") as weights:
             shared = SharedWeights(weights, half=half)
             for name, graph in graphs.items():
-                proto = _convert_to_onnx(graph, config.memory.frames)
+                proto = _convert_to_onnx(graph, config.memory.frames, any_crop=name == "prompt")
                 shared.move(proto)
                 (temporary / f"{name}.onnx").write_bytes(proto.SerializeToString())
         files = sorted(path.name for path in temporary.iterdir())
@@ -427,13 +444,20 @@ class SharedWeights:
             tensor.ClearField("raw_data")
 
 
-def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
-    """Convert a graph for at most ``frames`` stored frames."""
+def _convert_to_onnx(graph: Graph, frames: int, *, any_crop: bool = False) -> onnx.ModelProto:
+    """Convert a graph for at most ``frames`` stored frames; ``any_crop``: for images of any size of a crop."""
+    from onnxscript.optimizer import optimize
+
     stored, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.examples.values())
+    rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
     axes: list[dict[int, Any] | None] = []
     for name, example in graph.examples.items():
         if name == "frame":
             axes.append({0: torch.export.Dim("height"), 1: torch.export.Dim("width")})
+            continue
+        if any_crop:
+            extra = example.shape[2] % STRIDE
+            axes.append({2: STRIDE * rows + extra, 3: STRIDE * columns + extra})
             continue
         axis = 1 if "_long_" in name else 0 if name.startswith("temporal_") else None
         length = 0 if axis is None else example.shape[axis] // EXAMPLE_FRAMES  # of one frame
@@ -446,10 +470,17 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
             converted = torch.onnx.export(
-                program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False,
-                input_names=list(graph.examples), output_names=list(graph.results),
-            )  # fmt: skip
+                program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
+            )
             assert converted is not None
+            optimize(converted.model, output_size_limit=MAX_FOLDED)
+            named = (
+                (converted.model.graph.inputs, graph.examples),
+                (converted.model.graph.outputs, graph.results),
+            )
+            for values, names in named:
+                for value, name in zip(values, names, strict=True):
+                    value.name = name
             return converted.model_proto
     finally:
         logging.disable(disabled)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.attention import LocalAttention, Size, split_heads
+from aotlab.networks.attention import LocalAttention, Size, cache_table, split_heads
 
 TILE = 8
 """side of the tiles of queries in tokens"""
@@ -185,8 +185,7 @@ def scatter_windows(weights: Tensor) -> Tensor:
     return x[:, : -TILE * side].unflatten(1, (TILE * TILE, -1))
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)  # training may save for its gradients what tracking has cached
+@cache_table
 def build_window_mask(size: Size, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return a very negative number where a query's window leaves the map, else 0: rows×columns×64×window²."""
     inside = []
@@ -202,16 +201,15 @@ def build_window_mask(size: Size, window: int, dtype: torch.dtype, device: torch
     return outside.flatten(4).flatten(2, 3)
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)
+@cache_table
 def find_neighbors(size: Size, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return for every query the offset of each token, L×L, and the token at each offset, L×window².
 
     Outside of the window the offset is window², outside of the map the token is L.
     """
     height, width = size
-    rows = torch.arange(height, device=device).repeat_interleave(width)
-    columns = torch.arange(width, device=device).repeat(height)
+    rows = torch.arange(height, device=device)[:, None].expand(height, width).flatten()
+    columns = torch.arange(width, device=device).expand(height, width).flatten()
     down, right = ((x - x[:, None] + window // 2) for x in (rows, columns))  # L×L
     inside = (down >= 0) & (down < window) & (right >= 0) & (right < window)
     offset_at = torch.where(inside, down * window + right, window**2)

@@ -13,6 +13,8 @@ import onnxruntime
 
 KIND, VERSION = "export", 6
 DESCRIPTION_FILE = "export.json"
+PROMPT = "prompt"
+"""name of the graph of the prompt network, which not every model has"""
 METHODS = ("encode", "assign_identities", "reference", "propagate", "memorize", "decode", "compare")
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
@@ -59,13 +61,15 @@ class Graphs:
         options.log_severity_level = 3
         providers = list(dict.fromkeys((_find_provider(provider), CPU)))
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-        for path in (folder / name for name in description["sha256"] if name.endswith(".onnx")):
+        for path in (folder / f"{name}.onnx" for name in (*METHODS, PROMPT)):
+            if path.name not in description["sha256"]:
+                continue
             try:
                 self._sessions[path.stem] = onnxruntime.InferenceSession(path, options, providers=providers)
             except Exception as error:  # onnxruntime's errors have no common class
                 reason = (str(error).splitlines() or [""])[0][:200]
                 raise InputError(f"{path}: onnxruntime cannot load it ({reason}); export again") from error
-        self.takes_prompts = "prompt_crop" in self._sessions
+        self.takes_prompts = PROMPT in self._sessions
 
     def run(self, name: str, tensors: Tensors) -> dict[str, np.ndarray]:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
@@ -81,11 +85,6 @@ class Graphs:
                 pairs = zip(memory[node.name].shape, node.shape, strict=True)
                 if any(isinstance(side, int) and side != found for found, side in pairs):
                     raise ValueError(f"{node.name} of shape {memory[node.name].shape}")
-
-    def input_size(self, name: str) -> tuple[int, int]:
-        """Return (height, width) of a graph's image."""
-        shape = self._sessions[name].get_inputs()[0].shape
-        return shape[2], shape[3]
 
 
 def _find_provider(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,6 +19,10 @@ Crop = tuple[slice, slice]
 
 CLICK_RADIUS = 5.2
 """radius of a point's disc in pixels of the network"""
+STRIDE = 16
+"""pixels of the network per token"""
+FRAME_EDGE, CROP_EDGE = 321, 257
+"""longer edge in pixels of whole frames and of crops in the network"""
 MIN_CROP = 96
 """shortest side of a crop in pixels of the frame; smaller objects need their surroundings"""
 COARSE_MARGIN, REFINE_MARGIN = 0.5, 0.15
@@ -42,20 +47,24 @@ class Prompt:
     >>> Prompt(box=(100, 60, 50, 40))
     """
 
-    points: Sequence[Point] = ()
-    """points (x, y), positive on the object or negative off it"""
+    points: Sequence[Point] | Point = ()
+    """points (x, y), or one point, positive on the object or negative off it"""
     labels: Sequence[int] | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: tuple[float, float, float, float] | None = None
     """box around the object: left, top, width, height"""
 
     def __post_init__(self) -> None:
+        points: list[Any] = list(self.points)
         labels = self.labels
-        if labels is not None and (len(labels) != len(self.points) or not set(labels) <= {0, 1}):
+        if len(points) == 2 and not any(np.ndim(value) for value in points):
+            points = [tuple(points)]
+        object.__setattr__(self, "points", points)
+        if labels is not None and (len(labels) != len(points) or not set(labels) <= {0, 1}):
             raise InputError(
-                f"prompt: expected a label of 0 or 1 for each of {len(self.points)} points, got {labels}"
+                f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
             )
-        if any(len(point) != 2 or not np.isfinite(point).all() for point in self.points):
+        if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in points):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
         if self.box is not None and not (
             len(self.box) == 4 and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
@@ -75,8 +84,9 @@ class Prompt:
         return self._select_points(0)
 
     def _select_points(self, label: int) -> list[Point]:
-        labels = [1] * len(self.points) if self.labels is None else self.labels
-        return [point for point, value in zip(self.points, labels, strict=True) if value == label]
+        points = cast(Sequence[Point], self.points)
+        labels = [1] * len(points) if self.labels is None else self.labels
+        return [point for point, value in zip(points, labels, strict=True) if value == label]
 
 
 def check_prompts(prompts: Mapping[int, Prompt], size: Sequence[int]) -> dict[int, Prompt]:
@@ -97,14 +107,15 @@ def check_prompts(prompts: Mapping[int, Prompt], size: Sequence[int]) -> dict[in
         )
     checked = {}
     for object_id, prompt in prompts.items():
-        for x, y in prompt.points:
+        for x, y in (*prompt.positive, *prompt.negative):
             if not (-1 <= x <= width and -1 <= y <= height):
                 raise InputError(f"point {x:g},{y:g}: outside the image of {width}×{height}")
         box = prompt.box
         if box is not None:
             (left, top), (right, bottom) = np.clip(_box_corners(box), 0, (width, height)).tolist()
             if right - left < 2 or bottom - top < 2:
-                raise InputError(f"box {box}: outside the image of {width}×{height}")
+                corners = ",".join(f"{value:g}" for value in box)
+                raise InputError(f"box {corners}: outside the image of {width}×{height}")
             box = (left, top, right - left, bottom - top)
         checked[object_id] = Prompt(prompt.points, prompt.labels, box)
     return checked
@@ -127,33 +138,40 @@ def segment_prompts(
     whole = slice(0, frame.shape[0]), slice(0, frame.shape[1])
     logits = np.full((len(prompts), *frame.shape[:2]), ABSENT, np.float32)
     excluded = np.zeros(frame.shape[:2], bool) if exclude is None else exclude
+    extra = int(graphs.config["model"]["align_corners"])
     points = [[p for other in prompts if other is not prompt for p in other.positive] for prompt in prompts]
     for index, prompt in enumerate(prompts):
-        name, crop = "prompt_frame", whole
+        crop, edge = whole, FRAME_EDGE
         if prompt.box is not None:
-            name, crop = "prompt_crop", find_crop(_prompt_corners(prompt), whole, COARSE_MARGIN)
-        planes = draw_planes(prompt, points[index], crop, graphs.input_size(name))
-        logits[index][crop] = run_network(graphs, name, frame[crop], planes)
+            crop, edge = find_crop(_prompt_corners(prompt), whole, COARSE_MARGIN), CROP_EDGE
+        size = find_network_size(frame[crop].shape, edge, extra)
+        logits[index][crop] = run_network(graphs, frame[crop], draw_planes(prompt, points[index], crop, size))
         logits[index][excluded] = ABSENT
     strongest = logits.max(0)
     rough = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     logits[:] = ABSENT
     for index, prompt in enumerate(prompts):
         crop = find_crop(_prompt_corners(prompt, rough[index]), whole, REFINE_MARGIN)
-        size = graphs.input_size("prompt_crop")
+        size = find_network_size(frame[crop].shape, CROP_EDGE, extra)
         planes = draw_planes(prompt, points[index], crop, size)
         planes[3] = resize(rough[index][crop], size, antialias=True).clip(0, 1)
-        refined = run_network(graphs, "prompt_crop", frame[crop], planes)
+        refined = run_network(graphs, frame[crop], planes)
         logits[index][crop] = follow_edges(refined, frame[crop], (size[0] // 2, size[1] // 2))
         logits[index][excluded | find_distant(logits[index] > 0, prompt)] = ABSENT
     return logits
 
 
-def run_network(graphs: Graphs, name: str, image: np.ndarray, planes: np.ndarray) -> np.ndarray:
+def find_network_size(shape: Sequence[int], edge: int, extra: int) -> Size:
+    """Return the network's (height, width) for a crop whose longer edge becomes ``edge``: whole tokens + ``extra``."""
+    scale = edge / max(shape)
+    height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in shape[:2])
+    return height, width
+
+
+def run_network(graphs: Graphs, image: np.ndarray, planes: np.ndarray) -> np.ndarray:
     """Return the logits h×w of an object in an image h×w×3 uint8 from its planes in the network's size."""
-    maps = image.transpose(2, 0, 1)[None]
-    inputs = {"image": resize(maps, graphs.input_size(name), antialias=True), "planes": planes[None]}
-    logits = graphs.run(name, inputs)["logits"][0, 0]
+    resized = resize(image.transpose(2, 0, 1)[None], (planes.shape[1], planes.shape[2]), antialias=True)
+    logits = graphs.run("prompt", {"image": resized, "planes": planes[None]})["logits"][0, 0]
     return resize(logits, image.shape[:2], align_corners=graphs.config["model"]["align_corners"])
 
 

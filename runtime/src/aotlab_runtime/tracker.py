@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,8 +18,8 @@ from aotlab_runtime.images import Size, resize, resize_nearest
 from aotlab_runtime.memory import Memory, compute_relevance, softmax
 from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
 
-MAX_ID = 2**31 - 1
-"""largest object id"""
+MAX_ID, MAX_SIDE = 2**31 - 1, 2**15
+"""largest object id, and side of a prediction in pixels"""
 ABSENT = np.float32(-1e10)
 """logit of identities without an object"""
 
@@ -140,7 +140,7 @@ class Tracker:
             mask = check_mask(mask, frame, required=not self.groups and not prompts)
         if prompts:
             mask = self._draw_mask(frame, mask, prompts)
-        size = size or (frame.shape[0], frame.shape[1])
+        size = check_size(frame.shape[:2] if size is None else size)
         logits = np.zeros((1, *size), np.float32)
         channels = np.zeros(size, int)
         if mask is not None or self.groups:
@@ -377,3 +377,16 @@ def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.nda
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")
     return array if array.any() else None
+
+
+def check_size(size: Sequence[int]) -> Size:
+    """Return the (height, width) of a prediction; raises `InputError` unless they are whole and in range."""
+    try:
+        height, width = size
+        if all(side == int(side) and 1 <= side <= MAX_SIDE for side in (height, width)):
+            return int(height), int(width)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(
+        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}"
+    )

@@ -41,13 +41,13 @@ def test_files_are_valid_onnx(aott):
         model = onnx.load(path, load_external_data=False)
         shapes = [value.type.tensor_type.shape.dim for value in model.graph.input]
         axes |= {side.dim_param for shape in shapes for side in shape if side.dim_param}
-    assert axes == {"12*frames", "height", "width"}
+    assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
 
 
 def test_weights_are_stored_once(aott):
     model, _ = build("aott", "model.prompt_blocks=1", *FIFO)
     size = 4 * sum(parameter.numel() for parameter in model.parameters())
-    assert (aott / WEIGHTS_FILE).stat().st_size < 2.1 * size
+    assert (aott / WEIGHTS_FILE).stat().st_size < 1.15 * size
 
 
 @pytest.mark.parametrize("size", [(33, 49), (20, 30), (70, 65), (33, 200)])
@@ -105,7 +105,7 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 @pytest.fixture
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
-    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph, frames: onnx.ModelProto())
+    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph, frames, **_: onnx.ModelProto())
 
 
 def test_missing_package_is_named(monkeypatch, tmp_path):
@@ -117,7 +117,7 @@ def test_missing_package_is_named(monkeypatch, tmp_path):
 
 
 def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
-    def fail(graph, frames):
+    def fail(graph, frames, **_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(graphs, "_convert_to_onnx", fail)
