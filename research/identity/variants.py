@@ -1,4 +1,4 @@
-"""Ideas that gained nothing on fresh clips, kept to repeat their figures: docs/concepts/identities.md."""
+"""Ideas without a certain gain on fresh clips; docs/concepts/identities.md has their figures."""
 
 from __future__ import annotations
 
