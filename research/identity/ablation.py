@@ -12,7 +12,6 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +35,11 @@ RULES: dict[str, tuple[str, ...]] = {
     "window": ("input.window=true",),
     "place_ownership": ("rules.ownership=true", "rules.cuts=true"),
     "anchors": ("rules.ownership=true", "rules.cuts=true"),
-    "confident_anchors": ("rules.ownership=true", "rules.cuts=true"),
 }
 """settings of each rule"""
 CHANGES: dict[str, Callable[[Tracker], None]] = {
     "place_ownership": use_place_ownership,
     "anchors": use_anchors,
-    "confident_anchors": partial(use_anchors, distractors=False),
 }
 """what else a rule changes in a tracker without objects"""
 COLUMNS = (

@@ -1,4 +1,4 @@
-"""Ideas that gained nothing on fresh clips, kept to repeat their figures: docs/concepts/identities.md."""
+"""Ideas that gained nothing on fresh clips; docs/concepts/identities.md has their figures."""
 
 from __future__ import annotations
 
@@ -58,13 +58,11 @@ class AnchorMemory(MemoryPolicy):
 
 @dataclass
 class AnchorDetector(Rule):
-    """Makes anchors of frames on which an object is certain beside a distractor (DAM4SAM, section 3.2)."""
+    """Makes anchors of frames on which an object is certain beside a distractor (DAM4SAM)."""
 
     policy: AnchorMemory
     temperature: float
     """divisor of the logits"""
-    distractors: bool = True
-    """whether an anchor needs a distractor"""
     areas: dict[int, list[int]] = field(default_factory=dict)
     """last areas by channel"""
     last: dict[int, int] = field(default_factory=dict)
@@ -93,10 +91,7 @@ class AnchorDetector(Rule):
                 probability[own].mean() > MIN_CONFIDENCE
                 and AREA_RANGE[0] <= ratio <= AREA_RANGE[1]
                 and self.frames - self.last.get(channel, 0) > MIN_GAP
-                and (
-                    not self.distractors
-                    or shows_distractor(own, (second == channel) & (probability > MIN_RUNNER_UP))
-                )
+                and shows_distractor(own, (second == channel) & (probability > MIN_RUNNER_UP))
             ):
                 self.last[channel], self.policy.is_anchor = self.frames, True
         return channels
@@ -127,8 +122,8 @@ def use_place_ownership(tracker: Tracker) -> None:
     ]
 
 
-def use_anchors(tracker: Tracker, *, distractors: bool = True) -> None:
+def use_anchors(tracker: Tracker) -> None:
     """Give a tracker without objects a memory with anchors."""
     policy = AnchorMemory(tracker.config.memory.every)
-    tracker.rules.append(AnchorDetector(policy, tracker.temperature, distractors))
+    tracker.rules.append(AnchorDetector(policy, tracker.temperature))
     tracker._build_bank = lambda: MemoryBank(policy)  # type: ignore[method-assign]
