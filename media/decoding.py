@@ -89,7 +89,7 @@ def decode(
     # slice threads do not mark frames that the decoder filled in
     container.streams.video[0].thread_type = "FRAME"
     try:
-        for packet in container.demux(video=0):
+        for packet in demux(container):
             last = packet.pts if packet.size else last
             for frame in packet.decode():
                 if frame.is_corrupt:
@@ -122,6 +122,19 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
+def demux(container: av.container.InputContainer) -> Iterator[av.Packet]:
+    """Yield the packets of the first video stream; raises `av.FFmpegError` for damaged ones.
+
+    PyAV raises IndexError itself for packets of a stream that begins in mid-file, as damaged MPEG-TS has.
+    """
+    import av
+
+    try:
+        yield from container.demux(container.streams.video[0])
+    except IndexError as error:
+        raise av.InvalidDataError(av.error.tag_to_code(b"INDA"), "packet of an unknown stream") from error
+
+
 def has_variable_rate(container: av.container.InputContainer, rate: Fraction) -> bool:
     """Return whether the first frames are unevenly spaced or differ from the rate; reads packets."""
     import av
@@ -132,7 +145,7 @@ def has_variable_rate(container: av.container.InputContainer, rate: Fraction) ->
     times = []
     # stop at an unreadable packet; decoding reports its frame
     with suppress(av.FFmpegError):
-        for packet in islice(container.demux(stream), NUM_PEEKED_PACKETS):
+        for packet in islice(demux(container), NUM_PEEKED_PACKETS):
             if packet.pts is not None:
                 times.append(packet.pts * stream.time_base)
     times.sort()

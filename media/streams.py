@@ -17,6 +17,7 @@ import numpy as np
 
 from aotlab.media.decoding import (
     DEFAULT_RATE,
+    demux,
     describe_error,
     next_time,
     open_container,
@@ -160,7 +161,7 @@ def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Pac
     """Yield the packets of the first video stream; cameras of macOS fail instead of waiting for the next frame."""
     while True:
         try:
-            yield from container.demux(container.streams.video[0])
+            yield from demux(container)
             return
         except BlockingIOError:
             sleep(CAMERA_POLL_SECONDS)

@@ -16,6 +16,7 @@ from aotlab.media.decoding import (
     NO_FRAMES,
     decode,
     decode_error,
+    demux,
     has_variable_rate,
     next_time,
     open_video,
@@ -262,7 +263,7 @@ class VideoReader:
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
         """Yield all frames from here on, without unreferenced ones before the wanted frame."""
         stream, times = container.streams.video[0], self._source.index.times
-        for packet in container.demux(stream):
+        for packet in demux(container):
             early = bool(times) and packet.pts is not None and packet.pts < times[self._target]
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             yield from packet.decode()

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from aotlab.media.decoding import open_video
+from aotlab.media.decoding import demux, open_video
 
 
 class Packet(NamedTuple):
@@ -84,7 +84,7 @@ def _read_packets(path: Path) -> tuple[list[Packet], Fraction]:
     with open_video(path) as container:
         stream = container.streams.video[0]
         with suppress(av.FFmpegError, OSError):
-            for packet in container.demux(stream):
+            for packet in demux(container):
                 if packet.size and not packet.is_discard:
                     packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt))
         return packets, Fraction(stream.time_base or 0)

@@ -229,7 +229,9 @@ def test_invalid_stages_rejected(stages, others, words):
     ],
 )
 def test_unknown_method_or_encoder_rejected(key, value, choices):
-    with pytest.raises(InputError, match=rf"mine\.yaml: model\.{key} must be one of {choices}.*, got {value}"):
+    with pytest.raises(
+        InputError, match=rf"mine\.yaml: model\.{key} must be one of {choices}.*, got {value}"
+    ):
         build_config({"model": {key: value}}, "mine.yaml")
 
 
