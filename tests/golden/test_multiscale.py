@@ -15,9 +15,9 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.recurrence import one_hot
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
+from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.multiscale import Transition
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin
@@ -89,7 +89,7 @@ def replay(
         matched.append([*recorded, *last])
         logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
-            bank.drop(1)
+            bank.drop([1])
         if "bank_size" in arrays:
             assert len(bank) == arrays["bank_size"][index - 1]
     return matched, logits, bank
@@ -180,7 +180,7 @@ def test_free_running_two_scale_tracker_equals_reference(fast: bool) -> None:
         labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
         assert (labels == arrays["masks"][index]).mean() >= 0.999
         if len(tracker.banks[0]) > meta["long_term_capacity"]:
-            tracker.banks[0].drop(1)
+            tracker.banks[0].drop([1])
 
 
 @pytest.mark.parametrize("name", PRESETS)

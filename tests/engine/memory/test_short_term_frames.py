@@ -9,7 +9,7 @@ import torch
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FirstFrame
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipModule, ClipPlan
 from aotlab.networks.model import BlockMemory, KeyValue
 from tests.engine.small_model import build, clip, run, stripes
 from tests.engine.tracking.test_multiscale import clip_batch
@@ -68,14 +68,14 @@ def test_training_clip_equals_tracker():
     model.eval()
     frames, mask = clip(5), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
-    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=True)
-    _, losses = ClipLearner(model, config.memory)(clip_batch(frames, [mask] * 5, 3), plan, 1.0)
+    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=True)
+    _, losses = ClipModule(model, config.memory)(clip_batch(frames, [mask] * 5, 3), plan, 1.0)
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 2
     # Batched encoding and unused identity planes round differently; a tie may flip a pixel.
     assert (trained == tracked[1:]).mean() > 0.999
     model.blocks[0].register_forward_pre_hook(lambda _, given: (*given[:2], _newest(given[2]), *given[3:]))
-    _, other = ClipLearner(model, config.memory)(clip_batch(frames, [mask] * 5, 3), plan, 1.0)
+    _, other = ClipModule(model, config.memory)(clip_batch(frames, [mask] * 5, 3), plan, 1.0)
     assert not torch.equal(other.tracked, losses.tracked)  # so the second frame tells
 
 

@@ -49,7 +49,7 @@ def clip_batch(frames, masks, objects):
 def test_optimiser_step_changes_all_parameters_and_lowers_loss(method):
     model, config = build(method)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
-    plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=False)
+    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=clip_.labels[0].numel(), feed_predictions=False)
 
     def loss():
         bank = build_bank(config.memory, training=True)
@@ -76,7 +76,7 @@ def test_training_clip_equals_tracker(method):
     frames, mask = clip(5), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
     clip_ = clip_batch(frames, [mask] * 5, 3)
-    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=True)
+    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=True)
     losses = clip_losses(model, MemoryBank(build_policy(config.memory)), clip_, plan)
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 2

@@ -183,7 +183,7 @@ def test_training_clip_equals_tracker(models, name):
     labels = torch.from_numpy(np.stack([mask] * 6))[:, None]
     losses = clip_losses(
         model, MemoryBank(build_policy(config.memory)), ClipBatch(images, labels, [3]),
-        ClipPlan(torch.arange(11)[None], hardest=labels[0].numel(), feed_predictions=True),
+        ClipPlan(torch.arange(11)[None], hard_pixel_count=labels[0].numel(), feed_predictions=True),
     )  # fmt: skip
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 3
