@@ -7,6 +7,7 @@ layer-wise ID-based attention of the paper, identities also scale keys, and each
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,9 +74,10 @@ class AOST(AOT):
         self.shared = config.stages[0].shared
         self.identity_norm = nn.LayerNorm(config.dim)
 
-    def build_block(self) -> nn.Module:
-        """Return a block whose identities scale keys."""
-        return AOSTBlock(self.config.dim, self.config.stages[0])
+    def build_blocks(self) -> list[nn.Module]:
+        """Return blocks whose identities scale keys."""
+        stage = self.config.stages[0]
+        return [AOSTBlock(self.config.dim, stage) for _ in range(1 if stage.shared else stage.depth)]
 
     def build_decoder(self) -> nn.Module:
         """Return a decoder with an input layer per depth."""
@@ -83,14 +85,14 @@ class AOST(AOT):
         inputs = [dim if stage.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
         return ScalableDecoder(
             inputs,
-            self.encoder_channels[:3],
+            self.encoder.channels[:3],
             1 + config.max_objects,
             dim=dim,
             align_corners=config.align_corners,
         )
 
     @property
-    def active_blocks(self) -> list[nn.Module]:
+    def active_blocks(self) -> list[Any]:
         """Block of every depth in use."""
         depth = self.config.depths[0]
         return [self.blocks[0]] * depth if self.shared else list(self.blocks[:depth])
@@ -99,16 +101,15 @@ class AOST(AOT):
         """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def normalise(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Normalise the output B×L×C of each block; of a shared block only the last, as published."""
-        return [*outputs[:-1], self.norms[0](outputs[-1])] if self.shared else super().normalise(outputs)
+    def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Normalize the output B×L×C of each block; of a shared block only the last, as published."""
+        if self.shared:
+            return [*outputs[:-1], self.norms[0](outputs[-1])]
+        return [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
 
-    def decode(self, propagated: PropagatedFrame, features: Features, depth: int | None = None) -> Tensor:
-        """Return logits B×(1+M)×H/4×W/4.
-
-        ``depth``: decode the outputs of fewer blocks than were computed (training); None: of all.
-        """
-        depth = depth or self.config.depths[0]
+    def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
+        """Return logits B×(1+M)×H/4×W/4 of the blocks in use; more may have been computed (training)."""
+        depth = self.config.depths[0]
         embeddings = propagated.embeddings[: 1 + depth]
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
         return self.decoder(x, features.f4, features.f8, features.f16, depth)

@@ -26,6 +26,7 @@ from aotlab.networks.model import (
     PropagatedFrame,
     VOSModel,
     expand_frame,
+    run_blocks,
 )
 
 
@@ -33,7 +34,7 @@ class LSTTState(NamedTuple):
     """A frame in an LSTT block before its identities are known."""
 
     key: Tensor
-    """B×L×C, also the query"""
+    """B×L×C"""
     tokens: Tensor
     """B×L×C, which become values once the identity embedding is added"""
 
@@ -78,12 +79,13 @@ class LSTTBlock(nn.Module):
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
-        state = LSTTState(self.query(tokens), tokens)
+        query = key = self.query(tokens)
+        state = LSTTState(key, tokens)
         long, short = self.memorize(state, id_embedding) if memory is None else memory
         # no drop path on AttLT and AttST, as published
-        x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
+        x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:
-            x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
+            x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
     def memorize(self, state: LSTTState, id_embedding: Tensor | None) -> BlockMemory:
@@ -101,27 +103,27 @@ class AOT(VOSModel):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        stage, dim = config.stages[0], config.dim
-        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
-        count = 1 if stage.shared else stage.depth
-        self.blocks = nn.ModuleList(self.build_block() for _ in range(count))
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(count))
+        dim, align_corners = config.dim, config.align_corners
+        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=align_corners)
+        self.blocks = nn.ModuleList(self.build_blocks())
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         self.decoder = self.build_decoder()
 
-    def build_block(self) -> nn.Module:
-        """Return a block with random weights."""
-        return LSTTBlock(self.config.dim, self.config.stages[0])
+    def build_blocks(self) -> list[nn.Module]:
+        """Return the blocks with random weights."""
+        stage = self.config.stages[0]
+        return [LSTTBlock(self.config.dim, stage) for _ in range(stage.depth)]
 
     def build_decoder(self) -> nn.Module:
         """Return the decoder with random weights."""
         config = self.config
         inputs, outputs = (1 + config.stages[0].depth) * config.dim, 1 + config.max_objects
         return FPNDecoder(
-            inputs, self.encoder_channels[:3], outputs, dim=config.dim, align_corners=config.align_corners
+            inputs, self.encoder.channels[:3], outputs, dim=config.dim, align_corners=config.align_corners
         )
 
     @property
-    def active_blocks(self) -> list[nn.Module]:
+    def active_blocks(self) -> list[Any]:
         """Blocks in the order in which they run."""
         return list(self.blocks)
 
@@ -135,46 +137,26 @@ class AOT(VOSModel):
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         x, size = expand_frame(features, memory, id_embeddings)
         id_embedding = None if id_embeddings is None else id_embeddings[0]
-        outputs, states = run_blocks(
-            self.active_blocks, map_to_tokens(x), size, memory, id_embedding, temporal=self.temporal
-        )
-        embeddings = [x, *(tokens_to_map(output, size) for output in self.normalise(outputs))]
+        outputs, states = self.run_blocks(map_to_tokens(x), size, memory, id_embedding)
+        embeddings = [x, *(tokens_to_map(output, size) for output in self.normalize(outputs))]
         return PropagatedFrame(embeddings, states, [size] * len(states))
 
-    def normalise(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Normalise the output B×L×C of each block."""
-        # not strict: an AOST at a smaller depth has more norms than outputs
-        return [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
+    def run_blocks(
+        self, tokens: Tensor, size: Size, memory: Memory | None, id_embedding: Tensor | None
+    ) -> tuple[list[Tensor], list[Any]]:
+        """Return output and state of each block; see `aotlab.networks.model.run_blocks`."""
+        return run_blocks(self.active_blocks, tokens, size, memory, id_embedding)
+
+    def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Normalize the output B×L×C of each block."""
+        return [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
         pairs = zip(self.active_blocks, propagated.states, strict=True)
-        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]  # type: ignore[operator]
+        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         embeddings = torch.cat(propagated.embeddings, dim=1)
         return self.decoder(embeddings, features.f4, features.f8, features.f16)
-
-
-def run_blocks(
-    blocks: Sequence[nn.Module] | nn.ModuleList,
-    tokens: Tensor,
-    size: Size,
-    memory: Memory | None,
-    id_embedding: Tensor | None,
-    *,
-    temporal: nn.Module | None = None,
-) -> tuple[list[Tensor], list[Any]]:
-    """Run LSTT blocks one after another on tokens B×L×C; return the output B×L×C and the state of each.
-
-    ``temporal``: temporal embedding for the blocks of RMem; the rest as `LSTTBlock.forward`.
-    """
-    outputs, states = [], []
-    extra = () if temporal is None else (temporal,)
-    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
-    for block, block_memory in zip(blocks, memories, strict=True):
-        tokens, state = block(tokens, size, block_memory, id_embedding, *extra)
-        outputs.append(tokens)
-        states.append(state)
-    return outputs, states

@@ -16,16 +16,10 @@ from aotlab.networks.paot import PAOT
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 
-
-def build_deaot(config: ModelConfig) -> VOSModel:
-    """Return DeAOT, with RMem's temporal embedding if the config has slots."""
-    return RMemDeAOT(config) if config.stages[0].temporal_slots else DeAOT(config)
-
-
 METHODS: dict[str, Callable[[ModelConfig], VOSModel]] = {
     "aot": AOT,
     "aot_plus": RMemAOT,
-    "deaot": build_deaot,
+    "deaot": lambda config: RMemDeAOT(config) if config.stages[0].temporal_slots else DeAOT(config),
     "msdeaot": MSDeAOT,
     "aost": AOST,
     "paot": PAOT,

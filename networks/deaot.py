@@ -6,13 +6,13 @@ replaces heads and feed-forward layers:
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
 
 with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. As published, there
-is no position embedding.
+is no sine position embedding. A branch has C channels, its values and gates 2C; both branches share keys of C/2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ from aotlab.networks.model import (
     PropagatedFrame,
     VOSModel,
     expand_frame,
+    run_blocks,
 )
 
 
@@ -40,9 +41,10 @@ class GatedOutput(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(4 * dim, 4 * dim, 5, padding=2, groups=4 * dim, bias=False)
+        values_dim, branches_dim = 4 * dim, 2 * dim  # of both branches
+        self.conv = nn.Conv2d(values_dim, values_dim, 5, padding=2, groups=values_dim, bias=False)
         self.dropout = nn.Dropout2d(0.1)
-        self.projection = nn.Linear(4 * dim, 2 * dim)
+        self.projection = nn.Linear(values_dim, branches_dim)
 
     def forward(self, attended: Tensor, gate: Tensor, size: Size) -> Tensor:
         """Attended values and gate, B×L×4C each, to B×L×2C, visual branch first."""
@@ -74,7 +76,7 @@ class GPMState(NamedTuple):
     """A frame in a GPM block before its identities are known."""
 
     key: Tensor
-    """B×L×C/2, also the query"""
+    """B×L×C/2"""
     value: Tensor
     """B×L×2C, of the visual branch"""
     id_tokens: Tensor | None
@@ -103,18 +105,16 @@ class GPMBlock(nn.Module):
 
     def forward(
         self,
-        visual: Tensor,
-        id_tokens: Tensor | None,
+        branches: tuple[Tensor, Tensor | None],
         size: Size,
         memory: BlockMemory | None,
         id_embedding: Tensor | None,
         temporal: nn.Module | None = None,
-    ) -> tuple[Tensor, Tensor, GPMState]:
+    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Propagate memory to the current frame.
 
         Args:
-            visual: B×L×C, visual branch of the frame's tokens.
-            id_tokens: B×L×C, identity branch; None in the model's first block.
+            branches: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
             size: (h, w) of the frame's map, L = h·w.
             memory: memory of the block; None on a reference frame, which reads itself.
             id_embedding: B×L×C, of the reference frame; None on all other frames.
@@ -123,8 +123,10 @@ class GPMBlock(nn.Module):
         Returns:
             Both branches, and the state of the frame, for `memorize`.
         """
+        visual, id_tokens = branches
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
+        query = key
         gate = self.gate(normed)  # B×L×2C
         if id_tokens is None:  # the identity branch cannot gate itself yet: all of it passes
             state = GPMState(key, F.silu(value), None)
@@ -133,17 +135,17 @@ class GPMBlock(nn.Module):
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
         long, short = self.memorize(state, id_embedding) if memory is None else memory
-        long_query, long_key = (key, long.key) if temporal is None else temporal(key, long.key)
+        long_query, long_key = (query, long.key) if temporal is None else temporal(query, long.key)
         long_read = self.long_attention(long_query, long_key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
-        short_read = self.short_attention(key, short.key, short.value, size)
+        short_read = self.short_attention(query, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
         added_visual, added_id = (long_output + short_output).chunk(2, 2)
         visual = visual + added_visual
         id_tokens = added_id if id_tokens is None else id_tokens + added_id
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
         added_visual, added_id = self_output.chunk(2, 2)
-        return visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id), state
+        return (visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)), state
 
     def memorize(self, state: GPMState, id_embedding: Tensor | None) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value beside an identity value of B×L×2C."""
@@ -166,7 +168,7 @@ class DeAOT(VOSModel):
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.decoder = FPNDecoder(
             2 * dim,
-            self.encoder_channels[:3],
+            self.encoder.channels[:3],
             1 + config.max_objects,
             dim=dim,
             align_corners=config.align_corners,
@@ -187,45 +189,30 @@ class DeAOT(VOSModel):
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
         x, size = expand_frame(features, memory, id_embeddings)
         id_embedding = None if id_embeddings is None else id_embeddings[0]
-        outputs, states = run_blocks(
-            self.blocks, map_to_tokens(x), None, size, memory, id_embedding, temporal=self.temporal
-        )
+        outputs, states = self.run_blocks((map_to_tokens(x), None), size, memory, id_embedding)
         embedding = self.norm(merge_branches(*outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 
+    def run_blocks(
+        self,
+        branches: tuple[Tensor, Tensor | None],
+        size: Size,
+        memory: Memory | None,
+        id_embedding: Tensor | None,
+    ) -> tuple[list[tuple[Tensor, Tensor]], list[GPMState]]:
+        """Return both branches and the state of each block; see `aotlab.networks.model.run_blocks`."""
+        return run_blocks(self.blocks, branches, size, memory, id_embedding)
+
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        pairs = zip(self.blocks, propagated.states, strict=True)
-        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]  # type: ignore[operator]
+        blocks: list[Any] = list(self.blocks)
+        pairs = zip(blocks, propagated.states, strict=True)
+        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         [embedding] = propagated.embeddings
         return self.decoder(embedding, features.f4, features.f8, features.f16)
-
-
-def run_blocks(
-    blocks: nn.ModuleList,
-    visual: Tensor,
-    id_tokens: Tensor | None,
-    size: Size,
-    memory: Memory | None,
-    id_embedding: Tensor | None,
-    *,
-    temporal: nn.Module | None = None,
-) -> tuple[list[tuple[Tensor, Tensor]], list[GPMState]]:
-    """Run GPM blocks one after another; arguments as `GPMBlock.forward`.
-
-    Returns:
-        Both branches, B×L×C each, and the state of each block.
-    """
-    outputs, states = [], []
-    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
-    for block, block_memory in zip(blocks, memories, strict=True):
-        visual, id_tokens, state = block(visual, id_tokens, size, block_memory, id_embedding, temporal)
-        outputs.append((visual, id_tokens))
-        states.append(state)
-    return outputs, states
 
 
 def merge_branches(visual: Tensor, id_tokens: Tensor, size: Size) -> Tensor:

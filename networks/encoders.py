@@ -1,7 +1,6 @@
 """Image encoders: maps at strides 4, 8, 16 and 16 of a normalised image.
 
-All share one contract: ``forward(image B×3×H×W) -> [4x, 8x, 16x, last 16x]``, ``channels`` of the four maps,
-and ``freezable_parts`` in order from the input. All batch norms are frozen.
+All batch norms are frozen.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
+from aotlab.networks.layers import Encoder
 
-class MobileNetV2(nn.Module):
+
+class MobileNetV2(Encoder):
     """MobileNetV2 at output stride 16: its last stride is replaced by dilation (Sandler et al. 2018)."""
 
     channels = (24, 32, 96, 1280)
@@ -41,7 +42,7 @@ class MobileNetV2(nn.Module):
         return [f4, f8, f16, self.features[14:](f16)]
 
 
-class ResNet50(nn.Module):
+class ResNet50(Encoder):
     """ResNet-50 up to stride 16; the last map is returned twice."""
 
     channels = (256, 512, 1024, 1024)
@@ -65,27 +66,26 @@ class ResNet50(nn.Module):
         return [f4, f8, f16, f16]
 
 
-def _build_swin_base() -> nn.Module:
+def _build_swin_base() -> Encoder:
     """Swin-B; timm, whose import takes as long as a frame, is imported only for models that have it."""
     from aotlab.networks.swin import SwinBase
 
     return SwinBase()
 
 
-ENCODERS: dict[str, Callable[[], nn.Module]] = {
+ENCODERS: dict[str, Callable[[], Encoder]] = {
     "mobilenet_v2": MobileNetV2,
     "resnet50": ResNet50,
     "swin_base": _build_swin_base,
 }
 
 
-def build_encoder(name: str) -> nn.Module:
+def build_encoder(name: str) -> Encoder:
     """Return the encoder called ``name`` with random weights."""
     return ENCODERS[name]()
 
 
-def freeze_encoder(encoder: nn.Module, count: int) -> None:
+def freeze_encoder(encoder: Encoder, count: int) -> None:
     """Freeze the first ``count`` of an encoder's parts."""
-    parts: list[nn.Module] = encoder.freezable_parts  # type: ignore[assignment]
-    for part in parts[:count]:
+    for part in encoder.freezable_parts[:count]:
         part.requires_grad_(False)

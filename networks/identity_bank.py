@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ class IdentityBank(nn.Conv2d):
     """Identity embedding E = Y·P·D of masks Y and the bank D, as a patch-wise convolution.
 
     A row of the bank is an identity: a learned vector per pixel of a patch, for the background and each of M objects.
-    The random permutation P of identities is drawn in `aotlab.engine.training.clip`; it is the identity in tracking.
+    The random permutation P, of training only, has been applied to the planes of the masks.
     """
 
     def __init__(
@@ -52,3 +53,13 @@ class IdentityBank(nn.Conv2d):
             size = [math.ceil(side / self.token_stride) for side in masks.shape[2:]]
             embedding = F.interpolate(embedding, size, mode="nearest")
         return map_to_tokens(embedding)
+
+
+def one_hot(labels: Tensor, planes: int) -> Tensor:
+    """Convert labels 0 to planes-1, (...)×H×W integers, to masks (...)×planes×H×W floats, channels last in memory.
+
+    Larger labels, such as 255, are in no plane.
+    """
+    # the last row is for larger labels
+    table = torch.eye(planes + 1, planes, dtype=torch.float32, device=labels.device)
+    return F.embedding(labels.long().clamp(max=planes), table).movedim(-1, -3)

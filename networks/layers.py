@@ -1,4 +1,4 @@
-"""Layers that the blocks of several papers share."""
+"""Layers that several papers share, and the base of encoders."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ def init_xavier(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)
+
+
+class Encoder(nn.Module):
+    """Base of encoders: from an image B×3×H×W to maps at strides 4, 8, 16 and 16, the last one of the last layer."""
+
+    channels: tuple[int, int, int, int]
+    """of the four maps"""
+
+    @property
+    def freezable_parts(self) -> list[nn.Module]:
+        """Parts in order from the input, which training may freeze."""
+        raise NotImplementedError
 
 
 class SelfAttention(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -74,17 +74,16 @@ class VOSModel(nn.Module):
     or pixels of a map, L = h·w tokens.
     """
 
+    decoder: nn.Module
+    optimized = False
+    """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.encoder)
-        self.encoder_channels: tuple[int, int, int, int] = self.encoder.channels  # type: ignore[assignment]
-        self.projector = nn.Conv2d(self.encoder_channels[3], config.dim, 1)
+        self.projector = nn.Conv2d(self.encoder.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
-        self.optimized = False
-        """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
-        self.temporal: nn.Module | None = None
-        """temporal embedding of long-term attention (`aotlab.networks.rmem.TemporalEmbedding`), if any"""
         self.prompts: nn.Module | None = None
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
@@ -149,8 +148,6 @@ class VOSModel(nn.Module):
             Queries B×heads×L×c and keys B×heads×(T·L)×c.
         """
         query = propagated.states[0].key  # queries and keys of a frame are one projection
-        if self.temporal is not None:
-            query, key = self.temporal(query, key)
         return split_heads(query, self.heads), split_heads(key, self.heads)
 
 
@@ -169,3 +166,30 @@ def expand_frame(
         groups = len(id_embeddings[0])
     x = features.projected.expand(groups, -1, -1, -1)
     return x, (x.shape[2], x.shape[3])
+
+
+def run_blocks(
+    blocks: Iterable[Callable[..., tuple[Any, Any]]],
+    x: Any,
+    size: Size,
+    memory: Memory | None,
+    id_embedding: Tensor | None,
+) -> tuple[list[Any], list[Any]]:
+    """Run blocks one after another.
+
+    Args:
+        blocks: from ``(x, size, memory, id_embedding)`` to the next x and the block's state.
+        x: tokens B×L×C, or both branches of `aotlab.networks.deaot.GPMBlock`.
+        size: (h, w) of the map, L = h·w.
+        memory: memory of each block; None on a reference frame.
+        id_embedding: B×L×C, of the reference frame; None on all other frames.
+
+    Returns:
+        Output and state of each block.
+    """
+    outputs, states = [], []
+    for index, block in enumerate(blocks):
+        x, state = block(x, size, None if memory is None else memory[index], id_embedding)
+        outputs.append(x)
+        states.append(state)
+    return outputs, states

@@ -8,14 +8,23 @@ Ours, after PAOT: identity patches of 8 pixels at stride 8, and every other toke
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.deaot import GPMBlock, merge_branches, run_blocks
+from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens
-from aotlab.networks.model import BlockMemory, Features, Memory, PropagatedFrame, VOSModel, expand_frame
+from aotlab.networks.model import (
+    BlockMemory,
+    Features,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    expand_frame,
+    run_blocks,
+)
 from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long_term
 
 
@@ -39,11 +48,11 @@ class MSDeAOT(VOSModel):
             GPMBlock(dim16, stage16, first=index == 0) for index in range(stage16.depth)
         )
         self.transition8 = Transition(
-            stage16.depth * dim16, self.encoder_channels[1], dim8, branches=2, align_corners=align_corners
+            stage16.depth * dim16, self.encoder.channels[1], dim8, branches=2, align_corners=align_corners
         )
         self.blocks8 = nn.ModuleList(GPMBlock(dim8, stage8, first=False) for _ in range(stage8.depth))
         self.transition4 = Transition(
-            stage8.depth * dim8, self.encoder_channels[0], dim4, branches=2, align_corners=align_corners
+            stage8.depth * dim8, self.encoder.channels[0], dim4, branches=2, align_corners=align_corners
         )
         self.norm = nn.GroupNorm(2, 2 * dim4)  # a group per branch
         self.decoder = ConvDecoder(2 * dim4, config.dim // 2, 1 + config.max_objects)
@@ -67,11 +76,10 @@ class MSDeAOT(VOSModel):
         memory16, memory8 = (None, None) if memory is None else (memory[:depth16], memory[depth16:])
         id16, id8 = (None, None) if id_embeddings is None else id_embeddings
         x, size16 = expand_frame(features, memory, id_embeddings)
-        outputs16, states16 = run_blocks(self.blocks16, map_to_tokens(x), None, size16, memory16, id16)
+        outputs16, states16 = run_blocks(self.blocks16, (map_to_tokens(x), None), size16, memory16, id16)
         x = self.transition8([merge_branches(*output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
-        visual, id_tokens = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(self.blocks8, visual, id_tokens, size8, memory8, id8)
+        outputs8, states8 = run_blocks(self.blocks8, map_to_tokens(x).chunk(2, 2), size8, memory8, id8)
         embeddings8 = [merge_branches(*output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)
@@ -79,10 +87,12 @@ class MSDeAOT(VOSModel):
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        blocks = [(block, 0) for block in self.blocks16] + [(block, 1) for block in self.blocks8]
+        blocks: list[tuple[Any, int]] = [(block, 0) for block in self.blocks16] + [
+            (block, 1) for block in self.blocks8
+        ]
         memories = []
         for (block, number), state, size in zip(blocks, propagated.states, propagated.sizes, strict=True):
-            memory = block.memorize(state, id_embeddings[number])  # type: ignore[operator]
+            memory = block.memorize(state, id_embeddings[number])
             memories.append(subsample_long_term(memory, size, self.config.stages[number].memory_stride))
         return memories
 

@@ -61,10 +61,10 @@ class Transition(nn.Module):
             B×(branches·dim)×h×w, as large as the encoder's map.
         """
         adapted = self.adapter(shortcut)
-        maps_by_branch = zip(*(x.chunk(len(self.proj_in), dim=1) for x in coarse), strict=True)
+        chunks = [x.chunk(len(self.proj_in), dim=1) for x in coarse]  # by map, then by branch
         branches = []
-        for proj_in, refine, maps in zip(self.proj_in, self.refine, maps_by_branch, strict=True):
-            x = F.relu(proj_in(torch.cat(maps, dim=1)))
+        for index, (proj_in, refine) in enumerate(zip(self.proj_in, self.refine, strict=True)):
+            x = F.relu(proj_in(torch.cat([maps[index] for maps in chunks], dim=1)))
             x = F.interpolate(x, adapted.shape[2:], mode="bilinear", align_corners=self.align_corners)
             branches.append(F.relu(refine(adapted + x)))
         return torch.cat(branches, dim=1)

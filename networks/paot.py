@@ -6,14 +6,14 @@ code of AOT (branch ``paot``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aost import AOSTBlock
-from aotlab.networks.aot import run_blocks
 from aotlab.networks.attention import Size
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
@@ -25,6 +25,7 @@ from aotlab.networks.model import (
     PropagatedFrame,
     VOSModel,
     expand_frame,
+    run_blocks,
 )
 from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long_term
 
@@ -81,6 +82,9 @@ class Stage(nn.Module):
 class PAOT(VOSModel):
     """Encoder, stages from coarse to fine, each refining the embeddings of the one before, and a decoder."""
 
+    stages: Iterable[Any]
+    """`Stage`s, in an `nn.ModuleList`"""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stages: list[Stage] = []
@@ -89,7 +93,7 @@ class PAOT(VOSModel):
             if stages:
                 transition = Transition(
                     stages[-1].outputs,
-                    self.encoder_channels[ENCODER_MAPS[settings.stride]],
+                    self.encoder.channels[ENCODER_MAPS[settings.stride]],
                     settings.dim or config.dim,
                     branches=1,
                     align_corners=config.align_corners,
@@ -100,7 +104,7 @@ class PAOT(VOSModel):
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to the identity embedding B×L×C of each stage with blocks."""
-        return [stage.assign_identities(masks) for stage in self.stages if len(stage.blocks)]  # type: ignore[operator, arg-type]
+        return [stage.assign_identities(masks) for stage in self.stages if len(stage.blocks)]
 
     def propagate(
         self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
@@ -113,9 +117,9 @@ class PAOT(VOSModel):
         identities = iter(id_embeddings or ())  # of the stages with blocks, which come first
         for number, stage in enumerate(self.stages):
             if number:
-                x = stage.transition(embeddings, features[stage.encoder_map])  # type: ignore[operator, index]
+                x = stage.transition(embeddings, features[stage.encoder_map])
                 size = (x.shape[2], x.shape[3])
-            blocks = slice(len(states), len(states) + len(stage.blocks))  # type: ignore[arg-type]
+            blocks = slice(len(states), len(states) + len(stage.blocks))
             stage_memory = None if memory is None else memory[blocks]
             embeddings, stage_states = stage(x, stage_memory, next(identities, None))
             states += stage_states
@@ -124,7 +128,7 @@ class PAOT(VOSModel):
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        blocks = [(block, number) for number, stage in enumerate(self.stages) for block in stage.blocks]  # type: ignore[union-attr]
+        blocks = [(block, number) for number, stage in enumerate(self.stages) for block in stage.blocks]
         memories = []
         for (block, number), state, size in zip(blocks, propagated.states, propagated.sizes, strict=True):
             memory = block.memorize(state, id_embeddings[number])

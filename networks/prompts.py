@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.aot import LSTTBlock, run_blocks
+from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
+from aotlab.networks.model import run_blocks
 
 PLANES = ("positive", "negative", "box", "mask")
 """prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask"""
@@ -31,7 +32,7 @@ class PromptNetwork(nn.Module):
         super().__init__()
         dim, stage = config.dim, replace(config.stages[0], drop_path=0.0)
         self.encoder = build_encoder(config.encoder)
-        channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
+        channels = self.encoder.channels
         self.projector = nn.Conv2d(channels[3], dim, 1)
         self.identity_bank = IdentityBank(len(PLANES), dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(config.prompt_blocks))

@@ -6,7 +6,9 @@ models. Policies decide which frames stay in memory (`aotlab.engine.memory.polic
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +16,10 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
-from aotlab.networks.attention import Attention, Size, sine_position
+from aotlab.networks.attention import Attention, Size, sine_position, split_heads
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import BlockMemory, KeyValue
+from aotlab.networks.model import BlockMemory, KeyValue, Memory, PropagatedFrame, VOSModel, run_blocks
 
 
 class TemporalEmbedding(nn.Module):
@@ -92,9 +94,7 @@ class RecurrentLSTTBlock(nn.Module):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)  # also the key, as in AOT
-        if (
-            memory is None
-        ):  # the short-term memory is not known yet: attention reads the long-term memory as both
+        if memory is None:  # short-term memory is not known yet; long-term memory is read in its place
             reference = KeyValue(query, self.value(tokens + id_embedding))
             memory = BlockMemory(reference, reference)
         long, short = memory
@@ -113,7 +113,29 @@ class RecurrentLSTTBlock(nn.Module):
         return BlockMemory(long, short)
 
 
-class RMemAOT(AOT):
+class TemporalModel(VOSModel):
+    """Base of models whose blocks share a temporal embedding."""
+
+    blocks: Iterable[nn.Module]
+    temporal: nn.Module | None
+    """`TemporalEmbedding` for queries and keys of long-term attention; None without one"""
+
+    def run_blocks(
+        self, x: Any, size: Size, memory: Memory | None, id_embedding: Tensor | None
+    ) -> tuple[list[Any], list[Any]]:
+        """Run the blocks with the temporal embedding; see `aotlab.networks.model.run_blocks`."""
+        blocks = (partial(block, temporal=self.temporal) for block in self.blocks)
+        return run_blocks(blocks, x, size, memory, id_embedding)
+
+    def compare(self, propagated: PropagatedFrame, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Return queries and keys with their temporal embeddings; see `VOSModel.compare`."""
+        query = propagated.states[0].key
+        if self.temporal is not None:
+            query, key = self.temporal(query, key)
+        return split_heads(query, self.heads), split_heads(key, self.heads)
+
+
+class RMemAOT(TemporalModel, AOT):
     """AOT+: AOT with recurrent blocks and, if the config has slots, a temporal embedding."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -121,12 +143,13 @@ class RMemAOT(AOT):
         slots = config.stages[0].temporal_slots
         self.temporal = TemporalEmbedding(slots, config.dim) if slots else None
 
-    def build_block(self) -> nn.Module:
-        """Return a recurrent block with random weights."""
-        return RecurrentLSTTBlock(self.config.dim, self.config.stages[0])
+    def build_blocks(self) -> list[nn.Module]:
+        """Return recurrent blocks with random weights."""
+        stage = self.config.stages[0]
+        return [RecurrentLSTTBlock(self.config.dim, stage) for _ in range(stage.depth)]
 
 
-class RMemDeAOT(DeAOT):
+class RMemDeAOT(TemporalModel, DeAOT):
     """DeAOT with a temporal embedding, as wide as its keys."""
 
     def __init__(self, config: ModelConfig) -> None:

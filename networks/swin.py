@@ -10,6 +10,8 @@ from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
+from aotlab.networks.layers import Encoder
+
 WINDOW = 7
 DEPTHS = (2, 2, 18)
 HEADS = (4, 8, 16)
@@ -51,7 +53,7 @@ class PaddedBlock(SwinTransformerBlock):
         return x[:, :height, :width].contiguous()
 
 
-class SwinBase(nn.Module):
+class SwinBase(Encoder):
     """Three stages of Swin-B, each output with its own LayerNorm; the last map is returned twice."""
 
     channels = (128, 256, 512, 512)

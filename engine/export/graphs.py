@@ -35,7 +35,7 @@ from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, network_size, normalise
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
+from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, temporal_slots_by_age
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file, make_folder, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
@@ -227,7 +227,7 @@ def _compare(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 
 
 def _set_temporal_indices(model: VOSModel, tensors: Tensors) -> None:
-    if isinstance(model.temporal, IndexedTemporalEmbedding):
+    if isinstance(model, TemporalModel) and isinstance(model.temporal, IndexedTemporalEmbedding):
         model.temporal.indices = tensors.get("temporal_indices")
 
 
@@ -333,7 +333,7 @@ def _copy_exportable(model: VOSModel) -> VOSModel:
     for name, module in model.named_modules():
         if type(module) is LocalAttention:
             module.__class__ = MapLocalAttention if name.startswith("prompts.") else TiledLocalAttention
-    if isinstance(model.temporal, TemporalEmbedding):
+    if isinstance(model, TemporalModel) and isinstance(model.temporal, TemporalEmbedding):
         model.temporal = IndexedTemporalEmbedding(model.temporal)
     return model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ class BankState:
 
     frame_indices: list[list[int]]
     references: list[int]
-    newest: int
+    last_index: int
     last_stored: int
     policy: dict[str, Any]
     """attributes of the policy"""
@@ -28,6 +28,15 @@ class BankState:
     """long-term memory by block"""
     short: list[list[KeyValue]]
     """short-term memory by frame and block"""
+
+
+class Decision(NamedTuple):
+    """Decision of a policy about a new frame."""
+
+    store: bool
+    """whether to store it in long-term memory"""
+    evict: list[int] | None = None
+    """position of the frame to evict first, for each group; None: there is room"""
 
 
 class MemoryPolicy:
@@ -47,16 +56,24 @@ class MemoryPolicy:
         return self.capacity
 
     def needs_relevance(self, frames: int) -> bool:
-        """Return whether `evict` reads relevance when long-term memory holds ``frames`` frames."""
+        """Return whether `decide` reads relevance when long-term memory holds ``frames`` frames."""
         return False
 
-    def evict(self, bank: MemoryBank, relevance: FrameRelevance | None) -> list[int] | None:
-        """Return the position of the frame to evict for each group; ``len(bank)``: the newest; None: there is room.
+    def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
+        """Return whether to store a frame that is ``every`` frames after the last one, and which to evict for it.
 
-        ``relevance``: of the frames in long-term memory to the newest one, if `needs_relevance`; policies that read it
+        ``relevance``: of the frames in long-term memory to the new one, if `needs_relevance`; policies that read it
         evict the oldest frame without it.
         """
-        return None
+        return Decision(store=True)
+
+
+def concat_frames(frames: Sequence[KeyValue]) -> KeyValue:
+    """Concatenate the tokens of frames, oldest first."""
+    if len(frames) == 1:
+        return frames[0]
+    keys, values = zip(*frames, strict=True)
+    return KeyValue(torch.cat(keys, 1), torch.cat(values, 1))
 
 
 class FrameList:
@@ -76,10 +93,7 @@ class FrameList:
 
     def read(self) -> KeyValue:
         """Return all frames, tokens concatenated in order."""
-        if len(self._frames) == 1:
-            return self._frames[0]
-        keys, values = zip(*self._frames, strict=True)
-        return KeyValue(torch.cat(keys, 1), torch.cat(values, 1))
+        return concat_frames(self._frames)
 
     @property
     def nbytes(self) -> int:
@@ -88,7 +102,10 @@ class FrameList:
 
 
 class FrameBuffer:
-    """Long-term memory of a block for tracking: tensors with room for frames to come, which overwrite what was read."""
+    """Long-term memory of a block for tracking: tensors with room for frames to come.
+
+    Buffers are reused in place; results of earlier `read`s become invalid.
+    """
 
     def __init__(self, initial_frames: int | None = None) -> None:
         """``initial_frames``: number of frames to allocate with the second one; then the room grows by half."""
@@ -127,7 +144,7 @@ class FrameBuffer:
 
     def load(self, frames: KeyValue, count: int, allocated_frames: int) -> None:
         """Copy ``count`` frames, as `read` returns them, to tensors for ``allocated_frames``."""
-        self._stores = tuple(_with_capacity(x, count, allocated_frames) for x in frames)
+        self._stores = tuple(_copy_to_capacity(x, count, allocated_frames) for x in frames)
         self._count, self.allocated_frames = count, allocated_frames
 
     @property
@@ -136,7 +153,7 @@ class FrameBuffer:
         return sum(x.numel() * x.element_size() for x in self._stores)
 
 
-def _with_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tensor:
+def _copy_to_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tensor:
     """Copy the tokens of ``frames`` to a tensor for ``allocated_frames``."""
     store = used.new_empty(len(used), used.shape[1] // frames * allocated_frames, used.shape[2])
     store[:, : used.shape[1]] = used
@@ -165,12 +182,12 @@ class MemoryBank:
         """indices of the frames in long-term memory by group, oldest first, counted from the bank's first frame"""
         self.references: list[int] = []
         """indices of the reference frames in long-term memory"""
-        self.newest = -1
-        """index of the newest frame"""
+        self.last_index = -1
+        """index of the last frame, stored or not"""
         self._last_stored = 0
         self._training = training
         self._long: list[FrameList | FrameBuffer] = []  # by block
-        self._short: deque[Memory] = deque(maxlen=short_term_skip + short_term_frames - 1)
+        self._short: deque[list[KeyValue]] = deque(maxlen=short_term_skip + short_term_frames - 1)  # by block
 
     @property
     def frames(self) -> list[int]:
@@ -198,11 +215,12 @@ class MemoryBank:
         """
         # the oldest frames of short-term memory are read: all but the newest ``short_term_skip - 1``
         count = max(1, len(self._short) - self._skip + 1)
-        recent = _concat_frames(list(self._short)[:count]) if count > 1 else self._short[0]
         blocks = []
-        for long, memory in zip(self._long, recent, strict=True):
-            short = memory.short if short_term else KeyValue(*map(torch.zeros_like, memory.short))
-            blocks.append(BlockMemory(long.read(), short))
+        for long, frames in zip(self._long, zip(*list(self._short)[:count], strict=True), strict=True):
+            short = concat_frames(frames)
+            blocks.append(
+                BlockMemory(long.read(), short if short_term else KeyValue(*map(torch.zeros_like, short)))
+            )
         return blocks
 
     def add_reference(self, memory: Memory) -> None:
@@ -210,12 +228,12 @@ class MemoryBank:
 
         A full bank evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
-        self.newest += 1
+        self.last_index += 1
         self._short.clear()
-        self._short.append(memory)
+        self._short.append([block.short for block in memory])
         if self.policy.capacity is not None and len(self) >= self.policy.capacity:
             self._drop_for_reference()
-        self.references.append(self.newest)
+        self.references.append(self.last_index)
         self._store(memory)
 
     def add(
@@ -232,34 +250,31 @@ class MemoryBank:
                 keys B×(T·L)×C of the first block and T, the number of frames.
             after_cut: restart short-term memory with this frame.
         """
-        self.newest += 1
+        self.last_index += 1
         if after_cut:
             self._short.clear()
-        self._short.append(memory)
-        if self.newest - self._last_stored < self.policy.every:
+        self._short.append([block.short for block in memory])
+        if self.last_index - self._last_stored < self.policy.every:
             return
         measured = None
         if relevance is not None and self.policy.needs_relevance(len(self)):
             measured = relevance(self._long[0].read().key, len(self))
-        evicted = self.policy.evict(self, measured)
-        self._last_stored = self.newest
-        if evicted is not None and evicted[0] == len(self):  # the newest frame is the one to evict
-            return
-        if evicted is not None:
-            self.drop(evicted)
-        self._store(memory)
+        store, evicted = self.policy.decide(self, measured)
+        self._last_stored = self.last_index
+        if store:
+            if evicted is not None:
+                self.drop(evicted)
+            self._store(memory)
 
     def map_short_term(self, move: Callable[[Tensor, int], Tensor]) -> None:
         """Replace short-term memory by ``move`` of each tensor B×L×C and the index of its block."""
-        for index, memory in enumerate(self._short):
+        for index, frame in enumerate(self._short):
             self._short[index] = [
-                block._replace(short=KeyValue(*(move(x, number) for x in block.short)))
-                for number, block in enumerate(memory)
+                KeyValue(*(move(x, number) for x in block)) for number, block in enumerate(frame)
             ]
 
-    def drop(self, frames: int | Sequence[int]) -> None:
-        """Drop a frame from all blocks by its position in `frame_indices`, one per group or the same for all."""
-        indices = [frames] * len(self.frame_indices) if isinstance(frames, int) else frames
+    def drop(self, indices: Sequence[int]) -> None:
+        """Drop a frame of each group from all blocks by its position in `frame_indices`."""
         for block in self._long:
             block.drop(indices)
         for kept, index in zip(self.frame_indices, indices, strict=True):
@@ -270,25 +285,23 @@ class MemoryBank:
         return BankState(
             self.frame_indices,
             self.references,
-            self.newest,
+            self.last_index,
             self._last_stored,
             vars(self.policy),
             [block.read() for block in self._long],
-            [[block.short for block in frame] for frame in self._short],
+            list(self._short),
         )
 
     def load(self, state: BankState) -> None:
         """Continue from a state, which belongs to this bank from here on."""
         self.frame_indices, self.references = state.frame_indices, state.references
-        self.newest, self._last_stored = state.newest, state.last_stored
+        self.last_index, self._last_stored = state.last_index, state.last_stored
         vars(self.policy).update(state.policy)
         for frames in state.long:
             buffer = FrameBuffer(self.policy.initial_frames)
             buffer.load(frames, len(self), len(self))
             self._long.append(buffer)
-        for frame in state.short:
-            # the long-term part is in long-term memory already
-            self._short.append([BlockMemory(block, block) for block in frame])
+        self._short.extend(state.short)
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""
@@ -297,29 +310,19 @@ class MemoryBank:
             self.drop([indices[0] for indices in tracked])
         else:
             place = min(1, len(self.references) - 1)
-            self.drop(place)
+            self.drop([place] * len(tracked))
             del self.references[place]
 
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
-        self._last_stored = self.newest
+        self._last_stored = self.last_index
         if not self._long:
             self.frame_indices = [[] for _ in range(len(memory[0].long.key))]
             self._long = [self._new_storage() for _ in memory]
         for frames in self.frame_indices:
-            frames.append(self.newest)
+            frames.append(self.last_index)
         for storage, block in zip(self._long, memory, strict=True):
             storage.append(block.long)
 
     def _new_storage(self) -> FrameList | FrameBuffer:
         return FrameList() if self._training else FrameBuffer(self.policy.initial_frames)
-
-
-def _concat_frames(frames: Sequence[Memory]) -> Memory:
-    """Concatenate the short-term memory of several frames, oldest first; the rest is the newest frame's."""
-    blocks = []
-    for same_block in zip(*frames, strict=True):
-        parts = zip(*(block.short for block in same_block), strict=True)
-        short = KeyValue(*(torch.cat(part, 1) for part in parts))
-        blocks.append(same_block[-1]._replace(short=short))
-    return blocks

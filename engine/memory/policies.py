@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
-from aotlab.engine.memory.bank import MemoryBank, MemoryPolicy
+from aotlab.engine.memory.bank import Decision, MemoryBank, MemoryPolicy
 from aotlab.engine.memory.relevance import FrameRelevance
 
 MOMENTUM = 0.8
@@ -40,29 +40,31 @@ class EveryNthFrame(MemoryPolicy):
 class BoundedFIFO(MemoryPolicy):
     """Reference frames and one frame in ``every`` are stored; the oldest tracked frame is evicted.
 
-    ``newest``: largest number of tracked frames.
+    ``max_tracked``: largest number of tracked frames; None: as many as there is room for.
     """
 
     capacity: int
     every: int
-    newest: int | None = None
+    max_tracked: int | None = None
 
     @property
     def initial_frames(self) -> int:
-        """Room for a reference frame and the newest tracked frames."""
-        return self.capacity if self.newest is None else min(self.capacity, 1 + self.newest)
+        """Room for a reference frame and the tracked frames."""
+        return self.capacity if self.max_tracked is None else min(self.capacity, 1 + self.max_tracked)
 
-    def evict(self, bank: MemoryBank, relevance: FrameRelevance | None) -> list[int] | None:
-        """Evict the oldest tracked frame."""
+    def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
+        """Evict the oldest tracked frame of a full memory."""
         full = len(bank) >= self.capacity
-        if self.newest is not None:
-            full = full or len(bank.evictable(0)) >= self.newest
-        return find_oldest(bank) if full else None
+        if self.max_tracked is not None:
+            full = full or len(bank.evictable(0)) >= self.max_tracked
+        return replace_oldest(bank) if full else Decision(store=True)
 
 
-def find_oldest(bank: MemoryBank) -> list[int]:
-    """Return the position of every group's oldest tracked frame; ``len(bank)`` without one."""
-    return [next(iter(bank.evictable(group)), len(bank)) for group in range(len(bank.frame_indices))]
+def replace_oldest(bank: MemoryBank) -> Decision:
+    """Evict every group's oldest tracked frame; without one, the new frame is not stored."""
+    tracked = [bank.evictable(group) for group in range(len(bank.frame_indices))]
+    # groups have the same reference frames, so all or none have tracked frames
+    return Decision(True, [frames[0] for frames in tracked]) if tracked[0] else Decision(store=False)
 
 
 @dataclass
@@ -81,17 +83,20 @@ class ScoredMemory(MemoryPolicy):
     counts: dict[int, dict[int, float]] = field(default_factory=dict)
     """number of updates with a frame, including its own insertion, by group and frame"""
 
-    def evict(self, bank: MemoryBank, relevance: FrameRelevance | None) -> list[int] | None:
-        """Evict the tracked frame with the lowest score, the oldest on ties or without foreground."""
+    def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
+        """Evict the tracked frame with the lowest score of a full memory, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
         if relevance is None:
-            return find_oldest(bank) if full else None
+            return replace_oldest(bank) if full else Decision(store=True)
         both = to_host(torch.stack([relevance.shares.double(), self.redundancies(relevance).double()], 1))
         evicted = []
         for group, (shares, redundancy) in enumerate(both):
-            scores = self._update(group, bank, shares, redundancy)
-            evicted.append(find_lowest(scores if shares.any() else None, bank.evictable(group), len(bank)))
-        return evicted if full else None
+            scores, tracked = self._update(group, bank, shares, redundancy), bank.evictable(group)
+            if tracked:
+                evicted.append(tracked[int(np.argmin(scores[tracked])) if shares.any() else 0])
+        if not full:
+            return Decision(store=True)
+        return Decision(True, evicted) if evicted else Decision(store=False)
 
     def needs_relevance(self, frames: int) -> bool:
         """Return whether to score when long-term memory holds ``frames`` frames."""
@@ -107,7 +112,7 @@ class ScoredMemory(MemoryPolicy):
             frame: MOMENTUM * value + (1 - MOMENTUM) * previous[frame] if frame in previous else value
             for frame, value in zip(frames, shares.tolist(), strict=True)
         }
-        self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, bank.newest)}
+        self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, bank.last_index)}
         running = np.array(list(self.running[group].values()))
         return self.score(running, [self.counts[group][frame] for frame in frames], redundancy)
 
@@ -118,13 +123,6 @@ class ScoredMemory(MemoryPolicy):
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
         """Score T frames by running relevance R, counts n and redundancy d, T each."""
         raise NotImplementedError
-
-
-def find_lowest(scores: np.ndarray | None, candidates: list[int], fallback: int) -> int:
-    """Return the candidate with the lowest score, or the first without scores; ``fallback`` without candidates."""
-    if not candidates:
-        return fallback
-    return candidates[0 if scores is None else int(np.argmin(scores[candidates]))]
 
 
 @dataclass

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracking.inputs import Size
+from aotlab.networks.identity_bank import one_hot
 
 ABSENT = -1e10
 """logit of identities without an object"""

@@ -21,7 +21,7 @@ from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
-STATES = FileKind("tracker state", 5, "save it again")
+STATES = FileKind("tracker state", 6, "save it again")
 
 
 @dataclass

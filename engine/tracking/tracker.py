@@ -22,13 +22,7 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
-from aotlab.engine.recurrence import (
-    add_to_banks,
-    compute_memory,
-    propagate_reference,
-    read_memory,
-    write_memory,
-)
+from aotlab.engine.recurrence import compute_memory, read_memory, read_reference, write_memory
 from aotlab.engine.tracking.inputs import (
     FrameLike,
     MaskLike,
@@ -260,7 +254,7 @@ class Tracker:
             elif cut or mask is not None:  # objects may be anywhere
                 view, banks = view.widen(banks, self._replay, permanent=mask is not None)
             features = self._encode(frame, view)
-            readouts = read_memory(self.model, banks, features, after_cut=cut)
+            readouts = [read_memory(self.model, bank, features, after_cut=cut) for bank in banks]
             if readouts:
                 by_bank = [view.to_frame(readout.logits) for readout in readouts]
                 logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
@@ -292,10 +286,11 @@ class Tracker:
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
         view, banks, channels = predicted.view, predicted.banks, predicted.channels
-        masks = self.objects.split(view.to_network(channels))
-        memories = compute_memory(self.model, predicted.readouts, masks)
+        pairs = zip(predicted.readouts, self.objects.split(view.to_network(channels)), strict=True)
+        memories = [compute_memory(self.model, readout, masks) for readout, masks in pairs]
         self._updating = True
-        add_to_banks(self.model, banks, predicted.readouts, memories)
+        for bank, readout, memory in zip(banks, predicted.readouts, memories, strict=True):
+            write_memory(self.model, bank, readout, memory)
         self.view, self.banks = view.after(predicted.frame, channels, self.objects, banks, self._replay)
         return predicted.logits, channels
 
@@ -308,10 +303,10 @@ class Tracker:
         if objects.add_batch():
             banks.append(self._build_bank())
         masks = objects.split(predicted.view.to_network(channels))
-        references = propagate_reference(self.model, banks, predicted.features, masks)
-        memories = compute_memory(self.model, references)
+        memories = [read_reference(self.model, predicted.features, planes)[1] for planes in masks]
         self._updating = True
-        add_to_banks(self.model, banks, references, memories)
+        for bank, memory in zip(banks, memories, strict=True):
+            bank.add_reference(memory)
         self.objects, self.banks, self.view = objects, banks, predicted.view
         channels = resize_channels(channels, predicted.channels.shape)
         return one_hot_logits(channels, len(objects.by_channel)), channels
@@ -332,12 +327,13 @@ class Tracker:
         banks = [self._build_bank() for _ in self.banks]
         for index, (frame, channels, view) in enumerate(frames):
             features = self._encode(frame, view)
-            masks = self.objects.split(view.to_network(torch.from_numpy(channels).to(self.device)))
-            if index == 0:
-                write_memory(self.model, banks, propagate_reference(self.model, banks, features, masks))
-            else:
-                readouts = read_memory(self.model, banks, features, after_cut=True)
-                write_memory(self.model, banks, readouts, masks)
+            by_bank = self.objects.split(view.to_network(torch.from_numpy(channels).to(self.device)))
+            for bank, masks in zip(banks, by_bank, strict=True):
+                if index == 0:
+                    bank.add_reference(read_reference(self.model, features, masks)[1])
+                else:
+                    readout = read_memory(self.model, bank, features, after_cut=True)
+                    write_memory(self.model, bank, readout, compute_memory(self.model, readout, masks))
         return banks
 
     @torch.inference_mode()

@@ -94,8 +94,8 @@ def warm_start(model: VOSModel, path: Path) -> None:
 
 
 def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) -> None:
-    """Optimise for training, freeze encoder and prompts as set; checkpoint activations and compile, if set."""
-    optimize_training(model, device)
+    """Optimize for training, freeze encoder and prompts as set; checkpoint activations and compile, if set."""
+    optimize_training(model)
     if model.prompts is not None:  # trained by research/bundled/train_prompts.py
         model.prompts.requires_grad_(False)
     freeze_encoder(model.encoder, settings.freeze_encoder_stages)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.recurrence import FrameReadout, one_hot, propagate_reference, read_memory, write_memory
+from aotlab.engine.recurrence import FrameReadout, compute_memory, read_memory, read_reference, write_memory
 from aotlab.media.masks import VOID
+from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
 
 
-def count_hardest_pixels(
+def count_hard_pixels(
     pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5
 ) -> int:
     """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``part`` later."""
@@ -66,7 +67,7 @@ class ClipBatch:
     """A batch of training clips."""
 
     images: Tensor
-    """T×B×3×H×W, normalised"""
+    """T×B×3×H×W, normalized"""
     labels: Tensor
     """T×B×H×W int64: 0 background, 1 to objects[b], 255 ignored"""
     objects: list[int]
@@ -85,9 +86,9 @@ class ClipLosses:
     """B×H×W int64 per frame, the reference frame's first"""
 
 
-def shuffle_identities(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
+def draw_permutations(batch: int, count: int, generator: torch.Generator | None = None) -> Tensor:
     """Draw the identity of each object: B×(M+1), a permutation per clip with background at 0."""
-    drawn = [torch.randperm(identities, generator=generator) + 1 for _ in range(batch)]
+    drawn = [torch.randperm(count, generator=generator) + 1 for _ in range(batch)]
     return F.pad(torch.stack(drawn), (1, 0))
 
 
@@ -95,10 +96,10 @@ def shuffle_identities(batch: int, identities: int, generator: torch.Generator |
 class ClipPlan:
     """Options of a pass over a batch of clips."""
 
-    identities: Tensor
-    """B×(M+1), the identity of each object, from `shuffle_identities`"""
-    hardest: int
-    """number of pixels in the bootstrapped cross-entropy, from `count_hardest_pixels`"""
+    permutations: Tensor
+    """B×(M+1), the identity of each object, from `draw_permutations`"""
+    hard_pixel_count: int
+    """number of pixels in the bootstrapped cross-entropy, from `count_hard_pixels`"""
     feed_predictions: bool
     """feed memory with predictions instead of labels"""
     reference_gradient: bool = True
@@ -117,23 +118,22 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
     masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, plan)
-    reference = propagate_reference(model, [bank], frames[0], [masks])
-    write_memory(model, [bank], reference)
+    propagated, memory = read_reference(model, frames[0], masks)
+    bank.add_reference(memory)
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
-        propagated = reference[0].propagated
         readout = FrameReadout(propagated, model.decode(propagated, frames[0]).float())
         loss, prediction = frame_losses(model, frames[0], readout, clip.labels[0], plan, clip.objects)
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
-        [readout] = read_memory(model, [bank], frames[index])
+        readout = read_memory(model, bank, frames[index])
         loss, prediction = frame_losses(model, frames[index], readout, labels, plan, clip.objects)
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
             stored = prediction if plan.feed_predictions else labels
             masks = identity_masks(model, stored, labels == VOID, plan)
-            write_memory(model, [bank], [readout], [masks])
+            write_memory(model, bank, readout, compute_memory(model, readout, masks))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 
@@ -142,9 +142,9 @@ def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, plan: ClipP
 
     ``ignored``: B×H×W bool, appended as a plane if the model has one for pixels to ignore.
     """
-    identities = model.config.max_objects
-    assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
-    masks = one_hot(torch.where(labels <= identities, assigned, labels), identities + 1)
+    largest = model.config.max_objects
+    assigned = plan.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
+    masks = one_hot(torch.where(labels <= largest, assigned, labels), largest + 1)
     return torch.cat([masks, ignored[:, None].to(masks)], 1) if model.config.ignore_plane else masks
 
 
@@ -158,11 +158,10 @@ def frame_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths."""
     depths = range(1, model.config.depths[0]) if model.config.scalable else []
-    # only scalable models decode at several depths
-    decoded = [model.decode(readout.propagated, features, depth) for depth in depths]  # type: ignore[call-arg]
+    decoded = [model.at_depth(depth).decode(readout.propagated, features) for depth in depths]
     by_depth = []
     for logits in (*decoded, readout.logits):
-        by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
+        by_object = logits.gather(1, plan.permutations[:, :, None, None].expand_as(logits))
         by_depth.append(
             [
                 resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
@@ -170,13 +169,13 @@ def frame_losses(
             ]
         )
     losses = [
-        torch.stack([frame_loss(*pair, plan.hardest) for pair in zip(samples, labels, strict=True)])
+        torch.stack([frame_loss(*pair, plan.hard_pixel_count) for pair in zip(samples, labels, strict=True)])
         for samples in by_depth
     ]
     return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in by_depth[-1]])
 
 
-class ClipLearner(nn.Module):
+class ClipModule(nn.Module):
     """A model's pass over a batch of clips as one ``forward``, for DDP."""
 
     def __init__(self, model: VOSModel, memory: MemoryConfig) -> None:
@@ -185,7 +184,7 @@ class ClipLearner(nn.Module):
         self.memory = memory
 
     def forward(self, clip: ClipBatch, plan: ClipPlan, reference_weight: float) -> tuple[Tensor, ClipLosses]:
-        """Return the loss to minimise, a scalar, and its parts."""
+        """Return the loss to minimize, a scalar, and its parts."""
         losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, plan)
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 

@@ -13,7 +13,7 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_model
-from aotlab.engine.training.clip import ClipLearner
+from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.trainer import wrap_ddp
@@ -73,7 +73,7 @@ def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float],
     """Return the metrics of the last of a few steps, and the clips per second of one worker process."""
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
-    learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
+    learner = wrap_ddp(ClipModule(state.model, state.config.memory), world)
     batches = build_clip_loader(
         mixture, 0, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate
     )

@@ -17,9 +17,9 @@ from aotlab.engine.training.clip import (
     ClipBatch,
     ClipLosses,
     ClipPlan,
-    count_hardest_pixels,
+    count_hard_pixels,
+    draw_permutations,
     mean_iou,
-    shuffle_identities,
 )
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
 from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identities_trainable
@@ -48,7 +48,7 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
 
     Args:
         state: phase whose model, optimiser, average and step number are updated.
-        learner: its `ClipLearner`, wrapped in DDP if there are several ranks.
+        learner: its `ClipModule`, wrapped in DDP if there are several ranks.
         batches: micro-batches of this rank.
 
     Raises:
@@ -114,16 +114,18 @@ def begin_step(state: PhaseState) -> dict[str, float]:
 def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
     """Return the plan of a micro-batch, and the weight of the loss on reference frames."""
     phase, settings, world = state.phase, state.config.train, state.world
-    hardest = count_hardest_pixels(
+    hard_pixel_count = count_hard_pixels(
         clip.labels[0, 0].numel(), state.step, phase.steps,
         part=settings.hardest_pixels, reached_at=settings.hardest_pixels_after,
     )  # fmt: skip
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
-    drawn = shuffle_identities(phase.batch, state.config.model.max_objects, generator)
-    identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
-    return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
+    drawn = draw_permutations(phase.batch, state.config.model.max_objects, generator)
+    permutations = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
+    return ClipPlan(
+        permutations, hard_pixel_count, feeds_predictions(state), reference_gradient=weight > 0
+    ), weight
 
 
 def update_weights(state: PhaseState, names: list[str]) -> float:

@@ -18,7 +18,7 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_model
-from aotlab.engine.training.clip import ClipLearner
+from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.state import (
     NonFiniteError,
@@ -136,7 +136,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     """
     world, settings, steps = state.world, state.config.train, state.phase.steps
     with detect_lost_ranks():
-        learner = wrap_ddp(ClipLearner(state.model, state.config.memory), world)
+        learner = wrap_ddp(ClipModule(state.model, state.config.memory), world)
     batches = build_clip_loader(
         mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=settings.accumulate,
         pin_memory=world.device.type == "cuda",
@@ -175,7 +175,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
-def wrap_ddp(learner: ClipLearner, world: World) -> nn.Module:
+def wrap_ddp(learner: ClipModule, world: World) -> nn.Module:
     """Return the learner, wrapped in DDP if there are several ranks."""
     if world.ranks == 1:
         return learner

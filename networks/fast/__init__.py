@@ -11,10 +11,10 @@ from aotlab.networks.aost import AOSTBlock
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.deaot import GPMBlock
-from aotlab.networks.fast.attention import OneDNNLinear, SplitAttention
+from aotlab.networks.fast.attention import SplitAttention
 from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
 from aotlab.networks.fast.local_attention import TiledLocalAttention
-from aotlab.networks.fast.training import TrainingConv2d, fold_training_norms
+from aotlab.networks.fast.training import fold_training_norms
 from aotlab.networks.model import VOSModel
 from aotlab.networks.rmem import RecurrentLSTTBlock
 from aotlab.utils.environment import announce_compilation
@@ -42,9 +42,8 @@ def optimize(
     device = torch.device(device)
     dtype = getattr(torch, resolve_precision(precision, device))
     model = deepcopy(model).eval().requires_grad_(False)
-    networks = [model] if model.prompts is None else [model, model.prompts]
-    for network in networks:
-        fuse_encoder(network.encoder)  # type: ignore[arg-type]
+    for module in list(model.modules()):
+        fuse_encoder(module)
     replace_modules(model, device, dtype)
     if compile:
         compile_parts(model, device)
@@ -52,18 +51,15 @@ def optimize(
     return model.to(device, dtype)
 
 
-def optimize_training(model: VOSModel, device: torch.device) -> None:
+def optimize_training(model: VOSModel) -> None:
     """Make a model's training steps faster, in place; parameters, buffers and their names stay.
 
-    Frozen norms scale the kernel of the convolution before them, local attention runs by tiles, and on a CPU large
-    depthwise convolutions get their gradients from convolutions.
+    Frozen norms scale the kernel of the convolution before them, and local attention runs by tiles.
     """
     fold_training_norms(model.encoder)
     for module in model.modules():
         if type(module) is LocalAttention:
             module.__class__ = TiledLocalAttention
-        elif type(module) is nn.Conv2d and device.type == "cpu" and module.groups == module.out_channels > 1:
-            module.__class__ = TrainingConv2d
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -83,7 +79,7 @@ def has_amx() -> bool:
 
 
 def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace attentions, and on a CPU convolutions and linear layers, by faster ones, in place.
+    """Replace attentions, and on a CPU convolutions, by faster ones, in place.
 
     Assigning ``__class__`` keeps parameters, their names and hooks, as the faster class differs in `forward` only.
     """
@@ -94,12 +90,12 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
         for name, child in list(parent.named_children()):
             if type(child) is LocalAttention:
                 child.__class__ = TiledLocalAttention
-            elif type(child) is Attention and device.type == "cpu" and (child.heads == 1 or split_heads):
+            elif device.type != "cpu":
+                continue
+            elif type(child) is Attention and (child.heads == 1 or split_heads):
                 child.__class__ = SplitAttention
-            elif type(child) in (nn.Conv2d, TrainingConv2d) and device.type == "cpu":
-                setattr(parent, name, to_onednn(child))  # type: ignore[arg-type]
-            elif type(child) is nn.Linear and device.type == "cpu":
-                child.__class__ = OneDNNLinear
+            elif type(child) is nn.Conv2d and child.padding_mode == "zeros":
+                setattr(parent, name, to_onednn(child))
 
 
 def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None = None) -> None:
@@ -119,4 +115,4 @@ def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None
         if isinstance(module, BLOCKS) and not name.startswith("prompts.")
     ]
     for part in (model.encoder, *blocks, model.decoder):
-        part.compile(dynamic=dynamic)  # type: ignore[operator, union-attr]
+        part.compile(dynamic=dynamic)

@@ -1,33 +1,15 @@
-"""Linear layers on CPUs by oneDNN, and global attention made of them."""
+"""Global attention on CPUs as plain products."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
 from aotlab.networks.attention import Attention
 
 QUERY_CHUNK = 512
 """queries whose weights are computed together, so that they stay in the cache"""
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x ...×C times ``weight`` D×C transposed, plus ``bias`` D, as `torch.nn.functional.linear`.
-
-    In float32 oneDNN is about 1.1 times as fast on AMD (Zen 4) as PyTorch's own.
-    """
-    if x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and not torch.is_grad_enabled():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return product
-    return nn.functional.linear(x, weight, bias)
-
-
-class OneDNNLinear(nn.Linear):
-    """PyTorch's linear layer, computed by `linear`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """...×C to ...×D."""
-        return linear(x, self.weight, self.bias)
 
 
 class SplitAttention(Attention):
@@ -42,6 +24,6 @@ class SplitAttention(Attention):
             for head_query, head_key, head_value, head_output in zip(*rows, strict=True):
                 keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
                 queries = head_query.contiguous().split(QUERY_CHUNK)
-                parts = [linear(linear(part, keys).softmax(1), values) for part in queries]
+                parts = [F.linear(F.linear(part, keys).softmax(1), values) for part in queries]
                 head_output.copy_(torch.cat(parts))
         return output

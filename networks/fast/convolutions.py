@@ -1,8 +1,8 @@
-"""Convolutions with frozen norms folded in, and with the activation and the sum that follow them."""
+"""Encoders whose convolutions apply the frozen norm, the activation and the residual sum after them."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
+
+from aotlab.networks.encoders import MobileNetV2, ResNet50
 
 ONEDNN_ACTIVATIONS = {None: ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}
 """activations as oneDNN names them, with their bounds"""
@@ -24,8 +26,8 @@ class FusedConv2d(nn.Conv2d):
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""
         # oneDNN computes float16 on few processors
-        unfused = not x.is_cpu or x.dtype == torch.float16 or not torch.backends.mkldnn.is_available()
-        if unfused or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        fused = x.is_cpu and x.dtype != torch.float16 and not torch.is_grad_enabled()
+        if torch.compiler.is_compiling() or not fused or not torch.backends.mkldnn.is_available():
             x = super().forward(x) if residual is None else super().forward(x) + residual
             return x if self.activation is None else F.relu6(x) if self.activation == "relu6" else F.relu(x)
         name, bounds = ONEDNN_ACTIVATIONS[self.activation]
@@ -40,14 +42,14 @@ class FusedConv2d(nn.Conv2d):
 
 
 class FusedBottleneck(nn.Module):
-    """Block of ResNet with ReLU and residual sum fused into its convolutions."""
+    """Block of ResNet with norms, ReLU and residual sum fused into its convolutions."""
 
     def __init__(self, block: Bottleneck) -> None:
         super().__init__()
-        self.conv1, self.conv2, self.conv3 = block.conv1, block.conv2, block.conv3
-        self.downsample = block.downsample
-        for conv in (self.conv1, self.conv2, self.conv3):
-            conv.activation = "relu"
+        self.conv1 = fold_norm(block.conv1, block.bn1, "relu")
+        self.conv2 = fold_norm(block.conv2, block.bn2, "relu")
+        self.conv3 = fold_norm(block.conv3, block.bn3, "relu")
+        self.downsample = None if block.downsample is None else fold_norm(*block.downsample)
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W to B×C'×H'×W'."""
@@ -56,55 +58,61 @@ class FusedBottleneck(nn.Module):
 
 
 class FusedInvertedResidual(nn.Module):
-    """Block of MobileNetV2 with a residual, which its last convolution adds."""
+    """Block of MobileNetV2 with norms, ReLU6 and residual sum fused into its convolutions."""
 
     def __init__(self, block: InvertedResidual) -> None:
         super().__init__()
-        *layers, self.last, _ = block.conv
-        self.layers = nn.Sequential(*layers)
+        *layers, last, norm = block.conv
+        self.layers = nn.Sequential(*(fold_norm(conv, bn, "relu6") for conv, bn, _ in layers))
+        self.last = fold_norm(last, norm)
+        self.residual = block.use_res_connect
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to the same."""
-        return self.last(self.layers(x), x)
+        """B×C×H×W to B×C'×H'×W'."""
+        return self.last(self.layers(x), x if self.residual else None)
+
+
+def fuse_resnet(encoder: ResNet50) -> None:
+    """Fuse the stem and the blocks of every layer, in place."""
+    encoder.conv1 = fold_norm(encoder.conv1, encoder.bn1, "relu")
+    encoder.bn1, encoder.relu = nn.Identity(), nn.Identity()
+    for layer in (encoder.layer1, encoder.layer2, encoder.layer3):
+        for index, block in enumerate(layer):
+            layer[index] = FusedBottleneck(block)
+
+
+def fuse_mobilenet(encoder: MobileNetV2) -> None:
+    """Fuse every block and the convolutions around them, in place."""
+    for index, block in enumerate(encoder.features):
+        if isinstance(block, InvertedResidual):
+            encoder.features[index] = FusedInvertedResidual(block)
+        else:
+            encoder.features[index] = fold_norm(block[0], block[1], "relu6")
+
+
+FUSIONS: dict[type[nn.Module], Callable] = {ResNet50: fuse_resnet, MobileNetV2: fuse_mobilenet}
+"""encoders whose order of layers is known; others stay as they are"""
 
 
 def fuse_encoder(encoder: nn.Module) -> None:
-    """Fold every frozen norm into the convolution before it, and fuse what follows, in place."""
-    for parent in list(encoder.modules()):
-        children = list(parent.named_children())
-        for (name, conv), (norm_name, norm) in pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm2d):
-                setattr(parent, name, fold_norm(conv, norm))
-                setattr(parent, norm_name, nn.Identity())
-    for parent in list(encoder.modules()):
-        layers = [
-            (name, child) for name, child in parent.named_children() if not isinstance(child, nn.Identity)
-        ]
-        for (_, conv), (name, activation) in pairwise(layers):
-            if isinstance(parent, Bottleneck):  # its activation is shared by three convolutions
-                continue
-            if isinstance(conv, FusedConv2d) and isinstance(activation, nn.ReLU | nn.ReLU6):
-                conv.activation = "relu6" if isinstance(activation, nn.ReLU6) else "relu"
-                setattr(parent, name, nn.Identity())
-        for name, child in list(parent.named_children()):
-            if isinstance(child, Bottleneck):
-                setattr(parent, name, FusedBottleneck(child))
-            elif isinstance(child, InvertedResidual) and child.use_res_connect:
-                setattr(parent, name, FusedInvertedResidual(child))
+    """Fold the frozen norms, activations and sums of one of `FUSIONS` into its convolutions, in place."""
+    if type(encoder) in FUSIONS:
+        FUSIONS[type(encoder)](encoder)
 
 
-def fold_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> FusedConv2d:
-    """Return one convolution with constant weights that does both."""
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+def fold_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, activation: str | None = None) -> FusedConv2d:
+    """Return one convolution with constant weights that does all three."""
     assert conv.bias is None, "a convolution before a norm has no bias"
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     fused = to_onednn(conv)
     fused.weight = nn.Parameter((conv.weight * scale[:, None, None, None]).detach(), requires_grad=False)
     fused.bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach(), requires_grad=False)
+    fused.activation = activation
     return fused
 
 
 def to_onednn(conv: nn.Conv2d) -> FusedConv2d:
-    """Return a convolution with the same weights that oneDNN computes."""
+    """Return a convolution with the same weights that oneDNN computes; its padding is zeros."""
     with torch.device("meta"):
         fused = FusedConv2d(
             conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding,  # type: ignore[arg-type]

@@ -32,9 +32,9 @@ class TiledLocalAttention(LocalAttention):
         return self._over_tiles(query, key, value, size)
 
     def _over_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
-        queries = extract_blocks(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
-        keys = extract_blocks(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
-        values = extract_blocks(value, size, self.heads, self.window // 2)
+        queries = extract_tiles(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
+        keys = extract_tiles(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
+        values = extract_tiles(value, size, self.heads, self.window // 2)
         outside_bias = build_window_mask(
             size, self.window, query.dtype, query.device
         )  # rows×columns×64×window²
@@ -57,7 +57,7 @@ class TiledLocalAttention(LocalAttention):
         return maps[:, : size[0], : size[1]].flatten(1, 2)  # B×L×D
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, heads: slice
+        self, query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, head_slice: slice
     ) -> Tensor:
         """Attention of some tiles of some heads.
 
@@ -65,7 +65,7 @@ class TiledLocalAttention(LocalAttention):
             query: B×heads×rows×columns×1×8×8×c.
             key, value: their neighbourhoods, B×heads×rows×columns×n×side×side×c and ×d.
             outside_bias: rows×columns×64×window², from `build_window_mask`.
-            heads: the heads among all.
+            head_slice: the heads among all.
 
         Returns:
             N×64×d, N = B·heads·rows·columns.
@@ -77,8 +77,8 @@ class TiledLocalAttention(LocalAttention):
         scores = torch.bmm(queries.flatten(0, 2) * dim**-0.5, keys.mT)  # N×64×(n·side²)
         position_logits = outside_bias.flatten(0, 1)  # (rows·columns)×64×window²
         if self.relative_key is not None:
-            weight = self.relative_key.weight.view(self.heads, self.window**2, -1)[heads, None]
-            bias = self.relative_key.bias.view(self.heads, 1, 1, -1)[heads]  # type: ignore[union-attr]
+            weight = self.relative_key.weight.view(self.heads, self.window**2, -1)[head_slice, None]
+            bias = self.relative_key.bias.view(self.heads, 1, 1, -1)[head_slice]  # type: ignore[union-attr]
             position_logits = (
                 queries @ weight.mT + bias + position_logits
             )  # B×heads×(rows·columns)×64×window²
@@ -92,7 +92,7 @@ class TiledLocalAttention(LocalAttention):
         if self.relative_value is not None:
             shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
             shared = shared.view(batch, count, -1, TILE**2, self.window**2)
-            output = output + (shared @ self.relative_value[heads, None].mT).flatten(0, 2)
+            output = output + (shared @ self.relative_value[head_slice, None].mT).flatten(0, 2)
         return output
 
     def _attend_map(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
@@ -131,8 +131,8 @@ def full_map_is_cheaper(size: Size, window: int, heads: int) -> bool:
     return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
 
 
-def extract_blocks(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
-    """Cut tokens B×(n·H·W)×C into squares of side 8 + 2·margin every 8, views of padded maps.
+def extract_tiles(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
+    """Cut tokens B×(n·H·W)×C into tiles with margins, of side 8 + 2·margin every 8, views of padded maps.
 
     Returns:
         B×heads×rows×columns×n×side×side×(C/heads).
@@ -140,8 +140,8 @@ def extract_blocks(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
     height, width = size
     x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
     x = F.pad(x, (0, 0, 0, 0, margin, -width % TILE + margin, margin, -height % TILE + margin))
-    squares = x.unfold(2, TILE + 2 * margin, TILE).unfold(3, TILE + 2 * margin, TILE)
-    return squares.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
+    tiles = x.unfold(2, TILE + 2 * margin, TILE).unfold(3, TILE + 2 * margin, TILE)
+    return tiles.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
 
 
 def window_strides(window: int, frames: int) -> tuple[int, ...]:

@@ -93,11 +93,11 @@ COMPUTED_BUFFER = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
 
 ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".unused_key.")
-"""parts of the names of what models of restricted memory have beside those they start from"""
+"""fragments of the names of parameters that RMem adds to AOT or DeAOT"""
 PROMPT_PREFIX = "prompts."
 """prefix of the prompt network's keys, which have no published names"""
 DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_")
-"""parts of the names, published and ours, of what AOT+ does without"""
+"""fragments of the names, published and ours, of AOT's parameters that AOT+ lacks"""
 
 
 def to_published_name(key: str) -> str:
@@ -178,7 +178,7 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
 
 
 def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Extend the weights of an AOT or DeAOT for a ``model`` of restricted memory, whose added weights stay as they are.
+    """Extend the weights of an AOT or DeAOT for RMem's ``model``, whose added weights stay as they are.
 
     Weights that already hold any of the added ones, or a model that adds none, are returned unchanged.
     """

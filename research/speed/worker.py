@@ -53,12 +53,12 @@ def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
 def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     """Run one step on drawn clips; return a function that runs another."""
     from aotlab.engine.training.build import build_model
-    from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan, shuffle_identities
+    from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipPlan, draw_permutations
 
     config = read_settings(None, config=setting["config"], overrides=setting["overrides"])
     device = pick_device(setting["device"])
     model = build_model(config, device).train()
-    learner = ClipLearner(model, config.memory)
+    learner = ClipModule(model, config.memory)
     optimizer = torch.optim.AdamW((x for x in model.parameters() if x.requires_grad), lr=1e-5)
     generator = torch.Generator().manual_seed(0)
     clips, frames, crop = setting["train"]
@@ -67,8 +67,8 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     labels = labels.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)[..., :crop, :crop].contiguous()
     images = torch.randn(frames, clips, 3, crop, crop, generator=generator)
     batch = ClipBatch(images.to(device), labels.to(device), [OBJECTS] * clips)
-    identities = shuffle_identities(clips, config.model.max_objects, generator).to(device)
-    plan = ClipPlan(identities, crop**2, feed_predictions=True)
+    permutations = draw_permutations(clips, config.model.max_objects, generator).to(device)
+    plan = ClipPlan(permutations, crop**2, feed_predictions=True)
 
     def run_step() -> object:
         optimizer.zero_grad(set_to_none=True)

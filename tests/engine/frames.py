@@ -5,19 +5,19 @@ from __future__ import annotations
 from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.recurrence import propagate_reference, read_memory, write_memory
+from aotlab.engine.recurrence import compute_memory, read_memory, read_reference, write_memory
 from aotlab.networks.model import Features, PropagatedFrame, VOSModel
 
 
 def begin(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
     """Store a reference frame with masks B×(m+1)×H×W."""
-    frames = propagate_reference(model, [bank], features, [masks])
-    write_memory(model, [bank], frames)
-    return frames[0].propagated
+    propagated, memory = read_reference(model, features, masks)
+    bank.add_reference(memory)
+    return propagated
 
 
 def advance(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Tensor:
     """Store a frame with masks B×(m+1)×H×W, and return its logits."""
-    readouts = read_memory(model, [bank], features)
-    write_memory(model, [bank], readouts, [masks])
-    return readouts[0].logits
+    readout = read_memory(model, bank, features)
+    write_memory(model, bank, readout, compute_memory(model, readout, masks))
+    return readout.logits

@@ -23,7 +23,7 @@ from aotlab.engine.memory.bank import BankState, MemoryBank
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import LabelPipeline
 from aotlab.engine.tracking.state import pack, unpack
-from aotlab.engine.training.clip import ClipBatch, ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from aotlab_studio.document.planning import Span
@@ -157,7 +157,7 @@ def test_training_step_stays_on_device(preset):
     config = settings(preset)
     with fake_cuda():
         model = on_cuda(config).train()
-        learner, average = ClipLearner(model, config.memory), EMA(model, 100, 0.1)
+        learner, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
         optimiser = torch.optim.AdamW(model.parameters())
         scaler = torch.amp.GradScaler("cuda")
         images = torch.empty(3, 2, 3, 65, 65, device=CUDA)

@@ -18,7 +18,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
-from aotlab.engine.recurrence import read_memory, write_memory
+from aotlab.engine.recurrence import compute_memory, read_memory, write_memory
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize
 from aotlab.networks.weights.published_keys import convert_published
@@ -97,12 +97,13 @@ def test_evicted_frames_equal_reference(policy: str, case: dict, case_arrays: di
             shares = plain_relevance(arrays_of_step["A"], arrays_of_step["f"])
             assert len(shares) == len(kept)
             relevance = FrameRelevance(shares[None], draw_keys(arrays_of_step)[None])
-        bank = FakeBank(frame_indices=[kept], newest=step["frame"])
-        places = chooser.evict(bank, relevance)
-        assert (places or [None])[0] == step["evicted_position"]
+        bank = FakeBank(frame_indices=[kept], last_index=step["frame"])
+        decision = chooser.decide(bank, relevance)
+        assert decision.store
+        assert (decision.evict or [None])[0] == step["evicted_position"]
         if step.get("R") is not None and None not in step["R"]:
             assert_judged_alike(chooser, kept, arrays_of_step, step)
-        kept = [frame for place, frame in enumerate(kept) if [place] != places] + [step["frame"]]
+        kept = [frame for place, frame in enumerate(kept) if [place] != decision.evict] + [step["frame"]]
         assert kept == step["indexes_after"]
 
 
@@ -156,8 +157,8 @@ class Replay:
     def step(self, number: int) -> None:
         features = self.model.encode(self.images[number : number + 1])
         before = self.bank.frames.copy()
-        readouts = read_memory(self.model, [self.bank], features)
-        propagated, logits = readouts[0].propagated, readouts[0].logits
+        readout = read_memory(self.model, self.bank, features)
+        propagated, logits = readout.propagated, readout.logits
         self.check_inside(number, propagated)
         self.check_logits(number, logits)
         if number in self.insertions:
@@ -165,7 +166,8 @@ class Replay:
         full = F.interpolate(logits, self.size, mode="bilinear", align_corners=True)
         labels = full[0].argmax(0).numpy()
         assert (labels == self.arrays["masks"][number]).mean() >= 0.999
-        write_memory(self.model, [self.bank], readouts, [planes(self.arrays["masks"][number])])
+        memory = compute_memory(self.model, readout, planes(self.arrays["masks"][number]))
+        write_memory(self.model, self.bank, readout, memory)
         if number in self.insertions:
             assert [*before, number] == self.insertions[number]["indexes_before"]
             assert self.bank.frames == self.insertions[number]["indexes_after"]

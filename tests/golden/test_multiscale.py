@@ -74,7 +74,7 @@ def replay(
         matched.append([*recorded, *last])
         logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
-            bank.drop(1)
+            bank.drop([1])
         if "bank_size" in arrays:
             assert len(bank) == arrays["bank_size"][index - 1]
     return matched, logits, bank
@@ -154,7 +154,7 @@ def test_free_running_tracker_equals_reference(name: str, fast: bool) -> None:
         labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
         assert (labels == arrays["masks"][index]).mean() >= 0.999
         if len(tracker.banks[0]) > meta.get("long_term_capacity", len(arrays["in_frames"])):
-            tracker.banks[0].drop(1)
+            tracker.banks[0].drop([1])
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracking.objects import ABSENT, ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
+from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin
 from tests.golden import filler

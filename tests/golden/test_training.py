@@ -17,7 +17,7 @@ from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect_index, relabel
 from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
-    count_hardest_pixels,
+    count_hard_pixels,
     frame_loss,
     mean_iou,
     resize_logits,
@@ -47,7 +47,7 @@ def test_losses_and_gradients_equal_reference():
     for case in cases:
         logits = torch.from_numpy(arrays[f"logits_{case['case']}"])[0].requires_grad_()
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
-        count = count_hardest_pixels(labels.numel(), case["step"], case["total_steps"])
+        count = count_hard_pixels(labels.numel(), case["step"], case["total_steps"])
         total = frame_loss(resize_logits(logits, labels.shape, True), labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
         ours = {
@@ -94,7 +94,7 @@ def test_reference_loss_weight_equals_reference():
 
 def test_hardest_pixel_count_equals_reference():
     for case in schedule()["top_k"]:
-        assert count_hardest_pixels(case["pixels"], case["step"], case["total_steps"]) == case["k"]
+        assert count_hard_pixels(case["pixels"], case["step"], case["total_steps"]) == case["k"]
 
 
 def test_averaged_weights_equal_reference():

@@ -11,7 +11,7 @@ import torch
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, count_hardest_pixels
+from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, count_hard_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import set_identities_trainable
 from aotlab.networks.encoders import freeze_encoder
@@ -48,7 +48,7 @@ class Reference:
             if isinstance(module, torch.nn.Dropout2d):
                 module.p = 0
         if fast:
-            optimize_training(self.model, torch.device("cpu"))
+            optimize_training(self.model)
         freeze_encoder(self.model.encoder, 2)
         batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
@@ -56,7 +56,7 @@ class Reference:
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
-            ClipPlan(identities, count_hardest_pixels(batch.labels[0, 0].numel(), step, total), own),
+            ClipPlan(identities, count_hard_pixels(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()

@@ -14,9 +14,9 @@ from aotlab.configs.schema import Config, InputConfig
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
-from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
+from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size, normalise
 from aotlab.utils.errors import InputError

@@ -12,7 +12,7 @@ from aotlab.configs import schema
 from aotlab.engine.export.graphs import export_model
 from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipLearner, ClipPlan
+from aotlab.engine.training.clip import ClipModule, ClipPlan
 from aotlab.networks.aot import AOT, LSTTBlock
 from aotlab.networks.build import METHODS
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
@@ -41,8 +41,8 @@ class ScaledBlock(LSTTBlock):
 
 
 class ScaledAOT(AOT):
-    def build_block(self):
-        return ScaledBlock(self.config.dim, self.config.stages[0])
+    def build_blocks(self):
+        return [ScaledBlock(self.config.dim, self.config.stages[0])]
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
     frames, mask = clip(3), stripes([1, 2])
     predictions = run(Tracker(model, config), frames, {0: mask})
     assert predictions[-1].ids == (1, 2)
-    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=False)
-    loss, _ = ClipLearner(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan, 1.0)
+    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
+    loss, _ = ClipModule(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan, 1.0)
     loss.backward()
     assert model.blocks[0].value.weight.grad.abs().max() > 0
 

@@ -112,8 +112,8 @@ def test_redundant_frame_is_evicted():
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
     keys[2] = keys[3]
     bank = filled(EveryNthFrame(1), 4)
-    bank.newest += 1
-    assert ERMU(4, 1).evict(bank, FrameRelevance(shares, keys[None])) == [2]
+    bank.last_index += 1
+    assert ERMU(4, 1).decide(bank, FrameRelevance(shares, keys[None])) == (True, [2])
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
 
@@ -172,6 +172,6 @@ def test_training_evicts_oldest_frame(policy):
 
 
 def test_only_frames_that_are_kept_are_allocated():
-    bank = filled(BoundedFIFO(9, 1, newest=1), 12)
+    bank = filled(BoundedFIFO(9, 1, max_tracked=1), 12)
     assert len(bank) == 2
     assert bank.nbytes == 2 * TOKENS * (DIM + 8) * 4

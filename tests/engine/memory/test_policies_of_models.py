@@ -106,7 +106,7 @@ def test_training_updates_restricted_memory_layers(method):
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
     bank = MemoryBank(build_policy(config.memory, training=True), training=True)
-    plan = ClipPlan(torch.arange(3)[None], hardest=labels[0].numel(), feed_predictions=True)
+    plan = ClipPlan(torch.arange(3)[None], hard_pixel_count=labels[0].numel(), feed_predictions=True)
     losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
     (losses.reference.mean() + losses.tracked.mean()).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None]

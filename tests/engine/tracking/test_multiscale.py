@@ -42,7 +42,7 @@ def build(method, policy="every_nth", **model):
 def test_optimiser_step_changes_all_parameters_and_lowers_loss(method):
     model, config = build(method)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
-    plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=False)
+    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=clip_.labels[0].numel(), feed_predictions=False)
 
     def loss():
         bank = build_bank(config.memory, training=True)

@@ -45,7 +45,7 @@ def spoil(monkeypatch):
     """Make the gradient, or with ``loss`` the loss, of some steps (counted from 1) non-finite."""
 
     def at(*steps, loss=False):
-        original, count = trainer.ClipLearner.forward, iter(range(1, 1000))
+        original, count = trainer.ClipModule.forward, iter(range(1, 1000))
 
         def forward(self, *args):
             value, losses = original(self, *args)
@@ -54,7 +54,7 @@ def spoil(monkeypatch):
                 value = value * float("nan") if loss else value + zero
             return value, losses
 
-        monkeypatch.setattr(trainer.ClipLearner, "forward", forward)
+        monkeypatch.setattr(trainer.ClipModule, "forward", forward)
 
     return at
 
