@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,10 +95,10 @@ class FrameSegmenter:
     def __init__(self, model: VOSModel, frame: np.ndarray) -> None:
         """``frame``: H×W×3 uint8 RGB. Raises InputError if the model takes no prompts."""
         network = model.prompts
-        if not isinstance(network, PromptNetwork):
+        if network is None:
             raise InputError("this model takes no prompts; use the bundled weights or give a mask")
         require_extra("video", "cv2")  # finds connected parts
-        self.network = network
+        self.network = cast(PromptNetwork, network)
         self.align_corners = model.config.align_corners
         self.weight = network.projector.weight
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)

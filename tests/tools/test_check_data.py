@@ -67,4 +67,4 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
 def test_kind_of_a_benchmark_rejected(tmp_path, capsys):
     miniatures.make_davis2017(tmp_path)
     assert main([str(tmp_path), "--dataset", "davis2017", "--kind", "static"]) == 2
-    assert "--kind: not with --dataset" in capsys.readouterr().err
+    assert "--kind: has no effect with --dataset" in capsys.readouterr().err

@@ -31,7 +31,7 @@ class Source:
     """Frames of one brightness each; ``at`` runs something before a frame is given."""
 
     name, size, rate, length, variable, live = "fake", (32, 32), Fraction(50), None, False, False
-    damaged, lost, levels, sound = [], 0, None, None
+    damaged, corrupt_packets, levels, sound = [], 0, None, None
 
     def __init__(self, count=6, at=None, live=False):
         self.count, self.at, self.live, self.given = count, at or {}, live, 0
