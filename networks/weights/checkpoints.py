@@ -114,7 +114,7 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     Raises:
         InputError: missing, truncated or foreign file, another architecture.
     """
-    state = read_weights(path)
+    state = _read(path)[0]
     if is_published(state):
         state = convert_published(state, model)
     state = add_missing_weights(state, model)
