@@ -190,7 +190,7 @@ class DeAOT(VOSModel):
         x, size = expand_frame(features, memory, id_embeddings)
         id_embedding = None if id_embeddings is None else id_embeddings[0]
         outputs, states = self.run_blocks((map_to_tokens(x), None), size, memory, id_embedding)
-        embedding = self.norm(merge_branches(*outputs[-1], size))  # B×2C×h×w
+        embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 
     def run_blocks(
@@ -215,6 +215,6 @@ class DeAOT(VOSModel):
         return self.decoder(embedding, features.f4, features.f8, features.f16)
 
 
-def merge_branches(visual: Tensor, id_tokens: Tensor, size: Size) -> Tensor:
+def merge_branches(branches: tuple[Tensor, Tensor], size: Size) -> Tensor:
     """Both branches, B×L×C each, to a map B×2C×h×w, visual branch first."""
-    return tokens_to_map(torch.cat([visual, id_tokens], 2), size)
+    return tokens_to_map(torch.cat(branches, 2), size)

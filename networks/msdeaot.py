@@ -77,10 +77,10 @@ class MSDeAOT(VOSModel):
         id16, id8 = (None, None) if id_embeddings is None else id_embeddings
         x, size16 = expand_frame(features, memory, id_embeddings)
         outputs16, states16 = run_blocks(self.blocks16, (map_to_tokens(x), None), size16, memory16, id16)
-        x = self.transition8([merge_branches(*output, size16) for output in outputs16], features.f8)
+        x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         outputs8, states8 = run_blocks(self.blocks8, map_to_tokens(x).chunk(2, 2), size8, memory8, id8)
-        embeddings8 = [merge_branches(*output, size8) for output in outputs8]
+        embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)
         return PropagatedFrame([embedding], states16 + states8, sizes)

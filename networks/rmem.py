@@ -6,7 +6,6 @@ models. Policies decide which frames stay in memory (`aotlab.engine.memory.polic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -116,7 +115,7 @@ class RecurrentLSTTBlock(nn.Module):
 class TemporalModel(VOSModel):
     """Base of models whose blocks share a temporal embedding."""
 
-    blocks: Iterable[nn.Module]
+    blocks: nn.ModuleList
     temporal: nn.Module | None
     """`TemporalEmbedding` for queries and keys of long-term attention; None without one"""
 

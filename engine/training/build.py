@@ -17,7 +17,7 @@ from torchvision.models.resnet import Bottleneck
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
-from aotlab.networks import build
+from aotlab.networks.build import build_model
 from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.fast import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 log = logging.getLogger(__name__)
 
 
-def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
+def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel:
     """Build the model with its initial weights; frozen encoder stages do not require gradients.
 
     ``device``: device that trains it.
@@ -39,7 +39,7 @@ def build_model(config: Config, device: torch.device = CPU) -> VOSModel:
     Raises:
         InputError: weights are missing or do not match.
     """
-    model = build.build_model(config.model)
+    model = build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
         load_weights(model, resolve_checkpoint(resolve_path(settings.start_from)), config.name)

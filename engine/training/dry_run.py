@@ -12,7 +12,7 @@ from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
-from aotlab.engine.training.build import build_model
+from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.step import train_step
@@ -35,7 +35,7 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
     data = open_phases(config, readers)
-    model = build_model(config, world.device)
+    model = build_training_model(config, world.device)
     lines = [_model_line(config, model, world)]
     for mixture in data.mixtures.values():
         lines += [f"{mixture.phase.name}: {line}" for line in describe_mixture(mixture)]

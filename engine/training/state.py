@@ -130,7 +130,7 @@ def save_state(state: PhaseState, output: Path) -> None:
     path = find_states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     try:
         for tensors in (state.model.state_dict(), state.ema.shadow):
-            require_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
+            check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
             "settings": fixed_settings(state.config, state.index),
             "replaceable": variable_settings(state),
@@ -214,7 +214,7 @@ def list_saved_states(output: Path) -> list[Path]:
     return [path for *_, path in sorted(numbered, reverse=True)]
 
 
-def require_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
+def check_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
     """Raise `NonFiniteError` if a tensor has a non-finite value."""
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):

@@ -17,15 +17,15 @@ from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
-from aotlab.engine.training.build import build_model
+from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.state import (
     NonFiniteError,
     PhaseState,
+    check_finite,
     find_states_folder,
     load_state,
-    require_finite,
     restore_phase,
     save_state,
 )
@@ -97,7 +97,7 @@ def train(
                 f"{output}: holds a state of phase {name}, which train.run leaves out; give another train.output"
             )
         torch.manual_seed(config.train.seed)
-        model = build_model(config, world.device)
+        model = build_training_model(config, world.device)
         state: PhaseState | None = None
         opened = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
         with stop_flag() as stop, closing(opened) as journal:
@@ -195,7 +195,7 @@ def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
     if not run.videos:
         return
     with state.ema.applied(state.model):
-        require_finite(state.ema.shadow, f"the averaged weights after step {state.step}")
+        check_finite(state.ema.shadow, f"the averaged weights after step {state.step}")
         state.scores = validate(state.model, state.config, run.videos, state.world)
         run.journal.scores(state.step, state.scores)
         if state.scores["J&F"] > state.best:

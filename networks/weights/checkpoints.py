@@ -116,7 +116,6 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
         InputError: missing, truncated or foreign file, another architecture.
     """
     state, inside = _read(path)
-    require_finite(state, path)
     if is_published(state):
         state = convert_published(state, model)
     state = add_missing_weights(state, model)

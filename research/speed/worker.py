@@ -52,12 +52,12 @@ def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
 
 def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     """Run one step on drawn clips; return a function that runs another."""
-    from aotlab.engine.training.build import build_model
+    from aotlab.engine.training.build import build_training_model
     from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipPlan, draw_permutations
 
     config = read_settings(None, config=setting["config"], overrides=setting["overrides"])
     device = pick_device(setting["device"])
-    model = build_model(config, device).train()
+    model = build_training_model(config, device).train()
     learner = ClipModule(model, config.memory)
     optimizer = torch.optim.AdamW((x for x in model.parameters() if x.requires_grad), lr=1e-5)
     generator = torch.Generator().manual_seed(0)

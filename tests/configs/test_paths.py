@@ -9,7 +9,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, resolve_path
 from aotlab.configs.load import load_config
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.phases import find_data_root
-from aotlab.engine.training.build import build_model
+from aotlab.engine.training.build import build_training_model
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
 
@@ -38,7 +38,7 @@ def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("configs/recipes/finetune.yaml", ["data.root=datasets"])
     bundled = read_settings(BUNDLED_CHECKPOINT).model
-    assert build_model(config).config == replace(bundled, prompt_blocks=0)
+    assert build_training_model(config).config == replace(bundled, prompt_blocks=0)
     assert find_data_root(config.data) == ROOT / "datasets"
 
 

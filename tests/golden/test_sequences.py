@@ -101,7 +101,7 @@ def test_fewer_blocks_equal_first_blocks_exactly() -> None:
     whole = model.propagate(features, id_embeddings=identities)
     two = model.at_depth(2)
     found = two.decode(two.propagate(features, id_embeddings=identities), features)
-    assert torch.equal(found, model.decode(whole, features, 2))
+    assert torch.equal(found, two.decode(whole, features))
 
 
 class ReferenceOnTies(Tracker):

@@ -13,7 +13,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
-from aotlab.engine.training.build import build_model
+from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.state import set_identities_trainable
 from aotlab.media.masks import write_mask
 from aotlab.networks import build as networks
@@ -32,7 +32,7 @@ def weights(config):
 
 def first_weights(config):
     torch.manual_seed(config.train.seed)
-    return {key: tensor.clone() for key, tensor in build_model(config).state_dict().items()}
+    return {key: tensor.clone() for key, tensor in build_training_model(config).state_dict().items()}
 
 
 def test_phase_writes_averaged_weights_and_settings(recipe):
