@@ -45,7 +45,7 @@ from aotlab.tools.cli.types import (
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_bytes, format_count
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions

@@ -24,7 +24,7 @@ from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
-from aotlab.utils.places import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
+from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import (
