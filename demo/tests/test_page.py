@@ -1,4 +1,4 @@
-"""The built page in a headless Chromium: masks equal to PyTorch's, no requests, cancelling, downloads, refusals, axe."""
+"""The built page in a headless Chromium: PyTorch's masks, no requests, cancelling, downloads, refusals, axe."""
 
 from __future__ import annotations
 
