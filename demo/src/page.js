@@ -460,8 +460,10 @@ async function main() {
   }
   const sample = await fetch('sample.webm').then((answer) => (answer.ok ? answer.blob() : null)).catch(() => null);
   if (sample) await openVideo(sample, 'sample.webm');
+  else showStatus('sample.webm: cannot be fetched; open a video of your own', true);
+  const problem = element('status').textContent;
   await loadModel();
-  if (!sample && !video && model) showStatus('sample.webm: cannot be fetched; open a video of your own', true);
+  if (!video && model) showStatus(problem, true);
 }
 
 main();

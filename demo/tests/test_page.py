@@ -219,7 +219,7 @@ def test_missing_sample_named(address, browser, tmp_path):
     tab = browser.new_page()
     tab.set_default_timeout(WAIT)
     problems = []
-    tab.on("pageerror", problems.append)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.add_init_script(
         "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
         " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)"
