@@ -162,7 +162,7 @@ class TiffStack:
         """Raise unless another file of an OME-TIFF is a file beside it."""
         part = self.path.parent / name
         if not is_file_name(name) or (file_mode(part) and not is_file(part)):
-            raise ValueError(f"its part {name[:80]!r} is not a file beside it")
+            raise ValueError(f"its part {name[:80]!r} is not a file next to it")
 
     def _find_frames(self) -> tuple[str, int]:
         """Return the axis of frames, empty without one, and the number of frames; raise `ValueError` for others."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.places import parse_frame_object
+from aotlab.utils.value_syntax import parse_frame_object
 
 Point = tuple[float, float]
 """x and y in pixels"""

@@ -30,7 +30,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER
 
 if TYPE_CHECKING:
     import av

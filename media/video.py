@@ -31,7 +31,7 @@ from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import digest_samples, file_mode, is_file, is_folder, require_existing
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER
 
 if TYPE_CHECKING:
     import av

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the distributions of aotlab and aotlab-studio into dist/, checks them, tracks the bundled clip with the wheels in a
-# fresh environment, and tags the commit. Publishes nothing; the last lines say how to.
+# Builds the distributions of aotlab, aotlab-studio and aotlab-runtime into dist/, checks them, tracks the bundled clip with
+# the wheels in a fresh environment, and tags the commit. Publishes nothing; the last lines say how to.
 #
 #   bash scripts/release.sh [--no-tag]      (PYTHON chooses the interpreter)
 set -euo pipefail
@@ -18,10 +18,12 @@ trap 'rm -rf "$work"' EXIT
 rm -rf dist
 "$work/tools/bin/python" -m build --outdir dist .
 "$work/tools/bin/python" -m build --outdir dist studio
+"$work/tools/bin/python" -m build --outdir dist runtime
 "$work/tools/bin/python" -m twine check --strict dist/*
 
 "${PYTHON:-python3}" -m venv "$work/fresh"
-"$work/fresh/bin/python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[all]" dist/aotlab_studio-"$version"-*.whl
+"$work/fresh/bin/python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[all]" dist/aotlab_studio-"$version"-*.whl \
+    dist/aotlab_runtime-"$version"-*.whl
 sample=$PWD/datasets/sample
 (
     cd "$work"
@@ -29,6 +31,7 @@ sample=$PWD/datasets/sample
     fresh/bin/aotlab track "$sample/rabbit.mp4" --end 3 --mask "$sample/rabbit.png" --review --output tracked
     fresh/bin/aotlab convert tracked/masks tracked.json --to coco --video "$sample/rabbit.mp4"
     test "$(find tracked/masks -name '*.png' | wc -l)" -eq 4
+    fresh/bin/python -c "import aotlab_runtime"
 )
 
 if [ "${1:-}" != "--no-tag" ]; then

@@ -9,8 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" = "--lowest" ]; then
     shift
     uv venv --allow-existing --python 3.10 .venv-lowest
-    uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio \
-        --editable ".[test]" --editable "studio[test]"
+    uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-runtime \
+        --editable ".[test]" --editable "studio[test]" --editable runtime
     OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile -m "not slow" "$@"
     exit
 fi
@@ -41,5 +41,5 @@ command -v chromium chromium-browser google-chrome >/dev/null ||
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi
-# One process per core, one thread each.
-OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"
+# One process per core, one thread each; bash 3.2 (macOS) takes an empty array for an unset variable.
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile ${marks[@]+"${marks[@]}"} "$@"

@@ -237,7 +237,7 @@ def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == version
     assert citation["version"] == version
-    for project in ("studio", "integrations/napari"):
+    for project in ("studio", "runtime", "integrations/napari"):
         assert f'version = "{version}"' in (ROOT / project / "pyproject.toml").read_text(encoding="utf-8")
 
 

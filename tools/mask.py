@@ -45,7 +45,7 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
 @option(
     "--output",
     type=File,
-    help="PNG to write, with an overlay beside it (default: NAME.mask.png beside the image or video)",
+    help="PNG to write, with an overlay next to it (default: NAME.mask.png next to the image or video)",
 )
 @force
 def main(args: Namespace) -> int:

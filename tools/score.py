@@ -175,7 +175,7 @@ def select_scorable(videos: Sequence[Video], args: Namespace) -> list[Video]:
         raise InputError(f"--split {args.split}: {remedy}")
     name, dataset = find_dataset(args.dataset)
     raise InputError(
-        f"--dataset {name} --split {args.split}: no ground truth beside the given masks; "
+        f"--dataset {name} --split {args.split}: no ground truth but the given masks; "
         f"expected annotations of more frames in {dataset.layout}"
     )
 

@@ -1,4 +1,4 @@
-"""Run those rows of a paper's table whose data and models are available, beside the published figures.
+"""Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
 aotlab table aot_davis2017 --smoke     (the bundled model on a drawn clip)

@@ -45,7 +45,7 @@ from aotlab.tools.cli.types import (
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_bytes, format_count
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -88,7 +88,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def require_arguments(args: Namespace) -> None:
-    """Refuse a command line without a video or its objects, or with options of one video beside several."""
+    """Refuse a command line without a video or its objects, or with options of one video for several."""
     several = is_list(args)
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
@@ -120,7 +120,7 @@ def is_list(args: Namespace) -> bool:
 
 
 def default_output(args: Namespace) -> Path:
-    """Return the folder beside the video or list, named after it; of streams and several videos in the current one."""
+    """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
     if len(args.video) > 1:
         return Path(f"videos{RESULTS}")
     source = str(args.jobs or args.video[0])
@@ -353,7 +353,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
 @video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
-    "input; several videos are jobs, with their masks beside them",
+    "input; several videos are jobs, with their masks next to them",
     type=FileName(parse_source),
 )
 @group(
@@ -370,7 +370,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
     option(
         "--output",
         type=Folder,
-        help=f"folder for the results (default: NAME{RESULTS} beside the video, for a stream or several videos in the "
+        help=f"folder for the results (default: NAME{RESULTS} next to the video, for a stream or several videos in the "
         "working directory)",
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
@@ -435,7 +435,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
     option(
         "--jobs",
         type=File,
-        help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
+        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; torchrun "
         "distributes the jobs",
     ),
     option(
@@ -445,7 +445,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
         "Slurm, torchrun or Kubernetes",
     ),
-    flag("--summarize", "write summary.csv and reviews of jobs tracked in shards, and end"),
+    flag("--summarize", "write summary.csv and reviews of jobs tracked in shards, and exit"),
 )
 @tracker_options()
 @quality

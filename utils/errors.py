@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 PACKAGE = "aotlab"
-MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
+MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax", "aotlab-runtime": "aotlab_runtime"}
 """module names that differ from their distribution"""
+PACKAGE_EXTRAS = ("runtime", "studio")
+"""extras that are other packages of the checkout, which are on no package index yet"""
 COMBINED_EXTRAS = ("all", "docs", "test")
 """extras that combine others"""
 DEBUG_VARIABLE = "AOTLAB_DEBUG"
@@ -96,7 +98,8 @@ def list_extra_modules() -> dict[str, tuple[str, ...]]:
 
 
 def _format_missing_extra(missing: str, extra: str) -> str:
-    return f"{missing} must be installed for this; pip install '{PACKAGE}[{extra}]'"
+    command = f"./{extra} in a checkout" if extra in PACKAGE_EXTRAS else f"'{PACKAGE}[{extra}]'"
+    return f"{missing} must be installed for this; pip install {command}"
 
 
 def report_internal_error(error: BaseException) -> str:

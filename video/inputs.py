@@ -18,7 +18,7 @@ from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_runs
 from aotlab.utils.errors import InputError
-from aotlab.utils.places import FrameObjectValue, parse_frame_object
+from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
-from aotlab.utils.places import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
 from aotlab.utils.streaming import HELPER_THREADS
+from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import (
     FrameSelection,
@@ -412,7 +412,7 @@ def check_job(job: Job, options: TrackOptions, *, strict: bool = False) -> Check
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     if not (job.masks or job.boxes or job.points):
         names = ", ".join(f"{Path(job.video).stem}{suffix}" for suffix in MASK_SUFFIXES)
-        raise InputError(f"{job.video}: no masks; put one of {names} beside it")
+        raise InputError(f"{job.video}: no masks; put one of {names} next to it")
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
     numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))

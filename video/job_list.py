@@ -65,7 +65,9 @@ def read_jobs(path: Path) -> list[Job]:
     else:
         jobs = [_read_job(row, f"{path}, line {number}", path.parent) for number, row in _read_rows(path)]
     if not jobs:
-        raise InputError(f"{path}: holds no videos; give a line for each, or a folder with masks beside them")
+        raise InputError(
+            f"{path}: holds no videos; give a line for each, or a folder with masks next to them"
+        )
     return _require_different_names(jobs, str(path))
 
 

@@ -362,7 +362,7 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
     ),
     "msra10k": (
         [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", ".")],
-        "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png beside it",
+        "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png next to it",
     ),
     # its grey levels count votes for an object; at least half of the votes select it
     "pascal_s": (

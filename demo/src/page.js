@@ -234,7 +234,7 @@ function clear() {
 
 /** Segment the chosen object with one more prompt. @param {Partial<Prompt>} added */
 async function segment({ positive = [], negative = [], box = null }) {
-  if (!model || activity) return;
+  if (!model || !video || activity) return;
   const [used, id] = [model, objectId];
   const old = prompts.get(id) ?? { positive: [], negative: [], box: null };
   const prompt = { positive: [...old.positive, ...positive], negative: [...old.negative, ...negative], box: box ?? old.box };
@@ -458,9 +458,12 @@ async function main() {
     compute.add(new Option('GPU (WebGPU)', 'gpu'));
     compute.value = 'gpu';
   }
-  const sample = await fetch('sample.webm');
-  await openVideo(await sample.blob(), 'sample.webm');
+  const sample = await fetch('sample.webm').then((answer) => (answer.ok ? answer.blob() : null)).catch(() => null);
+  if (sample) await openVideo(sample, 'sample.webm');
+  else showStatus('sample.webm: cannot be fetched; open a video of your own', true);
+  const problem = element('status').textContent;
   await loadModel();
+  if (!video && model) showStatus(problem, true);
 }
 
 main();

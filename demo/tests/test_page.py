@@ -1,4 +1,4 @@
-"""The built page in a headless Chromium: masks beside PyTorch's, no requests, cancelling, downloads, refusals, axe."""
+"""The built page in a headless Chromium: PyTorch's masks, no requests, cancelling, downloads, refusals, axe."""
 
 from __future__ import annotations
 
@@ -211,4 +211,24 @@ def test_missing_feature_named(address, browser, script, words):
     tab.add_init_script(script)
     tab.goto(address)
     wait_status(tab, words)
+    tab.close()
+
+
+def test_missing_sample_named(address, browser, tmp_path):
+    draw_portrait(tmp_path / "portrait.webm")
+    tab = browser.new_page()
+    tab.set_default_timeout(WAIT)
+    problems = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.add_init_script(
+        "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
+        " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)"
+    )
+    tab.goto(address)
+    wait_status(tab, "sample.webm: cannot be fetched; open a video of your own")
+    tab.set_input_files("#file", tmp_path / "portrait.webm")
+    wait_status(tab, "6 frames")
+    press(tab, (345, 135), (509, 297))
+    wait_status(tab, "marked")
+    assert problems == []
     tab.close()

@@ -94,7 +94,7 @@ def is_url(path: str) -> bool:
 
 def mask_path(value: str) -> str:
     """Return the path or URL of ``[FRAME][:ID]=FILE``."""
-    return re.sub("^([0-9]*(:[0-9]+)?=|[0-9]+:)", "", value)
+    return re.sub("^[0-9]*(:[0-9]+)?=", "", value)
 
 
 def stage_inputs(job: Job, folder: Path) -> Job:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one table: installs the project first if need be. The scripts beside this one call it with their name.
+# Runs one table: installs the project first if need be. The other scripts of this folder call it with their names.
 #
 #   bash scripts/tables/aot_davis2017.sh [--device cuda] [--ranks N] [--smoke] [--output DIR]
 set -euo pipefail

@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
-# RMem and ERMU on VOST: ours beside the published figures. Options: see run.sh.
+# RMem and ERMU on VOST: our figures and the published ones. Options: see run.sh.
 exec bash "$(dirname "${BASH_SOURCE[0]}")/run.sh" vost "$@"

@@ -123,7 +123,7 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
     assert main([str(copy)]) == 0
     assert read_mask(copy / "a" / "masks" / "00004.png")[28, 44] == 1
     (tmp_path / "clips").rename(tmp_path / "gone")
-    with pytest.raises(InputError, match="beside the results"):
+    with pytest.raises(InputError, match="next to the results"):
         open_clip(copy, "b")
     assert main([str(copy)]) == 1
 

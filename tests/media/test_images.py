@@ -222,7 +222,7 @@ def test_ome_tiff_part_that_is_not_beside_it_rejected(part, tmp_path):
     planes = f'<TiffData FirstT="1" IFD="0"><UUID FileName="{part}">urn:uuid:1</UUID></TiffData></Pixels>'
     description = tifffile.TiffFile(path).ome_metadata.replace("</Pixels>", planes)
     tifffile.tiffcomment(path, description.encode())
-    with pytest.raises(InputError, match="is not a file beside it"):
+    with pytest.raises(InputError, match="is not a file next to it"):
         TiffStack(path)
 
 

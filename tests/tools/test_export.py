@@ -58,3 +58,13 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, more, message)
     assert len(lines) == 1
     assert message in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "aotlab.utils.errors.find_spec", lambda name: None if name == "aotlab_runtime" else name
+    )
+    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "aotlab_runtime must be installed for this; pip install ./runtime in a checkout\n"
+    )

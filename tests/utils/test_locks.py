@@ -1,5 +1,6 @@
 """One process at a time on a file or an output folder."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -56,6 +57,18 @@ def test_lock_names_its_holder_and_ends_with_it(tmp_path):
     with locked_output(tmp_path):
         assert f"process {os.getpid()}" in (tmp_path / ".lock").read_text()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
+    def refuse(*_args, **_settings):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with locked_output(tmp_path / "out"):
+        pass
+    assert caplog.messages == [
+        f"{tmp_path / 'out'}: not locked, as its file system has no locks; start one run at a time"
+    ]
 
 
 def test_unlockable_path_rejected(tmp_path):

@@ -36,7 +36,7 @@ from aotlab.utils.errors import (
     report_internal_error,
 )
 from aotlab.utils.files import file_mode, is_folder, require_existing
-from aotlab.utils.places import ADDRESS, CAMERA_NUMBER
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER
 
 Main = Callable[[Namespace], int]
 

@@ -225,7 +225,7 @@ def print_settings(settings: Settings) -> None:
 def dataset_options(names: Sequence[str], *more: Decorator, split: str | None) -> Decorator:
     """Return the group "benchmark": ``--dataset``, ``--root``, ``--split``, which sequences, and ``more``.
 
-    ``split``: default; None: the split that the server scores, of a data set that must be given, whole.
+    ``split``: default; None: ``--dataset`` is required and the whole server split is used.
     """
     server = "" if split else " (default: the one the server scores)"
     options = [

@@ -72,7 +72,7 @@ def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
 
     if args.project is not None:
         raise InputError(
-            f"--project {args.project}: a batch has a project beside each of its results; leave it out"
+            f"--project {args.project}: a batch has a project next to each of its results; leave it out"
         )
     segmenter = _load_segmenter(args)
 
@@ -201,7 +201,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     "--project",
     metavar="DIR",
     type=Path,
-    help="folder of the project (default: VIDEO.aotlab, beside the video)",
+    help="folder of the project (default: VIDEO.aotlab, next to the video)",
 )
 @click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
 @click.option(

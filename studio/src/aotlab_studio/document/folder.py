@@ -81,7 +81,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
     raise InputError(
-        f"{path}: its video {Path(stored).name} is missing; put it beside the project, or open it with project {path}"
+        f"{path}: its video {Path(stored).name} is missing; put it next to the project, or open it with project {path}"
     )
 
 

@@ -81,7 +81,7 @@ def open_results(
         video = real.with_name(video.name) if fresh else locate_project(project)[0]
     if not video.exists() or video == real:
         raise InputError(
-            f"{folder}: its video {job.video} is missing; restore it, or put it beside the results"
+            f"{folder}: its video {job.video} is missing; restore it, or put it next to the results"
         )
     document = Document.open(video, project=project, cache_bytes=cache_bytes, levels=job.levels)
     try:

@@ -38,8 +38,8 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
     legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
     if legend is None:
         raise InputError(
-            f"an image in colour (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} beside it "
-            'like {"#ff0000": "person"}, or save it as a palette or grey PNG'
+            f"an image in colour (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
+            'to it like {"#ff0000": "person"}, or save it as a palette or grey PNG'
         )
     try:
         objects, class_names = read_legend(legend)
