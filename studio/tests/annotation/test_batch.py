@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -248,6 +249,76 @@ def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
+    batch.close()
+
+
+def test_masks_beside_videos_are_not_listed(tmp_path):
+    for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [entry["name"] for entry in read_entries(tmp_path)] == ["a.mp4", "b.mp4", "c"]
+    (tmp_path / "00001.png").touch()
+    assert read_entries(tmp_path) is None  # a folder of frames
+
+
+@pytest.mark.parametrize("failure", ["undone", "fault"])
+def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, failure):
+    for name in ("one", "two"):
+        draw_folder(tmp_path / name)
+    batch = Batch(tmp_path, open_clip)
+    enter = batch.enter
+    for name in ("one", "two"):
+        found = enter(name, "Ann", page=True)
+        draw(found.session.by("Ann"), 3, 1)
+        batch.leave(name, found, page=True)
+
+    def enter_late(name, person, *, page):
+        found = enter(name, person, page=page)
+        if name == "one" and failure == "undone":
+            found.session.by("Ann").undo()
+        elif name == "one":
+            monkeypatch.setattr(found.session.runner, "start", lambda *_: 1 / 0)
+        return found
+
+    monkeypatch.setattr(batch, "enter", enter_late)
+    assert batch.track_all("Ann") == 2
+    wait_until(lambda: not batch._waiting, 10)
+    one, two = batch.list_clips()
+    assert one.sentences == [
+        "its drawn masks were removed; draw one and track it"
+        if failure == "undone"
+        else "internal error; the program's output has the details"
+    ]
+    assert not two.untracked
+    batch.close()
+
+
+def test_status_that_waits_for_corrections_blocks_nobody(batch):
+    found = batch.enter("a", "Ann", page=False)
+    waits, corrected = threading.Event(), threading.Event()
+    found.session.runner.wait = lambda seconds: (waits.set(), corrected.wait(20))
+    with ThreadPoolExecutor() as pool:
+        stored = pool.submit(batch.set_status, "a", "accepted", "", "Ann", "wait")
+        assert waits.wait(20)
+        try:
+            pool.submit(batch.leave, "a", found, page=False).result(5)
+            pool.submit(batch.release, "a").result(5)  # stays open for who waits
+        finally:
+            corrected.set()
+        stored.result(20)
+    assert statuses(batch)["a"] == "accepted"
+
+
+def test_same_video_opens_clips_of_a_list(results):
+    open_results(results / "a", read_job(results / "a")).close()
+    frame = results.parent / "videos" / "a" / "00000.png"
+    frame.write_bytes((frame.parent / "00001.png").read_bytes())
+    loader = SimpleNamespace(choice=None)
+    refusing = cli.open_batch(cli.main.parse([str(results)]), loader)
+    with pytest.raises(InputError, match="annotate --same-video"):
+        refusing.enter("a", "", page=False)
+    batch = cli.open_batch(cli.main.parse([str(results), "--same-video"]), loader)
+    assert batch.enter("a", "", page=False).session.document.frames.name == "a"
     batch.close()
 
 
