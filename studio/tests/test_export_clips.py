@@ -59,7 +59,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         session = open_clip(batch, name)
         assert describe(session).status == "open"
         run_action(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
-        assert describe(session).status == "in work"
+        assert describe(session).status == "in progress"
         run_action(
             session,
             {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "go on"},
@@ -180,7 +180,7 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     session = open_clip(batch, "a")
     editing.outline(session.document, 4, 1, square(40, 25, 8))
     session.close()
-    assert read_status(batch) == ["in work", "open", "open"]
+    assert read_status(batch) == ["in progress", "open", "open"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
     assert "0 corrected clips exported" in out

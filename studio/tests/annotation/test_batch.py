@@ -100,7 +100,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB")
     assert statuses(batch)["b"] == "open"
     talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
-    assert statuses(batch)["b"] == "in work"
+    assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
     assert clip.person == "Zoë"
     assert clip.holder.startswith("Zoë on ")
@@ -113,7 +113,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
     talk.do("undo")
-    assert statuses(batch)["b"] == "in work"
+    assert statuses(batch)["b"] == "in progress"
     talk.socket.close()
 
 
@@ -205,7 +205,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     found = batch.enter("a", "Ann", page=True)
     draw(found.session.by("Ann"), 0, 1)
     batch.leave("a", found, page=True)
-    assert statuses(batch)["a"] == "in work"
+    assert statuses(batch)["a"] == "in progress"
     review[0]["video"] = str(results / "none")
     (results / "review.json").write_text(json.dumps(review))
     batch.close()
@@ -454,7 +454,9 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         tab.click("#clips")
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
-    wait_until(lambda: all(clip.status == "in work" and not clip.untracked for clip in batch.list_clips()))
+    wait_until(
+        lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
+    )
     wait_until(lambda: not batch._waiting)
     for name in ("one", "two"):
         tab.select_option(f"[aria-label='Status of {name}']", "accepted")
@@ -495,7 +497,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     assert tab.inner_text("#name") == "b"
     assert not tab.is_visible("#name-field")
     tab.keyboard.press("m")
-    tab.wait_for_function("() => document.getElementById('clip-status').value === 'in work'")
+    tab.wait_for_function("() => document.getElementById('clip-status').value === 'in progress'")
     assert batch.list_clips()[0].holder.startswith("Ann on")
     tab.select_option("#clip-status", "rejected")
     tab.fill("#clip-note", "dark")

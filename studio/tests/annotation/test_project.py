@@ -205,7 +205,7 @@ def look(video):
         assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         document.snapshot.list_stale()
-        assert document.status[0] == "in work"
+        assert document.status[0] == "in progress"
     finally:
         document.close()
     return True
@@ -412,6 +412,13 @@ def test_files_are_synced_through_a_handle_that_may_write(tmp_path, monkeypatch)
     )
     write_bytes(tmp_path / "file", b"content")
     assert modes == [os.O_WRONLY]  # Windows refuses to sync what is open for reading
+
+
+def test_status_of_an_earlier_log_is_read(folder):
+    open_session(folder).close()
+    log = folder.parent / "clip.aotlab" / LOG_FILE
+    log.write_text('{"type":"status","status":"in work","note":"dark"}\n')
+    assert Document.read(log.parent).status == ("in progress", "dark")
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder):

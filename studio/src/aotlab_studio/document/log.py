@@ -132,7 +132,8 @@ class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
 class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
-    status: ClipStatus
+    status: ClipStatus | Literal["in work"]
+    """``in work``: an earlier word for ``in progress``"""
     note: str = ""
     digest: str = ""
     outdated: list[FrameRange] = []

@@ -26,7 +26,7 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import move_entries, write_bytes
 from aotlab_studio.protocol import (
     ClipStatus,
-    Drawn,
+    EditResult,
     ExportedClips,
     ExportEvent,
     ExportResult,
@@ -156,7 +156,7 @@ class Session:
         refine: bool = False,
         extend: bool = False,
         overwrite: bool = False,
-    ) -> Drawn:
+    ) -> EditResult:
         """Store the mask of the object that a box, clicks and a scribble mean.
 
         Args:
