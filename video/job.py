@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 RECORD_FILE = ".track.json"
 """name of the record in a job's folder"""
 CORRECTED_FILE = ".corrected"
-"""name of an empty file in the folder of a job whose results corrections have replaced; a list keeps them"""
+"""name of the export's JSON record in the folder of a job whose results corrections have replaced; a list keeps them"""
 PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")

@@ -30,12 +30,14 @@ VIDEO_SUFFIXES = (
     ".m4v",
     ".mpg",
     ".mpeg",
+    ".mxf",
     ".ts",
     ".wmv",
+    ".gif",
     ".tif",
     ".tiff",
 )
-"""suffixes of videos in a folder of jobs"""
+"""suffixes of videos in a folder of videos"""
 OBJECT_FIELDS = {
     "masks": "masks",
     "box": "boxes",
@@ -60,8 +62,7 @@ def read_jobs(path: Path) -> list[Job]:
         InputError: not readable, a missing or unknown field, or a duplicate name.
     """
     if is_folder(path):
-        videos = order_names(file for file in path.iterdir() if _is_video(file))
-        jobs = list_video_jobs([str(video) for video in videos])
+        jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
         jobs = [_read_job(row, f"{path}, line {number}", path.parent) for number, row in _read_rows(path)]
     if not jobs:
@@ -69,6 +70,11 @@ def read_jobs(path: Path) -> list[Job]:
             f"{path}: holds no videos; give a line for each, or a folder with masks next to them"
         )
     return _require_different_names(jobs, str(path))
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """Return the video files, TIFF stacks and folders of images in a folder, in natural order, without masks."""
+    return order_names(path for path in folder.iterdir() if _is_video(path))
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:

@@ -45,6 +45,7 @@ _HOMES = {
     "format_coco": "aotlab.media.coco",
     "list_mask_formats": "aotlab.utils.plugins",
     "list_outputs": "aotlab.video.outputs",
+    "list_videos": "aotlab.video.job_list",
     "load_masks": "aotlab.video.inputs",
     "load_segmenter": "aotlab.engine.prompting",
     "locked": "aotlab.utils.locks",

@@ -1,17 +1,21 @@
 """Corrected clips of a list of videos go back into its results and its review."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from aotlab import InputError, read_mask
+from aotlab.sdk import locked
 from aotlab.utils.versioned_json import save_record
 from aotlab.video.job import JobRecord
 from aotlab_studio.document import editing
 from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.export_clips import main
 from aotlab_studio.review.batch import write_batch_review
+from aotlab_studio.server import batch_export
 from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
@@ -55,7 +59,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         session = open_clip(batch, name)
         assert describe(session).status == "open"
         run_action(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
-        assert describe(session).status == "in work"
+        assert describe(session).status == "in progress"
         run_action(
             session,
             {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "go on"},
@@ -128,6 +132,35 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
     assert main([str(copy)]) == 1
 
 
+def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
+    session = open_clip(batch, "a")
+    editing.outline(session.document, 4, 1, square(40, 25, 8))
+    session.set_status("corrected", outdated="go on")
+    session.close()
+    before = {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()}
+
+    def refuse_masks(move):
+        def refusing(old, new):
+            if Path(new) == batch / "a" / "masks" and Path(old).parent.parent == batch:
+                raise PermissionError(13, "Permission denied")
+            return move(old, new)
+
+        return refusing
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse_masks(Path.rename))
+        patch.setattr(os, "replace", refuse_masks(os.replace))
+        assert main([str(batch)]) == 1
+    assert "cannot be moved (Permission denied)" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
+    with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
+        patch.setattr(batch_export, "LOCK_TIMEOUT", 0.0)
+        assert main([str(batch)]) == 1
+    assert "a: in use by" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
+    assert main([str(batch)]) == 0
+
+
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch, name) for name in ("a", "b")]
     for session in sessions:
@@ -147,7 +180,7 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     session = open_clip(batch, "a")
     editing.outline(session.document, 4, 1, square(40, 25, 8))
     session.close()
-    assert read_status(batch) == ["in work", "open", "open"]
+    assert read_status(batch) == ["in progress", "open", "open"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
     assert "0 corrected clips exported" in out

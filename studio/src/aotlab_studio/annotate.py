@@ -37,11 +37,8 @@ INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
 
-def open_session(args: Namespace, cleanup: ExitStack) -> Session:
-    """Return the session of the video or project on the command line; the first job loads the model.
-
-    ``cleanup``: receives what must be removed at the end.
-    """
+def open_session(args: Namespace) -> Session:
+    """Return the session of the video or project on the command line; the first job loads the model."""
     from aotlab_studio.document.document import Document
     from aotlab_studio.document.results import open_results, read_job
     from aotlab_studio.server.session import Session
@@ -54,7 +51,9 @@ def open_session(args: Namespace, cleanup: ExitStack) -> Session:
             f"{args.video[0]}: a stream; record it to a file first, or track it with aotlab track"
         )
     if (job := read_job(path)) is not None:
-        document = open_results(path, job, project=args.project, cache_bytes=args.cache)
+        document = open_results(
+            path, job, project=args.project, cache_bytes=args.cache, same_video=args.same_video
+        )
     else:
         document = Document.open(
             path, project=args.project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
@@ -79,9 +78,13 @@ def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
     def open_clip(path: Path, project: Path) -> Session:
         job = read_job(path)
         if job is None:
-            document = Document.open(path, project=project, cache_bytes=args.cache, levels=args.levels)
+            document = Document.open(
+                path, project=project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
+            )
         else:
-            document = open_results(path, job, project=project, cache_bytes=args.cache)
+            document = open_results(
+                path, job, project=project, cache_bytes=args.cache, same_video=args.same_video
+            )
         return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
 
     return Batch(Path(args.video[0]), open_clip)
@@ -100,7 +103,7 @@ def serve_session(args: Namespace, cleanup: ExitStack) -> None:
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
-    session = open_session(args, cleanup)
+    session = open_session(args)
     session.shared = args.host not in LOCAL_HOSTS
     frames = session.document.frames
     unit = "frame" if frames.count == 1 else "frames"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import shutil
 import tempfile
 import threading
 import time
@@ -26,10 +27,35 @@ LEASE_SECONDS = 60.0
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file as `atomic_path` does."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def move_entries(source: Path, folder: Path) -> None:
+    """Move all files and folders of ``source`` into another folder, where they replace those of the same names.
+
+    Raises:
+        InputError: that fails; everything in ``folder`` is as before.
+    """
+    names, replaced = sorted(os.listdir(source)), Path(tempfile.mkdtemp(dir=folder, prefix=".replaced."))
+    moves = [(folder / name, replaced / name) for name in names if os.path.lexists(folder / name)]
+    moves += [(source / name, folder / name) for name in names]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for old, new in moves:
+            old.rename(new)
+            done.append((old, new))
+    except OSError as error:
+        for old, new in reversed(done):
+            new.rename(old)
+        replaced.rmdir()
+        failed = moves[len(done)][0]
+        raise InputError(
+            f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
+        ) from error
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 class LeaseOwner(msgspec.Struct, frozen=True):
@@ -110,7 +136,9 @@ class FolderLock:
         write_bytes(self._path, msgspec.json.encode(self._holder))
 
     def require_held(self) -> None:
-        """Raise `InputError` if another program holds the folder by now, as this computer slept or was cut off."""
+        """Raise `InputError` if the folder is released, or another program holds it, as this computer slept."""
+        if self._ended.is_set():
+            raise InputError(f"{self._path.parent}: closed meanwhile; open it again")
         if time.time() - self._confirmed > LEASE_SECONDS / 2:
             self._confirm()
         if self._lost:

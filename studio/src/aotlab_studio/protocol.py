@@ -15,7 +15,7 @@ Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 Outdated = Literal["ask", "wait", "go on"]
 """what to do about outdated frames: refuse, wait for the corrections, or use them as they are"""
-ClipStatus = Literal["open", "in work", "corrected", "accepted", "rejected"]
+ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class UndoneStep:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class EditResult:
     """The result of an edit of a mask."""
 
     object_id: int

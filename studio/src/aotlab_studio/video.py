@@ -23,11 +23,11 @@ class LRUCache(Generic[Cached]):
 
     Args:
         limit: maximum size in bytes.
-        size_of: returns the size of an item in bytes.
+        measure_bytes: returns the size of an item in bytes.
     """
 
     def __init__(self, limit: int, measure_bytes: Callable[[Cached], int]) -> None:
-        self.limit, self._size_of = limit, measure_bytes
+        self.limit, self._measure_bytes = limit, measure_bytes
         self.nbytes = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()
@@ -46,18 +46,18 @@ class LRUCache(Generic[Cached]):
         """Store an item, unless it is larger than the limit."""
         self.drop(key)
         with self._lock:
-            if self._size_of(item) > self.limit:
+            if self._measure_bytes(item) > self.limit:
                 return
             self._items[key] = item
-            self.nbytes += self._size_of(item)
+            self.nbytes += self._measure_bytes(item)
             while self.nbytes > self.limit:
-                self.nbytes -= self._size_of(self._items.popitem(last=False)[1])
+                self.nbytes -= self._measure_bytes(self._items.popitem(last=False)[1])
 
     def drop(self, key: Hashable) -> None:
         """Remove an item, if it is cached."""
         with self._lock:
             if key in self._items:
-                self.nbytes -= self._size_of(self._items.pop(key))
+                self.nbytes -= self._measure_bytes(self._items.pop(key))
 
 
 CACHE_BYTES = 512 * 2**20

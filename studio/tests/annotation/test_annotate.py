@@ -111,9 +111,9 @@ def test_chosen_model_is_loaded_and_kept():
 
 def test_page_is_served_before_pytorch_is_loaded(video):
     code = (
-        "import sys; from contextlib import ExitStack; from aotlab_studio import annotate; "
+        "import sys; from aotlab_studio import annotate; "
         "from aotlab_studio.server import app as server; "
-        f"session = annotate.open_session(annotate.main.parse([{str(video)!r}]), ExitStack()); "
+        f"session = annotate.open_session(annotate.main.parse([{str(video)!r}])); "
         "server.Server(server.build_app(session), server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

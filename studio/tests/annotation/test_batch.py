@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -99,7 +100,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB")
     assert statuses(batch)["b"] == "open"
     talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
-    assert statuses(batch)["b"] == "in work"
+    assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
     assert clip.person == "Zoë"
     assert clip.holder.startswith("Zoë on ")
@@ -112,7 +113,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
     talk.do("undo")
-    assert statuses(batch)["b"] == "in work"
+    assert statuses(batch)["b"] == "in progress"
     talk.socket.close()
 
 
@@ -204,7 +205,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     found = batch.enter("a", "Ann", page=True)
     draw(found.session.by("Ann"), 0, 1)
     batch.leave("a", found, page=True)
-    assert statuses(batch)["a"] == "in work"
+    assert statuses(batch)["a"] == "in progress"
     review[0]["video"] = str(results / "none")
     (results / "review.json").write_text(json.dumps(review))
     batch.close()
@@ -248,6 +249,76 @@ def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
+    batch.close()
+
+
+def test_masks_beside_videos_are_not_listed(tmp_path):
+    for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [entry["name"] for entry in read_entries(tmp_path)] == ["a.mp4", "b.mp4", "c"]
+    (tmp_path / "00001.png").touch()
+    assert read_entries(tmp_path) is None  # a folder of frames
+
+
+@pytest.mark.parametrize("failure", ["undone", "fault"])
+def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, failure):
+    for name in ("one", "two"):
+        draw_folder(tmp_path / name)
+    batch = Batch(tmp_path, open_clip)
+    enter = batch.enter
+    for name in ("one", "two"):
+        found = enter(name, "Ann", page=True)
+        draw(found.session.by("Ann"), 3, 1)
+        batch.leave(name, found, page=True)
+
+    def enter_late(name, person, *, page):
+        found = enter(name, person, page=page)
+        if name == "one" and failure == "undone":
+            found.session.by("Ann").undo()
+        elif name == "one":
+            monkeypatch.setattr(found.session.runner, "start", lambda *_: 1 / 0)
+        return found
+
+    monkeypatch.setattr(batch, "enter", enter_late)
+    assert batch.track_all("Ann") == 2
+    wait_until(lambda: not batch._waiting, 10)
+    one, two = batch.list_clips()
+    assert one.sentences == [
+        "its drawn masks were removed; draw one and track it"
+        if failure == "undone"
+        else "internal error; the program's output has the details"
+    ]
+    assert not two.untracked
+    batch.close()
+
+
+def test_status_that_waits_for_corrections_blocks_nobody(batch):
+    found = batch.enter("a", "Ann", page=False)
+    waits, corrected = threading.Event(), threading.Event()
+    found.session.runner.wait = lambda seconds: (waits.set(), corrected.wait(20))
+    with ThreadPoolExecutor() as pool:
+        stored = pool.submit(batch.set_status, "a", "accepted", "", "Ann", "wait")
+        assert waits.wait(20)
+        try:
+            pool.submit(batch.leave, "a", found, page=False).result(5)
+            pool.submit(batch.release, "a").result(5)  # stays open for who waits
+        finally:
+            corrected.set()
+        stored.result(20)
+    assert statuses(batch)["a"] == "accepted"
+
+
+def test_same_video_opens_clips_of_a_list(results):
+    open_results(results / "a", read_job(results / "a")).close()
+    frame = results.parent / "videos" / "a" / "00000.png"
+    frame.write_bytes((frame.parent / "00001.png").read_bytes())
+    loader = SimpleNamespace(choice=None)
+    refusing = cli.open_batch(cli.main.parse([str(results)]), loader)
+    with pytest.raises(InputError, match="annotate --same-video"):
+        refusing.enter("a", "", page=False)
+    batch = cli.open_batch(cli.main.parse([str(results), "--same-video"]), loader)
+    assert batch.enter("a", "", page=False).session.document.frames.name == "a"
     batch.close()
 
 
@@ -383,7 +454,9 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         tab.click("#clips")
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
-    wait_until(lambda: all(clip.status == "in work" and not clip.untracked for clip in batch.list_clips()))
+    wait_until(
+        lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
+    )
     wait_until(lambda: not batch._waiting)
     for name in ("one", "two"):
         tab.select_option(f"[aria-label='Status of {name}']", "accepted")
@@ -424,7 +497,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     assert tab.inner_text("#name") == "b"
     assert not tab.is_visible("#name-field")
     tab.keyboard.press("m")
-    tab.wait_for_function("() => document.getElementById('clip-status').value === 'in work'")
+    tab.wait_for_function("() => document.getElementById('clip-status').value === 'in progress'")
     assert batch.list_clips()[0].holder.startswith("Ann on")
     tab.select_option("#clip-status", "rejected")
     tab.fill("#clip-note", "dark")

@@ -11,7 +11,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.protocol import Drawn
+from aotlab_studio.protocol import EditResult
 from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, truth
@@ -132,7 +132,7 @@ def test_scribble_changes_a_mask_along_its_line(session):
 
 
 def test_scribble_makes_an_object(session):
-    assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == Drawn(1, {}, 0)
+    assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == EditResult(1, {}, 0)
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
 
 
@@ -305,7 +305,7 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
     draw(session, 0, 1)
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     found = session.suggest(0, None, (0, 0, 60, 40))
-    assert found == Drawn(2, {}, int((truth(0) == 1).sum()))
+    assert found == EditResult(2, {}, int((truth(0) == 1).sum()))
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
     session.suggest(0, 2, positive=[(20, 10)], refine=False)
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
@@ -319,7 +319,7 @@ def test_prompt_names_who_lost_tracked_pixels(session):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
-    assert session.suggest(4, None, (0, 0, 60, 40)) == Drawn(2, {1: 100}, 0)
+    assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
     session.undo()
     assert ((session.document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
 

@@ -1167,11 +1167,11 @@ def test_version_is_kept_and_restored(page, session):
 def test_accepted_masks_are_in_work_after_an_edit(page, session):
     draw(session, 0, 1)
     page.objects(1)
-    page.until(lambda: page.tab.input_value("#clip-status") == "in work")
+    page.until(lambda: page.tab.input_value("#clip-status") == "in progress")
     assert not page.tab.is_visible("#next-clip")
     with page.done():
         page.tab.select_option("#clip-status", "accepted")
     page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
     assert session.document.status[0] == "accepted"
     page.key_done("m")
-    page.until(lambda: page.tab.input_value("#clip-status") == "in work")
+    page.until(lambda: page.tab.input_value("#clip-status") == "in progress")

@@ -364,6 +364,39 @@ def test_message_about_a_loss_ends_with_the_reconnection(page):
     page.status("Ann has it open")
 
 
+def test_strokes_in_flight_survive_a_lost_connection(page, session):
+    wire = Wire(page, "paint")
+    send = wire.send
+    page.key("b")
+
+    def draw_stroke(column):
+        page.tab.mouse.move(*page.at(column, 10))
+        page.tab.mouse.down()
+        page.tab.mouse.move(*page.at(column, 30), steps=3)
+        page.tab.mouse.up()
+
+    draw_stroke(10)
+    page.until(lambda: wire.held)  # stored; the answer is lost
+    wire.actions = ()
+    wire.socket.close()
+    page.until(lambda: wire.list_sent("paint")[1:])
+    page.shows("object 1")
+
+    def lose(server, text):
+        if json.loads(text)["do"] == "paint":
+            wire.send = send
+            wire.socket.close()
+        else:
+            send(server, text)
+
+    wire.send = lose
+    draw_stroke(40)  # never arrives
+    page.until(lambda: len(session.document.log.entries) == 2)
+    page.until(lambda: page.tab.get_attribute("#stage", "aria-busy") == "false")
+    assert (page.labels(0)[20, [10, 40]] == 1).all()
+    assert len(session.document.log.entries) == 2
+
+
 def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     paint = actions.ACTIONS["paint"]
     started = []
@@ -375,6 +408,7 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
         return paint(*args, **values)
 
     monkeypatch.setitem(actions.ACTIONS, "paint", slow)
+    monkeypatch.setattr(actions, "DOCUMENT_ACTIONS", [*actions.DOCUMENT_ACTIONS, slow])
     page = Page(context, served.url)
     page.key("b")
     for column in range(8, 56, 8):

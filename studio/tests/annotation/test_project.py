@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from contextlib import closing, suppress
 
@@ -20,9 +21,11 @@ from aotlab_studio.document.folder import (
     compute_fingerprint,
     locate_project,
 )
-from aotlab_studio.document.masks import encode_png
+from aotlab_studio.document.log import Log, StatusRecord
+from aotlab_studio.document.masks import LayerFile, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.files import write_bytes
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -202,7 +205,7 @@ def look(video):
         assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         document.snapshot.list_stale()
-        assert document.status[0] == "in work"
+        assert document.status[0] == "in progress"
     finally:
         document.close()
     return True
@@ -373,6 +376,49 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert strips(document)[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
+
+
+def test_edits_of_another_program_are_never_cut_off(tmp_path):
+    path = tmp_path / "log.jsonl"
+    ours, theirs = Log(path), Log(path)
+    theirs.append(StatusRecord("accepted"))
+    content = path.read_bytes()
+    with pytest.raises(InputError, match="opened by somebody else meanwhile"):
+        ours.append(StatusRecord("rejected"))
+    assert path.read_bytes() == content
+    path.write_bytes(content + content[:9])  # cut off
+    theirs.append(StatusRecord("rejected"))
+    assert Log(path).status.status == "rejected"
+
+
+def test_masks_of_another_program_are_never_cut_off(tmp_path):
+    path, ids = tmp_path / "000001.bin", np.ones((4, 6), np.uint16)
+    ours, theirs = LayerFile(path, (4, 6), 3), LayerFile(path, (4, 6), 3)
+    theirs.put(Result(0), ids)
+    content = path.read_bytes()
+    with pytest.raises(InputError, match="opened by somebody else meanwhile"):
+        ours.put(Result(1), ids)
+    assert path.read_bytes() == content
+    path.write_bytes(content + content[:-1])  # cut off
+    theirs.put(Result(2), ids)
+    assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 2]
+
+
+def test_files_are_synced_through_a_handle_that_may_write(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    modes = []
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
+    )
+    write_bytes(tmp_path / "file", b"content")
+    assert modes == [os.O_WRONLY]  # Windows refuses to sync what is open for reading
+
+
+def test_status_of_an_earlier_log_is_read(folder):
+    open_session(folder).close()
+    log = folder.parent / "clip.aotlab" / LOG_FILE
+    log.write_text('{"type":"status","status":"in work","note":"dark"}\n')
+    assert Document.read(log.parent).status == ("in progress", "dark")
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder):

@@ -149,9 +149,9 @@ def test_s6_acceptance_ends_with_other_masks_and_returns_with_the_same(session, 
     session.track(TrackRequest(0)).wait()
     assert describe(session).status == "accepted"  # the masks are the same
     run_action(session, box(4, 1, square(50, 2, 6)))
-    assert describe(session).status == "in work"
+    assert describe(session).status == "in progress"
     settle(session)
-    assert describe(session).status == "in work"
+    assert describe(session).status == "in progress"
     run_action(session, {"do": "undo"})
     assert describe(session).status == "accepted"
 
@@ -166,7 +166,7 @@ def test_s6_killed_tracking_is_not_accepted(folder):
     wait_until(lambda: session.job.done >= 2)
     session.close()
     read = Document.read(session.document.folder)
-    assert read.status[0] == "in work"
+    assert read.status[0] == "in progress"
     assert read.snapshot.list_stale()[-1][1] == LENGTH - 1
     again = open_session(folder)
     with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
@@ -195,7 +195,7 @@ def test_s8_outdated_frames_are_asked_about_and_named_in_the_export(session, wai
     assert found.value.waits
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "go on"}, "Ann")
     record = json.loads((session.archive.parent / "export.json").read_text())
-    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in work")
+    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
 
 def test_s8_export_waits_for_corrections(session, quick):

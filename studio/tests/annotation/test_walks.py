@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import zipfile
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -137,7 +136,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path,
     command = shlex.split(copied_command(context, batch / "review.html"))
     assert command == ["aotlab", "annotate", str(batch / "b")]
     monkeypatch.chdir("/")
-    session = annotate.open_session(annotate.main.parse(command[2:]), ExitStack())
+    session = annotate.open_session(annotate.main.parse(command[2:]))
     session.make_tracker = TruthTracker
     served = Served(session)
     page = Page(context, served.url)

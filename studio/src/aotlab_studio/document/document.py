@@ -264,13 +264,15 @@ class Document:
             record, now = self.log.status, self.snapshot
             if record is None:
                 return (
-                    "in work" if any(not each.imports for each in self.log.entries.values()) else "open"
+                    "in progress" if any(not each.imports for each in self.log.entries.values()) else "open"
                 ), ""
             holds = record.digest == now.digest
             if record.status in ("accepted", "corrected"):
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
                 holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_stale())
-            return (record.status, record.note) if holds else ("in work", record.note)
+            if not holds or record.status == "in work":
+                return "in progress", record.note
+            return record.status, record.note
 
     @property
     def person(self) -> str:

@@ -25,7 +25,7 @@ from aotlab_studio.document.painting import (
     limit_to_prompt,
 )
 from aotlab_studio.document.planning import plan_correction, with_merged
-from aotlab_studio.protocol import Drawn
+from aotlab_studio.protocol import EditResult
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -66,7 +66,7 @@ def edit_mask(
     *,
     require_change: bool = False,
     protected_pixels: int = 0,
-) -> Drawn:
+) -> EditResult:
     """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
 
     Args:
@@ -91,7 +91,7 @@ def edit_mask(
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in drawn:
-                return Drawn(object_id, {}, protected_pixels)
+                return EditResult(object_id, {}, protected_pixels)
         objects: dict[int, Item | None] = {}
         if object_id is None:
             item = _new_item(document)
@@ -107,12 +107,12 @@ def edit_mask(
         )
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
-        return Drawn(object_id, losses, protected_pixels)
+        return EditResult(object_id, losses, protected_pixels)
 
 
 def paint(
     document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
-) -> Drawn:
+) -> EditResult:
     """Draw with a round brush of ``radius`` pixels; as `edit_mask`."""
     area = draw_stroke(document.masks.size, points, radius)
     return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
@@ -120,13 +120,13 @@ def paint(
 
 def outline(
     document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
-) -> Drawn:
+) -> EditResult:
     """Fill the inside of a polygon or lasso; as `edit_mask`."""
     area = draw_polygon(document.masks.size, points)
     return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
 
 
-def fill_holes(document: Document, frame: int, object_id: int) -> Drawn:
+def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
     """Fill the holes of an object; raises `InputError` as `edit_mask`."""
     return edit_mask(document, frame, object_id, fill_mask_holes, "fill holes", require_change=True)
 
@@ -155,7 +155,7 @@ def apply_suggestion(
     extend: bool,
     correction: Correction | None,
     overwrite: bool = False,
-) -> Drawn:
+) -> EditResult:
     """Store the mask found for prompts, in one entry; as `edit_mask`.
 
     Args:
@@ -199,7 +199,7 @@ def apply_suggestion(
         )
 
 
-def clear(document: Document, frame: int, object_id: int) -> Drawn:
+def clear(document: Document, frame: int, object_id: int) -> EditResult:
     """State that the object is not on this frame; raises `InputError` as `edit_mask`."""
     return edit_mask(document, frame, object_id, np.zeros_like, "not here")
 
@@ -222,7 +222,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
         document.edit("reset frame", State(keyframes={frame: kept or None}, layers=layers), frame)
 
 
-def split_object(document: Document, frame: int, object_id: int, point: Point) -> Drawn:
+def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
     """Make the part of an object's mask under a point, on this frame, a new object.
 
     Raises:
@@ -234,7 +234,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
         return edit_mask(document, frame, None, lambda _: piece, "split object")
 
 
-def reassign(document: Document, frame: int, object_id: int, point: Point) -> Drawn:
+def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
     """Give the part of another object's mask under a point to this object.
 
     Raises:
@@ -353,7 +353,7 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
 
 def _edit_area(
     document: Document, frame: int, object_id: int | None, area: np.ndarray, *, erase: bool, title: str
-) -> Drawn:
+) -> EditResult:
     def edit(mask: np.ndarray) -> np.ndarray:
         return mask & ~area if erase else mask | area
 

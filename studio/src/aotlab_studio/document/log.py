@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -131,7 +132,8 @@ class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
 class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
-    status: ClipStatus
+    status: ClipStatus | Literal["in work"]
+    """``in work``: an earlier word for ``in progress``"""
     note: str = ""
     digest: str = ""
     outdated: list[FrameRange] = []
@@ -188,20 +190,31 @@ class Log:
         self._load()
 
     def append(self, record: Record) -> None:
-        """Write a record; raise `InputError`, and change nothing, if that fails."""
+        """Write a record after the last one; raise `InputError`, and change nothing, if that fails.
+
+        Only a line that was cut off is replaced: a whole one is of a program that has taken over the project.
+        """
         line = msgspec.json.encode(record) + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self.path.exists() else "xb", buffering=0) as file:
+            with self.path.open("r+b" if self._end or self.path.exists() else "x+b", buffering=0) as file:
+                length = file.seek(0, os.SEEK_END)
                 file.seek(self._end)
-                if file.write(line) != len(line):
-                    raise OSError(28, "no space left on the device")
-                file.truncate()
-                os.fsync(file.fileno())
+                if length < self._end or b"\n" in file.read():
+                    raise InputError(f"{self.path.parent}: opened by somebody else meanwhile; open it again")
+                file.truncate(file.seek(self._end))
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(28, "no space left on the device")
+                    os.fsync(file.fileno())
+                except OSError:
+                    with suppress(OSError):  # the first error says more
+                        file.truncate(self._end)
+                    raise
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
         self._end += len(line)
-        self._take(record)
+        self._apply(record)
 
     def state(self, number: int) -> State:
         """Return the state after an entry; 0: the empty one."""
@@ -212,8 +225,8 @@ class Log:
         state = self._states[number] if number else State()
         if number:
             self._states.move_to_end(number)
-        for each in reversed(path):
-            state = self._states[each] = state.replace(self.entries[each].values)
+        for entry in reversed(path):
+            state = self._states[entry] = state.replace(self.entries[entry].values)
             while len(self._states) > MAX_STATES:
                 self._states.popitem(last=False)
         return state
@@ -225,13 +238,13 @@ class Log:
             path.append(number)
             number = self.entries[number].parent
         frames = known[number]
-        for each in reversed(path):
-            changed = self.entries[each].values.keyframes
+        for entry in reversed(path):
+            changed = self.entries[entry].values.keyframes
             if changed:
-                state = self.state(each)
+                state = self.state(entry)
                 rest = [frame for frame in frames if frame not in changed]
                 frames = sorted(rest + [frame for frame in changed if find_digest(state, frame, object_id)])
-            known[each] = frames
+            known[entry] = frames
         return frames
 
     def _load(self) -> None:
@@ -241,15 +254,15 @@ class Log:
             raise InputError(f"{self.path}: cannot be read ({error.strerror}); restore it") from error
         for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
             try:
-                self._take(_decoder.decode(line))
+                self._apply(_decoder.decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
                 raise InputError(
                     f"{self.path}: line {number} is damaged ({str(error)[:100]}); restore the project from a copy"
                 ) from error
             self._end += len(line)
 
-    def _take(self, record: Record) -> None:
-        """Follow a record; raise `KeyError` for an unknown entry."""
+    def _apply(self, record: Record) -> None:
+        """Apply a record; raise `KeyError` for an unknown entry."""
         self.author = record.author
         if isinstance(record, Entry):
             if record.number != len(self.entries) + 1 or record.parent != self.head:

@@ -7,9 +7,11 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import numpy as np
@@ -112,6 +114,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
         return (*self.scores, *self.absent)
 
 
+_decoder = msgspec.json.Decoder(Result)
 HEAD = struct.Struct("<II")
 """sizes of note and mask of a record"""
 
@@ -128,10 +131,9 @@ class LayerFile:
         self.final = np.zeros(count, bool)
         """frames with a result that is not provisional"""
         self.complete = False
-        self.kept = path.is_file()
         self._places: dict[int, tuple[int, int]] = {}
         self._end = 0
-        if self.kept:
+        if path.is_file():
             self._load()
 
     def put(self, result: Result, ids: np.ndarray) -> None:
@@ -162,33 +164,47 @@ class LayerFile:
         record = HEAD.pack(len(note), len(content)) + note + content
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self.kept else "xb", buffering=0) as file:
+            with self.path.open("r+b" if self._end or self.path.exists() else "x+b", buffering=0) as file:
+                length = file.seek(0, os.SEEK_END)
+                if length < self._end or self._read_note(file, length) is not None:
+                    raise InputError(
+                        f"{self.path.parent.parent}: opened by somebody else meanwhile; open it again"
+                    )
                 file.seek(self._end)
                 if file.write(record) != len(record):
                     raise OSError(28, "no space left on the device")
                 file.truncate()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
-        self._take(result, self._end + HEAD.size + len(note), len(content))
+        self._apply(result, self._end + HEAD.size + len(note), len(content))
 
     def _load(self) -> None:
         """Read all notes up to a record that was cut off."""
-        decoder = msgspec.json.Decoder(Result)
-        try:
-            with self.path.open("rb") as file:
-                length = file.seek(0, os.SEEK_END)
-                while self._end + HEAD.size <= length:
-                    file.seek(self._end)
-                    sizes = HEAD.unpack(file.read(HEAD.size))
-                    start = self._end + HEAD.size + sizes[0]
-                    if start + sizes[1] > length:
-                        return
-                    self._take(decoder.decode(file.read(sizes[0])), start, sizes[1])
-        except (OSError, ValueError, msgspec.MsgspecError):
-            return  # what follows is not known; the layer is incomplete
+        with suppress(OSError, ValueError), self.path.open("rb") as file:  # the rest is not read
+            length = file.seek(0, os.SEEK_END)
+            while (found := self._read_note(file, length)) is not None:
+                self._apply(*found)
 
-    def _take(self, result: Result, start: int, size: int) -> None:
-        self.kept, self._end = True, start + size
+    def _read_note(self, file: IO[bytes], length: int) -> tuple[Result, int, int] | None:
+        """Return the note after the last record, and place and size of its mask; None if it is missing or damaged.
+
+        Args:
+            length: size of the file in bytes.
+        """
+        if self._end + HEAD.size > length:
+            return None
+        file.seek(self._end)
+        sizes = HEAD.unpack(file.read(HEAD.size))
+        start = self._end + HEAD.size + sizes[0]
+        if start + sizes[1] > length:
+            return None
+        try:
+            return _decoder.decode(file.read(sizes[0])), start, sizes[1]
+        except ValueError:
+            return None
+
+    def _apply(self, result: Result, start: int, size: int) -> None:
+        self._end = start + size
         self.complete = result.frame < 0
         if self.complete:
             return

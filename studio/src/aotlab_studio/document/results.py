@@ -24,7 +24,7 @@ from aotlab_studio.video import CACHE_BYTES
 RECORD_FILE = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""
 CORRECTED_FILE = ".corrected"
-"""empty file in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
+"""JSON record of the export in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
 READABLE_OUTPUTS = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""
 
@@ -62,13 +62,19 @@ def find_results(project: Path) -> Path | None:
 
 
 def open_results(
-    folder: Path, job: JobRecord, *, project: Path | None = None, cache_bytes: int = CACHE_BYTES
+    folder: Path,
+    job: JobRecord,
+    *,
+    project: Path | None = None,
+    cache_bytes: int = CACHE_BYTES,
+    same_video: bool = False,
 ) -> Document:
     """Open the project of a job's results, with its tracked and given masks; create it on first use.
 
     Args:
         project: project folder; None: ``folder`` with the suffix of projects.
         cache_bytes: as in `Document.open`.
+        same_video: as in `Document.open`.
 
     Raises:
         InputError: as `Document.open`; the video is missing, or none of the results holds readable masks.
@@ -83,7 +89,9 @@ def open_results(
         raise InputError(
             f"{folder}: its video {job.video} is missing; restore it, or put it next to the results"
         )
-    document = Document.open(video, project=project, cache_bytes=cache_bytes, levels=job.levels)
+    document = Document.open(
+        video, project=project, cache_bytes=cache_bytes, levels=job.levels, same_video=same_video
+    )
     try:
         if not document.log.entries:
             _import_results(document, folder, job)

@@ -1,5 +1,5 @@
 // @ts-check
-/** List of the clips of a batch, first those to look at first. */
+/** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusList, STATUSES } from './clips.js';
 import { addIcons, connectPerson, countText, createElement, element, onSubmit } from './dom.js';

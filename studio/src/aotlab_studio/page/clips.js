@@ -7,7 +7,7 @@ import { createElement, element, onSubmit } from './dom.js';
 /** @typedef {Clip['status']} ClipStatus */
 
 /** @type {ClipStatus[]} */
-export const STATUSES = ['open', 'in work', 'corrected', 'accepted', 'rejected'];
+export const STATUSES = ['open', 'in progress', 'corrected', 'accepted', 'rejected'];
 
 /** @param {string} base address of the batch @returns {Promise<Clip[]>} first those to look at first */
 export async function fetchClips(base) {
@@ -19,7 +19,7 @@ export async function fetchClips(base) {
 /** Return the next clip that needs work and that nobody has, after one of the list. @param {Clip[]} clips @param {string} [name] */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
-  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => clip.name !== name && isFree(clip) && ['open', 'in work', 'rejected'].includes(clip.status));
+  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => clip.name !== name && isFree(clip) && ['open', 'in progress', 'rejected'].includes(clip.status));
 }
 
 /** Return whether a clip can be opened. @param {Clip} clip */

@@ -22,7 +22,7 @@ export class Connection {
   constructor(onEvent, onChange) {
     this.onEvent = onEvent;
     this.onChange = onChange;
-    /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
+    /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void, message: string}>} */
     this.waiting = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.count = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
@@ -35,11 +35,15 @@ export class Connection {
     this.socket.onopen = () => {
       this.delay = 250;
       this.onChange(true);
+      for (const { message } of this.waiting.values()) if (message) this.socket?.send(message);
     };
     this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     this.socket.onclose = () => {
-      for (const { reject } of this.waiting.values()) reject(new Error('the connection was lost'));
-      this.waiting.clear();
+      for (const [id, { reject, message }] of this.waiting) {
+        if (message) continue;
+        reject(new Error('the connection was lost'));
+        this.waiting.delete(id);
+      }
       this.onChange(false);
       setTimeout(() => this.connect(), this.delay);
       this.delay = Math.min(5000, this.delay * 2);
@@ -83,17 +87,19 @@ export class Connection {
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} values
-   * @param {number} [id] of `makeId`
+   * @param {number} [id] of `makeId`: the message is sent until it is answered; the server stores each id once
    * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
    */
-  call(action, values, id = this.makeId()) {
+  call(action, values, id) {
+    const key = id ?? this.makeId();
+    const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {
-      if (!this.socket || !this.open) {
+      if (!id && !this.open) {
         reject(new Error('not connected; is the program still running?'));
         return;
       }
-      this.waiting.set(id, { resolve, reject });
-      this.socket.send(JSON.stringify({ ...values, id, do: action }));
+      this.waiting.set(key, { resolve, reject, message: id ? message : '' });
+      if (this.open) this.socket?.send(message);
     });
   }
 

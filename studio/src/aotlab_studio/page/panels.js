@@ -293,7 +293,7 @@ export class History {
     if (answer) toast(text, { Undo: () => this.undo(answer.step) });
   }
 
-  /** Say how many pixels other objects lost. @param {{step: number, result: import('./protocol.js').Drawn} | undefined} answer */
+  /** Say how many pixels other objects lost. @param {{step: number, result: import('./protocol.js').EditResult} | undefined} answer */
   reportTaken(answer) {
     if (!answer) return;
     const { app } = this;

@@ -115,7 +115,7 @@ def render_page(folder: Path, entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def rank_entries(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the entries of ``review.json``, first those to look at first."""
+    """Return the entries of ``review.json``, the most urgent first."""
     return sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry)))
 
 

@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
 from aotlab_studio.document.objects import NAME_LENGTH
-from aotlab_studio.protocol import Answer, Drawn, Event, Failure, FrameEvent
+from aotlab_studio.protocol import Answer, EditResult, Event, Failure, FrameEvent
 from aotlab_studio.server.actions import encode_frame_codes, run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
@@ -156,7 +156,7 @@ class Endpoints:
                 message["object_id"] = made
             answer = await self._dispatcher.run(message, author)
             if new and isinstance(answer, Answer):
-                made = answer.result.object_id if isinstance(answer.result, Drawn) else answer.result
+                made = answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
         return Response(status_code=204)
 
     async def get_archive(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aotlab import InputError, open_frames
-from aotlab.sdk import IMAGE_SUFFIXES
+from aotlab.sdk import IMAGE_SUFFIXES, list_videos
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.planning import TrackRequest
@@ -40,11 +41,12 @@ from aotlab_studio.server.session import Note, OutdatedError, Session, list_chec
 from aotlab_studio.video import encode_jpeg
 
 REVIEW_FILE = "review.json"
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".gif")
 MAX_SENTENCES = 3
 THUMBNAIL_WIDTH = 320
 RELEASE_SECONDS = 10.0
 """seconds after which a video that no page shows is released, for a page that is reloaded"""
+
+log = logging.getLogger(__name__)
 
 
 class StatusMessage(msgspec.Struct):
@@ -56,7 +58,7 @@ class StatusMessage(msgspec.Struct):
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
-    """Return the reviews of the videos of a batch, first those to look at first, or the videos of a folder.
+    """Return the reviews of the videos of a batch, the most urgent first, or the videos of a folder.
 
     None for any other path.
     """
@@ -66,25 +68,18 @@ def read_entries(folder: Path) -> list[dict[str, Any]] | None:
     except (OSError, ValueError, KeyError):
         return [
             {"name": path.name, "video": str(path), "frames": None, "objects": 0, "error": "", "rate": "25"}
-            for path in list_videos(folder)
+            for path in _list_videos(folder)
         ] or None
 
 
-def list_videos(folder: Path) -> list[Path]:
-    """Return the video files and folders of images in a folder, by name; none in a folder of images or a project."""
-    if not folder.is_dir() or (folder / PROJECT_FILE).exists() or _holds_images(folder):
+def _list_videos(folder: Path) -> list[Path]:
+    """Return the videos of a folder; none in a project, or in a folder of images other than masks beside videos."""
+    if not folder.is_dir() or (folder / PROJECT_FILE).exists():
         return []
-    return [path for path in sorted(folder.iterdir()) if _is_video(path) and path.name[0] != "."]
-
-
-def _is_video(path: Path) -> bool:
-    if path.is_dir():
-        return not path.name.endswith(PROJECT_SUFFIX) and _holds_images(path)
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _holds_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
+    masks = {f"{path.stem}.png" for path in videos}
+    images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    return videos if images <= masks else []
 
 
 @dataclass(frozen=True)
@@ -156,7 +151,7 @@ class Batch:
             )
 
     def list_clips(self) -> list[Clip]:
-        """Return all videos, first those to look at first."""
+        """Return all videos, the most urgent first."""
         return [self._describe(entry) for entry in self.read_entries()]
 
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
@@ -191,11 +186,11 @@ class Batch:
         """Store the status of a video, as `Session.set_status`; raises `InputError` as `enter`."""
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
-            try:
-                found.session.by(person).set_status(status, note, outdated)
-            finally:
-                self.leave(name, found, page=False)
-                self.release(name)
+        try:  # without the lock: it may wait for corrections
+            found.session.by(person).set_status(status, note, outdated)
+        finally:
+            self.leave(name, found, page=False)
+            self.release(name)
 
     def release(self, name: str) -> None:
         """Close the session of a video unless something is being done with it."""
@@ -228,6 +223,9 @@ class Batch:
                 self._track(name, person)
             except InputError as error:
                 self._problems[name] = str(error)
+            except Exception:  # the videos after it are tracked
+                log.exception("%s: tracking failed", name)
+                self._problems[name] = "internal error; the program's output has the details"
             with self._queue:
                 self._waiting.remove(name)
 
@@ -235,8 +233,10 @@ class Batch:
         found = self.enter(name, person if name not in self._open else "", page=False)
         try:
             session = found.session.by(person)
-            start = session.document.snapshot.keyframes[0]
-            session.track(TrackRequest(start, "both")).wait()
+            drawn = session.document.snapshot.keyframes
+            if not drawn:
+                raise InputError("its drawn masks were removed; draw one and track it")
+            session.track(TrackRequest(drawn[0], "both")).wait()
             problem = session.job.problem if session.job else None
             self._problems[name] = problem or ""
         finally:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from aotlab import InputError
-from aotlab.sdk import find_output, list_outputs, merge_class_ids
+from aotlab.sdk import find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_results, read_job
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import LOCK, move_entries, write_bytes
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
 from aotlab_studio.server.export import ExportCancelledError, export_masks, list_classes, make_record
 
 CLASSES = "classes.json"
 """class ids of all clips, beside their results"""
+LOCK_TIMEOUT = 10.0
+"""seconds to wait for another export of the same clip"""
 
 
 def export_clips(
@@ -80,6 +80,8 @@ def export_clips(
             raise
         except InputError as error:
             problems.append(f"{name}: {error}")
+        except OSError as error:
+            problems.append(f"{name}: cannot be written ({error.strerror}); free space")
     update_report(folder)
     return ExportedClips(written, problems)
 
@@ -98,9 +100,7 @@ def _export_clip(
     names = [name for name in list_outputs() if name in outputs or find_output(name).file_name in existing]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(document, Path(temporary), names, classes=classes, on_frame=on_frame)
-        write_bytes(results / CORRECTED_FILE, make_record(document))
-        for path in Path(temporary).iterdir():
-            target = results / path.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            os.replace(path, target)
+        record = make_record(document)
+        with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
+            move_entries(Path(temporary), results)
+            write_bytes(results / CORRECTED_FILE, record)

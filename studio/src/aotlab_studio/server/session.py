@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import secrets
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -24,10 +23,10 @@ from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import find_results
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import move_entries, write_bytes
 from aotlab_studio.protocol import (
     ClipStatus,
-    Drawn,
+    EditResult,
     ExportedClips,
     ExportEvent,
     ExportResult,
@@ -157,7 +156,7 @@ class Session:
         refine: bool = False,
         extend: bool = False,
         overwrite: bool = False,
-    ) -> Drawn:
+    ) -> EditResult:
         """Store the mask of the object that a box, clicks and a scribble mean.
 
         Args:
@@ -297,8 +296,7 @@ class Session:
                 write_archive(
                     sorted(written.iterdir()), written / self.archive.name
                 )  # some formats write two files
-                shutil.rmtree(folder, ignore_errors=True)
-                written.rename(folder)
+                move_entries(Path(made), folder.parent)
             annotated = [index for index in self.document.snapshot.annotated_frames if first <= index <= end]
             unclassed = sum(not item.class_name for item in self.document.snapshot.objects)
             return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
