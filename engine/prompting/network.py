@@ -100,7 +100,7 @@ class FrameSegmenter:
         require_extra("video", "cv2")  # finds connected parts
         self.network = cast(PromptNetwork, network)
         self.align_corners = model.config.align_corners
-        self.weight = network.projector.weight
+        self.weight = self.network.projector.weight
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
         self.image = pixels.permute(2, 0, 1)[None]
         self.size = (frame.shape[0], frame.shape[1])

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -218,13 +217,13 @@ def parse(argv: list[str] | None) -> Namespace:
 
 def annotate(args: Namespace) -> None:
     """Annotate a clip and print J by gestures."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as cleanup:
+    with tempfile.TemporaryDirectory() as folder:
         clip, truth = Path(folder) / "clip", []
         clip.mkdir()
         for image in sorted(args.images.iterdir())[: args.frames]:
             shutil.copy(image, clip)
             truth.append(resolve_void(read_mask(args.masks / f"{image.stem}.png")))
-        session = open_session(annotate_command.parse([str(clip)]), cleanup)
+        session = open_session(annotate_command.parse([str(clip)]))
         page = Page(session)
         for gestures, score in Person(page, truth).annotate(args.most, args.target):
             print(f"{gestures:4} gestures  mean J {score:.3f}", flush=True)

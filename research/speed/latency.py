@@ -13,7 +13,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,11 +227,10 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @command("python -m research.speed.latency", "Latency of the annotator.")
 def main(args: Namespace) -> int:
     """Print latencies and the speed of tracking; returns the exit status."""
-    with ExitStack() as cleanup:
-        session = open_session(args, cleanup)
-        token = secrets.token_urlsafe(24)
-        rows = measure(session, Server(build_app(session), bind_socket("127.0.0.1", 0), token=token), token)
-        session.close()
+    session = open_session(args)
+    token = secrets.token_urlsafe(24)
+    rows = measure(session, Server(build_app(session), bind_socket("127.0.0.1", 0), token=token), token)
+    session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
     return 0
