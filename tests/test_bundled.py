@@ -20,7 +20,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
 
 
 def test_bundled_model_follows_the_bundled_clip():
-    tracker = Tracker.from_checkpoint(overrides=["input.max_long_edge=480"])
+    tracker = Tracker.from_pretrained(overrides=["input.max_long_edge=480"])
     (video,) = open_dataset("davis2017", SAMPLE)
     truth = read_mask(video.annotations[0])
     labels = tracker.step(read_image(video.frames[0]), truth).labels
@@ -37,7 +37,7 @@ def test_bundled_film_clip_can_be_followed():
     mask = read_mask(SAMPLE / "rabbit.png")
     assert source.size == mask.shape
     assert source.length == 88
-    tracker = Tracker.from_checkpoint(overrides=["input.max_long_edge=480"])
+    tracker = Tracker.from_pretrained(overrides=["input.max_long_edge=480"])
     for index, frame in enumerate(source):
         labels = tracker.step(frame, mask if index == 0 else None).labels
         if index == 3:
@@ -88,7 +88,7 @@ def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command
 def test_bundled_model_is_far_above_optical_flow(name, tmp_path):
     videos = open_dataset(name, SHARED / "data" / "DAVIS")
     report = evaluate(
-        Tracker.from_checkpoint(), videos, tmp_path / "results", EvaluationOptions(progress=False)
+        Tracker.from_pretrained(), videos, tmp_path / "results", EvaluationOptions(progress=False)
     )
     table = make_scores_table(score_finished(videos, report))
     # Over these clips, copying the first mask scores J 18.7 and warping it by dense optical flow 42.5.

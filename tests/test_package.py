@@ -29,7 +29,7 @@ from aotlab.configs.load import load_config
 frame = np.zeros((64, 96, 3), np.uint8)
 mask = np.zeros((64, 96), np.uint8)
 mask[16:40, 24:56] = 7
-tracker = Tracker.from_checkpoint()
+tracker = Tracker.from_pretrained()
 print("objects", tracker.step(frame, mask).ids, tracker.step(frame).labels.shape)
 print("settings", load_config("r50_deaotl").name, load_config("configs/recipes/mini.yaml").name)
 old = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
@@ -40,7 +40,7 @@ SCRIPT = """
 import numpy as np
 from aotlab import Prediction, Tracker
 from aotlab.sdk import Annotations, VideoInfo, load_masks
-tracker = Tracker.from_checkpoint()
+tracker = Tracker.from_pretrained()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
 found: Annotations = load_masks([], VideoInfo("video", (64, 96))).annotations
 tracker.no_such_method("of aotlab")
@@ -48,7 +48,7 @@ tracker.no_such_method("of aotlab")
 PROMPTS = """
 import numpy as np
 from aotlab import Prompt, Tracker
-Tracker.from_checkpoint().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
+Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
 OPTIONAL = (
     "av",

@@ -69,9 +69,9 @@ def track(videos: Sequence[Video], args: Namespace, world: World, stop: StopFlag
     from aotlab.utils.streaming import HELPER_THREADS
 
     reserve_cores(HELPER_THREADS)
-    tracker, made_by = load_models(args, str(world.device))
+    tracker, origin = load_models(args, str(world.device))
     options = EvaluationOptions(
-        overlay=args.overlay, made_by=made_by, restart=args.restart, force=args.force, stop=stop
+        overlay=args.overlay, origin=origin, restart=args.restart, force=args.force, stop=stop
     )
     report = evaluate(tracker, videos, args.output, options, world)
     if report.stopped:
@@ -91,20 +91,20 @@ def load_models(args: Namespace, device: str) -> tuple[Tracker | Ensemble, dict[
 
     chosen = pair_models_with_configs(args)
     weights = args.weights or [1.0] * len(chosen)
-    branches, made_by = [], []
+    branches, origin = [], []
     for (checkpoint, config), weight in zip(chosen, weights, strict=True):
-        single = Tracker.from_checkpoint(
+        single = Tracker.from_pretrained(
             checkpoint, config=config, overrides=args.overrides, device=device, protocol="published"
         )
         settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
-        made_by.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
+        origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
         if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
-            return single, {"models": made_by}
+            return single, {"models": origin}
         branches += build_branches(
             single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
         )
     views = {"flip": args.flip, "scales": args.scales, "feedback": args.feedback}
-    return Ensemble(branches, fused_feedback=args.feedback == "fused"), {"models": made_by, **views}
+    return Ensemble(branches, fused_feedback=args.feedback == "fused"), {"models": origin, **views}
 
 
 def pair_models_with_configs(args: Namespace) -> list[tuple[Path, str | None]]:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.utils.distributed import Shard
     from aotlab.video.job import CheckedJob, Job, JobRecord
-    from aotlab.video.track import TrackOptions, TrackResult
+    from aotlab.video.track import JobOptions, TrackResult
 
 DEFAULT_WRITE = ("masks", "overlay")
 RESULTS = ".tracked"
@@ -135,12 +135,12 @@ def default_output(args: Namespace) -> Path:
     return path.with_name(f"{path.name if is_folder(path) else path.stem}{RESULTS}")
 
 
-def read_options(args: Namespace) -> TrackOptions:
+def read_options(args: Namespace) -> JobOptions:
     """Return the options of `track`; raise `InputError` if they contradict each other."""
-    from aotlab.video.track import TrackOptions
+    from aotlab.video.track import JobOptions
 
     write = [*(args.write or DEFAULT_WRITE), *(["review"] if args.review else [])]
-    return TrackOptions(
+    return JobOptions(
         write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
         both_directions=args.both_directions,
         realtime=args.realtime,
@@ -162,7 +162,7 @@ def read_job(args: Namespace) -> Job:
     )  # fmt: skip
 
 
-def track_video(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
+def track_video(args: Namespace, tracker: TrackerOptions, options: JobOptions) -> int:
     """Track one video, or resume it; return the exit status."""
     from aotlab.utils.environment import count_ranks
 
@@ -254,7 +254,7 @@ def list_numbers(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:MAX_LISTED])) + ", ..." * (len(numbers) > MAX_LISTED)
 
 
-def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOptions) -> int:
+def track_several(args: Namespace, tracker: TrackerOptions, options: JobOptions) -> int:
     """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
 
     Raises:
@@ -304,7 +304,7 @@ def track_several(args: Namespace, tracker: TrackerOptions, options: TrackOption
     return status
 
 
-def check_list(args: Namespace, jobs: Sequence[Job], tracker: TrackerOptions, options: TrackOptions) -> int:
+def check_list(args: Namespace, jobs: Sequence[Job], tracker: TrackerOptions, options: JobOptions) -> int:
     """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
     from aotlab.video.batch import check_jobs
 

@@ -41,7 +41,7 @@ def main(args: Namespace) -> int:
     from aotlab.engine.benchmark.vot import COLOUR, serve
     from aotlab.engine.tracking.tracker import Tracker
 
-    tracker = Tracker.from_checkpoint(
+    tracker = Tracker.from_pretrained(
         args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
     )
     server = trax.Server(

@@ -34,7 +34,7 @@ from aotlab.video.job import (
     result_settings,
 )
 from aotlab.video.outputs import finish_batch
-from aotlab.video.track import TrackOptions
+from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def run_jobs(
     jobs: Sequence[Job],
     output: Path,
     tracker: TrackerOptions,
-    options: TrackOptions,
+    options: JobOptions,
     *,
     world: World,
     stop: threading.Event,
@@ -103,7 +103,7 @@ def run_shard(
     jobs: Sequence[Job],
     output: Path,
     tracker: TrackerOptions,
-    options: TrackOptions,
+    options: JobOptions,
     *,
     shard: Shard,
     stop: threading.Event,
@@ -150,7 +150,7 @@ def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) ->
 
 
 def check_jobs(
-    jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: TrackOptions, *, force: bool = False
+    jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool = False
 ) -> Iterator[CheckedJob | InputError]:
     """Yield each job, or why it would fail, with everything checked that `run_jobs` would refuse; nothing is written.
 
@@ -173,7 +173,7 @@ def check_jobs(
 
 
 def make_runner(
-    output: Path, tracker: TrackerOptions, options: TrackOptions, inputs: dict[str, Any]
+    output: Path, tracker: TrackerOptions, options: JobOptions, inputs: dict[str, Any]
 ) -> Callable[[Job], JobRecord | None]:
     """Return a function that tracks a job unless it is finished; it returns None if stopped, and raises nothing."""
     options = replace(options, write=add_review(options.write), progress=False)

@@ -43,7 +43,7 @@ from aotlab.video.outputs import (
     require_source_outside,
 )
 from aotlab.video.resume import STATE_FILE, Progress
-from aotlab.video.track import TrackOptions, TrackResult, group_removals, track
+from aotlab.video.track import JobOptions, TrackResult, group_removals, track
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
@@ -141,7 +141,7 @@ class CheckedJob:
     """A job whose video, masks and prompts were read and checked by `check_job`; no PyTorch is loaded for this."""
 
     job: Job
-    options: TrackOptions
+    options: JobOptions
     source: FrameSource
     frames: FrameSelection
     masks: VideoMasks
@@ -357,7 +357,7 @@ def run_job(
     job: Job,
     folder: str | Path,
     tracker: TrackerOptions | Tracker | None = None,
-    options: TrackOptions | None = None,
+    options: JobOptions | None = None,
     *,
     force: bool = False,
     restart: bool = False,
@@ -378,9 +378,9 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    tracker, options = tracker or TrackerOptions(), options or TrackOptions()
-    if not isinstance(options, TrackOptions):
-        raise InputError(f"options: expected TrackOptions, got {type(options).__name__}; see run_job")
+    tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    if not isinstance(options, JobOptions):
+        raise InputError(f"options: expected JobOptions, got {type(options).__name__}; see run_job")
     if not isinstance(tracker, TrackerOptions) and not hasattr(tracker, "fresh"):
         raise InputError(
             f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}; see run_job"
@@ -398,7 +398,7 @@ def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
     return tracker.fresh()
 
 
-def check_job(job: Job, options: TrackOptions, *, strict: bool = False) -> CheckedJob:
+def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> CheckedJob:
     """Open the video of a job and check its masks, prompts and removals.
 
     Args:
@@ -454,7 +454,7 @@ def parse_class_names(values: Sequence[str]) -> dict[int, str]:
     return names
 
 
-def result_settings(tracker: TrackerOptions | Tracker, options: TrackOptions) -> dict[str, Any]:
+def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
     """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
     from aotlab.configs.load import to_yaml
 

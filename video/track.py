@@ -36,7 +36,7 @@ NumberedFrame = tuple[int, np.ndarray]
 
 
 @dataclass(frozen=True)
-class TrackOptions:
+class JobOptions:
     """Choices of `track`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
@@ -111,7 +111,7 @@ class TrackResult:
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
-DEFAULT_OPTIONS, NO_LABELS = TrackOptions(), VideoLabels()
+DEFAULT_OPTIONS, NO_LABELS = JobOptions(), VideoLabels()
 
 
 def track(
@@ -119,7 +119,7 @@ def track(
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
     output: Path,
-    options: TrackOptions = DEFAULT_OPTIONS,
+    options: JobOptions = DEFAULT_OPTIONS,
     *,
     frames: FrameSelection | None = None,
     labels: VideoLabels = NO_LABELS,
@@ -280,7 +280,7 @@ def _run_to_end(
     results: Generator[TrackedFrame, None, None],
     outputs: Outputs,
     source: FrameSource,
-    options: TrackOptions,
+    options: JobOptions,
     total: int | None,
 ) -> Exception | None:
     """Run to the last frame or the first failure, and complete the outputs; return what went wrong.
@@ -312,7 +312,7 @@ def _run_to_end(
     return problem
 
 
-def _describe_problem(problem: BaseException | None, options: TrackOptions, outputs: Outputs) -> str | None:
+def _describe_problem(problem: BaseException | None, options: JobOptions, outputs: Outputs) -> str | None:
     """Describe what went wrong, if anything, and which outputs are incomplete."""
     if problem is None:
         return None

@@ -39,7 +39,7 @@ RECORD_FOLDER = ".finished"
 class SequenceRecord:
     """Record of a sequence tracked to its last frame."""
 
-    made_by: str = ""
+    fingerprint: str = ""
     """digest of everything the results depend on"""
     settings: str = ""
     """digest of the models and settings among that"""
@@ -88,7 +88,7 @@ class EvaluationOptions:
     """also write ``output/overlay/<sequence>/<frame>.jpg``"""
     progress: bool = True
     """show a progress bar of the lead's frames on stderr"""
-    made_by: dict[str, Any] | None = None
+    origin: dict[str, Any] | None = None
     """models and settings as JSON values; sequences finished with the same ones are skipped. None: no records are read
     or written"""
     restart: bool = False
@@ -203,11 +203,11 @@ def _read_records(
 ) -> dict[str, SequenceRecord]:
     """Read the records of earlier runs; raise `InputError` if a sequence has results of other models or settings."""
     records = {}
-    for video in videos if options.made_by is not None else ():
+    for video in videos if options.origin is not None else ():
         record = load_record(_record_path(output, video), SequenceRecord)
         if record is None:
             continue
-        if record.settings not in ("", _digest(options.made_by)) and not options.force:
+        if record.settings not in ("", _digest(options.origin)) and not options.force:
             raise InputError(
                 f"output {output}: holds results of other models or settings ({video.name}); choose another folder "
                 "or replace them with --force"
@@ -218,7 +218,7 @@ def _read_records(
 
 def _is_finished(record: SequenceRecord, video: Video, output: Path, options: EvaluationOptions) -> bool:
     """Return whether a record is of the same models, settings and files, and the results are complete."""
-    if record.made_by != _fingerprint(video, options.made_by):
+    if record.fingerprint != _fingerprint(video, options.origin):
         return False
     try:
         for stem in video.results:
@@ -231,9 +231,9 @@ def _is_finished(record: SequenceRecord, video: Video, output: Path, options: Ev
 
 
 def _save_record(record: SequenceRecord, video: Video, output: Path, options: EvaluationOptions) -> None:
-    if options.made_by is not None:
-        made_by, settings = _fingerprint(video, options.made_by), _digest(options.made_by)
-        save_record(_record_path(output, video), replace(record, made_by=made_by, settings=settings))
+    if options.origin is not None:
+        fingerprint, settings = _fingerprint(video, options.origin), _digest(options.origin)
+        save_record(_record_path(output, video), replace(record, fingerprint=fingerprint, settings=settings))
 
 
 def _remove_results(output: Path, video: Video) -> None:
@@ -250,7 +250,7 @@ def _record_path(output: Path, video: Video) -> Path:
     return output / RECORD_FOLDER / f"{video.name}.json"
 
 
-def _fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
+def _fingerprint(video: Video, origin: dict[str, Any] | None) -> str:
     """Return a digest of the inputs of a video: models, given masks, samples of the frames, options."""
     masks: list[object] = []
     for index, mask in sorted(video.masks.items()):
@@ -262,7 +262,7 @@ def _fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
     except OSError as error:
         raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
     return _digest(
-        (made_by, masks, frames, video.merge_ids, video.output_height, video.results, video.objects)
+        (origin, masks, frames, video.merge_ids, video.output_height, video.results, video.objects)
     )
 
 

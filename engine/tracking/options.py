@@ -17,19 +17,13 @@ if TYPE_CHECKING:
 class TrackerOptions:
     """Checkpoint, settings and device of a tracker; nothing is read before `load` or `read_settings`."""
 
-    checkpoints: tuple[Path, ...] = (BUNDLED_CHECKPOINT,)
-    """checkpoints to choose from; `load` takes the first"""
+    checkpoint: Path = BUNDLED_CHECKPOINT
     config: str | None = None
     """preset or YAML file with the settings; None: those of the checkpoint"""
     overrides: tuple[str, ...] = ()
     """settings as ``key=value``"""
     device: str = "cpu"
     """cpu, cuda, cuda:N or mps"""
-
-    @property
-    def checkpoint(self) -> Path:
-        """The first checkpoint."""
-        return self.checkpoints[0]
 
     def read_settings(self) -> Config:
         """Return the settings of `load`, with bounded memory, without loading the model.
@@ -50,11 +44,11 @@ class TrackerOptions:
         return to_yaml(self.read_settings())
 
     def load(self, overrides: tuple[str, ...] = ()) -> Tracker:
-        """Return a tracker of the first checkpoint, with more overrides; raise `InputError` if it cannot be loaded."""
+        """Return a tracker, with more overrides; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.tracking.tracker import Tracker
         from aotlab.utils.devices import pick_device
 
         pick_device(self.device)  # before the model is read
-        return Tracker.from_checkpoint(
+        return Tracker.from_pretrained(
             self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
         )

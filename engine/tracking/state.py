@@ -48,7 +48,7 @@ def describe_origin(model: VOSModel, config: Config) -> dict[str, Any]:
 
 def write_state(state: TrackerState, origin: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of a state in containers, numbers and tensors; ``origin``: result of `describe_origin`."""
-    return wrap(STATES, {"made_by": origin, **pack(state)})
+    return wrap(STATES, {"origin": origin, **pack(state)})
 
 
 def read_state(state: object, origin: dict[str, Any], device: torch.device) -> TrackerState:
@@ -59,8 +59,8 @@ def read_state(state: object, origin: dict[str, Any], device: torch.device) -> T
     """
     with reading_kind("tracker state", STATES):
         content = unwrap(STATES, state)
-        made_by = content.pop("made_by")
-        other = [key for key, value in origin.items() if made_by.get(key) != value]
+        stored = content.pop("origin")
+        other = [key for key, value in origin.items() if stored.get(key) != value]
     if other:
         raise InputError(
             f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "

@@ -95,7 +95,7 @@ class Tracker:
         self.reset()
 
     @classmethod
-    def from_checkpoint(
+    def from_pretrained(
         cls,
         path: str | Path | None = None,
         *,
@@ -105,7 +105,7 @@ class Tracker:
         optimize: bool = True,
         protocol: Protocol = "bounded",
     ) -> Tracker:
-        """Load a model and return its tracker; also called `from_pretrained`.
+        """Load a model and return its tracker.
 
         Args:
             path: checkpoint, folder of `save_pretrained`, hf://OWNER/NAME, or name of published weights; None: the
@@ -129,8 +129,6 @@ class Tracker:
             )  # fmt: skip
         log.debug("%s on %s with settings %s", path or BUNDLED_CHECKPOINT, device, bounded)
         return cls(model, bounded, device=device, optimize=optimize)
-
-    from_pretrained = from_checkpoint
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""

@@ -16,7 +16,7 @@ from typing import Any
 import fsspec
 
 import aotlab
-from aotlab import InputError, Job, TrackerOptions, TrackOptions
+from aotlab import InputError, Job, JobOptions, TrackerOptions
 
 RECORD = ".track.json"
 """aotlab's record of a local job, which names local paths"""
@@ -42,7 +42,7 @@ def run_job(
     output: str,
     device: str = "cpu",
     tracker: TrackerOptions | None = None,
-    options: TrackOptions | None = None,
+    options: JobOptions | None = None,
 ) -> JobResult:
     """Track one video; call it again after a kill, as often as it takes.
 
@@ -60,7 +60,7 @@ def run_job(
         The frames, or the error of a bad input: one broken video does not stop a cluster's run.
     """
     tracker = replace(tracker or TrackerOptions(), device=device)
-    options = replace(options or TrackOptions(), progress=False)
+    options = replace(options or JobOptions(), progress=False)
     try:
         if not any(is_url(path) for path in (output, job.video, *map(mask_path, job.masks))):
             return track_into(job, Path(output), tracker, options)
@@ -79,7 +79,7 @@ def run_job(
         return JobResult(job.name, error=str(error))
 
 
-def track_into(job: Job, folder: Path, tracker: TrackerOptions, options: TrackOptions) -> JobResult:
+def track_into(job: Job, folder: Path, tracker: TrackerOptions, options: JobOptions) -> JobResult:
     """Track a job with local inputs into a local folder, or resume it; raise `InputError` for a bad input."""
     done = aotlab.run_job(job, folder, tracker, options)
     if done is None:
@@ -122,7 +122,7 @@ def stage_inputs(job: Job, folder: Path) -> Job:
     return replace(job, video=fetch(job.video, 0), masks=tuple(masks))
 
 
-def identify(job: Job, tracker: TrackerOptions, options: TrackOptions) -> bytes:
+def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> bytes:
     """Return a marker that differs when the results would: the job, what is known of its files, and all inputs."""
     stamps = []
     for path in (job.video, *map(mask_path, job.masks)):

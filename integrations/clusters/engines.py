@@ -8,15 +8,13 @@ from typing import Any
 import fsspec
 from aotlab_clusters import JobResult, run_job
 
-from aotlab import Job, TrackOptions
+from aotlab import Job, JobOptions
 
 RETRIES = 10
 """times that a job may lose its worker"""
 
 
-def track_with_ray(
-    jobs: Sequence[Job], output: str, options: TrackOptions, gpus: float = 0
-) -> list[JobResult]:
+def track_with_ray(jobs: Sequence[Job], output: str, options: JobOptions, gpus: float = 0) -> list[JobResult]:
     """Track jobs on the Ray cluster that this process is connected to; ``gpus``: share of a GPU per job."""
     import ray
 
@@ -28,7 +26,7 @@ def track_with_ray(
 
 
 def track_with_dask(
-    jobs: Sequence[Job], output: str, options: TrackOptions, client: Any, device: str = "cpu"
+    jobs: Sequence[Job], output: str, options: JobOptions, client: Any, device: str = "cpu"
 ) -> list[JobResult]:
     """Track jobs on the workers of a `distributed.Client`; give each worker one thread and one GPU."""
     futures = [
@@ -41,7 +39,7 @@ def track_with_dask(
 
 
 def track_with_submitit(
-    jobs: Sequence[Job], output: str, options: TrackOptions, executor: Any, device: str = "cpu"
+    jobs: Sequence[Job], output: str, options: JobOptions, executor: Any, device: str = "cpu"
 ) -> list[JobResult]:
     """Track jobs as tasks of a `submitit.AutoExecutor`; a preempted or timed-out task is requeued and resumes."""
     import submitit

@@ -26,11 +26,11 @@ class LoadTracker:
         }
 
     def load(self, model: str, device: str, frames_in_memory: int = 8) -> tuple[Tracker]:
-        """Return the tracker of a checkpoint or name, as in `Tracker.from_checkpoint`."""
+        """Return the tracker of a checkpoint or name, as in `Tracker.from_pretrained`."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         overrides = (f"memory.frames={frames_in_memory}", "memory.newest=null")
-        return (Tracker.from_checkpoint(model, device=device, overrides=overrides),)
+        return (Tracker.from_pretrained(model, device=device, overrides=overrides),)
 
 
 class FirstMask:

@@ -49,7 +49,7 @@ class TrackingFunction:
     """`cvat_sdk.auto_annotation.TrackingFunction` for masks; shapes are tracked independently of each other.
 
     Args:
-        checkpoint: as in `Tracker.from_checkpoint`.
+        checkpoint: as in `Tracker.from_pretrained`.
         device: cpu, cuda or cuda:N.
         max_shapes: shapes that keep their memory; the one not tracked for longest is dropped first.
     """
@@ -57,7 +57,7 @@ class TrackingFunction:
     spec = cvataa.TrackingFunctionSpec(supported_shape_types=["mask"])
 
     def __init__(self, checkpoint: str, device: str, max_shapes: int) -> None:
-        self._tracker = Tracker.from_checkpoint(checkpoint, device=device)
+        self._tracker = Tracker.from_pretrained(checkpoint, device=device)
         self._tracker.model = EncodedOnce(self._tracker.model)
         self._max_shapes = max_shapes
         self._shapes: OrderedDict[int, Shape] = OrderedDict()

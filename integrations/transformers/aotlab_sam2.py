@@ -104,12 +104,12 @@ class Sam2VideoModel:
 
     @classmethod
     def from_pretrained(cls, name: str, device_map: Any = None, dtype: Any = None) -> Sam2VideoModel:
-        """Load weights as `Tracker.from_checkpoint`, the bundled ones for a name with ``sam2``; log which."""
+        """Load weights as `Tracker.from_pretrained`, the bundled ones for a name with ``sam2``; log which."""
         weights = "bundled" if "sam2" in name else name
         log.warning("%s: this is aotlab's tracker with its weights %s, not SAM 2", name, weights)
         if device_map in (None, "auto"):
             device_map = "cuda" if torch.cuda.is_available() and device_map else "cpu"
-        return cls(Tracker.from_checkpoint(weights, device=str(device_map)))
+        return cls(Tracker.from_pretrained(weights, device=str(device_map)))
 
     @torch.inference_mode()
     def __call__(

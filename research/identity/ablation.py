@@ -147,7 +147,7 @@ def extend_table(args: Namespace) -> None:
             for rule in missing:
                 assert clip is not None
                 if rule not in trackers:
-                    trackers[rule] = Tracker.from_checkpoint(overrides=(*NATIVE, *RULES[rule]))
+                    trackers[rule] = Tracker.from_pretrained(overrides=(*NATIVE, *RULES[rule]))
                 labels, milliseconds = track(trackers[rule], clip, CHANGES.get(rule))
                 row = {"rule": rule, "group": group, "clip": name, **measure(clip, labels)}
                 writer.writerow({**row, "milliseconds": milliseconds, "frames": len(labels)})

@@ -112,7 +112,7 @@ def run_in_process(trial: Trial) -> list[Sample]:
 
 def run_trial(trial: Trial) -> list[Sample]:
     """Track the clip forward and backward; reads, writes and keeps nothing else meanwhile."""
-    tracker = Tracker.from_checkpoint(
+    tracker = Tracker.from_pretrained(
         trial.checkpoint, config=trial.config, overrides=trial.settings, device=trial.device, protocol="published"
     )  # fmt: skip
     samples: list[Sample] = []

@@ -220,7 +220,7 @@ def test_state_is_saved_by_numpy(exported):
 
 
 def change_digest(state):
-    header = json.loads(str(state["tracker"])) | {"made_by": "other"}
+    header = json.loads(str(state["tracker"])) | {"origin": "other"}
     state["tracker"] = np.array(json.dumps(header))
 
 

@@ -23,7 +23,7 @@ _HOMES = {
     "Job": "aotlab.video.job",
     "Prediction": "aotlab.engine.tracking.prediction",
     "Prompt": "aotlab.media.prompt",
-    "TrackOptions": "aotlab.video.track",
+    "JobOptions": "aotlab.video.track",
     "Tracker": "aotlab.engine.tracking.tracker",
     "TrackerOptions": "aotlab.engine.tracking.options",
     "draw_overlay": "aotlab.media.overlay",

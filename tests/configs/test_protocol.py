@@ -27,10 +27,10 @@ def test_replaced_memory_is_logged(caplog, monkeypatch):
     monkeypatch.setattr(
         "aotlab.engine.tracking.tracker.load_model", lambda *_, **__: (build_model(config.model), config)
     )
-    assert Tracker.from_checkpoint().config.memory.policy == "restricted"
+    assert Tracker.from_pretrained().config.memory.policy == "restricted"
     assert "aott: memory.policy restricted keeps 9 frames instead of all as published" in caplog.text
     caplog.clear()
-    assert Tracker.from_checkpoint(protocol="published").config == config
+    assert Tracker.from_pretrained(protocol="published").config == config
     assert caplog.text == ""
 
 

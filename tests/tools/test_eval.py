@@ -24,12 +24,12 @@ def loaded(monkeypatch):
     """Replaces loading a checkpoint; holds the arguments of each load."""
     calls = []
 
-    def from_checkpoint(path, *, config=None, overrides=(), protocol="bounded", device="cpu"):
+    def from_pretrained(path, *, config=None, overrides=(), protocol="bounded", device="cpu"):
         calls.append({"path": path, "config": config, "overrides": list(overrides), "device": device})
         assert protocol == "published"
         return PaintingTracker()
 
-    monkeypatch.setattr(Tracker, "from_checkpoint", from_checkpoint)
+    monkeypatch.setattr(Tracker, "from_pretrained", from_pretrained)
     return calls
 
 

@@ -17,7 +17,7 @@ from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job, open_segmenter, run_job
-from aotlab.video.track import TrackOptions, track
+from aotlab.video.track import JobOptions, track
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
 
@@ -130,12 +130,12 @@ def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model
     monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))
     job = Job("clip", str(video), (), boxes=("3,3,14,14",), end=1)
-    run_job(job, tmp_path / "out", options=TrackOptions(progress=False))
+    run_job(job, tmp_path / "out", options=JobOptions(progress=False))
     assert len(built) == 1
 
 
 def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
-    tracker, options = Tracker.from_checkpoint(), TrackOptions(write="masks", progress=False)
+    tracker, options = Tracker.from_pretrained(), JobOptions(write="masks", progress=False)
     monkeypatch.setattr(checkpoints, "build_model", None)
     job = Job("clip", video, boxes="3,3,14,14", end=1)
     assert run_job(job, str(tmp_path / "out"), tracker, options).frames == 2
@@ -143,9 +143,9 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
-    with pytest.raises(InputError, match="options: expected TrackOptions, got Tracker"):
+    with pytest.raises(InputError, match="options: expected JobOptions, got Tracker"):
         run_job(job, tmp_path / "b", None, tracker)
-    with pytest.raises(InputError, match="tracker: expected TrackerOptions or a Tracker, got TrackOptions"):
+    with pytest.raises(InputError, match="tracker: expected TrackerOptions or a Tracker, got JobOptions"):
         run_job(job, tmp_path / "b", options)
     with pytest.raises(InputError, match=r"source .*: expected frames; give open_frames"):
         track(tracker, video, {}, tmp_path / "b")

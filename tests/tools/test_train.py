@@ -137,7 +137,7 @@ def test_run_leaves_a_checkpoint_that_tracks(tmp_path):
     log = (output / "log.jsonl").read_text()
     assert '"J&F"' in log
     frames, masks = draw_clip(2, 64, 80, 3)
-    tracker = Tracker.from_checkpoint(output / "video.safetensors")
+    tracker = Tracker.from_pretrained(output / "video.safetensors")
     tracker.step(frames[0], masks[0])
     assert tracker.step(frames[1]).labels.shape == (64, 80)
 

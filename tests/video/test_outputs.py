@@ -17,11 +17,11 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
-from aotlab.video.track import TrackOptions, track
+from aotlab.video.track import JobOptions, track
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 from tests.media.test_video import QUARTER_TURN, set_display_matrix
 
-EVERYTHING = TrackOptions(write=tuple(list_outputs()), progress=False)
+EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_lost_objects_are_flagged(source, tmp_path):
 
 def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_path):
     attributes = {4: {0: {"wild": True}}}
-    options = TrackOptions(write=("coco",), progress=False)
+    options = JobOptions(write=("coco",), progress=False)
     labels = VideoLabels(class_names={4: "fish"}, attributes=attributes)
     track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options, labels=labels)
     tree = json.loads((tmp_path / "coco.json").read_text())
@@ -139,7 +139,7 @@ def test_predictions_are_detections_of_supervision():
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])
 def test_unknown_output_rejected(write):
     with pytest.raises(InputError, match="give some of masks, objects, mattes"):
-        TrackOptions(write=write)
+        JobOptions(write=write)
 
 
 def test_turned_clip_gives_upright_results(models, tmp_path):

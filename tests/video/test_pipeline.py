@@ -19,12 +19,12 @@ from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import OUTPUTS, find_output, require_source_outside
-from aotlab.video.track import TrackOptions, track
+from aotlab.video.track import JobOptions, track
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
-QUIET = TrackOptions(progress=False)
+QUIET = JobOptions(progress=False)
 
 
 class Source:
@@ -102,7 +102,7 @@ def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
 def test_stalled_source_keeps_received_frames(tmp_path):
     release = threading.Event()
     source = Source(at={3: lambda: release.wait(120)})
-    result = track(Echo(), source, {0: MASK}, tmp_path, TrackOptions(timeout=0.3, progress=False))
+    result = track(Echo(), source, {0: MASK}, tmp_path, JobOptions(timeout=0.3, progress=False))
     release.set()
     assert result.error.startswith("fake: no frame for 0.3 seconds")
     assert written(tmp_path) == ([0, 1, 2], 3)
@@ -124,7 +124,7 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(outputs, "write_mask", full)
     source = Source(60)
-    options = TrackOptions(write=("masks", "overlay", "coco"), progress=False)
+    options = JobOptions(write=("masks", "overlay", "coco"), progress=False)
     result = track(Echo(), source, {0: MASK}, tmp_path, options)
     assert "No space left" in result.error
     assert result.frames == 3
@@ -178,7 +178,7 @@ def test_second_interrupt_leaves_no_half_video(tmp_path):
 
 def test_realtime_never_skips_annotated_frames(tmp_path):
     tracker, source = Echo(delay=0.1), Source(30)
-    options = TrackOptions(realtime=True, progress=False)
+    options = JobOptions(realtime=True, progress=False)
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
     assert result.dropped_frames == 30 - result.frames > 5
     assert {0, 7, 8} <= set(tracker.seen)
@@ -193,7 +193,7 @@ def test_realtime_never_skips_annotated_frames(tmp_path):
 
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
     with limit_file_size(6000):
-        options = TrackOptions(write=("masks", "coco"), progress=False)
+        options = JobOptions(write=("masks", "coco"), progress=False)
         result = track(Echo(), Source(60), {0: MASK}, tmp_path, options)
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
@@ -247,7 +247,7 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
     (tmp_path / "in").mkdir()
     for index, frame in enumerate(clip(6)):
         Image.fromarray(frame).save(tmp_path / "in" / f"{index:03d}.png")
-    options = TrackOptions(write=("masks",), progress=False, removals=((3, 9),))
+    options = JobOptions(write=("masks",), progress=False, removals=((3, 9),))
     source = open_frames(tmp_path / "in")
     result = track(Tracker(*models["aott"]), source, {0: stripes([4, 9])}, tmp_path / "out", options)
     assert result.error is None
@@ -259,9 +259,9 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])
 def test_removal_of_an_absent_object_rejected(tmp_path, removal):
     tracker = Echo()
-    options = TrackOptions(progress=False, removals=(removal,))
+    options = JobOptions(progress=False, removals=(removal,))
     with pytest.raises(InputError, match="remove"):
-        TrackOptions(both_directions=True, removals=(removal,))
+        JobOptions(both_directions=True, removals=(removal,))
     with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
         track(tracker, Source(), {0: MASK, 2: MASK * 2}, tmp_path, options)
     assert tracker.seen == []
@@ -275,7 +275,7 @@ def test_removal_of_an_absent_object_rejected(tmp_path, removal):
     ],
 )
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
-    result = track(Echo(), Source(), masks, tmp_path, TrackOptions(progress=False, removals=removals))
+    result = track(Echo(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals))
     assert result.frames == 6
     assert words in result.error
 

@@ -174,7 +174,7 @@ def read_tracker_options(args: Namespace) -> TrackerOptions:
 
     chosen = args.checkpoint if isinstance(args.checkpoint, tuple) else (args.checkpoint,)
     overrides = (*args.overrides, *list_overrides(args))
-    return TrackerOptions(chosen or (BUNDLED_CHECKPOINT,), args.config, overrides, args.device)
+    return TrackerOptions((*chosen, BUNDLED_CHECKPOINT)[0], args.config, overrides, args.device)
 
 
 def list_overrides(args: Namespace, *, precision: str = "compute.precision") -> list[str]:

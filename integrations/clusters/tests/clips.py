@@ -8,10 +8,10 @@ from pathlib import Path
 
 import PIL.Image
 
-from aotlab import Job, TrackOptions, write_mask
+from aotlab import Job, JobOptions, write_mask
 from aotlab.media.synthetic_clip import draw_clip
 
-OPTIONS = TrackOptions(write=("masks", "coco"))
+OPTIONS = JobOptions(write=("masks", "coco"))
 
 
 def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:

@@ -46,7 +46,7 @@ def test_masks_match_tracker_both_ways(nodes, clip):
     assert torch.equal(union, each[:6] + each[6:])
     frames = (images * 255).round().byte().numpy()
     for order in ((2, 3, 4, 5), (2, 1, 0)):
-        expected = Tracker.from_checkpoint()
+        expected = Tracker.from_pretrained()
         first = np.where(masks[2] <= 2, masks[2], 0)
         for index in order:
             labels = expected.step(frames[index], first if index == 2 else None).labels
@@ -93,9 +93,9 @@ def test_workflow_runs_with_types_of_its_inputs(nodes, clip):
 )
 def test_unusable_prompts_refused(nodes, clip, points, box, frame, words):
     with pytest.raises(InputError, match=words):
-        nodes["AotlabFirstMask"]().segment(Tracker.from_checkpoint(), clip[0], frame, points, "[]", box)
+        nodes["AotlabFirstMask"]().segment(Tracker.from_pretrained(), clip[0], frame, points, "[]", box)
 
 
 def test_masks_of_other_size_refused(nodes, clip):
     with pytest.raises(InputError, match="do not match"):
-        nodes["AotlabTrackMasks"]().track(Tracker.from_checkpoint(), clip[0], torch.ones(1, 8, 8), 0, False)
+        nodes["AotlabTrackMasks"]().track(Tracker.from_pretrained(), clip[0], torch.ones(1, 8, 8), 0, False)

@@ -62,7 +62,7 @@ def test_two_shapes_match_trackers(clip):
         states = ask(type="init_tracking", frame=0, shapes=shapes)["states"]
         answers = [ask(type="track", frame=index, states=states)["shapes"] for index in range(1, FRAMES)]
     for place, number in enumerate((1, 2)):
-        tracker = Tracker.from_checkpoint()
+        tracker = Tracker.from_pretrained()
         tracker.step(frames[0], mask == number)
         for frame, answer in zip(frames[1:], answers, strict=True):
             expected = tracker.step(frame).labels > 0

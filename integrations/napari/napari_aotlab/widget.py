@@ -110,7 +110,7 @@ class TrackWidget(Container):
 
     def _load(self) -> Tracker:
         if self._tracker is None:
-            self._tracker = Tracker.from_checkpoint()
+            self._tracker = Tracker.from_pretrained()
         return self._tracker
 
     def _open_layers(self) -> tuple[Image, Labels] | None:

@@ -64,7 +64,7 @@ def test_labels_are_tracked_both_ways(opened, clip, qtbot):
     run(widget, qtbot)
     assert widget.progress.value == 4 + 3
     for order in ((2, 3, 4, 5), (2, 1, 0)):
-        tracker = Tracker.from_checkpoint()
+        tracker = Tracker.from_pretrained()
         tracker.step(frames[2], masks[2])
         for index in order[1:]:
             expected = tracker.step(frames[index]).labels
@@ -84,7 +84,7 @@ def test_correction_keeps_earlier_reference(opened, clip, qtbot):
     run(widget, qtbot)
     np.testing.assert_array_equal(labels.data[:3], before[:3])
     np.testing.assert_array_equal(labels.data[3], masks[3])
-    tracker = Tracker.from_checkpoint()
+    tracker = Tracker.from_pretrained()
     tracker.step(frames[0], masks[0])
     tracker.step(frames[3], masks[3])
     np.testing.assert_array_equal(labels.data[4], tracker.step(frames[4]).labels)

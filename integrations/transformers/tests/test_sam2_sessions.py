@@ -99,7 +99,7 @@ def test_masks_match_tracker(model):
     given = [masks[0] == 1, masks[0] == 2]
     processor.add_inputs_to_inference_session(session, 0, [10, 0], input_masks=given)
     found = collect(model, processor, session)
-    tracker = Tracker.from_checkpoint()
+    tracker = Tracker.from_pretrained()
     first = np.where(masks[0] <= 2, masks[0], 0)
     for index, frame in enumerate(frames):
         labels = tracker.step(frame, first if index == 0 else None).labels

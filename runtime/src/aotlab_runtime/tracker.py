@@ -202,7 +202,7 @@ class Tracker:
             groups.append({"objects": group.objects, "batch": group.batch, "memory": numbers})
             state |= {f"{place}.{name}": tensor for name, tensor in tensors.items()}
         header = {
-            "made_by": self.graphs.digest,
+            "origin": self.graphs.digest,
             "length": self._length,
             "frame_shape": self._frame_shape,
             "groups": groups,
@@ -218,7 +218,7 @@ class Tracker:
         other = self.fresh()
         try:
             header = json.loads(str(state["tracker"]))
-            if header["made_by"] != self.graphs.digest:
+            if header["origin"] != self.graphs.digest:
                 raise InputError("tracker state: was saved with another export; load it with that one")
             other.reset(header["length"])
             other._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])

@@ -58,7 +58,7 @@ def open_session(args: Namespace) -> Session:
         document = Document.open(
             path, project=args.project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
         )
-    loader = TrackerLoader(read_tracker_options(args))
+    loader = TrackerLoader(read_tracker_options(args), args.checkpoint)
     return Session(document, loader, segmenter, loader.choice)
 
 
@@ -119,7 +119,7 @@ def serve_batch(args: Namespace, cleanup: ExitStack) -> None:
     from aotlab_studio.server.batch import build_batch_app
     from aotlab_studio.tracking.models import TrackerLoader
 
-    loader = TrackerLoader(read_tracker_options(args))
+    loader = TrackerLoader(read_tracker_options(args), args.checkpoint)
     batch = open_batch(args, loader)
     title = f"{batch.folder}: {len(batch.list_clips())} videos"
     serve_app(build_batch_app(batch), args, cleanup, title=title, loader=loader, close=batch.close)
@@ -243,7 +243,7 @@ def main(args: Namespace) -> int:
         return 0
     if len(args.video) != 1:
         raise UsageError(f"{' '.join(args.video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    for path in (*read_tracker_options(args).checkpoints, *(args.segmenter or ())):
+    for path in (*args.checkpoint, *(args.segmenter or ())):
         if not path.exists():
             raise InputError(f"{path}: no such file; give a checkpoint, or a name of `aotlab weights`")
     from aotlab_studio.server.batch import read_entries

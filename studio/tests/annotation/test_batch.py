@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from aotlab import InputError, Prediction, TrackOptions, open_frames, track, write_mask
+from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.utils.versioned_json import save_record
 from aotlab.video.job import JobRecord
 from aotlab_studio import annotate as cli
@@ -532,7 +532,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     mask[30:38, 2:10] = 1  # the given mask has two parts
     write_mask(tmp_path / "a.png", mask)
     result = track(
-        DoubtfulTracker(), open_frames(video), {0: mask}, clip, TrackOptions(write=("masks", "review"))
+        DoubtfulTracker(), open_frames(video), {0: mask}, clip, JobOptions(write=("masks", "review"))
     )
     written = [path.name for path in result.written.values()]
     record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])

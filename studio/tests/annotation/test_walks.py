@@ -37,7 +37,7 @@ def clip(tmp_path):
 
 @pytest.fixture
 def session(clip):
-    session = open_session(clip, Tracker.from_checkpoint())
+    session = open_session(clip, Tracker.from_pretrained())
     yield session
     session.close()
 
@@ -81,7 +81,7 @@ class LosingTracker(TruthTracker):
     config = None
 
     @classmethod
-    def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
+    def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu"):
         return cls()
 
     def reset(self, length=None):

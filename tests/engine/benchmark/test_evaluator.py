@@ -55,7 +55,7 @@ def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
 
 
 def test_changed_frame_of_equal_size_is_tracked_again(tmp_path):
-    videos, again = [make_video(tmp_path, "a"), make_video(tmp_path, "b")], {"made_by": {"models": []}}
+    videos, again = [make_video(tmp_path, "a"), make_video(tmp_path, "b")], {"origin": {"models": []}}
     run(videos, tmp_path / "out", **again)
     content = bytearray(videos[0].frames[1].read_bytes())
     content[len(content) // 2] ^= 1

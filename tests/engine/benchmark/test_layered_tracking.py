@@ -88,7 +88,7 @@ def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
     # results as ids, of another program
     write_mask(out / "sav_000001" / "00004.png", np.ones(SIZE, np.uint8))
-    options = EvaluationOptions(progress=False, made_by={"models": []}, overlay=True, stop=threading.Event())
+    options = EvaluationOptions(progress=False, origin={"models": []}, overlay=True, stop=threading.Event())
     report = evaluate(PaintingTracker(), videos, out, options)
     assert report.finished == ["sav_000001", "sav_000002"]
     assert not (out / "sav_000001" / "00004.png").exists()

@@ -20,7 +20,7 @@ class Repeater:
     loads = steps = 0
 
     @classmethod
-    def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
+    def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu"):
         cls.loads += 1
         cls.overrides = list(overrides)
         return cls()

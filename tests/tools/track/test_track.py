@@ -223,7 +223,7 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracke
 @pytest.mark.parametrize(
     ("more", "overrides"),
     [
-        ([], []),  # `Tracker.from_checkpoint` bounds memory by itself
+        ([], []),  # `Tracker.from_pretrained` bounds memory by itself
         (["--memory", "every_nth"], ["memory.policy=every_nth"]),
         (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
         (["--memory-frames", "4"], ["memory.frames=4", "memory.newest=null"]),

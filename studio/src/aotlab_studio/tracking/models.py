@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,15 +43,17 @@ class TrackerLoader:
     """Loader of the chosen tracker; keeps the last one.
 
     Args:
-        options: those of the command line; the page offers their checkpoints and `list_models`.
+        options: those of the command line; their checkpoint is chosen first.
+        checkpoints: more that the page offers, besides `list_models`.
     """
 
-    def __init__(self, options: TrackerOptions) -> None:
+    def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
         self._options = options
+        self._own = list(dict.fromkeys((options.checkpoint, *checkpoints)))
         known = list_models()
         names = {path: name for name, path in known.items()}
         self._models: dict[str, Path] = {}
-        for path in options.checkpoints:
+        for path in self._own:
             name = names.get(path, path.stem)
             self._models[name if name not in self._models else str(path)] = path
         for name, path in known.items():
@@ -68,8 +71,8 @@ class TrackerLoader:
                 checkpoint = self._models[chosen]
                 options = replace(
                     self._options,
-                    checkpoints=(checkpoint,),
-                    config=self._options.config if checkpoint in self._options.checkpoints else None,
+                    checkpoint=checkpoint,
+                    config=self._options.config if checkpoint in self._own else None,
                 )
                 import_tracker()
                 self._loaded = chosen, options.load()
