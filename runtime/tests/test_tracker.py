@@ -329,7 +329,7 @@ def test_half_weights_keep_the_masks(tmp_path):
         ("deaott", ()),
         ("r50_deaotl", FIFO),
         ("msdeaott", ("model.stages.1.window=5",)),
-        ("aost", ()),
+        ("aost", FIFO),
         ("r50_aotl_rmem", ("memory.frames=3", "memory.every=1")),
         ("r50_aotl_rmem", ("memory.frames=10", "memory.every=1")),  # more frames than temporal slots
         ("r50_deaotl_rmem", ("memory.frames=3", "memory.every=1")),
