@@ -98,7 +98,7 @@ def test_project_folder_is_converted(tmp_path):
     session = open_session(folder)
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0, last=6)).wait()
-    editing.change_object(session.document, 2, {"name": "box"})
+    editing.change_object(session.document, 2, {"name": "box", "class_name": "car"})
     editing.clear(session.document, 5, 2)
     shown = {index: session.document.snapshot.labels(index) for index in range(7)}
     session.close()
@@ -106,7 +106,8 @@ def test_project_folder_is_converted(tmp_path):
     assert main(line) == 0
     info = VideoInfo("clip", (HEIGHT, WIDTH), CLIP_LENGTH)
     found = read_annotations(tmp_path / "out.json", info)
-    assert found.class_names == {1: "object 1", 2: "box"}
+    assert found.class_names == {1: "object", 2: "car"}
+    assert [{**region.attributes} for region in found.frames[0]] == [{}, {"name": "box"}]
     assert all((found.mask(index) == labels).all() for index, labels in shown.items())
     assert max(found.frames) == 6
 

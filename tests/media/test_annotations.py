@@ -28,6 +28,16 @@ def read_or_reject(path):
     return None
 
 
+def check_replaced_parts(path, tree, count):
+    """Read the file as it is, and with one part changed, ``count`` times."""
+    path.write_text(json.dumps(tree))
+    assert read_or_reject(path)
+    random = Random(0)
+    for _ in range(count):
+        path.write_text(json.dumps(mutate_tree(tree, random)))
+        read_or_reject(path)
+
+
 def save_binary(path, mask):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(mask.astype(np.uint8) * 255).save(path)
@@ -106,14 +116,10 @@ def test_broken_json_rejected(tmp_path, text):
 
 
 def test_coco_with_replaced_parts_is_read_or_rejected(tmp_path):
-    tree, random = format_coco(tracked(), VIDEO), Random(0)
+    tree = format_coco(tracked(), VIDEO)
     tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
     tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
-    (tmp_path / "masks.json").write_text(json.dumps(tree))
-    assert read_or_reject(tmp_path / "masks.json")
-    for _ in range(60):
-        (tmp_path / "masks.json").write_text(json.dumps(mutate_tree(tree, random)))
-        read_or_reject(tmp_path / "masks.json")
+    check_replaced_parts(tmp_path / "masks.json", tree, 60)
 
 
 @pytest.mark.parametrize(

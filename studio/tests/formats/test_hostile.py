@@ -15,10 +15,18 @@ from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.test_reading import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, labels, tracked
-from tests.media.test_annotations import check_damage, check_replaced_parts, read_or_reject
+from tests.media.test_annotations import check_replaced_parts, read_or_reject
+from tests.mutations import corrupt_bytes
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
 """replacements of every attribute and text of an XML file"""
+
+
+def check_damage(path, content):
+    """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
+    for number, changed in enumerate(corrupt_bytes(content, 40, 3)):
+        path.write_bytes(changed)
+        assert read_or_reject(path) is None or number >= 9
 
 
 def label_studio_tasks():
