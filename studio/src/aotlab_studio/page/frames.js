@@ -180,7 +180,11 @@ export class Playback {
     this.answered = 0;
     /** @type {Promise<void>} */
     this.refreshed = Promise.resolve();
-    element('frame').onchange = () => this.seek(readNumber('frame') ?? this.frame);
+    const field = element('frame');
+    field.onchange = () => this.seek(readNumber('frame') ?? this.frame);
+    // the typed number may be the one that the field showed during tracking, which is no change
+    field.onkeydown = (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && field.onchange();
+    field.onblur = () => this.showNumber();
   }
 
   /** Whether the requested frame is shown and can be changed. */
