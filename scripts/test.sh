@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" = "--lowest" ]; then
     shift
+    command -v uv >/dev/null || { echo "test.sh --lowest: needs uv (pip install uv)" >&2; exit 2; }
     uv venv --allow-existing --python 3.10 .venv-lowest
     uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-runtime \
         --editable ".[test]" --editable "studio[test]" --editable runtime
