@@ -832,11 +832,11 @@ def test_timeline_zooms_scrolls_and_has_thumbnails(page):
     page.tab.click("#thumbnails .thumbnail >> nth=7")
     page.wait_frame(7)
     for _ in range(3):
-        page.tab.click("#closer")
+        page.tab.click("#zoom-in")
     page.tab.wait_for_selector("#strips[aria-valuetext='Frame 7; frames 3 to 9 in view']")
     page.key("End")
     page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 4 to 11 in view']")
-    page.tab.click("#wider")
+    page.tab.click("#zoom-out")
     page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
 
 
@@ -928,7 +928,7 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.until(lambda: (page.labels(0) == 2).all())
 
 
-def test_stale_frames_and_waiting_corrections_show(page, session, monkeypatch):
+def test_outdated_frames_and_waiting_corrections_show(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     draw(session, 0, 1)
     with page.tracked():  # all earlier events have arrived by then
@@ -976,7 +976,7 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
         session.track(TrackRequest(0))
     page.seek(1)
     page.drag((40, 3), (44, 3))
-    for answer in ("", "go on"):
+    for answer in ("", "proceed"):
         if action == "accept":
             page.tab.select_option("#clip-status", "accepted")
         else:

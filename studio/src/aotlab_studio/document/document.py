@@ -45,9 +45,9 @@ from aotlab_studio.protocol import (
     HistoryEvent,
     NotesEvent,
     ObjectsEvent,
+    OutdatedEvent,
     RangeEvent,
     ResultsEvent,
-    StaleEvent,
     StatusEvent,
     Version,
 )
@@ -169,8 +169,8 @@ class Document:
                 self._snapshots[head] = self.at(head)
             return self._snapshots[head]
 
-    def name_holder(self, person: str) -> None:
-        """Write into the lock of the project who works on it."""
+    def set_lock_owner(self, person: str) -> None:
+        """Write the person's name into the lock of the project."""
         assert self.folder_lock is not None
         self.folder_lock.name_person(person)
 
@@ -269,10 +269,8 @@ class Document:
             holds = record.digest == now.digest
             if record.status in ("accepted", "corrected"):
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
-                holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_stale())
-            if not holds or record.status == "in work":
-                return "in progress", record.note
-            return record.status, record.note
+                holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_outdated())
+            return record.status if holds else "in progress", record.note
 
     @property
     def person(self) -> str:
@@ -364,12 +362,12 @@ class Document:
             self.emit(ObjectsEvent(self.revision, list(now.objects), sorted(now.classes)))
         for index in sorted(changed.keyframes):
             self.emit(FrameEvent(index, self.revision))
-        if changed.layers or changed.fine:
+        if changed.layers or changed.checked:
             self.emit(ResultsEvent(self.revision))
         if changed.notes:
             self.emit(NotesEvent(now.notes))
         if changed.ranges:
             self.emit(RangeEvent(now.state.ranges.get("track")))
         self.emit(HistoryEvent(self.titles))
-        self.emit(StaleEvent(now.list_stale()))
+        self.emit(OutdatedEvent(now.list_outdated()))
         self.emit(StatusEvent(*self.status))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
@@ -55,13 +55,13 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
 
     objects: dict[Id, Item | None] = {}
-    keyframes: dict[Count, dict[Id, str] | None] = field(default_factory=dict, name="given")
+    keyframes: dict[Count, dict[Id, str] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
     merged: dict[Id, Id | None] = {}
     """object that an object was merged into"""
-    fine: dict[Count, str | None] = {}
-    """digest of the masks of a frame that need no further check"""
+    checked: dict[Count, str | None] = {}
+    """digest of the masks of a frame that are marked as checked"""
     notes: dict[Count, str | None] = {}
     """notes on frames"""
     ranges: dict[str, FrameRange | None] = {}
@@ -132,8 +132,7 @@ class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
 class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
-    status: ClipStatus | Literal["in work"]
-    """``in work``: an earlier word for ``in progress``"""
+    status: ClipStatus
     note: str = ""
     digest: str = ""
     outdated: list[FrameRange] = []
@@ -201,7 +200,9 @@ class Log:
                 length = file.seek(0, os.SEEK_END)
                 file.seek(self._end)
                 if length < self._end or b"\n" in file.read():
-                    raise InputError(f"{self.path.parent}: opened by somebody else meanwhile; open it again")
+                    raise InputError(
+                        f"{self.path.parent}: another program has opened this project; open it again"
+                    )
                 file.truncate(file.seek(self._end))
                 try:
                     if file.write(line) != len(line):

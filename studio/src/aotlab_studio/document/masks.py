@@ -1,4 +1,4 @@
-"""Given masks by content, and tracked masks by layer and frame."""
+"""Drawn masks by content, and tracked masks by layer and frame."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class LayerFile:
                 length = file.seek(0, os.SEEK_END)
                 if length < self._end or self._read_note(file, length) is not None:
                     raise InputError(
-                        f"{self.path.parent.parent}: opened by somebody else meanwhile; open it again"
+                        f"{self.path.parent.parent}: another program has opened this project; open it again"
                     )
                 file.seek(self._end)
                 if file.write(record) != len(record):
@@ -252,7 +252,7 @@ class LayerStore:
         self[layer_id].finish()
         self.revision += 1
 
-    def remember_scores(self, content: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
+    def cached_scores(self, content: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
         """Return the scores of a frame of this content, measured once."""
         found = self._scores.get(content)
         if found is None:

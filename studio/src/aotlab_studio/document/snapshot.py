@@ -182,7 +182,7 @@ class Snapshot:
         found = merge_scores(tracked, self.resolve)
         if not drawn and len(layers) < 2:
             return found
-        return self.layers.remember_scores(
+        return self.layers.cached_scores(
             self._describe(index), lambda: self._measure_scores(index, found, drawn)
         )
 
@@ -250,15 +250,15 @@ class Snapshot:
         ]
 
     @computed_from_layers
-    def stale(self) -> dict[int, np.ndarray]:
+    def outdated(self) -> dict[int, np.ndarray]:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from is another one by now, or a layer that is
         to cover them waits, runs or was cut off.
         """
-        stale = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
+        outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
         for object_id, owner in self.owners.items():
-            target = stale[self.resolve(object_id)]
+            target = outdated[self.resolve(object_id)]
             for layer_id in set(owner[owner > 0].tolist()):
                 shown = owner == layer_id
                 first, last = int(shown.argmax()), self.count - 1 - int(shown[::-1].argmax())
@@ -270,18 +270,18 @@ class Snapshot:
             wanted = ~self.layers[layer_id].final
             wanted[: layer.first] = wanted[layer.last + 1 :] = False
             for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
-                stale[each] |= wanted
+                outdated[each] |= wanted
         for index in self.keyframes:
             for object_id in self.keyframe(index):
-                stale[object_id][index] = False
-        return stale
+                outdated[object_id][index] = False
+        return outdated
 
-    def list_stale(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
+    def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
         """Return the first and last frames of what is outdated in a range, ``last`` included."""
-        stale = np.any([np.zeros(self.count, bool), *self.stale.values()], axis=0)
-        stale[:first] = False
-        stale[self.count if last is None else last + 1 :] = False
-        edges = np.flatnonzero(np.diff(stale, prepend=False, append=False))
+        outdated = np.any([np.zeros(self.count, bool), *self.outdated.values()], axis=0)
+        outdated[:first] = False
+        outdated[self.count if last is None else last + 1 :] = False
+        edges = np.flatnonzero(np.diff(outdated, prepend=False, append=False))
         return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
 
     def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:

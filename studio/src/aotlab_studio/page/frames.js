@@ -173,7 +173,7 @@ export class Playback {
     /** Whether playing or following was halted while its next frame was loading, which is not shown. */
     this.halted = false;
     /** Whether the masks changed while a frame was loading. */
-    this.outdated = false;
+    this.refreshAgain = false;
     this.revision = 0;
     /** Number of requests for masks, and the one whose masks are shown. */
     this.requests = 0;
@@ -211,9 +211,9 @@ export class Playback {
     this.showing = true;
     try {
       let shown = -1;
-      while (shown !== this.target || this.outdated) {
+      while (shown !== this.target || this.refreshAgain) {
         shown = this.target;
-        this.outdated = false;
+        this.refreshAgain = false;
         await this.show(shown);
       }
     } catch (error) {
@@ -225,7 +225,7 @@ export class Playback {
     }
     this.requested = false;
     this.showing = false;
-    if (this.outdated) this.refresh(this.revision); // after an error
+    if (this.refreshAgain) this.refresh(this.revision); // after an error
     this.app.inputs.drain();
   }
 
@@ -267,10 +267,10 @@ export class Playback {
 
   /** Fetch the masks of this frame again, unless this revision was already requested. @param {number} revision */
   refresh(revision) {
-    if (this.showing) this.outdated = true;
-    else if (revision > this.revision || this.outdated) {
+    if (this.showing) this.refreshAgain = true;
+    else if (revision > this.revision || this.refreshAgain) {
       this.revision = revision;
-      this.outdated = false;
+      this.refreshAgain = false;
       this.refreshed = this.fetchLabels();
     }
     return this.refreshed;

@@ -9,7 +9,7 @@ import { TOOLS } from './tools.js';
 /** @typedef {import('./main.js').App} App */
 
 /** Buttons that work while a frame is loading. */
-const UNBLOCKED_BUTTONS = ['panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
+const UNBLOCKED_BUTTONS = ['panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'zoom-in', 'zoom-out'];
 
 /** @param {App} app */
 export function connectControls(app) {
@@ -50,7 +50,7 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     track: () => tracking.track('forward'), forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.toggleFine(),
+    'zoom-in': () => app.timeline.zoomBy(1 / 2), 'zoom-out': () => app.timeline.zoomBy(2), next: () => review.next(), checked: () => review.toggleChecked(),
     play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
@@ -188,7 +188,7 @@ function row(item, app) {
   choose.setAttribute('aria-pressed', String(id === app.chosen));
   // the first click of two replaces the list, so there is no dblclick
   choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
-  choose.append(createElement('span', { className: 'unseen', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
+  choose.append(createElement('span', { className: 'visually-hidden', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'eye-off' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'lock' : 'lock-open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   const pencil = toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app));
@@ -257,12 +257,12 @@ function rename(button, name, change, app) {
 /**
  * Ask what to do about outdated frames; return the chosen value, empty if cancelled.
  * @param {import('./connection.js').Refusal} refusal
- * @returns {Promise<'' | 'wait' | 'go on'>}
+ * @returns {Promise<'' | 'wait' | 'proceed'>}
  */
 export function askOutdated(refusal) {
   const dialog = element('outdated-dialog');
   element('outdated-text').textContent = refusal.message;
-  element('outdated-wait').hidden = refusal.question !== 'wait or go on';
+  element('outdated-wait').hidden = !refusal.choices.includes('wait');
   dialog.returnValue = '';
   return new Promise((resolve) => {
     dialog.onclose = () => resolve(dialog.returnValue);
@@ -328,7 +328,7 @@ export class History {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offer(await this.app.send('remove_keyframe'), `Given masks of frame ${frame} are removed`);
+    this.offer(await this.app.send('remove_keyframe'), `Drawn masks of frame ${frame} are removed`);
   }
 }
 

@@ -3,7 +3,7 @@
 
  A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { createElement, drawOncePerRefresh, element, watchDensity, wheelFactor } from './dom.js';
+import { countText, createElement, drawOncePerRefresh, element, watchDensity, wheelFactor } from './dom.js';
 
 /** @typedef {{id: number, name: string, color: string, hidden: boolean}} Row */
 
@@ -103,7 +103,7 @@ function drawRow(context, runs, { x: left, y, column, color, ink }) {
  * @param {CanvasRenderingContext2D} context
  * @param {{x: number, width: number, height: number}} place
  */
-function drawStale(context, { x, width, height }) {
+function drawOutdated(context, { x, width, height }) {
   context.save();
   context.beginPath();
   context.rect(x, RULER_HEIGHT - 4, width, height + 4);
@@ -138,8 +138,7 @@ function drawHandle(context, { x, way, height, color }) {
 export function describeRow(row) {
   if (!row) return 'no masks yet';
   const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
-  const given = count('Gg');
-  return `given on ${given} ${given === 1 ? 'frame' : 'frames'}, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
+  return `drawn on ${countText(count('Gg'), 'frame')}, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
 }
 
 /** Number of frames at the closest zoom. */
@@ -176,7 +175,7 @@ export class Timeline {
     /** @type {number[]} */
     this.checks = [];
     /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
-    this.stretches = [];
+    this.outdated = [];
     this.dragging = false;
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
@@ -242,10 +241,10 @@ export class Timeline {
     this.redraw();
   }
 
-  /** @param {[number, number][]} stretches first and last frames with tracked masks older than a correction */
-  setStale(stretches) {
-    this.stretches = stretches;
-    const texts = stretches.map(([start, end]) => `${start} to ${end}`);
+  /** @param {[number, number][]} outdated first and last frames with tracked masks older than a correction */
+  setOutdated(outdated) {
+    this.outdated = outdated;
+    const texts = outdated.map(([start, end]) => `${start} to ${end}`);
     this.canvas.setAttribute('aria-description', texts.length ? `Outdated: ${texts.join(', ')}` : '');
     this.redraw();
   }
@@ -431,7 +430,7 @@ export class Timeline {
       const from = Math.floor(first);
       if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, color: object.color, ink });
     });
-    for (const [start, end] of this.stretches) drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
+    for (const [start, end] of this.outdated) drawOutdated(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();

@@ -173,7 +173,7 @@ export class Review {
     this.asked = 0;
     this.refreshing = false;
     /** Whether something changed since the last request. */
-    this.outdated = false;
+    this.refreshAgain = false;
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
     /** Frame of the note in the field. */
@@ -223,12 +223,12 @@ export class Review {
 
   /** Fetch strips and checks; during a request, once more after it. */
   async refresh() {
-    this.outdated = true;
+    this.refreshAgain = true;
     if (this.refreshing) return;
     this.refreshing = true;
     try {
-      while (this.outdated) {
-        this.outdated = false;
+      while (this.refreshAgain) {
+        this.refreshAgain = false;
         this.asked = performance.now();
         await this.fetch();
       }
@@ -275,7 +275,7 @@ export class Review {
     const visit = this.visits.find((one) => one.frame === frame);
     if (!visit || this.isDone(visit) === Boolean(visit.done)) return;
     visit.done = !visit.done;
-    this.outdated = this.outdated || this.refreshing; // the answer may be older than this change
+    this.refreshAgain = this.refreshAgain || this.refreshing; // the answer may be older than this change
     this.show();
   }
 
@@ -298,13 +298,13 @@ export class Review {
     return app.playback.seek(visit.frame);
   }
 
-  /** State that this frame is fine as it shows, and go to the next one to check; if it was fine, take that back. */
-  async toggleFine() {
+  /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
+  async toggleChecked() {
     const { frame } = this.app.playback;
-    const answer = await this.app.send('toggle_fine', { frame });
+    const answer = await this.app.send('toggle_checked', { frame });
     if (!answer) return;
     await this.refresh();
-    this.app.history.offer(answer, answer.result ? `Frame ${frame} is fine` : `Frame ${frame} is to be checked again`);
+    this.app.history.offer(answer, answer.result ? `Frame ${frame} is marked as checked` : `Frame ${frame} is to be checked again`);
     if (answer.result && this.visits.some((visit) => !visit.done)) this.next();
   }
 

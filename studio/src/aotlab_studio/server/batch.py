@@ -26,7 +26,7 @@ from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import RECORD_FILE
 from aotlab_studio.files import read_holder
-from aotlab_studio.protocol import Clip, ClipStatus, ExportedClips, Outdated
+from aotlab_studio.protocol import Clip, ClipStatus, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences, rank_entries
 from aotlab_studio.server.app import (
     CACHE_HEADERS,
@@ -54,7 +54,7 @@ class StatusMessage(msgspec.Struct):
 
     status: ClipStatus
     note: Note = ""
-    outdated: Outdated = "ask"
+    outdated: OutdatedPolicy = "ask"
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
@@ -167,7 +167,7 @@ class Batch:
             found = found or self._open_session(name)
             if person and person != found.person:
                 found.person = person
-                found.session.document.name_holder(person)
+                found.session.document.set_lock_owner(person)
             found.requests += 1
             found.pages += page
             if page:
@@ -181,7 +181,7 @@ class Batch:
             found.pages -= page
 
     def set_status(
-        self, name: str, status: ClipStatus, note: str, person: str, outdated: Outdated = "ask"
+        self, name: str, status: ClipStatus, note: str, person: str, outdated: OutdatedPolicy = "ask"
     ) -> None:
         """Store the status of a video, as `Session.set_status`; raises `InputError` as `enter`."""
         with self._lock(name):

@@ -144,7 +144,7 @@ def export_masks(
 def make_record(document: Document, first: int = 0, last: int | None = None) -> bytes:
     """Return what was exported, as JSON: edit, status, digest of the masks, outdated frames, person and time."""
     status, note = document.status
-    outdated = document.snapshot.list_stale(first, last)
+    outdated = document.snapshot.list_outdated(first, last)
     record = {
         "edit": document.log.head, "status": status, "note": note, "digest": document.snapshot.digest,
         "outdated": outdated, "person": document.author, "time": utc_now(),

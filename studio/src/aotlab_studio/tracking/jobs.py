@@ -17,7 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, TrackRequest, plan_request, plan_spans, with_merged
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, StaleEvent, StatusEvent
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, OutdatedEvent, StatusEvent
 from aotlab_studio.review.scores import ReviewSignals, measure_scores
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class TrackingJob:
         self.ended = time.perf_counter()
         self.status = status
         with suppress(InputError):  # a masks file that cannot be read
-            self._document.emit(StaleEvent(self._document.snapshot.list_stale()))
+            self._document.emit(OutdatedEvent(self._document.snapshot.list_outdated()))
             self._document.emit(StatusEvent(*self._document.status))
         self._set_status(status)
         self._on_end(self)
