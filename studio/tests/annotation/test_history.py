@@ -195,7 +195,7 @@ class History(RuleBasedStateMachine):
             self.give(object_id, frame, mask, propagates=False)
         layer = Layer([1, 2, 3], 1, COUNT - 1)
         self.follow(lambda _: None, lambda: self.document.edit("tracking", State(layers={1: layer})))
-        for frame in layer.frames:
+        for frame in range(1, COUNT):
             ids = [filled.choice([0, 1, 2, 3]) for _ in PIXELS]
             self.store(1, frame, [1, 2, 3], ids, frozenset(), provisional=False)
         self.document.finish_layer(1)

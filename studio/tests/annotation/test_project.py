@@ -431,9 +431,8 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     session.document.set_status("accepted", "")
-    counted = []
-    compute = Snapshot.owners._compute
-    monkeypatch.setattr(Snapshot.owners, "_compute", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.owners.func
+    monkeypatch.setattr(Snapshot.owners, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
     session.document.snapshot.list_outdated()

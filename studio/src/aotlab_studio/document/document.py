@@ -93,8 +93,8 @@ class Document:
         """who signs the entries of this view"""
         self.propagates = self.shared = False
         """as in `by`"""
-        self._snapshots: dict[int, Snapshot] = {}
-        """the last snapshot by its entry, for all views"""
+        self._snapshots: dict[tuple[int, int], Snapshot] = {}
+        """the last snapshot by its entry and the revision of the layers, for all views"""
         for entry in self.log.entries.values():
             layers = [layer for layer in entry.values.layers.values() if layer is not None]
             last = max([*entry.values.keyframes, *(layer.last for layer in layers)], default=0)
@@ -163,11 +163,11 @@ class Document:
     def snapshot(self) -> Snapshot:
         """What the document shows at the head of its log."""
         with self.lock:
-            head = self.log.head
-            if head not in self._snapshots:
+            key = self.log.head, self.layers.revision
+            if key not in self._snapshots:
                 self._snapshots.clear()
-                self._snapshots[head] = self.at(head)
-            return self._snapshots[head]
+                self._snapshots[key] = self.at(self.log.head)
+            return self._snapshots[key]
 
     def set_lock_owner(self, person: str) -> None:
         """Write the person's name into the lock of the project."""

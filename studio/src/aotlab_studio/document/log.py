@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import InputError
@@ -45,10 +46,14 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         """Whether its job starts by itself, and again after an interruption."""
         return self.kind == "correction"
 
-    @property
-    def frames(self) -> range:
-        """Frames that it covers."""
-        return range(self.first, self.last + 1)
+    def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
+        if self.kind == "correction":
+            late = index > self.start
+            return late | (self.before is not None), ~late
+        return np.full(len(index), self.kind != "backward"), np.full(
+            len(index), self.kind in ("backward", "both")
+        )
 
 
 class State(Struct, frozen=True, omit_defaults=True):
