@@ -25,7 +25,6 @@ from aotlab_studio.document.log import Log, StatusRecord
 from aotlab_studio.document.masks import LayerFile, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import write_bytes
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -401,14 +400,20 @@ def test_masks_of_another_program_are_never_cut_off(tmp_path):
     assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 2]
 
 
-def test_files_are_synced_through_a_handle_that_may_write(tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
-    modes = []
-    monkeypatch.setattr(
-        os, "fsync", lambda handle: modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
-    )
-    write_bytes(tmp_path / "file", b"content")
-    assert modes == [os.O_WRONLY]  # Windows refuses to sync what is open for reading
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names of open files")
+def test_drawing_and_its_name_are_on_disk_before_its_entry(session, monkeypatch):
+    fcntl, synced = pytest.importorskip("fcntl"), []
+
+    def record(handle):
+        mode = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE
+        synced.append((os.path.basename(os.readlink(f"/proc/self/fd/{handle}")), mode))
+
+    monkeypatch.setattr(os, "fsync", record)
+    draw(session, 0, 1)
+    names = [name for name, _ in synced]
+    mask = next(index for index, name in enumerate(names) if name.endswith(".png"))
+    assert names[mask:][:3] == [names[mask], "masks", LOG_FILE]
+    assert synced[mask][1] == os.O_WRONLY  # Windows refuses to sync what is open for reading
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder):

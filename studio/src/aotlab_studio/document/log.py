@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
+from aotlab_studio.files import sync_folder
 from aotlab_studio.protocol import ClipStatus, Direction
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -219,6 +220,8 @@ class Log:
                     raise
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
+        if not self._end:
+            sync_folder(self.path.parent)
         self._end += len(line)
         self._apply(record)
 
