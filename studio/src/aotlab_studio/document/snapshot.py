@@ -153,9 +153,8 @@ class Snapshot:
         found = merge_scores(tracked, self.resolve)
         if not drawn and len(layers) < 2:
             return found
-        return self.layers.cached_scores(
-            self._describe(index), lambda: self._measure_scores(index, found, drawn)
-        )
+        content = self._describe(index)
+        return self.layers.scores.get_or_compute(content, lambda: self._measure_scores(index, found, drawn))
 
     def _measure_scores(
         self, index: int, tracked: dict[int, Score], drawn: dict[int, str]
