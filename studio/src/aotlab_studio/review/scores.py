@@ -160,18 +160,6 @@ def measure_scores(
     return scores
 
 
-def measure_disagreement(
-    object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
-) -> dict[int, float]:
-    """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
-    disagreement = {}
-    for object_id in object_ids:
-        mask, other = first == object_id, second == object_id
-        union = int((mask | other).sum())
-        disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
-    return disagreement
-
-
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
     """Return scores by resolved object id (0: removed); those of one id are merged, weighted by area."""
     merged: dict[int, Score] = {}
