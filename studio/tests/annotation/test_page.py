@@ -928,6 +928,58 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.until(lambda: (page.labels(0) == 2).all())
 
 
+@pytest.mark.parametrize("action", ["delete", "merge"])
+def test_undo_of_delete_or_merge_brings_all_masks_back(page, session, action):
+    draw(session, 0, 1, 2)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    page.objects(2)
+    before = [page.labels(index).tolist() for index in range(LENGTH)]
+    page.key("2")
+    page.chosen("object 2")
+    page.tab.click(f"#{action}")
+    if action == "merge":
+        page.tab.click("#merge-dialog button[value=merge]")
+    page.objects(1)
+    assert not any((page.labels(index) == 2).any() for index in range(LENGTH))
+    page.key_done("Control+z")
+    page.objects(2)
+    assert [page.labels(index).tolist() for index in range(LENGTH)] == before
+
+
+def test_undo_of_tracking_keeps_corrections_of_other_objects(page, session):
+    draw(session, 0, 1, 2)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    page.objects(2)
+    page.key("2", "b")
+    page.seek(4)
+    page.drag((50, 3), (54, 3))
+    page.until(lambda: session.document.snapshot.keyframe(4) and not session.runner.list_waiting())
+    page.until(lambda: not session.runner.busy)
+    corrected = [(page.labels(index) == 2).tolist() for index in range(LENGTH)]
+    page.key("1", "Home")
+    page.wait_frame(0)
+    page.tab.check("#only")
+    page.track("t")
+    page.key_done("Control+z")
+    assert [(page.labels(index) == 2).tolist() for index in range(LENGTH)] == corrected
+
+
+def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
+    draw(session, 0, 1, 2)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    page.objects(2)
+    page.key("1", "b")
+    page.seek(5)
+    page.drag((45, 30), (45, 30))
+    page.tab.wait_for_selector(".toast >> text=of object 2")
+    rows = "[...document.querySelectorAll('#objects .visually-hidden')].map((row) => row.textContent)"
+    page.until(lambda: "drawn on 2 frames" in page.tab.evaluate(rows)[0])
+    assert "drawn on 1 frame," in page.tab.evaluate(rows)[1]
+
+
 def test_outdated_frames_and_waiting_corrections_show(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     draw(session, 0, 1)
@@ -995,7 +1047,7 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
         assert '"outdated"' in (session.archive.parent / "export.json").read_text()
 
 
-def test_fine_frame_leaves_the_list_and_the_next_one_shows(page, session, monkeypatch):
+def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, monkeypatch):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     found = [Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)]
@@ -1164,7 +1216,7 @@ def test_version_is_kept_and_restored(page, session):
     assert (page.labels(0) == (truth(0) == 1)).all()
 
 
-def test_accepted_masks_are_in_work_after_an_edit(page, session):
+def test_accepted_masks_are_in_progress_after_an_edit(page, session):
     draw(session, 0, 1)
     page.objects(1)
     page.until(lambda: page.tab.input_value("#clip-status") == "in progress")

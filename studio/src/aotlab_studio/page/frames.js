@@ -1,7 +1,7 @@
 // @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; the shown frame: seeking, stepping, playing. */
 
-import { element, readNumber, setIcon } from './dom.js';
+import { element, elements, readNumber, setIcon } from './dom.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -192,7 +192,7 @@ export class Playback {
   setCount(count) {
     this.count = count;
     this.app.timeline.setCount(count);
-    for (const id of ['frame', 'first', 'last']) element(id).max = String(count - 1);
+    for (const field of elements('frame', 'first', 'last')) field.max = String(count - 1);
   }
 
   /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */

@@ -3,7 +3,7 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, element, loadPlace, restoreSettings } from './dom.js';
+import { addIcons, element, elements, loadPlace, restoreSettings } from './dom.js';
 import { FrameCache, Playback } from './frames.js';
 import { askOutdated, connectControls, Exporter, History, showClasses, showFields, showObjects, showTools } from './panels.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
@@ -160,7 +160,7 @@ export class App {
     showObjects(element('objects'), objects, this);
     showFields(objects.find((item) => item.id === this.chosen));
     element('empty').hidden = objects.length > 0;
-    for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !this.chosen;
+    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;
   }
 

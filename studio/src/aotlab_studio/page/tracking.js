@@ -1,12 +1,10 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
-import { countText, element, createElement, readNumber, setIcon, toast } from './dom.js';
-import { makeThumbnail } from './timeline.js';
+import { countText, element, elements, createElement, readNumber, setIcon, setLabel, toast } from './dom.js';
+import { makeThumbnail } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
-
-const BUTTONS = ['track', 'forward', 'backward', 'both'];
 
 export class Tracking {
   /** @param {import('./main.js').App} app */
@@ -21,7 +19,7 @@ export class Tracking {
     /** @type {JobProgress | null} */
     this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
-    for (const id of ['first', 'last']) element(id).onchange = () => this.sendRange();
+    for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
   /** Set the range to track; empty: to the start or end. @param {string} first @param {string} last */
@@ -40,7 +38,7 @@ export class Tracking {
 
   /** Store the range of the fields. */
   async sendRange() {
-    const [first, last] = ['first', 'last'].map((id) => readNumber(id) ?? null);
+    const [first, last] = [readNumber('first') ?? null, readNumber('last') ?? null];
     this.app.timeline.setRange(first, last);
     await this.app.send('set_range', { first, last });
   }
@@ -66,7 +64,7 @@ export class Tracking {
   setJob(job) {
     const alive = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
     element('job').hidden = !alive;
-    for (const id of BUTTONS) element(id).disabled = alive;
+    for (const button of elements('track', 'forward', 'backward', 'both')) button.disabled = alive;
     if (job && alive) {
       if (!this.job) element('follow').checked = this.follows;
       this.showProgress(job);
@@ -109,7 +107,7 @@ export class Tracking {
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
     const pass = job.passes > 1 ? `, pass ${job.current_pass} of ${job.passes}` : '';
     element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}${pass}`;
-    element('pause').lastElementChild.textContent = job.status === 'paused' ? 'Resume' : 'Pause';
+    setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
@@ -262,7 +260,7 @@ export class Review {
       line.append(createElement('button', { textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }));
       return line;
     }));
-    element('next').lastElementChild.textContent = `Next frame to check (${open.length})`;
+    setLabel(element('next'), `Next frame to check (${open.length})`);
   }
 
   /** Return whether masks of all doubtful objects are drawn. @param {Visit} visit */
