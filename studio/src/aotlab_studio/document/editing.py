@@ -208,7 +208,6 @@ def remove_keyframe(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
-        now.require_frame(frame)
         drawn = now.keyframe(frame)
         kept = {each: drawn[each] for each in now.objects.locked if each in drawn}
         for object_id in drawn.keys() - kept if document.propagates else ():

@@ -76,6 +76,12 @@ class State(Struct, frozen=True, omit_defaults=True):
     attributes: dict[Id, dict[Count, Any] | None] = {}
     """attributes by object and frame, as in loaded masks"""
 
+    def layer(self, layer_id: int) -> Layer:
+        """Return a layer of a document, which is not None."""
+        layer = self.layers[layer_id]
+        assert layer is not None
+        return layer
+
     def replace(self, values: State) -> State:
         """Return the state after an entry."""
         changed = {}

@@ -37,7 +37,7 @@ class Snapshot:
 
     @cached_property
     def objects(self) -> ObjectList:
-        """Objects."""
+        """Objects that are not deleted, oldest first."""
         return ObjectList(item for item in self.state.objects.values() if item is not None)
 
     @property
@@ -87,8 +87,8 @@ class Snapshot:
     def owners(self) -> dict[int, np.ndarray]:
         """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
         owners: dict[int, np.ndarray] = {}
-        for layer_id, layer in sorted(self.state.layers.items()):
-            assert layer is not None
+        for layer_id in sorted(self.state.layers):
+            layer = self.state.layer(layer_id)
             frames = slice(layer.first, layer.last + 1)
             coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
@@ -204,7 +204,7 @@ class Snapshot:
     @cached_property
     def pending(self) -> list[int]:
         """Layers that are not complete and not replaced by a newer one, oldest first."""
-        layers = {key: layer for key, layer in sorted(self.state.layers.items()) if layer is not None}
+        layers = {key: self.state.layer(key) for key in sorted(self.state.layers)}
         return [
             key
             for key, layer in layers.items()
@@ -223,7 +223,7 @@ class Snapshot:
     def outdated(self) -> dict[int, np.ndarray]:
         """Outdated frames of each object, N bool.
 
-        They are not drawn, and either a keyframe that they were tracked from is another one by now, or a layer that is
+        They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
         to cover them waits, runs or was cut off.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
@@ -235,8 +235,7 @@ class Snapshot:
                 changed = self._find_changed(layer_id, object_id, first, last)
                 target[first : last + 1] |= shown[first : last + 1] & changed
         for layer_id in self.pending:
-            layer = self.state.layers[layer_id]
-            assert layer is not None
+            layer = self.state.layer(layer_id)
             wanted = ~self.layers[layer_id].final
             wanted[: layer.first] = wanted[layer.last + 1 :] = False
             for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
@@ -259,8 +258,7 @@ class Snapshot:
 
         A frame is tracked from the drawn mask of its object before it, the one after it, or both.
         """
-        layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
-        assert layer is not None
+        layer, entry = self.state.layer(layer_id), self._log.layer_entries[layer_id]
         then, target = self._log.state(entry), self.resolve(object_id)
         source = resolve(then, object_id)
         drawn: set[int] = set()  # on frames of the range, and nearest to it

@@ -123,7 +123,7 @@ class Batch:
         with self._lock(name):
             found = self._open.get(name)
             if found is not None and found.pages and person and found.person not in ("", person):
-                raise InputError(f"{name}: {found.person} has it open; choose another video, or wait")
+                raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
             found = found or self._open_session(name)
             if person and person != found.person:
                 found.person = person
@@ -192,7 +192,7 @@ class Batch:
                         f"{name}: could not be tracked ({entry['error']}), and its video is missing"
                     )
                 return entry
-        raise InputError(f"{name[:80]}: no such video in {self.folder}; open the list")
+        raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
 
     def _locate_project(self, name: str) -> Path:
         return self.folder / f"{name}{PROJECT_SUFFIX}"
