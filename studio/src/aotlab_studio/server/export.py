@@ -63,6 +63,8 @@ class ExportCancelledError(InputError):
     """A person cancelled the export."""
 
 
+RECORD_FILE = "export.json"
+"""`make_record`, beside the outputs"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
 

@@ -37,6 +37,14 @@ from aotlab_studio.protocol import (
 )
 from aotlab_studio.review.batch import update_report
 from aotlab_studio.review.checks import Check, find_checks
+from aotlab_studio.server.batch_export import export_clips
+from aotlab_studio.server.export import (
+    RECORD_FILE,
+    ExportCancelledError,
+    export_masks,
+    make_record,
+    write_archive,
+)
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 
@@ -229,8 +237,6 @@ class Session:
         Raises:
             InputError: an unknown output, the video is not one of a list, or an export is running.
         """
-        from aotlab_studio.server.batch_export import export_clips
-
         if self.results is None:
             raise InputError("export: this video is not part of a batch; use Export")
         if not self._export.acquire(blocking=False):
@@ -264,8 +270,6 @@ class Session:
         Raises:
             InputError: as `export_masks` and `check_outdated`, no such frame, another export runs, or cancelled.
         """
-        from aotlab_studio.server.export import export_masks, make_record, write_archive
-
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
             self.document.frames.require_frame(index)
@@ -285,7 +289,7 @@ class Session:
                 export_masks(
                     self.document, written, names, first=first, last=end, on_frame=self._report_export
                 )
-                write_bytes(written / "export.json", make_record(self.document, first, end))
+                write_bytes(written / RECORD_FILE, make_record(self.document, first, end))
                 write_archive(
                     sorted(written.iterdir()), written / self.archive.name
                 )  # some formats write two files
@@ -319,8 +323,6 @@ class Session:
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
-            from aotlab_studio.server.export import ExportCancelledError
-
             raise ExportCancelledError("export: cancelled; nothing was written")
 
 
