@@ -93,7 +93,7 @@ def test_clip_is_served_below_its_name(served):
     described = talk.do("describe")["result"]
     assert described["name"] == "b"
     assert described["batch"]
-    assert "no such video" in served.get("/clip/x/").text
+    assert "no such clip" in served.get("/clip/x/").text
     talk.socket.close()
 
 
