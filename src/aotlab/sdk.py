@@ -28,6 +28,7 @@ _HOMES = {
     "Region": "aotlab.media.regions",
     "TrackResult": "aotlab.video.track",
     "TrackedFrame": "aotlab.video.outputs",
+    "VideoFile": "aotlab.video.outputs",
     "VideoFrames": "aotlab.media.video",
     "VideoInfo": "aotlab.media.regions",
     "VideoLabels": "aotlab.video.labels",

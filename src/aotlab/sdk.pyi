@@ -53,6 +53,7 @@ from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,
     TrackedFrame as TrackedFrame,
+    VideoFile as VideoFile,
     find_output as find_output,
     list_outputs as list_outputs,
     to_detections as to_detections,

@@ -1,8 +1,10 @@
-"""Message types of page and server as TypeScript, written to the path given; tsc checks the page with them."""
+"""Types of messages and elements of the page as TypeScript, written to the path given, for tsc."""
 
 from __future__ import annotations
 
 import sys
+from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -49,6 +51,26 @@ def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     ]
 
 
+class ElementIds(HTMLParser):
+    """Tags of the elements of a page by id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Store the tag of an element with an id."""
+        self.tags |= {str(value): tag for name, value in attrs if name == "id"}
+
+
+def list_elements() -> list[str]:
+    """Return the type of each element of the pages by its id."""
+    parser = ElementIds()
+    for name in ("index.html", "batch.html"):
+        parser.feed((files("aotlab_studio") / "page" / name).read_text(encoding="utf-8"))
+    return [f"  '{each}': HTMLElementTagNameMap['{tag}'];" for each, tag in parser.tags.items()]
+
+
 def format_declarations() -> str:
     """Return the whole file."""
     classes: dict[str, Any] = {
@@ -66,7 +88,8 @@ def format_declarations() -> str:
             lines = [f"  {line};" for line in list_fields(kind, classes)]
             done[name] = "\n".join([f"export interface {name} {{", *lines, "}"])
     table = "\n".join(["export interface Actions {", *actions, "}"])
-    blocks = [done[name] for name in sorted(done)]
+    elements = "\n".join(["export interface Elements {", *list_elements(), "}"])
+    blocks = [elements, *(done[name] for name in sorted(done))]
     return "\n\n".join([HEADER + table, f"export type Event = {event};", *blocks]) + "\n"
 
 

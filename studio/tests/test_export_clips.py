@@ -62,7 +62,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         assert describe(session).status == "in progress"
         run_action(
             session,
-            {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "go on"},
+            {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "proceed"},
         )
         session.close()
     open_clip(batch, "c").close()
@@ -84,14 +84,14 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 def test_corrected_clips_are_exported_by_one_button(batch):
     other = open_clip(batch, "a")
     editing.outline(other.document, 4, 1, square(40, 25, 8))
-    other.set_status("corrected", outdated="go on")
+    other.set_status("corrected", outdated="proceed")
     other.close()
     session = open_clip(batch, "b")
     served = Served(session)
     talk = served.open()
     assert talk.do("describe")["result"]["batch"]
     talk.do("outline", frame=4, object_id=1, points=square(40, 25, 8))
-    talk.do("set_status", status="accepted", outdated="go on")
+    talk.do("set_status", status="accepted", outdated="proceed")
     assert talk.do("export_clips", names=["cvat"])["result"] == {"names": ["a", "b"], "problems": []}
     served.close()
     assert all((batch / name / "cvat.xml").is_file() for name in ("a", "b"))
@@ -104,7 +104,7 @@ def test_corrected_clips_are_exported_by_one_button(batch):
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
     session = open_clip(batch, "a")
     editing.outline(session.document, 4, 1, square(40, 25, 8))
-    session.set_status("corrected", outdated="go on")
+    session.set_status("corrected", outdated="proceed")
     session.close()
     assert main([str(batch), "--write", "cvat,yolo"]) == 0
     assert (batch / "a" / "cvat.xml").is_file()
@@ -120,7 +120,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 def test_copied_batch_finds_its_videos(batch, tmp_path):
     session = open_clip(batch, "a")
     editing.outline(session.document, 4, 1, square(40, 25, 8))
-    session.set_status("corrected", outdated="go on")
+    session.set_status("corrected", outdated="proceed")
     session.close()
     copy = tmp_path / "deeper" / "down" / "copy"
     shutil.copytree(batch, copy)
@@ -135,7 +135,7 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
 def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     session = open_clip(batch, "a")
     editing.outline(session.document, 4, 1, square(40, 25, 8))
-    session.set_status("corrected", outdated="go on")
+    session.set_status("corrected", outdated="proceed")
     session.close()
     before = {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()}
 
@@ -165,7 +165,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch, name) for name in ("a", "b")]
     for session in sessions:
         editing.outline(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("corrected", outdated="go on")
+        session.set_status("corrected", outdated="proceed")
     sessions[0].close()
     assert main([str(batch)]) == 1
     sessions[1].close()

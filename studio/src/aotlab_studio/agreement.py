@@ -12,6 +12,7 @@ import click
 
 from aotlab import InputError, open_frames
 from aotlab.sdk import Annotations, VideoInfo, atomic_path, command, read_annotations, region_similarity
+from aotlab_studio.review.output import align_columns
 
 MAX_LISTED = 10
 """largest number of printed frames"""
@@ -31,22 +32,19 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
     Args:
         scores: J by frame and object id.
     """
-    rows = [["object", "frames", "J mean", "J lowest", "on frame"]]
+    rows = [["object", "frames", "J mean", "J lowest", "on frame", "name"]]
     for object_id in sorted({object_id for _, object_id in scores}):
         by_frame = {frame: score for (frame, each), score in scores.items() if each == object_id}
         lowest = min(by_frame, key=by_frame.__getitem__)
         values = [f"{fmean(by_frame.values()):.3f}", f"{by_frame[lowest]:.3f}"]
-        rows.append([str(object_id), str(len(by_frame)), *values, str(lowest)])
-    rows.append(["all", str(len({frame for frame, _ in scores})), f"{fmean(scores.values()):.3f}", "", ""])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    names = ["name", *(class_names.get(int(row[0]), "") for row in rows[1:-1]), ""]
-    lines = [
-        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=True)), name]).rstrip()
-        for row, name in zip(rows, names, strict=True)
-    ]
+        name = class_names.get(object_id, "")
+        rows.append([str(object_id), str(len(by_frame)), *values, str(lowest), name])
+    rows.append(
+        ["all", str(len({frame for frame, _ in scores})), f"{fmean(scores.values()):.3f}", "", "", ""]
+    )
     worst = sorted((score, frame, object_id) for (frame, object_id), score in scores.items() if score < 1)
     listed = [f"  frame {frame}: object {each}, J {score:.3f}" for score, frame, each in worst[:MAX_LISTED]]
-    return [*lines, *(["differ most:", *listed] if listed else [])]
+    return [*align_columns(rows), *(["differ most:", *listed] if listed else [])]
 
 
 @command("aotlab agreement", "Compare two annotations of a video: J by object and frame.")

@@ -116,7 +116,7 @@ def serve_session(args: Namespace, cleanup: ExitStack) -> None:
 
 def serve_batch(args: Namespace, cleanup: ExitStack) -> None:
     """Serve the list and the pages of the batch on the command line until Ctrl-C."""
-    from aotlab_studio.server.batch import build_batch_app
+    from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(read_tracker_options(args), args.checkpoint)

@@ -26,11 +26,22 @@ LEASE_SECONDS = 60.0
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file as `atomic_path` does."""
+    """Replace a file as `atomic_path` does; afterwards, it survives a power cut."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of a folder's files survive a power cut, if the file system can."""
+    with suppress(OSError):  # Windows and some network file systems cannot
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def move_entries(source: Path, folder: Path) -> None:

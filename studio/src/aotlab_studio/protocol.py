@@ -13,8 +13,8 @@ from aotlab_studio.document.objects import Item
 
 Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
-Outdated = Literal["ask", "wait", "go on"]
-"""what to do about outdated frames: refuse, wait for the corrections, or use them as they are"""
+OutdatedPolicy = Literal["ask", "wait", "proceed"]
+"""what to do if frames are outdated: refuse, wait for the corrections, or use them as they are"""
 ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 
 
@@ -178,8 +178,8 @@ class Description:
     """chosen one of ``models``"""
     history: tuple[str | None, str | None]
     """titles of the steps to undo and to redo"""
-    stale: list[tuple[int, int]]
-    """as in `StaleEvent`"""
+    outdated: list[tuple[int, int]]
+    """as in `OutdatedEvent`"""
     range: tuple[int, int] | None
     """first and last frame to track; None: all"""
     notes: dict[int, str]
@@ -225,12 +225,12 @@ class JobEvent:
 
 
 @dataclass(frozen=True)
-class StaleEvent:
+class OutdatedEvent:
     """The outdated frames may have changed."""
 
-    stretches: list[tuple[int, int]]
+    ranges: list[tuple[int, int]]
     """first and last frames of tracked masks that are older than a correction, or wait for tracking"""
-    event: Literal["stale"] = "stale"
+    event: Literal["outdated"] = "outdated"
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ Event = (
     | ObjectsEvent
     | HistoryEvent
     | JobEvent
-    | StaleEvent
+    | OutdatedEvent
     | ResultsEvent
     | RangeEvent
     | NotesEvent
@@ -316,5 +316,5 @@ class Failure:
 
     id: int | None
     error: str
-    question: Literal["", "go on", "wait or go on"] = ""
+    choices: list[Literal["wait", "proceed"]] = field(default_factory=list)
     """values of ``outdated`` with which the action can be repeated"""

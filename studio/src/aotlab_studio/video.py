@@ -44,20 +44,22 @@ class LRUCache(Generic[Cached]):
 
     def put(self, key: Hashable, item: Cached) -> None:
         """Store an item, unless it is larger than the limit."""
-        self.drop(key)
-        with self._lock:
-            if self._measure_bytes(item) > self.limit:
-                return
-            self._items[key] = item
-            self.nbytes += self._measure_bytes(item)
-            while self.nbytes > self.limit:
-                self.nbytes -= self._measure_bytes(self._items.popitem(last=False)[1])
-
-    def drop(self, key: Hashable) -> None:
-        """Remove an item, if it is cached."""
+        size = self._measure_bytes(item)
         with self._lock:
             if key in self._items:
                 self.nbytes -= self._measure_bytes(self._items.pop(key))
+            if size <= self.limit:
+                self._items[key] = item
+                self.nbytes += size
+            while self.nbytes > self.limit:
+                self.nbytes -= self._measure_bytes(self._items.popitem(last=False)[1])
+
+    def get_or_compute(self, key: Hashable, compute: Callable[[], Cached]) -> Cached:
+        """Return an item, which is computed and stored if it is not cached."""
+        found = self.get(key)
+        if found is None:
+            self.put(key, found := compute())
+        return found
 
 
 CACHE_BYTES = 512 * 2**20
@@ -137,11 +139,10 @@ class FrameStore(FrameSource):
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
         self.require_frame(index)
         width = None if width is None or width >= self.size[1] else max(16, width)
-        found = self._jpegs.get((index, width))
-        if found is None:
-            found = encode_jpeg(self.read(index, "view" if width is None else "small"), width)
-            self._jpegs.put((index, width), found)
-        return found
+        reader = "view" if width is None else "small"
+        return self._jpegs.get_or_compute(
+            (index, width), lambda: encode_jpeg(self.read(index, reader), width)
+        )
 
     def nearest_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""

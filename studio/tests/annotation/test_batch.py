@@ -23,8 +23,9 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
-from aotlab_studio.server import batch as batches
-from aotlab_studio.server.batch import Batch, build_batch_app, read_entries
+from aotlab_studio.server import batch_app
+from aotlab_studio.server.batch import Batch, read_entries
+from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.server.session import Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
@@ -64,7 +65,7 @@ def batch(results):
 
 @pytest.fixture
 def served(batch, monkeypatch):
-    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batch_app, "RELEASE_SECONDS", 0.05)
     served = Served(batch, build_batch_app(batch))
     yield served
     served.close()
@@ -92,7 +93,7 @@ def test_clip_is_served_below_its_name(served):
     described = talk.do("describe")["result"]
     assert described["name"] == "b"
     assert described["batch"]
-    assert "no such video" in served.get("/clip/x/").text
+    assert "no such clip" in served.get("/clip/x/").text
     talk.socket.close()
 
 
@@ -423,14 +424,14 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert tab.input_value("[aria-label='Status of c']") == "open"
     assert statuses(batch)["c"] == "open"
     describe = "import('/page/timeline.js').then((file) => file.describeRow(['G', '9']))"
-    assert tab.evaluate(describe).startswith("given on 1 frame,")
+    assert tab.evaluate(describe).startswith("drawn on 1 frame,")
     tab.close()
     assert failed == []
 
 
 @needs_browser
 def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batch_app, "RELEASE_SECONDS", 0.05)
     for name in ("one", "two"):
         draw_folder(tmp_path / "videos" / name)
     batch = Batch(tmp_path / "videos", open_clip)

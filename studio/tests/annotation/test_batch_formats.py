@@ -57,7 +57,7 @@ def corrected(request, tmp_path):
     batch.close()  # what the input states is stored
     session = batch.enter("a", "Ann", page=False).session
     editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
-    session.export(["cvat", "cvat_polygons", "coco", "yolo"], outdated="go on")
+    session.export(["cvat", "cvat_polygons", "coco", "yolo"], outdated="proceed")
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     assert not (labels[4] == number(4)).all()
     batch.close()

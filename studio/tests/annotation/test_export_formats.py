@@ -57,7 +57,7 @@ def session(tmp_path_factory):
     document.edit("tracking", State(objects=objects, layers={layer_id: layer}))
     set_mask(document, 2, 3, drawn(2) == 3)
     editing.clear(document, CLEARED, 3)
-    session.export(list_outputs(), outdated="go on")
+    session.export(list_outputs(), outdated="proceed")
     assert all((document.snapshot.labels(index) == drawn(index)).all() for index in range(TRACKED))
     yield session
     session.close()

@@ -137,7 +137,7 @@ class Model:
             )
         ]  # fmt: skip
 
-    def is_stale(self, frame: int, object_id: int) -> bool:
+    def is_outdated(self, frame: int, object_id: int) -> bool:
         now = self.now
         if now.is_given(frame, object_id):
             return False
@@ -195,7 +195,7 @@ class History(RuleBasedStateMachine):
             self.give(object_id, frame, mask, propagates=False)
         layer = Layer([1, 2, 3], 1, COUNT - 1)
         self.follow(lambda _: None, lambda: self.document.edit("tracking", State(layers={1: layer})))
-        for frame in layer.frames:
+        for frame in range(1, COUNT):
             ids = [filled.choice([0, 1, 2, 3]) for _ in PIXELS]
             self.store(1, frame, [1, 2, 3], ids, frozenset(), provisional=False)
         self.document.finish_layer(1)
@@ -439,18 +439,18 @@ class History(RuleBasedStateMachine):
         if not hasattr(self, "document"):
             return
         steps["steps"] += 1
-        now, stale = self.model.now, self.document.snapshot.stale
+        now, outdated = self.model.now, self.document.snapshot.outdated
         assert set(self.document.snapshot.objects.ids) == set(now.locked)
         for frame in range(COUNT):
             shown = self.document.snapshot.labels(frame).ravel().tolist()
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
         assert self.document.snapshot.pending == self.model.find_pending()
-        outdated = {(frame, each) for frame, each in product(range(COUNT), now.locked) if stale[each][frame]}
-        expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_stale(*pair)}
-        assert outdated == expected
+        found = {(frame, each) for frame, each in product(range(COUNT), now.locked) if outdated[each][frame]}
+        expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_outdated(*pair)}
+        assert found == expected
         if self.document.status[0] == "accepted":
-            assert not outdated
+            assert not found
             assert self.model.accepted == [self.model.show(frame) for frame in range(COUNT)]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab import Prediction
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import TrackRequest
@@ -832,11 +833,11 @@ def test_timeline_zooms_scrolls_and_has_thumbnails(page):
     page.tab.click("#thumbnails .thumbnail >> nth=7")
     page.wait_frame(7)
     for _ in range(3):
-        page.tab.click("#closer")
+        page.tab.click("#zoom-in")
     page.tab.wait_for_selector("#strips[aria-valuetext='Frame 7; frames 3 to 9 in view']")
     page.key("End")
     page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 4 to 11 in view']")
-    page.tab.click("#wider")
+    page.tab.click("#zoom-out")
     page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
 
 
@@ -928,7 +929,74 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.until(lambda: (page.labels(0) == 2).all())
 
 
-def test_stale_frames_and_waiting_corrections_show(page, session, monkeypatch):
+@pytest.mark.parametrize("action", ["delete", "merge"])
+def test_undo_of_delete_or_merge_brings_all_masks_back(page, session, action):
+    draw(session, 0, 1, 2)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    page.objects(2)
+    before = [page.labels(index).tolist() for index in range(LENGTH)]
+    page.key("2")
+    page.chosen("object 2")
+    page.tab.click(f"#{action}")
+    if action == "merge":
+        page.tab.click("#merge-dialog button[value=merge]")
+    page.objects(1)
+    assert not any((page.labels(index) == 2).any() for index in range(LENGTH))
+    page.key_done("Control+z")
+    page.objects(2)
+    assert [page.labels(index).tolist() for index in range(LENGTH)] == before
+
+
+class Shifted(TruthTracker):
+    """Follows objects five pixels beside them."""
+
+    def step(self, frame, mask=None):
+        found = super().step(frame, mask)
+        logits = found.logits if mask is not None else found.logits.roll(5, 2)
+        return Prediction(found.ids, logits, logits.max(0).indices)
+
+
+def test_undo_of_tracking_keeps_corrections_of_other_objects(page, session):
+    draw(session, 0, 1, 2)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    page.objects(2)
+
+    def masks(object_id):
+        return [(page.labels(index) == object_id).tolist() for index in range(LENGTH)]
+
+    before = masks(2)
+    session.make_tracker = Shifted
+    page.key("2", "b")
+    page.seek(4)
+    page.drag((50, 3), (54, 3))
+    page.until(lambda: all(now != old for now, old in zip(masks(2)[4:], before[4:], strict=True)))
+    corrected = masks(2)
+    page.key("1", "Home")
+    page.wait_frame(0)
+    page.tab.check("#only")
+    page.track("t")
+    assert masks(2) == corrected
+    page.key_done("Control+z")
+    assert masks(2) == corrected
+
+
+def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
+    draw(session, 0, 1, 2)
+    with page.tracked():
+        session.track(TrackRequest(0))
+    page.objects(2)
+    page.key("1", "b")
+    page.seek(5)
+    page.drag((45, 30), (45, 30))
+    page.tab.wait_for_selector(".toast >> text=of object 2")
+    rows = "[...document.querySelectorAll('#objects .visually-hidden')].map((row) => row.textContent)"
+    page.until(lambda: "drawn on 2 frames" in page.tab.evaluate(rows)[0])
+    assert "drawn on 1 frame," in page.tab.evaluate(rows)[1]
+
+
+def test_outdated_frames_and_waiting_corrections_show(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     draw(session, 0, 1)
     with page.tracked():  # all earlier events have arrived by then
@@ -976,7 +1044,7 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
         session.track(TrackRequest(0))
     page.seek(1)
     page.drag((40, 3), (44, 3))
-    for answer in ("", "go on"):
+    for answer in ("", "proceed"):
         if action == "accept":
             page.tab.select_option("#clip-status", "accepted")
         else:
@@ -995,7 +1063,7 @@ def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
         assert '"outdated"' in (session.archive.parent / "export.json").read_text()
 
 
-def test_fine_frame_leaves_the_list_and_the_next_one_shows(page, session, monkeypatch):
+def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, monkeypatch):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     found = [Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)]
@@ -1164,7 +1232,7 @@ def test_version_is_kept_and_restored(page, session):
     assert (page.labels(0) == (truth(0) == 1)).all()
 
 
-def test_accepted_masks_are_in_work_after_an_edit(page, session):
+def test_accepted_masks_are_in_progress_after_an_edit(page, session):
     draw(session, 0, 1)
     page.objects(1)
     page.until(lambda: page.tab.input_value("#clip-status") == "in progress")

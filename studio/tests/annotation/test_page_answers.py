@@ -261,7 +261,7 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
     draw(session, 5, 1)
     go.set()
     page.tab.wait_for_selector("#review li")
-    assert "given on 2 frames" in page.tab.inner_text("#objects .choose")
+    assert "drawn on 2 frames" in page.tab.inner_text("#objects .choose")
 
 
 def test_timeline_row_of_a_growing_stream_has_no_holes(page):

@@ -25,7 +25,6 @@ from aotlab_studio.document.log import Log, StatusRecord
 from aotlab_studio.document.masks import LayerFile, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import write_bytes
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -90,14 +89,11 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-def test_project_of_a_development_version_is_refused_in_one_sentence(folder, version):
+def test_project_of_another_version_rejected(folder):
     project = folder.parent / "clip.aotlab"
-    (project / "given").mkdir(parents=True)
-    (project / PROJECT_FILE).write_text(json.dumps({"version": version, "video": {}, "objects": {}}))
-    with pytest.raises(
-        InputError, match=r"project.json: of a development version before 0\.2.*; move its folder away$"
-    ):
+    project.mkdir()
+    (project / PROJECT_FILE).write_text(json.dumps({"version": 4, "video": {}, "objects": {}}))
+    with pytest.raises(InputError, match=r"project.json: .*\(version 4; .*\); .* or move its folder away$"):
         open_session(folder)
 
 
@@ -204,7 +200,7 @@ def look(video):
                 continue
         assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
-        document.snapshot.list_stale()
+        document.snapshot.list_outdated()
         assert document.status[0] == "in progress"
     finally:
         document.close()
@@ -360,7 +356,7 @@ def test_layers_of_undone_jobs_are_removed_beyond_the_limit(folder, monkeypatch)
     session = open_session(folder)
     session.redo()
     assert session.document.snapshot.tracked_frames == []
-    assert session.document.snapshot.list_stale() == [(1, LENGTH - 1)]
+    assert session.document.snapshot.list_outdated() == [(1, LENGTH - 1)]
     session.close()
 
 
@@ -383,7 +379,7 @@ def test_edits_of_another_program_are_never_cut_off(tmp_path):
     ours, theirs = Log(path), Log(path)
     theirs.append(StatusRecord("accepted"))
     content = path.read_bytes()
-    with pytest.raises(InputError, match="opened by somebody else meanwhile"):
+    with pytest.raises(InputError, match="another program has opened this project"):
         ours.append(StatusRecord("rejected"))
     assert path.read_bytes() == content
     path.write_bytes(content + content[:9])  # cut off
@@ -396,7 +392,7 @@ def test_masks_of_another_program_are_never_cut_off(tmp_path):
     ours, theirs = LayerFile(path, (4, 6), 3), LayerFile(path, (4, 6), 3)
     theirs.put(Result(0), ids)
     content = path.read_bytes()
-    with pytest.raises(InputError, match="opened by somebody else meanwhile"):
+    with pytest.raises(InputError, match="another program has opened this project"):
         ours.put(Result(1), ids)
     assert path.read_bytes() == content
     path.write_bytes(content + content[:-1])  # cut off
@@ -404,21 +400,20 @@ def test_masks_of_another_program_are_never_cut_off(tmp_path):
     assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 2]
 
 
-def test_files_are_synced_through_a_handle_that_may_write(tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
-    modes = []
-    monkeypatch.setattr(
-        os, "fsync", lambda handle: modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
-    )
-    write_bytes(tmp_path / "file", b"content")
-    assert modes == [os.O_WRONLY]  # Windows refuses to sync what is open for reading
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names of open files")
+def test_drawing_and_its_name_are_on_disk_before_its_entry(session, monkeypatch):
+    fcntl, synced = pytest.importorskip("fcntl"), []
 
+    def record(handle):
+        mode = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE
+        synced.append((os.path.basename(os.readlink(f"/proc/self/fd/{handle}")), mode))
 
-def test_status_of_an_earlier_log_is_read(folder):
-    open_session(folder).close()
-    log = folder.parent / "clip.aotlab" / LOG_FILE
-    log.write_text('{"type":"status","status":"in work","note":"dark"}\n')
-    assert Document.read(log.parent).status == ("in progress", "dark")
+    monkeypatch.setattr(os, "fsync", record)
+    draw(session, 0, 1)
+    names = [name for name, _ in synced]
+    mask = next(index for index, name in enumerate(names) if name.endswith(".png"))
+    assert names[mask:][:3] == [names[mask], "masks", LOG_FILE]
+    assert synced[mask][1] == os.O_WRONLY  # Windows refuses to sync what is open for reading
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder):
@@ -441,10 +436,9 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     session.document.set_status("accepted", "")
-    counted = []
-    compute = Snapshot.owners._compute
-    monkeypatch.setattr(Snapshot.owners, "_compute", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.owners.func
+    monkeypatch.setattr(Snapshot.owners, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
-    session.document.snapshot.list_stale()
+    session.document.snapshot.list_outdated()
     assert len(counted) == 1

@@ -167,7 +167,7 @@ def test_s6_killed_tracking_is_not_accepted(folder):
     session.close()
     read = Document.read(session.document.folder)
     assert read.status[0] == "in progress"
-    assert read.snapshot.list_stale()[-1][1] == LENGTH - 1
+    assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
     again = open_session(folder)
     with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
         run_action(again, {"do": "set_status", "status": "accepted"})
@@ -189,11 +189,11 @@ def test_s8_outdated_frames_are_asked_about_and_named_in_the_export(session, wai
     session.track(TrackRequest(0)).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
     with pytest.raises(
-        InputError, match=r"export: 10 frames are outdated \(2 to 11\).*wait, or go on"
+        InputError, match=r"export: 10 frames are outdated \(2 to 11\).*wait, or proceed"
     ) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
     assert found.value.waits
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "go on"}, "Ann")
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, "Ann")
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
@@ -261,7 +261,7 @@ def test_s13_range_belongs_to_the_document(session, folder, tmp_path):
     assert describe(session).range is None
 
 
-def test_frame_that_is_fine_leaves_the_list_until_its_masks_change(folder):
+def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
     class Jumping(TruthTracker):
         """Shifts everything on frame 7."""
 
@@ -280,7 +280,7 @@ def test_frame_that_is_fine_leaves_the_list_until_its_masks_change(folder):
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):
-        assert run_action(session, {"do": "toggle_fine", "frame": frame})
+        assert run_action(session, {"do": "toggle_checked", "frame": frame})
     assert session.review() == []
     session.track(TrackRequest(0)).wait()
     assert {entry.frame for entry in session.review()} == set()  # the same masks

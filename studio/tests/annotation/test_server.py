@@ -383,6 +383,19 @@ WHOLE = {
 }
 
 
+@pytest.mark.parametrize("names", [["masks", "overlay"], ["coco", "cvat", "review"], ["objects"]])
+def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
+    draw(session, 0, 1, 2)
+    draw(session, 5, 1)
+    session.export(names)
+    other = open_session(folder, project=tmp_path / "other.aotlab")
+    assert load_upload(other.document, 0, session.archive.read_bytes()) == [0, 5]
+    for index in (0, 5):
+        labels = session.document.snapshot.labels(index)
+        assert (other.document.snapshot.labels(index) == labels).all()
+    other.close()
+
+
 def test_upload_with_names_of_no_frame_is_refused(session):
     archive = zip_files({f"mask_{index}.png": png(truth(index)) for index in (3, 5)})
     with pytest.raises(InputError, match=r"are not frames of clip: 'mask_3\.png', 'mask_5\.png'"):

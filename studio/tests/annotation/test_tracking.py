@@ -6,7 +6,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest, plan_correction
-from aotlab_studio.protocol import JobEvent, StaleEvent
+from aotlab_studio.protocol import JobEvent, OutdatedEvent
 from aotlab_studio.server.actions import describe, run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -324,10 +324,10 @@ def test_job_tracks_from_its_own_revision_and_the_correction_follows(folder, dir
     job.wait(10)
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
-    assert session.document.snapshot.list_stale()
+    assert session.document.snapshot.list_outdated()
     wait_until(lambda: idle(session))
     assert (corrected, [1]) in tracker.calls
-    assert session.document.snapshot.list_stale() == []
+    assert session.document.snapshot.list_outdated() == []
     session.undo()
     session.undo()
     assert shown(session) == [start]
@@ -359,7 +359,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     assert shown(session) == [0]
     session.redo()
     assert set(shown(session)) >= {0, 1, 2}
-    assert session.document.snapshot.list_stale()[-1][1] == LENGTH - 1
+    assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
     session.close()
 
 
@@ -432,7 +432,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     run_action(first, stroke(8, 50, 20))
     run_action(first, stroke(3, 50, 20, object_id=2))
     assert len(first.document.snapshot.pending) == 2
-    assert describe(first).stale == [(1, 11)]
+    assert describe(first).outdated == [(1, 11)]
     first.close()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
     tracker = TruthTracker()
@@ -440,7 +440,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     events = []
     session.document.listeners.append(events.append)
     session.runner.wake()
-    wait_until(lambda: idle(session) and StaleEvent([]) in events)
+    wait_until(lambda: idle(session) and OutdatedEvent([]) in events)
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]
     assert session.document.titles[0] == "brush"
@@ -459,7 +459,7 @@ def test_undone_correction_waits_no_more_until_it_is_redone(folder, long_pause):
     assert first < second
     session.undo()
     assert session.document.snapshot.pending == []
-    assert session.document.snapshot.list_stale() == []
+    assert session.document.snapshot.list_outdated() == []
     session.redo()
     assert session.document.snapshot.pending == [first]
     run(session, 0)
@@ -481,7 +481,7 @@ def test_failed_correction_stays_outdated(folder, short_pause):
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.job.status == "failed")
     assert len(session.document.snapshot.pending) == 1
-    assert session.document.snapshot.list_stale() == [(1, 4), (6, 11)]
+    assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
     session.close()
 
 
@@ -492,9 +492,9 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: idle(session))
     run_action(session, {"do": "remove_keyframe", "frame": 5, "propagate": True})
-    assert session.document.snapshot.list_stale() == [(1, 11)]
+    assert session.document.snapshot.list_outdated() == [(1, 11)]
     wait_until(lambda: idle(session))
-    assert session.document.snapshot.list_stale() == []
+    assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
     session.close()
 
@@ -504,6 +504,6 @@ def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
     run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
-    assert session.document.snapshot.list_stale() == []
+    assert session.document.snapshot.list_outdated() == []
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
     session.close()

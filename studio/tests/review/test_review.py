@@ -98,9 +98,9 @@ def test_disagreement_of_directions_is_averaged():
         ("area", Score(0.95, 20, 10.0, 10.0)),
         ("jump", Score(0.95, 100, 30.0, 10.0)),
         ("disagreement", Score(0.95, 100, 10.0, 10.0, 0.5)),
-        ("fragment", Score(0.95, 100, 10.0, 10.0, fragment=0.2)),
-        ("contact", Score(0.95, 100, 10.0, 10.0, contact=0.5)),
-        ("flip", Score(0.95, 100, 10.0, 10.0, flip=0.2)),
+        ("fragment", Score(0.95, 100, 10.0, 10.0, signals=Signals(fragment=0.2))),
+        ("contact", Score(0.95, 100, 10.0, 10.0, signals=Signals(contact=0.5))),
+        ("flip", Score(0.95, 100, 10.0, 10.0, signals=Signals(flip=0.2))),
     ],
 )
 def test_check_names_its_reason_unless_the_mask_was_drawn(reason, after):
@@ -124,7 +124,7 @@ def test_scores_survive_storage(tmp_path):
     labels = np.zeros((6, 8), int)
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
-    assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, 0.1, 0.2, 0.3)}
+    assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, Signals(0.1, 0.2, 0.3))}
     LayerFile(tmp_path / "000001.bin", labels.shape, 1).put(StoredResult(0, scores), labels)
     read = LayerFile(tmp_path / "000001.bin", labels.shape, 1)
     assert read.results[0].scores == scores

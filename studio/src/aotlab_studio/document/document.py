@@ -45,9 +45,9 @@ from aotlab_studio.protocol import (
     HistoryEvent,
     NotesEvent,
     ObjectsEvent,
+    OutdatedEvent,
     RangeEvent,
     ResultsEvent,
-    StaleEvent,
     StatusEvent,
     Version,
 )
@@ -93,8 +93,8 @@ class Document:
         """who signs the entries of this view"""
         self.propagates = self.shared = False
         """as in `by`"""
-        self._snapshots: dict[int, Snapshot] = {}
-        """the last snapshot by its entry, for all views"""
+        self._snapshots: dict[tuple[int, int], Snapshot] = {}
+        """the last snapshot by its entry and the revision of the layers, for all views"""
         for entry in self.log.entries.values():
             layers = [layer for layer in entry.values.layers.values() if layer is not None]
             last = max([*entry.values.keyframes, *(layer.last for layer in layers)], default=0)
@@ -163,14 +163,14 @@ class Document:
     def snapshot(self) -> Snapshot:
         """What the document shows at the head of its log."""
         with self.lock:
-            head = self.log.head
-            if head not in self._snapshots:
+            key = self.log.head, self.layers.revision
+            if key not in self._snapshots:
                 self._snapshots.clear()
-                self._snapshots[head] = self.at(head)
-            return self._snapshots[head]
+                self._snapshots[key] = self.at(self.log.head)
+            return self._snapshots[key]
 
-    def name_holder(self, person: str) -> None:
-        """Write into the lock of the project who works on it."""
+    def set_lock_owner(self, person: str) -> None:
+        """Write the person's name into the lock of the project."""
         assert self.folder_lock is not None
         self.folder_lock.name_person(person)
 
@@ -269,10 +269,8 @@ class Document:
             holds = record.digest == now.digest
             if record.status in ("accepted", "corrected"):
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
-                holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_stale())
-            if not holds or record.status == "in work":
-                return "in progress", record.note
-            return record.status, record.note
+                holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_outdated())
+            return record.status if holds else "in progress", record.note
 
     @property
     def person(self) -> str:
@@ -364,12 +362,12 @@ class Document:
             self.emit(ObjectsEvent(self.revision, list(now.objects), sorted(now.classes)))
         for index in sorted(changed.keyframes):
             self.emit(FrameEvent(index, self.revision))
-        if changed.layers or changed.fine:
+        if changed.layers or changed.checked:
             self.emit(ResultsEvent(self.revision))
         if changed.notes:
             self.emit(NotesEvent(now.notes))
         if changed.ranges:
             self.emit(RangeEvent(now.state.ranges.get("track")))
         self.emit(HistoryEvent(self.titles))
-        self.emit(StaleEvent(now.list_stale()))
+        self.emit(OutdatedEvent(now.list_outdated()))
         self.emit(StatusEvent(*self.status))

@@ -208,7 +208,6 @@ def remove_keyframe(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
-        now.require_frame(frame)
         drawn = now.keyframe(frame)
         kept = {each: drawn[each] for each in now.objects.locked if each in drawn}
         for object_id in drawn.keys() - kept if document.propagates else ():
@@ -332,13 +331,14 @@ def set_note(document: Document, frame: int, text: Text) -> None:
     document.edit("note", State(notes={frame: text.strip() or None}), frame)
 
 
-def toggle_fine(document: Document, frame: int) -> bool:
-    """State that the masks of a frame are fine as they show, or take that back; return whether they are."""
+def toggle_checked(document: Document, frame: int) -> bool:
+    """Mark the masks of a frame as checked, or remove the mark; return whether they are marked."""
     with document.lock:
         digest = document.snapshot.digest_frame(frame)
-        fine = document.snapshot.state.fine.get(frame) != digest
-        document.edit("fine" if fine else "not fine", State(fine={frame: digest if fine else None}), frame)
-        return fine
+        checked = document.snapshot.state.checked.get(frame) != digest
+        title = "mark as checked" if checked else "mark as not checked"
+        document.edit(title, State(checked={frame: digest if checked else None}), frame)
+        return checked
 
 
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:

@@ -19,7 +19,7 @@ from aotlab_studio.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 PROJECT_FILE = "project.json"
 LOG_FILE = "log.jsonl"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 
 class StoredVideo(Struct, omit_defaults=True):
@@ -50,18 +50,12 @@ def read_header(path: Path) -> Header:
     """Read ``project.json``; raise `InputError` if it is damaged or of another version."""
     try:
         tree = msgspec.json.decode(path.read_bytes())
-        if tree["version"] in (1, 2, 3):
-            raise InputError(
-                f"{path}: of a development version before 0.2, which this program does not open; move its folder away"
-            )
         if tree["version"] != FORMAT_VERSION:
             raise ValueError(f"version {str(tree['version'])[:20]}; this program reads {FORMAT_VERSION}")
         return msgspec.convert(tree, Header, str_keys=True)
-    except InputError:
-        raise
     except Exception as error:  # damaged files cause errors of any kind
         raise InputError(
-            f"{path}: not a usable project ({str(error)[:200]}); restore it from a copy, or delete it"
+            f"{path}: not a usable project ({str(error)[:200]}); restore it from a copy, or move its folder away"
         ) from error
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+import numpy as np
+from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
+from aotlab_studio.files import sync_folder
 from aotlab_studio.protocol import ClipStatus, Direction
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -45,23 +47,27 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         """Whether its job starts by itself, and again after an interruption."""
         return self.kind == "correction"
 
-    @property
-    def frames(self) -> range:
-        """Frames that it covers."""
-        return range(self.first, self.last + 1)
+    def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
+        if self.kind == "correction":
+            late = index > self.start
+            return late | (self.before is not None), ~late
+        return np.full(len(index), self.kind != "backward"), np.full(
+            len(index), self.kind in ("backward", "both")
+        )
 
 
 class State(Struct, frozen=True, omit_defaults=True):
     """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
 
     objects: dict[Id, Item | None] = {}
-    keyframes: dict[Count, dict[Id, str] | None] = field(default_factory=dict, name="given")
+    keyframes: dict[Count, dict[Id, str] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
     merged: dict[Id, Id | None] = {}
     """object that an object was merged into"""
-    fine: dict[Count, str | None] = {}
-    """digest of the masks of a frame that need no further check"""
+    checked: dict[Count, str | None] = {}
+    """digest of the masks of a frame that are marked as checked"""
     notes: dict[Count, str | None] = {}
     """notes on frames"""
     ranges: dict[str, FrameRange | None] = {}
@@ -69,6 +75,12 @@ class State(Struct, frozen=True, omit_defaults=True):
     """class ids by class name, as in loaded masks"""
     attributes: dict[Id, dict[Count, Any] | None] = {}
     """attributes by object and frame, as in loaded masks"""
+
+    def layer(self, layer_id: int) -> Layer:
+        """Return a layer of a document, which is not None."""
+        layer = self.layers[layer_id]
+        assert layer is not None
+        return layer
 
     def replace(self, values: State) -> State:
         """Return the state after an entry."""
@@ -132,8 +144,7 @@ class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
 class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
-    status: ClipStatus | Literal["in work"]
-    """``in work``: an earlier word for ``in progress``"""
+    status: ClipStatus
     note: str = ""
     digest: str = ""
     outdated: list[FrameRange] = []
@@ -201,7 +212,9 @@ class Log:
                 length = file.seek(0, os.SEEK_END)
                 file.seek(self._end)
                 if length < self._end or b"\n" in file.read():
-                    raise InputError(f"{self.path.parent}: opened by somebody else meanwhile; open it again")
+                    raise InputError(
+                        f"{self.path.parent}: another program has opened this project; open it again"
+                    )
                 file.truncate(file.seek(self._end))
                 try:
                     if file.write(line) != len(line):
@@ -213,6 +226,8 @@ class Log:
                     raise
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
+        if not self._end:
+            sync_folder(self.path.parent)
         self._end += len(line)
         self._apply(record)
 

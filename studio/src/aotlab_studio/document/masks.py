@@ -1,4 +1,4 @@
-"""Given masks by content, and tracked masks by layer and frame."""
+"""Drawn masks by content, and tracked masks by layer and frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -67,18 +67,18 @@ class MaskStore:
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if its file is missing or damaged."""
+        return self._cache.get_or_compute(digest, lambda: self._load(digest))
+
+    def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)
-        mask = self._cache.get(digest)
-        if mask is None:
-            path = self.locate(digest)
-            try:
-                mask = decode_png(path.read_bytes()) > 0
-            except Exception as error:  # decoders raise all kinds of errors
-                raise InputError(f"{path}: not a readable mask ({error}); restore it from a copy") from error
-            if mask.shape != self.size or _digest_mask(mask) != digest:
-                raise InputError(f"{path}: not the mask that was stored; restore it from a copy")
-            self._cache.put(digest, mask)
+        path = self.locate(digest)
+        try:
+            mask = decode_png(path.read_bytes()) > 0
+        except Exception as error:  # decoders raise all kinds of errors
+            raise InputError(f"{path}: not a readable mask ({error}); restore it from a copy") from error
+        if mask.shape != self.size or _digest_mask(mask) != digest:
+            raise InputError(f"{path}: not the mask that was stored; restore it from a copy")
         return mask
 
     def locate(self, digest: str) -> Path:
@@ -168,7 +168,7 @@ class LayerFile:
                 length = file.seek(0, os.SEEK_END)
                 if length < self._end or self._read_note(file, length) is not None:
                     raise InputError(
-                        f"{self.path.parent.parent}: opened by somebody else meanwhile; open it again"
+                        f"{self.path.parent.parent}: another program has opened this project; open it again"
                     )
                 file.seek(self._end)
                 if file.write(record) != len(record):
@@ -228,7 +228,8 @@ class LayerStore:
         self._files: dict[int, LayerFile] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
-        self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
+        self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
+        """of frames, by a text of what they show"""
         self.last_id = max((int(path.stem) for path in folder.glob("[0-9]*.bin")), default=0)
         """largest id of a file when the store was opened, also of layers that the log has lost"""
         self.revision = 0
@@ -252,23 +253,11 @@ class LayerStore:
         self[layer_id].finish()
         self.revision += 1
 
-    def remember_scores(self, content: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
-        """Return the scores of a frame of this content, measured once."""
-        found = self._scores.get(content)
-        if found is None:
-            found = measure()
-            self._scores.put(content, found)
-        return found
-
     def read(self, layer_id: int, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""
         file = self[layer_id]
         key = layer_id, frame, file.results[frame].digest
-        ids = self._cache.get(key)
-        if ids is None:
-            ids = file.read(frame)
-            self._cache.put(key, ids)
-        return ids
+        return self._cache.get_or_compute(key, lambda: file.read(frame))
 
     def drop_oldest(self, needed: Iterable[int], limit: int) -> None:
         """Remove files that are not needed until all take at most ``limit`` bytes, the oldest first."""

@@ -99,8 +99,7 @@ def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int |
         owned |= owner > 0
         own |= (owner > 0) & (now.resolve(each) == object_id)
     for layer_id in now.pending:  # what is going to be tracked will be outdated
-        layer = now.state.layers[layer_id]
-        assert layer is not None
+        layer = now.state.layer(layer_id)
         owned[layer.first : layer.last + 1] = True
         own[layer.first : layer.last + 1] |= any(now.resolve(each) == object_id for each in layer.objects)
     passable = owned.copy()

@@ -1,4 +1,4 @@
-"""What a document shows at an entry of its log: objects, masks, scores, outdated frames. Reads only, without a lock.
+"""Objects, masks, scores and outdated frames of a document at an entry of its log; read-only, without a lock.
 
 A keyframe holds drawn masks: which pixels of a frame are an object's; an empty mask says that the object is absent.
 Every other object shows the newest layer of the history that has a result for it on the frame.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from msgspec.structs import replace
@@ -22,34 +20,9 @@ from aotlab_studio.document.masks import LayerStore, MaskStore
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
 
-Value = TypeVar("Value")
-
-
-class computed_from_layers(Generic[Value]):  # noqa: N801, a decorator
-    """Property of a `Snapshot` that is computed again when a layer has changed since."""
-
-    def __init__(self, compute: Callable[[Snapshot], Value]) -> None:
-        self._compute = compute
-
-    @overload
-    def __get__(self, now: None, owner: type[Snapshot]) -> computed_from_layers[Value]: ...
-
-    @overload
-    def __get__(self, now: Snapshot, owner: type[Snapshot]) -> Value: ...
-
-    def __get__(self, now: Snapshot | None, owner: type[Snapshot]) -> computed_from_layers[Value] | Value:
-        """Return the value."""
-        if now is None:
-            return self
-        revision = now.layers.revision
-        known = now.computed.get(self)
-        if known is None or known[0] != revision:
-            known = now.computed[self] = revision, self._compute(now)
-        return known[1]  # type: ignore[no-any-return]
-
 
 class Snapshot:
-    """The document at an entry of its log. The layers of running jobs grow.
+    """The document at an entry of its log, with the layers as they are when they are first asked for.
 
     Args:
         entry: number of the entry; 0: before the first one.
@@ -60,13 +33,11 @@ class Snapshot:
         self.entry, self.state = entry, log.state(entry)
         self.count, self.size = count, masks.size
         self.layers = layers
-        self.computed: dict[object, tuple[int, Any]] = {}
-        """values of `computed_from_layers` with the revision of the layers"""
         self._log, self._masks = log, masks
 
     @cached_property
     def objects(self) -> ObjectList:
-        """Objects."""
+        """Objects that are not deleted, oldest first."""
         return ObjectList(item for item in self.state.objects.values() if item is not None)
 
     @property
@@ -112,12 +83,12 @@ class Snapshot:
         """Frames with drawn masks."""
         return [index for index in sorted(self.state.keyframes) if self.keyframe(index)]
 
-    @computed_from_layers
+    @cached_property
     def owners(self) -> dict[int, np.ndarray]:
         """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
         owners: dict[int, np.ndarray] = {}
-        for layer_id, layer in sorted(self.state.layers.items()):
-            assert layer is not None
+        for layer_id in sorted(self.state.layers):
+            layer = self.state.layer(layer_id)
             frames = slice(layer.first, layer.last + 1)
             coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
@@ -127,13 +98,13 @@ class Snapshot:
                 np.copyto(owner, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
         return {object_id: owner for object_id, owner in owners.items() if self.resolve(object_id)}
 
-    @computed_from_layers
+    @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
         owners = self.owners.values()
         return np.flatnonzero(np.any([owner > 0 for owner in owners], axis=0)).tolist() if owners else []
 
-    @computed_from_layers
+    @cached_property
     def annotated_frames(self) -> list[int]:
         """Frames with drawn or tracked masks."""
         return sorted({*self.keyframes, *self.tracked_frames})
@@ -182,9 +153,8 @@ class Snapshot:
         found = merge_scores(tracked, self.resolve)
         if not drawn and len(layers) < 2:
             return found
-        return self.layers.remember_scores(
-            self._describe(index), lambda: self._measure_scores(index, found, drawn)
-        )
+        content = self._describe(index)
+        return self.layers.scores.get_or_compute(content, lambda: self._measure_scores(index, found, drawn))
 
     def _measure_scores(
         self, index: int, tracked: dict[int, Score], drawn: dict[int, str]
@@ -209,7 +179,7 @@ class Snapshot:
 
     # Content
 
-    @computed_from_layers
+    @cached_property
     def digest(self) -> str:
         """Digest of what shows: equal digests mean equal masks."""
         found = hashlib.sha256()
@@ -231,10 +201,10 @@ class Snapshot:
 
     # What is outdated
 
-    @computed_from_layers
+    @cached_property
     def pending(self) -> list[int]:
         """Layers that are not complete and not replaced by a newer one, oldest first."""
-        layers = {key: layer for key, layer in sorted(self.state.layers.items()) if layer is not None}
+        layers = {key: self.state.layer(key) for key in sorted(self.state.layers)}
         return [
             key
             for key, layer in layers.items()
@@ -249,65 +219,58 @@ class Snapshot:
             )
         ]
 
-    @computed_from_layers
-    def stale(self) -> dict[int, np.ndarray]:
+    @cached_property
+    def outdated(self) -> dict[int, np.ndarray]:
         """Outdated frames of each object, N bool.
 
-        They are not drawn, and either a keyframe that they were tracked from is another one by now, or a layer that is
+        They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
         to cover them waits, runs or was cut off.
         """
-        stale = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
+        outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
         for object_id, owner in self.owners.items():
-            target = stale[self.resolve(object_id)]
+            target = outdated[self.resolve(object_id)]
             for layer_id in set(owner[owner > 0].tolist()):
                 shown = owner == layer_id
                 first, last = int(shown.argmax()), self.count - 1 - int(shown[::-1].argmax())
                 changed = self._find_changed(layer_id, object_id, first, last)
                 target[first : last + 1] |= shown[first : last + 1] & changed
         for layer_id in self.pending:
-            layer = self.state.layers[layer_id]
-            assert layer is not None
+            layer = self.state.layer(layer_id)
             wanted = ~self.layers[layer_id].final
             wanted[: layer.first] = wanted[layer.last + 1 :] = False
             for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
-                stale[each] |= wanted
+                outdated[each] |= wanted
         for index in self.keyframes:
             for object_id in self.keyframe(index):
-                stale[object_id][index] = False
-        return stale
+                outdated[object_id][index] = False
+        return outdated
 
-    def list_stale(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
+    def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
         """Return the first and last frames of what is outdated in a range, ``last`` included."""
-        stale = np.any([np.zeros(self.count, bool), *self.stale.values()], axis=0)
-        stale[:first] = False
-        stale[self.count if last is None else last + 1 :] = False
-        edges = np.flatnonzero(np.diff(stale, prepend=False, append=False))
+        outdated = np.any([np.zeros(self.count, bool), *self.outdated.values()], axis=0)
+        outdated[:first] = False
+        outdated[self.count if last is None else last + 1 :] = False
+        edges = np.flatnonzero(np.diff(outdated, prepend=False, append=False))
         return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
 
     def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
-        """Return the frames of a range, bool, whose nearest drawn mask is another one than when the layer was made."""
-        layer, target, entry = (
-            self.state.layers[layer_id],
-            self.resolve(object_id),
-            self._log.layer_entries[layer_id],
-        )
-        assert layer is not None
-        then = self._log.state(entry)
+        """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
+
+        A frame is tracked from the drawn mask of its object before it, the one after it, or both.
+        """
+        layer, entry = self.state.layer(layer_id), self._log.layer_entries[layer_id]
+        then, target = self._log.state(entry), self.resolve(object_id)
         source = resolve(then, object_id)
-        drawn: set[int] = set()  # now or then, in the range and nearest to it
+        drawn: set[int] = set()  # on frames of the range, and nearest to it
         for frames in (self._log.list_drawn(self.entry, target), self._log.list_drawn(entry, source)):
             drawn.update(frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1])
-        frames, index = sorted(drawn), np.arange(first, last + 1)
-        late = index > layer.start
-        uses_before = np.full(len(index), layer.kind != "backward")
-        uses_after = np.full(len(index), layer.kind in ("backward", "both"))
-        if layer.kind == "correction":
-            uses_before, uses_after = late | (layer.before is not None), ~late
+        edges, index = [-1, *sorted(drawn), self.count], np.arange(first, last + 1)
+        from_before, from_after = layer.find_directions(index)
         changed = np.zeros(len(index), bool)
-        for before, frame, after in zip([-1, *frames], frames, [*frames[1:], self.count], strict=False):
+        for before, frame, after in zip(edges, edges[1:], edges[2:], strict=False):
             if find_digest(self.state, frame, target) != find_digest(then, frame, source):
-                changed |= uses_before & (index >= frame) & (index < after)
-                changed |= uses_after & (index <= frame) & (index > before)
+                changed |= from_before & (index >= frame) & (index < after)
+                changed |= from_after & (index <= frame) & (index > before)
         return changed
 
     def require_frame(self, index: int) -> None:

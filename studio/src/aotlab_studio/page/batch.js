@@ -94,7 +94,7 @@ class BatchPage {
       const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
       const problem = answer.ok ? '' : await answer.text();
       if (answer.status === ASKS && confirm(`${problem}?`)) {
-        await this.setStatus(name, status, note, 'go on');
+        await this.setStatus(name, status, note, 'proceed');
         return;
       }
       this.showMessage(problem, !answer.ok);
@@ -121,7 +121,7 @@ class BatchPage {
     if (done) this.showMessage([`${countText(done.names.length, 'clip')} exported.`, ...done.problems].join(' '), done.problems.length > 0);
   }
 
-  /** Send a request; return its result, or undefined after an error, which shows. @param {string} address @param {unknown} body */
+  /** Send a request; return its result. If it fails, show the error and return undefined. @param {string} address @param {unknown} body */
   async post(address, body) {
     try {
       const answer = await fetch(address, { method: 'POST', body: JSON.stringify(body) });

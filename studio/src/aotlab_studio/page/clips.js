@@ -1,7 +1,7 @@
 // @ts-check
 /** A batch of clips: list from the server, status, next clip; kept versions of a clip. */
 
-import { createElement, element, onSubmit } from './dom.js';
+import { createElement, element, elements, onSubmit } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
@@ -39,14 +39,14 @@ export class ClipHeader {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
     this.stored = { status: 'open', note: '' };
-    for (const id of ['clip-status', 'clip-note']) element(id).onchange = () => this.send();
+    for (const field of elements('clip-status', 'clip-note')) field.onchange = () => this.send();
     element('clip-status').append(...makeStatusList('open').children);
   }
 
   /** @param {import('./protocol.js').Description} description */
   show({ status, note, shared }) {
     const listed = new URL('..', location.href).pathname.endsWith('/clip/');
-    for (const id of ['clips', 'next-clip']) element(id).hidden = !listed;
+    for (const link of elements('clips', 'next-clip')) link.hidden = !listed;
     element('name-field').hidden = listed || !shared;
     this.setStatus(status, note);
   }
@@ -60,7 +60,7 @@ export class ClipHeader {
   }
 
   async send() {
-    const values = { status: element('clip-status').value, note: element('clip-note').value.trim() };
+    const values = { status: /** @type {ClipStatus} */ (element('clip-status').value), note: element('clip-note').value.trim() };
     if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
     else if (values.status === 'rejected' && !values.note) element('clip-note').focus();
   }

@@ -8,12 +8,12 @@
 /** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
 const MAX_KEEPALIVE = 60000;
 
-/** An error of an action, with the answers to its question. */
+/** An error of an action, with the values of `outdated` with which it can be repeated. */
 export class Refusal extends Error {
   /** @param {import('./protocol.js').Failure} failure */
-  constructor({ error, question }) {
+  constructor({ error, choices }) {
     super(error);
-    this.question = question;
+    this.choices = choices;
   }
 }
 

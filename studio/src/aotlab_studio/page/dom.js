@@ -1,10 +1,15 @@
 // @ts-check
 /** Elements of the page, messages on the frame, drawing once per screen refresh, settings that a browser keeps. */
 
-/** @param {string} id @returns {any} */
-export const element = (id) => document.getElementById(id);
+/** @typedef {import('./protocol.js').Elements} Elements */
 
-/** Return the number in a field; undefined if it is empty. @param {string} id @returns {number | undefined} */
+/** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
+export const element = (id) => /** @type {any} */ (document.getElementById(id));
+
+/** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
+export const elements = (...ids) => ids.map((id) => element(id));
+
+/** Return the number in a field; undefined if it is empty. @param {'first' | 'last' | 'frame' | 'export-first' | 'export-last'} id @returns {number | undefined} */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
 /**
@@ -39,6 +44,11 @@ export function addIcons(root) {
 /** Change the icon of an element. @param {Element} target @param {string} name */
 export function setIcon(target, name) {
   target.querySelector('use')?.setAttribute('href', `page/icons.svg#${name}`);
+}
+
+/** Change the text after a button's icon. @param {Element} target @param {string} text */
+export function setLabel(target, text) {
+  if (target.lastElementChild) target.lastElementChild.textContent = text;
 }
 
 /** Return a function that draws once at the next screen refresh, however often it is called until then. @param {() => void} draw */
@@ -99,7 +109,7 @@ export function toast(text, buttons = {}) {
   end.setAttribute('aria-label', 'Close this message');
   box.append(end);
   element('toasts').append(box);
-  while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild.remove();
+  while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
   setTimeout(close, TOAST_SECONDS * 1000);
 }
 
@@ -131,7 +141,7 @@ export function restoreSettings(app) {
   if (typeof tool === 'string') app.toolbox.choose(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
   if (look && typeof look === 'object') app.viewer.setStyle(look);
-  for (const name of ['fill', 'outline']) element(name).checked = app.viewer.look[/** @type {'fill' | 'outline'} */ (name)];
+  for (const name of /** @type {const} */ (['fill', 'outline'])) element(name).checked = app.viewer.look[name];
   element('opacity').value = String(app.viewer.look.opacity);
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;

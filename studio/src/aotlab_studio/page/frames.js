@@ -1,7 +1,7 @@
 // @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; the shown frame: seeking, stepping, playing. */
 
-import { element, readNumber, setIcon } from './dom.js';
+import { element, elements, readNumber, setIcon } from './dom.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -173,7 +173,7 @@ export class Playback {
     /** Whether playing or following was halted while its next frame was loading, which is not shown. */
     this.halted = false;
     /** Whether the masks changed while a frame was loading. */
-    this.outdated = false;
+    this.refreshAgain = false;
     this.revision = 0;
     /** Number of requests for masks, and the one whose masks are shown. */
     this.requests = 0;
@@ -196,7 +196,7 @@ export class Playback {
   setCount(count) {
     this.count = count;
     this.app.timeline.setCount(count);
-    for (const id of ['frame', 'first', 'last']) element(id).max = String(count - 1);
+    for (const field of elements('frame', 'first', 'last')) field.max = String(count - 1);
   }
 
   /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
@@ -215,9 +215,9 @@ export class Playback {
     this.showing = true;
     try {
       let shown = -1;
-      while (shown !== this.target || this.outdated) {
+      while (shown !== this.target || this.refreshAgain) {
         shown = this.target;
-        this.outdated = false;
+        this.refreshAgain = false;
         await this.show(shown);
       }
     } catch (error) {
@@ -229,7 +229,7 @@ export class Playback {
     }
     this.requested = false;
     this.showing = false;
-    if (this.outdated) this.refresh(this.revision); // after an error
+    if (this.refreshAgain) this.refresh(this.revision); // after an error
     this.app.inputs.drain();
   }
 
@@ -271,10 +271,10 @@ export class Playback {
 
   /** Fetch the masks of this frame again, unless this revision was already requested. @param {number} revision */
   refresh(revision) {
-    if (this.showing) this.outdated = true;
-    else if (revision > this.revision || this.outdated) {
+    if (this.showing) this.refreshAgain = true;
+    else if (revision > this.revision || this.refreshAgain) {
       this.revision = revision;
-      this.outdated = false;
+      this.refreshAgain = false;
       this.refreshed = this.fetchLabels();
     }
     return this.refreshed;

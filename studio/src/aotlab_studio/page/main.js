@@ -3,7 +3,7 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, element, loadPlace, restoreSettings } from './dom.js';
+import { addIcons, element, elements, loadPlace, restoreSettings } from './dom.js';
 import { FrameCache, Playback } from './frames.js';
 import { askOutdated, connectControls, Exporter, History, showClasses, showFields, showObjects, showTools } from './panels.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
@@ -106,7 +106,7 @@ export class App {
     this.exporter.setNames(state.outputs);
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
-    this.timeline.setStale(state.stale);
+    this.timeline.setOutdated(state.outdated);
     element('export-clips').hidden = !state.batch;
     this.showMessage('');
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
@@ -136,8 +136,8 @@ export class App {
     } else if (event.event === 'job') {
       if (event.job.background) this.tracking.setCorrection(event.job);
       else this.tracking.setJob(event.job);
-    } else if (event.event === 'stale') {
-      this.timeline.setStale(event.stretches);
+    } else if (event.event === 'outdated') {
+      this.timeline.setOutdated(event.ranges);
     } else if (event.event === 'notes') {
       this.review.setNotes(event.notes);
     } else if (event.event === 'status') {
@@ -160,7 +160,7 @@ export class App {
     showObjects(element('objects'), objects, this);
     showFields(objects.find((item) => item.id === this.chosen));
     element('empty').hidden = objects.length > 0;
-    for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !this.chosen;
+    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;
   }
 
@@ -182,7 +182,7 @@ export class App {
    * @param {A} action
    * @param {Values<A>} values
    * @param {number} [id] of a message that may be sent again
-   * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined after an error, which shows
+   * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined if it failed and the error is shown
    */
   async request(action, values, id) {
     const said = this.messageCount;
@@ -195,7 +195,7 @@ export class App {
       if (element('status').className && this.messageCount === said) this.showMessage('');
       return answer;
     } catch (error) {
-      const outdated = error instanceof Refusal && error.question ? await askOutdated(error) : '';
+      const outdated = error instanceof Refusal && error.choices.length ? await askOutdated(error) : '';
       if (outdated) return this.request(action, /** @type {Values<A>} */ ({ ...values, outdated }));
       this.showError(error);
       return undefined;

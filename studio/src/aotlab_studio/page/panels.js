@@ -1,24 +1,25 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { connectPerson, countText, element, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
+import { connectPerson, countText, element, elements, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {import('./main.js').App} App */
+/** @typedef {import('./protocol.js').Elements} Elements */
 
 /** Buttons that work while a frame is loading. */
-const UNBLOCKED_BUTTONS = ['panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
+const UNBLOCKED_BUTTONS = ['panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'zoom-in', 'zoom-out'];
 
 /** @param {App} app */
 export function connectControls(app) {
   returnFocus();
   makeTools(app);
-  for (const [id, run] of Object.entries(buttonActions(app))) element(id).onclick = () => app.inputs.add(run, !UNBLOCKED_BUTTONS.includes(id));
+  for (const [id, run] of /** @type {[keyof Elements, () => void][]} */ (Object.entries(buttonActions(app)))) element(id).onclick = () => app.inputs.add(run, !UNBLOCKED_BUTTONS.includes(id));
   const { viewer } = app;
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
-  for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setStyle({ [key]: element(key).checked });
+  for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
   element('note').onchange = () => app.review.storeNote();
   element('class').onchange = () => app.change(app.chosen, { class_name: element('class').value.trim() });
   element('attributes').onchange = () => app.change(app.chosen, { attributes: readAttributes() });
@@ -50,7 +51,7 @@ function buttonActions(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
     track: () => tracking.track('forward'), forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), fine: () => review.toggleFine(),
+    'zoom-in': () => app.timeline.zoomBy(1 / 2), 'zoom-out': () => app.timeline.zoomBy(2), next: () => review.next(), checked: () => review.toggleChecked(),
     play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
@@ -89,7 +90,7 @@ function makeTools(app) {
 
 /** Show which tool is chosen, and the size of the brush. @param {import('./tools.js').Toolbox} toolbox */
 export function showTools(toolbox) {
-  element('minus').setAttribute('aria-pressed', String(toolbox.inverse));
+  document.querySelector('#minus')?.setAttribute('aria-pressed', String(toolbox.inverse));
   for (const button of document.querySelectorAll('#tools [data-tool]')) {
     button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.tool === toolbox.tool.name));
   }
@@ -99,7 +100,7 @@ export function showTools(toolbox) {
 
 /** @param {App} app */
 async function loadMasks(app) {
-  const [file] = element('load').files;
+  const file = element('load').files?.[0];
   element('load').value = '';
   if (!file) return;
   app.showMessage('Loading the masks…');
@@ -188,7 +189,7 @@ function row(item, app) {
   choose.setAttribute('aria-pressed', String(id === app.chosen));
   // the first click of two replaces the list, so there is no dblclick
   choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
-  choose.append(createElement('span', { className: 'unseen', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
+  choose.append(createElement('span', { className: 'visually-hidden', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'eye-off' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'lock' : 'lock-open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   const pencil = toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app));
@@ -215,16 +216,15 @@ export function showFields(item) {
 
 /** Return the attributes in their field; a name without a value is true. @returns {Record<string, string>} */
 function readAttributes() {
-  const pairs = element('attributes').value.split(',').map((/** @type {string} */ text) => text.split('='));
-  return Object.fromEntries(pairs.map((/** @type {string[]} */ [name, ...value]) => [name.trim(), value.join('=').trim() || 'true'])
-    .filter((/** @type {[string, string]} */ [name]) => name));
+  const pairs = element('attributes').value.split(',').map((text) => text.split('='));
+  return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
 }
 
 /** Rename the chosen object. @param {App} app */
 export function renameChosen(app) {
   const { chosen } = app;
   const button = element('objects').querySelector(`[data-name=choose${chosen}]`);
-  if (button) rename(button, app.getName(chosen), (changes) => app.change(chosen, changes), app);
+  if (button instanceof HTMLElement) rename(button, app.getName(chosen), (changes) => app.change(chosen, changes), app);
 }
 
 /**
@@ -257,15 +257,15 @@ function rename(button, name, change, app) {
 /**
  * Ask what to do about outdated frames; return the chosen value, empty if cancelled.
  * @param {import('./connection.js').Refusal} refusal
- * @returns {Promise<'' | 'wait' | 'go on'>}
+ * @returns {Promise<'' | 'wait' | 'proceed'>}
  */
 export function askOutdated(refusal) {
   const dialog = element('outdated-dialog');
   element('outdated-text').textContent = refusal.message;
-  element('outdated-wait').hidden = refusal.question !== 'wait or go on';
+  element('outdated-wait').hidden = !refusal.choices.includes('wait');
   dialog.returnValue = '';
   return new Promise((resolve) => {
-    dialog.onclose = () => resolve(dialog.returnValue);
+    dialog.onclose = () => resolve(/** @type {'' | 'wait' | 'proceed'} */ (dialog.returnValue));
     dialog.showModal();
   });
 }
@@ -278,9 +278,9 @@ export class History {
 
   /** @param {(string | null)[]} titles of the steps that undo and redo would take */
   setTitles(titles) {
-    for (const [index, id] of ['undo', 'redo'].entries()) {
-      element(id).disabled = !titles[index];
-      element(id).title = titles[index] || '';
+    for (const [index, button] of elements('undo', 'redo').entries()) {
+      button.disabled = !titles[index];
+      button.title = titles[index] || '';
     }
   }
 
@@ -328,7 +328,7 @@ export class History {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offer(await this.app.send('remove_keyframe'), `Given masks of frame ${frame} are removed`);
+    this.offer(await this.app.send('remove_keyframe'), `Drawn masks of frame ${frame} are removed`);
   }
 }
 
@@ -357,7 +357,7 @@ export class Exporter {
   /** @param {import('./protocol.js').Choice[]} outputs */
   setNames(outputs) {
     const fields = element('outputs');
-    const legend = fields.querySelector('legend');
+    const legend = /** @type {HTMLLegendElement} */ (fields.firstElementChild);
     fields.replaceChildren(legend, ...outputs.map(({ value, text }) => {
       const label = createElement('label', {});
       label.append(createElement('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
@@ -386,7 +386,7 @@ export class Exporter {
 
   async start() {
     const names = this.checked();
-    const [first, last] = ['export-first', 'export-last'].map(readNumber);
+    const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const done = await this.run('export', { names, first, last });
     if (done) {
       element('download').hidden = false;

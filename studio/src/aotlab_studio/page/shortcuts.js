@@ -165,7 +165,7 @@ export function bindings(app) {
     ],
     'Review and export': [
       { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },
-      { keys: ['Q'], text: 'this frame is fine: it needs no check as long as its masks stay', run: () => app.review.toggleFine(), acts: true },
+      { keys: ['Q'], text: 'mark this frame as checked, as long as its masks stay', run: () => app.review.toggleChecked(), acts: true },
       { keys: ['>'], text: 'next clip of the batch', run: () => app.clip.next() },
       { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open() },
       { keys: ['?'], text: 'these keys', run: () => element('help-dialog').showModal() },

@@ -1,9 +1,10 @@
 // @ts-check
-/** Timeline under the video: names, ticks, a row per object, a column per frame, thumbnails. Sizes are CSS pixels.
+/** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels.
 
  A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { createElement, drawOncePerRefresh, element, watchDensity, wheelFactor } from './dom.js';
+import { countText, drawOncePerRefresh, element, watchDensity, wheelFactor } from './dom.js';
+import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {{id: number, name: string, color: string, hidden: boolean}} Row */
 
@@ -103,7 +104,7 @@ function drawRow(context, runs, { x: left, y, column, color, ink }) {
  * @param {CanvasRenderingContext2D} context
  * @param {{x: number, width: number, height: number}} place
  */
-function drawStale(context, { x, width, height }) {
+function drawOutdated(context, { x, width, height }) {
   context.save();
   context.beginPath();
   context.rect(x, RULER_HEIGHT - 4, width, height + 4);
@@ -138,8 +139,7 @@ function drawHandle(context, { x, way, height, color }) {
 export function describeRow(row) {
   if (!row) return 'no masks yet';
   const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
-  const given = count('Gg');
-  return `given on ${given} ${given === 1 ? 'frame' : 'frames'}, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
+  return `drawn on ${countText(count('Gg'), 'frame')}, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
 }
 
 /** Number of frames at the closest zoom. */
@@ -148,12 +148,10 @@ const MIN_SPAN = 8;
 /** Smallest number of rows, so that the layout does not move with each new object. */
 const MIN_ROWS = 4;
 
-
 export class Timeline {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** @type {HTMLCanvasElement} */
     const canvas = element('strips');
     this.canvas = canvas;
     this.preview = element('preview');
@@ -176,7 +174,7 @@ export class Timeline {
     /** @type {number[]} */
     this.checks = [];
     /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
-    this.stretches = [];
+    this.outdated = [];
     this.dragging = false;
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
@@ -242,10 +240,10 @@ export class Timeline {
     this.redraw();
   }
 
-  /** @param {[number, number][]} stretches first and last frames with tracked masks older than a correction */
-  setStale(stretches) {
-    this.stretches = stretches;
-    const texts = stretches.map(([start, end]) => `${start} to ${end}`);
+  /** @param {[number, number][]} outdated first and last frames with tracked masks older than a correction */
+  setOutdated(outdated) {
+    this.outdated = outdated;
+    const texts = outdated.map(([start, end]) => `${start} to ${end}`);
     this.canvas.setAttribute('aria-description', texts.length ? `Outdated: ${texts.join(', ')}` : '');
     this.redraw();
   }
@@ -431,7 +429,7 @@ export class Timeline {
       const from = Math.floor(first);
       if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, color: object.color, ink });
     });
-    for (const [start, end] of this.stretches) drawStale(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
+    for (const [start, end] of this.outdated) drawOutdated(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();
@@ -442,110 +440,5 @@ export class Timeline {
       context.fill();
     }
     this.thumbnails.show({ left: NAMES_WIDTH, width: this.canvas.clientWidth - NAMES_WIDTH, first, span });
-  }
-}
-
-/** Width of a thumbnail in CSS pixels, and in pixels of the fetched image. */
-const THUMBNAIL_WIDTH = 68;
-const THUMBNAIL_PIXELS = 96;
-
-/** Milliseconds without a change before thumbnails are fetched. */
-const THUMBNAIL_DELAY = 300;
-
-/**
- * Return a small image of a frame with its masks, drawn when `load` is called.
- * @param {import('./frames.js').FrameCache} frames
- * @param {number} frame
- * @param {Row[]} objects those that are drawn
- */
-export function makeThumbnail(frames, frame, objects) {
-  const box = createElement('span', { className: 'thumbnail' });
-  const canvas = createElement('canvas', {});
-  box.append(canvas);
-  const load = async () => {
-    try {
-      const [image, labels] = await Promise.all([frames.thumbnail(frame, THUMBNAIL_PIXELS), frames.labels(frame)]);
-      drawThumbnail(canvas, image, labels, objects);
-      image.close();
-    } catch {
-      // the frame itself will say what is wrong
-    }
-  };
-  return { box, frame, load };
-}
-
-/** @param {HTMLCanvasElement} canvas @param {ImageBitmap} image @param {import('./frames.js').Labels} labels @param {Row[]} objects */
-function drawThumbnail(canvas, image, labels, objects) {
-  const { width, height } = image;
-  Object.assign(canvas, { width, height });
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-  context.drawImage(image, 0, 0);
-  context.globalAlpha = 0.6;
-  const colors = new Map(objects.map(({ id, color }) => [id, color]));
-  for (let y = 0; y < height; y += 1) {
-    const row = Math.floor(((y + 0.5) * labels.height) / height) * labels.width;
-    for (let x = 0; x < width; x += 1) {
-      const color = colors.get(labels.ids[row + Math.floor(((x + 0.5) * labels.width) / width)]);
-      if (!color) continue;
-      context.fillStyle = color;
-      context.fillRect(x, y, 1, 1);
-    }
-  }
-}
-
-class Thumbnails {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
-    this.app = app;
-    this.strip = element('thumbnails');
-    this.view = '';
-    this.timer = 0;
-    /** @type {Row[]} */
-    this.objects = [];
-    /** @type {{frame: number, load: () => Promise<void>}[]} */
-    this.shown = [];
-  }
-
-  /** Draw the masks again if objects changed. @param {Row[]} objects */
-  setObjects(objects) {
-    const same = JSON.stringify(objects) === JSON.stringify(this.objects);
-    this.objects = objects;
-    if (!same) this.view = '';
-  }
-
-  /** Draw the masks of a frame again. @param {number} frame */
-  refresh(frame) {
-    this.shown.find((one) => one.frame === frame)?.load();
-  }
-
-  /**
-   * Fetch thumbnails of the frames in view, one after the other.
-   * @param {{left: number, width: number, first: number, span: number}} view
-   */
-  show(view) {
-    const key = JSON.stringify(view);
-    if (key === this.view || !this.strip.offsetParent) return;
-    this.view = key;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.fetch(view, key), THUMBNAIL_DELAY);
-  }
-
-  /** @param {{left: number, width: number, first: number, span: number}} view @param {string} key */
-  async fetch({ left, width, first, span }, key) {
-    const count = Math.max(1, Math.min(Math.floor(span), Math.floor(width / THUMBNAIL_WIDTH)));
-    this.strip.style.marginLeft = `${left}px`;
-    const frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
-    const shown = frames.map((frame) => {
-      const thumbnail = makeThumbnail(this.app.frames, frame, this.objects);
-      thumbnail.box.append(createElement('span', { textContent: String(frame) }));
-      Object.assign(thumbnail.box, { title: `frame ${frame}`, onclick: () => this.app.playback.seek(frame) });
-      return thumbnail;
-    });
-    this.strip.replaceChildren(...shown.map(({ box }) => box));
-    this.shown = shown;
-    for (const { load } of shown) {
-      if (key !== this.view) return;
-      await load();
-    }
   }
 }

@@ -1,12 +1,10 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
-import { countText, element, createElement, readNumber, setIcon, toast } from './dom.js';
-import { makeThumbnail } from './timeline.js';
+import { countText, element, elements, createElement, readNumber, setIcon, setLabel, toast } from './dom.js';
+import { makeThumbnail } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
-
-const BUTTONS = ['track', 'forward', 'backward', 'both'];
 
 export class Tracking {
   /** @param {import('./main.js').App} app */
@@ -21,7 +19,7 @@ export class Tracking {
     /** @type {JobProgress | null} */
     this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
-    for (const id of ['first', 'last']) element(id).onchange = () => this.sendRange();
+    for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
   /** Set the range to track; empty: to the start or end. @param {string} first @param {string} last */
@@ -40,7 +38,7 @@ export class Tracking {
 
   /** Store the range of the fields. */
   async sendRange() {
-    const [first, last] = ['first', 'last'].map((id) => readNumber(id) ?? null);
+    const [first, last] = [readNumber('first') ?? null, readNumber('last') ?? null];
     this.app.timeline.setRange(first, last);
     await this.app.send('set_range', { first, last });
   }
@@ -66,7 +64,7 @@ export class Tracking {
   setJob(job) {
     const alive = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
     element('job').hidden = !alive;
-    for (const id of BUTTONS) element(id).disabled = alive;
+    for (const button of elements('track', 'forward', 'backward', 'both')) button.disabled = alive;
     if (job && alive) {
       if (!this.job) element('follow').checked = this.follows;
       this.showProgress(job);
@@ -109,7 +107,7 @@ export class Tracking {
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
     const pass = job.passes > 1 ? `, pass ${job.current_pass} of ${job.passes}` : '';
     element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}${pass}`;
-    element('pause').lastElementChild.textContent = job.status === 'paused' ? 'Resume' : 'Pause';
+    setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
@@ -173,7 +171,7 @@ export class Review {
     this.asked = 0;
     this.refreshing = false;
     /** Whether something changed since the last request. */
-    this.outdated = false;
+    this.refreshAgain = false;
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
     /** Frame of the note in the field. */
@@ -223,12 +221,12 @@ export class Review {
 
   /** Fetch strips and checks; during a request, once more after it. */
   async refresh() {
-    this.outdated = true;
+    this.refreshAgain = true;
     if (this.refreshing) return;
     this.refreshing = true;
     try {
-      while (this.outdated) {
-        this.outdated = false;
+      while (this.refreshAgain) {
+        this.refreshAgain = false;
         this.asked = performance.now();
         await this.fetch();
       }
@@ -262,7 +260,7 @@ export class Review {
       line.append(createElement('button', { textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }));
       return line;
     }));
-    element('next').lastElementChild.textContent = `Next frame to check (${open.length})`;
+    setLabel(element('next'), `Next frame to check (${open.length})`);
   }
 
   /** Return whether masks of all doubtful objects are drawn. @param {Visit} visit */
@@ -275,7 +273,7 @@ export class Review {
     const visit = this.visits.find((one) => one.frame === frame);
     if (!visit || this.isDone(visit) === Boolean(visit.done)) return;
     visit.done = !visit.done;
-    this.outdated = this.outdated || this.refreshing; // the answer may be older than this change
+    this.refreshAgain = this.refreshAgain || this.refreshing; // the answer may be older than this change
     this.show();
   }
 
@@ -298,13 +296,13 @@ export class Review {
     return app.playback.seek(visit.frame);
   }
 
-  /** State that this frame is fine as it shows, and go to the next one to check; if it was fine, take that back. */
-  async toggleFine() {
+  /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
+  async toggleChecked() {
     const { frame } = this.app.playback;
-    const answer = await this.app.send('toggle_fine', { frame });
+    const answer = await this.app.send('toggle_checked', { frame });
     if (!answer) return;
     await this.refresh();
-    this.app.history.offer(answer, answer.result ? `Frame ${frame} is fine` : `Frame ${frame} is to be checked again`);
+    this.app.history.offer(answer, answer.result ? `Frame ${frame} is marked as checked` : `Frame ${frame} is to be checked again`);
     if (answer.result && this.visits.some((visit) => !visit.done)) this.next();
   }
 

@@ -81,9 +81,9 @@ def _check_object(
         severities = {
             "lost": float(unseen == LostFlags.FRAMES),
             "unsure": _confidence_severity(score),
-            "fragment": _share_severity(score.fragment),
-            "flip": _share_severity(score.flip),
-            "contact": 0.8 * score.contact,
+            "fragment": _share_severity(score.signals.fragment),
+            "flip": _share_severity(score.signals.flip),
+            "contact": 0.8 * score.signals.contact,
             "disagreement": score.disagreement or 0.0,
         }
         if order and frames[order - 1] == index - 1:

@@ -156,11 +156,7 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
         counts = [str(item[key]) for key in ("id", "visible", "absent", "lost")]
         ranges = [f"{frame_number(first)} to {frame_number(last)}" for first, last in item["lost_on"]]
         rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both, ", ".join(ranges) or "-"])
-    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
-    lines = [
-        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
-        for row in rows
-    ]
+    lines = align_columns(rows)
     frames: dict[int, list[str]] = {}
     for check in review["check"]:
         text = f"object {check['object_id']} ({check['reason']}, {check['severity']:.2f})"
@@ -171,6 +167,12 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
         f"  frame {frame_number(frame)}: {', '.join(texts)}"
         for frame, texts in list(frames.items())[:MAX_LISTED]
     ]
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row of a table: all columns but the last are aligned right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([*map(str.rjust, row[:-1], widths), row[-1]]).rstrip() for row in rows]
 
 
 def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:

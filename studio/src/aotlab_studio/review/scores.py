@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from aotlab.sdk import LostFlags
 
@@ -19,8 +19,7 @@ MAX_EDGE = 480
 """shorter edge of the compared images; larger frames are subsampled"""
 
 
-@dataclass(frozen=True)
-class Signals:
+class Signals(Struct, frozen=True, array_like=True):
     """Signals of one object on one frame."""
 
     fragment: float = 0.0
@@ -40,7 +39,7 @@ class ReviewSignals:
     def update(
         self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
     ) -> dict[int, Signals]:
-        """Return the signals of each object on the next frame; no flips if the last one was not its neighbor.
+        """Return the signals of each object on the next frame; no flips if the last one was not its neighbour.
 
         Args:
             index: index of the frame.
@@ -58,9 +57,9 @@ class ReviewSignals:
         self._last = index, ids.copy(), image.copy()
         return {
             object_id: Signals(
-                measure_fragment(ids == object_id),
-                contact[object_id] / max(1, outline[object_id]),
-                measure_flip(ids == object_id, changed),
+                round(measure_fragment(ids == object_id), 4),
+                round(contact[object_id] / max(1, outline[object_id]), 4),
+                round(measure_flip(ids == object_id, changed), 4),
             )
             for object_id in object_ids
         }
@@ -127,12 +126,7 @@ class Score(Struct, frozen=True, array_like=True):
     y: float
     disagreement: float | None = None
     """1 minus the IoU of the two directions; None if only one was tracked"""
-    fragment: float = 0.0
-    """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
-    contact: float = 0.0
-    """share of its outline along which it touches another object of similar colour, 0 to 1"""
-    flip: float = 0.0
-    """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
+    signals: Signals = Signals()
 
     @property
     def visible(self) -> bool:
@@ -159,24 +153,11 @@ def measure_scores(
         y = float(down @ rows) / area if area else 0.0
         value = float(confidence.get(object_id, 1.0)) if area else 0.0
         differ = disagreement.get(object_id)
-        found = (signals or {}).get(object_id, Signals())
         scores[object_id] = Score(
             round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(float(differ), 4),
-            round(found.fragment, 4), round(found.contact, 4), round(found.flip, 4),
+            (signals or {}).get(object_id, Signals()),
         )  # fmt: skip
     return scores
-
-
-def measure_disagreement(
-    object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
-) -> dict[int, float]:
-    """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
-    disagreement = {}
-    for object_id in object_ids:
-        mask, other = first == object_id, second == object_id
-        union = int((mask | other).sum())
-        disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
-    return disagreement
 
 
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
@@ -203,7 +184,5 @@ def _merge(first: Score, second: Score) -> Score:
         mean(first.x, second.x),
         mean(first.y, second.y),
         max(differ) if differ else None,
-        max(first.fragment, second.fragment),
-        max(first.contact, second.contact),
-        max(first.flip, second.flip),
+        Signals(*map(max, astuple(first.signals), astuple(second.signals))),
     )

@@ -45,7 +45,7 @@ def describe(session: Session) -> Description:
             models=session.choice.names,
             model=session.choice.chosen,
             history=document.titles,
-            stale=now.list_stale(),
+            outdated=now.list_outdated(),
             range=now.state.ranges.get("track"),
             notes=now.notes,
             job=session.job.report() if session.job is not None and session.job.alive else None,
@@ -136,7 +136,7 @@ PROPAGATING_ACTIONS: Sequence[Callable[..., Any]] = (
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_fine, strips, Document.list_versions,
+    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
     Document.keep_version, Document.restore_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""

@@ -210,7 +210,7 @@ class Dispatcher:
                     self._steps.setdefault(number, page)
             return Answer(message_id, result, document.revision, document.log.head)
         except OutdatedError as error:
-            return Failure(message_id, str(error), "wait or go on" if error.waits else "go on")
+            return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
         except InputError as error:
             return Failure(message_id, str(error))
         except Exception:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay
-from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoWriter, atomic_path, find_output
+from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoFile, atomic_path, find_output
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.objects import NO_CLASS
@@ -63,6 +63,8 @@ class ExportCancelledError(InputError):
     """A person cancelled the export."""
 
 
+RECORD_FILE = "export.json"
+"""`make_record`, beside the outputs"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
 
@@ -110,10 +112,12 @@ def export_masks(
             path = folder / kind.file_name
             if name == "review":
                 outputs[name] = ProjectReview(path, frames, now)
+            elif name == "overlay":
+                outputs[name] = VideoFile(path, frames, lambda tracked: draw_names(tracked, object_names))
             else:
-                outputs[name] = (NamedOverlay if name == "overlay" else kind.open)(path, frames)
-            named = name in ("overlay", "review")  # they show people which object it is
-            outputs[name].class_names.update(object_names if named else class_names)
+                outputs[name] = kind.open(path, frames)
+            # a review shows people which object it is
+            outputs[name].class_names.update(object_names if name == "review" else class_names)
             outputs[name].classes.update(now.classes if classes is None else classes)
             outputs[name].attributes.update(attributes)
         max_id = max((item.id for item in now.objects), default=0)
@@ -144,7 +148,7 @@ def export_masks(
 def make_record(document: Document, first: int = 0, last: int | None = None) -> bytes:
     """Return what was exported, as JSON: edit, status, digest of the masks, outdated frames, person and time."""
     status, note = document.status
-    outdated = document.snapshot.list_stale(first, last)
+    outdated = document.snapshot.list_outdated(first, last)
     record = {
         "edit": document.log.head, "status": status, "note": note, "digest": document.snapshot.digest,
         "outdated": outdated, "person": document.author, "time": utc_now(),
@@ -175,28 +179,6 @@ class ProjectReview(ReviewFile):
         """Add one frame."""
         super().write(name, tracked)
         self._scores[tracked.index] = self._now.scores(tracked.index)
-
-
-class NamedOverlay(Output):
-    """Video with the objects and their names drawn over the frames."""
-
-    def __init__(self, path: Path, source: FrameSource) -> None:
-        super().__init__(path, source)
-        self._writer = VideoWriter(
-            path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
-        )
-
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Append one frame."""
-        self._writer.write(draw_names(tracked, self.class_names), tracked.time)
-
-    def finish(self) -> None:
-        """Complete the file."""
-        self._writer.__exit__(None, None, None)
-
-    def drop(self) -> None:
-        """Remove the incomplete file."""
-        self._writer.__exit__(InputError, InputError(f"{self.path}: dropped"), None)
 
 
 def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:

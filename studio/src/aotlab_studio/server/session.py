@@ -31,12 +31,20 @@ from aotlab_studio.protocol import (
     ExportEvent,
     ExportResult,
     ModelEvent,
-    Outdated,
+    OutdatedPolicy,
     ReviewEntry,
     UndoneStep,
 )
 from aotlab_studio.review.batch import update_report
 from aotlab_studio.review.checks import Check, find_checks
+from aotlab_studio.server.batch_export import export_clips
+from aotlab_studio.server.export import (
+    RECORD_FILE,
+    ExportCancelledError,
+    export_masks,
+    make_record,
+    write_archive,
+)
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 
@@ -87,29 +95,22 @@ class Session:
         """Last tracking job."""
         return self.runner.job
 
-    def require_current(
-        self, action: str, outdated: Outdated, first: int = 0, last: int | None = None
+    def check_outdated(
+        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range, if that is known.
+        """Return the outdated frames of a range; raise `OutdatedError` if there are some, except with ``proceed``."""
+        ranges = self.document.snapshot.list_outdated(first, last)
+        if ranges and outdated != "proceed":
+            raise OutdatedError(action, ranges, waits=bool(self.runner.list_waiting() or self.runner.busy))
+        return ranges
 
-        Args:
-            outdated: ``go on``: return them; otherwise, refuse.
-
-        Raises:
-            OutdatedError: there are outdated frames, and nobody said to go on.
-        """
-        spans = self.document.snapshot.list_stale(first, last)
-        if spans and outdated != "go on":
-            raise OutdatedError(action, spans, waits=bool(self.runner.list_waiting() or self.runner.busy))
-        return spans
-
-    def set_status(self, status: ClipStatus, note: Note = "", outdated: Outdated = "ask") -> None:
-        """Store the status of the masks as they show; raise `InputError` as `require_current`."""
+    def set_status(self, status: ClipStatus, note: Note = "", outdated: OutdatedPolicy = "ask") -> None:
+        """Store the status of the masks as they show; raise `InputError` as `check_outdated`."""
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
-            spans = self.require_current(status, outdated) if status in ("corrected", "accepted") else []
-            self.document.set_status(status, note, spans)
+            known = self.check_outdated(status, outdated) if status in ("corrected", "accepted") else []
+            self.document.set_status(status, note, known)
             if status in ("corrected", "accepted", "rejected") and self.document.snapshot.objects.ids:
                 self.document.keep_version(f"{status}: {note}" if note else status)
         if self.results is not None:
@@ -218,7 +219,7 @@ class Session:
         return self._report_move(self.document.redo())
 
     def review(self) -> list[ReviewEntry]:
-        """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is fine as it shows."""
+        """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is marked as checked."""
         checks = list_checks(self.document.snapshot)[:MAX_REVIEW_ENTRIES]
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
@@ -236,8 +237,6 @@ class Session:
         Raises:
             InputError: an unknown output, the video is not one of a list, or an export is running.
         """
-        from aotlab_studio.server.batch_export import export_clips
-
         if self.results is None:
             raise InputError("export: this video is not part of a batch; use Export")
         if not self._export.acquire(blocking=False):
@@ -256,7 +255,7 @@ class Session:
         return self.document.folder / "export" / f"{self.document.frames.name}.zip"
 
     def export(
-        self, names: list[str], first: int = 0, last: int | None = None, outdated: Outdated = "ask"
+        self, names: list[str], first: int = 0, last: int | None = None, outdated: OutdatedPolicy = "ask"
     ) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
 
@@ -266,13 +265,11 @@ class Session:
             names: outputs, of `list_outputs`.
             first: first frame.
             last: last frame, included; None: the video's.
-            outdated: as in `require_current`.
+            outdated: as in `check_outdated`.
 
         Raises:
-            InputError: as `export_masks` and `require_current`, no such frame, another export runs, or cancelled.
+            InputError: as `export_masks` and `check_outdated`, no such frame, another export runs, or cancelled.
         """
-        from aotlab_studio.server.export import export_masks, make_record, write_archive
-
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
             self.document.frames.require_frame(index)
@@ -281,7 +278,7 @@ class Session:
 
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
-        self.require_current("export", outdated, first, end)
+        self.check_outdated("export", outdated, first, end)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         self._export_cancelled.clear()
@@ -292,7 +289,7 @@ class Session:
                 export_masks(
                     self.document, written, names, first=first, last=end, on_frame=self._report_export
                 )
-                write_bytes(written / "export.json", make_record(self.document, first, end))
+                write_bytes(written / RECORD_FILE, make_record(self.document, first, end))
                 write_archive(
                     sorted(written.iterdir()), written / self.archive.name
                 )  # some formats write two files
@@ -326,26 +323,28 @@ class Session:
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
-            from aotlab_studio.server.export import ExportCancelledError
-
             raise ExportCancelledError("export: cancelled; nothing was written")
 
 
 def list_checks(now: Snapshot) -> list[Check]:
-    """Return the frames to check, the worst first; none that is fine as it shows."""
+    """Return the frames to check, the worst first; none that is marked as checked."""
     scores = {index: now.scores(index) for index in now.annotated_frames}
     drawn = {index: frozenset(now.keyframe(index)) for index in now.keyframes}
-    fine = {index for index, digest in now.state.fine.items() if now.digest_frame(index) == digest}
-    return [check for check in find_checks(scores, drawn) if check.frame not in fine]
+    checked = {index for index, digest in now.state.checked.items() if now.digest_frame(index) == digest}
+    return [check for check in find_checks(scores, drawn) if check.frame not in checked]
 
 
 class OutdatedError(InputError):
-    """Frames are outdated, and nobody said to go on with them."""
+    """Frames are outdated, and the request does not say to proceed with them.
 
-    def __init__(self, action: str, spans: list[FrameRange], *, waits: bool) -> None:
-        named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in spans[:5])
-        named += ", …" if len(spans) > 5 else ""
-        count = sum(last - first + 1 for first, last in spans)
+    Args:
+        waits: corrections are being tracked, so that waiting helps.
+    """
+
+    def __init__(self, action: str, ranges: list[FrameRange], *, waits: bool) -> None:
+        named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
+        named += ", …" if len(ranges) > 5 else ""
+        count = sum(last - first + 1 for first, last in ranges)
         why = (
             "a correction is being tracked"
             if waits
@@ -353,6 +352,6 @@ class OutdatedError(InputError):
         )
         super().__init__(
             f"{action}: {count} {'frame is' if count == 1 else 'frames are'} outdated ({named}): {why}; "
-            f"{'wait' if waits else 'track them again'}, or go on with what is there"
+            f"{'wait' if waits else 'track them again'}, or proceed with what is there"
         )
         self.waits = waits

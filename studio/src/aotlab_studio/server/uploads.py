@@ -18,8 +18,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
+from aotlab_studio.document.results import READABLE_OUTPUTS
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject
+from aotlab_studio.server.export import RECORD_FILE
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
@@ -249,6 +251,13 @@ def _unpack(content: bytes, folder: Path) -> Path:
         raise
     except Exception as error:  # each compression method has its own errors
         raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
+    record = folder / RECORD_FILE
+    if record in paths:  # an archive of the page
+        paths.remove(record)
+        record.unlink()
+        for path in (folder / name for name in READABLE_OUTPUTS):
+            if path.exists():
+                return path
     texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
     images = [path for path in paths if path.suffix.lower() == ".png"]
     if len(texts) == 1 or (not texts and len(images) == 1):

@@ -17,7 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, TrackRequest, plan_request, plan_spans, with_merged
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, StaleEvent, StatusEvent
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, OutdatedEvent, StatusEvent
 from aotlab_studio.review.scores import ReviewSignals, measure_scores
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class TrackingJob:
         on_end: Callable[[TrackingJob], None] = lambda job: None,
         model: str = "",
     ) -> None:
-        layer = document.snapshot.state.layers[layer_id]
-        assert layer is not None
+        layer = document.snapshot.state.layer(layer_id)
         self._document, self._make_tracker, self._on_end, self._model = document, make_tracker, on_end, model
         self.layer_id, self.layer = layer_id, layer
         self._then = document.at(document.log.layer_entries[layer_id])
@@ -143,7 +142,7 @@ class TrackingJob:
         self.ended = time.perf_counter()
         self.status = status
         with suppress(InputError):  # a masks file that cannot be read
-            self._document.emit(StaleEvent(self._document.snapshot.list_stale()))
+            self._document.emit(OutdatedEvent(self._document.snapshot.list_outdated()))
             self._document.emit(StatusEvent(*self._document.status))
         self._set_status(status)
         self._on_end(self)
@@ -269,11 +268,7 @@ class JobRunner:
     def list_waiting(self) -> list[int]:
         """Return the corrections that still have to propagate, oldest first."""
         now = self._document.snapshot
-        return [
-            each
-            for each in now.pending
-            if (layer := now.state.layers[each]) is not None and layer.background and each not in self._failed
-        ]
+        return [each for each in now.pending if now.state.layer(each).background and each not in self._failed]
 
     def wait(self, seconds: float) -> bool:
         """Wait until nothing runs and waits; return whether that is so."""

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from aotlab import Prediction, Tracker
+from aotlab.sdk import region_similarity
 from aotlab_studio.document.planning import Span
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.review.scores import measure_disagreement
 from aotlab_studio.video import FrameStore
 
 MAX_REFERENCES = 4
@@ -210,12 +210,13 @@ def merge_directions(
     for channel, object_id in enumerate(ids, start=1):
         pixels = highest[channels == channel]
         confidence[object_id] = float(pixels.mean()) if len(pixels) else 0.0
-    both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
     first, second = (_argmax_labels(result.ids, result.probabilities) for result in (forward, backward))
+    disagreement = {}
+    for object_id in [each for each in ids if 0 < weights[each] < 1]:
+        masks = first == object_id, second == object_id
+        disagreement[object_id] = 1 - region_similarity(*masks) if np.any(masks) else 0.0
     absent_ids = (forward.absent_ids | backward.absent_ids) - set(ids)
-    return TrackedFrame(
-        index, _argmax_labels(ids, total), confidence, measure_disagreement(both, first, second), absent_ids
-    )
+    return TrackedFrame(index, _argmax_labels(ids, total), confidence, disagreement, absent_ids)
 
 
 def _argmax_labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:

@@ -1,0 +1,141 @@
+"""Web server of a list of clips: the list over HTTP, and each clip's own application below its name."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from aotlab import InputError, open_frames
+from aotlab_studio.protocol import ClipStatus, OutdatedPolicy
+from aotlab_studio.server.app import (
+    CACHE_HEADERS,
+    NO_CACHE_HEADERS,
+    load_page_files,
+    read_body,
+    read_person,
+)
+from aotlab_studio.server.batch import Batch, OpenClip
+from aotlab_studio.server.session import Note, OutdatedError
+from aotlab_studio.video import encode_jpeg
+
+THUMBNAIL_WIDTH = 320
+RELEASE_SECONDS = 10.0
+"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
+
+
+class StatusMessage(msgspec.Struct):
+    """Body of a request that sets the status of a clip."""
+
+    status: ClipStatus
+    note: Note = ""
+    outdated: OutdatedPolicy = "ask"
+
+
+def build_batch_app(batch: Batch) -> Starlette:
+    """Return the application of a batch, without its guard."""
+    endpoints = BatchEndpoints(batch)
+    return Starlette(
+        routes=[
+            Route("/", endpoints.get_file),
+            Route("/page/{name}", endpoints.get_file),
+            Route("/clips", endpoints.get_clips),
+            Route("/clips/{name}", endpoints.set_status, methods=["POST"]),
+            Route("/track", endpoints.track_all, methods=["POST"]),
+            Route("/export", endpoints.export_all, methods=["POST"]),
+            Route("/thumbnail/{name}", endpoints.get_thumbnail),
+            Mount("/clip/{clip}", endpoints.serve_clip),
+        ],
+        exception_handlers={
+            OutdatedError: lambda _, error: PlainTextResponse(str(error), 428),
+            InputError: lambda _, error: PlainTextResponse(str(error), 409),
+            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
+        },
+    )
+
+
+class BatchEndpoints:
+    """Responses to HTTP requests; those below ``/clip/NAME/`` are of a clip's own application."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._files = load_page_files()
+        self._timers: dict[str, asyncio.Task[None]] = {}
+        """by clip: its release"""
+
+    async def get_file(self, request: Request) -> Response:
+        """Return a file of the page."""
+        name = request.path_params.get("name", "batch.html")
+        return self._files.get(name, PlainTextResponse("no such file", 404))
+
+    async def get_clips(self, request: Request) -> Response:
+        """Return the list of clips."""
+        clips = await run_in_threadpool(self._batch.list_clips)
+        return Response(msgspec.json.encode(clips), media_type="application/json", headers=NO_CACHE_HEADERS)
+
+    async def set_status(self, request: Request) -> Response:
+        """Store the status of a clip."""
+        try:
+            stored = msgspec.json.decode(await read_body(request) or b"", type=StatusMessage)
+        except ValueError as error:
+            return PlainTextResponse(f"status: {error}", 422)
+        name, person = request.path_params["name"], read_person(request)
+        await run_in_threadpool(
+            self._batch.set_status, name, stored.status, stored.note, person, stored.outdated
+        )
+        return Response(status_code=204)
+
+    async def track_all(self, request: Request) -> Response:
+        """Track all clips with drawn masks; return their number."""
+        return JSONResponse(await run_in_threadpool(self._batch.track_all, read_person(request)))
+
+    async def export_all(self, request: Request) -> Response:
+        """Export all corrected or accepted clips in the outputs of the body; return `ExportedClips`."""
+        try:
+            outputs = msgspec.json.decode(await read_body(request) or b"", type=list[str])
+        except ValueError as error:
+            return PlainTextResponse(f"outputs: {error}", 422)
+        exported = await run_in_threadpool(self._batch.export_all, outputs)
+        return Response(msgspec.json.encode(exported), media_type="application/json")
+
+    async def get_thumbnail(self, request: Request) -> Response:
+        """Return the first, the least confident and the last frame of a clip, with masks; or its first frame."""
+        entries = {entry["name"]: entry for entry in await run_in_threadpool(self._batch.read_entries)}
+        name = request.path_params["name"]
+        path = self._batch.folder / name / "thumbnail.jpg"
+        if name not in entries:
+            return PlainTextResponse("no thumbnail", 404)
+        if path.is_file():
+            return FileResponse(path, headers=NO_CACHE_HEADERS)
+        video = Path(entries[name]["video"] or "")
+        content = await run_in_threadpool(
+            lambda: encode_jpeg(next(iter(open_frames(video))), THUMBNAIL_WIDTH)
+        )
+        return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS)
+
+    async def serve_clip(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a clip's application answer."""
+        name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
+        page = scope["type"] == "websocket"
+        found = await run_in_threadpool(self._batch.enter, name, person, page=page)
+        try:
+            await found.app(scope, receive, send)
+        finally:
+            await run_in_threadpool(self._batch.leave, name, found, page=page)
+            if name in self._timers:
+                self._timers[name].cancel()
+            self._timers[name] = asyncio.create_task(self._release_later(name, found))
+
+    async def _release_later(self, name: str, found: OpenClip) -> None:
+        """Release a clip after a while without a request, and after its tracking."""
+        await asyncio.sleep(RELEASE_SECONDS)
+        while found.session.runner.busy:
+            await asyncio.sleep(RELEASE_SECONDS)
+        await run_in_threadpool(self._batch.release, name)
