@@ -56,7 +56,6 @@ _HOMES = {
     "parse_coco": "aotlab.media.coco",
     "parse_runs": "aotlab.media.regions",
     "read_annotations": "aotlab.media.annotations",
-    "read_tracker_options": "aotlab.tools.cli.options",
     "region_similarity": "aotlab.evaluation.metrics",
     "require_size": "aotlab.media.regions",
     "store_frame": "aotlab.media.frames",

@@ -158,7 +158,7 @@ def test_table_commands_parse(path, monkeypatch):
             load_config(config)
         data = [*tool.list_benchmark_options(benchmark), *benchmark.options]
         options = [*data, *tool.list_model_options(model), *model.options]
-        evaluation.main.parse([*options, "--output", "results"])
+        evaluation.main.make_context("aotlab eval", [*options, "--output", "results"])
         for line in list_missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
     script = (ROOT / "scripts" / "tables" / f"{path.stem}.sh").read_text()
