@@ -1,4 +1,3 @@
-from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS as PRECISIONS
 from aotlab.engine.prompting import load_segmenter as load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
@@ -57,5 +56,3 @@ from aotlab.video.outputs import (
     to_detections as to_detections,
 )
 from aotlab.video.track import TrackResult as TrackResult
-
-MEMORY_POLICIES = POLICIES

@@ -96,9 +96,7 @@ class Command(click.Command):
                 ctx.params["overrides"] = (*ctx.params.get("overrides", ()), *settings)
         return rest
 
-    def main(
-        self: click.Command, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any
-    ) -> int:  # type: ignore[override]
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
         """Run a command line (default: the program's); return its exit status."""
         return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
 
@@ -117,7 +115,10 @@ class CommandGroup(click.Group):
     """Group of commands, whose errors and exit codes are those of `Command`."""
 
     command_class = Command
-    main = Command.main  # type: ignore[assignment]
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
+        """Run a command line (default: the program's); return its exit status."""
+        return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of their definitions."""
