@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from click import UsageError
 
-from aotlab.tools.cli.command import command, group, is_quiet, require_paths, require_source
+from aotlab.tools.cli.command import command, group, is_quiet, require_paths
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
     dry_run,
@@ -40,7 +40,7 @@ from aotlab.tools.cli.types import (
     option,
 )
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, real_path
+from aotlab.utils.files import is_folder, real_path, require_existing
 from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
 
@@ -99,9 +99,10 @@ class Run:
 
 
 def require_videos(sources: Sequence[str], *, several: bool) -> None:
-    """Raise an error for the first source that does not exist, and among several for an image or mask file."""
+    """Raise an error for the first file that does not exist, and among several for an image or mask file."""
     for source in sources:
-        require_source(source, "put a path with spaces in quotes, and separate a list by commas")
+        if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
+            require_existing(Path(source), "put a path with spaces in quotes, and separate a list by commas")
         if several and Path(source).suffix.lower() in MASK_FILES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
 
@@ -156,7 +157,7 @@ def track_video(job: Job, run: Run) -> int:
     if result is None:
         print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
         return 0
-    return summarize(result, realtime=run.options.realtime)
+    return report_result(result, realtime=run.options.realtime)
 
 
 def describe(checked: CheckedJob) -> str:
@@ -186,7 +187,7 @@ def require_space(output: Path, needed: int) -> None:
     print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
 
 
-def summarize(result: TrackResult, *, realtime: bool) -> int:
+def report_result(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit status."""
     if result.levels is not None:
         origin = (
@@ -469,11 +470,11 @@ def main(
         by_name=frame_numbers == "file",
     )
     run = Run(tracker, options, output, force, restart, dry_run)
-    chosen: Any = segmenter_plugin or segmenter or ()
+    segmenter_names = (segmenter_plugin,) if segmenter_plugin else tuple(map(str, segmenter or ()))
     if several:
         listed = read_jobs(jobs) if jobs else require_masks(list_video_jobs(video))
         listed = [
-            replace(job, levels=job.levels or levels, rate=job.rate or fps, segmenter=chosen)
+            replace(job, levels=job.levels or levels, rate=job.rate or fps, segmenter=segmenter_names)
             for job in listed
         ]
         return track_list(listed, run, shard=shard, summarize=summarize)
@@ -481,7 +482,7 @@ def main(
     require_extra("video")
     job = Job(
         output.name, video[0], mask, levels=levels, start=start, end=end, boxes=box, points=point,
-        not_points=not_point, segmenter=chosen, classes=class_names, rate=fps,
+        not_points=not_point, segmenter=segmenter_names, classes=class_names, rate=fps,
     )  # fmt: skip
     return track_video(job, run)
 

@@ -37,6 +37,7 @@ from aotlab.media.video import (
 from aotlab.media.video_writer import VideoWriter as VideoWriter
 from aotlab.tools.cli.command import command as command
 from aotlab.tools.cli.options import (
+    segmenter_options as segmenter_options,
     tracker_options as tracker_options,
     video_argument as video_argument,
 )

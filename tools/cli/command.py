@@ -34,8 +34,7 @@ from aotlab.utils.errors import (
     is_out_of_memory,
     report_internal_error,
 )
-from aotlab.utils.files import file_mode, is_folder, require_existing
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER
+from aotlab.utils.files import file_mode, is_folder
 
 INTERNAL_ERROR = 70
 """exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
@@ -200,13 +199,11 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
 def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
     """Return ``SUBJECT: problem; remedy`` of an error in a command line."""
     program = error.ctx.command_path if error.ctx is not None else prog_name
-    if isinstance(error, click.NoSuchOption):
+    if isinstance(error, click.NoSuchOption | click.NoSuchCommand):
         near = error.possibilities
         remedy = f"did you mean {near[0]}?" if near else f"see {program} --help"
-        return f"{error.option_name}: no such option; {remedy}"
-    if isinstance(error, click.NoSuchCommand):
-        near = error.possibilities
-        remedy = f"did you mean {near[0]}?" if near else f"see {program} --help"
+        if isinstance(error, click.NoSuchOption):
+            return f"{error.option_name}: no such option; {remedy}"
         return f"{program} {error.command_name}: no such command; {remedy}"
     message = error.message.rstrip(".")
     if isinstance(error, click.BadOptionUsage):
@@ -223,12 +220,6 @@ def require_paths(*paths: str | Path | None) -> None:
     for path in paths:
         if path is not None:
             parse_existing(str(path))
-
-
-def require_source(source: str, advice: str) -> None:
-    """Raise `InputError` if a video does not exist; addresses, ``-`` and numbers of cameras are not checked."""
-    if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
-        require_existing(Path(source), advice)
 
 
 def require_new_output(path: Path | None, *, force: bool) -> None:

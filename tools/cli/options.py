@@ -19,7 +19,7 @@ from aotlab.tools.cli.types import (
     Choice,
     Config,
     Device,
-    File,
+    ExistingPath,
     Folder,
     Integer,
     PositiveInt,
@@ -314,11 +314,19 @@ def prompt_options(*, frames: bool = True) -> Decorator:
     return group(
         "prompts instead of masks",
         *prompts,
+        segmenter_options(),
+    )
+
+
+def segmenter_options() -> Decorator:
+    """Return ``--segmenter`` and ``--segmenter-plugin``, arguments of `load_segmenter`."""
+    return group(
+        "segmenter",
         option(
             "--segmenter",
             metavar="ENCODER DECODER",
             nargs=2,
-            type=File,
+            type=ExistingPath,
             help="SAM-like segmenter as two ONNX files (default: the model's own)",
         ),
         option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package"),

@@ -17,7 +17,7 @@ import click
 from click import UsageError
 
 from aotlab import InputError
-from aotlab.sdk import Bytes, command, load_segmenter, tracker_options, video_argument
+from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracker_options, video_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,14 +204,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack "
     "(default: 8-bit images unchanged, others auto)",
 )
-@click.option(
-    "--segmenter",
-    metavar="ENCODER DECODER",
-    nargs=2,
-    type=Path,
-    help="SAM-like ONNX model for masks from boxes and clicks (default: the checkpoint's own)",
-)
-@click.option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package")
+@segmenter_options()
 @tracker_options(several="offer several on the page")
 def main(
     video: tuple[str, ...],
@@ -235,9 +228,6 @@ def main(
     """
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    for path in segmenter or ():
-        if not path.exists():
-            raise InputError(f"{path}: no such file; give a checkpoint, or a name of `aotlab weights`")
     from aotlab_studio.server.app import build_app
     from aotlab_studio.server.batch import build_batch_app, read_entries
     from aotlab_studio.server.guard import LOCAL_HOSTS
