@@ -127,7 +127,14 @@ class CommandGroup(click.Group):
 def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:
     """Return a decorator that makes a command of a function; every command has ``-q`` and ``-v``.
 
-    The function's parameters are those of its click options and arguments; it returns the exit status.
+    The function's parameters are those of its click options and arguments; it returns the exit status. In another
+    package, an entry point of the group ``aotlab.commands`` names it::
+
+        @command("aotlab greet", "Greet somebody.")
+        @click.argument("name", metavar="NAME")
+        def main(name: str) -> int:
+            print(f"hello {name}")
+            return 0
 
     Args:
         name: how the program is started, such as ``aotlab track``.
