@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +52,15 @@ def replace_in_pages(entry: dict[str, Any], value: float) -> None:
 @option(
     "--davis", type=Folder, help="folder of the DAVIS clips at 480p; without it their figures are skipped"
 )
-def main(args: Namespace) -> int:
+def main(names: tuple[str, ...], *, davis: Path | None) -> int:
     """Measure, write the file and the pages; returns the exit status."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    for name in args.names or entries:
+    for name in names or entries:
         entry = entries[name]
-        if "DAVIS" in entry["command"] and args.davis is None:
+        if "DAVIS" in entry["command"] and davis is None:
             print(f"{name}: skipped; give --davis")
             continue
-        value = measure(entry["command"], args.davis and args.davis.resolve())
+        value = measure(entry["command"], davis and davis.resolve())
         print(f"{name}: {entry['value']} -> {value}")
         replace_in_pages(entry, value)
         entry["value"] = value

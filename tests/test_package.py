@@ -240,19 +240,11 @@ PUBLIC = [aotlab, aotlab.sdk]
 @pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
 def test_public_names_are_those_type_checkers_see(module):
     tree = ast.parse(Path(module.__file__).with_suffix(".pyi").read_text())
-    homes = {
-        alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    for node in tree.body:  # NAME = HOME_NAME, as a stub exports imports under their own names only
-        if isinstance(node, ast.Assign):
-            homes[node.targets[0].id] = homes.pop(node.value.id)
-    homes = {name: home.rpartition(".") for name, home in homes.items()}
-    assert {*homes} == {*module.__all__} - {"__version__"} <= {*dir(module)}
-    for name, (home, _, original) in homes.items():
-        assert getattr(module, name) is getattr(importlib.import_module(home), original)
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    exported = {alias.asname: node.module for node in imports for alias in node.names}
+    assert {*exported} == {*module.__all__} <= {*dir(module)}  # a stub exports NAME as NAME only
+    for name, home in exported.items():
+        assert getattr(module, name) is getattr(importlib.import_module(home), name)
 
 
 def test_public_names_stand_once():

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import Namespace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click import UsageError
@@ -60,21 +60,30 @@ def format_summary(report: LintResult, kind: str) -> str:
     default=min(os.cpu_count() or 1, 8),
     help="threads that read frames (default: one per core, at most 8)",
 )
-def main(args: Namespace) -> int:
+def main(
+    root: Path,
+    *,
+    kind: Literal["video", "static"] | None,
+    dataset: str | None,
+    split: str,
+    quick: bool,
+    workers: int,
+) -> int:
     """Print findings and counts; return 1 if there are errors."""
-    if args.dataset is not None and args.kind is not None:
+    if dataset is not None and kind is not None:
         raise UsageError("--kind: has no effect with --dataset; leave it out")
     require_extra("train")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 
-    options = {"decode": not args.quick, "workers": args.workers, "progress": True}
-    if args.dataset is not None:
-        report = lint_videos(open_dataset(args.dataset, args.root, args.split), **options)
+    kind = kind or "video"
+    if dataset is not None:
+        videos = open_dataset(dataset, root, split)
+        report = lint_videos(videos, decode=not quick, workers=workers, progress=True)
     else:
-        report = lint_folder(args.root, args.kind or "video", **options)
+        report = lint_folder(root, kind, decode=not quick, workers=workers, progress=True)
     for finding in report.findings:
         print(finding)
-    print(format_summary(report, args.kind or "video"))
+    print(format_summary(report, kind))
     return 1 if report.errors else 0
 
 

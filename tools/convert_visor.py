@@ -7,7 +7,8 @@ aotlab convert-visor --annotations GroundTruth-SparseAnnotations/annotations/val
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from pathlib import Path
+from typing import Literal
 
 from aotlab.tools.cli.command import command, report_failures
 from aotlab.tools.cli.types import Choice, ExistingPath, Folder, option
@@ -25,14 +26,14 @@ from aotlab.utils.files import require_writable
     default="val",
     help="val keeps only the objects of the first frame",
 )
-def main(args: Namespace) -> int:
+def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"]) -> int:
     """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
     require_extra("score")
-    require_writable(args.output)
+    require_writable(output)
     from aotlab.dataloaders.benchmarks.visor import convert_visor
 
-    done = convert_visor(args.annotations, args.images, args.output, args.split)
-    print(f"{args.output}: {len(done.frames)} sequences, {sum(done.frames.values())} masks")
+    done = convert_visor(annotations, images, output, split)
+    print(f"{output}: {len(done.frames)} sequences, {sum(done.frames.values())} masks")
     if done.too_short:
         print(f"left out, as too short: {len(done.too_short)}")
     return report_failures(done.failures)

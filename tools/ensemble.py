@@ -9,7 +9,7 @@ views is more accurate than voting: see aotlab eval.
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from pathlib import Path
 
 import click
 from click import UsageError
@@ -35,29 +35,29 @@ from aotlab.utils.progress import progress_bar
 @list_option("--weights", "weight of each folder, comma-separated (default: all equal)")
 @option("--output", type=Folder, required=True, help="folder for the voted results")
 @force
-def main(args: Namespace) -> int:
+def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
-    if len(args.results) < 2:
-        raise UsageError(f"{args.results[0]}: a single folder of results; give at least two")
+    if len(results) < 2:
+        raise UsageError(f"{results[0]}: a single folder of results; give at least two")
     require_extra("score")
     from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
-    weights = to_integer_weights(args.weights, len(args.results))
-    if real_path(args.output) in [real_path(folder) for folder in args.results]:
-        raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
-    require_new_output(args.output, force=args.force)
-    names = sorted({name for folder in args.results for name in list_sequences(folder)})
-    require_writable(args.output)
+    votes = to_integer_weights(weights, len(results))
+    if real_path(output) in [real_path(folder) for folder in results]:
+        raise InputError(f"--output {output}: one of the results themselves; choose another folder")
+    require_new_output(output, force=force)
+    names = sorted({name for folder in results for name in list_sequences(folder)})
+    require_writable(output)
     frames, failures = 0, {}
     with progress_bar(len(names), unit="sequence") as bar:
         for name in names:
             try:
-                frames += vote_sequence(name, args.results, weights, args.output)
+                frames += vote_sequence(name, results, votes, output)
             except InputError as error:
                 failures[name] = str(error)
             bar.update()
     done = format_count(len(names) - len(failures), "sequence")
-    print(f"{format_count(frames, 'frame')} of {done} in {args.output}")
+    print(f"{format_count(frames, 'frame')} of {done} in {output}")
     return report_failures(failures)
 
 

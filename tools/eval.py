@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,102 +21,105 @@ from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, describe_submission, open_dataset
-from aotlab.dataloaders.benchmarks.sequences import select_videos
-from aotlab.media.labelled_video import Video
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.tools.cli.command import command, group, report_failures, report_write_errors
 from aotlab.tools.cli.options import (
+    BenchmarkOptions,
     dataset_options,
-    device_options,
+    device,
     force,
-    list_overrides,
     memory_options,
     model_options,
+    precision_option,
     print_settings,
     quality,
     require_bounded,
     restart,
     settings,
 )
-from aotlab.tools.cli.types import Choice, Folder, Pixels, PositiveFloat, Scale, flag, list_option, option
+from aotlab.tools.cli.types import (
+    Choice,
+    Folder,
+    Pixels,
+    PositiveFloat,
+    Scale,
+    SettingOption,
+    flag,
+    list_option,
+    option,
+)
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
-from aotlab.utils.processes import StopFlag, stop_flag
+from aotlab.utils.processes import stop_flag
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.ensemble import Ensemble
     from aotlab.engine.benchmark.evaluator import EvaluationResult
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.evaluation.tables import TableLayout
-    from aotlab.utils.distributed import World
 
 RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
 
 
-def read_first_config(args: Namespace) -> Config:
-    """Return the settings of the first model."""
-    from aotlab.networks.weights.checkpoints import read_settings
+@dataclass(frozen=True)
+class ModelSet:
+    """Models of an evaluation, whose predictions are averaged over test-time views."""
 
-    checkpoint, config = pair_models_with_configs(args)[0]
-    return read_settings(checkpoint, config=config, overrides=args.overrides)
+    models: Sequence[tuple[Path, str | None]]
+    """checkpoint and preset of each; None: the checkpoint's own settings"""
+    weights: Sequence[float]
+    overrides: tuple[str, ...]
+    flip: bool
+    scales: tuple[float, ...]
+    feedback: str
 
+    def read_settings(self) -> Config:
+        """Return the settings of the first model; raise `InputError` if they cannot be read."""
+        from aotlab.networks.weights.checkpoints import read_settings
 
-def track(videos: Sequence[Video], args: Namespace, world: World, stop: StopFlag) -> EvaluationResult:
-    """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
-    from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
-    from aotlab.utils.devices import reserve_cores
-    from aotlab.utils.streaming import HELPER_THREADS
+        checkpoint, config = self.models[0]
+        return read_settings(checkpoint, config=config, overrides=self.overrides)
 
-    reserve_cores(HELPER_THREADS)
-    tracker, origin = load_models(args, str(world.device))
-    options = EvaluationOptions(
-        overlay=args.overlay, origin=origin, restart=args.restart, force=args.force, stop=stop
-    )
-    report = evaluate(tracker, videos, args.output, options, world)
-    if report.stopped:
-        raise RunStopped(
-            f"{len(report.finished)} of {len(videos)} sequences are done, in {args.output}; "
-            "the same command resumes",
-            signal_number=stop.signal_number,
-        )
-    return report
+    def load(self, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
+        """Return the tracker, and all that its results depend on; raise `InputError` if it cannot be loaded."""
+        from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
+        from aotlab.engine.tracking.tracker import Tracker
+        from aotlab.utils.files import sha256
 
-
-def load_models(args: Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
-    """Return the tracker that the options ask for, and all that its results depend on."""
-    from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
-    from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.utils.files import sha256
-
-    chosen = pair_models_with_configs(args)
-    weights = args.weights or [1.0] * len(chosen)
-    branches, origin = [], []
-    for (checkpoint, config), weight in zip(chosen, weights, strict=True):
-        single = Tracker.from_pretrained(
-            checkpoint, config=config, overrides=args.overrides, device=device, protocol="published"
-        )
-        settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
-        origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
-        if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
-            return single, {"models": origin}
-        branches += build_branches(
-            single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
-        )
-    views = {"flip": args.flip, "scales": args.scales, "feedback": args.feedback}
-    return Ensemble(branches, fused_feedback=args.feedback == "fused"), {"models": origin, **views}
+        branches, origin = [], []
+        for (checkpoint, config), weight in zip(self.models, self.weights, strict=True):
+            single = Tracker.from_pretrained(
+                checkpoint, config=config, overrides=self.overrides, device=device, protocol="published"
+            )
+            settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
+            origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
+            if len(self.models) == 1 and not self.flip and self.scales == (1.0,):
+                return single, {"models": origin}
+            branches += build_branches(
+                single.model, single.config, scales=self.scales, flip=self.flip, weight=weight, device=device
+            )
+        views = {"flip": self.flip, "scales": list(self.scales), "feedback": self.feedback}
+        return Ensemble(branches, fused_feedback=self.feedback == "fused"), {"models": origin, **views}
 
 
-def pair_models_with_configs(args: Namespace) -> list[tuple[Path, str | None]]:
-    """Return (checkpoint, preset) of each model; None: the checkpoint's own settings."""
-    checkpoints = args.checkpoint or [BUNDLED_CHECKPOINT]
-    configs = args.config or [None]
-    if len(configs) not in (1, len(checkpoints)):
+def pair_models(
+    checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]
+) -> tuple[list[tuple[Path, str | None]], Sequence[float]]:
+    """Return checkpoint and preset of each model, and the weights; raise an error for different numbers of them."""
+    checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
+    presets: Sequence[str | None] = configs or [None]
+    if len(presets) not in (1, len(checkpoints)):
         raise InputError(
-            f"--config: {len(configs)} of them for {len(checkpoints)} of --checkpoint; give none, one for all, or one "
+            f"--config: {len(presets)} of them for {len(checkpoints)} of --checkpoint; give none, one for all, or one "
             "for each in the same order"
         )
-    return [(path, configs[number % len(configs)]) for number, path in enumerate(checkpoints)]
+    if weights and len(weights) != len(checkpoints):
+        raise UsageError(
+            f"--weights: {len(weights)} of them for {len(checkpoints)} models; give one for each"
+        )
+    models = [(path, presets[number % len(presets)]) for number, path in enumerate(checkpoints)]
+    return models, weights or [1.0] * len(models)
 
 
 def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult) -> None:
@@ -140,9 +143,7 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
 
 @command("aotlab eval", "Run a model on a benchmark and score it.")
 @settings
-@dataset_options(
-    list(DATASETS), flag("--all-frames", "run on all frames, not only the labelled ones"), split="val"
-)
+@dataset_options(list(DATASETS), flag("--all-frames", "run on all frames, not only the labelled ones"))
 @group(
     "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
 )
@@ -161,40 +162,66 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
         default="own",
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
-    option("--max-long-edge", type=Pixels, help="sets input.max_long_edge, in pixels"),
+    option(
+        "--max-long-edge",
+        cls=SettingOption,
+        settings=["input.max_long_edge={}"],
+        type=Pixels,
+        help="sets input.max_long_edge, in pixels",
+    ),
 )
-@model_options(several="the models are averaged, each with its own --config", several_configs=True)
-@device_options
+@model_options(several="average models, each with its own --config", several_configs=True)
+@group("device and precision", device, precision_option())
 @memory_options(bounded=False)
-def main(args: Namespace) -> int:
+def main(
+    overrides: tuple[str, ...],
+    *,
+    benchmark: BenchmarkOptions | None,
+    all_frames: bool,
+    output: Path | None,
+    force: bool,
+    restart: bool,
+    overlay: bool,
+    flip: bool,
+    scales: tuple[float, ...],
+    weights: tuple[float, ...],
+    feedback: str,
+    checkpoint: tuple[Path, ...],
+    config: tuple[str, ...],
+    print_config: bool,
+    device: str,
+) -> int:
     """Evaluate; return 0, or 1 if a sequence failed."""
-    args.overrides += list_overrides(args)
-    args.scales = args.scales or [1.0]
-    missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
-    if missing and not args.print_config:
-        raise UsageError(f"missing: {' and '.join(missing)}")
-    models = len(pair_models_with_configs(args))
-    if args.weights and len(args.weights) != models:
-        raise UsageError(f"--weights: {len(args.weights)} of them for {models} models; give one for each")
-    if args.print_config:
-        print_settings(read_first_config(args))
+    models = ModelSet(*pair_models(checkpoint, config, weights), overrides, flip, scales or (1.0,), feedback)
+    if print_config:
+        print_settings(models.read_settings())
         return 0
+    if benchmark is None or output is None:
+        values = {"--dataset": benchmark, "--output": output}
+        raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if value is None)}")
     require_extra("score")
     # data set and output are checked before the slow part
-    every = open_dataset(
-        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
-    )
-    videos = select_videos(every, args.sequence or None)
-    require_writable(args.output)
-    from aotlab.engine.benchmark.evaluator import score_finished
+    videos = benchmark.open_videos(all_frames=all_frames)
+    require_writable(output)
+    from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import make_scores_table
+    from aotlab.utils.devices import reserve_cores
     from aotlab.utils.distributed import join_process_group
+    from aotlab.utils.streaming import HELPER_THREADS
 
-    if args.memory_frames is not None:
-        require_bounded(read_first_config(args), "--memory-frames")
-    with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-        report = track(videos, args, world, stop)
+    require_bounded(overrides, models.read_settings)
+    with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+        reserve_cores(HELPER_THREADS)
+        tracker, origin = models.load(str(world.device))
+        options = EvaluationOptions(overlay=overlay, origin=origin, restart=restart, force=force, stop=stop)
+        report = evaluate(tracker, videos, output, options, world)
+        if report.stopped:
+            raise RunStopped(
+                f"{len(report.finished)} of {len(videos)} sequences are done, in {output}; "
+                "the same command resumes",
+                signal_number=stop.signal_number,
+            )
     if not world.is_main:
         return 0
     scores = score_finished(videos, report)
@@ -202,10 +229,10 @@ def main(args: Namespace) -> int:
     table = make_scores_table(scores, layout) if scores else {}
     print_scores(table, layout, report)
     if not scores:
-        remedy = describe_submission(args.dataset, args.root, args.split, args.output)
+        remedy = benchmark.describe_submission(output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
     with report_write_errors():
-        write_scores(args.output / "scores.json", table, report)
+        write_scores(output / "scores.json", table, report)
     return 1 if report.failures else 0
 
 

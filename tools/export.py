@@ -7,19 +7,18 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click import UsageError
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import (
     force,
-    list_overrides,
     memory_options,
     model_options,
     print_settings,
-    read_checkpoint_option,
     settings,
 )
 from aotlab.tools.cli.types import Folder, Size, flag, number, option
@@ -34,31 +33,37 @@ MIN_EQUAL_HALF = 0.99
 """smallest accepted share of equal labels with weights in float16"""
 
 
-def check_export(args: Namespace, model: VOSModel, config: Config) -> None:
+def check_export(
+    model: VOSModel,
+    config: Config,
+    output: Path,
+    *,
+    size: tuple[int, int],
+    half: bool,
+    frames: int,
+    provider: str,
+) -> None:
     """Verify and print one line; raise `RunStopped` if graphs and model differ."""
     import torch
 
     from aotlab.engine.export.verify import TOLERANCE, verify_export
 
-    agreement = verify_export(
-        model, config, args.output, video=args.size[::-1], frames=args.verify_frames, provider=args.provider
-    )
+    agreement = verify_export(model, config, output, video=size[::-1], frames=frames, provider=provider)
     print(
         f"largest difference of logits {agreement.difference:.1e} of their spread, "
         f"{agreement.equal:.4%} of the labels equal; "
         f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} "
         f"({torch.get_num_threads()} threads)"
     )
-    if args.half and agreement.equal < MIN_EQUAL_HALF:
+    if half and agreement.equal < MIN_EQUAL_HALF:
         raise RunStopped(
-            f"{args.output}: {agreement.equal:.2%} of the labels equal PyTorch's, expected at least "
+            f"{output}: {agreement.equal:.2%} of the labels equal PyTorch's, expected at least "
             f"{MIN_EQUAL_HALF:.0%}; export without --half"
         )
-    if not args.half and not agreement.difference <= TOLERANCE:
+    if not half and not agreement.difference <= TOLERANCE:
         raise RunStopped(
-            f"{args.output}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, "
-            "expected at most "
-            f"{TOLERANCE}; do not use these graphs"
+            f"{output}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, "
+            f"expected at most {TOLERANCE}; do not use these graphs"
         )
 
 
@@ -84,34 +89,48 @@ def check_export(args: Namespace, model: VOSModel, config: Config) -> None:
 @group("output", option("--output", type=Folder, help="folder to write"), force)
 @model_options(untrained=True)
 @memory_options(bounded=False)
-def main(args: Namespace) -> int:
+def main(
+    overrides: tuple[str, ...],
+    *,
+    size: tuple[int, int],
+    half: bool,
+    no_prompts: bool,
+    verify: bool,
+    verify_frames: int,
+    provider: str,
+    output: Path | None,
+    force: bool,
+    checkpoint: Path | None,
+    config: str | None,
+    print_config: bool,
+) -> int:
     """Export, and verify if asked to; returns the exit status."""
-    if args.output is None and not args.print_config:
-        raise UsageError("--output: missing")
-    args.overrides += list_overrides(args)
     from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
-    path = read_checkpoint_option(args)
-    chosen = resolve_export_config(read_settings(path, config=args.config, overrides=args.overrides))
-    if args.print_config:
+    path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
+    chosen = resolve_export_config(read_settings(path, config=config, overrides=overrides))
+    if print_config:
         print_settings(chosen)
         return 0
+    if output is None:
+        raise UsageError("--output: missing")
     require_extra("export", *EXPORT_PACKAGES)
-    if args.verify:
+    if verify:
         require_extra("runtime", "aotlab_runtime")
-    model, config = build_or_load(path, config=args.config, overrides=args.overrides)
+    model, loaded = build_or_load(path, config=config, overrides=overrides)
     description = export_model(
-        model, config, args.output, video=args.size[::-1], half=args.half, prompts=not args.no_prompts,
-        force=args.force,
-    )  # fmt: skip
-    megabytes = sum(path.stat().st_size for path in args.output.iterdir()) / 1e6
-    print(
-        f"{args.output}: {config.name} as ONNX graphs of {megabytes:.1f} MB for {args.size[0]}x"
-        f"{args.size[1]}, up to {description.config.memory.frames} frames in long-term memory"
+        model, loaded, output, video=size[::-1], half=half, prompts=not no_prompts, force=force
     )
-    if args.verify:
-        check_export(args, model, description.config)
+    megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
+    print(
+        f"{output}: {loaded.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "
+        f"up to {description.config.memory.frames} frames in long-term memory"
+    )
+    if verify:
+        check_export(
+            model, description.config, output, size=size, half=half, frames=verify_frames, provider=provider
+        )
     return 0
 
 

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
-from aotlab.tools.cli.command import EXIT_CODES, HELP_SETTINGS, run_command
+from aotlab.tools.cli.command import EXIT_CODES, HELP_SETTINGS, CommandGroup
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMANDS as PLUGIN_GROUP
 from aotlab.utils.plugins import list_plugins, load_plugin
@@ -51,7 +51,7 @@ fish   add to ~/.config/fish/completions/aotlab.fish:  {COMPLETION_VARIABLE}=fis
 """
 
 
-class Program(click.Group):
+class AotlabGroup(CommandGroup):
     """Commands of this package and of plug-ins, imported when they are run; ``_`` and ``-`` in names are the same."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -89,10 +89,10 @@ class Program(click.Group):
         """Run a command line (default: the program's), or complete one; return the exit status."""
         if COMPLETION_VARIABLE in os.environ:
             return shell_complete(self, {}, "aotlab", COMPLETION_VARIABLE, os.environ[COMPLETION_VARIABLE])
-        return run_command(self, sys.argv[1:] if args is None else args, "aotlab")
+        return super().main(args, prog_name or "aotlab")
 
 
-@click.group(cls=Program, invoke_without_command=True, context_settings=HELP_SETTINGS)
+@click.group(cls=AotlabGroup, invoke_without_command=True, context_settings=HELP_SETTINGS)
 @click.version_option(__version__, message="aotlab %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import PLACES, force, prompt_options
+from aotlab.tools.cli.options import FRAME_SYNTAX, force, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import atomic_path, is_folder, real_path, require_output
@@ -36,7 +35,9 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
     return open_frames(source).read(number or 0)
 
 
-@command("aotlab mask", "Make a mask of an image or of a video's frame from boxes and points.", epilog=PLACES)
+@command(
+    "aotlab mask", "Make a mask of an image or of a video's frame from boxes and points.", epilog=FRAME_SYNTAX
+)
 @click.argument(
     "source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames"
 )
@@ -48,20 +49,29 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
     help="PNG to write, with an overlay next to it (default: NAME.mask.png next to the image or video)",
 )
 @force
-def main(args: Namespace) -> int:
+def main(
+    source: Path,
+    *,
+    frame: int | None,
+    box: tuple[str, ...],
+    point: tuple[str, ...],
+    not_point: tuple[str, ...],
+    segmenter: tuple[Path, Path] | None,
+    segmenter_plugin: str | None,
+    output: Path | None,
+    force: bool,
+) -> int:
     """Segment the objects; write one palette PNG, and an overlay as JPEG."""
-    if not (args.box or args.point):
-        raise UsageError(
-            f"{args.source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y"
-        )
-    name = args.source.name if is_folder(args.source) else args.source.stem
-    frame = f".{args.frame}" if args.frame else ""
-    output = require_output(args.output or args.source.with_name(f"{name}{frame}.mask.png"), ".png")
+    if not (box or point):
+        raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
+    name = source.name if is_folder(source) else source.stem
+    number = f".{frame}" if frame else ""
+    output = require_output(output or source.with_name(f"{name}{number}.mask.png"), ".png")
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}.overlay.jpg")
-    if real_path(args.source) in (real_path(output), real_path(overlay)):
+    if real_path(source) in (real_path(output), real_path(overlay)):
         raise InputError(f"--output {output}: is the image itself; give another name")
     for path in (output, overlay):
-        require_new_output(path, force=args.force)
+        require_new_output(path, force=force)
     from PIL import Image
 
     from aotlab.engine.prompting import load_segmenter
@@ -70,14 +80,11 @@ def main(args: Namespace) -> int:
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import parse_prompts
 
-    prompts = parse_prompts(args.box, args.point, args.not_point, first_frame=-1)
+    prompts = parse_prompts(box, point, not_point, first_frame=-1)
     if set(prompts) != {-1}:
-        raise InputError(
-            f"{args.source}: boxes and points name a frame; leave it out, or choose it with --frame"
-        )
-    image = read_frame(args.source, args.frame)
-    segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin)
-    labels = segmenter(image, prompts[-1])
+        raise InputError(f"{source}: boxes and points name a frame; leave it out, or choose it with --frame")
+    image = read_frame(source, frame)
+    labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts[-1])
     require_pixels(labels, prompts[-1])
     write_mask(output, labels, max_id=max(prompts[-1]))
     with atomic_path(overlay) as temporary:

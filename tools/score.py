@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 import tempfile
-from argparse import Namespace
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -21,14 +20,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import (
-    DATASETS,
-    describe_submission,
-    find_dataset,
-    find_default_root,
-    open_dataset,
-)
-from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, require_readable, select_videos
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
+from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, require_readable
 from aotlab.media.labelled_video import Video
 from aotlab.tools.cli.command import (
     command,
@@ -37,7 +30,7 @@ from aotlab.tools.cli.command import (
     require_new_output,
     require_paths,
 )
-from aotlab.tools.cli.options import dataset_options, force
+from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, force
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
@@ -57,13 +50,21 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     return read_annotated_video(result.name, annotations), result.parent
 
 
-def score_masks(videos: list[Video], results: Path, args: Namespace) -> int:
+def score_masks(
+    videos: list[Video],
+    results: Path,
+    *,
+    workers: int,
+    json_file: Path | None,
+    worst: int,
+    draw_folder: Path | None,
+) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
 
     require_results(videos, results)
-    report = score_videos(videos, results, workers=args.workers, progress=True)
+    report = score_videos(videos, results, workers=workers, progress=True)
     layout = find_rules(videos).table
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
@@ -71,34 +72,34 @@ def score_masks(videos: list[Video], results: Path, args: Namespace) -> int:
     status = report_failures(report.failures)
     with report_write_errors():
         # the same content as an evaluation run writes
-        write_json(args.json, {**table, "fps": None, "failures": report.failures})
+        write_json(json_file, {**table, "fps": None, "failures": report.failures})
         if table:
             column = layout.columns[0]
-            worst = worst_objects(table, args.worst, column)
-            print_worst(worst, column, draw_worst(worst, videos, results, report, args.draw_worst))
+            items = worst_objects(table, worst, column)
+            print_worst(items, column, draw_worst(items, videos, results, report, draw_folder))
     return status
 
 
-def compare_results(videos: list[Video], args: Namespace) -> int:
+def compare_results(
+    videos: list[Video], folders: Sequence[Path], *, workers: int, json_file: Path | None
+) -> int:
     """Score several folders of results on their common sequences and print a row of each; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
-    for results in args.results:
+    for results in folders:
         require_results(videos, results)
     scores_by_folder: dict[str, dict[str, SequenceScores]] = {}
     failures: dict[str, str] = {}
     layout = find_rules(videos).table
-    for results in args.results:
-        report = score_videos(videos, results, workers=args.workers, progress=True)
+    for results in folders:
+        report = score_videos(videos, results, workers=workers, progress=True)
         scores_by_folder[str(results)] = report.scores
         failures |= {f"{results}: {name}": text for name, text in report.failures.items()}
     status = report_failures(failures)
     common = set.intersection(*(set(scores) for scores in scores_by_folder.values()))
     if not common:
-        raise InputError(
-            f"--results: no sequence is scored in all {len(args.results)} folders; complete them"
-        )
+        raise InputError(f"--results: no sequence is scored in all {len(folders)} folders; complete them")
     tables = {
         folder: make_scores_table({name: scores[name] for name in scores if name in common}, layout)
         for folder, scores in scores_by_folder.items()
@@ -107,7 +108,7 @@ def compare_results(videos: list[Video], args: Namespace) -> int:
     if any(set(scores) != common for scores in scores_by_folder.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
     with report_write_errors():
-        write_json(args.json, tables)
+        write_json(json_file, tables)
     return status
 
 
@@ -117,65 +118,46 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def score_hota(args: Namespace) -> int:
+def score_hota(benchmark: BenchmarkOptions, results: Path, json_file: Path | None) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
-    results, *others = args.results
-    if args.worst or others:
-        raise InputError(f"--dataset {args.dataset}: HOTA scores one folder of results, without --worst")
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import score_burst_hota
 
-    root = args.root if args.root is not None else find_default_root(find_dataset(args.dataset)[0])
-    videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence or None)
+    root = benchmark.root or find_default_root(find_dataset(benchmark.dataset)[0])
+    videos = benchmark.open_videos()
     require_readable(videos)
     require_results(videos, results)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, predictions = Path(folder) / "truth.json", Path(folder) / "found.json"
-        write_selection(truth, find_annotation_file(root, args.split), names)
+        write_selection(truth, find_annotation_file(root, benchmark.split), names)
         write_predictions(predictions, truth, results, names)
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
     with report_write_errors():
-        write_json(args.json, table)
+        write_json(json_file, table)
     return 0
 
 
-def require_arguments(args: Namespace) -> None:
-    """Refuse a command line without results or annotations, or with options that exclude each other."""
-    if args.annotations is not None:
-        if args.dataset is not None:
-            raise UsageError("--annotations: scores one video; leave out --dataset")
-        if len(args.results) != 1:
-            raise UsageError("--annotations: scores one video; give its results as RESULTS")
-    elif args.dataset is None:
-        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
-    if not args.results:
-        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
-    if len(args.results) > 1 and args.worst:
-        raise UsageError("--worst: lists objects of one folder; give a single one")
-    if args.draw_worst is not None and args.worst == 0:
-        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
-
-
-def select_scorable(videos: Sequence[Video], args: Namespace) -> list[Video]:
+def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
     from aotlab.engine.benchmark.scoring import has_annotations
 
+    videos = benchmark.open_videos()
     known = [video for video in videos if has_annotations(video) or video.problem is not None]
     if any(has_annotations(video) for video in known):
         hidden = [video.name for video in videos if video not in known]
         if hidden:
             log.warning("not scored, without annotations: %s", ", ".join(hidden))
         return known
-    remedy = describe_submission(args.dataset, args.root, args.split, args.results[0])
+    remedy = benchmark.describe_submission(results)
     if remedy is not None:
-        raise InputError(f"--split {args.split}: {remedy}")
-    name, dataset = find_dataset(args.dataset)
+        raise InputError(f"--split {benchmark.split}: {remedy}")
+    name, dataset = find_dataset(benchmark.dataset)
     raise InputError(
-        f"--dataset {name} --split {args.split}: no ground truth but the given masks; "
+        f"--dataset {name} --split {benchmark.split}: no ground truth but the given masks; "
         f"expected annotations of more frames in {dataset.layout}"
     )
 
@@ -227,14 +209,14 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
 @option(
     "--annotations", type=Folder, help="score against the PNGs of this folder, by the rules of DAVIS 2017"
 )
-@dataset_options(list(DATASETS), split="val")
+@dataset_options(list(DATASETS))
 @option(
     "--results",
     type=Folder,
     multiple=True,
     help="folder with <sequence>/<frame>.png; several are compared in one table",
 )
-@option("--json", type=File, help="write the scores as JSON")
+@option("--json", "json_file", type=File, help="write the scores as JSON")
 @option(
     "--workers",
     type=PositiveInt,
@@ -242,29 +224,59 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
     help="processes that score sequences (default: one per core)",
 )
 @option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
-@option("--draw-worst", type=Folder, help="draw the worst objects into this folder")
+@option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @force
-def main(args: Namespace) -> int:
+def main(
+    folders: tuple[Path, ...],
+    *,
+    annotations: Path | None,
+    benchmark: BenchmarkOptions | None,
+    results: tuple[Path, ...],
+    json_file: Path | None,
+    workers: int,
+    worst: int,
+    draw_folder: Path | None,
+    force: bool,
+) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
-    args.results = [*args.results, *args.folders]
-    require_arguments(args)
+    results += folders
+    if annotations is not None and benchmark is not None:
+        raise UsageError("--annotations: scores one video; leave out --dataset")
+    if annotations is not None and len(results) != 1:
+        raise UsageError("--annotations: scores one video; give its results as RESULTS")
+    if annotations is None and benchmark is None:
+        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
+    if not results:
+        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    if len(results) > 1 and worst:
+        raise UsageError("--worst: lists objects of one folder; give a single one")
+    if draw_folder is not None and worst == 0:
+        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
     require_extra("score")
-    for path in (args.json, args.draw_worst):
-        require_new_output(path, force=args.force)
-    if args.json is not None:
-        require_output(args.json)
-    if args.annotations is not None:
-        video, results = read_single(args.results[0], args.annotations)
-        return score_masks([video], results, args)
-    if find_dataset(args.dataset)[1].hota:
-        return score_hota(args)
-    every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
-    if describe_submission(args.dataset, args.root, args.split, args.results[0]) is None:
-        require_paths(*args.results)
-    videos = select_scorable(select_videos(every, args.sequence or None), args)
-    if len(args.results) > 1:
-        return compare_results(videos, args)
-    return score_masks(videos, args.results[0], args)
+    for path in (json_file, draw_folder):
+        require_new_output(path, force=force)
+    if json_file is not None:
+        require_output(json_file)
+    folder = results[0]
+    if benchmark is None:
+        assert annotations is not None
+        video, folder = read_single(folder, annotations)
+        videos = [video]
+    elif find_dataset(benchmark.dataset)[1].hota:
+        if worst or len(results) > 1:
+            raise InputError(
+                f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"
+            )
+        return score_hota(benchmark, folder, json_file)
+    else:
+        if benchmark.describe_submission(folder) is None:
+            require_paths(*results)
+        videos = select_scorable(benchmark, folder)
+    if len(results) > 1:
+        return compare_results(videos, results, workers=workers, json_file=json_file)
+    return score_masks(
+        videos, folder, workers=workers, json_file=json_file, worst=worst, draw_folder=draw_folder
+    )
 
 
 if __name__ == "__main__":

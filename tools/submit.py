@@ -7,7 +7,6 @@ aotlab submit --dataset youtubevos2019 --check youtubevos2019.zip
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +22,8 @@ from aotlab.dataloaders.benchmarks.datasets import (
 )
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labelled_video import Video
-from aotlab.tools.cli.command import command, require_new_output, require_paths
-from aotlab.tools.cli.options import dataset_options, force
+from aotlab.tools.cli.command import command, group, require_new_output, require_paths
+from aotlab.tools.cli.options import data_options, force
 from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
@@ -116,41 +115,52 @@ SUBMITTED = [
 
 
 @command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
-@dataset_options(SUBMITTED, split=None)
+@group("benchmark", *data_options(SUBMITTED, required=True, split=None))
 @option("--results", type=Folder, help="folder with <sequence>/<frame>.png")
 @option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
 @option("--check", type=File, help="check this archive and write nothing")
 @force
-def main(args: Namespace) -> int:
+def main(
+    *,
+    dataset: str,
+    root: Path | None,
+    split: str | None,
+    results: Path | None,
+    output: Path | None,
+    check: Path | None,
+    force: bool,
+) -> int:
     """Write what a benchmark's server takes, or check an archive; return 0."""
-    missing = [f"--{name}" for name in ("results", "output") if getattr(args, name) is None]
-    if args.check is None and missing:
+    missing = [name for name, value in (("--results", results), ("--output", output)) if value is None]
+    if check is None and missing:
         raise UsageError(f"missing: {' and '.join(missing)}, or an archive as --check")
-    if args.check is not None and len(missing) < 2:
+    if check is not None and len(missing) < 2:
         raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
-    name, dataset = find_dataset(args.dataset)
-    kind = find_submission_kind(dataset)
-    require_new_output(args.output, force=args.force)
-    if kind is not None and args.check is not None:
+    name, data = find_dataset(dataset)
+    kind = find_submission_kind(data)
+    require_new_output(output, force=force)
+    if kind is not None and check is not None:
         raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
-    if kind is None and dataset.archive is None:
+    if kind is None and data.archive is None:
         raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
-    require_paths(args.results, args.check)
+    require_paths(results, check)
     require_extra("score")
-    split = args.split or ("val" if dataset.archive is None else next(iter(dataset.server)))
-    videos = open_dataset(name, args.root, split)
+    split = split or ("val" if data.archive is None else next(iter(data.server)))
+    videos = open_dataset(name, root, split)
     require_readable(videos)  # a server takes all sequences or none
     subject = f"sequences of {name} {split}"
-    if dataset.archive is None:
-        root = find_default_root(name) if args.root is None else args.root
-        masks = write_other_submission(dataset, root, split, videos, args.results, args.output)
-        print(f"{args.output}: {masks} masks of {len(videos)} {subject}")
+    archive = check or output
+    assert archive is not None
+    if data.archive is None:
+        assert results is not None
+        folder = find_default_root(name) if root is None else root
+        masks = write_other_submission(data, folder, split, videos, results, archive)
+        print(f"{archive}: {masks} masks of {len(videos)} {subject}")
         return 0
-    archive = args.check or args.output
-    masks = pack_archive(videos, dataset.archive, archive, args.results)
+    masks = pack_archive(videos, data.archive, archive, results)
     print(f"{archive}: {masks} masks of {len(videos)} {subject}, all valid")
-    if split in dataset.server:
-        print(f"scored by {dataset.server[split]}")
+    if split in data.server:
+        print(f"scored by {data.server[split]}")
     return 0
 
 

@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-from argparse import Namespace
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -126,7 +125,7 @@ class TableRunner:
         return self.done[arguments]
 
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
-        """Print and run a command."""
+        """Print and run a command, in processes of its own: several ranks need them, and a crash costs one row."""
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
         line = [sys.executable, "-m", *(launcher if ranks > 1 else []), f"aotlab.tools.{tool}", *arguments]
         print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
@@ -155,28 +154,28 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
     "Run a table of a paper and compare.",
     epilog="Data sets are read from datasets/, or from the folder in the environment variable AOTLAB_DATA.",
 )
-@click.argument("table", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
+@click.argument("name", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @flag("--smoke", "run every row with the bundled model on a drawn clip")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
-def main(args: Namespace) -> int:
+def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> int:
     """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""
-    table = load_table(args.table)
-    output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)
-    if args.smoke:
-        table = make_smoke_table(table, output.parent / "clip")
-    runner = TableRunner(table, output, args.device, args.ranks)
+    table = load_table(name)
+    results = require_writable(output / ("smoke" if smoke else "") / table.name)
+    if smoke:
+        table = make_smoke_table(table, results.parent / "clip")
+    runner = TableRunner(table, results, device, ranks)
     ours, lacking = [], dict[str, None]()
-    for row in runner.table.rows:
-        gaps = list_missing(runner.table, row)
+    for row in table.rows:
+        gaps = list_missing(table, row)
         lacking |= dict.fromkeys(gaps)
         ours.append("missing" if gaps else runner.run(row))
-    text = format_table(runner.table, ours)
+    text = format_table(table, ours)
     if lacking:
         text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in lacking)
     print(text)
-    write_text(output.with_suffix(".md"), text + "\n")
+    write_text(results.with_suffix(".md"), text + "\n")
     return 1 if runner.failed or set(ours) == {"missing"} else 0
 
 

@@ -6,25 +6,22 @@ import os
 import re
 import shutil
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click import UsageError
 
-from aotlab.tools.cli.command import command, group, require_paths, require_source
+from aotlab.tools.cli.command import command, group, is_quiet, require_paths
 from aotlab.tools.cli.options import (
-    PLACES,
+    FRAME_SYNTAX,
     dry_run,
     force,
     levels,
     prompt_options,
     quality,
-    read_tracker_options,
-    require_bounded,
     restart,
     tracker_options,
     video_argument,
@@ -43,7 +40,7 @@ from aotlab.tools.cli.types import (
     option,
 )
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, real_path
+from aotlab.utils.files import is_folder, real_path, require_existing
 from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
 
@@ -56,6 +53,8 @@ if TYPE_CHECKING:
 DEFAULT_WRITE = ("masks", "overlay")
 RESULTS = ".tracked"
 """suffix of the default output folder"""
+MASK_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
+"""suffixes of files that are no videos, but may be masks"""
 MAX_LISTED = 20
 """largest number of damaged frames, and of cuts, that are named"""
 RANK_TIMEOUT = timedelta(days=30)
@@ -87,43 +86,44 @@ def parse_shard(text: str) -> Shard:
     return Shard.parse(text)
 
 
-def require_arguments(args: Namespace) -> None:
-    """Refuse a command line without a video or its objects, or with options of one video for several."""
-    several = is_list(args)
-    single = {
-        "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
-        "--not-point": args.not_point, "--class": args.class_names, "--realtime": args.realtime,
-        "--start": args.start is not None, "--end": args.end is not None,
-    }  # fmt: skip
-    refused = [name for name, value in single.items() if value]
-    for source in args.video:
-        require_source(source, "put a path with spaces in quotes, and separate a list by commas")
-    if several and refused:
-        raise UsageError(
-            f"{refused[0]}: applies to a single video; leave it out, or separate its values by commas without spaces"
-        )
-    if not several and (args.shard or args.summarize):
-        raise UsageError(
-            f"{'--shard' if args.shard else '--summarize'}: applies to several videos; give --jobs"
-        )
-    if not (args.video or args.jobs):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    if not (several or args.mask or args.box or args.point):
-        raise UsageError(
-            f"{args.video[0]}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
-        )
+@dataclass(frozen=True)
+class Run:
+    """Tracker, outputs and folder of a command line."""
+
+    tracker: TrackerOptions
+    options: JobOptions
+    output: Path
+    force: bool
+    restart: bool
+    dry_run: bool
 
 
-def is_list(args: Namespace) -> bool:
-    """Return whether a command line has several videos, or a list of them."""
-    return args.jobs is not None or len(args.video) > 1
+def require_videos(sources: Sequence[str], *, several: bool) -> None:
+    """Raise an error for the first file that does not exist, and among several for an image or mask file."""
+    for source in sources:
+        if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
+            require_existing(Path(source), "put a path with spaces in quotes, and separate a list by commas")
+        if several and Path(source).suffix.lower() in MASK_FILES:
+            raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
 
 
-def default_output(args: Namespace) -> Path:
+def require_masks(jobs: list[Job]) -> list[Job]:
+    """Return the jobs of videos on a command line; raise `InputError` for the first without masks next to it."""
+    for job in jobs:
+        if not job.masks:
+            name = Path(job.video).stem
+            raise InputError(
+                f"{job.video}: no masks; put {name}.png, {name}.json or a folder {name}.masks next to it, or track it "
+                "alone with --mask"
+            )
+    return jobs
+
+
+def default_output(sources: Sequence[str]) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
-    if len(args.video) > 1:
+    if len(sources) > 1:
         return Path(f"videos{RESULTS}")
-    source = str(args.jobs or args.video[0])
+    source = sources[0]
     if source == "-":
         return Path(f"stdin{RESULTS}")
     if ADDRESS.fullmatch(source) or source.startswith("/dev/"):
@@ -135,59 +135,29 @@ def default_output(args: Namespace) -> Path:
     return path.with_name(f"{path.name if is_folder(path) else path.stem}{RESULTS}")
 
 
-def read_options(args: Namespace) -> JobOptions:
-    """Return the options of `track`; raise `InputError` if they contradict each other."""
-    from aotlab.video.track import JobOptions
-
-    write = [*(args.write or DEFAULT_WRITE), *(["review"] if args.review else [])]
-    return JobOptions(
-        write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
-        both_directions=args.both_directions,
-        realtime=args.realtime,
-        timeout=args.timeout,
-        removals=tuple(args.remove),
-        by_name=args.frame_numbers == "file",
-        progress=not args.quiet,
-    )
-
-
-def read_job(args: Namespace) -> Job:
-    """Return the job of the one video."""
-    from aotlab.video.job import Job
-
-    return Job(
-        args.output.name, args.video[0], args.mask, levels=args.levels, start=args.start, end=args.end,
-        boxes=args.box, points=args.point, not_points=args.not_point, classes=args.class_names,
-        segmenter=args.segmenter_plugin or args.segmenter or (), rate=args.fps,
-    )  # fmt: skip
-
-
-def track_video(args: Namespace, tracker: TrackerOptions, options: JobOptions) -> int:
+def track_video(job: Job, run: Run) -> int:
     """Track one video, or resume it; return the exit status."""
     from aotlab.utils.environment import count_ranks
 
     if count_ranks() > 1:
-        raise InputError(
-            f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
-        )
+        raise InputError(f"{job.video}: torchrun distributes several videos only; start one without torchrun")
     from aotlab.video.job import check_job, digest_inputs, result_settings
 
-    checked = check_job(read_job(args), options)
-    if not args.quiet or args.dry_run:
-        print(f"{describe(checked)}, into {args.output}", flush=True)
-    reject_ineffective_options(args, tracker)
-    digest = digest_inputs(checked.job, result_settings(tracker, options))
+    checked = check_job(job, run.options)
+    if run.dry_run or not is_quiet():
+        print(f"{describe(checked)}, into {run.output}", flush=True)
+    digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
     result = checked.run(
-        args.output, tracker.load, digest, force=args.force, restart=args.restart or args.force,
-        dry_run=args.dry_run,
+        run.output, run.tracker.load, digest, force=run.force, restart=run.restart or run.force,
+        dry_run=run.dry_run,
     )  # fmt: skip
-    if args.dry_run:
-        require_space(args.output, checked.estimate_bytes())
+    if run.dry_run:
+        require_space(run.output, checked.estimate_bytes())
         return 0
     if result is None:
-        print(f"{args.output}: already tracked with these inputs; --restart tracks it again")
+        print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
         return 0
-    return summarize(result, realtime=args.realtime)
+    return report_result(result, realtime=run.options.realtime)
 
 
 def describe(checked: CheckedJob) -> str:
@@ -217,7 +187,7 @@ def require_space(output: Path, needed: int) -> None:
     print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
 
 
-def summarize(result: TrackResult, *, realtime: bool) -> int:
+def report_result(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit status."""
     if result.levels is not None:
         origin = (
@@ -254,64 +224,50 @@ def list_numbers(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:MAX_LISTED])) + ", ..." * (len(numbers) > MAX_LISTED)
 
 
-def track_several(args: Namespace, tracker: TrackerOptions, options: JobOptions) -> int:
+def track_list(jobs: Sequence[Job], run: Run, *, shard: Shard | None, summarize: bool) -> int:
     """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
 
     Raises:
-        InputError: bad list of jobs, or an output folder that cannot be written or holds results of another run.
+        InputError: an output folder that cannot be written or holds results of another run.
     """
     from aotlab.utils.processes import stop_flag
-    from aotlab.video.job_list import list_video_jobs, read_jobs
 
-    jobs = read_jobs(args.jobs) if args.jobs else list_video_jobs(args.video)
-    segmenter = args.segmenter_plugin or args.segmenter or ()
-    jobs = [
-        replace(job, levels=job.levels or args.levels, rate=job.rate or args.fps, segmenter=segmenter)
-        for job in jobs
-    ]
-    force, restart = args.force, args.restart
-    if args.dry_run:
-        reject_ineffective_options(args, tracker)
-        return check_list(args, jobs, tracker, options)
-    if args.summarize:
+    if run.dry_run:
+        return check_list(jobs, run)
+    if summarize:
         from aotlab.video.batch import summarize_jobs
 
-        records = summarize_jobs(jobs, args.output, options.write)
-        return max(report_jobs(records, len(jobs), args.output), int(len(records) < len(jobs)))
-    reject_ineffective_options(args, tracker)
-    if not args.quiet and os.environ.get("RANK", "0") == "0":
-        print(f"{format_count(len(jobs), 'video')} to track, into {args.output}", flush=True)
+        records = summarize_jobs(jobs, run.output, run.options.write)
+        return max(report_jobs(records, len(jobs), run.output), int(len(records) < len(jobs)))
+    if not is_quiet() and os.environ.get("RANK", "0") == "0":
+        print(f"{format_count(len(jobs), 'video')} to track, into {run.output}", flush=True)
     from aotlab.utils.distributed import join_process_group
     from aotlab.video.batch import run_jobs, run_shard
 
-    if args.shard is not None:
+    flags = {"force": run.force, "restart": run.restart}
+    if shard is not None:
         with stop_flag() as stop:
-            records = run_shard(
-                jobs, args.output, tracker, options, shard=args.shard, stop=stop, force=force, restart=restart
-            )
-        status = report_jobs(records, len(records), args.output, f" in shard {args.shard}")
+            records = run_shard(jobs, run.output, run.tracker, run.options, shard=shard, stop=stop, **flags)
+        status = report_jobs(records, len(records), run.output, f" in shard {shard}")
     else:
-        with join_process_group(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-            records = run_jobs(
-                jobs, args.output, tracker, options, world=world, stop=stop, force=force, restart=restart
-            )
+        with join_process_group(run.tracker.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+            records = run_jobs(jobs, run.output, run.tracker, run.options, world=world, stop=stop, **flags)
         if not world.is_main:
             return 0
-        status = report_jobs(records, len(jobs), args.output)
+        status = report_jobs(records, len(jobs), run.output)
     if stop.is_set():
         print("interrupted: run the same command again to resume", file=sys.stderr)
         return SIGNAL_STATUS + stop.signal_number
     return status
 
 
-def check_list(args: Namespace, jobs: Sequence[Job], tracker: TrackerOptions, options: JobOptions) -> int:
+def check_list(jobs: Sequence[Job], run: Run) -> int:
     """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
     from aotlab.video.batch import check_jobs
 
     faults = needed = 0
-    for job, checked in zip(
-        jobs, check_jobs(jobs, args.output, tracker, options, force=args.force), strict=True
-    ):
+    checks = check_jobs(jobs, run.output, run.tracker, run.options, force=run.force)
+    for job, checked in zip(jobs, checks, strict=True):
         if isinstance(checked, InputError):
             faults += 1
             print(f"error: {job.name}: {checked}", file=sys.stderr)
@@ -319,7 +275,7 @@ def check_list(args: Namespace, jobs: Sequence[Job], tracker: TrackerOptions, op
             needed += checked.estimate_bytes()
             print(describe(checked))
     print(f"{len(jobs) - faults} of {format_count(len(jobs), 'video')} can be tracked")
-    require_space(args.output, needed)
+    require_space(run.output, needed)
     return 1 if faults else 0
 
 
@@ -343,13 +299,11 @@ def print_outputs() -> int:
     return 0
 
 
-def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None:
-    """Raise `InputError` if a bound of memory has no effect on the policy; reads the checkpoint."""
-    if args.memory_frames is not None:
-        require_bounded(tracker.read_settings(), "--memory-frames")
-
-
-@command("aotlab track", "Track the objects of masks, boxes or points through a video.", epilog=PLACES)
+@command(
+    "aotlab track",
+    "Track objects through a video, starting from masks, boxes or points.",
+    epilog=FRAME_SYNTAX,
+)
 @video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
@@ -364,8 +318,8 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
         multiple=True,
         type=FileName(str),
         help="PNG with one object id per pixel (0: background) for FRAME (default: the first), with ID of this object "
-        "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; may be "
-        "repeated",
+        "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; repeat "
+        "it for several",
     ),
     option(
         "--output",
@@ -389,7 +343,7 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
         "class_names",
         metavar="[:ID=]NAME",
         multiple=True,
-        help="class name of an object, for annotation files; a list of jobs has it as a column; may be repeated",
+        help="class name of an object, for annotation files; repeat it for several; a list of jobs has it as a column",
     ),
     flag(
         "--both-directions",
@@ -450,22 +404,87 @@ def reject_ineffective_options(args: Namespace, tracker: TrackerOptions) -> None
 @tracker_options()
 @quality
 @dry_run
-def main(args: Namespace) -> int:
+def main(
+    video: tuple[str, ...],
+    *,
+    tracker: TrackerOptions,
+    mask: tuple[str, ...],
+    output: Path | None,
+    write: tuple[str, ...],
+    no_overlay: bool,
+    review: bool,
+    force: bool,
+    restart: bool,
+    dry_run: bool,
+    box: tuple[str, ...],
+    point: tuple[str, ...],
+    not_point: tuple[str, ...],
+    segmenter: tuple[Path, Path] | None,
+    segmenter_plugin: str | None,
+    class_names: tuple[str, ...],
+    both_directions: bool,
+    remove: tuple[tuple[int, int], ...],
+    start: int | None,
+    end: int | None,
+    frame_numbers: str,
+    levels: str | None,
+    fps: str | None,
+    realtime: bool,
+    timeout: float,
+    jobs: Path | None,
+    shard: Shard | None,
+    summarize: bool,
+) -> int:
     """Track one or several videos; return 1 if one ended early."""
-    if "help" in args.write:
+    if "help" in write:
         return print_outputs()
-    tracker = read_tracker_options(args)
-    if args.print_config:
-        reject_ineffective_options(args, tracker)
-        print(tracker.settings_as_yaml(), end="")
-        return 0
-    require_arguments(args)
-    args.output = args.output or default_output(args)
-    if is_list(args):
-        return track_several(args, tracker, read_options(args))
-    require_paths(*(parse_frame_object(value).value for value in args.mask))
+    several = jobs is not None or len(video) > 1
+    require_videos(video, several=several)
+    of_one_video = {
+        "VIDEO": jobs and video, "--mask": mask, "--box": box, "--point": point, "--not-point": not_point,
+        "--class": class_names, "--realtime": realtime, "--start": start is not None, "--end": end is not None,
+    }  # fmt: skip
+    refused = [name for name, value in of_one_video.items() if value]
+    if several and refused:
+        raise UsageError(
+            f"{refused[0]}: applies to a single video; leave it out, or separate its values by commas without spaces"
+        )
+    if not several and (shard or summarize):
+        raise UsageError(f"{'--shard' if shard else '--summarize'}: applies to several videos; give --jobs")
+    if not (video or jobs):
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    if not (several or mask or box or point):
+        raise UsageError(f"{video[0]}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE")
+    output = output or default_output([str(jobs)] if jobs else video)
+    from aotlab.video.job import Job
+    from aotlab.video.job_list import list_video_jobs, read_jobs
+    from aotlab.video.track import JobOptions
+
+    outputs = [*(write or DEFAULT_WRITE), *(["review"] if review else [])]
+    options = JobOptions(
+        write=tuple(name for name in dict.fromkeys(outputs) if name != "overlay" or not no_overlay),
+        both_directions=both_directions,
+        realtime=realtime,
+        timeout=timeout,
+        removals=remove,
+        by_name=frame_numbers == "file",
+    )
+    run = Run(tracker, options, output, force, restart, dry_run)
+    segmenter_names = (segmenter_plugin,) if segmenter_plugin else tuple(map(str, segmenter or ()))
+    if several:
+        listed = read_jobs(jobs) if jobs else require_masks(list_video_jobs(video))
+        listed = [
+            replace(job, levels=job.levels or levels, rate=job.rate or fps, segmenter=segmenter_names)
+            for job in listed
+        ]
+        return track_list(listed, run, shard=shard, summarize=summarize)
+    require_paths(*(parse_frame_object(value).value for value in mask))
     require_extra("video")
-    return track_video(args, tracker, read_options(args))
+    job = Job(
+        output.name, video[0], mask, levels=levels, start=start, end=end, boxes=box, points=point,
+        not_points=not_point, segmenter=segmenter_names, classes=class_names, rate=fps,
+    )  # fmt: skip
+    return track_video(job, run)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from argparse import Namespace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,9 +15,9 @@ from click import UsageError
 from aotlab.tools.cli.command import Command, command, group
 from aotlab.tools.cli.options import (
     config_option,
-    device_options,
+    device,
     dry_run,
-    list_overrides,
+    precision_option,
     print_config,
     print_settings,
     restart,
@@ -28,6 +27,7 @@ from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import format_count
 
 if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
     from aotlab.dataloaders.training.phases import Readers
     from aotlab.engine.training.trainer import TrainResult
 
@@ -44,19 +44,8 @@ def print_result(trained: TrainResult) -> int:
     return 1
 
 
-def run(args: Namespace, recipe: str, readers: Readers | None) -> int:
+def run(config: Config, *, readers: Readers | None, device: str, restart: bool, dry_run: bool) -> int:
     """Train through the phases of a recipe; return the exit status."""
-    for text in args.overrides:
-        if text.endswith((".yaml", ".yml")) and "=" not in text:
-            raise UsageError(f"{text}: did you mean --config {text}?")
-    from aotlab.configs.load import load_config
-
-    config = load_config(
-        args.config or recipe, [*args.overrides, *list_overrides(args, precision="train.precision")]
-    )
-    if args.print_config:
-        print_settings(config)
-        return 0
     require_extra("train")
     from aotlab.dataloaders.training.phases import READERS
     from aotlab.engine.training.dry_run import dry_run as estimate_run
@@ -65,16 +54,16 @@ def run(args: Namespace, recipe: str, readers: Readers | None) -> int:
     from aotlab.utils.distributed import join_process_group
 
     reserve_cores(config.data.workers)
-    with join_process_group(args.device) as world:
+    with join_process_group(device) as world:
         if not world.is_main:
             for name in (None, "aotlab"):
                 logging.getLogger(name).setLevel(logging.ERROR)
-        if args.dry_run:
+        if dry_run:
             report = estimate_run(config, world, readers=readers or READERS)
             print(report if world.is_main else "", end="")
             return 0
         typed = click.get_current_context().meta["command_line"]
-        trained = train(config, world, readers=readers or READERS, restart=args.restart, command=typed)
+        trained = train(config, world, readers=readers or READERS, restart=restart, command=typed)
         return print_result(trained) if world.is_main else 0
 
 
@@ -91,11 +80,28 @@ def train_command(program: str, recipe: str, readers: Readers | None = None) -> 
     @settings
     @dry_run
     @restart
-    @device_options
+    @group("device and precision", device, precision_option("train.precision"))
     @group("model", config_option(unset=recipe), print_config)
-    def main(args: Namespace) -> int:
+    def main(
+        overrides: tuple[str, ...],
+        *,
+        dry_run: bool,
+        restart: bool,
+        device: str,
+        config: str | None,
+        print_config: bool,
+    ) -> int:
         """Train; return the exit status."""
-        return run(args, recipe, readers)
+        for text in overrides:
+            if text.endswith((".yaml", ".yml")) and "=" not in text:
+                raise UsageError(f"{text}: did you mean --config {text}?")
+        from aotlab.configs.load import load_config
+
+        loaded = load_config(config or recipe, overrides)
+        if print_config:
+            print_settings(loaded)
+            return 0
+        return run(loaded, readers=readers, device=device, restart=restart, dry_run=dry_run)
 
     return main
 

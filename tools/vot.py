@@ -9,41 +9,27 @@ command = aotlab vot --checkpoint r50_aotl
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import (
-    device_options,
-    list_overrides,
-    memory_options,
-    model_options,
-    print_settings,
-    read_bounded_settings,
-    settings,
-)
+from aotlab.tools.cli.options import settings, tracker_options
 from aotlab.utils.errors import InputError, RunStopped, require_extra
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.options import TrackerOptions
 
 
 @command("aotlab vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says.")
 @settings
-@model_options()
-@device_options
-@memory_options(bounded=True)
-def main(args: Namespace) -> int:
+@tracker_options()
+def main(*, tracker: TrackerOptions) -> int:
     """Serve until the toolkit quits; returns the exit status."""
-    args.overrides += list_overrides(args)
-    if args.print_config:
-        print_settings(read_bounded_settings(args.checkpoint, args.config, args.overrides))
-        return 0
     require_extra("vot")
     import trax
 
     from aotlab.engine.benchmark.vot import COLOUR, serve
-    from aotlab.engine.tracking.tracker import Tracker
 
-    tracker = Tracker.from_pretrained(
-        args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
-    )
+    loaded = tracker.load()
     server = trax.Server(
         [trax.Region.MASK],
         [trax.Image.PATH],
@@ -53,7 +39,7 @@ def main(args: Namespace) -> int:
         multiobject=True,
     )
     try:
-        serve(server, tracker, trax.Mask.create)
+        serve(server, loaded, trax.Mask.create)
     except InputError as error:
         server.quit(reason=str(error))
         raise

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from collections.abc import Sequence
 
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Choice, flag, option
+from aotlab.tools.cli.command import HELP_SETTINGS, CommandGroup
+from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.numbers import align_columns
@@ -42,7 +42,7 @@ def find_stored(name: str) -> str:
     return str(path)
 
 
-def verify_digests(names: list[str]) -> int:
+def verify_digests(names: Sequence[str]) -> int:
     """Verify the digests of stored files; return 1 if one was changed."""
     from aotlab.networks.weights.zoo import list_published_weights, verify_weights, weights_folder
 
@@ -119,42 +119,73 @@ def describe_weights(name: str) -> str:
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 
 
-@command("aotlab weights", "List, download, verify and show AOT and DeAOT checkpoints.")
-@click.argument("action", default="list", type=Choice(("list", "get", "path", "verify", "show")))
-@click.argument(
-    "names",
-    metavar="[NAME]...",
-    nargs=-1,
-    help="name of the list (verify: default all; show: also a file or preset)",
+@click.group("aotlab weights", CommandGroup, invoke_without_command=True, context_settings=HELP_SETTINGS)
+@click.pass_context
+def main(ctx: click.Context) -> int:
+    """List, download, verify and show AOT and DeAOT checkpoints."""
+    return ctx.invoke(show_list) if ctx.invoked_subcommand is None else 0
+
+
+names_argument = click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, help="name of aotlab weights list"
 )
+
+
+@main.command("list", help="List names, published scores, and which are stored; the default.")
+def show_list() -> int:
+    """Print the table of published weights."""
+    print(format_list())
+    return 0
+
+
+@main.command("get", help="Download weights.")
+@names_argument
 @option(
     "--from",
     "source",
     metavar="SOURCE",
-    help="get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive",
+    help="a URL, a file, or hf://owner/repository[/file] instead of Google Drive",
 )
-@flag("--force", "get: download again and replace the file")
-def main(args: Namespace) -> int:
-    """List, download, locate, verify or show weights; return 1 if verify finds a changed file."""
-    if args.action in ("get", "path", "show") and not args.names:
-        raise UsageError(f"{args.action} needs a NAME; aotlab weights list shows them")
-    if args.source and len(args.names) != 1:
-        raise UsageError("--from is for one NAME")
-    if args.action == "list":
-        print(format_list())
-    elif args.action == "get":
-        from aotlab.networks.weights.zoo import download_weights
+@flag("--force", "download again and replace the file")
+def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> int:
+    """Download weights and print their paths."""
+    if source and len(names) != 1:
+        raise UsageError("--from: is for one NAME")
+    from aotlab.networks.weights.zoo import download_weights
 
-        for name in args.names:
-            print(download_weights(name, source=args.source, overwrite=args.force))
-    elif args.action == "show":
-        for name in args.names:
-            print(describe_weights(name), end="")
-    elif args.action == "path":
-        for name in args.names:
-            print(find_stored(name))
-    else:
-        return verify_digests(args.names)
+    for name in names:
+        print(download_weights(name, source=source, overwrite=force))
+    return 0
+
+
+@main.command("path", help="Print the paths of stored weights.")
+@names_argument
+def print_paths(names: tuple[str, ...]) -> int:
+    """Print the paths of stored weights."""
+    for name in names:
+        print(find_stored(name))
+    return 0
+
+
+@main.command("verify", help="Verify the digests of stored weights; exit status 1 if one differs.")
+@click.argument("names", metavar="[NAME]...", nargs=-1, help="name of aotlab weights list (default: all)")
+def verify(names: tuple[str, ...]) -> int:
+    """Verify stored weights; return 1 if one was changed or is missing."""
+    return verify_digests(names)
+
+
+@main.command("show", help="Show the training, parameters and FLOPs of checkpoints.")
+@click.argument(
+    "names",
+    metavar="NAME...",
+    nargs=-1,
+    required=True,
+    help="name of aotlab weights list, a file, or a preset",
+)
+def show(names: tuple[str, ...]) -> int:
+    """Print the training, parameters and FLOPs."""
+    for name in names:
+        print(describe_weights(name), end="")
     return 0
 
 

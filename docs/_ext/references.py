@@ -64,12 +64,15 @@ def _address(folder: Path, link: str) -> str:
 
 def commands() -> str:
     """Return all commands with their options."""
-    return "\n\n".join(_command(name) for name in (*COMMANDS, *STUDIO_COMMANDS))
+    names = (*COMMANDS, *STUDIO_COMMANDS)
+    return "\n\n".join(_command(f"aotlab {name}", find_command(name)) for name in names)
 
 
-def _command(name: str) -> str:
-    context = click.Context(find_command(name), info_name=f"aotlab {name}")
-    command, formatter = context.command, click.HelpFormatter(width=86)
+def _command(name: str, command: click.Command) -> str:
+    if isinstance(command, click.Group):
+        parts = [_command(f"{name} {part}", made) for part, made in command.commands.items()]
+        return "\n\n".join([f"## {name}", plain(command.help or ""), *parts])
+    context, formatter = click.Context(command, info_name=name), click.HelpFormatter(width=86)
     command.format_usage(context, formatter)
     usage = formatter.getvalue().removeprefix("Usage: ").rstrip()
     sections: dict[str, list[str]] = {}
@@ -77,7 +80,7 @@ def _command(name: str) -> str:
         names, text = parameter.get_help_record(context) or ("", "")
         title = "positional arguments" if isinstance(parameter, click.Argument) else "options"
         sections.setdefault(getattr(parameter, "group", title), []).append(f"`{names}`\n: {plain(text)}")
-    parts = [f"## aotlab {name}", plain(command.help or ""), f"```text\n{usage}\n```"]
+    parts = [f"## {name}", plain(command.help or ""), f"```text\n{usage}\n```"]
     for title, options in sections.items():
         parts += [f"**{plain(title)}**", *options]
     return "\n\n".join([*parts, plain(command.epilog or "")])

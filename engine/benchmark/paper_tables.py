@@ -10,7 +10,7 @@ from typing import Optional
 from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
 from aotlab.networks.weights.zoo import find_published_file
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import is_file, is_folder, read_text
 from aotlab.utils.numbers import align_columns
 
@@ -27,6 +27,8 @@ class Benchmark:
     root: str | None = None
     options: list[str] = field(default_factory=list)
     """options of aotlab eval"""
+    get: str = ""
+    """source of the folder, if it differs from the data set's"""
 
     @property
     def folder(self) -> Path:
@@ -101,6 +103,10 @@ def load_table(table: str | Path) -> PaperTable:
 
     named = TABLES / f"{table}.yaml"
     path = named if is_file(named) else Path(table)
+    names = sorted(file.stem for file in TABLES.glob("*.yaml"))
+    if not is_file(path):
+        remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
+        raise InputError(f"{table}: no such table; {remedy}")
     tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
     try:
         tree["rows"] = [
@@ -110,8 +116,7 @@ def load_table(table: str | Path) -> PaperTable:
         built = build_config(tree, str(path), PaperTable)
         _check_table(built)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        names = ", ".join(sorted(file.stem for file in TABLES.glob("*.yaml")))
-        raise InputError(f"{path}: not a table ({error}); the tables are {names}") from error
+        raise InputError(f"{path}: not a table ({error}); the tables are {', '.join(names)}") from error
     return built
 
 
@@ -120,9 +125,8 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not is_folder(benchmark.folder):
         dataset = find_dataset(benchmark.dataset)[1]
-        sentences.append(
-            f"{_shorten_path(benchmark.folder)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
-        )
+        source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+        sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     return sentences + _list_missing_files(table, table.models[row.model])
 
 

@@ -17,11 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from aotlab import TrackerOptions
 from aotlab.media.masks import read_mask, resolve_void
-from aotlab_studio.annotate import main as annotate_command
+from aotlab.sdk import load_segmenter
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document.painting import draw_polygon
 from aotlab_studio.server.actions import run_action
+from aotlab_studio.tracking.models import TrackerLoader
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page
 
@@ -223,7 +225,7 @@ def annotate(args: Namespace) -> None:
         for image in sorted(args.images.iterdir())[: args.frames]:
             shutil.copy(image, clip)
             truth.append(resolve_void(read_mask(args.masks / f"{image.stem}.png")))
-        session = open_session(annotate_command.parse([str(clip)]))
+        session = open_session(str(clip), TrackerLoader(TrackerOptions()), load_segmenter())
         page = Page(session)
         for gestures, score in Person(page, truth).annotate(args.most, args.target):
             print(f"{gestures:4} gestures  mean J {score:.3f}", flush=True)

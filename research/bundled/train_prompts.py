@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -340,13 +339,13 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
 @settings
 @option("--config", metavar="FILE", help="YAML file with the settings (default: recipes/prompts.yaml)")
 @print_config
-def main(args: Namespace) -> int:
+def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) -> int:
     """Train until the last step or Ctrl-C, and print the file of the weights."""
-    values = dict(override.split("=", 1) for override in args.overrides)
+    values = dict(override.split("=", 1) for override in overrides)
     data, output, start = (values.pop(key, default) for key, default in PLACES.items())
-    recipe = Path(args.config or DEFAULT_RECIPE)
+    recipe = Path(config or DEFAULT_RECIPE)
     training = load_prompt_training(recipe, [f"{key}={value}" for key, value in values.items()])
-    if args.print_config:
+    if print_config:
         print(OmegaConf.to_yaml(OmegaConf.structured(training)), end="")
         return 0
     print(

@@ -13,7 +13,6 @@ import re
 import statistics
 import subprocess
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -125,15 +124,15 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
     help="cpu: seconds of the process on all cores, for a busy machine",
 )
 @option("--device", type=Device, default="cpu", help="cpu, cuda or cuda:N")
-def main(args: Namespace) -> int:
+def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: str, device: str) -> int:
     """Time all settings in turn and print a table; returns the exit status."""
-    shared = {"threads": args.threads, "clock": args.clock, "device": args.device}
-    settings = [parse_setting(text) | shared for text in args.settings]
+    shared = {"threads": threads, "clock": clock, "device": device}
+    parsed = [parse_setting(text) | shared for text in settings]
     limit_spin_waiting()
-    seconds, peaks = measure(settings, args.rounds)
-    print(f"{processor_name()}, {args.threads or 'default'} threads, {args.device}\n")
+    seconds, peaks = measure(parsed, rounds)
+    print(f"{processor_name()}, {threads or 'default'} threads, {device}\n")
     print("| setting | s, median | s, fastest | peak MiB | first / this |\n|---|---|---|---|---|")
-    for setting, row, peak in zip(settings, seconds, peaks, strict=True):
+    for setting, row, peak in zip(parsed, seconds, peaks, strict=True):
         low, ratio, high = np.percentile(seconds[0] / row, [10, 50, 90])
         print(
             f"| `{setting['title']}` | {statistics.median(row):.3f} | {row.min():.3f} | {peak / 2**20:.0f} "

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -84,19 +83,21 @@ class Trial:
         return (*self.overrides, f"memory.policy={name}", *policy_settings)
 
 
-def load_clip(args: Namespace) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the frames and the first one's mask, in the size asked for; raises InputError if they are unusable."""
-    source = open_frames(args.video)
-    if args.masks is None:
+def load_clip(
+    video: Path, masks: Path | None, size: tuple[int, int] | None, frames: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return frames and the first one's mask, in a size (width, height); raises InputError if they are unusable."""
+    source = open_frames(video)
+    if masks is None:
         height, width = source.size
         mask: np.ndarray = np.zeros(source.size, np.uint8)
         mask[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)] = 1
     else:
-        mask = read_mask(args.masks, size=source.size)
-    clip = list(islice(source, args.clip_frames))
-    if args.size is not None:
-        clip = [cv2.resize(frame, args.size, interpolation=cv2.INTER_AREA) for frame in clip]
-        mask = cv2.resize(mask, args.size, interpolation=cv2.INTER_NEAREST)
+        mask = read_mask(masks, size=source.size)
+    clip = list(islice(source, frames))
+    if size is not None:
+        clip = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip]
+        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
     return clip, mask
 
 
@@ -204,31 +205,42 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
     multiple=True,
     default=("first_frame", "bounded_fifo", "restricted", "relevance_redundancy"),
     metavar="POLICY[,key=value...]",
-    help=f"{', '.join(POLICIES)}; may be repeated (default: all but every_nth)",
+    help=f"{', '.join(POLICIES)}; repeat it for several (default: all but every_nth)",
 )
 @option("--stop-above", type=Bytes, help="memory at which a trial ends, such as 8GB")
 @checkpoint_option()
 @config_option()
 @device
 @option("--plot", type=File, help="plot to write; also PDF or SVG")
-def main(args: Namespace) -> int:
+def main(
+    video: Path,
+    overrides: tuple[str, ...],
+    *,
+    frames: int,
+    clip_frames: int,
+    size: tuple[int, int] | None,
+    masks: Path | None,
+    compare: tuple[str, ...],
+    stop_above: int | None,
+    checkpoint: Path,
+    config: str | None,
+    device: str,
+    plot: Path | None,
+) -> int:
     """Run all policies and print a table; returns the exit status, 1 if a process died."""
-    if args.plot is not None:
-        require_output(args.plot, *PLOT_SUFFIXES)
+    if plot is not None:
+        require_output(plot, *PLOT_SUFFIXES)
     read_resident_bytes()
-    clip, mask = load_clip(args)
+    clip, mask = load_clip(video, masks, size, clip_frames)
     trials = [
-        Trial(
-            policy, args.checkpoint, args.config, tuple(args.overrides), args.device, clip, mask, args.frames,
-            args.stop_above,
-        )
-        for policy in dict.fromkeys(args.compare)
-    ]  # fmt: skip
+        Trial(policy, checkpoint, config, overrides, device, clip, mask, frames, stop_above)
+        for policy in dict.fromkeys(compare)
+    ]
     for trial in trials:  # a wrong setting is an error before the first trial runs
         read_settings(trial.checkpoint, config=trial.config, overrides=trial.settings)
     results = {trial.policy: run_in_process(trial) for trial in trials}
-    if args.plot is not None:
-        plot_samples(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
+    if plot is not None:
+        plot_samples(results, plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {frames} frames")
     print(format_table(results))
     return 0 if all(results.values()) else 1
 

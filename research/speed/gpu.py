@@ -9,7 +9,7 @@ import json
 import platform
 import subprocess
 import sys
-from argparse import Namespace
+from collections.abc import Sequence
 from datetime import date
 from importlib import metadata
 from itertools import product
@@ -52,13 +52,15 @@ def describe_run(device: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def list_cells(args: Namespace) -> list[dict[str, Any]]:
-    """Return the rows to measure, in order."""
+def list_cells(
+    models: Sequence[str], sizes: Sequence[tuple[int, int]], counts: Sequence[int], device: str
+) -> list[dict[str, Any]]:
+    """Return the rows to measure, in order; ``counts``: numbers of objects."""
     cells = []
-    for model, (precision, compiled) in product(args.models or MODELS, MODES):
-        if compiled and (model == "edgetam" or not args.device.startswith("cuda")):
+    for model, (precision, compiled) in product(models, MODES):
+        if compiled and (model == "edgetam" or not device.startswith("cuda")):
             continue
-        for (width, height), objects in product(args.sizes or SIZES, args.objects or OBJECTS):
+        for (width, height), objects in product(sizes, counts):
             cells.append({
                 "model": model, "precision": precision, "compiled": compiled, "size": f"{width}x{height}",
                 "objects": objects,
@@ -66,13 +68,13 @@ def list_cells(args: Namespace) -> list[dict[str, Any]]:
     return cells
 
 
-def measure(cell: dict[str, Any], args: Namespace) -> dict[str, float]:
+def measure(cell: dict[str, Any], *, at_frame: int, frames: int, device: str) -> dict[str, float]:
     """Time the frames of one row in a process; raises InputError if it fails, for example for lack of memory."""
-    parts = [cell["model"], f"objects={cell['objects']}", f"size={cell['size']}", f"at_frame={args.at_frame}"]
+    parts = [cell["model"], f"objects={cell['objects']}", f"size={cell['size']}", f"at_frame={at_frame}"]
     parts += [f"compute.precision={cell['precision']}", f"compute.compile={str(cell['compiled']).lower()}"]
     setting = parse_setting(",".join([*parts, *MEMORY]))
-    with Worker(setting | {"threads": None, "clock": "wall", "device": args.device}) as worker:
-        rows = np.array([worker.request("").split() for _ in range(args.frames)], float)
+    with Worker(setting | {"threads": None, "clock": "wall", "device": device}) as worker:
+        rows = np.array([worker.request("").split() for _ in range(frames)], float)
     p50, p95 = np.percentile(rows[:, 0] * 1000, [50, 95])
     return {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "peak_mib": round(rows[-1, 1] / MIB)}
 
@@ -112,22 +114,36 @@ def read_rows(path: Path, run: dict[str, str]) -> list[dict[str, Any]]:
 @option("--frames", type=PositiveInt, default=50, help="timed frames per row")
 @option("--at-frame", type=PositiveInt, default=FULL_AT, help="first timed frame")
 @option("--device", type=Device, default="cuda", help="cuda, cuda:N or cpu")
-def main(args: Namespace) -> int:
+def main(
+    *,
+    output: Path,
+    models: tuple[str, ...],
+    objects: tuple[int, ...],
+    sizes: tuple[tuple[int, int], ...],
+    frames: int,
+    at_frame: int,
+    device: str,
+) -> int:
     """Measure the rows that are missing and write both files; returns the exit status, 1 if a row failed."""
-    json_file, table_file = (args.output.with_name(args.output.name + suffix) for suffix in (".json", ".md"))
-    run = describe_run(args.device)
+    json_file, table_file = (output.with_name(output.name + suffix) for suffix in (".json", ".md"))
+    run = describe_run(device)
     rows, failed = read_rows(json_file, run), []
-    cells = [cell for cell in list_cells(args) if not any(cell.items() <= row.items() for row in rows)]
+    cells = [
+        cell
+        for cell in list_cells(models or MODELS, sizes or SIZES, objects or OBJECTS, device)
+        if not any(cell.items() <= row.items() for row in rows)
+    ]
     with progress_bar(len(cells), unit="row") as bar:
         for cell in cells:
             try:
-                rows.append(cell | measure(cell, args) | {"date": date.today().isoformat()})
+                figures = measure(cell, at_frame=at_frame, frames=frames, device=device)
+                rows.append(cell | figures | {"date": date.today().isoformat()})
             except InputError:
                 failed.append(cell)
-            content = {"run": run, "frames": args.frames, "rows": rows}
+            content = {"run": run, "frames": frames, "rows": rows}
             for path, text in (
                 (json_file, json.dumps(content, indent=1) + "\n"),
-                (table_file, format_table(run, args.frames, rows + failed)),
+                (table_file, format_table(run, frames, rows + failed)),
             ):
                 with atomic_path(path) as temporary:
                     temporary.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Latency of the annotator for frames, strokes, boxes and click previews, and its share of the tracker's speed.
 
-``python -m research.speed.latency VIDEO``, with the options of ``aotlab annotate``.
+``python -m research.speed.latency VIDEO``, with the options of a tracker.
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ import secrets
 import sys
 import threading
 import time
-from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import click
 import numpy as np
 
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.sdk import load_segmenter
 from aotlab.tools.cli.command import command
-from aotlab_studio.annotate import main as annotate
+from aotlab.tools.cli.options import settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.server.app import Server, bind_socket, build_app
 from aotlab_studio.server.session import Session
+from aotlab_studio.tracking.models import TrackerLoader
 
 REPEATS = 40
 FRAMES_PER_ROUND = 10
@@ -225,18 +228,18 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 
 
 @command("python -m research.speed.latency", "Latency of the annotator.")
-def main(args: Namespace) -> int:
+@click.argument("video", metavar="VIDEO", help="video file, folder of frames, or project")
+@settings
+@tracker_options()
+def main(video: str, *, tracker: TrackerOptions) -> int:
     """Print latencies and the speed of tracking; returns the exit status."""
-    session = open_session(args)
+    session = open_session(video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.checkpoint))
     token = secrets.token_urlsafe(24)
     rows = measure(session, Server(build_app(session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
     return 0
-
-
-main.params = annotate.params
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
@@ -71,12 +70,10 @@ def loop_davis(
 @option("--times", type=PositiveInt, default=3, help="repetitions, alternating in direction")
 @option("--year", type=click.Choice((2016, 2017)), default=2017, help="of the list")
 @option("--split", default="val", help="name of the list")
-def main(args: Namespace) -> int:
+def main(root: Path, output: Path, *, times: int, year: Literal[2016, 2017], split: str) -> int:
     """Write the folders and print the lengths of the videos; returns the exit status."""
-    frames = loop_davis(args.root, args.output, year=args.year, split=args.split, times=args.times)
-    print(
-        f"{len(frames)} sequences of {min(frames.values())} to {max(frames.values())} frames in {args.output}"
-    )
+    frames = loop_davis(root, output, year=year, split=split, times=times)
+    print(f"{len(frames)} sequences of {min(frames.values())} to {max(frames.values())} frames in {output}")
     return 0
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs one table: installs the project first if need be. The other scripts of this folder call it with their names.
+# Runs a table of configs/tables, our figures beside the published ones; installs the project first if need be. The other
+# scripts of this folder call it with their names.
 #
 #   bash scripts/tables/aot_davis2017.sh [--device cuda] [--ranks N] [--smoke] [--output DIR]
 set -euo pipefail

@@ -1,13 +1,14 @@
 """Video object segmentation with AOT, DeAOT, MSDeAOT and AOST: ``from aotlab import Tracker``.
 
-The public names are imported when they are first asked for, so that ``import aotlab`` loads no PyTorch; type checkers
-read ``__init__.pyi``. `aotlab.sdk` has the names for plug-ins and programs on top of these.
+The public names are those of ``__init__.pyi``, imported when they are first asked for, so that ``import aotlab`` loads
+no PyTorch. `aotlab.sdk` has the names for plug-ins and programs on top of these.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+from functools import cache
 from typing import Any
 
 __version__ = "0.3.0"
@@ -18,39 +19,31 @@ _checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fi
 if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/pyproject.toml"):
     __path__.append(_checkout)
 
-_HOMES = {
-    "InputError": "aotlab.utils.errors",
-    "Job": "aotlab.video.job",
-    "Prediction": "aotlab.engine.tracking.prediction",
-    "Prompt": "aotlab.media.prompt",
-    "JobOptions": "aotlab.video.track",
-    "Tracker": "aotlab.engine.tracking.tracker",
-    "TrackerOptions": "aotlab.engine.tracking.options",
-    "draw_overlay": "aotlab.media.overlay",
-    "list_models": "aotlab.networks.weights.zoo",
-    "load_model": "aotlab.networks.weights.zoo",
-    "open_frames": "aotlab.media.video",
-    "read_mask": "aotlab.media.masks",
-    "run_job": "aotlab.video.job",
-    "track": "aotlab.video.track",
-    "write_mask": "aotlab.media.masks",
-}
-"""public name to the module that owns it"""
-__all__ = [*_HOMES, "__version__"]
-
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from the module that owns it."""
-    return _import_name(name, __name__, _HOMES)
-
-
-def _import_name(name: str, package: str, homes: dict[str, str]) -> Any:
-    """Import a name from its home, ``module`` or ``module:name there``; raise `AttributeError` for an unknown name."""
-    if name not in homes:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(homes)}")
-    module, _, attribute = homes[name].partition(":")
-    return getattr(importlib.import_module(module), attribute or name)
+    """Import a public name from the module that the stub names."""
+    return _import_name(name, __name__, __file__)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_read_stub(__file__)})
+
+
+def _import_name(name: str, package: str, file: str) -> Any:
+    """Import a name of the stub beside ``file``, or return ``__all__``; raise `AttributeError` for an unknown name."""
+    homes = _read_stub(file)
+    if name == "__all__":
+        return [*homes]
+    if name not in homes:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(homes)}")
+    return getattr(importlib.import_module(homes[name]), name)
+
+
+@cache
+def _read_stub(file: str) -> dict[str, str]:
+    """Return the module of each name that the stub beside a file imports: the only table of public names."""
+    import ast
+
+    with open(f"{os.path.splitext(file)[0]}.pyi", encoding="utf-8") as stub:
+        imports = [node for node in ast.parse(stub.read()).body if isinstance(node, ast.ImportFrom)]
+    return dict(sorted((alias.name, str(node.module)) for node in imports for alias in node.names))

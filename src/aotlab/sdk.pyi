@@ -1,4 +1,3 @@
-from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS as PRECISIONS
 from aotlab.engine.prompting import load_segmenter as load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
@@ -38,7 +37,7 @@ from aotlab.media.video import (
 from aotlab.media.video_writer import VideoWriter as VideoWriter
 from aotlab.tools.cli.command import command as command
 from aotlab.tools.cli.options import (
-    read_tracker_options as read_tracker_options,
+    segmenter_options as segmenter_options,
     tracker_options as tracker_options,
     video_argument as video_argument,
 )
@@ -59,5 +58,3 @@ from aotlab.video.outputs import (
     to_detections as to_detections,
 )
 from aotlab.video.track import TrackResult as TrackResult
-
-MEMORY_POLICIES = POLICIES

@@ -148,6 +148,25 @@ def test_table_with_a_mistake_rejected(small, tmp_path, capsys, old, new, messag
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("aot_davis207", "did you mean aot_davis2017?"),
+        ("nope", "the tables are aot_ablation, aot_davis2016,"),
+    ],
+)
+def test_unknown_table_names_the_tables(name, remedy, tmp_path, capsys):
+    assert tool.main([name, "--output", str(tmp_path)]) == 2
+    assert f"error: {name}: no such table; {remedy}" in capsys.readouterr().err
+
+
+def test_looped_table_does_not_read_plain_davis(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "datasets" / "DAVIS").mkdir(parents=True)
+    assert tool.main(["memory_policies"]) == 1
+    assert "- results/davis2017_looped: made of DAVIS 2017 by scripts/tables/" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_table_commands_parse(path, monkeypatch):
     monkeypatch.setattr(Checkpoint, "read", Path)  # not downloaded
@@ -158,7 +177,7 @@ def test_table_commands_parse(path, monkeypatch):
             load_config(config)
         data = [*tool.list_benchmark_options(benchmark), *benchmark.options]
         options = [*data, *tool.list_model_options(model), *model.options]
-        evaluation.main.parse([*options, "--output", "results"])
+        evaluation.main.make_context("aotlab eval", [*options, "--output", "results"])
         for line in list_missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
     script = (ROOT / "scripts" / "tables" / f"{path.stem}.sh").read_text()

@@ -74,7 +74,7 @@ def test_death_of_a_rank_stops_the_others(tmp_path):
         from aotlab.utils.distributed import join_process_group
 
         @command("program", "")
-        def main(args):
+        def main():
             with join_process_group("cpu") as world:
                 world.gather(world.rank)
                 if world.rank == 1:

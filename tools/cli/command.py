@@ -6,7 +6,6 @@ import logging
 import os
 import shlex
 import sys
-from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,10 +19,10 @@ from aotlab.tools.cli.stdio import (
     PIPE_CLOSED,
     SIGNAL_STATUS,
     StdoutError,
-    guard_stdout,
+    protect_stdout,
     signals_as_exceptions,
 )
-from aotlab.tools.cli.types import parse_existing
+from aotlab.tools.cli.types import SettingOption, parse_existing
 from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
     DEBUG_VARIABLE,
@@ -35,10 +34,7 @@ from aotlab.utils.errors import (
     is_out_of_memory,
     report_internal_error,
 )
-from aotlab.utils.files import file_mode, is_folder, require_existing
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER
-
-Main = Callable[[Namespace], int]
+from aotlab.utils.files import file_mode, is_folder
 
 INTERNAL_ERROR = 70
 """exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
@@ -53,34 +49,51 @@ EXIT_CODES = {
 MAX_MESSAGE = 1000
 """largest length of a shown message in characters"""
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-LOG_OPTIONS = (
-    click.Option(["-q", "--quiet"], is_flag=True, help="print results and errors only"),
-    click.Option(["-v", "--verbose"], is_flag=True, help="print details, and tracebacks of internal errors"),
-)
+
+
+def set_log_level(ctx: click.Context, option: click.Parameter, chosen: bool) -> None:
+    """Show errors only after ``--quiet``, debug messages and tracebacks of internal errors after ``--verbose``."""
+    if chosen:
+        logging.getLogger("aotlab").setLevel(logging.ERROR if option.name == "quiet" else logging.DEBUG)
+    if chosen and option.name == "verbose":
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+LOG_OPTIONS = [
+    click.Option(
+        [f"-{name[0]}", f"--{name}"], is_flag=True, expose_value=False, callback=set_log_level, help=help
+    )
+    for name, help in (
+        ("quiet", "print results and errors only"),
+        ("verbose", "print details, and tracebacks of internal errors"),
+    )
+]
+
+
+def is_quiet() -> bool:
+    """Return whether the command line has ``--quiet``."""
+    return not logging.getLogger("aotlab").isEnabledFor(logging.WARNING)
 
 
 class Command(click.Command):
-    """Command whose function takes the parsed options as one namespace and returns the exit status."""
+    """Command whose function takes the options as typed parameters and returns the exit status.
 
-    def parse(self, argv: Sequence[str], prog_name: str | None = None) -> Namespace:
-        """Return the options of a command line; raise `click.UsageError` if it is invalid."""
-        return Namespace(**self.make_context(prog_name or self.name, list(argv)).params)
+    It has ``-q`` and ``-v`` too. Called with a list of arguments, it runs them as a command line.
+    """
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **{"context_settings": HELP_SETTINGS, **attributes})
+        self.params += LOG_OPTIONS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and keep the command line as text in ``ctx.meta``."""
+        """Parse, turn options into the settings they stand for, and keep the command line in ``ctx.meta``."""
         ctx.meta["command_line"] = f"{ctx.command_path} {shlex.join(args)}"
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> int:
-        """Run the function; return its exit status."""
-        assert self.callback is not None
-        args = Namespace(**ctx.params)
-        if args.quiet or args.verbose:
-            logging.getLogger("aotlab").setLevel(logging.ERROR if args.quiet else logging.DEBUG)
-        if args.verbose:
-            os.environ[DEBUG_VARIABLE] = "1"
-        status: int = ctx.invoke(self.callback, args)
-        return status
+        rest = super().parse_args(ctx, args)
+        for option in self.params:
+            if isinstance(option, SettingOption) and (value := ctx.params.pop(option.name, None)) is not None:
+                settings = (text.format(value) for text in option.settings)
+                ctx.params["overrides"] = (*ctx.params.get("overrides", ()), *settings)
+        return rest
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
         """Run a command line (default: the program's); return its exit status."""
@@ -97,19 +110,36 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
 
-def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Main], Command]:
+class CommandGroup(click.Group):
+    """Group of commands, whose errors and exit codes are those of `Command`."""
+
+    command_class = Command
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
+        """Run a command line (default: the program's); return its exit status."""
+        return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of their definitions."""
+        return list(self.commands)
+
+
+def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:
     """Return a decorator that makes a command of a function; every command has ``-q`` and ``-v``.
+
+    The function's parameters are those of its click options and arguments; it returns the exit status. In another
+    package, an entry point of the group ``aotlab.commands`` names it::
+
+        @command("aotlab greet", "Greet somebody.")
+        @click.argument("name", metavar="NAME")
+        def main(name: str) -> int:
+            print(f"hello {name}")
+            return 0
 
     Args:
         name: how the program is started, such as ``aotlab track``.
     """
-
-    def decorate(main: Main) -> Command:
-        made = click.command(name, Command, help=help, epilog=epilog, context_settings=HELP_SETTINGS)(main)
-        made.params += LOG_OPTIONS
-        return made
-
-    return decorate
+    return click.command(name, Command, help=help, epilog=epilog)
 
 
 def group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -135,11 +165,16 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
     logging.getLogger("aotlab").setLevel(logging.INFO)
+    # OpenMP, malloc and MPS read these once, before the command imports PyTorch
     keep_freed_memory()
     limit_spin_waiting()
     enable_mps_fallback()
     try:
-        with signals_as_exceptions(), guard_stdout(), command.make_context(prog_name, list(argv)) as context:
+        with (
+            signals_as_exceptions(),
+            protect_stdout(),
+            command.make_context(prog_name, list(argv)) as context,
+        ):
             return command.invoke(context) or 0
     except click.exceptions.Exit as end:  # --help
         return end.exit_code
@@ -171,10 +206,12 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
 def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
     """Return ``SUBJECT: problem; remedy`` of an error in a command line."""
     program = error.ctx.command_path if error.ctx is not None else prog_name
-    if isinstance(error, click.NoSuchOption):
+    if isinstance(error, click.NoSuchOption | click.NoSuchCommand):
         near = error.possibilities
         remedy = f"did you mean {near[0]}?" if near else f"see {program} --help"
-        return f"{error.option_name}: no such option; {remedy}"
+        if isinstance(error, click.NoSuchOption):
+            return f"{error.option_name}: no such option; {remedy}"
+        return f"{program} {error.command_name}: no such command; {remedy}"
     message = error.message.rstrip(".")
     if isinstance(error, click.BadOptionUsage):
         message = message.replace(f"Option '{error.option_name}'", f"{error.option_name}:")
@@ -190,12 +227,6 @@ def require_paths(*paths: str | Path | None) -> None:
     for path in paths:
         if path is not None:
             parse_existing(str(path))
-
-
-def require_source(source: str, advice: str) -> None:
-    """Raise `InputError` if a video does not exist; addresses, ``-`` and numbers of cameras are not checked."""
-    if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
-        require_existing(Path(source), advice)
 
 
 def require_new_output(path: Path | None, *, force: bool) -> None:

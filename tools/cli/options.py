@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import group
@@ -19,10 +19,11 @@ from aotlab.tools.cli.types import (
     Choice,
     Config,
     Device,
-    File,
+    ExistingPath,
     Folder,
     Integer,
     PositiveInt,
+    SettingOption,
     flag,
     list_option,
     option,
@@ -32,31 +33,33 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config as Settings
-    from aotlab.engine.tracking.options import TrackerOptions
+    from aotlab.media.labelled_video import Video
 
 Decorator = Callable[[Any], Any]
 
 WITHOUT_NEWEST = "memory.newest=null"
 """the override by which `memory.frames` alone sets how many frames are kept"""
-PLACES = (
+FRAME_SYNTAX = (
     "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
     "(default: the first frame, object 1). Lists are comma-separated, and an option that is given again adds to them."
 )
 """end of the help of commands with frames and objects"""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
-SETTINGS_HELP = "settings to change, for example memory.every=2; a file of such a name is given as ./name"
+SETTINGS_HELP = (
+    "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
+)
 
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
-precision = option(
-    "--precision",
-    type=Choice(PRECISIONS),
-    help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
-    "settings)",
+depth = option(
+    "--depth",
+    cls=SettingOption,
+    settings=["model.depth={}"],
+    type=PositiveInt,
+    help="blocks to use of an AOST model (default: all)",
 )
-depth = option("--depth", type=PositiveInt, help="blocks to use of an AOST model (default: all)")
 force = flag("--force", "replace existing results of another run")
 restart = flag("--restart", "start over instead of resuming")
 dry_run = flag("--dry-run", "check all inputs and write nothing; in training, estimate the time of the run")
@@ -68,22 +71,30 @@ levels = option(
 )
 quality = option(
     "--quality",
+    cls=SettingOption,
+    settings=["input.scale={}"],
     type=Choice(QUALITIES),
+    callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
-settings = click.argument(
-    "overrides",
-    metavar=SETTINGS_METAVAR,
-    nargs=-1,
-    callback=lambda ctx, param, values: list(values),
-    help=SETTINGS_HELP,
-)
-device_options = group("device and precision", device, precision)
+settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
+
+
+def precision_option(key: str = "compute.precision") -> Decorator:
+    """Return ``--precision``, which sets ``key``."""
+    return option(
+        "--precision",
+        cls=SettingOption,
+        settings=[f"{key}={{}}"],
+        type=Choice(PRECISIONS),
+        help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
+        "settings)",
+    )
 
 
 def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
-    """Return the argument ``video``, a list; settings between the videos become ``overrides``."""
+    """Return the argument ``video``, a tuple; settings between the videos become ``overrides``."""
     return click.argument(
         "video",
         metavar=f"{metavar} {SETTINGS_METAVAR}",
@@ -98,10 +109,10 @@ def checkpoint_option(*, several: str | None = None, untrained: bool = False) ->
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
     Args:
-        several: what repeating the option means; None: it is given once.
+        several: purpose of repeating the option; None: it is given once.
         untrained: whether ``--config`` without a checkpoint means random weights.
     """
-    repeated = f"; may be repeated: {several}" if several else ""
+    repeated = f"; repeat it to {several}" if several else ""
     random = "; random weights if only --config is given" if untrained else ""
     return option(
         "--checkpoint",
@@ -127,7 +138,7 @@ def model_options(
 ) -> Decorator:
     """Return the group "model": ``--checkpoint``, ``--config`` and ``--print-config``.
 
-    Arguments as `checkpoint_option`; ``several_configs``: ``--config`` may be repeated too.
+    Arguments as `checkpoint_option`; ``several_configs``: ``--config`` is repeatable too.
     """
     checkpoint = checkpoint_option(several=several, untrained=untrained)
     return group("model", checkpoint, config_option(several=several_configs), print_config)
@@ -140,12 +151,16 @@ def memory_options(*, bounded: bool) -> Decorator:
         "memory",
         option(
             "--memory",
+            cls=SettingOption,
+            settings=["memory.policy={}"],
             metavar="POLICY",
             type=Choice(POLICIES),
             help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
         ),
         option(
             "--memory-frames",
+            cls=SettingOption,
+            settings=["memory.frames={}", WITHOUT_NEWEST],
             type=Integer,
             help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
             "the settings)",
@@ -154,65 +169,52 @@ def memory_options(*, bounded: bool) -> Decorator:
 
 
 def tracker_options(*, several: str | None = None) -> Decorator:
-    """Return the options of a tracker: checkpoint, settings, device, precision, depth and memory.
+    """Return the options of a tracker; the function gets them as ``tracker``, a `TrackerOptions`.
+
+    ``--print-config`` prints the settings instead of calling the function.
 
     Args:
-        several: what repeating ``--checkpoint`` means; None: it is given once.
+        several: purpose of repeating ``--checkpoint``; the function gets all of them as ``checkpoints`` too. None: it
+            is given once.
     """
 
     def decorate(main: Any) -> Any:
-        main = memory_options(bounded=True)(main)
-        main = group("device and precision", device, precision, depth)(main)
-        return model_options(several=several)(main)
+        @wraps(main)
+        def run(
+            *,
+            checkpoint: Path | tuple[Path, ...],
+            config: str | None,
+            device: str,
+            print_config: bool,
+            overrides: tuple[str, ...] = (),
+            **others: Any,
+        ) -> int:
+            from aotlab.engine.tracking.options import TrackerOptions
+
+            if isinstance(checkpoint, tuple):
+                others["checkpoints"], checkpoint = checkpoint, (*checkpoint, BUNDLED_CHECKPOINT)[0]
+            tracker = TrackerOptions(checkpoint, config, overrides, device)
+            require_bounded(overrides, tracker.read_settings)
+            if print_config:
+                print(tracker.settings_as_yaml(), end="")
+                return 0
+            status: int = main(tracker=tracker, **others)
+            return status
+
+        run = memory_options(bounded=True)(run)
+        run = group("device and precision", device, precision_option(), depth)(run)
+        return model_options(several=several)(run)
 
     return decorate
 
 
-def read_tracker_options(args: Namespace) -> TrackerOptions:
-    """Return the tracker options of a parsed command line; the files are read by `TrackerOptions.load`."""
-    from aotlab.engine.tracking.options import TrackerOptions
-
-    chosen = args.checkpoint if isinstance(args.checkpoint, tuple) else (args.checkpoint,)
-    overrides = (*args.overrides, *list_overrides(args))
-    return TrackerOptions((*chosen, BUNDLED_CHECKPOINT)[0], args.config, overrides, args.device)
-
-
-def list_overrides(args: Namespace, *, precision: str = "compute.precision") -> list[str]:
-    """Return the settings that ``--memory``, ``--precision``, ``--quality`` and others stand for.
-
-    A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
-    """
-    values = {
-        "model.depth": getattr(args, "depth", None),
-        "memory.policy": getattr(args, "memory", None),
-        "memory.frames": getattr(args, "memory_frames", None),
-        "input.max_long_edge": getattr(args, "max_long_edge", None),
-        "input.scale": QUALITIES.get(getattr(args, "quality", None) or ""),
-        precision: getattr(args, "precision", None),
-    }
-    overrides = [f"{key}={value}" for key, value in values.items() if value is not None]
-    return overrides if values["memory.frames"] is None else [*overrides, WITHOUT_NEWEST]
-
-
-def read_checkpoint_option(args: Namespace) -> Path | None:
-    """Return the checkpoint of a command that takes untrained models; None: random weights of ``--config``."""
-    return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
-
-
-def require_bounded(config: Settings, name: str) -> None:
-    """Raise `InputError` if ``config`` has a policy that does not read the option ``name``."""
-    if config.memory.policy not in BOUNDED_POLICIES:
+def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Settings]) -> None:
+    """Raise `InputError` if ``--memory-frames`` is given for a policy that keeps all frames."""
+    if WITHOUT_NEWEST in overrides and (policy := read_settings().memory.policy) not in BOUNDED_POLICIES:
         raise InputError(
-            f"{name}: no effect with memory.policy {config.memory.policy}, which keeps all frames; "
+            f"--memory-frames: no effect with memory.policy {policy}, which keeps all frames; "
             f"add --memory with one of {', '.join(BOUNDED_POLICIES)}"
         )
-
-
-def read_bounded_settings(checkpoint: Path, config: str | None, overrides: Sequence[str]) -> Settings:
-    """Return the settings of a tracker with bounded long-term memory; raise `InputError` as `read_settings` does."""
-    from aotlab.networks.weights.checkpoints import read_settings
-
-    return apply_protocol(read_settings(checkpoint, config=config, overrides=overrides), "bounded", overrides)
 
 
 def print_settings(settings: Settings) -> None:
@@ -222,27 +224,80 @@ def print_settings(settings: Settings) -> None:
     print(to_yaml(settings), end="")
 
 
-def dataset_options(names: Sequence[str], *more: Decorator, split: str | None) -> Decorator:
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """Videos of a benchmark, as ``--dataset`` and the options beside it choose them."""
+
+    dataset: str
+    root: Path | None
+    """folder of the data set; None: `find_default_root`"""
+    split: str
+    sequences: tuple[str, ...] = ()
+    """names of the videos to use; empty: all"""
+    new_objects: bool = False
+
+    def open_videos(self, *, all_frames: bool = False) -> list[Video]:
+        """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
+        from aotlab.dataloaders.benchmarks.datasets import open_dataset
+        from aotlab.dataloaders.benchmarks.sequences import select_videos
+
+        videos = open_dataset(
+            self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
+        )
+        return select_videos(videos, self.sequences or None)
+
+    def describe_submission(self, results: Path) -> str | None:
+        """Return how to have results scored by a server; None: the annotations are public."""
+        from aotlab.dataloaders.benchmarks.datasets import describe_submission
+
+        return describe_submission(self.dataset, self.root, self.split, results)
+
+
+def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
     """Return the group "benchmark": ``--dataset``, ``--root``, ``--split``, which sequences, and ``more``.
 
-    ``split``: default; None: ``--dataset`` is required and the whole server split is used.
+    The function gets a `BenchmarkOptions` as ``benchmark``; None: no ``--dataset``.
     """
+    options = group(
+        "benchmark",
+        *data_options(names, required=False, split="val"),
+        list_option("--sequence", "use these sequences only, comma-separated"),
+        flag("--new-objects", "folder: later masks add objects"),
+        *more,
+    )
+
+    def decorate(main: Any) -> Any:
+        @wraps(main)
+        def run(
+            *,
+            dataset: str | None,
+            root: Path | None,
+            split: str,
+            sequence: tuple[str, ...],
+            new_objects: bool,
+            **others: Any,
+        ) -> int:
+            chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
+            status: int = main(benchmark=chosen, **others)
+            return status
+
+        return options(run)
+
+    return decorate
+
+
+def data_options(names: Sequence[str], *, required: bool, split: str | None) -> tuple[Decorator, ...]:
+    """Return ``--dataset``, ``--root`` and ``--split``; ``split``: default, None: the one that the server scores."""
     server = "" if split else " (default: the one the server scores)"
-    options = [
-        option("--dataset", metavar="NAME", required=split is None, help=f"one of {', '.join(names)}"),
+    return (
+        option("--dataset", metavar="NAME", required=required, help=f"one of {', '.join(names)}"),
         option(
             "--root",
             type=Folder,
             help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
         ),
         option("--split", metavar="NAME", default=split, help=f"train, val, test, ...{server}"),
-    ]
-    if split is not None:
-        options += [
-            list_option("--sequence", "use these sequences only, comma-separated"),
-            flag("--new-objects", "folder: later masks add objects"),
-        ]
-    return group("benchmark", *options, *more)
+    )
 
 
 def prompt_options(*, frames: bool = True) -> Decorator:
@@ -259,11 +314,19 @@ def prompt_options(*, frames: bool = True) -> Decorator:
     return group(
         "prompts instead of masks",
         *prompts,
+        segmenter_options(),
+    )
+
+
+def segmenter_options() -> Decorator:
+    """Return ``--segmenter`` and ``--segmenter-plugin``, arguments of `load_segmenter`."""
+    return group(
+        "segmenter",
         option(
             "--segmenter",
             metavar="ENCODER DECODER",
             nargs=2,
-            type=File,
+            type=ExistingPath,
             help="SAM-like segmenter as two ONNX files (default: the model's own)",
         ),
         option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package"),

@@ -29,7 +29,7 @@ class StdoutError(Exception):
 
 
 @contextmanager
-def guard_stdout() -> Iterator[None]:
+def protect_stdout() -> Iterator[None]:
     """Run the block with usable standard streams; raise `StdoutError` if standard output cannot be written."""
     for number in range(3):  # so that no other file gets the number of a closed stream
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from aotlab.utils.numbers import (
 )
 
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
-"""a setting such as ``memory.every=2``; a file of such a name is given as ``./a=b``"""
+"""a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
 
 
 class Parsed(click.ParamType):
@@ -60,12 +61,13 @@ class FileName(Parsed):
 
 
 class Choice(click.Choice[str]):
-    """Type of fixed values; a misspelt one is answered by the most similar."""
+    """Type of fixed values; the error of another lists them and names the most similar."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """Return the problem and the remedy."""
-        remedy = suggest(value, self.choices, f"choose from {', '.join(self.choices)}")
-        return f"{value}: no such choice; {remedy}"
+        problem = f"{value}: not one of {', '.join(self.choices)}"
+        near = suggest(value, self.choices, "")
+        return f"{problem}; {near}" if near else problem
 
 
 def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
@@ -127,6 +129,15 @@ Folder = FileName(Path, "DIR")
 ExistingPath = FileName(parse_existing, "PATH")
 
 
+class SettingOption(click.Option):
+    """Option that stands for settings, which are added to the parameter ``overrides``."""
+
+    def __init__(self, *args: Any, settings: Sequence[str], **attributes: Any) -> None:
+        """``settings``: texts such as ``memory.frames={}``, with the value in place of ``{}``."""
+        super().__init__(*args, **attributes)
+        self.settings = settings
+
+
 def option(*names: str, help: str, **settings: Any) -> Callable[[Any], Any]:
     """Return `click.option`, with the default in the help."""
     default = settings.get("default")
@@ -148,12 +159,12 @@ def list_option(name: str, help: str, read: Callable[[str], Any] | Parsed = str)
         metavar="LIST",
         multiple=True,
         type=Parsed(partial(parse_list, read=item)),
-        callback=lambda ctx, param, lists: [value for values in lists for value in values],
+        callback=lambda ctx, param, lists: tuple(chain.from_iterable(lists)),
         help=help,
     )
 
 
-def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> list[str]:
+def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
     """Return arguments that are not settings; the settings become the parameter ``overrides``."""
-    ctx.params["overrides"] = [text for text in values if SETTING.fullmatch(text)]
-    return [text for text in values if not SETTING.fullmatch(text)]
+    ctx.params["overrides"] = tuple(text for text in values if SETTING.fullmatch(text))
+    return tuple(text for text in values if not SETTING.fullmatch(text))

@@ -12,7 +12,7 @@ SMALL = [
 ]  # fmt: skip
 
 
-def figures(cell, args):
+def figures(cell, **run):
     return {"p50_ms": cell["objects"] * 10.0, "p95_ms": 99.0, "peak_mib": 5}
 
 
@@ -23,11 +23,11 @@ def run(output):
 def test_failed_rows_are_measured_by_the_next_run(tmp_path, monkeypatch, capsys):
     measured = []
 
-    def measure(cell, args):
+    def measure(cell, **run):
         measured.append(cell)
         if cell["objects"] == 3 and len(measured) <= 4:
             raise InputError("out of memory")
-        return figures(cell, args)
+        return figures(cell)
 
     monkeypatch.setattr(gpu, "measure", measure)
     assert run(tmp_path / "card") == 1

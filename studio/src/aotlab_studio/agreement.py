@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -52,25 +51,25 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
 @click.argument("second", metavar="SECOND", type=Path, help="file or folder of masks, as for track --mask")
 @click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
 @click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
-def main(args: Namespace) -> int:
+def main(first: Path, second: Path, *, video: Path, table: Path | None) -> int:
     """Print J by object and the frames that differ most; write J by object and frame.
 
     Raises:
         InputError: a file cannot be read, or no frame is annotated in both.
     """
-    source = open_frames(args.video)
+    source = open_frames(video)
     info = VideoInfo.from_source(source)
-    first, second = read_annotations(args.first, info), read_annotations(args.second, info)
-    scores = {(frame, object_id): score for frame, object_id, score in measure_agreement(first, second)}
+    one, other = read_annotations(first, info), read_annotations(second, info)
+    scores = {(frame, object_id): score for frame, object_id, score in measure_agreement(one, other)}
     if not scores:
-        raise InputError(f"{args.first}: shares no annotated frame with {args.second}; compare others")
-    if args.table is not None:
-        with atomic_path(args.table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        raise InputError(f"{first}: shares no annotated frame with {second}; compare others")
+    if table is not None:
+        with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["frame", "object", "J"])
             writer.writerows([frame, each, f"{score:.4f}"] for (frame, each), score in scores.items())
-    only = [len(one.frames.keys() - other.frames.keys()) for one, other in ((first, second), (second, first))]
-    print("\n".join(format_agreement(scores, first.class_names | second.class_names)))
+    only = len(one.frames.keys() - other.frames.keys()), len(other.frames.keys() - one.frames.keys())
+    print("\n".join(format_agreement(scores, one.class_names | other.class_names)))
     if any(only):
-        print(f"not compared: {only[0]} frames only in {args.first}, {only[1]} only in {args.second}")
+        print(f"not compared: {only[0]} frames only in {first}, {only[1]} only in {second}")
     return 0

@@ -7,8 +7,9 @@ import shutil
 import sys
 import tempfile
 import threading
-from argparse import Namespace
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,15 @@ import click
 from click import UsageError
 
 from aotlab import InputError
-from aotlab.sdk import Bytes, command, load_segmenter, read_tracker_options, tracker_options, video_argument
+from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracker_options, video_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
+    from aotlab import TrackerOptions
+    from aotlab_studio.document.document import Document
     from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
@@ -37,122 +40,100 @@ INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
 
-def open_session(args: Namespace) -> Session:
-    """Return the session of the video or project on the command line; the first job loads the model."""
-    from aotlab_studio.document.document import Document
-    from aotlab_studio.document.results import open_results, read_job
+@dataclass(frozen=True)
+class DocumentOptions:
+    """How projects are opened; fields as in `Document.open`."""
+
+    cache_bytes: int = 512 * 10**6
+    levels: str | None = None
+    same_video: bool = False
+
+    def open(self, path: Path, project: Path | None = None) -> Document:
+        """Open the project of a video, or of a job's results; raise `InputError` as `Document.open`."""
+        from aotlab_studio.document.document import Document
+        from aotlab_studio.document.results import open_results, read_job
+
+        if (job := read_job(path)) is not None:
+            return open_results(
+                path, job, project=project, cache_bytes=self.cache_bytes, same_video=self.same_video
+            )
+        return Document.open(
+            path,
+            project=project,
+            cache_bytes=self.cache_bytes,
+            levels=self.levels,
+            same_video=self.same_video,
+        )
+
+
+def open_session(
+    video: str,
+    loader: TrackerLoader,
+    segmenter: Segmenter | None = None,
+    options: DocumentOptions = DocumentOptions(),
+    project: Path | None = None,
+) -> Session:
+    """Return the session of a video, project or results of a video; the first job loads the model.
+
+    Raises:
+        InputError: a stream, or as `DocumentOptions.open`.
+    """
     from aotlab_studio.server.session import Session
-    from aotlab_studio.tracking.models import TrackerLoader
 
-    segmenter = _load_segmenter(args)
-    path = Path(args.video[0])
-    if "://" in args.video[0] or path.is_char_device() or path.is_fifo():
-        raise InputError(
-            f"{args.video[0]}: a stream; record it to a file first, or track it with aotlab track"
-        )
-    if (job := read_job(path)) is not None:
-        document = open_results(
-            path, job, project=args.project, cache_bytes=args.cache, same_video=args.same_video
-        )
-    else:
-        document = Document.open(
-            path, project=args.project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
-        )
-    loader = TrackerLoader(read_tracker_options(args), args.checkpoint)
-    return Session(document, loader, segmenter, loader.choice)
+    path = Path(video)
+    if "://" in video or path.is_char_device() or path.is_fifo():
+        raise InputError(f"{video}: a stream; record it to a file first, or track it with aotlab track")
+    return Session(options.open(path, project), loader, segmenter, loader.choice)
 
 
-def open_batch(args: Namespace, loader: TrackerLoader) -> Batch:
-    """Return the videos of the batch on the command line, which share a model and a segmenter."""
-    from aotlab_studio.document.document import Document
-    from aotlab_studio.document.results import open_results, read_job
+def open_batch(
+    folder: Path,
+    loader: TrackerLoader,
+    segmenter: Segmenter | None = None,
+    options: DocumentOptions = DocumentOptions(),
+) -> Batch:
+    """Return the videos of a batch, which share a model and a segmenter."""
     from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Session
 
-    if args.project is not None:
-        raise InputError(
-            f"--project {args.project}: a batch has a project next to each of its results; leave it out"
-        )
-    segmenter = _load_segmenter(args)
-
     def open_clip(path: Path, project: Path) -> Session:
-        job = read_job(path)
-        if job is None:
-            document = Document.open(
-                path, project=project, cache_bytes=args.cache, levels=args.levels, same_video=args.same_video
-            )
-        else:
-            document = open_results(
-                path, job, project=project, cache_bytes=args.cache, same_video=args.same_video
-            )
-        return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
+        return Session(options.open(path, project), lambda: loader().fresh(), segmenter, loader.choice)
 
-    return Batch(Path(args.video[0]), open_clip)
-
-
-def _load_segmenter(args: Namespace) -> Segmenter | None:
-    tracker = read_tracker_options(args)
-    return load_segmenter(
-        args.segmenter, plugin=args.segmenter_plugin, checkpoint=tracker.checkpoint, device=tracker.device
-    )
-
-
-def serve_session(args: Namespace, cleanup: ExitStack) -> None:
-    """Serve the page of the video on the command line until Ctrl-C."""
-    from aotlab_studio.server.app import build_app
-    from aotlab_studio.server.guard import LOCAL_HOSTS
-    from aotlab_studio.tracking.models import TrackerLoader
-
-    session = open_session(args)
-    session.shared = args.host not in LOCAL_HOSTS
-    frames = session.document.frames
-    unit = "frame" if frames.count == 1 else "frames"
-    title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
-    session.prefetch()
-    session.runner.wake()
-    loader = session.make_tracker if isinstance(session.make_tracker, TrackerLoader) else None
-    serve_app(build_app(session), args, cleanup, title=title, loader=loader, close=session.close)
-
-
-def serve_batch(args: Namespace, cleanup: ExitStack) -> None:
-    """Serve the list and the pages of the batch on the command line until Ctrl-C."""
-    from aotlab_studio.server.batch_app import build_batch_app
-    from aotlab_studio.tracking.models import TrackerLoader
-
-    loader = TrackerLoader(read_tracker_options(args), args.checkpoint)
-    batch = open_batch(args, loader)
-    title = f"{batch.folder}: {len(batch.list_clips())} videos"
-    serve_app(build_batch_app(batch), args, cleanup, title=title, loader=loader, close=batch.close)
+    return Batch(folder, open_clip)
 
 
 def serve_app(
     app: ASGIApp,
-    args: Namespace,
-    cleanup: ExitStack,
+    loader: TrackerLoader,
     *,
     title: str,
-    loader: TrackerLoader | None,
+    host: str,
+    port: int | None,
+    browser: bool,
     close: Callable[[], None],
+    cleanup: ExitStack,
 ) -> None:
     """Print the address of an application and serve it until Ctrl-C.
 
     Args:
-        title: first printed line.
         loader: loads the model meanwhile.
+        title: first printed line.
+        browser: whether to open the page in a browser.
         close: called at the end.
+        cleanup: removes temporary files.
     """
     from aotlab_studio.server.app import Server, bind_socket
     from aotlab_studio.server.guard import LOCAL_HOSTS
 
     loading = None
     try:
-        server = Server(app, bind_socket(args.host, args.port), host=args.host)
+        server = Server(app, bind_socket(host, port), host=host)
         print(title)
         print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-        if args.host not in LOCAL_HOSTS:
-            print(HOST_WARNING.format(host=args.host), file=sys.stderr)
-        loading = loader.preload() if loader is not None else None
-        if not args.no_browser:
+        if host not in LOCAL_HOSTS:
+            print(HOST_WARNING.format(host=host), file=sys.stderr)
+        loading = loader.preload()
+        if browser:
             _open_browser(server.url, cleanup)
         server.run_on_socket()
     finally:
@@ -223,32 +204,59 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack "
     "(default: 8-bit images unchanged, others auto)",
 )
-@click.option(
-    "--segmenter",
-    metavar="ENCODER DECODER",
-    nargs=2,
-    type=Path,
-    help="SAM-like ONNX model for masks from boxes and clicks (default: the checkpoint's own)",
-)
-@click.option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package")
-@tracker_options(several="the page offers all of them")
-def main(args: Namespace) -> int:
+@segmenter_options()
+@tracker_options(several="offer several on the page")
+def main(
+    video: tuple[str, ...],
+    *,
+    tracker: TrackerOptions,
+    checkpoints: tuple[Path, ...],
+    project: Path | None,
+    same_video: bool,
+    host: str,
+    port: int | None,
+    no_browser: bool,
+    cache: int,
+    levels: str | None,
+    segmenter: tuple[Path, Path] | None,
+    segmenter_plugin: str | None,
+) -> int:
     """Open the video and serve its page until Ctrl-C.
 
     Raises:
         InputError: a file cannot be opened, or the address cannot be listened on.
     """
-    if args.print_config:
-        print(read_tracker_options(args).settings_as_yaml(), end="")
-        return 0
-    if len(args.video) != 1:
-        raise UsageError(f"{' '.join(args.video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    for path in (*args.checkpoint, *(args.segmenter or ())):
-        if not path.exists():
-            raise InputError(f"{path}: no such file; give a checkpoint, or a name of `aotlab weights`")
+    if len(video) != 1:
+        raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
+    from aotlab_studio.server.app import build_app
     from aotlab_studio.server.batch import read_entries
+    from aotlab_studio.server.batch_app import build_batch_app
+    from aotlab_studio.server.guard import LOCAL_HOSTS
+    from aotlab_studio.tracking.models import TrackerLoader
 
+    options, loader = DocumentOptions(cache, levels, same_video), TrackerLoader(tracker, checkpoints)
+    masks = load_segmenter(
+        segmenter, plugin=segmenter_plugin, checkpoint=tracker.checkpoint, device=tracker.device
+    )
     with ExitStack() as cleanup:
-        serve = serve_session if read_entries(Path(args.video[0])) is None else serve_batch
-        serve(args, cleanup)
+        serve = partial(
+            serve_app, loader=loader, host=host, port=port, browser=not no_browser, cleanup=cleanup
+        )
+        if read_entries(Path(video[0])) is None:
+            session = open_session(video[0], loader, masks, options, project)
+            session.shared = host not in LOCAL_HOSTS
+            frames = session.document.frames
+            unit = "frame" if frames.count == 1 else "frames"
+            title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
+            session.prefetch()
+            session.runner.wake()
+            serve(build_app(session), title=title, close=session.close)
+        elif project is not None:
+            raise InputError(
+                f"--project {project}: a batch has a project next to each of its results; leave it out"
+            )
+        else:
+            batch = open_batch(Path(video[0]), loader, masks, options)
+            title = f"{batch.folder}: {len(batch.list_clips())} videos"
+            serve(build_batch_app(batch), title=title, close=batch.close)
     return 0

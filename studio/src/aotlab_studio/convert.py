@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import tempfile
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,42 +59,41 @@ MERGED_FORMATS = ("coco", "yolo")
     help="part of the videos of --merge in train; the others are in val (default: 1)",
 )
 @click.option("--force", is_flag=True, help="replace OUT if it exists")
-def main(args: Namespace) -> int:
+def main(
+    masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool
+) -> int:
     """Read, match the frames with the video's, and write."""
-    output: Path = args.output
-    if args.merge == (args.video is not None):
+    if merge == (video is not None):
         raise InputError(
             "convert: give --video for the masks of one video, or --merge for results of several"
         )
-    if args.split < 1 and not args.merge:
+    if split < 1 and not merge:
         raise InputError("--split: parts the videos of --merge; leave it out")
-    if args.merge and args.to not in MERGED_FORMATS:
-        raise InputError(
-            f"--to {args.to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}"
-        )
-    inputs = [path.resolve() for path in (args.masks, args.video) if path is not None]
+    if merge and to not in MERGED_FORMATS:
+        raise InputError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
+    inputs = [path.resolve() for path in (masks, video) if path is not None]
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
-    if output.exists() and not args.force and not (output.is_dir() and not any(output.iterdir())):
+    if output.exists() and not force and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"{output}: exists; give another name, or replace it with --force")
-    if args.merge:
-        return merge(args.masks, output, args.to, args.split)
+    if video is None:
+        return merge_results(masks, output, to, split)
     from aotlab import write_mask
 
-    source = open_frames(args.video)
+    source = open_frames(video)
     info = VideoInfo.from_source(source)
-    annotations = read_annotations(args.masks, info)
+    annotations = read_annotations(masks, info)
     annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         written = Path(folder) / output.name
-        if args.to == "masks":
+        if to == "masks":
             max_id = annotations.objects()[-1]
             for frame in annotations.frames:
                 write_mask(written / f"{source.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
         else:
             length = source.length or max(annotations.frames) + 1
-            writer = find_mask_writer(args.to)
+            writer = find_mask_writer(to)
             writer.write(written, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
             if writer.images:
                 for _ in store_images(source, annotations, written / "images"):
@@ -104,14 +102,14 @@ def main(args: Namespace) -> int:
             path: output.with_name(path.name) for path in Path(folder).iterdir()
         }  # some formats write two
         for path, target in targets.items():
-            if target.exists() and target != output and not args.force:
+            if target.exists() and target != output and not force:
                 raise InputError(f"{target}: exists; give another name, or replace it with --force")
             require_replaceable(target, path)
         for path, target in targets.items():
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(path, target)
-    suffix = "" if args.to == "masks" else Path(find_mask_writer(args.to).file_name).suffix
+    suffix = "" if to == "masks" else Path(find_mask_writer(to).file_name).suffix
     if suffix and not output.suffix:
         print(
             f"warning: {output}: has no suffix; other programs expect {output.name}{suffix}", file=sys.stderr
@@ -134,7 +132,7 @@ def require_replaceable(output: Path, written: Path) -> None:
             )
 
 
-def merge(results: Path, output: Path, form: str, share: float) -> int:
+def merge_results(results: Path, output: Path, form: str, share: float) -> int:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
     Every video is in one of the two, with the frames that have masks. Class ids are the same in both.

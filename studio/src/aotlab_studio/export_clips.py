@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 import click
@@ -24,15 +23,15 @@ from aotlab.sdk import command
     default="",
     help="outputs, comma-separated, besides those that each clip has; track --write help lists them all",
 )
-def main(args: Namespace) -> int:
+def main(folder: Path, *, write: str) -> int:
     """Export all corrected or accepted clips; return 1 if one could not be written."""
     from aotlab_studio.server.batch_export import export_clips
 
-    exported = export_clips(args.folder, [name.strip() for name in args.write.split(",") if name.strip()])
+    exported = export_clips(folder, [name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
     count = len(exported.names)
-    print(f"{args.folder}: {count} corrected clip{'s' * (count != 1)} exported")
+    print(f"{folder}: {count} corrected clip{'s' * (count != 1)} exported")
     if not (exported.names or exported.problems):
-        print(f"set the status of clips to corrected or accepted in aotlab annotate {args.folder}")
+        print(f"set the status of clips to corrected or accepted in aotlab annotate {folder}")
     return 1 if exported.problems else 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, write_mask
+from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.sdk import (
     Annotations,
@@ -23,7 +23,6 @@ from aotlab.sdk import (
     encode_runs,
     find_mask_writer,
     read_annotations,
-    read_tracker_options,
 )
 from aotlab_studio import annotate as cli
 from aotlab_studio.document.results import open_results, read_job
@@ -97,10 +96,7 @@ def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, n
 
 def test_chosen_model_is_loaded_and_kept():
     bundled = BUNDLED_CHECKPOINT
-    options = read_tracker_options(
-        cli.main.parse(["clip", "--checkpoint", str(bundled), "--memory", "first_frame"])
-    )
-    loading = TrackerLoader(options)
+    loading = TrackerLoader(TrackerOptions(bundled, overrides=("memory.policy=first_frame",)))
     choice = loading.choice
     assert choice.chosen == "bundled"
     assert "/" not in "".join(choice.names)
@@ -111,9 +107,9 @@ def test_chosen_model_is_loaded_and_kept():
 
 def test_page_is_served_before_pytorch_is_loaded(video):
     code = (
-        "import sys; from aotlab_studio import annotate; "
-        "from aotlab_studio.server import app as server; "
-        f"session = annotate.open_session(annotate.main.parse([{str(video)!r}])); "
+        "import sys; from aotlab import TrackerOptions; from aotlab_studio import annotate; "
+        "from aotlab_studio.server import app as server; from aotlab_studio.tracking.models import TrackerLoader; "
+        f"session = annotate.open_session({str(video)!r}, TrackerLoader(TrackerOptions())); "
         "server.Server(server.build_app(session), server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -315,10 +315,10 @@ def test_same_video_opens_clips_of_a_list(results):
     frame = results.parent / "videos" / "a" / "00000.png"
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
     loader = SimpleNamespace(choice=None)
-    refusing = cli.open_batch(cli.main.parse([str(results)]), loader)
+    refusing = cli.open_batch(results, loader)
     with pytest.raises(InputError, match="annotate --same-video"):
         refusing.enter("a", "", page=False)
-    batch = cli.open_batch(cli.main.parse([str(results), "--same-video"]), loader)
+    batch = cli.open_batch(results, loader, options=cli.DocumentOptions(same_video=True))
     assert batch.enter("a", "", page=False).session.document.frames.name == "a"
     batch.close()
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab import Prediction, Tracker
+from aotlab import Prediction, Tracker, TrackerOptions
 from aotlab.engine.tracking import tracker as engine
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs, find_mask_writer, read_annotations
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
+from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, open_session, truth
 from studio.tests.annotation.served import Served
@@ -136,7 +137,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path,
     command = shlex.split(copied_command(context, batch / "review.html"))
     assert command == ["aotlab", "annotate", str(batch / "b")]
     monkeypatch.chdir("/")
-    session = annotate.open_session(annotate.main.parse(command[2:]))
+    session = annotate.open_session(*command[2:], TrackerLoader(TrackerOptions()))
     session.make_tracker = TruthTracker
     served = Served(session)
     page = Page(context, served.url)

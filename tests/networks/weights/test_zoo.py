@@ -198,6 +198,22 @@ def test_list_path_and_unknown_names(capsys, aott):
         find_published_weights("vgg")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("list nonsense", "Got unexpected extra argument (nonsense)"),
+        ("list --force", "--force: no such option"),
+        ("verify --from x aott", "--from: no such option"),
+        ("verfy", "aotlab weights verfy: no such command; did you mean verify?"),
+        ("get", "NAME...: missing; see aotlab weights get --help"),
+        ("get aott aots --from x", "--from: is for one NAME"),
+    ],
+)
+def test_options_of_other_actions_are_refused(line, words, capsys):
+    assert main(line.split()) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_hub_folder_round_trip(aott, tmp_path):
     loaded = load_model(download_weights("aott", source=str(aott.path)), overrides=["memory.every=7"])
     HubModel(*loaded).save_pretrained(tmp_path / "saved")

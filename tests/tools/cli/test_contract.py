@@ -26,7 +26,7 @@ VARIED = {
     "--config": r"preset \(aott, .*\) or YAML file with the settings \(default: .+\)",
     "--memory": r"sets memory.policy: .*\(default: as in the settings.*\)",
     "--results": r"folder with <sequence>/<frame>\.png(; several are compared in one table)?",
-    "--force": r"replace existing results of another run|get: download again and replace the file",
+    "--force": r"replace existing results of another run|download again and replace the file",
 }
 """options whose help has a part that differs by command"""
 
@@ -35,7 +35,9 @@ def options():
     """Help and default of every option, by option and command."""
     found: dict[str, dict[str, tuple[str, object]]] = defaultdict(dict)
     for name in COMMANDS:
-        for parameter in find_command(name).params:
+        made = find_command(name)
+        parts = made.commands.values() if isinstance(made, click.Group) else [made]
+        for parameter in (parameter for part in parts for parameter in part.params):
             if isinstance(parameter, click.Option):
                 default = str(parameter.to_info_dict()["default"])
                 found[max(parameter.opts, key=len)][name] = (parameter.help or "", default)
@@ -76,7 +78,7 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     @command("example", "")
-    def run(args):
+    def run():
         if error is not None:
             raise error
         return 0
@@ -124,7 +126,7 @@ def faulty(monkeypatch, tmp_path):
     monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
 
     @command("example", "")
-    def main(args):
+    def main():
         return {}["a key\nof two lines"]
 
     return main

@@ -59,8 +59,8 @@ def swallow_signals(times, error=None):
 
 @command("program", "")
 @click.argument("words", nargs=-1)
-def main(args):
-    globals()[args.words[0]](*args.words[1:])
+def main(words):
+    globals()[words[0]](*words[1:])
     return 0
 
 if __name__ == "__main__":

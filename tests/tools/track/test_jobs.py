@@ -104,6 +104,24 @@ def test_several_videos_use_masks_beside_them(clips):
     assert sorted(path.parent.name for path in (clips.parent / "out").glob("*/masks")) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
+        ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
+        ("d", "d: no masks; put d.png, d.json or a folder d.masks next to it, or track it alone with --mask"),
+        ("e", "e: no such file or folder"),
+    ],
+)
+def test_wrong_second_video_writes_nothing(clips, capsys, second, message):
+    (clips / "a.json").write_text("{}")
+    write_plain(clips / "d", 3)
+    before = sorted(clips.parent.rglob("*"))
+    assert cli.main([str(clips / "a"), str(clips / second), "--output", str(clips.parent / "out")]) == 2
+    assert message.format(clips=clips) in capsys.readouterr().err
+    assert sorted(clips.parent.rglob("*")) == before
+
+
 @pytest.mark.parametrize("more", [["--force", "memory.every=9"], ["--restart"]])
 def test_corrected_clip_is_kept(clips, caplog, more):
     assert run(clips) == 0
