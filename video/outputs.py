@@ -454,14 +454,13 @@ def require_source_outside(files: Iterable[str], folder: Path, source: Path) -> 
             raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
 
 
-def require_no_results(files: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if the folder holds one of these files or folders, unless it is empty."""
-    for path in (folder / name for name in files):
+def find_existing(names: Iterable[str], folder: Path) -> str | None:
+    """Return the first of these files and folders that exists in a folder and is not empty; None without one."""
+    for name in sorted(names):
+        path = folder / name
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise InputError(
-                f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
-                "--force"
-            )
+            return name
+    return None
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

@@ -18,8 +18,9 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main
+from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
-from aotlab.video.job import Job, digest_inputs, read_job_record
+from aotlab.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
 from tests.limits import make_pipe
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import write_texture
@@ -195,9 +196,10 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monke
         "aotlab.video.job.estimate_bytes", lambda names, *_: 2 * 10**12 * ("mattes16" in names)
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
+    save_record(tmp_path / "out" / RECORD_FILE, JobRecord("out", outputs=["masks"]))
     assert run(video, tmp_path, mask, more=["--dry-run", *more]) == 2
     assert words in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["masks", "00000.png"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [RECORD_FILE, "00000.png", "masks"]
 
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
@@ -250,6 +252,32 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
         assert run(video, tmp_path, mask, more=["--force", *wrong]) == 2
         assert list(values(tmp_path)) == NAMES
     assert run(video, tmp_path, tmp_path / "out" / "masks" / NAMES[2], more=["--force"]) == 0
+    assert list(values(tmp_path)) == NAMES
+
+
+@pytest.mark.parametrize("more", [[], ["--force"], ["--force", "--restart"], ["--dry-run", "--force"]])
+@pytest.mark.parametrize("name", ["masks", "given"])
+def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, more, name):
+    photo = tmp_path / "out" / name / "00000.png"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("mine")
+    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), *more]
+    assert main(line) == 2
+    words = f"holds {name}, which aotlab track did not write; choose another folder"
+    assert words in capsys.readouterr().err
+    assert photo.read_text() == "mine"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aotlab.video.outputs.AnnotationFile.write", fail)
+        assert run(video, tmp_path, mask, more=("--write", "masks,coco")) != 0
+    assert list((tmp_path / "out" / "masks").iterdir())
+    assert run(video, tmp_path, mask, more=("--write", "masks", "--force")) == 0
     assert list(values(tmp_path)) == NAMES
 
 
