@@ -83,7 +83,7 @@ def open_results(
     real = Path(os.path.realpath(folder))
     restore_entries(real)
     project = project or real.with_name(real.name + PROJECT_SUFFIX)
-    fresh = not (project / PROJECT_FILE).is_file()
+    fresh, existed = not (project / PROJECT_FILE).is_file(), project.exists()
     video = Path(job.video)
     if not video.exists():  # moved together with the results
         video = real.with_name(video.name) if fresh else locate_project(project)[0]
@@ -99,7 +99,7 @@ def open_results(
             _import_results(document, folder, job)
     except BaseException:
         document.close()
-        if fresh:
+        if not existed:
             shutil.rmtree(project, ignore_errors=True)
         raise
     return document
