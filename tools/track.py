@@ -45,7 +45,7 @@ from aotlab.tools.cli.types import (
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path
 from aotlab.utils.numbers import format_bytes, format_count
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -110,7 +110,7 @@ def require_arguments(args: Namespace) -> None:
         raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
     if not (several or args.mask or args.box or args.point):
         raise UsageError(
-            f"{args.video[0]}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
+            f"{strip_credentials(args.video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
         )
 
 
@@ -123,7 +123,7 @@ def default_output(args: Namespace) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
     if len(args.video) > 1:
         return Path(f"videos{RESULTS}")
-    source = str(args.jobs or args.video[0])
+    source = strip_credentials(str(args.jobs or args.video[0]))
     if source == "-":
         return Path(f"stdin{RESULTS}")
     if ADDRESS.fullmatch(source) or source.startswith("/dev/"):
@@ -168,7 +168,7 @@ def track_video(args: Namespace, tracker: TrackerOptions, options: JobOptions) -
 
     if count_ranks() > 1:
         raise InputError(
-            f"{args.video[0]}: torchrun distributes several videos only; start one without torchrun"
+            f"{strip_credentials(args.video[0])}: torchrun distributes several videos only; start one without torchrun"
         )
     from aotlab.video.job import check_job, digest_inputs, result_settings
 
@@ -202,7 +202,7 @@ def describe(checked: CheckedJob) -> str:
     if isinstance(checked.source, ImageFrames):
         rate = f", {float(checked.source.rate):.5g} frames per second"
         rate += "" if checked.job.rate else " (--fps changes it)"
-    return f"{checked.job.video}: {frames} of {width}×{height}, {objects} to track{rate}"
+    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects} to track{rate}"
 
 
 def require_space(output: Path, needed: int) -> None:

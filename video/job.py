@@ -27,7 +27,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.streaming import HELPER_THREADS
-from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
+from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, parse_frame_object, strip_credentials
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import (
     FrameSelection,
@@ -133,9 +133,9 @@ class JobRecord:
 
     @classmethod
     def start(cls, job: Job) -> JobRecord:
-        """Return the record of an unfinished job, with absolute paths."""
+        """Return the record of an unfinished job, with absolute paths, and addresses without passwords."""
         video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
-        video = os.path.abspath(video) if os.path.exists(video) or not live else video
+        video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
         masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
         return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
@@ -436,15 +436,16 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     """
     if not isinstance(job, Job):
         raise InputError(f"job: expected a Job, got {type(job).__name__}; give Job(name, video, masks)")
+    shown = strip_credentials(job.video)
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     if not (job.masks or job.boxes or job.points):
-        names = ", ".join(f"{Path(job.video).stem}{suffix}" for suffix in MASK_SUFFIXES)
-        raise InputError(f"{job.video}: no masks; put one of {names} next to it")
+        names = ", ".join(f"{Path(shown).stem}{suffix}" for suffix in MASK_SUFFIXES)
+        raise InputError(f"{shown}: no masks; put one of {names} next to it")
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
     numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if numbered and not Path(job.video).exists():
-        raise InputError(f"{job.video}: prompts need a video file or a folder; give a mask for a stream")
+        raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
     prompts = {frames.index(number, f"prompt of frame {number}"): numbered[number] for number in numbered}
     for index in prompts:
         if index in masks:
@@ -506,7 +507,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         InputError: a mask cannot be read.
     """
     masks = [(value, _digest_files(split_mask_value(value)[-1], COMPANIONS)) for value in job.masks]
-    path = Path(job.video)
+    path = Path(strip_credentials(job.video))
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_read_stamp(file) for file in files]
     segmenter = [

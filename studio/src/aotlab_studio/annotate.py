@@ -47,9 +47,7 @@ def open_session(args: Namespace) -> Session:
     segmenter = _load_segmenter(args)
     path = Path(args.video[0])
     if "://" in args.video[0] or path.is_char_device() or path.is_fifo():
-        raise InputError(
-            f"{args.video[0]}: a stream; record it to a file first, or track it with aotlab track"
-        )
+        raise InputError("VIDEO: a stream; record it to a file first, or track it with aotlab track")
     if (job := read_job(path)) is not None:
         document = open_results(
             path, job, project=args.project, cache_bytes=args.cache, same_video=args.same_video

@@ -22,6 +22,7 @@ from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
 from aotlab.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
 from tests.limits import make_pipe
+from tests.media.test_streams import served  # noqa: F401  a fixture
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import write_texture
 from tests.numbered_videos import cut_end
@@ -279,6 +280,40 @@ def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch
     assert list((tmp_path / "out" / "masks").iterdir())
     assert run(video, tmp_path, mask, more=("--write", "masks", "--force")) == 0
     assert list(values(tmp_path)) == NAMES
+
+
+def read_all(folder):
+    """Names and contents of all files in a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return b"".join(str(path).encode() + path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize(
+    ("line", "works"),
+    [
+        ("--mask first.png", True),
+        ("--mask first.png --write masks,coco,review", True),
+        ("--mask first.png --dry-run", True),
+        ("--mask first.png memory.every=x", False),
+        ("--box 1,1,9,9", False),
+        ("--mask gone.png", False),
+        ("", False),
+        ("other.ts --output out", False),
+    ],
+)
+@pytest.mark.parametrize("path", ["/clip.ts", ""])
+def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeypatch, line, works, path):
+    address = request.getfixturevalue("served").replace("http://", "http://user:secr@et-word@") + path
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # for the reports of internal errors
+    write_grey(tmp_path / "clip.ts")
+    write_grey(tmp_path / "other.ts")
+    save(tmp_path / "first.png", 1, (48, 64))
+    assert (main([address, *line.split()]) == 0) == (works and path != "")
+    shown = capfd.readouterr()
+    for text in (shown.out, shown.err, read_all(tmp_path).decode(errors="replace")):
+        assert "et-word" not in text
+        assert "user:" not in text
 
 
 def test_results_never_overwrite_the_video(video, mask, tmp_path, capsys, tracker):
