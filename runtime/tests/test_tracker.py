@@ -20,6 +20,7 @@ from aotlab.engine.export.graphs import EXPORT, export_model
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
 from aotlab_runtime import graphs as runtime_graphs
+from aotlab_runtime.prompts import check_prompts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -193,7 +194,7 @@ def test_prompted_masks_are_near_pytorch(exported):
     ("prompt", "message"),
     [
         ({}, "give a box"),
-        ({"box": (0, 0, 1, 1)}, "at least 2 pixels"),
+        ({"box": (0, 0, 1, 1)}, "at least 2 each"),
         ({"points": [(np.nan, 1)]}, "finite"),
         ({"points": [(1, 2, 3)]}, "finite"),
         ({"points": [7]}, "finite"),
@@ -206,6 +207,24 @@ def test_bad_prompts_rejected(exported, prompt, message):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         with pytest.raises(ValueError, match=message):
             tracker.prompt(clip(1)[0], {1: package.Prompt(**prompt)})
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"points": (0.4, 0.6)},
+        {"points": [(0, 0), (0.5, 0.5)], "labels": [1, 0]},
+        {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
+        {"points": [(-1, -1), (49, 33)]},
+        {"box": (0.5, 0.5, 2, 2)},
+        {"box": np.array([-4, -4, 90, 90])},
+        {"points": [], "box": [1, 1, 9, 9]},
+    ],
+)
+def test_same_prompts_are_accepted(prompt):
+    size = (33, 49)
+    assert check_prompts({1: aotlab_runtime.Prompt(**prompt)}, size)
+    aotlab.Prompt(**prompt).check_inside(size)
 
 
 def test_state_is_saved_by_numpy(exported):

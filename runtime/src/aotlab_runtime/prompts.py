@@ -56,10 +56,10 @@ class Prompt:
 
     def __post_init__(self) -> None:
         points: list[Any] = list(self.points)
-        labels = self.labels
         if len(points) == 2 and not any(np.ndim(value) for value in points):
             points = [tuple(points)]
         object.__setattr__(self, "points", points)
+        labels = self.labels
         if labels is not None and (len(labels) != len(points) or not set(labels) <= {0, 1}):
             raise InputError(
                 f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
@@ -67,9 +67,11 @@ class Prompt:
         if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in points):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
         if self.box is not None and not (
-            len(self.box) == 4 and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
+            np.shape(self.box) == (4,) and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
         ):
-            raise InputError(f"box {self.box}: expected left, top, width and height, at least 2 pixels each")
+            raise InputError(
+                f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
+            )
         if not self.positive and self.box is None:
             raise InputError("prompt: give a box or a point on the object")
 
