@@ -101,7 +101,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         InputError: an id is negative, above 65535, or not a whole number; the file is not called ``.png``, or cannot be
             written.
     """
-    if (labels % 1).any():
+    if labels.dtype.kind not in "biu" and (labels % 1).any():
         raise InputError(
             f"{path}: object ids must be whole numbers, got fractions; threshold probabilities first"
         )
