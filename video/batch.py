@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, share
+from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, is_file_name, make_folder, real_path, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -84,7 +84,7 @@ def run_jobs(
             if restart:
                 _restart(jobs, output)
         world.gather(None)  # other ranks wait until the lead has claimed the folder
-        numbers = world.share([_video_bytes(job) for job in jobs])
+        numbers = world.assign_by_cost([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
         for record in _run_until_stopped(run, [jobs[number] for number in numbers], stop):
             records.append(record)
@@ -119,7 +119,7 @@ def run_shard(
     """
     inputs = result_settings(tracker, options)
     run = make_runner(output, tracker, options, inputs)
-    numbers = share([_video_bytes(job) for job in jobs], shard.index, shard.count)
+    numbers = assign_by_cost([_video_bytes(job) for job in jobs], shard.index, shard.count)
     shard_jobs = [jobs[number] for number in numbers]
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         claim_folder(output, jobs, inputs, force=force)

@@ -17,7 +17,7 @@ import numpy as np
 from aotlab.engine.prompting import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.annotations import COMPANIONS
+from aotlab.media.annotations import SIDECAR_FILES
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
@@ -506,7 +506,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     Raises:
         InputError: a mask cannot be read.
     """
-    masks = [(value, _digest_files(split_mask_value(value)[-1], COMPANIONS)) for value in job.masks]
+    masks = [(value, _digest_files(split_mask_value(value)[-1], SIDECAR_FILES)) for value in job.masks]
     path = Path(strip_credentials(job.video))
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_read_stamp(file) for file in files]
@@ -521,8 +521,8 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _digest_files(path: Path, companions: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return names and digests of a file and its companions, patterns beside it, or of all files of a folder.
+def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder.
 
     Raises:
         InputError: as `sha256`.
@@ -531,9 +531,7 @@ def _digest_files(path: Path, companions: Sequence[str] = ()) -> list[tuple[str,
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
-    beside = {
-        file for each in companions for file in path.parent.glob(each.format(stem=stem)) if is_file(file)
-    }
+    beside = {file for each in sidecars for file in path.parent.glob(each.format(stem=stem)) if is_file(file)}
     return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
 
 

@@ -27,7 +27,7 @@ BLUR_PROBABILITY = 0.3
 BLUR_SIGMA = (0.1, 2.0)
 """standard deviations of the blur in pixels"""
 
-MERGE_PIXELS = 100
+MAX_DROPPED_PIXELS = 100
 """largest number of pixels on the reference frame for which an object is dropped"""
 CROP_TRIES = 5
 SHRINK_BELOW = 0.75
@@ -133,7 +133,7 @@ def _window_on_object(reference: np.ndarray, crop: int, rng: Generator) -> tuple
         top = int(rng.integers(max(height - crop, 0) + 1))
         left = int(rng.integers(max(width - crop, 0) + 1))
         window = slice(top, top + crop), slice(left, left + crop)
-        if count_ids(reference[window])[1:255].max() > MERGE_PIXELS:
+        if count_ids(reference[window])[1:255].max() > MAX_DROPPED_PIXELS:
             break
     return window
 

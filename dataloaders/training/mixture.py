@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, translation_matrix, warp_affine
+from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, translation_matrix, warp_affine
 from aotlab.dataloaders.training.clips import Clip, ClipSource, merge_clips, relabel
 from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError, RunStopped
@@ -108,7 +108,7 @@ class Mixture:
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
         number = int(rng.choice(len(self.sources), p=self.weights))
-        return number, self.sources[number].draw(rng)
+        return number, self.sources[number].sample_index(rng)
 
     def _sample(self, item: tuple[int, int], rng: Generator) -> Clip:
         source, index = item
@@ -283,7 +283,7 @@ def compose_clips(
         return merge_clips(first, second, rng, max_objects=max_objects)
     object_count = min(first.objects + second.objects, max_objects)
     pixels = np.count_nonzero(_object_mask(second.labels[0]))
-    draw, minimum, min_visible = random_motion, MERGE_PIXELS, MIN_VISIBLE
+    draw, minimum, min_visible = random_motion, MAX_DROPPED_PIXELS, MIN_VISIBLE
     if entering:
         draw, minimum, min_visible = random_entering_motion, MAX_ENTERING_PIXELS, 0.0
     for _ in range(MOTION_TRIES):

@@ -128,7 +128,7 @@ def evaluate(
         world.gather(None)  # no rank writes before the others have read the records
         if options.origin is not None:
             make_folder(output / RECORD_FOLDER)
-        share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
+        share = [videos[index] for index in world.assign_by_cost([len(video.frames) for video in videos])]
         evaluation = _run_videos(tracker, share, records, EvaluationResult(output), options, world)
         return _merge_results(world.gather(evaluation, f"{RESUME_ADVICE} {output}"), videos)
 

@@ -105,7 +105,7 @@ def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: i
     """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
     cutouts: list[Cutout] = []
     while not cutouts:
-        index = images.draw(rng)
+        index = images.sample_index(rng)
         cutouts = draw_cutouts(images, index, rng)
     ground = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
     clip = paste_touching(ground, cutouts, rng, max_objects=10)

@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import sets
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip_horizontally
+from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, flip_horizontally
 from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
 from aotlab.dataloaders.training.sets import ImageSet
@@ -152,7 +152,7 @@ def paste_touching(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, m
         shown = [(labels[0] == ground.objects + 1 + number).sum() for number in range(len(cutouts))]
         if all(seen > MIN_VISIBLE * whole for seen, whole in zip(shown, pixels, strict=True)):
             break
-    clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+    clip = relabel(frames, labels, rng, minimum=MAX_DROPPED_PIXELS, max_objects=max_objects)
     return replace(clip, names=ground.names)
 
 

@@ -175,7 +175,7 @@ def draw_like(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
     """Cut out ``count`` objects of like colours."""
     cutouts: list[Cutout] = []
     while len(cutouts) < count:
-        cutouts = draw_cutouts(images, images.draw(rng), rng)
+        cutouts = draw_cutouts(images, images.sample_index(rng), rng)
         cutouts = [cutouts[index % len(cutouts)] for index in range(count)] if cutouts else []
     return cutouts
 
@@ -185,7 +185,7 @@ def draw_different(images: ImageSet, rng: Generator, count: int) -> list[Cutout]
     cutouts: list[Cutout] = []
     colours: list[np.ndarray] = []
     while len(cutouts) < count:
-        cutout = cut_out_object(*images.images[images.draw(rng)].read(), rng)
+        cutout = cut_out_object(*images.images[images.sample_index(rng)].read(), rng)
         if cutout is None:
             continue
         colour = cutout.image[cutout.mask > 0].mean(0)

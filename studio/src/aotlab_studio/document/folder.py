@@ -52,7 +52,7 @@ def read_header(path: Path) -> Header:
         tree = msgspec.json.decode(path.read_bytes())
         if tree["version"] in (1, 2, 3):
             raise InputError(
-                f"{path}: of a development version before 0.2, which this program does not open; move its folder away"
+                f"{path}: of an earlier development version, which this program does not open; move its folder away"
             )
         if tree["version"] != FORMAT_VERSION:
             raise ValueError(f"version {str(tree['version'])[:20]}; this program reads {FORMAT_VERSION}")
