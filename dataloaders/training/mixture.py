@@ -259,12 +259,12 @@ class Motion:
     turn: float
     """rotation from the first frame to the last, in radians"""
 
-    def at(self, time: float, centre: np.ndarray) -> np.ndarray:
+    def at(self, time: float, center: np.ndarray) -> np.ndarray:
         """Return the 3×3 map of objects around ``centre`` at a time from 0 to 1."""
         scale, angle = self.scale * math.exp(self.growth * time), self.turn * time
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-        return translation_matrix(*(self.start + self.shift * time)) @ turned @ translation_matrix(*-centre)
+        return translation_matrix(*(self.start + self.shift * time)) @ turned @ translation_matrix(*-center)
 
 
 def compose_clips(
@@ -325,10 +325,10 @@ def _paste(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return frames T×S×S×3 and labels T×S×S; ids of the second clip follow those of the first."""
     left, top, width, height = box
-    centre = np.array([left + width / 2, top + height / 2])
+    center = np.array([left + width / 2, top + height / 2])
     frames, labels = first.frames.copy(), first.labels.copy()
     for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
-        move = motion.at(index / max(len(frames) - 1, 1), centre)
+        move = motion.at(index / max(len(frames) - 1, 1), center)
         image, ids = warp_affine(second.frames[index], second.labels[index], move, frame.shape[0])
         visible = _object_mask(ids)
         if underneath:

@@ -31,7 +31,7 @@ from research.bundled.touching_clips import (
     Cutout,
     cut_out_object,
     draw_cutouts,
-    match_colours,
+    match_colors,
     open_images,
     paste_touching,
 )
@@ -123,7 +123,7 @@ def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int
             mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
         person = cut_out_object(image, mask, rng)
         if person is not None:
-            cutouts.append(match_colours(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
+            cutouts.append(match_colors(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
         if len(cutouts) == 2:
             break
     image, mask = others[int(rng.integers(len(others)))].read()
