@@ -142,8 +142,16 @@ def test_resumed_tracker_gives_equal_masks(tracker):
         (np.zeros((0, 9, 3), np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of"),
         (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected .*float64 of .*; read files first"),
         (None, MASKS[0], "frame: expected .*got NoneType"),
-        (clip(1)[0], MASKS[0][1:], "mask: shape .* does not match the frame .*resize it"),
-        (clip(1)[0], MASKS[0][None], "mask: ndarray of shape .* is not H×W; give object ids"),
+        (
+            clip(1)[0],
+            MASKS[0][1:],
+            "mask: ndarray of shape .* does not match the frame .*; give one object id",
+        ),
+        (
+            clip(1)[0],
+            MASKS[0][None],
+            "mask: ndarray of shape .* does not match the frame .*; give one object id",
+        ),
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected integers, got float64; convert it"),
         (clip(1)[0], -MASKS[0], "mask: expected object ids from 0 to 2147483647, got int64 of -2 to 0"),
         (clip(1)[0], 2**31 + MASKS[0], "mask: expected object ids from 0 to 2147483647"),

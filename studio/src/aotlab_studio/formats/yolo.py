@@ -106,10 +106,8 @@ def _read_names(path: Path) -> dict[int, str]:
     """Return class names by class id; empty without a data.yaml."""
     if not path.is_file():
         return {}
-    try:
-        names = yaml.safe_load(path.read_text(encoding="utf-8")).get("names") or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not readable as YAML; write it again") from error
+    with path.open(encoding="utf-8") as file:  # errors of YAML name it
+        names = yaml.safe_load(file).get("names") or {}
     listed = enumerate(names) if isinstance(names, list) else names.items()
     return {int(class_id): str(name) for class_id, name in listed}
 
