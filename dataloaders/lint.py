@@ -263,9 +263,9 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
         if facts.finding is not None:
             yield facts.finding
     by_stem = {path.stem: (path, facts.size) for path, facts in frames.items()}
-    unlabelled = {_normalise_stem(stem): path for stem, (path, _) in by_stem.items()}
+    unlabelled = {_normalize_stem(stem): path for stem, (path, _) in by_stem.items()}
     for path in masks:
-        unlabelled.pop(_normalise_stem(path.stem), None) if path.stem in by_stem else None
+        unlabelled.pop(_normalize_stem(path.stem), None) if path.stem in by_stem else None
     for path, facts in masks.items():
         if path.stem in by_stem:
             size = by_stem[path.stem][1]
@@ -275,7 +275,7 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
                 yield error(
                     path, f"{_format_size(facts.size)}, but its frame is {_format_size(size)}; {advice}"
                 )
-        elif frame := unlabelled.get(_normalise_stem(path.stem)):
+        elif frame := unlabelled.get(_normalize_stem(path.stem)):
             yield error(
                 path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png"
             )
@@ -342,7 +342,7 @@ def _check_video_ids(video: Video, labelled: int, masks: Mapping[Path, Sequence[
             seen |= ids
 
 
-def _normalise_stem(stem: str) -> str:
+def _normalize_stem(stem: str) -> str:
     """Return a name in lower case without leading zeros of numbers."""
     return re.sub(r"\d+", lambda match: str(int(match[0])), stem).casefold()
 

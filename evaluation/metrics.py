@@ -85,10 +85,10 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
     The frame's border is not a contour.
     """
     padded = np.pad(mask, (0, 1), mode="edge")
-    centre = padded[:-1, :-1]
-    contour = centre != padded[:-1, 1:]
-    contour |= centre != padded[1:, :-1]
-    contour |= centre != padded[1:, 1:]
+    center = padded[:-1, :-1]
+    contour = center != padded[:-1, 1:]
+    contour |= center != padded[1:, :-1]
+    contour |= center != padded[1:, 1:]
     return contour
 
 

@@ -28,7 +28,7 @@ from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, readi
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
-    MORE_PLUGINS,
+    PLUGIN_REMEDY,
     list_mask_formats,
     list_plugins,
     load_plugin,
@@ -37,8 +37,8 @@ from aotlab.utils.plugins import (
 log = logging.getLogger(__name__)
 
 MAX_OBJECTS = 1000
-"""largest number of ids in a mask; images given by mistake have more"""
-COMPANIONS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
+"""largest number of ids in a mask; photographs read as masks have more"""
+SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """patterns of files beside a mask file whose contents its reader may use"""
 PROJECT = "project.json"
 """file of a project of the studio, whose reader is a plug-in"""
@@ -103,7 +103,7 @@ def find_mask_writer(name: str) -> MaskWriter:
     plugins = list_plugins(MASK_WRITERS)
     if name not in plugins:
         known = ", ".join(list_mask_formats())
-        raise InputError(f"format {name}: unknown; give one of {known}; {MORE_PLUGINS}")
+        raise InputError(f"format {name}: unknown; give one of {known}; {PLUGIN_REMEDY}")
     writer: MaskWriter = load_plugin(plugins[name])
     return writer
 
@@ -119,7 +119,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
         "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
-        f"COCO JSON; {MORE_PLUGINS}"
+        f"COCO JSON; {PLUGIN_REMEDY}"
     )
 
 

@@ -72,12 +72,12 @@ def _read_png(path: Path) -> np.ndarray:
 
     with open_image(path, "image", RESAVE_ADVICE) as image:
         image.load()
-        grey = image.mode.startswith("I")
-        flags = cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+        gray = image.mode.startswith("I")
+        flags = cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
         values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
         if values is None or values.dtype != np.uint16:
             raise ValueError("its 16 bits do not decode")
-    return values[..., None] if grey else np.ascontiguousarray(values[..., ::-1])
+    return values[..., None] if gray else np.ascontiguousarray(values[..., ::-1])
 
 
 def _read_exr(path: Path) -> np.ndarray:
@@ -156,7 +156,7 @@ class TiffStack:
             # rows and columns first; after them only channels may be longer than 1
             order = sorted(range(values.ndim), key=lambda axis: ("YX" + self._axes).index(self._axes[axis]))
             values = values.transpose(order)
-            return self._to_colours(values.reshape(*values.shape[:2], -1))
+            return self._to_colors(values.reshape(*values.shape[:2], -1))
 
     def _require_part(self, name: str) -> None:
         """Raise unless another file of an OME-TIFF is a file beside it."""
@@ -195,7 +195,7 @@ class TiffStack:
         values = np.stack([self._series.pages[int(page)].asarray() for page in np.ravel(pages)])
         return values.reshape(*pages.shape, *inner)[(slice(None),) * outer + part[outer:]]
 
-    def _to_colours(self, values: np.ndarray) -> np.ndarray:
+    def _to_colors(self, values: np.ndarray) -> np.ndarray:
         """Convert to brightness or colours: look up palettes, drop alpha, invert min-is-white."""
         if self._page.colormap is not None:
             return (np.moveaxis(self._page.colormap, 0, -1)[values[..., 0]] >> 8).astype(np.uint8)

@@ -101,16 +101,14 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         InputError: an id is negative, above 65535, or not a whole number; the file is not called ``.png``, or cannot be
             written.
     """
-    if (labels % 1).any():
-        raise InputError(
-            f"{path}: object ids must be whole numbers, got fractions; threshold probabilities first"
-        )
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
-    largest = int(labels.max(initial=0))
-    if int(labels.min(initial=0)) < 0 or largest > 65535:
+    smallest, largest = int(labels.min(initial=0)), int(labels.max(initial=0))
+    fractions = labels.dtype.kind not in "biu" and bool((labels % 1).any())
+    if fractions or smallest < 0 or largest > 65535:
         raise InputError(
-            f"{path}: object ids must be 0 to 65535, got {int(labels.min())} to {largest}; renumber the objects"
+            f"{path}: object ids must be whole numbers from 0 to 65535, got {labels.dtype} of {smallest} to {largest}"
+            f"{' with fractions' * fractions}; threshold probabilities, or renumber the objects"
         )
     if largest > VOID or max_id >= VOID:
         image = Image.fromarray(labels.astype(np.uint16))

@@ -20,12 +20,12 @@ MANY_OBJECTS, MANY_FILL_OPACITY, MANY_HALO_OPACITY = 12, 0.25, 0.3
 LETTER_HEIGHT = 22
 """height of a letter of OpenCV's plain font at scale 1, in pixels"""
 
-_COLOURS = PALETTE.astype(np.float32)
+_COLORS = PALETTE.astype(np.float32)
 
-FILL_COLOURS = (255 * (_COLOURS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
+FILL_COLORS = (255 * (_COLORS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
 """fill colours, 256×1×3: the palette, brightened, as dark colours look like shadows"""
 
-CONTOUR_COLOURS = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 1) + 0.3)
+CONTOUR_COLORS = 255 * (0.7 * _COLORS / np.maximum(_COLORS.max(axis=1, keepdims=True), 1) + 0.3)
 """contour colours: the brightest of the same hue, mixed with white"""
 
 
@@ -72,12 +72,12 @@ def draw_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         depth = cv2.distanceTransform(np.pad(box, 1).view(np.uint8), cv2.DIST_L2, 3)
         _, radius, _, (x, y) = cv2.minMaxLoc(depth)
         height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
-        draw_text(image, str(number), (left + x - 1, top + y - 1), height, centred=True)
+        draw_text(image, str(number), (left + x - 1, top + y - 1), height, centered=True)
     return image
 
 
 def draw_text(
-    image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centred: bool = False
+    image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centered: bool = False
 ) -> None:
     """Write white letters with a black edge into the image (H×W×3 uint8), in place.
 
@@ -91,12 +91,12 @@ def draw_text(
 
     scale, font = height / LETTER_HEIGHT, cv2.FONT_HERSHEY_SIMPLEX
     x, y = int(point[0]), int(point[1])
-    if centred:
+    if centered:
         (width, tall), _ = cv2.getTextSize(text, font, scale, 1)
         x, y = x - width // 2, y + tall // 2
     thick = max(1, round(height / 12))
-    for colour, line in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
-        cv2.putText(image, text, (x, y), font, scale, colour, line, cv2.LINE_AA)
+    for color, line in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
+        cv2.putText(image, text, (x, y), font, scale, color, line, cv2.LINE_AA)
 
 
 def concat_images(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
@@ -110,11 +110,11 @@ def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int
     import cv2
 
     inside = ids > 0
-    filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, FILL_COLOURS), opacity, 0)
+    filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, FILL_COLORS), opacity, 0)
     image = cv2.copyTo(filled, inside.view(np.uint8), frame.copy())
     edge = _find_edges(ids, width)
-    _blend(image, np.zeros_like(CONTOUR_COLOURS), ids, dark * _smooth(edge & ~inside))
-    _blend(image, CONTOUR_COLOURS, ids, _smooth(edge & inside))
+    _blend(image, np.zeros_like(CONTOUR_COLORS), ids, dark * _smooth(edge & ~inside))
+    _blend(image, CONTOUR_COLORS, ids, _smooth(edge & inside))
     return image
 
 
@@ -146,9 +146,9 @@ def _smooth(mask: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(mask.view(np.uint8) * np.uint8(255), (3, 3), 0.6) / np.float32(255))
 
 
-def _blend(image: np.ndarray, colours: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
+def _blend(image: np.ndarray, colors: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
     """Blend the colours (256×3) of ids (H×W) into the image (H×W×3 uint8, in place) by a share (H×W)."""
     touched = np.flatnonzero(share > 0)
     flat = image.reshape(-1, 3)
     pixels = flat[touched].astype(np.float32)
-    flat[touched] = pixels + share.ravel()[touched, None] * (colours[ids.ravel()[touched]] - pixels) + 0.5
+    flat[touched] = pixels + share.ravel()[touched, None] * (colors[ids.ravel()[touched]] - pixels) + 0.5

@@ -46,35 +46,24 @@ class Prompt:
 
     def __post_init__(self) -> None:
         points: list[Any] = list(self.points)
-        labels = self.labels
         if len(points) == 2 and not any(np.ndim(value) for value in points):
             points = [tuple(points)]
         object.__setattr__(self, "points", points)
+        labels = self.labels
         if labels is not None and (len(labels) != len(points) or not set(labels) <= {0, 1}):
             raise InputError(
                 f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
             )
-        if any(
-            np.shape(point) != (2,) or not np.isfinite(point).all() for point in (*points, *self.scribble)
-        ):
+        strokes = (*points, *self.scribble)
+        if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in strokes):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
-        numbers = [*np.ravel(points), *(self.box or ())]
-        if numbers and all(0 <= number <= 1 for number in numbers) and any(number % 1 for number in numbers):
-            listed = ",".join(f"{number:g}" for number in numbers[:4])
-            raise InputError(
-                f"prompt {listed}: expected pixels; multiply by the width and height of the frame"
-            )
-        if self.box is not None:
-            finite = len(self.box) == 4 and bool(np.isfinite(self.box).all())
-            if not finite or self.box[2] < 2 or self.box[3] < 2:
-                raise InputError(
-                    f"box {self.box}: expected left, top, width and height, at least 2 pixels each"
-                )
-        if (
-            self.mask is not None
-            and self.mask.dtype != bool
-            and not ((self.mask >= 0) & (self.mask <= 1)).all()
+        if self.box is not None and not (
+            np.shape(self.box) == (4,) and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
         ):
+            raise InputError(
+                f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
+            )
+        if self.mask is not None and not ((self.mask >= 0) & (self.mask <= 1)).all():
             raise InputError(
                 "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
             )
@@ -129,8 +118,7 @@ def parse_prompts(
         first_frame: frame of prompts without one.
 
     Raises:
-        InputError: a text of another form, coordinates relative to the frame's size, two boxes for one object, or an
-            object with nothing but negative points.
+        InputError: a text of another form, two boxes for one object, or an object with nothing but negative points.
     """
     parsed: dict[tuple[int, int], dict[str, list[tuple[float, ...]]]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):

@@ -30,7 +30,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:
     import av
@@ -107,7 +107,8 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
     import av
 
-    path, address = Path(source), ADDRESS.fullmatch(source)
+    path, shown = Path(source), strip_credentials(source)
+    address = ADDRESS.fullmatch(shown)
     mode = 0 if address or source == "-" else file_mode(path)
     numbered = not mode and CAMERA_NUMBER.fullmatch(source) is not None
     camera = numbered or stat.S_ISCHR(mode)
@@ -117,7 +118,7 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
     elif source == "-":
         title, name = "standard input", "stdin"
     elif address:
-        title, name = f"{address[1]}://{address[2]}", Path(address[2]).stem or address[1]
+        title, name = shown, Path(address[2]).stem or address[1]
     live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
 
     def open_source() -> StreamFrames:

@@ -13,7 +13,7 @@ CURVES = np.array(
     ]
 )
 """start, bend and end of each object's path, as shares (x, y) of width and height"""
-COLOURS = np.array([(196, 34, 38), (246, 158, 52), (46, 96, 206), (240, 200, 60)], np.float32)
+COLORS = np.array([(196, 34, 38), (246, 158, 52), (46, 96, 206), (240, 200, 60)], np.float32)
 GROUND = np.array((104, 120, 84), np.float32)
 SIZE = 0.14
 """radius of an object, as a share of the shorter side"""
@@ -35,7 +35,7 @@ def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
     curves = CURVES + rng.uniform(-0.015, 0.015, CURVES.shape)
     ground = _texture(GROUND, (round(1.2 * height) + 1, round(1.2 * width) + 1), rng)
     side = round(4 * SIZE * min(height, width)) + 2
-    skins = [_texture(colour, (side, side), rng) for colour in COLOURS]
+    skins = [_texture(color, (side, side), rng) for color in COLORS]
     images = np.empty((frames, height, width, 3), np.uint8)
     masks = np.zeros((frames, height, width), np.uint8)
     rows, columns = np.mgrid[:height, :width].astype(np.float32) + 0.5
@@ -55,7 +55,7 @@ def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
     return images, masks
 
 
-def _texture(colour: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _texture(color: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """H×W×3 uint8: a colour with smooth light and dark patches, coarse and fine."""
     import cv2
 
@@ -63,4 +63,4 @@ def _texture(colour: np.ndarray, size: tuple[int, int], rng: np.random.Generator
     for cells, strength in ((6, 0.5), (24, 0.4)):
         grid = rng.uniform(-strength, strength, (cells, cells)).astype(np.float32)
         light += cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.clip(colour * light[..., None], 0, 255).astype(np.uint8)
+    return np.clip(color * light[..., None], 0, 255).astype(np.uint8)

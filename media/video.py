@@ -31,7 +31,7 @@ from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import digest_samples, file_mode, is_file, is_folder, require_existing
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:
     import av
@@ -60,7 +60,9 @@ def open_frames(
     """
     path, address = Path(source), ADDRESS.fullmatch(str(source))
     if address and address[1].lower() == "file":
-        raise InputError(f"{source}: file:// addresses are not supported; give the path")
+        raise InputError(
+            f"{strip_credentials(str(source))}: file:// addresses are not supported; give the path"
+        )
     mode = 0 if address else file_mode(path)
     camera = not mode and CAMERA_NUMBER.fullmatch(str(source))
     if address or camera or str(source) == "-" or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
@@ -273,5 +275,5 @@ def _require_unset(title: str, **options: object) -> None:
     for name, value in options.items():
         if value is not None:
             raise InputError(
-                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; leave {name} out"
+                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove --{name}"
             )

@@ -26,7 +26,7 @@ from aotlab.tools.cli.command import command, group, require_new_output, require
 from aotlab.tools.cli.options import data_options, force
 from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import require_output, require_writable
+from aotlab.utils.files import is_folder, require_output, require_writable
 
 if TYPE_CHECKING:
     from aotlab.evaluation.submission import ExpectedSequence
@@ -48,7 +48,8 @@ def write_other_submission(
     if dataset.masks_per_object:
         from aotlab.evaluation.sav import write_object_results
 
-        require_writable(output)
+        if is_folder(require_writable(output)) and any(output.iterdir()):  # also with --force
+            raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
         return sum(
             write_object_results(output / video.name, results / video.name, video.object_folders)
             for video in videos

@@ -42,7 +42,7 @@ from aotlab.tools.cli.types import (
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_existing
 from aotlab.utils.numbers import format_bytes, format_count
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -113,8 +113,8 @@ def require_masks(jobs: list[Job]) -> list[Job]:
         if not job.masks:
             name = Path(job.video).stem
             raise InputError(
-                f"{job.video}: no masks; put {name}.png, {name}.json or a folder {name}.masks next to it, or track it "
-                "alone with --mask"
+                f"{strip_credentials(job.video)}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
+                "next to it, or track it alone with --mask"
             )
     return jobs
 
@@ -123,7 +123,7 @@ def default_output(sources: Sequence[str]) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
     if len(sources) > 1:
         return Path(f"videos{RESULTS}")
-    source = sources[0]
+    source = strip_credentials(sources[0])
     if source == "-":
         return Path(f"stdin{RESULTS}")
     if ADDRESS.fullmatch(source) or source.startswith("/dev/"):
@@ -140,7 +140,9 @@ def track_video(job: Job, run: Run) -> int:
     from aotlab.utils.environment import count_ranks
 
     if count_ranks() > 1:
-        raise InputError(f"{job.video}: torchrun distributes several videos only; start one without torchrun")
+        raise InputError(
+            f"{strip_credentials(job.video)}: torchrun distributes several videos only; start one without torchrun"
+        )
     from aotlab.video.job import check_job, digest_inputs, result_settings
 
     checked = check_job(job, run.options)
@@ -172,7 +174,7 @@ def describe(checked: CheckedJob) -> str:
     if isinstance(checked.source, ImageFrames):
         rate = f", {float(checked.source.rate):.5g} frames per second"
         rate += "" if checked.job.rate else " (--fps changes it)"
-    return f"{checked.job.video}: {frames} of {width}×{height}, {objects} to track{rate}"
+    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects} to track{rate}"
 
 
 def require_space(output: Path, needed: int) -> None:
@@ -454,7 +456,9 @@ def main(
     if not (video or jobs):
         raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
     if not (several or mask or box or point):
-        raise UsageError(f"{video[0]}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE")
+        raise UsageError(
+            f"{strip_credentials(video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
+        )
     output = output or default_output([str(jobs)] if jobs else video)
     from aotlab.video.job import Job
     from aotlab.video.job_list import list_video_jobs, read_jobs

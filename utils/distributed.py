@@ -21,17 +21,17 @@ RESUME_ADVICE = "run the same command again to resume"
 """advice of a run that lost a rank and keeps finished results"""
 
 
-class RankLost(RunStopped):
+class RankFailure(RunStopped):
     """Another rank has ended or cannot be reached."""
 
 
 @contextmanager
 def detect_lost_ranks(advice: str = "") -> Iterator[None]:
-    """Wrap an exchange between ranks; raises `RankLost` if it fails, as when a rank has died."""
+    """Wrap an exchange between ranks; raises `RankFailure` if it fails, as when a rank has died."""
     try:
         yield
     except RuntimeError as error:
-        raise RankLost(
+        raise RankFailure(
             f"lost contact between ranks ({_format_error(error)}){advice and f'; {advice}'}"
         ) from error
 
@@ -68,7 +68,7 @@ class World:
         """Return the items of all ranks in order of rank; every rank must call it.
 
         Raises:
-            RankLost: a rank ended; the sentence ends with ``advice``.
+            RankFailure: a rank ended; the sentence ends with ``advice``.
         """
         if self.ranks == 1:
             return [item]
@@ -77,15 +77,17 @@ class World:
             dist.all_gather_object(items, item)
         return items
 
-    def share(self, costs: Sequence[int]) -> list[int]:
+    def assign_by_cost(self, costs: Sequence[int]) -> list[int]:
         """Return the indices of this rank's items: each item goes, largest cost first, to the rank with the least work.
 
         A single rank keeps their order.
         """
-        return list(range(len(costs))) if self.ranks == 1 else share(costs, self.rank, self.ranks)
+        if self.ranks == 1:
+            return list(range(len(costs)))
+        return assign_by_cost(costs, self.rank, self.ranks)
 
 
-def share(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
+def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
     """Return the indices of a rank's items, largest cost first: each item goes to the rank with the least work."""
     loads: list[int] = [0] * ranks
     indices = []

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 
+from aotlab.utils.value_syntax import strip_credentials
+
 PACKAGE = "aotlab"
 MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax", "aotlab-runtime": "aotlab_runtime"}
 """module names that differ from their distribution"""
@@ -109,8 +111,8 @@ def report_internal_error(error: BaseException) -> str:
 
     from aotlab import __version__
 
-    text = "".join(traceback.format_exception(error))
-    reason = (str(error).splitlines() or [""])[0][:200]
+    text = strip_credentials("".join(traceback.format_exception(error)))
+    reason = strip_credentials((str(error).splitlines() or [""])[0][:200])
     kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     sentence = f"internal error in aotlab ({kind}); "
     if os.environ.get(DEBUG_VARIABLE) == "1":
@@ -119,7 +121,7 @@ def report_internal_error(error: BaseException) -> str:
     try:
         handle, path = tempfile.mkstemp(prefix="aotlab-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"aotlab {__version__}: {' '.join(sys.argv)}\n\n{text}")
+            file.write(f"aotlab {__version__}: {strip_credentials(' '.join(sys.argv))}\n\n{text}")
     except OSError:
         return f"{sentence}set {DEBUG_VARIABLE}=1 to see the traceback, and please report it"
     return f"{sentence}please report it with the traceback in {path} ({DEBUG_VARIABLE}=1 shows it)"

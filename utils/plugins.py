@@ -17,7 +17,7 @@ OUTPUTS = "aotlab.outputs"
 """group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
 """group of functions that return an `aotlab.sdk.PromptSegmenter`"""
-MORE_PLUGINS = "the package aotlab-studio has more: pip install ./studio in a checkout"
+PLUGIN_REMEDY = "the package aotlab-studio has more: pip install ./studio in a checkout"
 """remedy for the name of a plug-in that is not installed"""
 
 

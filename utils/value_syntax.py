@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
-"""address: protocol, and the rest after a name and password"""
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE)
+"""address: protocol, and the rest"""
+CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+"""name and password in an address"""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
 PLACE = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
+
+
+def strip_credentials(text: str) -> str:
+    """Return a text, such as the name of a video, whose addresses are without names and passwords."""
+    return CREDENTIALS.sub("", text)
 
 
 class FrameObjectValue(NamedTuple):

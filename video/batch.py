@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, share
+from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, is_file_name, make_folder, real_path, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -31,18 +31,17 @@ from aotlab.video.job import (
     digest_inputs,
     is_finished,
     read_job_record,
+    remove_results,
     result_settings,
 )
-from aotlab.video.outputs import finish_batch
+from aotlab.video.outputs import find_existing, finish_batch
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
 RUN_FILE = ".jobs.json"
 """name of the run's record in the output folder; no job's name starts with a dot"""
-RUN_KIND = FileKind(
-    "record of a list of jobs", 1, "replace the results with --force, or choose another folder"
-)
+RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
 CLASSES = "classes.json"
 """name of the file with the class ids of all jobs"""
 RESERVED_NAMES = ("summary.csv", "review.json", "review.html", CLASSES)
@@ -85,7 +84,7 @@ def run_jobs(
             if restart:
                 _restart(jobs, output)
         world.gather(None)  # other ranks wait until the lead has claimed the folder
-        numbers = world.share([_video_bytes(job) for job in jobs])
+        numbers = world.assign_by_cost([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
         for record in _run_until_stopped(run, [jobs[number] for number in numbers], stop):
             records.append(record)
@@ -120,7 +119,7 @@ def run_shard(
     """
     inputs = result_settings(tracker, options)
     run = make_runner(output, tracker, options, inputs)
-    numbers = share([_video_bytes(job) for job in jobs], shard.index, shard.count)
+    numbers = assign_by_cost([_video_bytes(job) for job in jobs], shard.index, shard.count)
     shard_jobs = [jobs[number] for number in numbers]
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         claim_folder(output, jobs, inputs, force=force)
@@ -210,7 +209,8 @@ def make_runner(
             log.info("%s: %s", job.name, speed if result.error is None else "failed")
             return read_job_record(folder)
         log.info("%s: failed", job.name)
-        record = replace(JobRecord.start(job), error=problem)
+        begun = read_job_record(folder)  # names what is in the folder
+        record = replace(JobRecord.start(job), error=problem, outputs=begun.outputs if begun else [])
         with suppress(InputError):  # a folder that cannot be written, which `problem` names
             save_record(folder / RECORD_FILE, record)
         return record
@@ -235,10 +235,11 @@ def _run_until_stopped(
 
 
 def _restart(jobs: Sequence[Job], output: Path) -> None:
-    """Remove the records of jobs, so that they run again, unless their masks were corrected."""
+    """Change the records of jobs so that they run again, unless their masks were corrected."""
     for job in jobs:
-        if not _is_corrected(output / job.name):
-            remove(output / job.name / RECORD_FILE)
+        record = read_job_record(output / job.name)
+        if record is not None and not _is_corrected(output / job.name):
+            save_record(output / job.name / RECORD_FILE, replace(record, input_digest="", error=UNFINISHED))
 
 
 def _is_corrected(folder: Path) -> bool:
@@ -252,7 +253,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     Args:
         output: existing folder.
         inputs: what the results of all jobs depend on, as JSON values, which identify the run.
-        force: remove the results of another run first, except those of corrected jobs.
+        force: remove the results of another run first, except those of corrected jobs and files of others.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
@@ -262,12 +263,22 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     if problem is not None:
         if not force:
             raise problem
-        earlier_names = _read_run(output)[1]
-        corrected = {name for name in (*earlier_names, *names) if _is_corrected(output / name)}
-        corrected |= {CLASSES} if corrected else set()  # their class ids stay valid
-        for name in {*(earlier_names or names), *RESERVED_NAMES, RUN_FILE} - corrected:
-            remove(output / name)
+        _remove_run(output)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
+
+
+def _remove_run(output: Path) -> None:
+    """Remove the results of the run in a folder, except those of corrected jobs, which keep the class ids."""
+    settings, names = _read_run(output)
+    if settings is None:
+        return
+    corrected = {name for name in names if _is_corrected(output / name)}
+    for name in {*names} - corrected:
+        remove_results(output / name)
+        with suppress(OSError):
+            (output / name).rmdir()  # if it is empty
+    for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):
+        remove(output / name)
 
 
 def _read_run(output: Path) -> tuple[Any, list[str]]:
@@ -282,7 +293,7 @@ def _find_other_results(jobs: Sequence[Job], output: Path, inputs: dict[str, Any
     """Return the error of results that only ``force`` replaces; None without such results.
 
     Raises:
-        InputError: outputs would overwrite inputs.
+        InputError: outputs would overwrite inputs, or files that no run has written.
     """
     settings, earlier_names = _read_run(output)
     names = sorted(job.name for job in jobs)
@@ -296,6 +307,10 @@ def _find_other_results(jobs: Sequence[Job], output: Path, inputs: dict[str, Any
             problem = f"results of other jobs ({others[0]}, …)"
         elif settings != inputs:
             problem = "results made with other settings"
+    elif foreign := find_existing(RESERVED_NAMES, output):
+        raise InputError(
+            f"output {output}: holds {foreign}, which no list of videos has written; choose another folder"
+        )
     elif any(path.name != LOCK_SUFFIX for path in output.iterdir()):
         problem = "files that are not of such a run"
     if problem is None:

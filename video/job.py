@@ -5,17 +5,19 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from aotlab.engine.prompting import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.annotations import COMPANIONS
+from aotlab.media.annotations import SIDECAR_FILES
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt, parse_prompts
@@ -25,7 +27,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, is_folder, real_path, remove, sha256
 from aotlab.utils.locks import locked_output
 from aotlab.utils.streaming import HELPER_THREADS
-from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, parse_frame_object
+from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, parse_frame_object, strip_credentials
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import (
     FrameSelection,
@@ -38,8 +40,8 @@ from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OUTPUTS,
     estimate_bytes,
+    find_existing,
     remove_temporary_files,
-    require_no_results,
     require_source_outside,
 )
 from aotlab.video.resume import STATE_FILE, Progress
@@ -118,6 +120,8 @@ class JobRecord:
     """error message; None on success"""
     written: list[str] = field(default_factory=list)
     """outputs relative to the job's folder; once it has ended, the completed ones"""
+    outputs: list[str] = field(default_factory=list)
+    """files and folders of this and earlier runs in the folder, complete or not, which another run may replace"""
     first_frame: int = 0
     """index of the first tracked frame"""
     masks: list[str] = field(default_factory=list)
@@ -129,9 +133,9 @@ class JobRecord:
 
     @classmethod
     def start(cls, job: Job) -> JobRecord:
-        """Return the record of an unfinished job, with absolute paths."""
+        """Return the record of an unfinished job, with absolute paths, and addresses without passwords."""
         video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
-        video = os.path.abspath(video) if os.path.exists(video) or not live else video
+        video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
         masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
         return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
@@ -184,18 +188,19 @@ class CheckedJob:
             results.require_replaceable(force=force)
             reserve_cores(HELPER_THREADS)
             loaded = load_tracker(self.job.overrides)
-            values, masks = [*self.job.masks], self.masks
             segmenter = open_segmenter(self.job.segmenter, loaded) if self.prompts else None
             if dry_run:
                 return None
             results.remove_temporary_files()
-            if segmenter is not None:
-                values += self.draw_prompts(folder / PROMPT_MASKS, segmenter)
-                masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
+            drawn = {} if segmenter is None else self.draw_prompts(segmenter)
             loaded.reset(self.frames.count)
             results.load_progress(loaded)
-            masks.annotations.class_names.update(self.class_names)
-            with results.record_run(values):
+            with results.record_run():
+                masks = self.masks
+                if drawn:
+                    values = [*self.job.masks, *self.write_drawn(drawn, folder / PROMPT_MASKS)]
+                    masks = load_masks(values, VideoInfo.from_source(self.source), self.frames)
+                masks.annotations.class_names.update(self.class_names)
                 labels = VideoLabels.from_annotations(masks.annotations, class_list)
                 result = track(
                     loaded, self.source, masks, folder, self.options, frames=self.frames, labels=labels,
@@ -209,18 +214,24 @@ class CheckedJob:
         pixels = height * width * (self.frames.count or 0)
         return estimate_bytes(self.options.write, pixels, len(self.objects))
 
-    def draw_prompts(self, folder: Path, segmenter: PromptSegmenter) -> list[str]:
-        """Write the masks of the prompts into a folder; return them as in `Job.masks`.
+    def draw_prompts(self, segmenter: PromptSegmenter) -> dict[int, np.ndarray]:
+        """Return H×W object ids of the prompts by frame index.
 
         Raises:
             InputError: no pixel is found for an object, or the segmenter fails.
         """
-        values = []
+        drawn = {}
         for index, prompts in self.prompts.items():
+            drawn[index] = segmenter(self.source.read(index), prompts)
+            require_pixels(drawn[index], prompts)
+        return drawn
+
+    def write_drawn(self, drawn: Mapping[int, np.ndarray], folder: Path) -> list[str]:
+        """Write the masks of the prompts into a folder; return them as in `Job.masks`."""
+        values = []
+        for index, labels in drawn.items():
             path = folder / f"{index:05d}.png"
-            labels = segmenter(self.source.read(index), prompts)
-            require_pixels(labels, prompts)
-            write_mask(path, labels, max_id=max(prompts))
+            write_mask(path, labels, max_id=max(self.prompts[index]))
             values.append(f"{self.frames.number(index)}={path}")
         return values
 
@@ -245,6 +256,23 @@ def read_job_record(folder: Path) -> JobRecord | None:
     return load_record(folder / RECORD_FILE, JobRecord)
 
 
+def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
+    """Remove the outputs of a job that its record in the folder names, its progress, and the record; other files stay.
+
+    Args:
+        kept: resolved paths of masks to keep, in the folder of prompts' masks.
+    """
+    record = read_job_record(folder)
+    for path in [] if record is None else (folder / name for name in filter(is_file_name, record.outputs)):
+        for file in path.glob("*") if path.name == PROMPT_MASKS else [path]:
+            if real_path(file) not in kept:
+                remove(file)
+        with suppress(OSError):
+            path.rmdir()  # if it is empty
+    for name in (STATE_FILE, RECORD_FILE):
+        remove(folder / name)
+
+
 class JobResults:
     """Results in the locked folder of a job: its record, and the results and progress of an earlier run.
 
@@ -260,14 +288,16 @@ class JobResults:
         repeatable = not options.realtime and (is_file(video) or is_folder(video))
         earlier = read_job_record(folder) or JobRecord(job.name)
         self._folder, self._video = folder, video
+        self._kept = {real_path(split_mask_value(value)[-1]) for value in job.masks}
         self._same = repeatable and earlier.input_digest == input_digest
         self._resume = self._same and not restart
-        outputs = [kind.file_name for kind in options.outputs.values()]
-        self._replaced = list(dict.fromkeys([*outputs, *filter(is_file_name, earlier.written)]))
+        self._earlier = [*filter(is_file_name, earlier.outputs)]
         self.record = JobRecord.start(job)
         self.record.input_digest, self.record.rate = input_digest, str(checked.source.rate)
         self.record.first_frame, self.record.masks = checked.frames.first, _locate_masks(checked)
-        self.record.written = [*outputs, *([PROMPT_MASKS] if checked.prompts else [])]
+        self.record.written = [kind.file_name for kind in options.outputs.values()]
+        self.record.written += [PROMPT_MASKS] if checked.prompts else []
+        self.record.outputs = self.record.written
         self.finished = self._resume and is_finished(earlier, folder, input_digest)
         """whether the results of these inputs exist"""
         self.progress: Progress | None = None
@@ -277,14 +307,23 @@ class JobResults:
             self.progress = Progress(folder, checked.source.stem, input_digest, confidence=confidence)
 
     def require_replaceable(self, *, force: bool) -> None:
-        """Raise `InputError` if results would overwrite the video, or others without ``force``."""
-        require_source_outside(self._replaced, self._folder, self._video)
-        if not (self._same or force):
-            require_no_results(self._replaced, self._folder)
+        """Raise `InputError` if results would overwrite the video, other files, or results without ``force``."""
+        require_source_outside([*self.record.written, *self._earlier], self._folder, self._video)
+        foreign = find_existing(set(self.record.written) - {*self._earlier}, self._folder)
+        if foreign is not None:
+            raise InputError(
+                f"output {self._folder}: holds {foreign}, which aotlab track did not write; choose another folder"
+            )
+        results = None if self._same or force else find_existing(self._earlier, self._folder)
+        if results is not None:
+            raise InputError(
+                f"output {self._folder}: holds {results} of another run; choose another folder, or replace it with "
+                "--force"
+            )
 
     def remove_temporary_files(self) -> None:
         """Remove temporary files of a killed run."""
-        remove_temporary_files(self._replaced, self._folder)
+        remove_temporary_files(self._earlier, self._folder)
 
     def load_progress(self, tracker: Tracker) -> None:
         """Restore the tracker of an interrupted run of the same inputs, if there is one."""
@@ -292,35 +331,23 @@ class JobResults:
             self.progress.load(tracker)
 
     @contextmanager
-    def record_run(self, masks: Iterable[str]) -> Iterator[None]:
+    def record_run(self) -> Iterator[None]:
         """Record the run of the block as unfinished, after removing earlier results unless it resumes them.
 
-        The record of a block that raises `InputError`, which has written no frame, is removed.
-
-        Args:
-            masks: masks of the run, as in `Job.masks`; those drawn from prompts are kept.
+        A block that raises `InputError` has written no frame; what it has written is removed.
         """
         if is_file(self._video) or is_folder(self._video):
             self.record.fingerprint = compute_fingerprint(self._video)
         fresh = self.progress is None or self.progress.last < 0
         if fresh:  # after all checks: masks may be among them
-            self._remove_results({real_path(split_mask_value(value)[-1]) for value in masks})
+            remove_results(self._folder, self._kept)
         save_record(self._folder / RECORD_FILE, self.record)
         try:
             yield
         except InputError:
             if fresh:
-                remove(self._folder / RECORD_FILE)
+                remove_results(self._folder, self._kept)
             raise
-
-    def _remove_results(self, kept: set[Path]) -> None:
-        """Remove files and folders of earlier runs, but not ``kept`` ones."""
-        for path in (self._folder / name for name in self._replaced):
-            for file in path.glob("*") if path.name == PROMPT_MASKS else [path]:
-                if real_path(file) not in kept:
-                    remove(file)
-            with suppress(OSError):
-                path.rmdir()  # if it is empty
 
     def save(self, result: TrackResult) -> TrackResult:
         """Save the record of a run that has ended; return the result."""
@@ -409,15 +436,16 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     """
     if not isinstance(job, Job):
         raise InputError(f"job: expected a Job, got {type(job).__name__}; give Job(name, video, masks)")
+    shown = strip_credentials(job.video)
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     if not (job.masks or job.boxes or job.points):
-        names = ", ".join(f"{Path(job.video).stem}{suffix}" for suffix in MASK_SUFFIXES)
-        raise InputError(f"{job.video}: no masks; put one of {names} next to it")
+        names = ", ".join(f"{Path(shown).stem}{suffix}" for suffix in MASK_SUFFIXES)
+        raise InputError(f"{shown}: no masks; put one of {names} next to it")
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
     numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if numbered and not Path(job.video).exists():
-        raise InputError(f"{job.video}: prompts need a video file or a folder; give a mask for a stream")
+        raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
     prompts = {frames.index(number, f"prompt of frame {number}"): numbered[number] for number in numbered}
     for index in prompts:
         if index in masks:
@@ -478,8 +506,8 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     Raises:
         InputError: a mask cannot be read.
     """
-    masks = [(value, _digest_files(split_mask_value(value)[-1], COMPANIONS)) for value in job.masks]
-    path = Path(job.video)
+    masks = [(value, _digest_files(split_mask_value(value)[-1], SIDECAR_FILES)) for value in job.masks]
+    path = Path(strip_credentials(job.video))
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_read_stamp(file) for file in files]
     segmenter = [
@@ -493,8 +521,8 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _digest_files(path: Path, companions: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return names and digests of a file and its companions, patterns beside it, or of all files of a folder.
+def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder.
 
     Raises:
         InputError: as `sha256`.
@@ -503,9 +531,7 @@ def _digest_files(path: Path, companions: Sequence[str] = ()) -> list[tuple[str,
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
-    beside = {
-        file for each in companions for file in path.parent.glob(each.format(stem=stem)) if is_file(file)
-    }
+    beside = {file for each in sidecars for file in path.parent.glob(each.format(stem=stem)) if is_file(file)}
     return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
 
 

@@ -18,6 +18,7 @@ from aotlab.media.frames import parse_rate
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
+from aotlab.utils.value_syntax import strip_credentials
 from aotlab.video.inputs import resolve_mask_value
 from aotlab.video.job import MASK_SUFFIXES, Job
 
@@ -87,10 +88,11 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """
     jobs = []
     for video in videos:
-        path = Path(video) if Path(video).name not in ("", "..") else real_path(Path(video))
+        shown = strip_credentials(video)
+        path = Path(shown) if Path(shown).name not in ("", "..") else real_path(Path(shown))
         beside = [path.parent / f"{path.stem}{ending}" for ending in MASK_SUFFIXES]
         masks = [str(file) for file in beside if file != path and file_mode(file)]
-        jobs.append(Job(require_file_name(path.stem, video), video, tuple(masks)))
+        jobs.append(Job(require_file_name(path.stem, shown), video, tuple(masks)))
     return _require_different_names(jobs, "jobs")
 
 
@@ -151,7 +153,7 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
         if text and not re.fullmatch("[0-9]{1,9}", text):
             raise InputError(f"{place}: {key} {text[:40]}: expected a frame number, for example 100")
         ends.append(int(text) if text else None)
-    name = require_file_name(fields.get("name") or Path(video).stem, place)
+    name = require_file_name(fields.get("name") or Path(strip_credentials(video)).stem, place)
     video = video if re.match("[a-z]+://", video) else os.path.join(folder, video)
     lists["masks"] = [resolve_mask_value(mask, folder) for mask in lists["masks"]]
     return Job(

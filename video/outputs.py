@@ -23,8 +23,8 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.plugins import MORE_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
+from aotlab.utils.plugins import PLUGIN_REMEDY, list_mask_formats, list_plugins, load_plugin
 from aotlab.video.labels import VideoLabels
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ def find_output(name: str) -> OutputKind:
     if name in list_mask_formats():
         writer = find_mask_writer(name)
         return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
-    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}; {MORE_PLUGINS}")
+    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}; {PLUGIN_REMEDY}")
     raise InputError(f"write {name}: unknown output; {remedy}")
 
 
@@ -454,14 +454,13 @@ def require_source_outside(files: Iterable[str], folder: Path, source: Path) -> 
             raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
 
 
-def require_no_results(files: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if the folder holds one of these files or folders, unless it is empty."""
-    for path in (folder / name for name in files):
+def find_existing(names: Iterable[str], folder: Path) -> str | None:
+    """Return the first of these files and folders that exists in a folder and is not empty; None without one."""
+    for name in sorted(names):
+        path = folder / name
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise InputError(
-                f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
-                "--force"
-            )
+            return name
+    return None
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

@@ -24,7 +24,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.media.labelled_video import Video
 from aotlab.utils.files import is_folder
 
-SERVER_HEIGHT = 480
+SUBMISSION_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 """folders of DAVIS; the first that exists is read"""
@@ -45,7 +45,7 @@ def read_davis(root: Path, year: int | str, split: str = "val") -> list[Video]:
     def read(name: str) -> Video:
         video = _read_sequence(root, size, name)
         # without public annotations the server expects 480 rows; else results have the annotations' size
-        height = SERVER_HEIGHT if len(video.annotations) == 1 else None
+        height = SUBMISSION_HEIGHT if len(video.annotations) == 1 else None
         return replace(video, merge_ids=merge_ids, output_height=height)
 
     return read_videos(path, sorted(read_names(path)), read)

@@ -22,12 +22,12 @@ SPLINE_CELLS = 24
 """number of points along each side at which a spline is evaluated; the rest is interpolated"""
 LUMA = (0.299, 0.587, 0.114)
 """weights of red, green and blue in grey"""
-GREY_PROBABILITY = 0.2
+GRAY_PROBABILITY = 0.2
 BLUR_PROBABILITY = 0.3
 BLUR_SIGMA = (0.1, 2.0)
 """standard deviations of the blur in pixels"""
 
-MERGE_PIXELS = 100
+MAX_DROPPED_PIXELS = 100
 """largest number of pixels on the reference frame for which an object is dropped"""
 CROP_TRIES = 5
 SHRINK_BELOW = 0.75
@@ -64,7 +64,7 @@ def make_image_clip(
             frame, label = warp_affine(image, mask, move, phase.crop, border=cv2.BORDER_REPLICATE)
         else:
             frame, label = _move_and_crop(image, mask, box, phase, rng)
-        frames.append(_recolour(frame, phase, rng, single=True))
+        frames.append(_recolor(frame, phase, rng, single=True))
         labels.append(label)
     return np.stack(frames), np.stack(labels)
 
@@ -98,7 +98,7 @@ def make_video_clip(
     labels = np.zeros((len(images), crop, crop), np.uint8)
     for frame, label, image, mask in zip(frames, labels, images, masks, strict=True):
         part = _resize(image, (width, height), cv2.INTER_CUBIC)[window]
-        part = _recolour(np.ascontiguousarray(part), phase, rng, single=False)
+        part = _recolor(np.ascontiguousarray(part), phase, rng, single=False)
         part_label = _resize(mask, (width, height), cv2.INTER_NEAREST_EXACT)[window]
         frame[inside], label[inside] = flip_horizontally(part, part_label) if flipped else (part, part_label)
     return frames, labels
@@ -119,11 +119,11 @@ def _move_and_crop(
     return warp_affine(image, mask, box_to_crop_matrix(box, phase.crop) @ move, phase.crop)
 
 
-def _recolour(frame: np.ndarray, phase: PhaseConfig, rng: Generator, *, single: bool) -> np.ndarray:
+def _recolor(frame: np.ndarray, phase: PhaseConfig, rng: Generator, *, single: bool) -> np.ndarray:
     """Change colours as published: AOT mildly and only for single images, DeAOT strongly and per frame."""
     if phase.augmentation == "deaot":
-        return random_grey_and_blur(jitter_colours(frame, STRONG_JITTER, rng), rng)
-    return jitter_colours(frame, MILD_JITTER, rng) if single else frame
+        return random_gray_and_blur(jitter_colors(frame, STRONG_JITTER, rng), rng)
+    return jitter_colors(frame, MILD_JITTER, rng) if single else frame
 
 
 def _window_on_object(reference: np.ndarray, crop: int, rng: Generator) -> tuple[slice, slice]:
@@ -133,7 +133,7 @@ def _window_on_object(reference: np.ndarray, crop: int, rng: Generator) -> tuple
         top = int(rng.integers(max(height - crop, 0) + 1))
         left = int(rng.integers(max(width - crop, 0) + 1))
         window = slice(top, top + crop), slice(left, left + crop)
-        if count_ids(reference[window])[1:255].max() > MERGE_PIXELS:
+        if count_ids(reference[window])[1:255].max() > MAX_DROPPED_PIXELS:
             break
     return window
 
@@ -175,8 +175,8 @@ def random_affine_matrix(height: int, width: int, rng: Generator) -> np.ndarray:
     turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
     slant = np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
     shift = translation_matrix(rng.uniform(-0.1, 0.1) * width, rng.uniform(-0.1, 0.1) * height)
-    centre = translation_matrix(width / 2, height / 2)
-    return shift @ centre @ turn @ slant @ translation_matrix(-width / 2, -height / 2)
+    center = translation_matrix(width / 2, height / 2)
+    return shift @ center @ turn @ slant @ translation_matrix(-width / 2, -height / 2)
 
 
 def random_box(height: int, width: int, rng: Generator) -> tuple[int, int, int, int]:
@@ -252,13 +252,13 @@ def spline_coordinates(
     line = np.linspace(0, 1, CONTROL_POINTS)
     control = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     spline = RBFInterpolator(control, rng.normal(0, CONTROL_SHIFT, control.shape), kernel="thin_plate_spline")
-    cells = _cell_centres(box, SPLINE_CELLS)
+    cells = _cell_centers(box, SPLINE_CELLS)
     shifts = spline((cells / sides).reshape(-1, 2)).reshape(cells.shape) * sides
     shifts = cv2.resize(shifts.astype(np.float32), (crop, crop), interpolation=cv2.INTER_CUBIC)
-    return _cell_centres(box, crop).astype(np.float32) + shifts
+    return _cell_centers(box, crop).astype(np.float32) + shifts
 
 
-def _cell_centres(box: tuple[int, int, int, int], count: int) -> np.ndarray:
+def _cell_centers(box: tuple[int, int, int, int], count: int) -> np.ndarray:
     """Return column and row of the centres of count×count cells that fill a box: count×count×2."""
     left, top, columns, rows = box
     steps = (np.arange(count) + 0.5) / count
@@ -266,7 +266,7 @@ def _cell_centres(box: tuple[int, int, int, int], count: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ColourJitter:
+class ColorJitter:
     """Strength of colour changes: factors from 1 - value to 1 + value; hue as a fraction of the colour circle."""
 
     brightness: float
@@ -276,11 +276,11 @@ class ColourJitter:
     probability: float = 1.0
 
 
-MILD_JITTER = ColourJitter(0.1, 0.1, 0.1, 0.03)
-STRONG_JITTER = ColourJitter(0.4, 0.4, 0.2, 0.1, probability=0.8)
+MILD_JITTER = ColorJitter(0.1, 0.1, 0.1, 0.03)
+STRONG_JITTER = ColorJitter(0.4, 0.4, 0.2, 0.1, probability=0.8)
 
 
-def jitter_colours(image: np.ndarray, limits: ColourJitter, rng: Generator) -> np.ndarray:
+def jitter_colors(image: np.ndarray, limits: ColorJitter, rng: Generator) -> np.ndarray:
     """Change brightness, contrast, saturation and hue of H×W×3 uint8 in random order."""
     if rng.random() >= limits.probability:
         return image
@@ -296,9 +296,9 @@ def jitter_colours(image: np.ndarray, limits: ColourJitter, rng: Generator) -> n
     return image
 
 
-def random_grey_and_blur(image: np.ndarray, rng: Generator) -> np.ndarray:
+def random_gray_and_blur(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Turn H×W×3 uint8 grey, and blur it, each with some probability."""
-    if rng.random() < GREY_PROBABILITY:
+    if rng.random() < GRAY_PROBABILITY:
         image = scale_saturation(image, 0.0)
     if rng.random() < BLUR_PROBABILITY:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*BLUR_SIGMA))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids
+from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids
 from aotlab.media.masks import VOID
 
 MAX_OBJECTS = (VOID - 1) // 2
@@ -62,7 +62,7 @@ def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) 
     pasted = (second.labels > 0) & (second.labels < VOID)
     frames = np.where(pasted[..., None], second.frames, first.frames)
     labels = np.where(pasted, second.labels + np.uint8(first.objects), first.labels)
-    merged = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+    merged = relabel(frames, labels, rng, minimum=MAX_DROPPED_PIXELS, max_objects=max_objects)
     return replace(merged, names=first.names + second.names)
 
 
@@ -72,7 +72,7 @@ class ClipSource(Protocol):
     def describe(self) -> str:
         """Return the number and kind of its items, for people."""
 
-    def draw(self, rng: Generator) -> int:
+    def sample_index(self, rng: Generator) -> int:
         """Draw the index of an item."""
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, translation_matrix, warp_affine
+from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, translation_matrix, warp_affine
 from aotlab.dataloaders.training.clips import Clip, ClipSource, merge_clips, relabel
 from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError, RunStopped
@@ -108,7 +108,7 @@ class Mixture:
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
         number = int(rng.choice(len(self.sources), p=self.weights))
-        return number, self.sources[number].draw(rng)
+        return number, self.sources[number].sample_index(rng)
 
     def _sample(self, item: tuple[int, int], rng: Generator) -> Clip:
         source, index = item
@@ -259,12 +259,12 @@ class Motion:
     turn: float
     """rotation from the first frame to the last, in radians"""
 
-    def at(self, time: float, centre: np.ndarray) -> np.ndarray:
+    def at(self, time: float, center: np.ndarray) -> np.ndarray:
         """Return the 3×3 map of objects around ``centre`` at a time from 0 to 1."""
         scale, angle = self.scale * math.exp(self.growth * time), self.turn * time
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-        return translation_matrix(*(self.start + self.shift * time)) @ turned @ translation_matrix(*-centre)
+        return translation_matrix(*(self.start + self.shift * time)) @ turned @ translation_matrix(*-center)
 
 
 def compose_clips(
@@ -283,7 +283,7 @@ def compose_clips(
         return merge_clips(first, second, rng, max_objects=max_objects)
     object_count = min(first.objects + second.objects, max_objects)
     pixels = np.count_nonzero(_object_mask(second.labels[0]))
-    draw, minimum, min_visible = random_motion, MERGE_PIXELS, MIN_VISIBLE
+    draw, minimum, min_visible = random_motion, MAX_DROPPED_PIXELS, MIN_VISIBLE
     if entering:
         draw, minimum, min_visible = random_entering_motion, MAX_ENTERING_PIXELS, 0.0
     for _ in range(MOTION_TRIES):
@@ -325,10 +325,10 @@ def _paste(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return frames T×S×S×3 and labels T×S×S; ids of the second clip follow those of the first."""
     left, top, width, height = box
-    centre = np.array([left + width / 2, top + height / 2])
+    center = np.array([left + width / 2, top + height / 2])
     frames, labels = first.frames.copy(), first.labels.copy()
     for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
-        move = motion.at(index / max(len(frames) - 1, 1), centre)
+        move = motion.at(index / max(len(frames) - 1, 1), center)
         image, ids = warp_affine(second.frames[index], second.labels[index], move, frame.shape[0])
         visible = _object_mask(ids)
         if underneath:

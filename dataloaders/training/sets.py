@@ -26,7 +26,12 @@ from aotlab.dataloaders.benchmarks.sequences import (
     require_readable,
 )
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, make_image_clip, make_video_clip
+from aotlab.dataloaders.training.augment import (
+    MAX_DROPPED_PIXELS,
+    count_ids,
+    make_image_clip,
+    make_video_clip,
+)
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labelled_video import Video
@@ -150,8 +155,8 @@ class ImageSet:
         shares = ", ".join(f"{subset.name} {100 * subset.share:.0f} %" for subset in self.subsets)
         return f"{len(self.images)} images" + (f" ({shares})" if shares else "")
 
-    def draw(self, rng: Generator) -> int:
-        """Draw the index of an image."""
+    def sample_index(self, rng: Generator) -> int:
+        """Return the index of a random image."""
         if not self.subsets:
             return int(rng.integers(len(self.images)))
         subset = self.subsets[int(rng.choice(len(self.subsets), p=[subset.share for subset in self.subsets]))]
@@ -198,7 +203,7 @@ class VideoSet:
         frames = sum(len(video.frames) for video in self.videos)
         return f"{len(self.videos)} videos with {frames} labelled frames, gaps up to {self.max_gap}"
 
-    def draw(self, rng: Generator) -> int:
+    def sample_index(self, rng: Generator) -> int:
         """Draw the index of a video."""
         return int(rng.integers(len(self.videos)))
 
@@ -253,7 +258,7 @@ def sample_clip(
         )
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)
-    return relabel(clip_frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+    return relabel(clip_frames, labels, rng, minimum=MAX_DROPPED_PIXELS, max_objects=max_objects)
 
 
 def choose_frames(frames: Sequence[LabelledImage], length: int, max_gap: int, rng: Generator) -> list[int]:

@@ -24,8 +24,8 @@ from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.distributed import RESUME_ADVICE, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
-from aotlab.utils.files import digest_samples, is_file, real_path, remove, sha256
-from aotlab.utils.locks import locked_output
+from aotlab.utils.files import digest_samples, is_file, is_folder, make_folder, real_path, remove, sha256
+from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -126,7 +126,9 @@ def evaluate(
     with locked_output(output, world):
         records = _read_records(output, videos, options)
         world.gather(None)  # no rank writes before the others have read the records
-        share = [videos[index] for index in world.share([len(video.frames) for video in videos])]
+        if options.origin is not None:
+            make_folder(output / RECORD_FOLDER)
+        share = [videos[index] for index in world.assign_by_cost([len(video.frames) for video in videos])]
         evaluation = _run_videos(tracker, share, records, EvaluationResult(output), options, world)
         return _merge_results(world.gather(evaluation, f"{RESUME_ADVICE} {output}"), videos)
 
@@ -201,9 +203,18 @@ def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -
 def _read_records(
     output: Path, videos: Sequence[Video], options: EvaluationOptions
 ) -> dict[str, SequenceRecord]:
-    """Read the records of earlier runs; raise `InputError` if a sequence has results of other models or settings."""
+    """Read the records of earlier runs.
+
+    Raises:
+        InputError: a sequence has results of other models or settings, or there are files and no records.
+    """
     records = {}
     for video in videos if options.origin is not None else ():
+        files = output / video.name
+        if not (output / RECORD_FOLDER).is_dir() and is_folder(files) and any(files.iterdir()):
+            raise InputError(
+                f"output {output}: holds {video.name}, which no evaluation has written; choose another folder"
+            )
         record = load_record(_record_path(output, video), SequenceRecord)
         if record is None:
             continue
@@ -237,13 +248,11 @@ def _save_record(record: SequenceRecord, video: Video, output: Path, options: Ev
 
 
 def _remove_results(output: Path, video: Video) -> None:
-    """Remove the record and temporary files of a sequence, and id results if it writes a folder per object."""
+    """Remove the record and temporary files of a sequence."""
     remove(_record_path(output, video))
     for folder in (output / video.name, output / "overlay" / video.name):
-        for path in folder.rglob(".*.part.*"):
-            path.unlink(missing_ok=True)
-    for stem in video.results if video.object_folders else ():
-        remove(output / video.name / f"{stem}.png")
+        for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
+            remove_leftovers(part)
 
 
 def _record_path(output: Path, video: Video) -> Path:

@@ -37,7 +37,7 @@ from aotlab.networks.preprocess import STRIDE, network_size, normalise
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, temporal_slots_by_age
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_file, make_folder, remove, require_writable, sha256
+from aotlab.utils.files import is_file, make_folder, read_json, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import FileKind, wrap
@@ -393,6 +393,17 @@ def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         raise InputError(
             f"output {folder}: exists; choose another folder, or replace an earlier export with --force"
         )
+    if replaced:
+        description = read_json(folder / DESCRIPTION_FILE, "choose another folder")
+        exported = {
+            DESCRIPTION_FILE,
+            *(description.get("sha256", ()) if isinstance(description, dict) else ()),
+        }
+        others = sorted({path.name for path in folder.iterdir()} - exported)
+        if others:
+            raise InputError(
+                f"output {folder}: holds {others[0]}, which is not of an export; choose another folder"
+            )
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:
         temporary.mkdir()

@@ -56,17 +56,17 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     """
     array, size = _to_array("mask", mask), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
-    if array.ndim != 2:
-        raise InputError(
-            f"mask: {type(mask).__name__} of shape {array.shape} is not H×W; give object ids, not colours or planes"
-        )
     if array.shape != size:
-        raise InputError(f"mask: shape {array.shape} does not match the frame {size}; resize it")
+        raise InputError(
+            f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {size}; "
+            "give one object id per pixel, not colours or planes"
+        )
     if array.dtype.kind not in "iu":
         raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
-    if not array.size or array.min() < 0 or array.max() > MAX_COUNT:
-        found = f"{array.min()} to {array.max()}" if array.size else "no pixel"
-        raise InputError(f"mask: expected object ids from 0 to {MAX_COUNT}, got {array.dtype} of {found}")
+    if array.min() < 0 or array.max() > MAX_COUNT:
+        raise InputError(
+            f"mask: expected object ids from 0 to {MAX_COUNT}, got {array.dtype} of {array.min()} to {array.max()}"
+        )
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")
     return array if array.any() else None

@@ -25,6 +25,7 @@ from aotlab.engine.training.state import (
     PhaseState,
     check_finite,
     find_states_folder,
+    list_saved_states,
     load_state,
     restore_phase,
     save_state,
@@ -119,13 +120,16 @@ def train(
 
 
 def clear_output(output: Path, *, restart: bool) -> None:
-    """Remove files that a killed run left half-written; with ``restart`` also its states, logs and best weights."""
+    """Remove files that a killed run left half-written; with ``restart`` also its states, logs and best weights.
+
+    Other files in their folders stay.
+    """
     for folder in (output, find_states_folder(output)):
         remove_leftovers(folder)
     if restart:
-        for name in ("tensorboard", "log.jsonl", f"{BEST}.safetensors"):
-            remove(output / name)
-        remove(find_states_folder(output))
+        logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
+        for path in (*logs, output / f"{BEST}.safetensors", *list_saved_states(output)):
+            remove(path)
 
 
 def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:

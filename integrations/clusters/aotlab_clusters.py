@@ -147,7 +147,7 @@ def upload(local: Path, files: Any, root: str, marker: bytes) -> None:
     """
     found = [path.name for path in local.iterdir() if files.exists(f"{root}/{path.name}")]
     if found and not files.exists(f"{root}/{MARKER}"):
-        raise InputError(f"{root}: holds {found[0]}, which is of no job; choose another folder, or delete it")
+        raise InputError(f"{root}: holds {found[0]}, which no job wrote; choose another folder, or delete it")
     files.makedirs(root, exist_ok=True)
     files.pipe_file(f"{root}/{MARKER}", b"")
     for name in found:

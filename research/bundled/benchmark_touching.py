@@ -31,7 +31,7 @@ from research.bundled.touching_clips import (
     Cutout,
     cut_out_object,
     draw_cutouts,
-    match_colours,
+    match_colors,
     open_images,
     paste_touching,
 )
@@ -105,7 +105,7 @@ def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: i
     """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
     cutouts: list[Cutout] = []
     while not cutouts:
-        index = images.draw(rng)
+        index = images.sample_index(rng)
         cutouts = draw_cutouts(images, index, rng)
     ground = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
     clip = paste_touching(ground, cutouts, rng, max_objects=10)
@@ -123,7 +123,7 @@ def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int
             mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
         person = cut_out_object(image, mask, rng)
         if person is not None:
-            cutouts.append(match_colours(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
+            cutouts.append(match_colors(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
         if len(cutouts) == 2:
             break
     image, mask = others[int(rng.integers(len(others)))].read()

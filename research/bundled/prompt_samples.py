@@ -13,8 +13,8 @@ from aotlab.dataloaders.benchmarks.sequences import list_images_by_stem, read_na
 from aotlab.dataloaders.training.augment import (
     STRONG_JITTER,
     box_to_crop_matrix,
-    jitter_colours,
-    random_grey_and_blur,
+    jitter_colors,
+    random_gray_and_blur,
     warp_affine,
 )
 from aotlab.dataloaders.training.clips import relabel
@@ -117,8 +117,8 @@ def draw_sample(
         if COMPOSED_PROBABILITY <= hidden < COMPOSED_PROBABILITY + BARS_PROBABILITY:
             sample = add_bars(sample, rng)
         if (sample.truth == 1).sum() >= 40 and (sample.truth == 0).sum() >= 100:
-            coloured = random_grey_and_blur(jitter_colours(sample.image, STRONG_JITTER, rng), rng)
-            return Sample(coloured, sample.truth, sample.others)
+            colored = random_gray_and_blur(jitter_colors(sample.image, STRONG_JITTER, rng), rng)
+            return Sample(colored, sample.truth, sample.others)
 
 
 def pick_object(
@@ -183,8 +183,8 @@ def add_bars(sample: Sample, rng: np.random.Generator) -> Sample:
     visible = cover > 0
     if (sample.truth[~visible] == 1).sum() < MIN_PIXELS:
         return sample
-    colour = sample.image[rng.integers(rows), rng.integers(columns)] * rng.uniform(0.5, 1.2)
-    shade = np.clip(colour + rng.uniform(0, 12) * rng.normal(size=(rows, columns, 1)), 0, 255)
+    color = sample.image[rng.integers(rows), rng.integers(columns)] * rng.uniform(0.5, 1.2)
+    shade = np.clip(color + rng.uniform(0, 12) * rng.normal(size=(rows, columns, 1)), 0, 255)
     image = np.where(visible[..., None], shade, sample.image).astype(np.uint8)
     return Sample(image, np.where(visible, 0, sample.truth).astype(np.uint8), sample.others & ~visible)
 
@@ -218,14 +218,14 @@ def _draw_view(mask: np.ndarray, size: int, rng: np.random.Generator) -> tuple[n
         low, high = max(0.6 * longest, 24), max(rows, columns, 0.6 * longest + 26)
         side = max(28.0, float(np.exp(rng.uniform(np.log(low), np.log(high)))))
     slack = max(side - 0.9 * longest, 0.15 * side) / 2
-    centre = np.array([x + width / 2, y + height / 2]) + slack * rng.uniform(-1, 1, size=2)
+    center = np.array([x + width / 2, y + height / 2]) + slack * rng.uniform(-1, 1, size=2)
     for axis, length in enumerate((columns, rows)):
-        centre[axis] = np.clip(centre[axis], side / 2, length - side / 2) if side <= length else length / 2
+        center[axis] = np.clip(center[axis], side / 2, length - side / 2) if side <= length else length / 2
     angle = 0.12 * rng.normal() if rng.random() < 0.4 else 0.0
     stretch, mirror = np.exp(0.05 * rng.normal()), rng.choice([-1, 1])
     scale = size / side
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = turn @ np.diag([mirror * scale * stretch, scale / stretch])
     matrix = np.eye(3)
-    matrix[:2, :2], matrix[:2, 2] = turn, size / 2 - turn @ centre
+    matrix[:2, :2], matrix[:2, 2] = turn, size / 2 - turn @ center
     return matrix, float(scale)

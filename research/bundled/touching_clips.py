@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import sets
-from aotlab.dataloaders.training.augment import MERGE_PIXELS, flip_horizontally
+from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, flip_horizontally
 from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
 from aotlab.dataloaders.training.sets import ImageSet
@@ -111,11 +111,11 @@ def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
         image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
         cutout = (first if kind < 0.2 else cut_out_object(image, mask, rng)) or first
         cutout = Cutout(*flip_horizontally(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
-        found.append(match_colours(cutout, first, rng.uniform(0.4, 1.0)))
+        found.append(match_colors(cutout, first, rng.uniform(0.4, 1.0)))
     return [found[number] for number in rng.permutation(len(found))]
 
 
-def match_colours(cutout: Cutout, other: Cutout, share: float) -> Cutout:
+def match_colors(cutout: Cutout, other: Cutout, share: float) -> Cutout:
     """Move mean and deviation of the object's colours (CIELAB) by ``share`` of the way to another's."""
     inside, reference = cutout.mask > 0, other.mask > 0
     own = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -152,13 +152,13 @@ def paste_touching(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, m
         shown = [(labels[0] == ground.objects + 1 + number).sum() for number in range(len(cutouts))]
         if all(seen > MIN_VISIBLE * whole for seen, whole in zip(shown, pixels, strict=True)):
             break
-    clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+    clip = relabel(frames, labels, rng, minimum=MAX_DROPPED_PIXELS, max_objects=max_objects)
     return replace(clip, names=ground.names)
 
 
 def draw_meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[Motion]:
     """Draw motions that bring objects, 0.3 to 0.6 of the frame's ``side``, together near the middle of the frame."""
-    size, centre = rng.uniform(0.3, 0.6) * side, rng.uniform(0.35, 0.65, 2) * side
+    size, center = rng.uniform(0.3, 0.6) * side, rng.uniform(0.35, 0.65, 2) * side
     angle, contact = rng.normal(0, 0.4), rng.uniform(0.2, 0.8)
     near, far = rng.uniform(-0.15, 0.4), rng.uniform(0.5, 0.95)
     motions = []
@@ -168,7 +168,7 @@ def draw_meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[M
         scale = min(2.0, size * math.exp(rng.normal(0, 0.1)) / cutout.size.max())
         reach = scale * float(np.abs(unit) @ cutout.size) * np.exp(rng.normal(0, 0.1))
         last = np.clip(far + (near - far) / contact, -1.2, 1.2)
-        start = centre + unit * far * reach + rng.normal(0, 0.03, 2) * side
+        start = center + unit * far * reach + rng.normal(0, 0.03, 2) * side
         shift = unit * (last - far) * reach + rng.normal(0, 0.06, 2) * side
         motions.append(Motion(start, shift, scale, rng.uniform(-0.15, 0.15), rng.normal(0, 0.15)))
     return motions

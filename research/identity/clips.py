@@ -64,7 +64,7 @@ PASTED: tuple[tuple[tuple[str, str], ...], ...] = (
     tuple(product(("dance-jump", "flamingo", "lucia", "swing"), repeat=2)),
 )
 """videos by series: a video, and the one whose object is mirrored and drawn over it"""
-MIN_COLOUR_DIFFERENCE = 60.0
+MIN_COLOR_DIFFERENCE = 60.0
 """smallest distance of the mean colours of objects of different colours, in levels of 8 bits of R, G and B"""
 REAL_FRAMES, LONG_FRAMES = 30, 150
 
@@ -94,12 +94,12 @@ def compose_returning(images: ImageSet, rng: Generator) -> Clip:
     rows = rng.uniform(0.25, 0.75, 2) * SIDE
     stay = Motion(np.array([0.7, 0.5]) * SIDE, rng.normal(0, 0.05, 2) * SIDE, scales[0], 0.0, 0.0)
 
-    def leave(time: float, centre: np.ndarray) -> np.ndarray:
+    def leave(time: float, center: np.ndarray) -> np.ndarray:
         """Return the map of an object that is out of the frame in the middle third of the clip."""
         away = np.clip(1 - abs(time - 0.5) / 0.4, 0, 1) * 1.6
         row = rows[0] if time < 0.5 else rows[1]
         place = np.array([(0.3 - 0.55 * away) * SIDE, row])
-        return Motion(place, np.zeros(2), scales[1], 0.0, 0.0).at(0.0, centre)
+        return Motion(place, np.zeros(2), scales[1], 0.0, 0.0).at(0.0, center)
 
     return animate(draw_ground(images, rng, (SIDE, SIDE)), cutouts, [stay.at, leave])
 
@@ -129,9 +129,9 @@ def compose_cuts(images: ImageSet, rng: Generator) -> Clip:
     cutouts = draw_like(images, rng, 2)
     shots = []
     for _ in range(2):
-        centres = [np.array([0.28, rng.uniform(0.35, 0.65)]), np.array([0.72, rng.uniform(0.35, 0.65)])]
+        centers = [np.array([0.28, rng.uniform(0.35, 0.65)]), np.array([0.72, rng.uniform(0.35, 0.65)])]
         motions = [
-            Motion(centres[place] * SIDE, rng.normal(0, 0.1, 2) * SIDE,
+            Motion(centers[place] * SIDE, rng.normal(0, 0.1, 2) * SIDE,
                    rng.uniform(0.3, 0.45) * SIDE / cutout.size.max(), 0.1, rng.normal(0, 0.1))
             for place, cutout in zip(rng.permutation(2), cutouts, strict=True)
         ]  # fmt: skip
@@ -175,7 +175,7 @@ def draw_like(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
     """Cut out ``count`` objects of like colours."""
     cutouts: list[Cutout] = []
     while len(cutouts) < count:
-        cutouts = draw_cutouts(images, images.draw(rng), rng)
+        cutouts = draw_cutouts(images, images.sample_index(rng), rng)
         cutouts = [cutouts[index % len(cutouts)] for index in range(count)] if cutouts else []
     return cutouts
 
@@ -183,15 +183,15 @@ def draw_like(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
 def draw_different(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
     """Cut out ``count`` objects of different colours."""
     cutouts: list[Cutout] = []
-    colours: list[np.ndarray] = []
+    colors: list[np.ndarray] = []
     while len(cutouts) < count:
-        cutout = cut_out_object(*images.images[images.draw(rng)].read(), rng)
+        cutout = cut_out_object(*images.images[images.sample_index(rng)].read(), rng)
         if cutout is None:
             continue
-        colour = cutout.image[cutout.mask > 0].mean(0)
-        if all(math.dist(colour, other) >= MIN_COLOUR_DIFFERENCE for other in colours):
+        color = cutout.image[cutout.mask > 0].mean(0)
+        if all(math.dist(color, other) >= MIN_COLOR_DIFFERENCE for other in colors):
             cutouts.append(cutout)
-            colours.append(colour)
+            colors.append(color)
     return cutouts
 
 

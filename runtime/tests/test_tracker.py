@@ -20,6 +20,7 @@ from aotlab.engine.export.graphs import EXPORT, export_model
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
 from aotlab_runtime import graphs as runtime_graphs
+from aotlab_runtime.prompts import check_prompts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -141,8 +142,16 @@ def test_resumed_tracker_gives_equal_masks(tracker):
         (np.zeros((0, 9, 3), np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of"),
         (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected .*float64 of .*; read files first"),
         (None, MASKS[0], "frame: expected .*got NoneType"),
-        (clip(1)[0], MASKS[0][1:], "mask: shape .* does not match the frame .*resize it"),
-        (clip(1)[0], MASKS[0][None], "mask: ndarray of shape .* is not H×W; give object ids"),
+        (
+            clip(1)[0],
+            MASKS[0][1:],
+            "mask: ndarray of shape .* does not match the frame .*; give one object id",
+        ),
+        (
+            clip(1)[0],
+            MASKS[0][None],
+            "mask: ndarray of shape .* does not match the frame .*; give one object id",
+        ),
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected integers, got float64; convert it"),
         (clip(1)[0], -MASKS[0], "mask: expected object ids from 0 to 2147483647, got int64 of -2 to 0"),
         (clip(1)[0], 2**31 + MASKS[0], "mask: expected object ids from 0 to 2147483647"),
@@ -193,7 +202,7 @@ def test_prompted_masks_are_near_pytorch(exported):
     ("prompt", "message"),
     [
         ({}, "give a box"),
-        ({"box": (0, 0, 1, 1)}, "at least 2 pixels"),
+        ({"box": (0, 0, 1, 1)}, "at least 2 each"),
         ({"points": [(np.nan, 1)]}, "finite"),
         ({"points": [(1, 2, 3)]}, "finite"),
         ({"points": [7]}, "finite"),
@@ -206,6 +215,24 @@ def test_bad_prompts_rejected(exported, prompt, message):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         with pytest.raises(ValueError, match=message):
             tracker.prompt(clip(1)[0], {1: package.Prompt(**prompt)})
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"points": (0.4, 0.6)},
+        {"points": [(0, 0), (0.5, 0.5)], "labels": [1, 0]},
+        {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
+        {"points": [(-1, -1), (49, 33)]},
+        {"box": (0.5, 0.5, 2, 2)},
+        {"box": np.array([-4, -4, 90, 90])},
+        {"points": [], "box": [1, 1, 9, 9]},
+    ],
+)
+def test_same_prompts_are_accepted(prompt):
+    size = (33, 49)
+    assert check_prompts({1: aotlab_runtime.Prompt(**prompt)}, size)
+    aotlab.Prompt(**prompt).check_inside(size)
 
 
 def test_state_is_saved_by_numpy(exported):

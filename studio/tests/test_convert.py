@@ -83,14 +83,38 @@ def test_failed_conversion_keeps_the_old_output(video, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_folder_with_other_files_is_not_replaced(video, tmp_path, capsys):
-    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.txt").write_text("mine")
-    line = [str(tmp_path / "in.json"), str(tmp_path / "out"), "--to", "masks", "--video", str(video)]
+@pytest.mark.parametrize("more", [["--to", "masks"], ["--to", "yolo"], ["--to", "coco", "--merge"]])
+def test_foreign_files_are_not_replaced(tmp_path, capsys, more):
+    results = write_results(tmp_path, ["a", "b"])
+    source = [str(results)] if "--merge" in more else [str(results / "a" / "masks"), "--video"]
+    line = [*source, *([str(tmp_path / "videos" / "a")] if "--video" in source else []), *more]
+    line = [*line, str(tmp_path / "out")]
+    photo = tmp_path / "out" / "photos" / "wedding.png"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("mine")
     assert main([*line, "--force"]) == 2
-    assert "holds thesis.txt" in capsys.readouterr().err
-    assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+    words = "holds photos/wedding.png, which aotlab convert did not write; give another name"
+    assert words in capsys.readouterr().err
+    assert photo.read_text() == "mine"
+
+
+def test_folder_of_a_conversion_is_replaced_unless_files_were_added(video, tmp_path, capsys):
+    annotations, out = tracked(), tmp_path / "out"
+    line = [str(tmp_path / "in.json"), str(out), "--to", "masks", "--video", str(video)]
+    find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)
+    assert main(line) == 0
+    assert main(line) == 2
+    assert "replace it with --force" in capsys.readouterr().err
+    del annotations.frames[LENGTH - 1]
+    find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)
+    assert main([*line, "--force"]) == 0
+    assert [path.name for path in sorted(out.glob("*.png"))] == [f"{frame:05d}.png" for frame in range(3)]
+    (out / "more").mkdir()
+    (out / "more" / "00009.png").write_text("mine")
+    assert main([*line, "--force"]) == 2
+    assert "holds more/00009.png" in capsys.readouterr().err
+    assert (out / "more" / "00009.png").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip", "in.json", "out"]
 
 
 def test_project_folder_is_converted(tmp_path):

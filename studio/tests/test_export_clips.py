@@ -191,3 +191,17 @@ def test_clip_in_work_is_not_exported(batch, capsys):
 def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "no results of a list" in capsys.readouterr().err
+
+
+def test_foreign_file_in_results_is_not_replaced(batch, capsys):
+    session = open_clip(batch, "a")
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "go on"})
+    session.close()
+    (batch / "a" / "cvat.xml").write_text("mine")
+    assert main([str(batch), "--write", "cvat"]) == 1
+    assert "cvat.xml: not written by an export; move it away" in capsys.readouterr().err
+    assert (batch / "a" / "cvat.xml").read_text() == "mine"
+    (batch / "a" / "cvat.xml").unlink()
+    for _ in range(2):
+        assert main([str(batch), "--write", "cvat"]) == 0
+    assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()

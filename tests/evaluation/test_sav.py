@@ -89,6 +89,7 @@ def test_results_become_folders_of_objects(videos, tmp_path):
             write_mask(tmp_path / "ids" / video.name / f"{stem}.png", ids)
     where = ["--root", str(tmp_path), "--results", str(tmp_path / "ids"), "--output", str(tmp_path / "tree")]
     assert submit(["--dataset", "sav", *where]) == 0
+    assert submit(["--dataset", "sav", *where, "--force"]) == 2, "the folder could be that of the annotations"
     files = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.png")}
     annotated = tmp_path / "sav_val" / "Annotations_6fps"
     assert files == {path.relative_to(annotated) for path in annotated.rglob("*.png")}

@@ -23,14 +23,18 @@ def test_clicks_are_split_by_their_labels():
         ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
         ({"points": [(1, float("nan"))]}, "finite numbers"),
         ({"points": (1, 2, 3)}, "pairs"),
-        ({"box": (1, 2, 1, 9)}, "at least 2 pixels"),
-        ({"points": (0.5, 0.25)}, "prompt 0.5,0.25: expected pixels; multiply"),
-        ({"box": (0.1, 0.2, 0.5, 1)}, "expected pixels; multiply"),
+        ({"box": (1, 2, 1, 9)}, "in pixels, at least 2 each"),
+        ({"box": (0.1, 0.2, 0.5, 1)}, "in pixels, at least 2 each"),
     ],
 )
 def test_prompt_without_object_rejected(options, words):
     with pytest.raises(InputError, match=words):
         Prompt(**options)
+
+
+def test_fractions_of_a_pixel_are_points():
+    assert Prompt(points=[(0.4, 0.6)]).positive == [(0.4, 0.6)]
+    assert parse_prompts([], ["0.5,0.5"])[0][1].positive == [(0.5, 0.5)]
 
 
 @pytest.mark.parametrize(
@@ -74,9 +78,8 @@ def test_prompts_are_parsed_by_frame_and_object():
         (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 and X,Y,W,H"),
         ([], [":1=5"], [], "point :1=5: expected"),
         ([], [":0=3,3"], [], "point :0=3,3"),
-        (["0.1,0.2,0.5,0.5"], [], [], "prompt 0.1,0.2,0.5,0.5: expected pixels"),
         ([], ["x=3,3"], [], "point x=3,3"),
-        (["3,3,0,0"], [], [], "at least 2 pixels"),
+        (["3,3,0,0"], [], [], "at least 2 each"),
         (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=3,3,10,10"),
         (
             ["3,3,14,14"],

@@ -210,6 +210,14 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     assert ours["sequences"] == theirs["sequences"]
 
 
+def test_results_of_others_are_never_replaced(data, tmp_path, capsys):
+    (tmp_path / "clip0").mkdir()
+    (tmp_path / "clip0" / "00001.png").write_text("mine")
+    assert tool.main(options(data, tmp_path, "--sequence", "clip0", "--force")) == 2
+    assert "holds clip0, which no evaluation has written; choose another folder" in capsys.readouterr().err
+    assert (tmp_path / "clip0" / "00001.png").read_text() == "mine"
+
+
 def test_second_run_finds_all_and_other_settings_need_force(data, tmp_path, capsys):
     arguments = options(data, tmp_path, "--sequence", "clip0")
     assert tool.main(arguments) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.utils.distributed import SHARD_VARIABLES, Shard, join_process_group, share
+from aotlab.utils.distributed import SHARD_VARIABLES, Shard, assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +156,6 @@ def test_invalid_shard_rejected(text, values, words, no_shard, monkeypatch):
 
 def test_shards_divide_items_longest_first():
     costs = [1, 9, 0, 4, 4, 0]
-    parts = [share(costs, index, 2) for index in range(2)]
+    parts = [assign_by_cost(costs, index, 2) for index in range(2)]
     assert sorted(parts[0] + parts[1]) == list(range(6))
     assert [[costs[item] for item in part] for part in parts] == [[9, 0], [4, 4, 1, 0]]

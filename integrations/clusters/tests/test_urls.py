@@ -95,7 +95,7 @@ def test_files_of_others_are_not_replaced(jobs):
     files = fsspec.filesystem("memory")
     files.pipe_file("/base/results/mine/masks/00000.png", b"of a person")
     result = run_job(put(jobs[0], "memory://base"), "memory://base/results/mine", options=OPTIONS)
-    assert "holds masks, which is of no job" in result.error
+    assert "holds masks, which no job wrote" in result.error
     assert files.find("/base/results/mine") == ["/base/results/mine/masks/00000.png"]
 
 

@@ -15,7 +15,7 @@ from research.bundled.touching_clips import (
     cut_out_object,
     draw_cutouts,
     draw_joints,
-    match_colours,
+    match_colors,
     open_images,
     paste_touching,
 )
@@ -113,9 +113,9 @@ def test_object_is_cut_out_of_its_box():
 
 def test_colours_move_towards_another_object():
     blue, red = disc((20, 40, 200)), disc((200, 60, 50))
-    moved = match_colours(blue, red, 1.0)
+    moved = match_colors(blue, red, 1.0)
     assert np.abs(moved.image.astype(int) - red.image).max() <= 4
-    assert (match_colours(blue, red, 0.0).image.astype(int) - blue.image).max() <= 4
+    assert (match_colors(blue, red, 0.0).image.astype(int) - blue.image).max() <= 4
 
 
 def test_cutouts_come_from_the_same_subset():

@@ -28,15 +28,15 @@ def interpolation_matrix(source: int, target: int, align_corners: bool, antialia
     ``antialias``: the triangle of each target pixel is as wide as the source pixels that it covers.
     """
     index = np.arange(target)
-    centres: np.ndarray = (index + 0.5) * source / target - 0.5
+    centers: np.ndarray = (index + 0.5) * source / target - 0.5
     if align_corners:
-        centres = index * ((source - 1) / max(1, target - 1))
+        centers = index * ((source - 1) / max(1, target - 1))
     radius = 1.0
     if antialias:
         radius = max(1.0, source / target)
     else:
-        centres = centres.clip(0, source - 1)
-    weights = np.maximum(0, 1 - np.abs(np.arange(source) - centres[:, None]) / radius)
+        centers = centers.clip(0, source - 1)
+    weights = np.maximum(0, 1 - np.abs(np.arange(source) - centers[:, None]) / radius)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 

@@ -56,10 +56,10 @@ class Prompt:
 
     def __post_init__(self) -> None:
         points: list[Any] = list(self.points)
-        labels = self.labels
         if len(points) == 2 and not any(np.ndim(value) for value in points):
             points = [tuple(points)]
         object.__setattr__(self, "points", points)
+        labels = self.labels
         if labels is not None and (len(labels) != len(points) or not set(labels) <= {0, 1}):
             raise InputError(
                 f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
@@ -67,9 +67,11 @@ class Prompt:
         if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in points):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
         if self.box is not None and not (
-            len(self.box) == 4 and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
+            np.shape(self.box) == (4,) and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
         ):
-            raise InputError(f"box {self.box}: expected left, top, width and height, at least 2 pixels each")
+            raise InputError(
+                f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
+            )
         if not self.positive and self.box is None:
             raise InputError("prompt: give a box or a point on the object")
 
@@ -185,14 +187,14 @@ def find_crop(corners: np.ndarray, whole: Crop, margin: float) -> Crop:
     low, high = corners.min(0), corners.max(0)
     side = max(MIN_CROP, (1 + 2 * margin) * float((high - low).max()))
     rows, columns = (
-        _place_side(centre, side, limit.stop)
-        for centre, limit in zip(((low + high) / 2)[::-1], whole, strict=True)
+        _place_side(center, side, limit.stop)
+        for center, limit in zip(((low + high) / 2)[::-1], whole, strict=True)
     )
     return rows, columns
 
 
-def _place_side(centre: float, side: float, limit: int) -> slice:
-    start = round(float(np.clip(centre - side / 2, 0, max(0.0, limit - side))))
+def _place_side(center: float, side: float, limit: int) -> slice:
+    start = round(float(np.clip(center - side / 2, 0, max(0.0, limit - side))))
     return slice(start, min(limit, start + round(side)))
 
 
@@ -237,11 +239,11 @@ def follow_edges(logits: np.ndarray, image: np.ndarray, size: Size) -> np.ndarra
     Around each pixel the probability is an affine function of the colour, fitted at ``size``, applied at full size.
     """
     guide = image.transpose(2, 0, 1) / np.float32(255)
-    colours = resize(guide, size, antialias=True)
+    colors = resize(guide, size, antialias=True)
     mask = resize(1 / (1 + np.exp(-logits)), size, antialias=True)
-    mean, mean_mask = _average(colours), _average(mask)
-    covariance = _average(colours * mask) - mean * mean_mask
-    variance = _average(colours[:, None] * colours) - mean[:, None] * mean
+    mean, mean_mask = _average(colors), _average(mask)
+    covariance = _average(colors * mask) - mean * mean_mask
+    variance = _average(colors[:, None] * colors) - mean[:, None] * mean
     variance += FILTER_VARIANCE * np.eye(3, dtype=np.float32)[..., None, None]
     matrices, vectors = np.moveaxis(variance, (0, 1), (2, 3)), np.moveaxis(covariance, 0, 2)[..., None]
     slope = np.moveaxis(np.linalg.solve(matrices, vectors)[..., 0], 2, 0)

@@ -362,12 +362,11 @@ def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.nda
     """
     array = np.asarray(mask)
     array = array.astype(np.uint8) if array.dtype == bool else array
-    if array.ndim != 2:
-        raise InputError(
-            f"mask: {type(mask).__name__} of shape {array.shape} is not H×W; give object ids, not colours or planes"
-        )
     if array.shape != frame.shape[:2]:
-        raise InputError(f"mask: shape {array.shape} does not match the frame {frame.shape[:2]}; resize it")
+        raise InputError(
+            f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {frame.shape[:2]}; "
+            "give one object id per pixel, not colours or planes"
+        )
     if array.dtype.kind not in "iu":
         raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
     if array.min() < 0 or array.max() > MAX_ID:

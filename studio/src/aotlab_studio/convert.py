@@ -8,22 +8,22 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from aotlab import InputError, open_frames
+from aotlab import InputError, open_frames, write_mask
 from aotlab.sdk import (
     Annotations,
     FrameSource,
     VideoInfo,
     command,
     find_mask_writer,
+    format_coco,
     list_mask_formats,
     load_masks,
     merge_class_ids,
@@ -32,7 +32,11 @@ from aotlab.sdk import (
     store_frame,
 )
 from aotlab_studio.document.results import READABLE_OUTPUTS, RECORD_FILE, read_job
+from aotlab_studio.files import move_entries, restore_entries, write_bytes
+from aotlab_studio.formats.yolo import format_labels, format_settings
 
+RECORD = ".aotlab-convert.json"
+"""file in a written folder with the names of all others, which only --force replaces"""
 MERGED_FORMATS = ("coco", "yolo")
 """formats of a data set of several videos"""
 
@@ -58,7 +62,7 @@ MERGED_FORMATS = ("coco", "yolo")
     default=1.0,
     help="part of the videos of --merge in train; the others are in val (default: 1)",
 )
-@click.option("--force", is_flag=True, help="replace OUT if it exists")
+@click.option("--force", is_flag=True, help="replace OUT, a file or a folder of this command")
 def main(
     masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool
 ) -> int:
@@ -74,109 +78,124 @@ def main(
     inputs = [path.resolve() for path in (masks, video) if path is not None]
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
-    if output.exists() and not force and not (output.is_dir() and not any(output.iterdir())):
-        raise InputError(f"{output}: exists; give another name, or replace it with --force")
-    if video is None:
-        return merge_results(masks, output, to, split)
-    from aotlab import write_mask
-
-    source = open_frames(video)
-    info = VideoInfo.from_source(source)
-    annotations = read_annotations(masks, info)
-    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
+    restore_entries(output.parent)
+    require_own(output, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        written = Path(folder) / output.name
-        if to == "masks":
-            max_id = annotations.objects()[-1]
-            for frame in annotations.frames:
-                write_mask(written / f"{source.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
-        else:
-            length = source.length or max(annotations.frames) + 1
-            writer = find_mask_writer(to)
-            writer.write(written, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
-            if writer.images:
-                for _ in store_images(source, annotations, written / "images"):
-                    pass
-        targets = {
-            path: output.with_name(path.name) for path in Path(folder).iterdir()
-        }  # some formats write two
-        for path, target in targets.items():
-            if target.exists() and target != output and not force:
-                raise InputError(f"{target}: exists; give another name, or replace it with --force")
-            require_replaceable(target, path)
-        for path, target in targets.items():
-            if target.is_dir():
-                shutil.rmtree(target)
-            os.replace(path, target)
-    suffix = "" if to == "masks" else Path(find_mask_writer(to).file_name).suffix
+        made = Path(folder) / output.name
+        result = merge_results(masks, made, to, split) if video is None else convert(masks, video, made, to)
+        for path in Path(folder).iterdir():  # some formats write two files
+            require_own(output.with_name(path.name), force=force)
+            if path.is_dir():
+                write_bytes(path / RECORD, json.dumps({"files": sorted(list_files(path))}).encode())
+        move_entries(Path(folder), output.parent)
+    suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
     if suffix and not output.suffix:
         print(
             f"warning: {output}: has no suffix; other programs expect {output.name}{suffix}", file=sys.stderr
         )
-    counts = {"object": len(annotations.objects()), "frame": len(annotations.frames)}
-    objects, frames = (f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
-    print(f"{output}: {objects} on {frames}")
+    print(f"{output}: {result}")
     return 0
 
 
-def require_replaceable(output: Path, written: Path) -> None:
-    """Raise `InputError` if an existing folder holds more than files like those to be written."""
-    if not output.is_dir():
+def require_own(output: Path, *, force: bool) -> None:
+    """Raise `InputError` if an output exists, unless it is an empty folder.
+
+    Args:
+        force: accept a file, and a folder in which a conversion has written everything.
+    """
+    if not os.path.lexists(output) or (output.is_dir() and not any(output.iterdir())):
         return
-    suffixes = {path.suffix for path in written.rglob("*") if path.is_file()}
-    for path in output.rglob("*"):
-        if path.is_file() and path.suffix not in suffixes:
+    if output.is_dir():
+        written = read_record(output)
+        other = next((name for name in list_files(output) if name not in written), None)
+        if other is not None:
             raise InputError(
-                f"{output}: holds {path.name}, which --force does not replace; give another name"
+                f"{output}: holds {other}, which aotlab convert did not write; give another name"
             )
+    if not force:
+        raise InputError(f"{output}: exists; give another name, or replace it with --force")
 
 
-def merge_results(results: Path, output: Path, form: str, share: float) -> int:
+def list_files(folder: Path) -> Iterator[str]:
+    """Yield the files and links in a folder and its folders, relative to it, without the record of a conversion."""
+    for path in folder.rglob("*"):
+        if (path.is_symlink() or not path.is_dir()) and path != folder / RECORD:
+            yield path.relative_to(folder).as_posix()
+
+
+def read_record(folder: Path) -> set[str]:
+    """Return the files that a conversion has written into a folder; none without a readable record."""
+    try:
+        return set(json.loads((folder / RECORD).read_bytes())["files"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+
+
+def convert(masks: Path, video: Path, output: Path, form: str) -> str:
+    """Write the masks of a video in another format; return the numbers of objects and frames as text."""
+    source = open_frames(video)
+    info = VideoInfo.from_source(source)
+    annotations = read_annotations(masks, info)
+    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
+    if form == "masks":
+        max_id = annotations.objects()[-1]
+        for frame in annotations.frames:
+            write_mask(output / f"{source.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
+    else:
+        length = source.length or max(annotations.frames) + 1
+        writer = find_mask_writer(form)
+        writer.write(output, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
+        if writer.images:
+            for _ in store_images(source, annotations, output / "images"):
+                pass
+    counts = {"object": len(annotations.objects()), "frame": len(annotations.frames)}
+    return " on ".join(f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+
+
+def merge_results(results: Path, output: Path, form: str, share: float) -> str:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
-    Every video is in one of the two, with the frames that have masks. Class ids are the same in both.
+    Every video is in one of the two, with the frames that have masks. Class ids are the same in both. Returns the
+    numbers of videos and classes as text.
     """
     folders = [path.parent for path in order_names(results.glob(f"*/{RECORD_FILE}"))]
     if len(folders) < (2 if share < 1 else 1):
         raise InputError(f"{results}: holds {len(folders)} tracked videos; give the --output of track --jobs")
     count = 0 if share == 1 else min(max(1, round((1 - share) * len(folders))), len(folders) - 1)
-    held_back = {folders[(2 * number + 1) * len(folders) // (2 * count)] for number in range(count)}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as temporary:
-        clips = [read_clip(folder) for folder in folders]
-        class_list, shared = Path(temporary) / "classes.json", dict[str, int]()
-        for _, annotations in clips:
-            shared = merge_class_ids(class_list, annotations.class_ids())
-        merged = Path(temporary) / "merged"
-        trees: dict[str, dict[str, Any]] = {}
-        for folder, (source, annotations) in zip(folders, clips, strict=True):
-            part, name = "val" if folder in held_back else "train", folder.name
-            annotations.classes = shared
-            images = [
-                f"{name}/{path.name}"
-                for path in store_images(source, annotations, merged / part / "images" / name)
-            ]
+    step = len(folders) / max(count, 1)  # the video in the middle of each of `count` equal parts is held back
+    held_back = {folders[int((part + 0.5) * step)] for part in range(count)}
+    clips = {folder: read_clip(folder) for folder in folders}
+    classes = merge_classes(clip for _, clip in clips.values())
+    trees: dict[str, dict[str, Any]] = {}
+    for folder, (source, clip) in clips.items():
+        part, name = "val" if folder in held_back else "train", folder.name
+        clip.classes = classes
+        images = [
+            f"{name}/{path.name}" for path in store_images(source, clip, output / part / "images" / name)
+        ]
+        if form == "coco":
             info = VideoInfo(name, source.size, source.length, str(source.rate))
-            if form == "coco":
-                find_mask_writer("coco").write(Path(temporary) / "coco.json", annotations, info)
-                tree = json.loads((Path(temporary) / "coco.json").read_text(encoding="utf-8"))
-                trees[part] = merge_trees(trees.get(part), tree, images)
-            else:
-                annotations.stems = {frame: f"{name}/{stem}" for frame, stem in annotations.stems.items()}
-                find_mask_writer("yolo").write(merged / part, annotations, info)
-                names = (merged / part / "data.yaml").read_text(encoding="utf-8").partition("names:")[2]
-                (merged / part / "data.yaml").unlink()
-                lines = f"train: train/images\nval: {'val' if count else 'train'}/images\nnames:{names}"
-                (merged / "data.yaml").write_text(lines, encoding="utf-8")
-        for part, tree in trees.items():
-            (merged / f"{part}.json").write_text(json.dumps(tree) + "\n", encoding="utf-8")
-        require_replaceable(output, merged)
-        if output.is_dir():
-            shutil.rmtree(output)
-        os.replace(merged, output)
-    print(f"{output}: {len(folders) - count} videos in train, {count} in val, {len(shared)} classes")
-    return 0
+            trees[part] = merge_trees(trees.get(part), format_coco(clip, info), images)
+        else:
+            clip.stems = {frame: f"{name}/{stem}" for frame, stem in clip.stems.items()}
+            for file, text in format_labels(clip).items():
+                write_bytes(output / part / file, text.encode())
+    for part, tree in trees.items():
+        write_bytes(output / f"{part}.json", f"{json.dumps(tree)}\n".encode())
+    if form == "yolo":
+        settings = format_settings(classes, "train/images", f"{'val' if count else 'train'}/images")
+        write_bytes(output / "data.yaml", settings.encode())
+    return f"{len(folders) - count} videos in train, {count} in val, {len(classes)} classes"
+
+
+def merge_classes(clips: Iterable[Annotations]) -> dict[str, int]:
+    """Return class ids that fit the annotations of several videos, by class name."""
+    with tempfile.TemporaryDirectory() as folder:
+        classes = dict[str, int]()
+        for clip in clips:
+            classes = merge_class_ids(Path(folder) / "classes.json", clip.class_ids())
+        return classes
 
 
 def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import secrets
@@ -23,6 +24,12 @@ LEASE = ".lease"
 """name of the file with the holder of a project folder"""
 LEASE_SECONDS = 60.0
 """seconds after which a lease that is not touched has expired"""
+MOVE_LOCK = ".aotlab-replaced.lock"
+"""name of the lock file while files are replaced"""
+REPLACED, REMOVED = ".aotlab-replaced-", ".aotlab-removed-"
+"""prefixes of folders with what is being replaced, and with what has been"""
+
+log = logging.getLogger(__name__)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -47,26 +54,55 @@ def sync_folder(folder: Path) -> None:
 def move_entries(source: Path, folder: Path) -> None:
     """Move all files and folders of ``source`` into another folder, where they replace those of the same names.
 
+    Those are set aside first; `restore_entries` moves them back if the program is killed meanwhile.
+
     Raises:
         InputError: that fails; everything in ``folder`` is as before.
     """
-    names, replaced = sorted(os.listdir(source)), Path(tempfile.mkdtemp(dir=folder, prefix=".replaced."))
-    moves = [(folder / name, replaced / name) for name in names if os.path.lexists(folder / name)]
-    moves += [(source / name, folder / name) for name in names]
-    done: list[tuple[Path, Path]] = []
-    try:
-        for old, new in moves:
-            old.rename(new)
-            done.append((old, new))
-    except OSError as error:
-        for old, new in reversed(done):
-            new.rename(old)
-        replaced.rmdir()
-        failed = moves[len(done)][0]
-        raise InputError(
-            f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
-        ) from error
-    shutil.rmtree(replaced, ignore_errors=True)
+    with locked(folder / MOVE_LOCK):
+        _restore(folder)
+        replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
+        names = sorted(os.listdir(source))
+        moves = [(folder / name, replaced / name) for name in names if os.path.lexists(folder / name)]
+        moves += [(source / name, folder / name) for name in names]
+        done: list[tuple[Path, Path]] = []
+        try:
+            for old, new in moves:
+                old.rename(new)
+                done.append((old, new))
+        except OSError as error:
+            for old, new in reversed(done):
+                new.rename(old)
+            replaced.rmdir()
+            failed = moves[len(done)][0]
+            raise InputError(
+                f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
+            ) from error
+        removed = replaced.rename(folder / replaced.name.replace(REPLACED, REMOVED))
+        shutil.rmtree(removed, ignore_errors=True)
+
+
+def restore_entries(folder: Path) -> None:
+    """Move back what a killed `move_entries` has set aside; log it, and what is replaced already."""
+    if any(folder.glob(f"{REPLACED}*")):
+        with locked(folder / MOVE_LOCK):
+            _restore(folder)
+
+
+def _restore(folder: Path) -> None:
+    """Do the work of `restore_entries`, under the lock."""
+    for removed in folder.glob(f"{REMOVED}*"):
+        shutil.rmtree(removed, ignore_errors=True)
+    for replaced in folder.glob(f"{REPLACED}*"):
+        for path in replaced.iterdir():
+            target = folder / path.name
+            if os.path.lexists(target):
+                log.warning("%s: replaced by a program that was killed; the old one is %s", target, path)
+            else:
+                path.rename(target)
+                log.warning("%s: restored after a program was killed that replaced it", target)
+        with suppress(OSError):  # not empty
+            replaced.rmdir()
 
 
 class LeaseOwner(msgspec.Struct, frozen=True):

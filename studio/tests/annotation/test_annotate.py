@@ -219,6 +219,16 @@ def test_unusable_results_leave_no_project(tmp_path, changes, words):
     assert not (tmp_path / "out" / "clip.aotlab").exists()
 
 
+def test_unusable_results_keep_a_folder_of_others(tmp_path):
+    folder = write_job(tmp_path, written=["yolo"])
+    notes = folder.with_name(f"{folder.name}.aotlab") / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    with pytest.raises(InputError, match="write masks, coco or cvat"):
+        open_results(folder, read_job(folder))
+    assert notes.read_text() == "mine"
+
+
 def test_results_of_a_replaced_video_rejected(tmp_path):
     video = tmp_path / "clip"
     folder = write_job(tmp_path)

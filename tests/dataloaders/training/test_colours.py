@@ -10,9 +10,9 @@ from aotlab.dataloaders.training import augment
 from aotlab.dataloaders.training.augment import (
     MILD_JITTER,
     STRONG_JITTER,
-    ColourJitter,
-    jitter_colours,
-    random_grey_and_blur,
+    ColorJitter,
+    jitter_colors,
+    random_gray_and_blur,
 )
 from tests.dataloaders.training.in_memory import rng
 
@@ -48,16 +48,16 @@ def test_changes_are_torchvisions(image, ours, theirs, amounts, off):
 
 def test_jitter_has_its_probability(image):
     changed = [
-        not np.array_equal(jitter_colours(image, STRONG_JITTER, rng(seed)), image) for seed in range(400)
+        not np.array_equal(jitter_colors(image, STRONG_JITTER, rng(seed)), image) for seed in range(400)
     ]
     # Five standard deviations of 400 draws.
     assert np.mean(changed) == pytest.approx(0.8, abs=0.1)
-    assert all(not np.array_equal(jitter_colours(image, MILD_JITTER, rng(seed)), image) for seed in range(50))
-    assert np.array_equal(jitter_colours(image, ColourJitter(1, 1, 1, 0.5, probability=0), rng()), image)
+    assert all(not np.array_equal(jitter_colors(image, MILD_JITTER, rng(seed)), image) for seed in range(50))
+    assert np.array_equal(jitter_colors(image, ColorJitter(1, 1, 1, 0.5, probability=0), rng()), image)
 
 
 def test_greyscale_and_blur_probabilities_match(image):
-    results = [random_grey_and_blur(image, rng(seed)) for seed in range(600)]
+    results = [random_gray_and_blur(image, rng(seed)) for seed in range(600)]
     grey = [np.ptp(result.astype(int), axis=-1).max() <= 1 for result in results]
     # A blur of less than about 0.3 pixels may change nothing.
     changed = [not np.array_equal(result, image) for result in results]

@@ -126,7 +126,7 @@ def test_reader_of_a_caller_makes_the_clips(root):
         def describe(self):
             return "blank frames"
 
-        def draw(self, rng):
+        def sample_index(self, rng):
             return 7
 
         def sample(self, index, phase, rng, *, max_objects):

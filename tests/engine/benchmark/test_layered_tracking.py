@@ -10,7 +10,7 @@ from aotlab.engine.benchmark.ensemble import Branch, Ensemble
 from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import read_mask
 from tests import miniatures
 from tests.engine.benchmark.painting import PaintingTracker
 
@@ -86,12 +86,9 @@ def test_fresh_tracker_is_independent(models, kind):
 def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     miniatures.make_sav(tmp_path / "SA-V")
     videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
-    # results as ids, of another program
-    write_mask(out / "sav_000001" / "00004.png", np.ones(SIZE, np.uint8))
     options = EvaluationOptions(progress=False, origin={"models": []}, overlay=True, stop=threading.Event())
     report = evaluate(PaintingTracker(), videos, out, options)
     assert report.finished == ["sav_000001", "sav_000002"]
-    assert not (out / "sav_000001" / "00004.png").exists()
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     for stem in videos[0].results:
         assert np.array_equal(read_mask(out / "sav_000001" / "000" / f"{stem}.png"), whole)

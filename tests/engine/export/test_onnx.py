@@ -133,6 +133,16 @@ def test_other_files_are_not_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
+    model, config = build("aott")
+    for _ in range(2):
+        export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
+    (tmp_path / "export" / "photos").mkdir()
+    with pytest.raises(InputError, match="holds photos, which is not of an export"):
+        export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
+    assert (tmp_path / "export" / "photos").is_dir()
+
+
 def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     model, config = build("r50_aotl_rmem")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

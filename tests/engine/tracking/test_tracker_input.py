@@ -22,8 +22,8 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
     ("mask", "words"),
     [
         (np.ones((HEIGHT, WIDTH - 1), np.uint8), "does not match the frame"),
-        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "is not H×W"),
-        (np.ones((HEIGHT, WIDTH, 3), np.uint8), "is not H×W"),
+        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "does not match the frame"),
+        (np.ones((HEIGHT, WIDTH, 3), np.uint8), "does not match the frame"),
         (np.ones((HEIGHT, WIDTH), np.float32), "expected integers, got float32; convert it"),
         (np.full((HEIGHT, WIDTH), -1), "object ids from 0 to 2147483647, got int64 of -1 to -1"),
         (np.full((HEIGHT, WIDTH), 2**31), "got int64 of 2147483648 to 2147483648"),

@@ -198,10 +198,12 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     out = clips.parent / "out"
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
+    (out / "a" / "notes.txt").write_text("mine")
     assert run(clips, *more) == 2
     assert "replace results with --force" in capsys.readouterr().err
     assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
+    assert (out / "a" / "notes.txt").read_text() == "mine"
 
 
 def test_results_of_unlisted_jobs_are_refused(clips, capsys):
@@ -245,6 +247,27 @@ def test_results_used_as_masks_are_not_removed(clips, capsys, tmp_path):
     assert cli.main(["--jobs", str(jobs), "--output", str(tmp_path / "out"), "--force"]) == 2
     assert "of job d" in capsys.readouterr().err
     assert results(clips.parent) == before
+
+
+@pytest.mark.parametrize("name", ["a/masks/00000.png", "summary.csv"])
+def test_files_of_others_are_never_replaced(clips, capsys, name):
+    out = clips.parent / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("mine")
+    assert run(clips, "--force") > 0
+    assert f"holds {'masks' if 'masks' in name else name}, which" in capsys.readouterr().err
+    assert run(clips, "--force", "--restart", "memory.every=9") > 0
+    assert (out / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("more", [[], ["--write", "objects"]])
+def test_failed_job_leaves_results_that_are_replaced(clips, more):
+    assert run(clips) == 0
+    mask = (clips / "a.png").read_bytes()
+    (clips / "a.png").write_bytes(b"damaged")
+    assert run(clips) == 1
+    (clips / "a.png").write_bytes(mask)
+    assert run(clips, *more, "--force") == 0
 
 
 def test_folder_of_other_files_needs_force(clips, capsys):

@@ -18,9 +18,11 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main
+from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
-from aotlab.video.job import Job, digest_inputs, read_job_record
+from aotlab.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
 from tests.limits import make_pipe
+from tests.media.test_streams import served  # noqa: F401  a fixture
 from tests.media.test_streams import write as write_grey
 from tests.media.test_video import write_texture
 from tests.numbered_videos import cut_end
@@ -195,9 +197,10 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monke
         "aotlab.video.job.estimate_bytes", lambda names, *_: 2 * 10**12 * ("mattes16" in names)
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
+    save_record(tmp_path / "out" / RECORD_FILE, JobRecord("out", outputs=["masks"]))
     assert run(video, tmp_path, mask, more=["--dry-run", *more]) == 2
     assert words in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["masks", "00000.png"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [RECORD_FILE, "00000.png", "masks"]
 
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
@@ -251,6 +254,66 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
         assert list(values(tmp_path)) == NAMES
     assert run(video, tmp_path, tmp_path / "out" / "masks" / NAMES[2], more=["--force"]) == 0
     assert list(values(tmp_path)) == NAMES
+
+
+@pytest.mark.parametrize("more", [[], ["--force"], ["--force", "--restart"], ["--dry-run", "--force"]])
+@pytest.mark.parametrize("name", ["masks", "given"])
+def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, more, name):
+    photo = tmp_path / "out" / name / "00000.png"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("mine")
+    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), *more]
+    assert main(line) == 2
+    words = f"holds {name}, which aotlab track did not write; choose another folder"
+    assert words in capsys.readouterr().err
+    assert photo.read_text() == "mine"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aotlab.video.outputs.AnnotationFile.write", fail)
+        assert run(video, tmp_path, mask, more=("--write", "masks,coco")) != 0
+    assert list((tmp_path / "out" / "masks").iterdir())
+    assert run(video, tmp_path, mask, more=("--write", "masks", "--force")) == 0
+    assert list(values(tmp_path)) == NAMES
+
+
+def read_all(folder):
+    """Names and contents of all files in a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return b"".join(str(path).encode() + path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize(
+    ("line", "works"),
+    [
+        ("--mask first.png", True),
+        ("--mask first.png --write masks,coco,review", True),
+        ("--mask first.png --dry-run", True),
+        ("--mask first.png memory.every=x", False),
+        ("--box 1,1,9,9", False),
+        ("--mask gone.png", False),
+        ("", False),
+        ("other.ts --output out", False),
+    ],
+)
+@pytest.mark.parametrize("path", ["/clip.ts", ""])
+def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeypatch, line, works, path):
+    address = request.getfixturevalue("served").replace("http://", "http://user:secr@et-word@") + path
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # for the reports of internal errors
+    write_grey(tmp_path / "clip.ts")
+    write_grey(tmp_path / "other.ts")
+    save(tmp_path / "first.png", 1, (48, 64))
+    assert (main([address, *line.split()]) == 0) == (works and path != "")
+    shown = capfd.readouterr()
+    for text in (shown.out, shown.err, read_all(tmp_path).decode(errors="replace")):
+        assert "et-word" not in text
+        assert "user:" not in text
 
 
 def test_results_never_overwrite_the_video(video, mask, tmp_path, capsys, tracker):

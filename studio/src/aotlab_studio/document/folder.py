@@ -13,7 +13,7 @@ from msgspec import Struct
 from aotlab import InputError
 from aotlab.sdk import compute_fingerprint
 from aotlab_studio.document.log import Count
-from aotlab_studio.files import LEASE, LOCK, FolderLock, write_bytes
+from aotlab_studio.files import LEASE, LOCK, FolderLock, restore_entries, write_bytes
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
@@ -99,6 +99,7 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
     lock = FolderLock(folder)
     try:
+        restore_entries(folder)
         path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
         video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
         if frames.levels is not None and not frames.levels.estimated:

@@ -17,6 +17,7 @@ from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_p
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_item
+from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.video import CACHE_BYTES
@@ -80,8 +81,9 @@ def open_results(
         InputError: as `Document.open`; the video is missing, or none of the results holds readable masks.
     """
     real = Path(os.path.realpath(folder))
+    restore_entries(real)
     project = project or real.with_name(real.name + PROJECT_SUFFIX)
-    fresh = not (project / PROJECT_FILE).is_file()
+    fresh, existed = not (project / PROJECT_FILE).is_file(), project.exists()
     video = Path(job.video)
     if not video.exists():  # moved together with the results
         video = real.with_name(video.name) if fresh else locate_project(project)[0]
@@ -97,7 +99,7 @@ def open_results(
             _import_results(document, folder, job)
     except BaseException:
         document.close()
-        if fresh:
+        if not existed:
             shutil.rmtree(project, ignore_errors=True)
         raise
     return document

@@ -55,12 +55,10 @@ def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
         return fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
     if kind != "mask":
         return None
-    try:  # the mask of the box between two points is an image as base64 text
-        left, top = (int(value) for value in shape["points"][0])
-        with decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
-            if image.width > size[1] or image.height > size[0]:
-                raise ValueError("it is larger than its image")
-            part = np.array(image.convert("L")) > 0
-    except Exception as error:  # decoders raise all kinds of errors
-        raise InputError("a mask that cannot be read; save it again") from error
+    # the mask of the box between two points is an image as base64 text
+    left, top = (int(value) for value in shape["points"][0])
+    with decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
+        if image.width > size[1] or image.height > size[0]:
+            raise ValueError("a mask larger than its image")
+        part = np.array(image.convert("L")) > 0
     return place_mask(part, left, top, size)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from aotlab import InputError
 from aotlab.sdk import Annotations, ParsedRegion, VideoInfo, match_regions, order_names, parse_classes
 from aotlab_studio.document.folder import PROJECT_FILE
 from aotlab_studio.document.reading import read_project
@@ -47,7 +46,7 @@ def _parse(path: Path, video: VideoInfo) -> Parsed | None:
     if path.is_dir():
         return _parse_folder(path, video)
     if suffix == ".xml":
-        root = _read_xml(path)
+        root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
         return parse_cvat(root, video.size), parse_cvat_classes(root), parse_cvat_video(root)
     if suffix == ".txt":
         classes = read_mots_classes(path)
@@ -81,10 +80,3 @@ def _parse_json(tree: Any, video: VideoInfo) -> Parsed | None:
 
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8-sig"))
-
-
-def _read_xml(path: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.fromstring(path.read_bytes())
-    except ElementTree.ParseError as error:  # also for entities that grow without bound
-        raise InputError(f"not readable as XML ({error}); export it again") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,35 +47,48 @@ def parse_yolo(folder: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, 
     return regions, {name: class_id + 1 for class_id, name in names.items()}
 
 
-def format_yolo(annotations: Annotations) -> dict[str, str]:
-    """Return texts by file name: ``labels/<frame>.txt``, a class and relative coordinates a line, and ``data.yaml``.
+def format_labels(annotations: Annotations) -> dict[str, str]:
+    """Return texts by file name: ``labels/<frame>.txt``, a class and relative coordinates a line.
 
-    Class ids start at 0; ids without a class are named in ``data.yaml`` too, as Ultralytics requires. The parts of an
-    object are joined by lines without width, as Ultralytics joins COCO's; holes are filled.
+    Class ids start at 0. The parts of an object are joined by lines without width, as Ultralytics joins COCO's; holes
+    are filled.
     """
     scale = np.array(annotations.size[::-1])
-    classes, texts = annotations.class_ids(), {}
-    first = min(1, *classes.values()) if classes else 1
+    classes, texts = _count_from_zero(annotations.class_ids()), {}
     for frame in sorted(annotations.frames):
         lines = []
         for region in annotations.frames[frame]:
             outlines = trace_outlines(decode_runs(region.runs, annotations.size))
             if outlines:
-                class_id = classes[annotations.class_name(region.object_id)] - first
+                class_id = classes[annotations.class_name(region.object_id)]
                 values = (_join_outlines(outlines) / scale).clip(0, 1).ravel()
                 lines.append(" ".join([str(class_id), *(f"{value:.6f}" for value in values)]))
         texts[f"labels/{annotations.stem(frame)}.txt"] = "".join(f"{line}\n" for line in lines)
-    by_id = {class_id - first: name for name, class_id in classes.items()}
+    return texts
+
+
+def format_settings(classes: Mapping[str, int], train: str, val: str) -> str:
+    """Return ``data.yaml`` of class ids by name and two folders of images, relative to the file.
+
+    Ids without a class are named too, as Ultralytics requires.
+    """
+    by_id = {class_id: name for name, class_id in _count_from_zero(classes).items()}
     names = "".join(
         f"  {index}: {json.dumps(by_id.get(index, f'unused {index}'))}\n"
         for index in range(max(by_id, default=-1) + 1)
     )
-    texts["data.yaml"] = f"train: images\nval: images\nnames:\n{names}"  # relative to the file
-    return texts
+    return f"train: {train}\nval: {val}\nnames:\n{names}"
+
+
+def _count_from_zero(classes: Mapping[str, int]) -> dict[str, int]:
+    """Return class ids one less, unless there is a class 0."""
+    first = min([1, *classes.values()])
+    return {name: class_id - first for name, class_id in classes.items()}
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    for name, text in format_yolo(annotations).items():
+    settings = format_settings(annotations.class_ids(), "images", "images")
+    for name, text in {**format_labels(annotations), "data.yaml": settings}.items():
         write_bytes(path / name, text.encode())
 
 
@@ -93,10 +106,8 @@ def _read_names(path: Path) -> dict[int, str]:
     """Return class names by class id; empty without a data.yaml."""
     if not path.is_file():
         return {}
-    try:
-        names = yaml.safe_load(path.read_text(encoding="utf-8")).get("names") or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not readable as YAML; write it again") from error
+    with path.open(encoding="utf-8") as file:  # errors of YAML name it
+        names = yaml.safe_load(file).get("names") or {}
     listed = enumerate(names) if isinstance(names, list) else names.items()
     return {int(class_id): str(name) for class_id, name in listed}
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
+
 from aotlab import InputError
 from aotlab.sdk import find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
@@ -94,13 +96,32 @@ def _export_clip(
     classes: Mapping[str, int],
     on_frame: Callable[[int, int], None],
 ) -> None:
-    """Replace the outputs of a clip by those of a project, and write others."""
+    """Replace the outputs of a clip by those of a project, and write others.
+
+    Args:
+        written: outputs of the job that has made the results.
+
+    Raises:
+        InputError: an output of these names exists that neither the job nor an earlier export has written.
+    """
     results.mkdir(exist_ok=True)
-    existing = {*written, *(path.name for path in results.iterdir())}
-    names = [name for name in list_outputs() if name in outputs or find_output(name).file_name in existing]
+    own = {*written, *read_exported(results)}
+    files = {name: find_output(name).file_name for name in list_outputs()}
+    names = [name for name, file in files.items() if name in outputs or file in own]
+    for file in (files[name] for name in names):
+        if file not in own and (results / file).exists():
+            raise InputError(f"{results / file}: not written by an export; move it away")
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(document, Path(temporary), names, classes=classes, on_frame=on_frame)
-        record = make_record(document)
+        record = {**msgspec.json.decode(make_record(document)), "written": [files[name] for name in names]}
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             move_entries(Path(temporary), results)
-            write_bytes(results / CORRECTED_FILE, record)
+            write_bytes(results / CORRECTED_FILE, msgspec.json.format(msgspec.json.encode(record), indent=1))
+
+
+def read_exported(results: Path) -> list[str]:
+    """Return the outputs that earlier exports have written into a clip's results."""
+    try:
+        return list(msgspec.json.decode((results / CORRECTED_FILE).read_bytes())["written"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
