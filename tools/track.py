@@ -111,9 +111,10 @@ def require_masks(jobs: list[Job]) -> list[Job]:
     """Return the jobs of videos on a command line; raise `InputError` for the first without masks next to it."""
     for job in jobs:
         if not job.masks:
-            name = Path(job.video).stem
+            video = strip_credentials(job.video)
+            name = Path(video).stem
             raise InputError(
-                f"{strip_credentials(job.video)}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
+                f"{video}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
                 "next to it, or track it alone with --mask"
             )
     return jobs

@@ -195,7 +195,7 @@ def test_folder_without_jobs_rejected(tmp_path, capsys):
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):
     session = open_clip(batch, "a")
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "go on"})
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
     session.close()
     (batch / "a" / "cvat.xml").write_text("mine")
     assert main([str(batch), "--write", "cvat"]) == 1
