@@ -46,7 +46,7 @@ def bound_memory(memory: MemoryConfig) -> MemoryConfig:
 
 FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
 """final learning rate by encoder; 1e-5 for all others"""
-DEFAULT_AUGMENTATIONS = {"deaot": "deaot", "msdeaot": "deaot"}
+DEFAULT_AUGMENTATIONS = dict.fromkeys(("deaot", "deaot_rmem", "msdeaot"), "deaot")
 """augmentation by method; aot for all others"""
 
 

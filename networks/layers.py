@@ -70,9 +70,9 @@ class FeedForward(nn.Module):
 class ConvGN(nn.Sequential):
     """Convolution with bias, then GroupNorm of 8 groups."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        super().__init__(OrderedDict(conv=conv, gn=nn.GroupNorm(8, outputs)))
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
+        super().__init__(OrderedDict(conv=conv, gn=nn.GroupNorm(8, out_channels)))
 
 
 def map_to_tokens(x: Tensor) -> Tensor:

@@ -38,8 +38,8 @@ from aotlab.engine.tracking.state import TrackerState, describe_origin, read_sta
 from aotlab.engine.tracking.view import View
 from aotlab.engine.tracking.window import choose_view, require_window_support
 from aotlab.media.prompt import Prompt
-from aotlab.networks import fast
-from aotlab.networks.fast import resolve_precision
+from aotlab.networks.fast.optimize import compile_parts, resolve_precision
+from aotlab.networks.fast.optimize import optimize as optimize_model
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.weights.zoo import load_model
@@ -77,13 +77,13 @@ class Tracker:
         precision = resolve_precision(compute.precision, self.device)
         self.model, self.autocast = model, autocast(self.device, "float32")
         if optimize and not model.optimized:
-            self.model = fast.optimize(
+            self.model = optimize_model(
                 model, device=self.device, precision=precision, compile=compute.compile
             )
         elif not model.optimized:
             self.model, self.autocast = model.to(self.device).eval(), autocast(self.device, precision)
             if compute.compile:
-                fast.compile_parts(self.model, self.device)
+                compile_parts(self.model, self.device)
         if config.input.window:
             require_window_support(config.model)
         if config.rules.ownership and find_spec("cv2") is None:

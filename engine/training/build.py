@@ -19,7 +19,7 @@ from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import freeze_encoder
-from aotlab.networks.fast import compile_parts, optimize_training
+from aotlab.networks.fast.optimize import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord

@@ -17,7 +17,7 @@ from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.trainer import wrap_ddp
-from aotlab.networks.fast import resolve_precision
+from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable

@@ -47,7 +47,7 @@ _HOMES = {
     "list_outputs": "aotlab.video.outputs",
     "list_videos": "aotlab.video.job_list",
     "load_masks": "aotlab.video.inputs",
-    "load_segmenter": "aotlab.engine.prompting",
+    "load_segmenter": "aotlab.engine.prompting.load",
     "locked": "aotlab.utils.locks",
     "match_regions": "aotlab.media.regions",
     "merge_class_ids": "aotlab.video.labels",
