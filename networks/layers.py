@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models import WeightsEnum
 
 from aotlab.networks.attention import Attention, Size
 
@@ -22,6 +23,8 @@ class Encoder(nn.Module):
 
     channels: tuple[int, int, int, int]
     """of the four maps"""
+    torchvision_weights: WeightsEnum | None = None
+    """torchvision's weights of ImageNet, if it has the encoder"""
 
     @property
     def freezable_parts(self) -> list[nn.Module]:

@@ -18,6 +18,7 @@ from aotlab.engine.training.build import describe_start_weights, read_start_phas
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
+from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
@@ -213,6 +214,6 @@ def list_saved_states(output: Path) -> list[Path]:
 
 def check_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
     """Raise `NonFiniteError` if a tensor has a non-finite value."""
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise NonFiniteError(f"{subject} are not finite ({name})")
+    broken = find_non_finite(tensors)
+    if broken:
+        raise NonFiniteError(f"{subject} are not finite ({broken[0]})")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.configs.protocol import resolve_training
+from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint

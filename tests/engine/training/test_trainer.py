@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
-from aotlab.configs.protocol import resolve_training
+from aotlab.configs.training_defaults import resolve_training
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
