@@ -26,13 +26,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(69, 17, 12),
-    ("r50_aotl", ORDINARY): Limits(69, 17, 12),
-    ("r50_aotl", MEMORY): Limits(78, 17, 12),
-    ("r50_deaotl", ORDINARY): Limits(66, 17, 12),
-    ("r50_deaotl", MEMORY): Limits(75, 17, 12),
-    ("msdeaotl", ORDINARY): Limits(73, 18, 11),
-    ("msdeaotl", MEMORY): Limits(82, 18, 11),
+    ("aott", ORDINARY): Limits(69, 18, 12),
+    ("r50_aotl", ORDINARY): Limits(69, 18, 12),
+    ("r50_aotl", MEMORY): Limits(78, 18, 12),
+    ("r50_deaotl", ORDINARY): Limits(66, 18, 12),
+    ("r50_deaotl", MEMORY): Limits(75, 18, 12),
+    ("msdeaotl", ORDINARY): Limits(73, 19, 11),
+    ("msdeaotl", MEMORY): Limits(82, 19, 11),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 
